@@ -1,0 +1,5 @@
+"""A driving simulator and closed-loop harness: towns, physics, cameras, maps, recording, measuring."""
+
+import gymnasium
+
+gymnasium.register("navsim/Town-v0", entry_point="navsim.driving.environment:TownEnvironment")

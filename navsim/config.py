@@ -1,0 +1,124 @@
+"""Configurations: frozen dataclasses are the schema, YAML files hold what differs, the command line has the last word.
+
+`extends: other.yaml` in a file names the file it differs from, relative to itself; there is no other composition.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import tyro
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from navsim.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def parse_config(kind: type[T], description: str, arguments: Sequence[str] | None = None) -> T:
+    """Build a configuration from `--config FILE` and further options that override its fields.
+
+    Args:
+        kind: The configuration's dataclass; every field has a default.
+        description: One sentence for `--help`.
+        arguments: Words of the command line; None takes the program's own.
+
+    Raises:
+        ConfigError: If the file cannot be used.
+        SystemExit: From the option parser, with 0 after `--help` and 2 after an unknown or mistyped option.
+    """
+    files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    files.add_argument("--config", type=Path)
+    known, rest = files.parse_known_args(arguments)
+    default = kind() if known.config is None else load_config(kind, known.config)
+    text = f"{description} Give --config FILE for a YAML file with fields that differ from the defaults below."
+    return tyro.cli(kind, default=default, args=rest, description=text, config=(tyro.conf.EnumChoicesFromValues,))
+
+
+def load_config(kind: type[T], path: Path) -> T:
+    """Read a YAML file into the dataclass `kind`; fields that it does not name keep their defaults.
+
+    Raises:
+        ConfigError: If the file is missing, is no YAML mapping, or holds an unknown key or a wrong value.
+    """
+    return from_mapping(kind, _read_yaml(path, ()), str(path))
+
+
+def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
+    """Check plain values (as read from YAML or JSON) against the dataclass `kind` and build it.
+
+    Raises:
+        ConfigError: Naming `source`, the key, its value and what is allowed.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(kind, detail, source) for detail in error.errors())) from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    except TypeError as error:
+        raise ConfigError(f"{source}: a value of no plain kind: {error}") from None
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Turn a configuration dataclass into plain values, the inverse of `from_mapping`."""
+    values: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
+    return values
+
+
+def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Read a mapping and merge it over the file that it extends."""
+    if path in seen:
+        raise ConfigError(f"{path}: extends itself by way of {' -> '.join(map(str, seen))}")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold keys with values, got a {type(values).__name__}")
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    return _merged(_read_yaml(path.parent / str(base), (*seen, path)), values)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay `over` on `base`, key by key, mappings within mappings."""
+    both = {
+        key: _merged(base[key], over[key])
+        for key in base.keys() & over.keys()
+        if isinstance(base[key], dict) and isinstance(over[key], dict)
+    }
+    return base | over | both
+
+
+def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
+    """One line for one finding of the validation."""
+    location = [part for part in detail["loc"] if isinstance(part, str | int)]
+    key = ".".join(map(str, location))
+    if detail["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{source}: {key or 'file'} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    known = _field_names(kind, location[:-1])
+    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    hint = f"perhaps you meant {close[0]!r}; " if close else ""
+    return f"{source}: {key} = {detail['input']!r}: unknown key; {hint}known keys: {', '.join(sorted(known))}"
+
+
+def _field_names(kind: Any, location: Sequence[str | int]) -> list[str]:
+    """Names of the fields of the dataclass found at `location` below `kind`."""
+    for part in location:
+        if isinstance(part, str) and dataclasses.is_dataclass(kind):
+            kind = get_type_hints(kind).get(part, kind)
+        elif get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+    inner = next((option for option in (kind, *get_args(kind)) if dataclasses.is_dataclass(option)), None)
+    return [] if inner is None else [field.name for field in dataclasses.fields(inner)]

@@ -1,0 +1,55 @@
+"""What every script does first and last: name a missing system library, and turn a user's mistake into one line."""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable
+
+from navsim.errors import NavsimError
+
+_DEBIAN_PACKAGES = {
+    "libGL.so.1": "libgl1",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libX11.so.6": "libx11-6",
+    "libxcb.so.1": "libxcb1",
+    "libSM.so.6": "libsm6",
+    "libXext.so.6": "libxext6",
+}
+_USER_MISTAKE = 2
+_INTERRUPTED = 130
+
+
+def check_libraries() -> None:
+    """Import the packages that need system libraries, before anything else does.
+
+    Raises:
+        SystemExit: With one line naming what is missing and how to install it.
+    """
+    for module in ("cv2", "pybullet"):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            sys.exit(f"navsim: {explain_import_error(module, error)}")
+
+
+def explain_import_error(module: str, error: ImportError) -> str:
+    """Say in one line why `module` cannot be imported and which package helps."""
+    library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", str(error))
+    if library is None:
+        return f"cannot import {module} ({error}); install the project first: pip install -e . -c constraints.txt"
+    package = _DEBIAN_PACKAGES.get(library[1])
+    where = f"apt-get install {package}" if package else f"the system package that holds {library[1]}"
+    return f"the system library {library[1]}, which {module} needs, is missing; install it: {where}"
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's `main`; a NavsimError becomes one line and exit code 2, Ctrl-C one line and exit code 130."""
+    try:
+        main()
+    except NavsimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(_USER_MISTAKE)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted", file=sys.stderr)
+        sys.exit(_INTERRUPTED)

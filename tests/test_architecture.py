@@ -1,0 +1,143 @@
+"""The direction of imports, read from the source with `ast` (also imports inside functions count)."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Each room may import from itself and from those named before it in the table; `world` has two floors.
+ROOMS = [
+    "navsim.errors",
+    "navsim.geometry",
+    "navsim.randomness",
+    "navsim.startup",
+    "navsim.storage",
+    "navsim.config",
+    "navsim.progress",
+    "navsim.parallel",
+    "navsim.roads",
+    "navsim.sensing",
+    "navsim.world",
+    "navsim.rendering",
+    "navsim.driving",
+    "navsim.recording",
+    "navsim.evaluation",
+    "agents",
+    "scripts",
+]
+
+
+def modules() -> dict[str, Path]:
+    """All modules of the project by dotted name."""
+    files = [path for top in ("navsim", "agents", "scripts") for path in (ROOT / top).rglob("*.py")]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+
+
+def imports(source: str) -> Iterator[str]:
+    """Dotted names of everything that a module's source imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the direction"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(name: str) -> str | None:
+    """The room that a dotted name belongs to."""
+    return next((r for r in ROOMS if name == r or name.startswith(r + ".")), None)
+
+
+def violations(name: str, source: str) -> list[str]:
+    """Imports of a module that go against the table."""
+    own = room(name)
+    if own is None:
+        return [] if name == "navsim" else [f"{name} is in no room"]
+    found = []
+    for target in imports(source):
+        other = room(target)
+        if other is not None and ROOMS.index(other) > ROOMS.index(own):
+            found.append(f"{name} ({own}) imports {target} ({other})")
+        if target.split(".")[0] == "torch" and own.startswith("navsim"):
+            found.append(f"{name} imports {target}: navsim knows no torch")
+        if target.split(".")[0] == "pybullet" and name != "navsim.world.bullet":
+            found.append(f"{name} imports pybullet, which only navsim.world.bullet may")
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_module_imports_only_from_below(name: str) -> None:
+    assert violations(name, modules()[name].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("navsim.roads.network", "from navsim.driving.scenario import Scenario"),
+        ("navsim.evaluation.metrics", "def f():\n    import torch"),
+        ("navsim.rendering.tiny", "import pybullet as p"),
+        ("agents.driver", "import scripts.train"),
+    ],
+)
+def test_a_planted_violation_is_caught(name: str, source: str) -> None:
+    assert len(violations(name, source)) == 1
+
+
+def test_there_are_no_import_cycles() -> None:
+    known = modules()
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for name, path in known.items():
+        for target in imports(path.read_text()):
+            module = target if target in known else target.rpartition(".")[0]
+            if module in known and module != name and "__init__" not in known[module].name:
+                graph.add_edge(name, module)
+    assert list(nx.simple_cycles(graph)) == []
+
+
+def test_no_module_is_a_drawer_for_everything() -> None:
+    assert not {name for name in modules() if name.rpartition(".")[2] in {"utils", "common", "helpers", "misc"}}
+
+
+def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    return [
+        (f"{name}:{node.name}", node)
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return 0 if not body else (node.end_lineno or 0) - body[0].lineno + 1
+
+
+def test_no_function_is_over_50_lines() -> None:
+    assert {name: code_lines(node) for name, node in functions() if code_lines(node) > 50} == {}
+
+
+def test_no_file_is_over_300_lines() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in modules().items()}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def test_the_global_random_state_is_never_used() -> None:
+    allowed = {"default_rng", "Generator", "SeedSequence"}
+    found = [
+        f"{name}: numpy.random.{node.attr}"
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and node.value.attr == "random"
+        and isinstance(node.value.value, ast.Name)
+        and node.value.value.id == "np"
+        and node.attr not in allowed
+    ]
+    assert found == []

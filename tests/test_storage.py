@@ -1,0 +1,153 @@
+"""Atomic writing: replaced whole or not at all; tests/recording/test_full_disk.py has the disk that is full."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from navsim.errors import StorageError
+from navsim.storage import atomic_file, is_partial, remove_partial, write_bytes, write_json, write_text, write_yaml
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let this process write no file beyond `size` bytes, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_file_holds_what_was_written_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "new" / "folder" / "a.bin", b"\x00\x01")
+    assert (tmp_path / "new" / "folder" / "a.bin").read_bytes() == b"\x00\x01"
+    assert [p.name for p in (tmp_path / "new" / "folder").iterdir()] == ["a.bin"]
+
+
+def test_text_json_and_yaml_read_back_equal(tmp_path: Path) -> None:
+    values = {"z": 1, "a": [1.5, None, "ä"], "m": {"k": True}}
+    write_text(tmp_path / "t.txt", "häuser\n")
+    write_json(tmp_path / "t.json", values)
+    write_yaml(tmp_path / "t.yaml", values)
+    assert (tmp_path / "t.txt").read_text(encoding="utf-8") == "häuser\n"
+    assert json.loads((tmp_path / "t.json").read_text()) == values
+    assert yaml.safe_load((tmp_path / "t.yaml").read_text()) == values
+    assert (tmp_path / "t.yaml").read_text().startswith("z:")  # the writer's order stays
+
+
+def test_json_refuses_numbers_that_json_cannot_say(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "t.json", {"a": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_file_is_seen_whole_by_readers_while_it_is_replaced(tmp_path: Path) -> None:
+    path, seen, stop = tmp_path / "a.bin", set[bytes](), threading.Event()
+    old, new = b"o" * 300_000, b"n" * 200_000
+    write_bytes(path, old)
+
+    def read_all_the_time() -> None:
+        while not stop.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read_all_the_time)
+    reader.start()
+    for _ in range(10):
+        write_bytes(path, new)
+        write_bytes(path, old)
+    stop.set()
+    reader.join()
+    assert seen <= {old, new}
+
+
+def test_error_inside_the_block_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with suppress(RuntimeError), atomic_file(tmp_path / "a.txt") as file:
+        file.write(b"new")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_limit_on_file_size_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with largest_file(10_000), pytest.raises(StorageError, match=r"a\.txt: cannot be written: File too large"):
+        write_bytes(tmp_path / "a.txt", b"x" * 100_000)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot be written: (Not a directory|File exists)"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_folder_at_the_path_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(StorageError, match="Is a directory"):
+        write_text(tmp_path / "a", "x")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+_ENDLESS_WRITER = """
+import sys
+from pathlib import Path
+from navsim.storage import atomic_file
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_killed_writer_leaves_a_partial_file_only_and_that_is_swept_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    command = [sys.executable, "-c", _ENDLESS_WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        process.send_signal(signal.SIGKILL)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1
+    assert is_partial(left[0])
+    assert not is_partial(path)
+    assert remove_partial(tmp_path / "b.bin") == 0
+    assert remove_partial(path) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_path_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    command = [sys.executable, "-c", _ENDLESS_WRITER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        write_bytes(path, b"mine")
+        assert path.read_bytes() == b"mine"
+        process.communicate()
+    assert path.read_bytes() == b"half"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_new_files_follow_the_users_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "a.txt").stat().st_mtime <= time.time() + 1
