@@ -1,0 +1,1 @@
+"""Roads: networks of lanes and junctions, procedural towns, and routes through them."""

@@ -1,0 +1,125 @@
+"""What a road network is made of: roads, lanes, connectors and junctions. Traffic keeps right."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import shapely
+
+from navsim.errors import TownError
+from navsim.geometry import Polyline
+
+
+class Manoeuvre(StrEnum):
+    """What a driver does at a junction, by the total turn of the way through it."""
+
+    LEFT = "left"
+    STRAIGHT = "straight"
+    RIGHT = "right"
+
+
+@dataclass(frozen=True, eq=False)
+class Road:
+    """A road between two nodes. "Forward" is the direction from `start` to `end`."""
+
+    start: int
+    """Index of the node at the centre line's first vertex."""
+    end: int
+    """Index of the node at the centre line's last vertex."""
+    centre: Polyline
+    """Middle between the kerbs, from node to node [m]."""
+    lanes_forward: int = 1
+    """Lanes from `start` to `end`."""
+    lanes_backward: int = 1
+    """Lanes from `end` to `start`; 0 makes the road one-way."""
+    lane_width: float = 3.5
+    """Width of each lane [m]."""
+    margin: float = 1.0
+    """Paved strip between the edge line and the kerb, on each side [m]."""
+    speed_limit: float = 8.0
+    """Speed limit [m/s]."""
+
+    def __post_init__(self) -> None:
+        if self.lanes_forward < 0 or self.lanes_backward < 0 or self.lanes == 0:
+            raise TownError(
+                f"road {self.start} to {self.end}: needs at least one lane and no negative count, "
+                f"got {self.lanes_forward} forward and {self.lanes_backward} backward"
+            )
+        if self.lane_width <= 0 or self.margin < 0 or self.speed_limit <= 0:
+            raise TownError(
+                f"road {self.start} to {self.end}: needs lane_width > 0, margin >= 0 and speed_limit > 0, "
+                f"got {self.lane_width}, {self.margin} and {self.speed_limit}"
+            )
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes, both directions together."""
+        return self.lanes_forward + self.lanes_backward
+
+    @property
+    def width(self) -> float:
+        """Width from kerb to kerb [m]."""
+        return self.lanes * self.lane_width + 2 * self.margin
+
+    @property
+    def half_width(self) -> float:
+        """Distance from the centre line to either kerb [m]."""
+        return self.width / 2
+
+    @property
+    def divider_offset(self) -> float:
+        """Offset of the line between the two directions from the centre line [m], positive to the left of forward."""
+        return (self.lanes_forward - self.lanes_backward) / 2 * self.lane_width
+
+    def lane_offset(self, forward: bool, index: int) -> float:
+        """Offset of a lane's middle from the centre line [m], positive to the left of forward.
+
+        Args:
+            forward: Whether the lane leads from `start` to `end`.
+            index: 0 for the lane beside the divider, counting towards the kerb.
+        """
+        beside = (index + 0.5) * self.lane_width
+        return self.divider_offset - beside if forward else self.divider_offset + beside
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """One lane of a road, from the mouth of one junction to the mouth of the next."""
+
+    road: int
+    """Index of its road."""
+    forward: bool
+    """Whether it leads from the road's start to its end."""
+    index: int
+    """0 beside the divider, counting towards the kerb."""
+    path: Polyline
+    """Middle of the lane in driving direction [m]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Connector:
+    """The way through a junction from one lane into another."""
+
+    junction: int
+    """Index of the junction."""
+    from_lane: int
+    """Index of the lane it continues."""
+    to_lane: int
+    """Index of the lane it leads into."""
+    path: Polyline
+    """From the end of one lane to the beginning of the other, tangent to both [m]."""
+    manoeuvre: Manoeuvre
+    """Left, straight or right, by the total turn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Junction:
+    """The place where roads meet."""
+
+    node: int
+    """Index of its node."""
+    roads: tuple[int, ...]
+    """Indices of the roads that end here, counter-clockwise by their direction; a loop counts twice."""
+    headings: tuple[float, ...]
+    """Headings of those roads at the node, looking away from it [rad]."""
+    area: shapely.Polygon
+    """The paved area between the mouths of the roads, kerb radii included."""

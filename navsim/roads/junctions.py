@@ -1,0 +1,169 @@
+"""Shapes of junctions: how far each road is cut back, and the paved area with rounded kerb corners.
+
+Between two neighbouring roads the kerbs are joined by an arc of the kerb radius. Its centre is where the two
+centre lines, each shifted towards the other by half its width plus the radius, cross; so it holds for curved roads
+and for roads of different widths.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from navsim.errors import TownError
+from navsim.geometry import Array, Polyline
+from navsim.roads.elements import Road
+
+REACH = 90.0
+"""How far along a road from its node the end of a kerb corner is looked for [m]."""
+MIN_SETBACK = 4.0
+"""Least distance from a node to a mouth [m]."""
+RUN_OUT = 2.0
+"""Distance from the end of a kerb corner to the mouth [m], so that turns can begin gently."""
+FLAT_ANGLE = np.deg2rad(165.0)
+"""Neighbouring roads farther apart than this have no corner between them [rad]."""
+CRACK = 0.5
+"""Half the width of gaps between kerb corner and road that are paved over [m]."""
+ARC_STEP = np.deg2rad(6.0)
+"""Turn of the kerb between two vertices of a corner [rad]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Approach:
+    """One end of a road, seen from the node where it ends."""
+
+    road: int
+    """Index of the road."""
+    at_start: bool
+    """Whether it is the road's first end."""
+    outward: Polyline
+    """Centre line from the node outwards, at most `REACH` long."""
+    half_width: float
+    """Distance from the centre line to either kerb [m]."""
+
+    @property
+    def heading(self) -> float:
+        """Direction of the road at the node, looking outwards [rad]."""
+        return float(np.arctan2(*(self.outward.points[1] - self.outward.points[0])[::-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Corner:
+    """A rounded kerb corner between two neighbouring approaches."""
+
+    stations: tuple[float, float]
+    """Where it ends on the outward centre lines of the first and second approach [m]."""
+    arc: Array
+    """Kerb points (K, 2) from the first road's kerb to the second's [m]."""
+
+
+def approaches_by_node(node_count: int, roads: Sequence[Road]) -> list[list[Approach]]:
+    """List the road ends at each node, counter-clockwise by their direction."""
+    ends: list[list[Approach]] = [[] for _ in range(node_count)]
+    for index, road in enumerate(roads):
+        reach = min(REACH, road.centre.length)
+        first = road.centre.between(0.0, reach)
+        last = road.centre.between(road.centre.length - reach, road.centre.length).reversed()
+        ends[road.start].append(Approach(index, True, first, road.half_width))
+        ends[road.end].append(Approach(index, False, last, road.half_width))
+    return [sorted(here, key=lambda approach: approach.heading) for here in ends]
+
+
+def corner_between(first: Approach, second: Approach, kerb_radius: float) -> Corner | None:
+    """Round the kerb between `first` and the next approach counter-clockwise.
+
+    Returns:
+        The corner, or None where the two lie so far apart that there is nothing to round.
+
+    Raises:
+        TownError: If the roads run side by side for so long that their kerbs never part.
+    """
+    opening = (second.heading - first.heading) % (2 * np.pi)
+    if opening > FLAT_ANGLE:
+        return None
+    left = _led_in(first.outward.shifted(first.half_width + kerb_radius))
+    right = _led_in(second.outward.shifted(-second.half_width - kerb_radius))
+    crossing = shapely.intersection(shapely.LineString(left), shapely.LineString(right))
+    if crossing.is_empty:
+        raise TownError(
+            f"roads {first.road} and {second.road} leave their junction too close to each other "
+            f"({np.rad2deg(opening):.0f} degrees) for kerb corners of {kerb_radius} m; part them or shrink the radius"
+        )
+    candidates = shapely.get_coordinates(crossing)
+    origin = first.outward.points[0]
+    centre = candidates[np.hypot(*(candidates - origin).T).argmin()]
+    stations = (first.outward.project(centre)[0], second.outward.project(centre)[0])
+    begin = float(np.arctan2(*(first.outward.position(stations[0]) - centre)[::-1]))
+    end = float(np.arctan2(*(second.outward.position(stations[1]) - centre)[::-1]))
+    # The kerb is driven around clockwise as seen from the block: the short way from the first road to the second.
+    sweep = (end - begin + np.pi) % (2 * np.pi) - np.pi
+    angles = begin + np.linspace(0.0, sweep, max(int(np.ceil(abs(sweep) / ARC_STEP)), 1) + 1)
+    arc = centre + kerb_radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    return Corner(stations, arc)
+
+
+def junction_shape(approaches: Sequence[Approach], kerb_radius: float) -> tuple[list[float], shapely.Polygon]:
+    """Cut the roads back at a node and pave what lies between the cuts.
+
+    Args:
+        approaches: Two or more road ends, counter-clockwise.
+        kerb_radius: Radius of the kerb corners [m].
+
+    Returns:
+        The setback of each approach [m] from the node, and the area.
+
+    Raises:
+        TownError: If two roads run too close to each other, or a road is shorter than its setback.
+    """
+    count = len(approaches)
+    setbacks = [MIN_SETBACK] * count
+    origin = approaches[0].outward.points[0]
+    pieces = [shapely.Point(origin).buffer(min(approach.half_width for approach in approaches))]
+    for i, approach in enumerate(approaches):
+        j = (i + 1) % count
+        corner = corner_between(approach, approaches[j], kerb_radius)
+        if corner is None:
+            continue
+        setbacks[i] = max(setbacks[i], corner.stations[0])
+        setbacks[j] = max(setbacks[j], corner.stations[1])
+        pieces.append(shapely.Polygon(np.vstack([origin, corner.arc])).buffer(0))
+    setbacks = [end.outward.snapped(setback + RUN_OUT) for end, setback in zip(approaches, setbacks, strict=True)]
+    for approach, setback in zip(approaches, setbacks, strict=True):
+        if setback >= approach.outward.length:
+            raise TownError(
+                f"road {approach.road} is too short for its junctions: it is cut back by {setback:.1f} m at one end "
+                f"but only {approach.outward.length:.1f} m are there; lengthen it or shrink the kerb radius"
+            )
+        pieces.append(strip(approach.outward.between(0.0, setback), approach.half_width))
+    # Rounding may leave hair cracks between the pieces; a junction has no islands, so its outline is the area.
+    # Where a road curves, a wedge thinner than a kerb stone stays between its edge and the corner: closing fills it.
+    whole = shapely.union_all(pieces).buffer(CRACK, join_style="mitre").buffer(-CRACK, join_style="mitre")
+    return setbacks, shapely.Polygon(_largest(whole).exterior)
+
+
+def strip(centre: Polyline, half_width: float) -> shapely.Polygon:
+    """The band within `half_width` [m] of a centre line, cut square at its ends."""
+    left, right = centre.shifted(half_width).points, centre.shifted(-half_width).points
+    band = shapely.Polygon(np.concatenate([right, left[::-1]]))
+    if band.is_valid:
+        return band
+    return _largest(shapely.LineString(centre.points).buffer(half_width, cap_style="flat"))
+
+
+def paved(areas: Sequence[shapely.Polygon]) -> shapely.Polygon | shapely.MultiPolygon:
+    """The union of paved areas; several polygons where parts of the network are not connected."""
+    parts = [part for part in shapely.get_parts(shapely.union_all(areas)) if isinstance(part, shapely.Polygon)]
+    return parts[0] if len(parts) == 1 else shapely.MultiPolygon(parts)
+
+
+def _largest(shape: shapely.Geometry) -> shapely.Polygon:
+    """Return the largest polygon of a shape."""
+    parts = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
+    return max(parts, key=lambda part: float(part.area))
+
+
+def _led_in(path: Polyline, length: float = 15.0) -> Array:
+    """The path's points (N+1, 2) with a straight run of `length` [m] put before its beginning."""
+    heading = path.headings[0]
+    return np.vstack([path.points[0] - length * np.array([np.cos(heading), np.sin(heading)]), path.points])

@@ -1,0 +1,203 @@
+"""The road network: roads with lanes, junctions with ways through them, and all that is paved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from numpy.typing import ArrayLike, NDArray
+
+from navsim.errors import TownError
+from navsim.geometry import Array, Polyline
+from navsim.roads.connectors import Way, connector_paths, manoeuvre_of
+from navsim.roads.elements import Connector, Junction, Lane, Manoeuvre, Road
+from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
+
+__all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
+
+MIN_LANE = 5.0
+"""Least length of a road between its two mouths [m]."""
+
+
+@dataclass(frozen=True, eq=False)
+class RoadNetwork:
+    """Roads that meet at junctions. Indices count from 0 in the order of the tuples."""
+
+    nodes: Array
+    """Where roads begin and end (N, 2) [m]; read-only."""
+    roads: tuple[Road, ...]
+    """The roads."""
+    lanes: tuple[Lane, ...]
+    """The lanes, those of a road together: forward from the divider outwards, then backward."""
+    connectors: tuple[Connector, ...]
+    """The ways through the junctions, those of a junction together."""
+    junctions: tuple[Junction, ...]
+    """Every node where at least two road ends meet."""
+    carriageway: shapely.Polygon | shapely.MultiPolygon
+    """All that is paved, kerb to kerb."""
+    trims: Array
+    """Stations of the first and the last mouth on each road's centre line (R, 2) [m]; read-only."""
+    _followers: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
+    _tree: shapely.STRtree = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.nodes.flags.writeable = False
+        self.trims.flags.writeable = False
+        followers: list[list[int]] = [[] for _ in self.lanes]
+        for index, connector in enumerate(self.connectors):
+            followers[connector.from_lane].append(index)
+        shapely.prepare(self.carriageway)
+        object.__setattr__(self, "_followers", tuple(map(tuple, followers)))
+        object.__setattr__(self, "_tree", shapely.STRtree([junction.area for junction in self.junctions]))
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Smallest and largest coordinates of the carriageway: x0, y0, x1, y1 [m]."""
+        x0, y0, x1, y1 = self.carriageway.bounds
+        return x0, y0, x1, y1
+
+    def is_drivable(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """Whether points (N, 2) [m] lie on the carriageway (N,)."""
+        x, y = np.asarray(points, dtype=float).reshape(-1, 2).T
+        return np.asarray(shapely.contains_xy(self.carriageway, x, y))
+
+    def successors(self, lane: int) -> tuple[int, ...]:
+        """Indices of the connectors that continue `lane`."""
+        return self._followers[lane]
+
+    def mouths(self, road: int) -> tuple[float, float]:
+        """Stations on the centre line where a road leaves its first and enters its last junction [m]."""
+        return float(self.trims[road, 0]), float(self.trims[road, 1])
+
+    def junction_at(self, point: ArrayLike) -> int | None:
+        """Index of the junction whose area holds `point` (2,) [m], if any."""
+        x, y = np.asarray(point, dtype=float)
+        hits = self._tree.query(shapely.Point(x, y), predicate="intersects")
+        return int(hits[0]) if len(hits) else None
+
+
+def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 8.0) -> RoadNetwork:
+    """Trim roads at their junctions, then lay lanes, ways through the junctions and pavement.
+
+    Args:
+        nodes: Where roads begin and end (N, 2) [m].
+        roads: Roads whose centre lines run from node to node.
+        kerb_radius: Radius of the kerb corners [m].
+
+    Raises:
+        TownError: If a road does not begin and end at its nodes, is too short for its junctions, or leaves a
+            junction too close to its neighbour.
+    """
+    places = np.array(nodes, dtype=float).reshape(-1, 2)
+    _check_ends(places, roads)
+    trims = np.array([[0.0, road.centre.length] for road in roads]).reshape(-1, 2)
+    junctions: list[Junction] = []
+    for node, approaches in enumerate(approaches_by_node(len(places), roads)):
+        if len(approaches) < 2:
+            continue  # the end of a dead-end road
+        setbacks, area = junction_shape(approaches, kerb_radius)
+        for approach, setback in zip(approaches, setbacks, strict=True):
+            centre, end = roads[approach.road].centre, 0 if approach.at_start else 1
+            trims[approach.road, end] = setback if approach.at_start else centre.length - setback
+        junctions.append(_junction(node, approaches, area))
+    _check_trims(roads, trims)
+    lanes = [lane for index, road in enumerate(roads) for lane in _lanes(index, road, trims[index])]
+    strips = [strip(road.centre, road.half_width) for road in roads]
+    carriageway = paved([*strips, *(junction.area for junction in junctions)])
+    connectors = _connectors(_Plan(roads, lanes, junctions, trims), carriageway)
+    return RoadNetwork(places, tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
+
+
+def _junction(node: int, approaches: Sequence[Approach], area: shapely.Polygon) -> Junction:
+    """Describe the junction at a node."""
+    roads, headings = [approach.road for approach in approaches], [approach.heading for approach in approaches]
+    return Junction(node, tuple(roads), tuple(headings), area)
+
+
+def _check_ends(nodes: Array, roads: Sequence[Road], tolerance: float = 1e-3) -> None:
+    """Refuse roads that do not begin and end at their nodes."""
+    if not roads:
+        raise TownError("a road network needs at least one road, got none")
+    for index, road in enumerate(roads):
+        for node, point in ((road.start, road.centre.points[0]), (road.end, road.centre.points[-1])):
+            if not 0 <= node < len(nodes):
+                raise TownError(f"road {index} ends at node {node}; nodes are 0 to {len(nodes) - 1}")
+            if np.hypot(*(nodes[node] - point)) > tolerance:
+                raise TownError(f"road {index} ends at {tuple(point)}, not at its node {node}, {tuple(nodes[node])}")
+
+
+def _check_trims(roads: Sequence[Road], trims: Array) -> None:
+    """Refuse roads of which the junctions leave next to nothing."""
+    for index, (first, last) in enumerate(trims):
+        if last - first < MIN_LANE:
+            raise TownError(
+                f"road {index} is too short for its junctions: of {roads[index].centre.length:.1f} m "
+                f"{last - first:.1f} m are left between them, at least {MIN_LANE} m are needed"
+            )
+
+
+def _lanes(index: int, road: Road, trim: Array) -> list[Lane]:
+    """Lay the lanes of a road between its mouths."""
+    return [
+        Lane(index, forward, i, _lane_part(road, (forward, i), float(trim[0]), float(trim[1])))
+        for forward, count in ((True, road.lanes_forward), (False, road.lanes_backward))
+        for i in range(count)
+    ]
+
+
+def _lane_part(road: Road, lane: tuple[bool, int], start: float, end: float) -> Polyline:
+    """A lane between two stations of the road's centre line [m], in driving direction."""
+    forward, index = lane
+    whole = road.centre.shifted(road.lane_offset(forward, index))
+    # Shifting keeps the vertices, so stations on the two lines belong together vertex by vertex.
+    first, last = np.interp([start, end], road.centre.stations, whole.stations)
+    part = whole.between(float(first), float(last))
+    return part if forward else part.reversed()
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is known of a network before its connectors."""
+
+    roads: Sequence[Road]
+    lanes: Sequence[Lane]
+    junctions: Sequence[Junction]
+    trims: Array
+
+
+def _connectors(plan: _Plan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
+    """Join every lane that enters a junction to every lane that leaves it on another road end."""
+    entering: dict[int, list[int]] = {}
+    leaving: dict[int, list[int]] = {}
+    for i, lane in enumerate(plan.lanes):
+        road = plan.roads[lane.road]
+        first, last = (road.start, road.end) if lane.forward else (road.end, road.start)
+        leaving.setdefault(first, []).append(i)
+        entering.setdefault(last, []).append(i)
+    pairs = [
+        (number, a, b)
+        for number, junction in enumerate(plan.junctions)
+        for a in entering.get(junction.node, [])
+        for b in leaving.get(junction.node, [])
+        if not _turns_back(plan.lanes[a], plan.lanes[b])
+    ]
+    into = {a: _inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
+    out = {b: _inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
+    paths = connector_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway)
+    return tuple(
+        Connector(number, a, b, path, manoeuvre_of(path)) for (number, a, b), path in zip(pairs, paths, strict=True)
+    )
+
+
+def _inside(plan: _Plan, index: int, *, arriving: bool) -> Polyline:
+    """A lane's continuation between its mouth and the node, in driving direction."""
+    lane = plan.lanes[index]
+    road, (first, last) = plan.roads[lane.road], plan.trims[lane.road]
+    at_end = lane.forward == arriving
+    start, end = (float(last), road.centre.length) if at_end else (0.0, float(first))
+    return _lane_part(road, (lane.forward, lane.index), start, end)
+
+
+def _turns_back(before: Lane, after: Lane) -> bool:
+    """Whether a lane leaves by the same road end at which the other entered."""
+    return before.road == after.road and before.forward != after.forward
