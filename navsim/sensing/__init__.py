@@ -1,0 +1,1 @@
+"""What the car senses: cameras, road maps, a drifting position fix."""

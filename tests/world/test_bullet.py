@@ -1,0 +1,121 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from navsim.errors import DisplayError
+from navsim.sensing.camera import Camera
+from navsim.world.bodies import Box, Light, Motion
+from navsim.world.bullet import BulletClient
+from navsim.world.display import require_display
+
+UPRIGHT = (0.0, 0.0, 0.0, 1.0)
+STILL = (0.0, 0.0, 0.0)
+PROJECTION = Camera(width=16, height=16, fov_deg=90.0).projection_matrix(0.1, 100.0)
+
+
+@pytest.fixture
+def client() -> Iterator[BulletClient]:
+    client = BulletClient()
+    client.set_physics(0.01)
+    yield client
+    client.close()
+
+
+def cube(client: BulletClient) -> int:
+    return client.add_rigid_body([Box((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))], 2.0, (1.0, 1.0, 1.0))
+
+
+def test_a_free_body_falls(client: BulletClient) -> None:
+    body = cube(client)
+    client.move(body, Motion((0.0, 0.0, 10.0), UPRIGHT, (1.0, 0.0, 0.0), STILL))
+    for _ in range(100):
+        client.step()
+    motion = client.motion(body)
+    assert motion.velocity == pytest.approx((1.0, 0.0, -9.81))
+    assert motion.position[0] == pytest.approx(1.0)
+    assert motion.position[2] == pytest.approx(10.0 - 9.81 / 2, abs=0.06)
+
+
+def test_a_push_acts_for_one_step_in_the_world_frame(client: BulletClient) -> None:
+    body = cube(client)
+    quarter = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
+    client.move(body, Motion(STILL, quarter, STILL, STILL))
+    client.push(body, (4.0, 0.0, 2.0 * 9.81), (3.0, 0.0, 0.0), STILL)
+    client.step()
+    client.push(body, (0.0, 0.0, 2.0 * 9.81), STILL, client.motion(body).position)
+    client.step()
+    motion = client.motion(body)
+    assert motion.velocity == pytest.approx((0.02, 0.0, 0.0), abs=1e-9)
+    assert motion.angular_velocity == pytest.approx((0.03, 0.0, 0.0), abs=1e-9)
+
+
+def test_a_body_rests_on_a_mesh_and_touches_it(client: BulletClient) -> None:
+    floor = np.array([[-9.0, -9.0, 0.0], [9.0, -9.0, 0.0], [9.0, 9.0, 0.0], [-9.0, 9.0, 0.0]])
+    client.add_static_mesh(floor, np.array([[0, 1, 2], [0, 2, 3]]))
+    body = cube(client)
+    client.move(body, Motion((0.0, 0.0, 0.6), UPRIGHT, STILL, STILL))
+    assert client.contact(body) is None
+    for _ in range(100):
+        client.step()
+    assert client.motion(body).position[2] == pytest.approx(0.5, abs=0.02)
+    point = client.contact(body)
+    assert point is not None
+    assert point[2] == pytest.approx(0.0, abs=0.02)
+
+
+def test_a_textured_mesh_is_drawn_and_can_be_hidden(client: BulletClient) -> None:
+    # A wall across the view of a camera in the origin that looks along -z: left half red, right half blue.
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[:, 0], image[:, 1] = (200, 0, 0), (0, 0, 200)
+    wall = np.array([[-5.0, -5.0, -4.0], [5.0, -5.0, -4.0], [5.0, 5.0, -4.0], [-5.0, 5.0, -4.0]])
+    uv = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    look = client.add_mesh_look(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv)
+    body = client.add_ghost(look, client.add_texture(image))
+    light = Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0)
+    colour, depth = client.picture(16, 16, np.eye(4), PROJECTION, light)
+    assert colour[8, 2, :3].tolist() == [200, 0, 0]
+    assert colour[8, 13, :3].tolist() == [0, 0, 200]
+    assert (depth < 0.99).all()
+    client.show(body, False)
+    _, depth = client.picture(16, 16, np.eye(4), PROJECTION, light)
+    assert (depth > 1 - 1e-6).all()
+
+
+def test_texture_rows_count_from_the_top_and_repeat(client: BulletClient) -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0], image[1] = (200, 0, 0), (0, 0, 200)
+    wall = np.array([[-4.0, -4.0, -4.0], [4.0, -4.0, -4.0], [4.0, 4.0, -4.0], [-4.0, 4.0, -4.0]])
+    uv = np.array([[0.0, 2.0], [1.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
+    client.add_ghost(client.add_mesh_look(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv), client.add_texture(image))
+    colour, _ = client.picture(16, 16, np.eye(4), PROJECTION, Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0))
+    assert [colour[row, 8, 0] > 100 for row in (2, 6, 10, 14)] == [True, False, True, False]
+
+
+def test_closing_twice_is_fine() -> None:
+    client = BulletClient()
+    assert client.is_open
+    client.close()
+    client.close()
+    assert not client.is_open
+
+
+@pytest.mark.parametrize("display", ["", ":4711", "nonsense", "unix:x"])
+def test_no_display_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, display: str) -> None:
+    monkeypatch.setenv("DISPLAY", display)
+    with pytest.raises(DisplayError, match="needs a display"):
+        require_display()
+
+
+def test_a_window_without_display_does_not_end_the_process() -> None:
+    code = (
+        "from navsim.errors import DisplayError\n"
+        "from navsim.world.bullet import BulletClient\n"
+        "try:\n    BulletClient('gui')\nexcept DisplayError as error:\n    print('refused:', error)\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert "refused: a window needs a display" in done.stdout
