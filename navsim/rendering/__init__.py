@@ -1,0 +1,1 @@
+"""Pictures of the world through the cameras of the car, behind one small interface."""

@@ -1,0 +1,26 @@
+"""A few lines of text as a small picture, for the corner of the window."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image as Picture
+from PIL import ImageDraw, ImageFont
+
+from navsim.sensing.observation import Image
+
+CAPTION_WIDTH, CAPTION_HEIGHT = 320, 84
+"""Size of the picture [px]; room for three lines."""
+
+_BACKGROUND = (16, 19, 25)
+_INK = ((255, 255, 255), (176, 188, 206), (255, 196, 84))
+_SIZES = (20, 14, 16)
+_TOPS = (8, 36, 57)
+
+
+def draw_caption(lines: Sequence[str]) -> Image:
+    """Write up to three lines, the first one large, the last one in colour: (CAPTION_HEIGHT, CAPTION_WIDTH, 3)."""
+    picture = Picture.new("RGB", (CAPTION_WIDTH, CAPTION_HEIGHT), _BACKGROUND)
+    pen = ImageDraw.Draw(picture)
+    for words, ink, size, top in zip(lines, _INK, _SIZES, _TOPS, strict=False):
+        pen.text((12, top), words, fill=ink, font=ImageFont.load_default(size))
+    return np.array(picture, np.uint8)

@@ -1,0 +1,53 @@
+"""Where the window's camera stands: behind the car, on its hood, or above it."""
+
+import math
+from enum import StrEnum
+
+from navsim.geometry import Pose
+
+Point = tuple[float, float, float]
+
+SLOPE = 1.0
+"""Half the height of the window's picture over the distance to it: PyBullet shows 90 degrees from bottom to top."""
+
+
+class View(StrEnum):
+    """Which camera the window shows."""
+
+    CHASE = "chase"
+    """From behind and above."""
+    HOOD = "hood"
+    """From above the hood."""
+    TOP = "top"
+    """From high above, the heading upwards."""
+
+    @property
+    def following(self) -> "View":
+        """The next one, in a circle."""
+        views = list(View)
+        return views[(views.index(self) + 1) % len(views)]
+
+
+# Eye and target in the vehicle frame (forward, left, up) [m].
+_MOUNTS: dict[View, tuple[Point, Point]] = {
+    View.CHASE: ((-4.4, 0.0, 3.7), (4.0, 0.0, 0.0)),
+    View.HOOD: ((0.55, 0.0, 1.45), (10.0, 0.0, -0.1)),
+    View.TOP: ((5.98, 0.0, 20.0), (6.0, 0.0, 0.0)),
+}
+
+
+def viewpoint(view: View, pose: Pose) -> tuple[Point, Point]:
+    """Eye and target [m] in the world for a car at `pose`."""
+    eye, target = _MOUNTS[view]
+    return _to_world(pose, eye), _to_world(pose, target)
+
+
+def facing(eye: Point, target: Point) -> tuple[float, float]:
+    """Heading and downward pitch [rad] of a look from `eye` to `target`."""
+    dx, dy, dz = (b - a for a, b in zip(eye, target, strict=True))
+    return math.atan2(dy, dx), math.atan2(-dz, math.hypot(dx, dy))
+
+
+def _to_world(pose: Pose, point: Point) -> Point:
+    x, y = pose.to_world([point[:2]])[0]
+    return float(x), float(y), point[2]

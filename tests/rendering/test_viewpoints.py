@@ -1,0 +1,32 @@
+import math
+
+import pytest
+
+from navsim.geometry import Pose
+from navsim.rendering.viewpoints import View, facing, viewpoint
+
+
+def test_views_follow_each_other_in_a_circle() -> None:
+    assert View.CHASE.following is View.HOOD
+    assert View.HOOD.following is View.TOP
+    assert View.TOP.following is View.CHASE
+
+
+def test_the_chase_camera_stands_behind_and_above_a_car_that_drives_north() -> None:
+    (x, y, z), target = viewpoint(View.CHASE, Pose(10.0, 20.0, math.pi / 2))
+    assert x == pytest.approx(10.0)
+    assert y < 17
+    assert z > 2
+    assert target[1] > 20
+
+
+def test_the_camera_above_shows_the_heading_upwards() -> None:
+    eye, target = viewpoint(View.TOP, Pose(0.0, 0.0, 0.5))
+    heading, pitch = facing(eye, target)
+    assert heading == pytest.approx(0.5)
+    assert pitch == pytest.approx(math.pi / 2, abs=0.01)
+
+
+def test_facing_ahead_and_down() -> None:
+    assert facing((0.0, 0.0, 1.0), (1.0, 0.0, 0.0)) == pytest.approx((0.0, math.pi / 4))
+    assert facing((0.0, 0.0, 0.0), (0.0, 2.0, 0.0)) == pytest.approx((math.pi / 2, 0.0))
