@@ -1,0 +1,95 @@
+"""One drive as arrays: what was sensed, commanded and labelled, and the truth beside it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.geometry import Array, Pose
+from navsim.roads.routing import JunctionPassage
+from navsim.sensing.observation import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """T commands and T + 1 states: state i is where command i was given, the last one is the end.
+
+    A drive recorded without images has zero-length `images`, `road_maps` and `route_maps`.
+    """
+
+    scenario: Scenario
+    """What was driven."""
+    driver: str
+    """Name of the driver."""
+    outcome: Outcome
+    """How it ended."""
+    route_length: float
+    """Length of the route [m]."""
+    passages: tuple[JunctionPassage, ...]
+    """Junctions on the route, in order."""
+    images: Image
+    """Camera images (T, C, H, W, 3) uint8, or (0, C, H, W, 3)."""
+    road_maps: Image
+    """Unrouted map patches (T, S, S) uint8, or (0, S, S)."""
+    route_maps: Image
+    """Routed map patches (T, S, S) uint8, or (0, S, S)."""
+    gps: Array
+    """Noisy poses (T, 3): x, y [m], heading [rad]."""
+    commands: Array
+    """Curvature driven (T,) [1/m], perturbation included."""
+    labels: Array
+    """The expert's command at the true pose (T,) [1/m]."""
+    times: Array
+    """Time (T + 1,) [s] since the start."""
+    poses: Array
+    """True poses (T + 1, 3): x, y [m], heading [rad]."""
+    speeds: Array
+    """True speeds (T + 1,) [m/s]."""
+    stations: Array
+    """Station on the route (T + 1,) [m]."""
+    offsets: Array
+    """Offset from the route's lane centre (T + 1,) [m], positive to the left."""
+    heading_errors: Array
+    """Heading relative to the route (T + 1,) [rad]."""
+
+    def __post_init__(self) -> None:
+        steps = len(self.commands)
+        if steps < 1:
+            raise ValueError("an episode needs at least one command")
+        for name in ("times", "poses", "speeds", "stations", "offsets", "heading_errors"):
+            if len(getattr(self, name)) != steps + 1:
+                raise ValueError(f"{steps} commands need {steps + 1} {name}, got {len(getattr(self, name))}")
+        for name in ("labels", "gps"):
+            if len(getattr(self, name)) != steps:
+                raise ValueError(f"{steps} commands need as many {name}, got {len(getattr(self, name))}")
+        for name in ("images", "road_maps", "route_maps"):
+            if len(getattr(self, name)) not in (0, steps):
+                raise ValueError(f"{steps} commands need as many {name} or none, got {len(getattr(self, name))}")
+
+    def __len__(self) -> int:
+        """Number of commands, T."""
+        return len(self.commands)
+
+    @property
+    def distance(self) -> float:
+        """Distance driven [m], along the true positions."""
+        return float(np.hypot(*np.diff(self.poses[:, :2], axis=0).T).sum())
+
+    @property
+    def completion(self) -> float:
+        """Share of the route that was driven, in [0, 1]; 1 exactly when it arrived."""
+        if self.outcome is Outcome.ARRIVED:
+            return 1.0
+        return float(np.clip(self.stations.max() / self.route_length, 0.0, 1.0))
+
+    @property
+    def in_junction(self) -> NDArray[np.bool_]:
+        """For each state (T + 1,) whether its station lies within a junction."""
+        inside = [(self.stations >= p.start) & (self.stations <= p.end) for p in self.passages]
+        return np.asarray(np.any([np.zeros(len(self.stations), bool), *inside], axis=0))
+
+    def pose(self, index: int) -> Pose:
+        """The true pose of state `index`."""
+        x, y, heading = self.poses[index]
+        return Pose(float(x), float(y), float(heading))

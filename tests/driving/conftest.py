@@ -1,0 +1,18 @@
+from collections.abc import Iterator
+
+import pytest
+
+from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+
+SMALL = SimulationConfig(
+    cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0)
+)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    """One simulation for a whole file: `reset` must leave nothing behind."""
+    with Simulation(SMALL) as shared:
+        yield shared

@@ -1,0 +1,33 @@
+import pytest
+
+from navsim.config import from_mapping, to_mapping
+from navsim.driving.scenario import Outcome, Scenario, StartOffset
+from navsim.errors import ConfigError
+
+
+def test_a_scenario_is_plain_values_and_back() -> None:
+    scenario = Scenario("test-3", 7, 11, junctions=False, start=StartOffset(0.5, -4.0))
+    assert from_mapping(Scenario, to_mapping(scenario), "memory") == scenario
+    assert len({scenario, Scenario("test-3", 7, 11, junctions=False, start=StartOffset(0.5, -4.0))}) == 1
+
+
+def test_names_tell_scenarios_apart() -> None:
+    assert Scenario("test-3", 7, 11).name == "test-3-route7-seed11"
+    assert Scenario("test-3", 7, 11, junctions=False).name == "test-3-lane7-seed11"
+
+
+@pytest.mark.parametrize("wrong", [{"route": -1}, {"seed": -1}])
+def test_negative_numbers_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="at least 0"):
+        Scenario(**wrong)  # type: ignore[arg-type]
+
+
+def test_outcomes_are_words_for_files() -> None:
+    assert {str(outcome) for outcome in Outcome} == {
+        "arrived",
+        "left_road",
+        "wrong_turn",
+        "collided",
+        "stuck",
+        "timed_out",
+    }
