@@ -1,0 +1,1 @@
+"""Drivers that learn, and how they learn."""

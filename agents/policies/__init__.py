@@ -1,0 +1,1 @@
+"""Policies: from senses to a distribution over steering."""

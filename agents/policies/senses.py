@@ -1,0 +1,95 @@
+"""What a policy senses, as tensors. B: batch, C: cameras, H and W: height and width [px], S: side of a map [px]."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from navsim.errors import ConfigError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+
+
+@dataclass(frozen=True)
+class SensesSpec:
+    """Shapes of what a policy senses."""
+
+    cameras: int
+    """Number of cameras."""
+    height: int
+    """Height of each camera's image [px]."""
+    width: int
+    """Width of each camera's image [px]."""
+    map_size: int
+    """Side of the square map patches [px]."""
+
+
+def senses_spec(cameras: Sequence[Camera], map_spec: MapSpec) -> SensesSpec:
+    """Shapes of the pictures of `cameras`, all of one size, and of the map patches.
+
+    Raises:
+        ConfigError: If there is no camera or the cameras' images differ in size.
+    """
+    sizes = {(camera.height, camera.width) for camera in cameras}
+    if len(sizes) != 1:
+        shown = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in cameras) or "none"
+        raise ConfigError(f"a policy needs at least one camera and images of one size, got {shown}")
+    height, width = sizes.pop()
+    return SensesSpec(len(cameras), height, width, map_spec.size_px)
+
+
+@dataclass(frozen=True, eq=False)
+class Senses:
+    """What is sensed in B situations, as recorded: uint8, on any device."""
+
+    images: Tensor
+    """Camera images (B, C, H, W, 3) uint8, RGB; C cameras."""
+    road_map: Tensor
+    """Unrouted maps (B, S, S) uint8."""
+    route_map: Tensor
+    """Routes drawn on the same patches (B, S, S) uint8."""
+    speed: Tensor
+    """Speeds (B,) float32 [m/s]."""
+
+    def __len__(self) -> int:
+        """Number of situations, B."""
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> "Senses":
+        """Gather situations by their indices (N,) or a slice."""
+        return Senses(self.images[index], self.road_map[index], self.route_map[index], self.speed[index])
+
+    def to(self, device: torch.device) -> "Senses":
+        """Copy to `device`."""
+        return Senses(
+            self.images.to(device), self.road_map.to(device), self.route_map.to(device), self.speed.to(device)
+        )
+
+    @property
+    def spec(self) -> SensesSpec:
+        """Shapes without the batch."""
+        _, cameras, height, width, _ = self.images.shape
+        return SensesSpec(cameras, height, width, self.road_map.shape[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Senses scaled for a network, in the network's floating-point type."""
+
+    images: Tensor
+    """Camera images (B, C, H, W, 3) in about [-1, 1]."""
+    maps: Tensor
+    """Unrouted map and route (B, 2, S, S) in [0, 1]."""
+    speed: Tensor
+    """Speeds (B, 1) in tens of [m/s]."""
+
+
+def scale_senses(senses: Senses, dtype: torch.dtype) -> Inputs:
+    """Scale uint8 senses to a network's inputs of type `dtype`."""
+    maps = torch.stack([senses.road_map, senses.route_map], dim=1)
+    return Inputs(
+        senses.images.to(dtype).mul_(1 / 127.5).sub_(1.0),
+        maps.to(dtype).mul_(1 / 255),
+        (senses.speed[:, None] / 10).to(dtype),
+    )

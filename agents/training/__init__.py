@@ -1,0 +1,1 @@
+"""Learning from recorded drives: data, augmentation, loss, loop and checkpoints."""

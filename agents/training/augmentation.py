@@ -1,0 +1,119 @@
+"""Augmentation of whole batches: light and camera noise on images, further GPS and heading errors on maps.
+
+Mirroring left and right is left out on purpose: traffic keeps right, so that a mirrored scene shows a car in the
+wrong lane, for which the mirrored label would be wrong. B: batch, C: cameras, S: side of a map [px].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agents.policies.senses import Inputs
+from navsim.errors import ConfigError
+from navsim.sensing.roadmap import MapSpec
+
+_NOISE_BANK = 1 << 22
+_NOISE_STEP = 64
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How strongly training pictures vary; 0 turns a part off. Images lie in [-1, 1], maps in [0, 1]."""
+
+    brightness: float = 0.15
+    """Standard deviation of what is added to a whole image."""
+    contrast: float = 0.2
+    """Standard deviation of the factor on a whole image, around 1."""
+    colour: float = 0.1
+    """Standard deviation of the factor on each colour channel, around 1."""
+    noise: float = 0.08
+    """Largest standard deviation of the Gaussian noise of pixels; each image draws its own, from 0 to this."""
+    map_shift: float = 1.0
+    """Standard deviation of the maps' shift, ahead and left, each [m]; comes on top of the recorded GPS error."""
+    map_turn_deg: float = 2.0
+    """Standard deviation of the maps' turn about the car [deg]."""
+    map_dropout: float = 0.0
+    """Share of the situations whose maps are blank."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value < 100 or (name == "map_dropout" and value > 1):
+                raise ConfigError(f"augmentation.{name} must be at least 0 (a share at most 1), got {value}")
+
+
+class Augmenter:
+    """Draws and applies augmentations; owns a bank of noise and a random generator.
+
+    What a batch gets depends on the seed given to `restart` alone, so that a training run can be taken up at any step.
+    """
+
+    def __init__(self, config: AugmentationConfig, map_spec: MapSpec, seed: int, device: torch.device) -> None:
+        """Fill the noise bank.
+
+        Args:
+            config: How strongly to augment.
+            map_spec: Scale of the maps and the car's place on them.
+            seed: Seed of the noise bank.
+            device: Where the batches live.
+        """
+        self._config = config
+        self._map_spec = map_spec
+        self._generator = torch.Generator(device).manual_seed(seed)
+        # Drawing normal numbers costs more than the rest of a step's augmentation: images take stretches of a bank.
+        self._bank = self._normal(_NOISE_BANK if config.noise else 0).to(torch.bfloat16)
+
+    def restart(self, seed: int) -> None:
+        """Let `seed` decide all that follows."""
+        self._generator.manual_seed(seed)
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        """Return augmented inputs; the given ones may be overwritten."""
+        return Inputs(self._images(inputs.images), self._maps(inputs.maps), inputs.speed)
+
+    def _images(self, images: Tensor) -> Tensor:
+        """Change light, contrast and colours of images (B, C, H, W, 3) and add noise; the cameras share the light."""
+        config, batch = self._config, len(images)
+        bright = config.brightness * self._normal(batch, 1, 1, 1, 1)
+        gain = 1 + config.contrast * self._normal(batch, 1, 1, 1, 1) + config.colour * self._normal(batch, 1, 1, 1, 3)
+        images = torch.addcmul(bright.to(images), images, gain.clamp(min=0.1).to(images))
+        if not config.noise:
+            return images
+        size = images[0].numel()
+        bank = self._bank.repeat(-(-size // len(self._bank)) + 1) if size >= len(self._bank) else self._bank
+        stretches = bank.unfold(0, size, _NOISE_STEP)  # a view (starts, size)
+        starts = torch.randint(len(stretches), (batch,), generator=self._generator, device=images.device)
+        sigma = config.noise * self._uniform(batch, 1, 1, 1, 1)
+        noise = torch.index_select(stretches, 0, starts).view(images.shape)
+        return torch.addcmul(images, noise.to(images.dtype), sigma.to(images))
+
+    def _maps(self, maps: Tensor) -> Tensor:
+        """Shift and turn maps (B, 2, S, S) together, as a worse GPS fix would have drawn them, and blank some."""
+        config, batch = self._config, len(maps)
+        if config.map_shift or config.map_turn_deg:
+            maps = functional.grid_sample(
+                maps.float(), self._grid(maps), padding_mode="border", align_corners=False
+            ).to(maps.dtype)
+        if config.map_dropout:
+            maps = maps * (self._uniform(batch, 1, 1, 1) >= config.map_dropout).to(maps)
+        return maps
+
+    def _grid(self, maps: Tensor) -> Tensor:
+        """Where each pixel of the changed maps comes from: (B, S, S, 2) in grid_sample's coordinates [-1, 1]."""
+        spec, batch = self._map_spec, len(maps)
+        turn = torch.deg2rad(self._config.map_turn_deg * self._normal(batch))
+        shift = self._config.map_shift / (spec.metres_per_pixel * spec.size_px / 2) * self._normal(batch, 2)
+        c, s = turn.cos(), turn.sin()
+        car = 2 * spec.ego_row / spec.size_px - 1  # the car's row; its column is 0
+        across = torch.stack([c, -s, shift[:, 0] + s * car], dim=1)
+        down = torch.stack([s, c, shift[:, 1] + car - c * car], dim=1)
+        return functional.affine_grid(torch.stack([across, down], dim=1), list(maps.shape), align_corners=False)
+
+    def _normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(shape, generator=self._generator, device=self._generator.device)
+
+    def _uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1)."""
+        return torch.rand(shape, generator=self._generator, device=self._generator.device)

@@ -1,0 +1,188 @@
+"""Checkpoints: one safetensors file with the weights and, as JSON in its header, all that is needed to use them.
+
+The file is complete or absent: written under a temporary name, flushed to disk and renamed. `last.safetensors` also
+carries the optimiser's state, so that training continues from it as if it had never stopped.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from agents.policies.policy import Policy, PolicyConfig, build_policy
+from agents.policies.senses import SensesSpec, senses_spec
+from navsim.config import from_mapping, to_mapping
+from navsim.errors import CheckpointError, ConfigError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+from navsim.storage import write_bytes
+
+FORMAT = "navsim-policy"
+FORMAT_VERSION = 1
+
+_POLICY, _OPTIMIZER = "policy.", "optimizer."
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint's header says."""
+
+    policy: PolicyConfig
+    """The network."""
+    cameras: tuple[Camera, ...]
+    """Cameras that it was trained with."""
+    map: MapSpec
+    """Map patches that it was trained with."""
+    run: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Resolved configuration of the training run."""
+    progress: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """How far training was: epoch, step, scores, and what the trainer needs to continue."""
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Versions of the packages that trained it, the git revision, the renderer of the data."""
+
+    @property
+    def senses(self) -> SensesSpec:
+        """Shapes of what the network senses."""
+        return senses_spec(self.cameras, self.map)
+
+
+def save_checkpoint(
+    path: Path, info: CheckpointInfo, policy: Policy, optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Write a checkpoint, replacing the one at `path` at once or not at all.
+
+    Args:
+        path: The file.
+        info: Its header.
+        policy: The weights.
+        optimizer: Its state is written too if given.
+
+    Raises:
+        StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
+    """
+    tensors = {_POLICY + name: value for name, value in policy.state_dict().items()}
+    if optimizer is not None:
+        tensors |= _optimizer_tensors(optimizer)
+    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
+    header |= {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
+    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, header))
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """Read the header of the checkpoint at `path`.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, foreign or of another format.
+    """
+    return _read(path, tensors=False)[0]
+
+
+def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Policy:
+    """Load the network at `path` for driving with `cameras` and `map_spec`.
+
+    Raises:
+        CheckpointError: If the file is unusable or was made for other cameras or another map.
+    """
+    info, tensors = _read(path)
+    if tuple(cameras) != info.cameras:
+        raise CheckpointError(f"{path}: made for cameras {_shown(info.cameras)}; given are {_shown(cameras)}")
+    if map_spec != info.map:
+        raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
+    policy = build_policy(info.policy, info.senses, seed=0)
+    _load_weights(path, policy, tensors)
+    return policy.eval()
+
+
+def restore_training(path: Path, policy: Policy, optimizer: torch.optim.Optimizer) -> CheckpointInfo:
+    """Load weights and the optimiser's state to continue training; returns the header.
+
+    Raises:
+        CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
+    """
+    info, tensors = _read(path)
+    _load_weights(path, policy, tensors)
+    state = {key.removeprefix(_OPTIMIZER): value for key, value in tensors.items() if key.startswith(_OPTIMIZER)}
+    if not state:
+        raise CheckpointError(f"{path}: holds no optimiser state; continue from last.safetensors")
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    layout = optimizer.state_dict()
+    layout["state"] = {index: {} for index in range(len(parameters))}
+    for key, value in state.items():
+        index, name = key.split(".")
+        # The fused optimiser walks through memory: state must lie there in its parameter's order (channels last).
+        parameter = parameters[int(index)]
+        fits = value.shape == parameter.shape
+        layout["state"][int(index)][name] = torch.empty_like(parameter.detach()).copy_(value) if fits else value
+    optimizer.load_state_dict(layout)
+    return info
+
+
+def _plain(value: Any) -> Any:
+    """Plain values of a header's field: dataclasses become mappings."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return to_mapping(value) if dataclasses.is_dataclass(value) else value
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as tensors named by the parameter's number and the quantity."""
+    return {
+        f"{_OPTIMIZER}{index}.{name}": value
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def _load_weights(path: Path, policy: Policy, tensors: dict[str, Tensor]) -> None:
+    """Copy the weights among `tensors` into `policy`."""
+    weights = {key.removeprefix(_POLICY): value for key, value in tensors.items() if key.startswith(_POLICY)}
+    expected = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if expected != found:
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        name = wrong[0]
+        raise CheckpointError(
+            f"{path}: holds another network: {name} has shape {found.get(name)}, expected {expected.get(name)}"
+        )
+    policy.load_state_dict(weights)
+
+
+def _read(path: Path, tensors: bool = True) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    """Read a checkpoint's header and, if wanted, its tensors."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            values = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or no checkpoint of this project: {error}") from None
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of this project")
+    if header["format_version"] != str(FORMAT_VERSION):
+        raise CheckpointError(f"{path}: format {header['format_version']}, this version reads {FORMAT_VERSION}")
+    fields = {key: json.loads(header[key]) for key in header if key not in ("format", "format_version")}
+    try:
+        return from_mapping(CheckpointInfo, fields, str(path)), values
+    except ConfigError as error:
+        raise CheckpointError(f"damaged header: {error}") from None
+
+
+def _shown(cameras: Sequence[Camera]) -> str:
+    """Cameras in short."""
+    return (
+        "["
+        + "; ".join(
+            f"{c.name} {c.width}x{c.height} fov {c.fov_deg:g} deg at {c.position}, "
+            f"yaw {c.yaw_deg:g}, pitch {c.pitch_deg:g}"
+            for c in cameras
+        )
+        + "]"
+    )

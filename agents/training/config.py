@@ -1,0 +1,84 @@
+"""The configuration of a training run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from agents.policies.policy import PolicyConfig
+from agents.training.augmentation import AugmentationConfig
+from agents.training.optimization import OptimizerConfig
+from navsim.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to learn from, what to learn, and how."""
+
+    data: Path = Path("runs/demo/data")
+    """Folder with the recorded drives, in `train` and `validation`."""
+    run_dir: Path = Path("runs/demo/policy")
+    """Folder for checkpoints, logs and figures."""
+    seed: int = 0
+    """Seed of initial weights, order and augmentation."""
+    epochs: int = 10
+    """How often every frame is seen."""
+    batch_size: int = 64
+    """Frames per step; on little data small batches learn faster: at 16 k frames, 8 epochs of 64 beat 10 of 256."""
+    quiet_share: float = 1.0
+    """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from an
+    offset are always taken. Below 1 it spends the time where driving is hard."""
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    """The network."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """Variation of the training pictures."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """The optimiser."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; `auto` takes CUDA if there is a device."""
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Type of the layers' arithmetic; `auto` takes bfloat16 where the hardware has it. The loss is always float32."""
+    pictures: int = 6
+    """Validation frames whose predicted fans are drawn after each epoch."""
+    resume: bool = False
+    """Continue the unfinished run in `run_dir`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quiet_share <= 1:
+            raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
+        limits = {"seed": (0, 2**32), "epochs": (1, 10**6), "batch_size": (2, 10**6), "pictures": (0, 100)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} must be {low} to {high}, got {getattr(self, name)}")
+
+
+def choose_device(config: TrainConfig) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        ConfigError: If CUDA is asked for and missing.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device = 'cuda': no CUDA device here; 'auto' or 'cpu' works everywhere")
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+def choose_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
+    """Type of the layers' arithmetic on `device`."""
+    wanted = config.precision
+    if wanted == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+        wanted = "bfloat16" if native else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere torch emulates it, slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags

@@ -1,0 +1,98 @@
+"""The folder of a training run: what lies where, and whether a run may start, continue or is done."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.training.config import TrainConfig
+from navsim.config import to_mapping
+from navsim.errors import StorageError
+from navsim.storage import remove_partial, write_yaml
+
+_MAY_DIFFER = ("resume", "run_dir")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of a run's files."""
+
+    path: Path
+    """The folder."""
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint, with all that is needed to continue."""
+        return self.path / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation score."""
+        return self.path / "best.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores of every epoch."""
+        return self.path / "metrics.json"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What `metrics.json` holds, empty before the first epoch has ended."""
+        if not self.metrics.exists():
+            return {}
+        values: dict[str, Any] = json.loads(self.metrics.read_text())
+        return values
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return bool(self.read_metrics().get("finished", False))
+
+
+def open_run(config: TrainConfig) -> RunFolder:
+    """Make or find the folder of a run, without ever mixing two runs in one.
+
+    Returns:
+        The folder; the run in it is new, unfinished with `config.resume`, or `finished`.
+
+    Raises:
+        StorageError: If the folder holds a run of another configuration, an unfinished one without `config.resume`,
+            or files of somebody else.
+    """
+    folder = RunFolder(config.run_dir)
+    values = to_mapping(config)
+    if not folder.config.exists():
+        if folder.path.exists() and any(folder.path.iterdir()):
+            raise StorageError(f"{folder.path}: holds files but no run of training; choose another run_dir")
+        write_yaml(folder.config, values)
+        return folder
+    difference = _first_difference(yaml.safe_load(folder.config.read_text()), values)
+    if difference is not None:
+        raise StorageError(f"{folder.path}: holds a run with another {difference}; choose another run_dir")
+    if folder.last.exists() and not folder.finished and not config.resume:
+        raise StorageError(f"{folder.path}: holds an unfinished run; continue it with --resume")
+    for file in (folder.last, folder.best, folder.metrics, folder.config):
+        remove_partial(file)
+    return folder
+
+
+def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
+    """Name the first key whose values differ, with both values; None if all agree."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in (name for name in sorted(old.keys() | new.keys()) if key or name not in _MAY_DIFFER):
+            inner = _first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+            if inner is not None:
+                return inner
+        return None
+    return None if old == new else f"{key}: there {old!r}, asked for {new!r}"

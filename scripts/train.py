@@ -1,0 +1,65 @@
+"""Train a policy on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`."""
+
+from navsim.startup import check_libraries, run_script
+
+check_libraries()
+
+from rich.console import Console
+from rich.table import Table
+
+from agents.training.config import TrainConfig
+from agents.training.dataset import load_training_data
+from agents.training.journal import History
+from agents.training.loop import train
+from agents.training.memory import keep_freed_memory
+from agents.training.run_folder import RunFolder, open_run
+from navsim.config import from_mapping, parse_config
+
+
+def main() -> None:
+    """Train, then print the scores of each epoch."""
+    config = parse_config(TrainConfig, "Train a policy on recorded drives.")
+    folder = open_run(config)
+    console = Console()
+    if folder.finished:
+        console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
+    else:
+        data = load_training_data(config.data, config.policy)
+        console.print(
+            f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on",
+            highlight=False,
+            soft_wrap=True,
+        )
+        keep_freed_memory()
+        train(config, data, folder)
+    history = read_history(folder)
+    console.print(epochs_table(history))
+    console.print(f"best: epoch {history.best_epoch}, {folder.best}", highlight=False, soft_wrap=True)
+
+
+def read_history(folder: RunFolder) -> History:
+    """The history in a run's `metrics.json`."""
+    known = History.__dataclass_fields__
+    values = {key: value for key, value in folder.read_metrics().items() if key in known}
+    return from_mapping(History, values, str(folder.metrics))
+
+
+def epochs_table(history: History) -> Table:
+    """Scores of all epochs; the best is marked."""
+    table = Table("epoch", "train nll", "val. nll", "off straights", "mode error 1/m", "images/s")
+    for row in history.epochs:
+        scores = row["validation"]
+        without = scores["nll_without_spike"]
+        table.add_row(
+            f"{row['epoch']}{' *' if row['epoch'] == history.best_epoch else ''}",
+            f"{row['train_nll']:.3f}",
+            f"{scores['nll']:.3f}",
+            "-" if without is None else f"{without:.3f}",
+            f"{scores['curvature_error']:.5f}",
+            f"{row['images_per_second']:.0f}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    run_script(main)

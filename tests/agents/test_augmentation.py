@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import torch
+
+from agents.policies.senses import Inputs
+from agents.training.augmentation import AugmentationConfig, Augmenter
+from navsim.errors import ConfigError
+from tests.agents.small_runs import MAP
+
+NONE = AugmentationConfig(brightness=0, contrast=0, colour=0, noise=0, map_shift=0, map_turn_deg=0, map_dropout=0)
+CPU = torch.device("cpu")
+
+
+def made_inputs(batch: int = 64, value: float = 0.5) -> Inputs:
+    maps = torch.zeros(batch, 2, MAP.size_px, MAP.size_px)
+    maps[:, :, :, 9:11] = 1.0  # a road straight ahead of the car
+    return Inputs(torch.full((batch, 1, 16, 16, 3), value), maps, torch.ones(batch, 1))
+
+
+def augmented(config: AugmentationConfig, seed: int = 0, inputs: Inputs | None = None) -> Inputs:
+    augmenter = Augmenter(config, MAP, 0, CPU)
+    augmenter.restart(seed)
+    return augmenter(made_inputs() if inputs is None else inputs)
+
+
+def test_with_everything_off_nothing_changes() -> None:
+    result, given = augmented(NONE), made_inputs()
+    torch.testing.assert_close(result.images, given.images)
+    torch.testing.assert_close(result.maps, given.maps)
+    assert torch.equal(result.speed, given.speed)
+
+
+def test_the_seed_decides_all() -> None:
+    config = AugmentationConfig(map_dropout=0.3)
+    first, again, other = augmented(config, 1), augmented(config, 1), augmented(config, 2)
+    assert torch.equal(first.images, again.images)
+    assert torch.equal(first.maps, again.maps)
+    assert not torch.equal(first.images, other.images)
+    assert not torch.equal(first.maps, other.maps)
+
+
+def test_brightness_moves_whole_images_by_its_standard_deviation() -> None:
+    images = augmented(AugmentationConfig(0.15, 0, 0, 0, 0, 0), inputs=made_inputs(2000)).images
+    moved = images - 0.5
+    assert float(moved.flatten(1).std(dim=1).max()) < 1e-6
+    assert float(moved[:, 0, 0, 0, 0].std()) == pytest.approx(0.15, rel=0.1)
+
+
+def test_contrast_scales_and_colour_differs_by_channel() -> None:
+    grey = augmented(AugmentationConfig(0, 0.2, 0, 0, 0, 0)).images
+    assert torch.equal(grey[..., 0], grey[..., 2])
+    assert float(grey[:, 0, 0, 0, 0].std()) == pytest.approx(0.1, rel=0.4)
+    coloured = augmented(AugmentationConfig(0, 0, 0.1, 0, 0, 0)).images
+    assert not torch.equal(coloured[..., 0], coloured[..., 2])
+
+
+def test_noise_is_white_and_of_a_strength_of_its_own_for_each_image() -> None:
+    images = augmented(AugmentationConfig(0, 0, 0, 0.1, 0, 0), inputs=made_inputs(400)).images.flatten(1) - 0.5
+    strengths = images.std(dim=1)
+    assert float(strengths.max()) < 0.11
+    assert float(strengths.mean()) == pytest.approx(0.05, abs=0.01)
+    neighbours = (images[:, 1:] * images[:, :-1]).mean(dim=1) / strengths**2
+    assert abs(float(neighbours.mean())) < 0.05
+
+
+def test_images_larger_than_the_bank_get_noise_too() -> None:
+    large = Inputs(torch.zeros(1, 1, 1200, 1200, 3), made_inputs(1).maps, torch.ones(1, 1))
+    noise = augmented(AugmentationConfig(0, 0, 0, 0.1, 0, 0), inputs=large).images
+    assert noise.shape == large.images.shape
+    assert float(noise.std()) > 0
+
+
+def test_a_turn_keeps_the_cars_place_and_bends_the_road_ahead() -> None:
+    maps = torch.zeros(200, 2, MAP.size_px, MAP.size_px)
+    maps[:, :, MAP.ego_row - 1 : MAP.ego_row + 1, 9:11] = 1.0  # a block around the car
+    maps[:, :, 0:2, 9:11] = 1.0  # and one far ahead
+    given = Inputs(made_inputs(200).images, maps, torch.ones(200, 1))
+    result = augmented(AugmentationConfig(0, 0, 0, 0, 0, 10.0), inputs=given).maps
+    near = result[:, 0, MAP.ego_row - 1 : MAP.ego_row + 1, 9:11].mean()
+    far = result[:, 0, 0:2, 9:11].mean()
+    assert float(near) > 0.85
+    assert float(far) < 0.7
+
+
+def test_a_shift_moves_both_maps_alike_by_metres() -> None:
+    result = augmented(AugmentationConfig(0, 0, 0, 0, 2.0, 0), inputs=made_inputs(1000)).maps
+    assert torch.equal(result[:, 0], result[:, 1])
+    columns = torch.arange(MAP.size_px) - 9.5
+    centre = (result[:, 0] * columns).sum(dim=(1, 2)) / result[:, 0].sum(dim=(1, 2))
+    assert float(centre.std()) == pytest.approx(2.0, rel=0.1)
+
+
+def test_dropout_blanks_both_maps_of_the_given_share() -> None:
+    result = augmented(AugmentationConfig(0, 0, 0, 0, 0, 0, map_dropout=0.25), inputs=made_inputs(2000)).maps
+    blank = result.flatten(1).amax(dim=1) == 0
+    assert float(blank.float().mean()) == pytest.approx(0.25, abs=0.04)
+    assert torch.equal(result[~blank], made_inputs(2000).maps[~blank])
+
+
+def test_low_precision_stays_low_precision() -> None:
+    given = made_inputs()
+    half = Inputs(given.images.bfloat16(), given.maps.bfloat16(), given.speed.bfloat16())
+    result = augmented(AugmentationConfig(), inputs=half)
+    assert result.images.dtype is result.maps.dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize("changes", [{"noise": -0.1}, {"map_dropout": 1.5}, {"brightness": float("nan")}])
+def test_impossible_strengths_are_refused_by_name(changes: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"augmentation.{next(iter(changes))}"):
+        AugmentationConfig(**changes)
+
+
+def test_colours_stay_finite_for_extreme_strengths() -> None:
+    images = augmented(AugmentationConfig(50, 50, 50, 50, 50, 50)).images
+    assert bool(np.isfinite(images.numpy()).all())

@@ -1,0 +1,138 @@
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint
+from agents.training.optimization import OptimizerConfig, make_optimizer
+from navsim.errors import CheckpointError, StorageError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
+
+
+def saved(path: Path, seed: int = 0, **changes: object) -> Path:
+    """Write a checkpoint of an untrained network."""
+    policy = small_policy(seed, **changes)
+    save_checkpoint(path, small_info(policy), policy)
+    return path
+
+
+def test_a_checkpoint_gives_back_the_network_bit_for_bit(tmp_path: Path) -> None:
+    policy, senses = small_policy(seed=3), small_samples(4).senses
+    loaded = load_policy(saved(tmp_path / "a.safetensors", seed=3), CAMERAS, MAP)
+    assert not loaded.training
+    for name, value in policy.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+    with torch.no_grad():
+        assert torch.equal(policy.steer(senses).means, loaded.steer(senses).means)
+
+
+def test_the_header_tells_all_about_the_network(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors", inputs=("camera",), components=5)
+    info = read_info(path)
+    assert info == small_info(small_policy(inputs=("camera",), components=5))
+    assert info.senses == SPEC
+    assert info.run == {"epochs": 3}
+
+
+def test_other_cameras_are_refused_naming_both(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    other = (replace(CAMERAS[0], pitch_deg=-3.0),)
+    with pytest.raises(CheckpointError, match=r"a.safetensors: made for cameras .*pitch -8.*given .*pitch -3"):
+        load_policy(path, other, MAP)
+    with pytest.raises(CheckpointError, match=r"given are \[front 32x32.*; left 32x32"):
+        load_policy(path, (*CAMERAS, Camera(name="left", width=32, height=32)), MAP)
+
+
+def test_another_map_is_refused_naming_both(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"map MapSpec\(size_px=20.*given is MapSpec\(size_px=50"):
+        load_policy(path, CAMERAS, MapSpec())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere.safetensors: no such checkpoint"):
+        load_policy(tmp_path / "nowhere.safetensors", CAMERAS, MAP)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        read_info(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match=r"a.safetensors: damaged or no checkpoint"):
+        load_policy(path, CAMERAS, MAP)
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(np.random.default_rng(0).bytes(1000))
+    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+        load_policy(path, CAMERAS, MAP)
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="no checkpoint of this project"):
+        load_policy(path, CAMERAS, MAP)
+    save_file({"weight": torch.zeros(3)}, path, {"format": "navsim-policy", "format_version": "99"})
+    with pytest.raises(CheckpointError, match="format 99, this version reads 1"):
+        load_policy(path, CAMERAS, MAP)
+    save_file({"weight": torch.zeros(3)}, path, {"format": "navsim-policy", "format_version": "1", "policy": "{}"})
+    with pytest.raises(CheckpointError, match="damaged header"):
+        load_policy(path, CAMERAS, MAP)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    wider = small_policy(hidden=32)
+    save_checkpoint(path, small_info(small_policy()), wider)
+    with pytest.raises(
+        CheckpointError, match=r"holds another network: fuse.0.bias has shape \(32,\), expected \(16,\)"
+    ):
+        load_policy(path, CAMERAS, MAP)
+    save_checkpoint(path, small_info(small_policy()), small_policy(inputs=("camera",)))
+    with pytest.raises(CheckpointError, match="holds another network"):
+        load_policy(path, CAMERAS, MAP)
+
+
+def test_the_optimisers_state_lies_in_memory_as_its_parameters_do(tmp_path: Path) -> None:
+    policy = small_policy()
+    optimizer = make_optimizer(policy, OptimizerConfig())
+    samples = small_samples(4)
+    (-policy.steer(samples.senses).log_prob(samples.labels).mean()).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, small_info(policy), policy, optimizer)
+    other = small_policy(seed=9)
+    restored = make_optimizer(other, OptimizerConfig())
+    restore_training(path, other, restored)
+    for old, new in zip(policy.parameters(), other.parameters(), strict=True):
+        assert torch.equal(old, new)
+        for name, value in optimizer.state[old].items():
+            assert torch.equal(value, restored.state[new][name])
+            assert value.stride() == restored.state[new][name].stride()
+
+
+def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:
+    policy = small_policy()
+    with pytest.raises(CheckpointError, match="no optimiser state"):
+        restore_training(saved(tmp_path / "a.safetensors"), policy, make_optimizer(policy, OptimizerConfig()))
+
+
+def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
+    path = saved(tmp_path / "last.safetensors", inputs=("speed",))
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # as if the disk were full after so many bytes
+    try:
+        with pytest.raises(StorageError, match=r"last.safetensors: cannot be written: File too large"):
+            saved(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,190 @@
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.policies.decisions import GRID_POINTS, decide
+from agents.policies.encoders import ConvLayer, convolutions, feature_count
+from agents.policies.policy import POLICIES, PolicyConfig, Sense, build_policy, parameter_count
+from agents.policies.senses import Senses, SensesSpec, scale_senses, senses_spec
+from navsim.errors import ConfigError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+from tests.agents.small_runs import SPEC, small_policy, small_samples
+
+
+def with_changed(senses: Senses, name: str) -> Senses:
+    """The same senses, one of them inverted."""
+    parts = {field: getattr(senses, field).clone() for field in ("images", "road_map", "route_map", "speed")}
+    parts[name] = 255 - parts[name] if name != "speed" else parts[name] + 5
+    return Senses(**parts)
+
+
+def outputs(policy: torch.nn.Module, senses: Senses) -> torch.Tensor:
+    with torch.no_grad():
+        result: torch.Tensor = policy(scale_senses(senses, torch.float32))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("inputs", "seen"),
+    [
+        (("camera", "road_map", "route_map"), {"images", "road_map", "route_map"}),
+        (("camera",), {"images"}),
+        (("route_map",), {"route_map"}),
+        (("road_map", "speed"), {"road_map", "speed"}),
+        (("speed",), {"speed"}),
+        (("camera", "road_map", "route_map", "speed"), {"images", "road_map", "route_map", "speed"}),
+    ],
+)
+def test_the_policy_depends_on_its_inputs_and_on_nothing_else(inputs: tuple[Sense, ...], seen: set[str]) -> None:
+    policy, senses = small_policy(inputs=inputs), small_samples(3).senses
+    before = outputs(policy, senses)
+    for name in ("images", "road_map", "route_map", "speed"):
+        changed = not torch.equal(before, outputs(policy, with_changed(senses, name)))
+        assert changed == (name in seen), name
+
+
+def test_a_blind_policy_does_not_see_the_images_but_has_the_same_network() -> None:
+    blind, seeing, senses = small_policy(blind=True), small_policy(), small_samples(4).senses
+    assert blind.state_dict().keys() == seeing.state_dict().keys()
+    assert torch.equal(outputs(blind, senses), outputs(blind, with_changed(senses, "images")))
+    assert not torch.equal(outputs(blind, senses), outputs(blind, with_changed(senses, "route_map")))
+
+
+def test_a_blind_policy_is_the_policy_on_black_images() -> None:
+    senses = small_samples(4).senses
+    inputs = scale_senses(senses, torch.float32)
+    inputs.images.zero_()
+    with torch.no_grad():
+        torch.testing.assert_close(outputs(small_policy(blind=True), senses), small_policy()(inputs))
+
+
+def test_each_situation_is_judged_by_itself() -> None:
+    policy, senses = small_policy(), small_samples(6).senses
+    together = outputs(policy, senses)
+    for i in range(6):
+        torch.testing.assert_close(outputs(policy, senses[slice(i, i + 1)])[0], together[i], rtol=1e-4, atol=1e-5)
+
+
+def test_several_cameras_share_one_trunk() -> None:
+    three = SensesSpec(3, SPEC.height, SPEC.width, SPEC.map_size)
+    config = PolicyConfig(hidden=16, inputs=("camera",))
+    one, many = build_policy(config, SPEC, 0), build_policy(config, three, 0)
+    trunk = sum(parameter.numel() for parameter in one.camera_trunk.parameters())
+    assert trunk == sum(parameter.numel() for parameter in many.camera_trunk.parameters())
+    senses = small_samples(2).senses
+    images = senses.images.expand(-1, 3, -1, -1, -1).clone()
+    swapped = images.clone()
+    swapped[:, 0] = 0
+    given_, other = (
+        Senses(pictures, senses.road_map, senses.route_map, senses.speed) for pictures in (images, swapped)
+    )
+    assert outputs(many.eval(), given_).shape == (2, 9)
+    assert not torch.equal(outputs(many, given_), outputs(many, other))
+
+
+def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, again, other = small_policy(1), small_policy(1), small_policy(2)
+    assert torch.equal(torch.rand(3), expected)
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert any(not torch.equal(value, other.state_dict()[name]) for name, value in first.state_dict().items())
+
+
+def test_an_untrained_policy_spreads_over_the_range() -> None:
+    with torch.no_grad():
+        distribution = small_policy().steer(small_samples(8).senses)
+    weights, means, scales = distribution.components
+    assert float(weights.min()) > 0.1
+    assert float(means[:, 0].max()) < 0 < float(means[:, -1].min())
+    assert 0.005 < float(scales.min()) <= float(scales.max()) < 0.1
+
+
+def test_the_demos_network_is_small() -> None:
+    policy = build_policy(PolicyConfig(), senses_spec([Camera()], MapSpec()), 0)
+    assert 300_000 < parameter_count(policy) < 600_000
+
+
+def test_every_network_by_name_can_be_built() -> None:
+    assert set(POLICIES) == set(get_args(PolicyConfig.__dataclass_fields__["network"].type))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inputs": ()},
+        {"inputs": ("camera", "camera")},
+        {"components": 0},
+        {"hidden": 1},
+        {"scale_floor": 0.0},
+        {"max_curvature": 0.0},
+    ],
+)
+def test_impossible_configurations_are_refused_by_name(changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"policy.{next(iter(changes))}"):
+        small_policy(**changes)
+
+
+def test_pictures_too_small_for_the_network_are_refused() -> None:
+    with pytest.raises(ConfigError, match="16x8 px are too small"):
+        build_policy(PolicyConfig(), senses_spec([Camera(width=16, height=8)], MapSpec()), 0)
+
+
+def test_cameras_of_different_sizes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="left 64x48"):
+        senses_spec([Camera(), Camera(name="left", width=64)], MapSpec())
+    with pytest.raises(ConfigError, match="none"):
+        senses_spec([], MapSpec())
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(16, 70), st.integers(16, 70), st.sampled_from([1, 3, 5]), st.sampled_from([1, 2, 3]))
+def test_feature_count_is_what_the_convolutions_give(height: int, width: int, kernel: int, stride: int) -> None:
+    layers = (ConvLayer(8, kernel, stride), ConvLayer(16, 3, 2))
+    features = convolutions(2, layers)(torch.zeros(1, 2, height, width))
+    assert features.shape == (1, feature_count(layers, (height, width)))
+
+
+def test_senses_are_scaled_and_not_changed() -> None:
+    samples = small_samples(3)
+    before = samples.senses.images.clone()
+    inputs = scale_senses(samples.senses, torch.bfloat16)
+    assert torch.equal(samples.senses.images, before)
+    assert inputs.images.dtype is torch.bfloat16
+    assert inputs.maps.shape == (3, 2, 20, 20)
+    black = Senses(torch.zeros(1, 1, 32, 32, 3, dtype=torch.uint8), *(torch.full((1, 20, 20), 255),) * 2, torch.ones(1))
+    scaled = scale_senses(black, torch.float32)
+    assert float(scaled.images.max()) == -1.0
+    assert float(scaled.maps.min()) == pytest.approx(1.0)
+
+
+def test_decisions_take_the_mode_and_carry_the_density() -> None:
+    policy, senses = small_policy(max_curvature=0.1), small_samples(5).senses
+    with torch.inference_mode():
+        decisions = decide(policy, senses)
+        modes = policy.steer(senses).mode
+    assert [decision.curvature for decision in decisions] == pytest.approx(modes.tolist())
+    for decision in decisions:
+        assert decision.grid is not None
+        assert decision.density is not None
+        assert decision.grid.shape == decision.density.shape == (GRID_POINTS,)
+        assert decision.grid[0] == -0.1
+        assert decision.grid[-1] == 0.1
+        assert 0.5 < np.trapezoid(decision.density, decision.grid) <= 1.001
+
+
+def test_a_decision_never_exceeds_the_range_by_rounding() -> None:
+    policy = small_policy()
+    with torch.no_grad():
+        policy.head.weight.zero_()
+        policy.head.bias[3:6] = 100.0
+    with torch.inference_mode():
+        decision = decide(policy, small_samples(1).senses)[0]
+    assert decision.curvature == 0.2

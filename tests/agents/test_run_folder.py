@@ -1,0 +1,71 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agents.training.run_folder import RunFolder, open_run
+from navsim.config import load_config
+from navsim.errors import StorageError
+from navsim.storage import write_json
+from tests.agents.small_runs import small_config
+
+
+def test_a_new_folder_holds_the_resolved_configuration(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    folder = open_run(config)
+    assert folder.path == tmp_path / "run"
+    assert not folder.finished
+    assert load_config(type(config), folder.config) == config
+
+
+def test_the_same_configuration_opens_it_again(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    open_run(config)
+    leftover = tmp_path / "run" / ".last.safetensors.12345.partial"
+    leftover.write_bytes(b"half")
+    assert open_run(replace(config, resume=True)).path == config.run_dir
+    assert not leftover.exists()
+
+
+def test_another_configuration_is_refused_naming_the_difference(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    open_run(config)
+    with pytest.raises(StorageError, match="another epochs: there 3, asked for 7; choose another run_dir"):
+        open_run(replace(config, epochs=7))
+    with pytest.raises(StorageError, match=r"another policy.hidden: there 16, asked for 24"):
+        open_run(replace(config, policy=replace(config.policy, hidden=24)))
+
+
+def test_an_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    folder = open_run(config)
+    folder.last.write_bytes(b"weights")
+    with pytest.raises(StorageError, match="unfinished run; continue it with --resume"):
+        open_run(config)
+    open_run(replace(config, resume=True))
+    assert folder.last.read_bytes() == b"weights"
+
+
+def test_a_finished_run_says_so(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    folder = open_run(config)
+    folder.last.write_bytes(b"weights")
+    write_json(folder.metrics, {"finished": True})
+    assert open_run(config).finished
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    config.run_dir.mkdir()
+    (config.run_dir / "thesis.txt").write_text("precious")
+    with pytest.raises(StorageError, match="holds files but no run"):
+        open_run(config)
+    assert [path.name for path in config.run_dir.iterdir()] == ["thesis.txt"]
+
+
+def test_names_lie_in_the_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert {p.parent for p in (folder.config, folder.last, folder.best, folder.metrics, folder.tensorboard)} == {
+        tmp_path
+    }
+    assert folder.read_metrics() == {}

@@ -1,0 +1,104 @@
+"""The script as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agents.driver import PolicyDriver
+from agents.training.config import TrainConfig
+from navsim.config import load_config
+from tests.agents.small_runs import CAMERAS, MAP, small_folder
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}  # whether or not the project is installed
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    """The command line of a small run, with a configuration file."""
+    settings = {
+        "data": str(folder / "data"),
+        "run_dir": str(folder / "run"),
+        "epochs": 2,
+        "batch_size": 8,
+        "device": "cpu",
+        "policy": {"hidden": 16},
+        "pictures": 1,
+    }
+    (folder / "train.yaml").write_text(yaml.safe_dump(settings))
+    return [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(folder / "train.yaml"), *options]
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(folder, *options), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+def test_training_then_driving_then_done(tmp_path: Path) -> None:
+    small_folder(tmp_path / "data")
+    first = run(tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "24 frames to learn from, 12 to validate on" in first.stdout
+    assert "best: epoch" in first.stdout
+    PolicyDriver(tmp_path / "run" / "best.safetensors", CAMERAS, MAP)
+    written = (tmp_path / "run" / "last.safetensors").stat().st_mtime_ns
+    again = run(tmp_path, "--resume")
+    assert again.returncode == 0
+    assert "this run is done" in again.stdout
+    assert (tmp_path / "run" / "last.safetensors").stat().st_mtime_ns == written
+    other = run(tmp_path, "--seed", "5")
+    assert other.returncode == 2
+    assert other.stderr.splitlines()[-1].startswith("error: ")
+    assert "another seed: there 0, asked for 5" in other.stderr
+
+
+def test_without_data_it_says_so_before_training(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    result = run(tmp_path)
+    assert result.returncode == 2
+    assert "no data folder" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_the_run_can_continue(tmp_path: Path) -> None:
+    small_folder(tmp_path / "data")
+    process = subprocess.Popen(
+        command(tmp_path, "--epochs", "100000"),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "last.safetensors").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume continues" in errors
+    assert "Traceback" not in errors
+    assert not json.loads((tmp_path / "run" / "metrics.json").read_text())["finished"]
+    without = run(tmp_path, "--epochs", "100000")
+    assert without.returncode == 2
+    assert "continue it with --resume" in without.stderr
+
+
+def test_the_demos_configurations_can_be_read() -> None:
+    seeing, blind = (
+        load_config(TrainConfig, ROOT / "configs" / "demo" / name) for name in ("train.yaml", "blind.yaml")
+    )
+    assert blind == replace(seeing, run_dir=blind.run_dir, policy=replace(seeing.policy, blind=True))
+    assert blind.run_dir != seeing.run_dir
+    assert not seeing.policy.blind

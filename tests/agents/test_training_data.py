@@ -1,0 +1,168 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agents.policies.policy import PolicyConfig
+from agents.training.dataset import gather_samples, is_demanding, load_training_data
+from navsim.driving.episode import Episode
+from navsim.errors import ConfigError, EpisodeError
+from navsim.recording.dataset import DatasetDescription, write_description
+from navsim.roads.elements import Manoeuvre
+from navsim.roads.routing import JunctionPassage
+from navsim.world.vehicle import VehicleSpec
+from tests.agents.small_runs import (
+    CAMERAS,
+    MAP,
+    SIMULATION,
+    SPEC,
+    add_episode,
+    small_episode,
+    small_folder,
+    small_samples,
+)
+
+LIMIT = 0.2
+
+
+def gathered(*episodes: Episode) -> int:
+    return len(gather_samples(episodes, sum(map(len, episodes)), SPEC, LIMIT, "data"))
+
+
+def with_label(value: float, index: int = 3) -> Episode:
+    episode = small_episode()
+    labels = episode.labels.copy()
+    labels[index] = value
+    return replace(episode, labels=labels)
+
+
+def test_a_data_folder_becomes_tensors_in_the_order_of_its_episodes(tmp_path: Path) -> None:
+    data = load_training_data(small_folder(tmp_path), PolicyConfig())
+    first, second = small_episode("train-0", seed=0), small_episode("train-1", seed=1)
+    assert len(data.train) == 24
+    assert len(data.validation) == 12
+    assert data.cameras == CAMERAS
+    assert data.map == MAP
+    senses = data.train.senses
+    np.testing.assert_array_equal(senses.images.numpy(), np.concatenate([first.images, second.images]))
+    np.testing.assert_array_equal(senses.road_map.numpy(), np.concatenate([first.road_maps, second.road_maps]))
+    np.testing.assert_array_equal(senses.route_map.numpy(), np.concatenate([first.route_maps, second.route_maps]))
+    np.testing.assert_allclose(senses.speed.numpy()[:12], first.speeds[:-1], rtol=1e-6)
+    np.testing.assert_allclose(data.train.labels.numpy()[12:], second.labels, rtol=1e-6)
+    assert data.versions["renderer"] == "made up"
+    assert {"torch", "git", "numpy"} <= data.versions.keys()
+
+
+def test_samples_are_gathered_by_index() -> None:
+    samples = small_samples(10)
+    chosen = samples[torch.tensor([7, 2, 7])]
+    assert len(chosen) == 3
+    assert torch.equal(chosen.labels, samples.labels[[7, 2, 7]])
+    assert torch.equal(chosen.senses.images[1], samples.senses.images[2])
+    assert torch.equal(samples[slice(8, 20)].labels, samples.labels[8:])
+
+
+def test_fingerprints_tell_data_apart() -> None:
+    assert small_samples(10).fingerprint == small_samples(10).fingerprint
+    assert small_samples(10).fingerprint != small_samples(10, seed=1).fingerprint
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EpisodeError, match="no data folder"):
+        load_training_data(tmp_path, PolicyConfig())
+    small_folder(tmp_path, train=0, validation=1)
+    with pytest.raises(EpisodeError, match="no train episodes"):
+        load_training_data(tmp_path, PolicyConfig())
+
+
+def test_data_without_other_towns_to_validate_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EpisodeError, match="no validation episodes"):
+        load_training_data(small_folder(tmp_path, validation=0), PolicyConfig())
+
+
+def test_an_episode_of_other_cameras_is_refused(tmp_path: Path) -> None:
+    small_folder(tmp_path)
+    episode = small_episode("train-7")
+    add_episode(tmp_path, replace(episode, images=episode.images[:, :, ::2]))
+    with pytest.raises(EpisodeError, match=r"train-7.*\(1, 16, 32, 3\).*\(1, 32, 32, 3\)"):
+        load_training_data(tmp_path, PolicyConfig())
+
+
+def test_an_episode_of_another_map_is_refused(tmp_path: Path) -> None:
+    small_folder(tmp_path)
+    episode = small_episode("train-7")
+    maps = np.zeros((len(episode), 30, 30), np.uint8)
+    add_episode(tmp_path, replace(episode, road_maps=maps, route_maps=maps))
+    with pytest.raises(EpisodeError, match=r"train-7.*\(30, 30\).*\(20, 20\)"):
+        load_training_data(tmp_path, PolicyConfig())
+
+
+def test_a_policy_that_steers_sharper_than_the_vehicle_is_refused(tmp_path: Path) -> None:
+    small_folder(tmp_path)
+    slow = replace(SIMULATION, vehicle=VehicleSpec(max_curvature=0.15))
+    write_description(tmp_path, DatasetDescription(slow, {}, {}, "unknown"))
+    with pytest.raises(ConfigError, match=r"policy.max_curvature is 0.2 1/m.*0.15"):
+        load_training_data(tmp_path, PolicyConfig())
+
+
+def test_labels_beyond_the_policys_range_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EpisodeError, match=r"train-0.*beyond the policy's max_curvature of 0.05 1/m"):
+        load_training_data(small_folder(tmp_path), PolicyConfig(max_curvature=0.05))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_label_that_is_not_finite_is_refused_by_number(value: float) -> None:
+    with pytest.raises(EpisodeError, match=r"train-0-route0-seed0: label 3 is not finite"):
+        gathered(with_label(value))
+
+
+def test_a_label_beyond_the_range_is_refused_by_number_and_value() -> None:
+    with pytest.raises(EpisodeError, match=r"label 3 is -0.2500 1/m, beyond"):
+        gathered(with_label(-0.25))
+    assert gathered(with_label(-0.2)) == 12
+
+
+def test_an_episode_without_images_is_refused() -> None:
+    with pytest.raises(EpisodeError, match="without images"):
+        gathered(small_episode(), small_episode("train-1", images=False))
+
+
+def test_shapes_are_checked_once_more_when_frames_are_copied() -> None:
+    episode = small_episode()
+    with pytest.raises(EpisodeError, match=r"images are .*\(1, 32, 16, 3\)"):
+        gathered(episode, replace(episode, images=episode.images[:, :, :, ::2]))
+    with pytest.raises(EpisodeError, match=r"route_maps are .*\(20, 10\)"):
+        gathered(replace(episode, route_maps=episode.route_maps[:, :, ::2]))
+
+
+def test_the_number_of_frames_must_be_as_announced() -> None:
+    for announced, words in ((11, "more frames than the 11"), (13, "holds 12 frames, 13"), (0, "no frames")):
+        with pytest.raises(EpisodeError, match=words):
+            gather_samples([small_episode()], announced, SPEC, LIMIT, "data")
+
+
+def test_a_data_set_of_one_sample_can_be_gathered() -> None:
+    assert gathered(small_episode(steps=1)) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
+def test_samples_move_to_the_gpu() -> None:
+    assert small_samples(3).to(torch.device("cuda")).senses.images.is_cuda
+
+
+def test_frames_near_junctions_and_away_from_the_lane_are_demanding() -> None:
+    plain = small_episode(steps=50)
+    passage = JunctionPassage(60.0, 70.0, Manoeuvre.LEFT, 0)
+    near = is_demanding(replace(plain, passages=(passage,)))
+    stations = plain.stations[:-1]
+    assert (near == ((stations > 45.0) & (stations < 75.0))).all()
+    assert 0 < near.sum() < 50
+    offsets = np.zeros(51)
+    offsets[[3, 7]] = 0.3, -0.3
+    turned = np.zeros(51)
+    turned[11] = np.radians(5.0)
+    off = is_demanding(replace(plain, passages=(), offsets=offsets, heading_errors=turned))
+    assert np.flatnonzero(off).tolist() == [3, 7, 11]

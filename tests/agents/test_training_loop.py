@@ -1,0 +1,272 @@
+import json
+import math
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+
+from agents.training.checkpoint import load_policy, read_info
+from agents.training.config import TrainConfig, choose_device, choose_dtype
+from agents.training.interruption import StopRequest, stop_on_interrupt
+from agents.training.journal import History, Journal
+from agents.training.loop import Trainer, train
+from agents.training.memory import keep_freed_memory
+from agents.training.optimization import OptimizerConfig
+from agents.training.pictures import draw_predictions, spread_frames
+from agents.training.run_folder import RunFolder, open_run
+from navsim.errors import CheckpointError, ConfigError
+from tests.agents.small_runs import CAMERAS, MAP, small_config, small_data, small_policy, small_samples
+
+
+def run(config: TrainConfig, **data: int) -> History:
+    """Open the folder and train."""
+    return train(config, small_data(**data), open_run(config))
+
+
+def without_times(history: History) -> list[dict[str, object]]:
+    """The epochs' records without what differs from run to run."""
+    return [{key: value for key, value in epoch.items() if key != "images_per_second"} for epoch in history.epochs]
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Press Ctrl-C in the middle of step number `steps`."""
+    original = Trainer._step
+
+    def step_and_interrupt(self: Trainer, index: torch.Tensor) -> torch.Tensor:
+        loss = original(self, index)
+        if self.history.step == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return loss
+
+    monkeypatch.setattr(Trainer, "_step", step_and_interrupt)
+
+
+def test_training_learns_what_the_images_tell(tmp_path: Path) -> None:
+    config = small_config(tmp_path, epochs=20, pictures=0, batch_size=32)
+    history = run(config, train=320, validation=64)
+    first, last = history.epochs[0]["validation"], history.epochs[-1]["validation"]
+    assert last["nll"] < first["nll"] - 0.3
+    assert last["curvature_error"] < 0.05  # guessing zero is wrong by 0.1 on average
+    assert history.step == 20 * 10
+
+
+def test_a_blind_twin_cannot(tmp_path: Path) -> None:
+    config = small_config(tmp_path, epochs=10, pictures=0, batch_size=32)
+    history = run(replace(config, policy=replace(config.policy, blind=True)), train=320, validation=64)
+    assert history.epochs[-1]["validation"]["curvature_error"] > 0.08
+
+
+@pytest.mark.parametrize("steps", [3, 4, 6, 8])
+def test_a_run_stopped_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    unbroken = small_config(tmp_path / "unbroken")
+    expected = run(unbroken)
+    config = small_config(tmp_path / "broken")
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, steps)
+        with pytest.raises(KeyboardInterrupt, match=f"stopped after step {steps} of 9.*--resume continues"):
+            run(config)
+    resumed = run(replace(config, resume=True))
+    for name in ("last", "best"):
+        there, here = (load_file(getattr(RunFolder(c.run_dir), name)) for c in (unbroken, config))
+        assert there.keys() == here.keys()
+        for key, value in there.items():
+            assert torch.equal(value, here[key]), key
+    if steps % 3 == 0:  # otherwise the mean over the interrupted epoch's steps is over those after the interruption
+        assert without_times(resumed) == without_times(expected)
+    assert resumed.best_epoch == expected.best_epoch
+
+
+def test_bfloat16_resumes_bit_for_bit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [small_config(tmp_path / name, precision="bfloat16", pictures=0) for name in ("unbroken", "broken")]
+    run(configs[0])
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 4)
+        with pytest.raises(KeyboardInterrupt):
+            run(configs[1])
+    run(replace(configs[1], resume=True))
+    there, here = (load_file(RunFolder(config.run_dir).last) for config in configs)
+    assert all(torch.equal(value, here[key]) for key, value in there.items())
+
+
+def test_the_seed_decides_the_run(tmp_path: Path) -> None:
+    histories = [
+        run(small_config(tmp_path / name, seed=seed, epochs=1, pictures=0))
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert without_times(histories[0]) == without_times(histories[1])
+    assert without_times(histories[0]) != without_times(histories[2])
+
+
+def test_the_run_folder_holds_all_that_was_promised(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    history = run(config)
+    folder = RunFolder(config.run_dir)
+    assert folder.finished
+    assert {path.name for path in folder.path.iterdir()} == {
+        "config.yaml",
+        "last.safetensors",
+        "best.safetensors",
+        "metrics.json",
+        "tensorboard",
+    }
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["parameters"] > 1000
+    assert [epoch["epoch"] for epoch in metrics["epochs"]] == [1, 2, 3]
+    best = min(metrics["epochs"], key=lambda epoch: epoch["validation"]["nll"])
+    assert metrics["best_epoch"] == best["epoch"] == history.best_epoch
+    info = read_info(folder.best)
+    assert info.run["batch_size"] == 16
+    assert info.progress["history"]["best_epoch"] == best["epoch"]
+    assert info.versions == {"torch": "test"}
+    load_policy(folder.best, CAMERAS, MAP)
+    assert not any("optimizer" in name for name in load_file(folder.best))
+
+
+def test_the_best_checkpoint_scores_as_its_history_says(tmp_path: Path) -> None:
+    config = small_config(tmp_path, pictures=0)
+    history = run(config)
+    samples = small_data().validation
+    with torch.inference_mode():
+        distribution = load_policy(RunFolder(config.run_dir).best, CAMERAS, MAP).steer(samples.senses)
+        nll = -distribution.log_prob(samples.labels).mean().item()
+    assert nll == pytest.approx(history.best_nll, abs=1e-4)
+
+
+def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
+    config = small_config(tmp_path, epochs=2, batch_size=2)
+    run(config)
+    log = EventAccumulator(str(RunFolder(config.run_dir).tensorboard))
+    log.Reload()
+    tags = log.Tags()
+    assert {
+        "train/nll",
+        "train/learning_rate",
+        "validation/nll",
+        "validation/nll_without_spike",
+        "validation/curvature_error",
+        "speed/images_per_second",
+    } <= set(tags["scalars"])
+    assert tags["images"] == ["validation/fans"]
+    assert [event.step for event in log.Scalars("validation/nll")] == [24, 48]
+
+
+def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
+    config = small_config(tmp_path, epochs=1, pictures=0)
+    run(config)
+    folder = open_run(config)
+    assert folder.finished
+    before = folder.last.read_bytes()
+    history = train(replace(config, resume=True), small_data(), folder)
+    assert history.step == 3
+    assert folder.last.read_bytes() == before
+
+
+def test_other_data_under_the_same_name_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config(tmp_path)
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    with pytest.raises(CheckpointError, match="trained on other data"):
+        run(replace(config, resume=True), train=49)
+
+
+def test_a_loss_that_explodes_ends_the_run_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = small_data()
+    data.train.labels[:] = float("nan")
+    config = small_config(tmp_path, optimizer=OptimizerConfig(learning_rate=0.9), pictures=0)
+    with pytest.raises(ConfigError, match=r"loss is nan at step 3; lower optimizer.learning_rate \(now 0.9\)"):
+        train(config, data, open_run(config))
+    assert not RunFolder(config.run_dir).last.exists()
+    monkeypatch.setattr("agents.training.loop._LOG_STEPS", 2)
+    with pytest.raises(ConfigError, match="loss is nan at step 2"):
+        train(config, data, open_run(config))
+
+
+def test_fewer_frames_than_a_batch_are_one_batch(tmp_path: Path) -> None:
+    history = run(small_config(tmp_path, epochs=2, pictures=3), train=1, validation=1)
+    assert history.step == 2
+    assert math.isfinite(history.epochs[-1]["validation"]["nll"])
+
+
+def test_a_second_interrupt_stops_at_once() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_interrupt() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.made
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_epoch_ends_early_when_asked_to(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    folder = open_run(config)
+    trainer = Trainer(config, small_data(), folder)
+    stop = StopRequest()
+    stop.make()
+    with Journal(folder, 0) as journal:
+        trainer.epoch(journal, stop, lambda count=1, note="": None)
+    assert trainer.history.step == 1
+    assert not folder.last.exists()
+
+
+def test_devices_and_precisions(tmp_path: Path) -> None:
+    config = small_config(tmp_path, device="auto", precision="auto")
+    device = choose_device(config)
+    assert device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_dtype(config, device) in (torch.bfloat16, torch.float32)
+    assert choose_dtype(replace(config, precision="float32"), device) is torch.float32
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="no CUDA device"):
+            choose_device(replace(config, device="cuda"))
+
+
+def test_impossible_runs_are_refused() -> None:
+    for name, value in (("epochs", 0), ("batch_size", 1), ("seed", -1), ("pictures", 1000)):
+        with pytest.raises(ConfigError, match=f"{name} must be"):
+            TrainConfig(**{name: value})  # type: ignore[arg-type]  # names differ by case
+
+
+def test_pictures_show_frames_from_right_to_left() -> None:
+    samples = small_samples(50)
+    chosen = samples.labels[spread_frames(samples.labels, 5)]
+    assert chosen[0] == samples.labels.min()
+    assert chosen[-1] == samples.labels.max()
+    assert bool((chosen.diff() >= 0).all())
+    with torch.inference_mode():
+        picture = draw_predictions(small_policy(), samples, CAMERAS, 5)
+    assert picture.dtype == np.uint8
+    assert picture.shape[0] == 5 * (192 + 6)
+    assert len(np.unique(picture)) > 20
+
+
+def test_keeping_memory_is_said_to_work_or_not() -> None:
+    assert keep_freed_memory() in (True, False)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_runs_on_the_gpu(tmp_path: Path) -> None:
+    history = run(small_config(tmp_path, device="cuda", precision="bfloat16"))
+    assert math.isfinite(history.epochs[-1]["validation"]["nll"])
+
+
+def test_quiet_frames_are_drawn_anew_and_demanding_ones_always_taken(tmp_path: Path) -> None:
+    data = small_data(train=40)
+    demanding = torch.arange(40) < 10
+    data = replace(data, train=replace(data.train, demanding=demanding))
+    trainer = Trainer(small_config(tmp_path, quiet_share=0.5), data, RunFolder(tmp_path))
+    orders = [set(trainer._order(epoch).tolist()) for epoch in range(3)]
+    assert all(len(order) == 25 for order in orders)
+    assert all(set(range(10)) <= order for order in orders)
+    assert orders[0] != orders[1]
+    assert trainer._order(0).tolist() == trainer._order(0).tolist()
