@@ -1,0 +1,100 @@
+"""What an evaluation keeps on disk: a file per finished drive, and a note of which evaluation the folder belongs to."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from navsim.driving.episode import Episode
+from navsim.driving.scenario import Scenario
+from navsim.errors import ConfigError, EpisodeError
+from navsim.recording.files import read_episode, read_header, write_episode
+from navsim.storage import write_json
+
+IDENTITY_NAME = "evaluation.json"
+"""Name of the note in the folder of an evaluation."""
+DRIVES_NAME = "drives"
+"""Name of the folder with the finished drives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """One driver's drive of one scenario: how it went, or why there is none."""
+
+    driver: str
+    """Name of the driver."""
+    scenario: Scenario
+    """What it drove."""
+    episode: Episode | None
+    """The drive without images; None if it broke off with an error."""
+    seconds: float
+    """Wall time of the drive, town and rendering included [s]."""
+    error: str = ""
+    """Why it broke off."""
+
+
+def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
+    """Where a finished drive is kept below `folder`."""
+    return folder / driver / f"{scenario.name}.parquet"
+
+
+def save_drive(folder: Path, drive: Drive) -> None:
+    """Keep a finished drive, whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+        ValueError: If the drive broke off.
+    """
+    if drive.episode is None:
+        raise ValueError(f"{drive.driver} on {drive.scenario.name} broke off: {drive.error}")
+    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), {"seconds": drive.seconds})
+
+
+def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
+    """Read a finished drive.
+
+    Raises:
+        EpisodeError: If it is missing, damaged or of another scenario.
+    """
+    path = drive_path(folder, driver, scenario)
+    episode = read_episode(path, images=False)
+    if episode.scenario != scenario:
+        raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it to drive again")
+    return Drive(driver, scenario, episode, float(read_header(path).metadata["seconds"]))
+
+
+def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Make `folder` the place of the evaluation described by `identity`, plain values, or find that it is so already.
+
+    Raises:
+        ConfigError: If another evaluation's drives are there.
+        StorageError: If the note cannot be written.
+    """
+    path = folder / IDENTITY_NAME
+    wanted = json.loads(json.dumps(identity))
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        write_json(path, wanted)
+        return
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; give another --out") from None
+    if found != wanted:
+        raise ConfigError(
+            f"{folder}: holds another evaluation ({_first_difference(found, wanted)}); give another --out, "
+            f"or remove {path} and {folder / DRIVES_NAME}"
+        )
+
+
+def _first_difference(found: Any, wanted: Any, key: str = "") -> str:
+    """Name the first value in which two plain structures differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        name = next(k for k in [*wanted, *found] if k not in found or k not in wanted or found[k] != wanted[k])
+        return _first_difference(found.get(name), wanted.get(name), f"{key}.{name}" if key else name)
+    return f"{key} is {_short(found)} there and {_short(wanted)} now"
+
+
+def _short(value: Any) -> str:
+    words = json.dumps(value)
+    return words if len(words) <= 60 else f"{words[:57]}..."

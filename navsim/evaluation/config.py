@@ -1,0 +1,68 @@
+"""The settings of an evaluation: who drives, on which routes, in what, and where the results go."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from navsim.driving.simulation import SimulationConfig
+from navsim.errors import ConfigError
+from navsim.evaluation.suite import RouteSuite
+from navsim.evaluation.viewer import ViewerOptions
+from navsim.parallel import available_cores
+from navsim.roads.towns import Split
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to evaluate, and how."""
+
+    driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
+    """Who drives: a checkpoint's path, policy, blind, constant or expert; several may follow each other."""
+    policy: Path = Path("runs/demo/policy/best.safetensors")
+    """The checkpoint that the word `policy` means."""
+    blind: Path = Path("runs/demo/blind/best.safetensors")
+    """The checkpoint that the word `blind` means: the same network, trained on black images."""
+    routes: int = 40
+    """Routes through junctions, at least 1."""
+    lane_routes: int = 20
+    """Routes along one lane, without any junction; 0 leaves them out."""
+    towns: int = 10
+    """Held-out towns over which the routes are spread."""
+    split: Split = Split.TEST
+    """Which towns."""
+    seed: int = 0
+    """Decides towns, routes and everything random in the drives."""
+    out: Path = Path("runs/evaluation")
+    """Folder of the results; an interrupted evaluation in it is continued."""
+    workers: int | None = None
+    """Number of processes; None takes one per core."""
+    film: bool = True
+    """Whether to film one of the first driver's drives."""
+    gui: bool = False
+    """Show the drives in a window, one after the other, instead of measuring; nothing is written."""
+    viewer: ViewerOptions = field(default_factory=ViewerOptions)
+    """How that window shows them."""
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    """The car, its senses and the rules."""
+
+    def __post_init__(self) -> None:
+        if not self.driver:
+            raise ConfigError("driver must name at least one driver")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        _ = self.suite  # refuses impossible numbers
+
+    @property
+    def suite(self) -> RouteSuite:
+        """The routes."""
+        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed)
+
+    @property
+    def processes(self) -> int:
+        """Number of processes to use."""
+        return available_cores() if self.workers is None else self.workers
+
+    @property
+    def title(self) -> str:
+        """What is driven, in a few words."""
+        lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
+        return f"{self.routes} routes through junctions{lanes}, {self.towns} {self.split} towns, seed {self.seed}"

@@ -1,0 +1,201 @@
+"""The picture that a person watches: cameras with the fan, both maps, the distribution, and where things stand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from navsim.driving.rollout import Moment
+from navsim.driving.scenario import Outcome
+from navsim.evaluation.canvas import (
+    ACCENT,
+    BRIGHT,
+    CAR,
+    DIM,
+    LINE,
+    ROUTE,
+    SURFACE,
+    Box,
+    Text,
+    blank,
+    enlarged,
+    fill,
+    outcome_colour,
+    paste,
+    polygon,
+    written,
+)
+from navsim.evaluation.curve import draw_curve
+from navsim.evaluation.fan import draw_fan
+from navsim.roads.routing import JunctionPassage
+from navsim.sensing.camera import Camera
+from navsim.sensing.observation import Image, Observation
+from navsim.sensing.roadmap import MapSpec
+
+WIDTH, HEIGHT = 960, 540
+"""Size of a panel [px]."""
+
+_CAMERAS = Box(16, 52, 700, 262)
+_STATUS = Box(728, 52, 216, 262)
+_ROAD_MAP = Box(16, 326, 198, 198)
+_ROUTE_MAP = Box(226, 326, 198, 198)
+_CURVE = Box(436, 326, 508, 198)
+
+
+@dataclass(frozen=True)
+class PanelContext:
+    """What stays the same during a drive."""
+
+    driver: str
+    """Name of the driver."""
+    scenario: str
+    """Name of the scenario."""
+    cameras: tuple[Camera, ...]
+    """The car's cameras, in the order of the observation's images."""
+    map: MapSpec
+    """The map patches."""
+    route_length: float
+    """Length of the route [m]."""
+    passages: tuple[JunctionPassage, ...] = ()
+    """Junctions on the route."""
+    max_curvature: float = 0.2
+    """End of the curve's axis on either side [1/m]."""
+
+
+def compose_panel(moment: Moment, context: PanelContext, outcome: Outcome | None = None) -> Image:
+    """Draw one moment of a drive.
+
+    Args:
+        moment: The control step: what was sensed, decided and, by the expert, advised.
+        context: What stays the same during the drive.
+        outcome: How the drive ended, for the last picture.
+
+    Returns:
+        The panel (540, 960, 3) uint8 RGB.
+    """
+    canvas = blank(WIDTH, HEIGHT)
+    texts = _header(context, outcome)
+    observation = moment.step.observation
+    if observation is None:
+        texts += _unseen(canvas)
+    else:
+        texts += _draw_cameras(canvas, observation, moment, context)
+        texts += _draw_maps(canvas, observation, context.map)
+    texts += draw_curve(canvas, _CURVE, moment.decision, moment.label, context.max_curvature)
+    texts += _status(canvas, moment, context, outcome)
+    return written(canvas, texts)
+
+
+def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[Box, ...]:
+    """Places for `count` pictures of one shape, as large as fit into `box`; an odd one out comes first, alone.
+
+    Args:
+        box: Where to put them.
+        count: How many, at least 1.
+        width: Width of a picture, in any unit.
+        height: Its height in the same unit.
+        gap: Space between pictures [px].
+    """
+
+    def tile_at(columns: int) -> Box:
+        rows = ceil(count / columns)
+        room = Box(0, 0, (box.width - gap * (columns - 1)) // columns, (box.height - gap * (rows - 1)) // rows)
+        return room.fitted(width, height)
+
+    columns = max(range(1, count + 1), key=lambda n: tile_at(n).width)
+    tile, rows = tile_at(columns), ceil(count / columns)
+    first_row = count - columns * (rows - 1)
+    sizes = [first_row] + [columns] * (rows - 1)
+    top = box.y + (box.height - rows * tile.height - gap * (rows - 1)) // 2
+    places = []
+    for row, size in enumerate(sizes):
+        left = box.x + (box.width - size * tile.width - gap * (size - 1)) // 2
+        y = top + row * (tile.height + gap)
+        places += [Box(left + i * (tile.width + gap), y, tile.width, tile.height) for i in range(size)]
+    return tuple(places)
+
+
+def _header(context: PanelContext, outcome: Outcome | None) -> list[Text]:
+    """Who drives what, and how it ended."""
+    words = "driving" if outcome is None else outcome.replace("_", " ")
+    colour = DIM if outcome is None else outcome_colour(outcome)
+    return [
+        Text(context.driver, 18, 26, 22, BRIGHT, "lm"),
+        Text(context.scenario, WIDTH / 2, 27, 15, DIM, "mm"),
+        Text(words.upper(), WIDTH - 18, 26, 20, colour, "rm"),
+    ]
+
+
+def _unseen(canvas: Image) -> list[Text]:
+    """Empty places for what a driver that does not look never sensed."""
+    texts = []
+    unseen = "no camera: this driver does not look"
+    for box, words in ((_CAMERAS, unseen), (_ROAD_MAP, "no map"), (_ROUTE_MAP, "no map")):
+        fill(canvas, box, SURFACE)
+        texts.append(Text(words, box.x + box.width / 2, box.y + box.height / 2, 14, DIM, "mm"))
+    return texts
+
+
+def _draw_cameras(canvas: Image, observation: Observation, moment: Moment, context: PanelContext) -> list[Text]:
+    """Draw every camera's image, enlarged, with the fan; the foremost comes first, then from left to right."""
+    order = sorted(range(len(context.cameras)), key=lambda i: -context.cameras[i].yaw_deg)
+    if len(order) % 2:
+        foremost = min(order, key=lambda i: abs(context.cameras[i].yaw_deg))
+        order = [foremost, *(i for i in order if i != foremost)]
+    size = context.cameras[0]
+    texts = []
+    for box, i in zip(tiles(_CAMERAS, len(order), size.width, size.height), order, strict=True):
+        camera = replace(context.cameras[i], width=box.width, height=box.height)
+        image = enlarged(observation.images[i], box.width, box.height, smooth=True)
+        canvas[box.slices] = draw_fan(image, camera, moment.decision, moment.label)
+        texts.append(Text(camera.name, box.x + 8, box.y + 6, 13, BRIGHT, outlined=True))
+    return texts
+
+
+def _draw_maps(canvas: Image, observation: Observation, spec: MapSpec) -> list[Text]:
+    """Draw the unrouted map and the routed one, the route in red, the car where the position fix believes it."""
+    roads = np.repeat(observation.road_map[..., None] // 2, 3, axis=2) + np.array([24, 28, 36], np.uint8)
+    share = observation.route_map[..., None] / 255.0
+    routed = (roads * (1 - share) + np.array(ROUTE) * share).astype(np.uint8)
+    texts = []
+    for box, image, words in ((_ROAD_MAP, roads, "roads"), (_ROUTE_MAP, routed, "route")):
+        paste(canvas, box, image, smooth=True)
+        scale = box.width / spec.size_px
+        x, y = box.x + box.width / 2, box.y + (spec.ego_row + 0.5) * scale
+        polygon(canvas, [(x, y - 8), (x + 6, y + 7), (x, y + 4), (x - 6, y + 7)], CAR)
+        texts.append(Text(words, box.x + 8, box.y + 6, 13, BRIGHT, outlined=True))
+    return texts
+
+
+def _status(canvas: Image, moment: Moment, context: PanelContext, outcome: Outcome | None) -> list[Text]:
+    """Speed, offset, what comes next and how far the drive has come."""
+    fill(canvas, _STATUS, SURFACE)
+    x, y, right = _STATUS.x + 14, _STATUS.y + 12, _STATUS.x + _STATUS.width - 14
+    state, progress = moment.step.state, moment.step.progress
+    side = "left" if progress.offset > 0 else "right"
+    rows: Sequence[tuple[str, str]] = (
+        ("speed", f"{state.speed:.1f} m/s"),
+        ("offset", f"{abs(progress.offset):.2f} m {side}"),
+        ("next", next_manoeuvre(context.passages, progress.station)),
+        ("time", f"{state.time:.1f} s"),
+    )
+    texts = []
+    for i, (name, value) in enumerate(rows):
+        texts += [Text(name, x, y + 50 * i, 12, DIM), Text(value, x, y + 50 * i + 15, 20, BRIGHT)]
+    bar = Box(x, _STATUS.y + _STATUS.height - 20, right - x, 6)
+    fill(canvas, bar, LINE)
+    colour = ACCENT if outcome is None else outcome_colour(outcome)
+    fill(canvas, replace(bar, width=round(bar.width * progress.fraction)), colour)
+    words = f"{progress.station:.0f} of {context.route_length:.0f} m"
+    return [*texts, Text(words, x, bar.y - 20, 13, DIM)]
+
+
+def next_manoeuvre(passages: Sequence[JunctionPassage], station: float) -> str:
+    """What the route does at the junction being driven or coming next, in a few words."""
+    ahead = next((passage for passage in passages if passage.end > station), None)
+    if ahead is None:
+        return "to the end"
+    if ahead.start <= station:
+        return f"{ahead.manoeuvre} now"
+    return f"{ahead.manoeuvre} in {ahead.start - station:.0f} m"

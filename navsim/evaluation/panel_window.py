@@ -1,0 +1,62 @@
+"""OpenCV's window for the panel."""
+
+import os
+
+import cv2
+
+from navsim.sensing.observation import Image
+from navsim.world.display import require_display
+
+_KEY_NAMES = {10: "enter", 13: "enter", 27: "escape", 32: "space"}
+
+
+class PanelWindow:
+    """One window that shows pictures; use `close` when done. When its user closes it, pictures go nowhere."""
+
+    def __init__(self, title: str, corner: tuple[int, int] = (0, 0)) -> None:
+        """Open an empty window.
+
+        Args:
+            title: Must differ from those of other windows.
+            corner: Where its upper left corner should be on the screen [px].
+
+        Raises:
+            DisplayError: If there is no display to open it on.
+        """
+        require_display()
+        # Qt, inside OpenCV, complains of fonts that are never used.
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
+        self._title, self._corner = title, corner
+        self._shown = self._seen = False
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        self.is_open = True
+        """Whether it can be seen."""
+
+    def show(self, picture: Image) -> None:
+        """Show a picture (H, W, 3) RGB."""
+        if not self.is_open:
+            return
+        if not self._shown:
+            cv2.resizeWindow(self._title, picture.shape[1], picture.shape[0])
+            cv2.moveWindow(self._title, *self._corner)
+            self._shown = True
+        cv2.imshow(self._title, picture[..., ::-1])
+
+    def keys(self) -> tuple[str, ...]:
+        """Let the window draw itself; names of the keys pressed in it since the last call, as `Window.keys`."""
+        if not self.is_open:
+            return ()
+        pressed = []
+        while (code := cv2.waitKey(1)) >= 0:
+            pressed.append(_KEY_NAMES.get(code & 0xFF, chr(code & 0xFF)))
+        visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+        self.is_open = visible or not self._seen  # it takes a while to come up
+        self._seen = self._seen or visible
+        return tuple(pressed)
+
+    def close(self) -> None:
+        """Close the window; may be called again."""
+        if self.is_open:
+            self.is_open = False
+            cv2.destroyWindow(self._title)
+            cv2.waitKey(1)

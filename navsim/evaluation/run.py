@@ -1,0 +1,142 @@
+"""One evaluation from its settings to its files: drives, results.json, table.md, plots and a film."""
+
+import logging
+import platform
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from navsim.config import to_mapping
+from navsim.driving.simulation import Simulation
+from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
+from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.entrants import Entrant
+from navsim.evaluation.harness import Contest, evaluate, pending
+from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
+from navsim.evaluation.report import driver_scores, markdown_table, results_mapping
+from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_show, film
+from navsim.parallel import available_cores
+from navsim.progress import progress
+from navsim.recording.versions import git_revision, software_versions
+from navsim.roads.towns import build_town
+from navsim.sensing.observation import Image
+from navsim.storage import write_json, write_text
+
+RESULTS_NAME, TABLE_NAME = "results.json", "table.md"
+SCORES_NAME, TOWN_NAME = "scores.png", "town.png"
+GIF_NAME, MP4_NAME = "drive.gif", "drive.mp4"
+OUTPUTS = (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME, GIF_NAME, MP4_NAME)
+"""All that is written beside the drives."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console: Console) -> tuple[Drive, ...]:
+    """Drive what is not yet driven and write what is not yet written.
+
+    Args:
+        config: Routes, simulation and folder.
+        entrants: Who drives.
+        console: Where progress is shown.
+
+    Returns:
+        All drives of all drivers.
+
+    Raises:
+        ConfigError: If the folder holds another evaluation.
+        StorageError: If something cannot be written.
+    """
+    with Simulation(config.simulation) as simulation:  # the workers have their own; this one films
+        renderer = simulation.renderer_name
+        _note_other_renderers(entrants, renderer, console)
+        claim_folder(config.out, identity(config, entrants, renderer))
+        contest = Contest(config.simulation, tuple(entrants), config.out / DRIVES_NAME)
+        left = pending(contest, config.suite.scenarios())
+        if left:
+            for name in OUTPUTS:  # what an earlier call wrote of fewer drives
+                (config.out / name).unlink(missing_ok=True)
+        else:
+            console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
+        started = time.perf_counter()
+        drives = evaluate(contest, config.suite.scenarios(), config.processes, console)
+        about = _about(config, entrants, renderer)
+        about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
+        _write(config, drives, about)
+        if config.film and not (config.out / GIF_NAME).exists():
+            _film(config, simulation, entrants[0], drives, console)
+    return drives
+
+
+def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
+    """What must be the same for drives to belong to one evaluation, as plain values."""
+    return {
+        "suite": to_mapping(config.suite),
+        "drivers": {entrant.name: entrant.digest for entrant in entrants},
+        "renderer": renderer,
+        "simulation": to_mapping(config.simulation),
+    }
+
+
+def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
+    """Conditions of the evaluation."""
+    return {
+        "identity": identity(config, entrants, renderer),
+        "config": to_mapping(config),
+        "origins": {entrant.name: entrant.origin for entrant in entrants},
+        "trained_with_renderer": {entrant.name: entrant.renderer for entrant in entrants if entrant.renderer},
+        "renderer": renderer,
+        "versions": software_versions(),
+        "git_revision": git_revision(),
+        "machine": {"cores": available_cores(), "processes": config.processes, "platform": platform.platform()},
+    }
+
+
+def _note_other_renderers(entrants: Sequence[Entrant], renderer: str, console: Console) -> None:
+    """Say which drivers will see pictures drawn by another renderer than those that they learned from."""
+    for entrant in entrants:
+        if entrant.renderer not in ("", "unknown", renderer):
+            words = f"{entrant.name} learned from images of the {entrant.renderer} renderer and drives with {renderer}"
+            console.print(f"note: {words}", highlight=False, soft_wrap=True)
+
+
+def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any]) -> None:
+    """Write the numbers and plots that are missing."""
+    scores, town = driver_scores(drives), town_to_show(drives)
+    results, table, bars, paths = (config.out / name for name in (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME))
+    if not results.exists():
+        write_json(results, results_mapping(drives, about))
+    if not table.exists():
+        write_text(table, markdown_table(scores, config.title))
+    if not bars.exists():
+        save_figure(plot_scores(scores, config.title), bars)
+    if not paths.exists():
+        there = [drive for drive in drives if drive.scenario.town == town and drive.scenario.junctions]
+        save_figure(plot_town(build_town(town), there, f"held-out town {town}"), paths)
+
+
+def _film(
+    config: EvaluateConfig, simulation: Simulation, entrant: Entrant, drives: Sequence[Drive], console: Console
+) -> None:
+    """Film the first driver's drive that is most worth watching."""
+    chosen = drive_to_show([drive for drive in drives if drive.driver == entrant.name])
+    if chosen is None or chosen.episode is None:
+        console.print(f"no film: {entrant.name} finished no drive", highlight=False)
+        return
+    rate = 1 / config.simulation.control_step
+    gif = GifWriter(config.out / GIF_NAME, rate)
+    with (
+        Mp4Writer(config.out / MP4_NAME, rate) as mp4,
+        progress("filming", len(chosen.episode) + HOLD_FRAMES, "pictures", console=console) as advance,
+    ):
+
+        def take(panel: Image) -> None:
+            gif.add(panel)
+            mp4.add(panel)
+            advance()
+
+        outcome = film(simulation, entrant.driver(), chosen.scenario, entrant.name, take)
+    gif.save()
+    if outcome is not chosen.episode.outcome:
+        _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)

@@ -1,0 +1,64 @@
+"""Which routes are driven: held-out towns and routes, drawn from a seed, the same on every machine."""
+
+from dataclasses import dataclass
+
+from navsim.driving.scenario import Scenario
+from navsim.errors import ConfigError
+from navsim.randomness import generator
+from navsim.roads.towns import Split, TownId
+
+TOWN_POOL = 1000
+"""Suites draw their towns among so many of a split."""
+ROUTE_POOL = 1000
+"""And their routes among so many of a town."""
+
+
+@dataclass(frozen=True)
+class RouteSuite:
+    """A set of routes to measure drivers on.
+
+    More routes or more seeds leave the others as they were: a suite of 40 routes is the beginning of one of 80.
+    """
+
+    routes: int = 40
+    """Routes through junctions, at least 1: they give the main score."""
+    lane_routes: int = 20
+    """Routes along one lane between junctions: they give the lane-follow score; 0 leaves it out."""
+    towns: int = 10
+    """Towns over which the routes are spread, from 1 to 1000."""
+    split: Split = Split.TEST
+    """Which towns; only `test` and `validation` towns are never trained on."""
+    seed: int = 0
+    """Decides towns, routes and everything random in the drives."""
+
+    def __post_init__(self) -> None:
+        asked = f"got routes {self.routes}, lane_routes {self.lane_routes}"
+        if self.routes < 1 or self.lane_routes < 0:
+            raise ConfigError(f"routes must be at least 1 and lane_routes at least 0, {asked}")
+        if not 1 <= self.towns <= TOWN_POOL:
+            raise ConfigError(f"towns must be 1 to {TOWN_POOL}, got {self.towns}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        most = self.towns * ROUTE_POOL
+        if max(self.routes, self.lane_routes) > most:
+            raise ConfigError(f"{self.towns} towns have {most} routes, {asked}")
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """All scenarios: first those through junctions, then those along lanes; each town's turn comes in order."""
+        return self._drawn(self.routes, junctions=True) + self._drawn(self.lane_routes, junctions=False)
+
+    def _drawn(self, count: int, junctions: bool) -> tuple[Scenario, ...]:
+        """Scenario i goes to town i modulo the number of towns."""
+        kind = "junctions" if junctions else "lanes"
+        numbers = generator(self.seed, "suite", "towns").permutation(TOWN_POOL)[: self.towns]
+        towns = [TownId(self.split, int(number)) for number in numbers]
+        routes = [generator(self.seed, "suite", kind, str(town)).permutation(ROUTE_POOL) for town in towns]
+        return tuple(
+            Scenario(
+                town=str(towns[i % self.towns]),
+                route=int(routes[i % self.towns][i // self.towns]),
+                seed=self.seed,
+                junctions=junctions,
+            )
+            for i in range(count)
+        )

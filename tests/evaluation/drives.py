@@ -1,0 +1,45 @@
+"""Drives made by hand, for the tests of what is measured and drawn."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from navsim.driving.episode import Episode
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.roads.elements import Manoeuvre
+from navsim.roads.routing import JunctionPassage
+
+
+def make_drive(
+    outcome: Outcome,
+    positions: Sequence[tuple[float, float]] | None = None,
+    stations: Sequence[float] | None = None,
+    offsets: Sequence[float] | None = None,
+    route_length: float = 100.0,
+    passages: Sequence[tuple[float, float, Manoeuvre]] = (),
+    scenario: Scenario | None = None,
+    driver: str = "policy",
+) -> Episode:
+    """A drive through `positions` [m], or straight on by `stations` [m]; without either, 100 m in two steps."""
+    along = list(stations) if stations is not None else np.linspace(0, 100, len(positions or "012")).tolist()
+    places = list(positions) if positions is not None else [(s, 0.0) for s in along]
+    states, steps = len(places), len(places) - 1
+    return Episode(
+        scenario=scenario or Scenario("test-1"),
+        driver=driver,
+        outcome=outcome,
+        route_length=route_length,
+        passages=tuple(JunctionPassage(start, end, kind, i) for i, (start, end, kind) in enumerate(passages)),
+        images=np.zeros((0, 1, 48, 128, 3), np.uint8),
+        road_maps=np.zeros((0, 50, 50), np.uint8),
+        route_maps=np.zeros((0, 50, 50), np.uint8),
+        gps=np.zeros((steps, 3)),
+        commands=np.zeros(steps),
+        labels=np.zeros(steps),
+        times=np.arange(states) / 10.0,
+        poses=np.array([(x, y, 0.0) for x, y in places]),
+        speeds=np.full(states, 8.0),
+        stations=np.array(along, float),
+        offsets=np.array(offsets if offsets is not None else np.zeros(states), float),
+        heading_errors=np.zeros(states),
+    )

@@ -1,0 +1,80 @@
+"""Drives and the note of whose they are survive on disk, and nothing foreign is taken for them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.errors import ConfigError, EpisodeError
+from navsim.evaluation.archive import IDENTITY_NAME, Drive, claim_folder, drive_path, load_drive, save_drive
+from tests.evaluation.drives import make_drive
+
+SCENARIO = Scenario("test-4", 7, 2)
+
+
+def finished() -> Drive:
+    episode = make_drive(Outcome.COLLIDED, offsets=[0.0, 0.1, 0.4], scenario=SCENARIO)
+    return Drive("policy", SCENARIO, episode, 1.25)
+
+
+def test_a_drive_comes_back_as_it_was_kept(tmp_path: Path) -> None:
+    save_drive(tmp_path, finished())
+    drive = load_drive(tmp_path, "policy", SCENARIO)
+    assert (drive.driver, drive.scenario, drive.seconds, drive.error) == ("policy", SCENARIO, 1.25, "")
+    assert drive.episode is not None
+    assert drive.episode.outcome is Outcome.COLLIDED
+    np.testing.assert_array_equal(drive.episode.offsets, [0.0, 0.1, 0.4])
+
+
+def test_a_drive_that_broke_off_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broke off: NaN"):
+        save_drive(tmp_path, Drive("policy", SCENARIO, None, 0.0, "NaN"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_scenario_is_refused(tmp_path: Path) -> None:
+    save_drive(tmp_path, finished())
+    other = Scenario("test-4", 8, 2)
+    drive_path(tmp_path, "policy", SCENARIO).rename(drive_path(tmp_path, "policy", other))
+    with pytest.raises(EpisodeError, match="remove it to drive again"):
+        load_drive(tmp_path, "policy", other)
+
+
+def test_a_truncated_drive_is_refused(tmp_path: Path) -> None:
+    save_drive(tmp_path, finished())
+    path = drive_path(tmp_path, "policy", SCENARIO)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(EpisodeError, match=path.name):
+        load_drive(tmp_path, "policy", SCENARIO)
+
+
+IDENTITY = {"suite": {"routes": 40, "seed": 0}, "drivers": {"policy": "abc"}}
+
+
+def test_a_folder_is_claimed_once_and_found_again(tmp_path: Path) -> None:
+    claim_folder(tmp_path / "run", IDENTITY)
+    before = (tmp_path / "run" / IDENTITY_NAME).read_bytes()
+    claim_folder(tmp_path / "run", IDENTITY)
+    assert (tmp_path / "run" / IDENTITY_NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"suite": {"routes": 40, "seed": 1}, "drivers": {"policy": "abc"}}, "suite.seed is 0 there and 1 now"),
+        ({"suite": {"routes": 40, "seed": 0}, "drivers": {"policy": "x"}}, 'drivers.policy is "abc" there and "x" now'),
+        ({"suite": {"routes": 40, "seed": 0}, "drivers": {}}, 'drivers.policy is "abc" there and null now'),
+    ],
+)
+def test_another_evaluation_in_the_folder_is_refused(tmp_path: Path, other: dict[str, object], words: str) -> None:
+    claim_folder(tmp_path, IDENTITY)
+    with pytest.raises(ConfigError, match=words) as caught:
+        claim_folder(tmp_path, other)
+    assert "give another --out" in str(caught.value)
+
+
+def test_an_unreadable_note_is_refused(tmp_path: Path) -> None:
+    (tmp_path / IDENTITY_NAME).write_text("{")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        claim_folder(tmp_path, IDENTITY)

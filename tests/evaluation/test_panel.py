@@ -1,0 +1,147 @@
+"""The watched picture: its parts lie where they should and show what they are told."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from navsim.driving.drivers import Decision
+from navsim.driving.rollout import Moment
+from navsim.driving.scenario import Outcome
+from navsim.driving.simulation import Step
+from navsim.evaluation.canvas import ACCENT, BRIGHT, ROUTE, TRUTH, Box, Text, blank, outcome_colour, written
+from navsim.evaluation.curve import draw_curve
+from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, next_manoeuvre, tiles
+from navsim.geometry import Pose
+from navsim.roads.elements import Manoeuvre
+from navsim.roads.routing import JunctionPassage, Progress
+from navsim.sensing.camera import Camera
+from navsim.sensing.observation import Image, Observation
+from navsim.sensing.roadmap import MapSpec
+from navsim.world.vehicle import VehicleState
+
+GRID = np.linspace(-0.2, 0.2, 161)
+PASSAGES = (JunctionPassage(40.0, 60.0, Manoeuvre.LEFT, 0), JunctionPassage(90.0, 110.0, Manoeuvre.RIGHT, 1))
+CONTEXT = PanelContext("policy", "test-1-route2-seed0", (Camera(),), MapSpec(), 200.0, PASSAGES)
+
+
+def bump(centre: float) -> Decision:
+    density = np.exp(-(((GRID - centre) / 0.01) ** 2) / 2) / (0.01 * np.sqrt(2 * np.pi))
+    return Decision(centre, GRID, density)
+
+
+def moment(decision: Decision | None = None, cameras: int = 1, looks: bool = True, station: float = 10.0) -> Moment:
+    pose = Pose(0.0, 0.0, 0.0)
+    road, route = np.zeros((50, 50), np.uint8), np.zeros((50, 50), np.uint8)
+    road[:, 20:30] = 255
+    route[:36, 23:27] = 255
+    observation = Observation(np.full((cameras, 48, 128, 3), 120, np.uint8), road, route, 7.0, pose)
+    state = VehicleState(3.0, pose, 7.0, 0.0, 0.0, 0.0, 0.0)
+    step = Step(observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200), None)
+    return Moment(step, decision or bump(0.05), 0.05, 0.04)
+
+
+def count(image: Image, colour: tuple[int, int, int]) -> int:
+    return int((image == colour).all(axis=-1).sum())
+
+
+def test_panel_has_its_size_and_is_the_same_each_time() -> None:
+    first, second = (compose_panel(moment(), CONTEXT) for _ in range(2))
+    assert first.shape == (HEIGHT, WIDTH, 3)
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, second)
+
+
+def test_panel_leaves_the_observation_alone() -> None:
+    given_moment = moment()
+    assert given_moment.step.observation is not None
+    before = given_moment.step.observation.images.copy()
+    compose_panel(given_moment, CONTEXT)
+    np.testing.assert_array_equal(given_moment.step.observation.images, before)
+
+
+def test_the_route_is_red_on_the_second_map_alone() -> None:
+    panel = compose_panel(moment(), CONTEXT)
+    assert count(panel[326:524, 16:214], ROUTE) == 0
+    assert count(panel[326:524, 226:424], ROUTE) > 500
+
+
+def test_the_outcome_is_written_in_its_colour() -> None:
+    panels = {outcome: compose_panel(moment(), CONTEXT, outcome) for outcome in Outcome}
+    driving = compose_panel(moment(), CONTEXT)
+    for outcome, panel in panels.items():
+        assert count(panel[:45, 700:], outcome_colour(outcome)) > count(driving[:45, 700:], outcome_colour(outcome))
+    assert outcome_colour(Outcome.ARRIVED) == TRUTH
+
+
+def test_progress_bar_grows_with_the_station() -> None:
+    lengths = [count(compose_panel(moment(station=s), CONTEXT)[285:310, 728:944], ACCENT) for s in (20.0, 100.0, 200.0)]
+    assert lengths[0] < lengths[1] < lengths[2]
+
+
+def test_a_driver_that_does_not_look_gets_a_panel_too() -> None:
+    panel = compose_panel(moment(Decision(0.0), looks=False), CONTEXT)
+    assert panel.shape == (HEIGHT, WIDTH, 3)
+    assert count(panel, ROUTE) == 0
+
+
+def test_three_cameras_are_all_drawn() -> None:
+    cameras = tuple(Camera(name, yaw_deg=yaw) for name, yaw in (("left", 50.0), ("front", 0.0), ("right", -50.0)))
+    seen = moment(cameras=3)
+    assert seen.step.observation is not None
+    seen.step.observation.images[:] = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)[:, None, None]
+    panel = compose_panel(replace(seen, decision=Decision(0.2)), replace(CONTEXT, cameras=cameras))
+    middles = [np.argwhere((panel == colour).all(axis=-1)).mean(axis=0) for colour in np.diag([200, 200, 200])]
+    left, front, right = middles
+    assert left[1] < front[1] < right[1]
+    assert front[0] < left[0] == pytest.approx(right[0], abs=5)
+
+
+@given(count_=st.integers(1, 6), width=st.integers(8, 400), height=st.integers(8, 400), room=st.integers(150, 800))
+def test_tiles_lie_inside_the_box_apart_and_in_shape(count_: int, width: int, height: int, room: int) -> None:
+    box = Box(10, 20, room, 262)
+    places = tiles(box, count_, width, height)
+    assert len(places) == count_
+    for tile in places:
+        assert box.x <= tile.x
+        assert tile.x + tile.width <= box.x + box.width
+        assert box.y <= tile.y
+        assert tile.y + tile.height <= box.y + box.height
+        assert abs(tile.width * height - tile.height * width) <= max(width, height)
+    for a, b in combinations(places, 2):
+        assert a.x + a.width <= b.x or b.x + b.width <= a.x or a.y + a.height <= b.y or b.y + b.height <= a.y
+
+
+@pytest.mark.parametrize(
+    ("station", "words"),
+    [(10.0, "left in 30 m"), (45.0, "left now"), (61.0, "right in 29 m"), (150.0, "to the end")],
+)
+def test_next_manoeuvre(station: float, words: str) -> None:
+    assert next_manoeuvre(PASSAGES, station) == words
+
+
+@pytest.mark.parametrize(("curvature", "column"), [(0.2, 14), (0.1, 132), (0.0, 250), (-0.2, 486), (-9.0, 486)])
+def test_left_is_left_on_the_curve(curvature: float, column: int) -> None:
+    canvas = blank(500, 200)
+    draw_curve(canvas, Box(0, 0, 500, 200), Decision(curvature), None, 0.2)
+    lit = np.flatnonzero((canvas[60:160] == BRIGHT).all(axis=(0, 2)))
+    assert lit.mean() == pytest.approx(column, abs=1.5)
+
+
+def test_the_density_peaks_where_it_should_and_fills_to_the_top() -> None:
+    canvas = blank(500, 200)
+    draw_curve(canvas, Box(0, 0, 500, 200), replace(bump(0.1), curvature=-0.15), None, 0.2)
+    height = (canvas == ACCENT).all(axis=-1)
+    top_row = int(np.flatnonzero(height.any(axis=1))[0])
+    assert top_row == pytest.approx(34, abs=2)
+    assert np.flatnonzero(height[top_row]).mean() == pytest.approx(132, abs=3)
+
+
+def test_written_text_leaves_the_canvas_and_marks_a_copy() -> None:
+    canvas = blank(120, 40)
+    marked = written(canvas, [Text("speed", 5, 5, 16, BRIGHT)])
+    assert count(canvas, BRIGHT) == 0
+    assert count(marked, BRIGHT) > 10

@@ -1,0 +1,67 @@
+"""The routes of a suite: fixed by the seed, held out, spread over towns, and stable when the suite grows."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from navsim.driving.town import scenario_route
+from navsim.errors import ConfigError
+from navsim.evaluation.suite import RouteSuite
+from navsim.roads.towns import Split, TownId, build_town
+
+
+def test_default_suite_has_forty_junction_routes_and_twenty_lane_routes() -> None:
+    scenarios = RouteSuite().scenarios()
+    assert Counter(scenario.junctions for scenario in scenarios) == {True: 40, False: 20}
+
+
+def test_towns_are_held_out_and_take_turns() -> None:
+    scenarios = RouteSuite(routes=30, lane_routes=0, towns=10).scenarios()
+    assert {TownId.parse(scenario.town).split for scenario in scenarios} == {Split.TEST}
+    assert set(Counter(scenario.town for scenario in scenarios).values()) == {3}
+
+
+@given(seed=st.integers(0, 2**32), towns=st.integers(1, 30), routes=st.integers(1, 60), lanes=st.integers(0, 60))
+def test_scenarios_are_distinct_and_repeatable(seed: int, towns: int, routes: int, lanes: int) -> None:
+    suite = RouteSuite(routes=routes, lane_routes=lanes, towns=towns, seed=seed)
+    scenarios = suite.scenarios()
+    assert len(set(scenarios)) == len({scenario.name for scenario in scenarios}) == routes + lanes
+    assert scenarios == RouteSuite(routes=routes, lane_routes=lanes, towns=towns, seed=seed).scenarios()
+
+
+def test_a_larger_suite_begins_with_the_smaller_one() -> None:
+    small = RouteSuite(routes=12, lane_routes=0, towns=4, seed=3).scenarios()
+    assert RouteSuite(routes=30, lane_routes=5, towns=4, seed=3).scenarios()[:12] == small
+
+
+def test_another_seed_means_other_routes() -> None:
+    first, second = (RouteSuite(seed=seed).scenarios() for seed in (0, 1))
+    assert not {(s.town, s.route) for s in first} & {(s.town, s.route) for s in second}
+
+
+def test_routes_exist_in_their_towns_and_are_as_long_as_promised() -> None:
+    for scenario in RouteSuite(routes=4, lane_routes=2, towns=2).scenarios():
+        route = scenario_route(build_town(scenario.town), scenario)
+        if scenario.junctions:
+            assert 300 <= route.length <= 600
+            assert len(route.passages) >= 2
+        else:
+            assert not route.passages
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"routes": 0}, "routes must be at least 1"),
+        ({"lane_routes": -1}, "lane_routes at least 0"),
+        ({"towns": 0}, "towns must be 1 to 1000"),
+        ({"towns": 1001}, "towns must be 1 to 1000"),
+        ({"seed": -1}, "seed must be at least 0"),
+        ({"towns": 1, "routes": 1001}, "have 1000 routes"),
+    ],
+)
+def test_impossible_suites_are_refused(values: dict[str, int], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        RouteSuite(**values)  # type: ignore[arg-type]

@@ -1,0 +1,242 @@
+"""Watching drives under Xvfb, with keys pressed in the windows."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from navsim.driving.drivers import Decision
+from navsim.driving.expert import ExpertSpec, LaneExpert
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.errors import ConfigError, DisplayError
+from navsim.evaluation.viewer import Viewer, ViewerOptions, watch
+from navsim.rendering.viewpoints import View
+from navsim.roads.routing import Route
+from navsim.world.vehicle import VehicleSpec, VehicleState
+from tests.virtual_display import VirtualDisplay, wait_until
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = tuple(Scenario("test-3", route, junctions=False) for route in range(3))
+WINDOW, PANEL = "Bullet", "navsim panel"
+
+WATCH = """
+import sys
+from navsim.driving.drivers import ConstantDriver
+from navsim.driving.scenario import Scenario
+from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.evaluation.viewer import ViewerOptions, watch
+from navsim.startup import run_script
+
+def main():
+    with Simulation(SimulationConfig()) as simulation:
+        episodes = watch(simulation, ConstantDriver(), [Scenario("test-3")], ViewerOptions(0.1))
+        print(len(episodes), "watched to the end")
+
+run_script(main)
+"""
+
+
+class CountingExpert(LaneExpert):
+    """The expert, with a made-up distribution around its command; it counts its decisions."""
+
+    def __init__(self) -> None:
+        super().__init__(ExpertSpec(), VehicleSpec())
+        self.routes = 0
+        self.decisions = 0
+
+    def follow(self, route: Route) -> None:
+        super().follow(route)
+        self.routes += 1
+
+    def command(self, state: VehicleState) -> Decision:
+        self.decisions += 1
+        curvature = super().command(state).curvature
+        grid = np.linspace(-0.2, 0.2, 101)
+        return Decision(curvature, grid, np.exp(-0.5 * ((grid - curvature) / 0.02) ** 2))
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    with Simulation(SimulationConfig()) as opened:
+        yield opened
+
+
+def complaints(errors: str) -> list[str]:
+    """The lines of a program's error output, without the one that PyBullet prints when it is imported."""
+    return [line for line in errors.splitlines() if not line.startswith("pybullet build time")]
+
+
+def in_background(work: Callable[[], None]) -> Callable[[], None]:
+    """Run `work` beside the test; the returned function waits for it and passes on its failure."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except (AssertionError, StopIteration) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def join() -> None:
+        thread.join()
+        if failures:
+            raise failures[0]
+
+    return join
+
+
+def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulation: Simulation) -> None:
+    expert = CountingExpert()
+    with Viewer(simulation, ViewerOptions(panel=False)) as viewer:
+
+        def press_keys() -> None:
+            try:
+                wait_until(lambda: expert.decisions > 3)
+                display.press("space", WINDOW)
+                wait_until(lambda: viewer.playback.paused)
+                time.sleep(0.5)
+                paused_at = expert.decisions
+                time.sleep(0.7)
+                assert expert.decisions == paused_at
+                display.press("s", WINDOW)
+                wait_until(lambda: expert.decisions > paused_at)
+                time.sleep(0.7)
+                assert expert.decisions == paused_at + 1
+                display.press("c", WINDOW)
+                wait_until(lambda: viewer.playback.view is View.HOOD)
+                assert expert.routes == 1
+                display.press("Return", WINDOW)
+                wait_until(lambda: expert.routes == 2)
+                display.press("space", WINDOW)
+                wait_until(lambda: expert.decisions > paused_at + 3)
+            finally:
+                display.press("q", WINDOW)
+
+        join = in_background(press_keys)
+        episodes = viewer.watch(expert, SCENARIOS)
+        join()
+        assert viewer.ended
+    assert episodes == ()
+    assert expert.routes == 2
+
+
+def test_drives_are_watched_to_their_end_as_fast_as_possible(display: VirtualDisplay, simulation: Simulation) -> None:
+    options = ViewerOptions(real_time_factor=0.0, panel=False, view=View.TOP)
+    begun = time.monotonic()
+    (episode,) = watch(simulation, CountingExpert(), SCENARIOS[:1], options)
+    assert time.monotonic() - begun > 1.0  # the end is shown for a second
+    assert episode.outcome is Outcome.ARRIVED
+    assert len(episode.images) == 0
+    assert not display.has(WINDOW)
+
+
+def test_a_drive_takes_its_time(display: VirtualDisplay, simulation: Simulation) -> None:
+    expert = CountingExpert()
+    with Viewer(simulation, ViewerOptions(real_time_factor=0.5, panel=False)) as viewer:
+        times: list[float] = []
+
+        def measure() -> None:
+            try:
+                wait_until(lambda: expert.decisions >= 2)
+                times.append(time.monotonic())
+                wait_until(lambda: expert.decisions >= 14)
+                times.append(time.monotonic())
+            finally:
+                wait_until(lambda: display.has(WINDOW))
+                display.press("q", WINDOW)
+
+        join = in_background(measure)
+        viewer.watch(expert, SCENARIOS[:1])
+        join()
+    assert times[1] - times[0] > 12 * 0.2 - 0.5  # 0.1 s of driving lasts 0.2 s; a late picture may shorten the first
+
+
+@pytest.mark.parametrize("factor", [0.0, 100.0])
+def test_keys_work_where_the_machine_is_the_limit(
+    display: VirtualDisplay, simulation: Simulation, factor: float
+) -> None:
+    expert = CountingExpert()
+
+    def quit_soon() -> None:
+        wait_until(lambda: expert.decisions > 3)
+        display.press("q", WINDOW)
+
+    join = in_background(quit_soon)
+    assert watch(simulation, expert, SCENARIOS, ViewerOptions(factor, panel=False)) == ()
+    join()
+    assert expert.routes == 1
+
+
+def test_closing_the_window_ends_the_watch(display: VirtualDisplay, simulation: Simulation) -> None:
+    expert = CountingExpert()
+
+    def close() -> None:
+        wait_until(lambda: expert.decisions > 1)
+        display.kill(WINDOW)
+
+    join = in_background(close)
+    assert watch(simulation, expert, SCENARIOS, ViewerOptions(panel=False)) == ()
+    join()
+    assert expert.routes == 1
+
+
+def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-c", WATCH], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(lambda: watching.poll() is not None or display.has(PANEL), 60)
+        wait_until(
+            lambda: watching.poll() is not None or len(np.unique(display.picture()[:540, 960:], axis=0)) > 300, 60
+        )
+        picture = display.picture()
+        display.press("q", PANEL)
+        out, err = watching.communicate(timeout=60)
+    finally:
+        watching.kill()
+    assert watching.returncode == 0
+    assert out.splitlines()[-1] == "0 watched to the end"
+    assert complaints(err) == []
+    panel = picture[:, 960:].astype(int)
+    red = (panel[326:524, 226:424, 0] > 200) & (panel[326:524, 226:424, 2] < 120)
+    assert red.sum() > 500  # the route on the map
+    assert (panel[545:568].min(axis=2) > 120).sum() > 200  # the line that names the keys
+
+
+@pytest.mark.parametrize("name", ["", ":987"])
+def test_without_a_display_the_program_ends_with_one_line(name: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"} | (
+        {"DISPLAY": name} if name else {}
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    (line,) = complaints(done.stderr)
+    assert line.startswith("error: a window needs a display")
+
+
+def test_watching_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(DisplayError, match="DISPLAY is not set"):
+        watch(simulation, CountingExpert(), SCENARIOS, ViewerOptions())
+
+
+def test_a_negative_speed_is_refused() -> None:
+    with pytest.raises(ConfigError, match="real_time_factor must be 0 to 100, got -1"):
+        ViewerOptions(real_time_factor=-1.0)
