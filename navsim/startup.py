@@ -26,15 +26,15 @@ def check_libraries() -> None:
     Raises:
         SystemExit: With one line naming what is missing and how to install it.
     """
-    for module in ("cv2", "pybullet"):
+    for library, module in (("cv2", "cv2"), ("pybullet", "navsim.world.bullet")):
         try:
             importlib.import_module(module)
         except ImportError as error:
-            sys.exit(f"navsim: {explain_import_error(module, error)}")
+            sys.exit(f"navsim: {explain_import_error(library, error)}")
 
 
 def explain_import_error(module: str, error: ImportError) -> str:
-    """Say in one line why `module` cannot be imported and which package helps."""
+    """Say in one line why a package, `module`, cannot be imported and what helps."""
     library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", str(error))
     if library is None:
         return f"cannot import {module} ({error}); install the project first: pip install -e . -c constraints.txt"

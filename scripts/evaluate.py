@@ -126,6 +126,8 @@ def watch(config: EvaluateConfig, entrants: Sequence[Entrant]) -> list[Drive]:
         for entrant in entrants:
             episodes = viewer.watch(entrant.driver(), config.suite.scenarios())
             drives += [Drive(entrant.name, episode.scenario, episode, 0.0) for episode in episodes]
+            if viewer.ended:
+                break
     return drives
 
 

@@ -27,8 +27,8 @@ class TrainConfig:
     batch_size: int = 64
     """Frames per step; on little data small batches learn faster: at 16 k frames, 8 epochs of 64 beat 10 of 256."""
     quiet_share: float = 1.0
-    """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from an
-    offset are always taken. Below 1 it spends the time where driving is hard."""
+    """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from
+    an offset are always taken. Below 1 it spends the time where driving is hard."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     """The network."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)

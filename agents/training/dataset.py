@@ -24,7 +24,6 @@ from navsim.roads.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
-
 JUNCTION_BEFORE = 15.0
 """A junction asks for attention from here before its mouth ... [m]"""
 JUNCTION_AFTER = 5.0
@@ -168,7 +167,9 @@ def _empty(frames: int, spec: SensesSpec) -> Samples:
     maps = (frames, spec.map_size, spec.map_size)
     images = torch.empty((frames, spec.cameras, spec.height, spec.width, 3), dtype=torch.uint8)
     road, route = (torch.empty(maps, dtype=torch.uint8) for _ in range(2))
-    return Samples(Senses(images, road, route, torch.empty(frames)), torch.empty(frames), torch.empty(frames, dtype=torch.bool))
+    return Samples(
+        Senses(images, road, route, torch.empty(frames)), torch.empty(frames), torch.empty(frames, dtype=torch.bool)
+    )
 
 
 def _copy(episode: Episode, samples: Samples, start: int) -> None:

@@ -80,7 +80,7 @@ class Trainer:
         self._info = CheckpointInfo(config.policy, data.cameras, data.map, to_mapping(config), {}, data.versions)
         self._data_name = f"{data.train.fingerprint}/{data.validation.fingerprint}"
         self._train, self._validation = data.train.to(self._device), data.validation.to(self._device)
-        demanding = data.train.demanding.numpy()
+        demanding = data.train.demanding.cpu().numpy()
         self._demanding, self._quiet = np.flatnonzero(demanding), np.flatnonzero(~demanding)
         self._frames_per_epoch = len(self._demanding) + round(config.quiet_share * len(self._quiet))
         spec = senses_spec(data.cameras, data.map)

@@ -13,14 +13,17 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import pybullet
 from numpy.typing import NDArray
 
 from navsim.errors import DisplayError
 from navsim.geometry import Array
 from navsim.world.bodies import Box, Light, Motion, Vector
 from navsim.world.display import require_display
+from navsim.world.quiet import quiet
 from navsim.world.wavefront import write_wavefront
+
+with quiet():  # it announces its build time
+    import pybullet
 
 __all__ = ["Box", "BulletClient", "BulletError", "Light", "Motion", "Vector"]
 
