@@ -9,8 +9,9 @@ from gymnasium.utils.env_checker import check_env
 import navsim  # noqa: F401 - registers the environment
 from navsim.driving.environment import TownEnvironment
 from navsim.driving.scenario import Outcome, Scenario
-from navsim.errors import ActionError, ConfigError
+from navsim.errors import ActionError, ConfigError, DisplayError
 from tests.driving.conftest import SMALL
+from tests.virtual_display import VirtualDisplay, wait_until
 
 
 def make(**options: Any) -> gymnasium.Env[Any, Any]:
@@ -125,3 +126,18 @@ def test_stepping_before_a_reset_says_so() -> None:
         environment.step(np.array([0.0], np.float32))
     environment.close()
     environment.close()
+
+
+def test_the_window_shows_the_drive(display: VirtualDisplay) -> None:
+    environment = make(render_mode="human")
+    environment.reset(seed=1)
+    environment.step(np.array([0.0], np.float32))
+    wait_until(lambda: bool(display.picture().std() > 20))
+    environment.close()
+
+
+def test_without_a_display_the_window_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(DisplayError) as error:
+        TownEnvironment(towns=1, config=SMALL, render_mode="human")
+    assert "\n" not in str(error.value)
