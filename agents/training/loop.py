@@ -25,7 +25,7 @@ from agents.training.journal import History, Journal
 from agents.training.losses import Scores, score, steering_loss
 from agents.training.optimization import learning_rate, make_optimizer, set_learning_rate
 from agents.training.pictures import draw_predictions
-from agents.training.run_folder import RunFolder
+from agents.training.run_folder import RunFolder, begin_run
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.progress import Advance, progress
@@ -45,6 +45,7 @@ def train(config: TrainConfig, data: TrainingData, folder: RunFolder) -> History
         StorageError: If a file cannot be written; the last checkpoint stays as it was.
     """
     trainer = Trainer(config, data, folder)
+    begin_run(config, folder)
     steps, batch = trainer.steps, trainer.batch_size
     done = trainer.history.step * batch
     with (

@@ -61,7 +61,7 @@ class RunFolder:
 
 
 def open_run(config: TrainConfig) -> RunFolder:
-    """Make or find the folder of a run, without ever mixing two runs in one.
+    """Find the folder of a run, without ever mixing two runs in one; nothing is written before `begin_run`.
 
     Returns:
         The folder; the run in it is new, unfinished with `config.resume`, or `finished`.
@@ -75,7 +75,6 @@ def open_run(config: TrainConfig) -> RunFolder:
     if not folder.config.exists():
         if folder.path.exists() and any(folder.path.iterdir()):
             raise StorageError(f"{folder.path}: holds files but no run of training; choose another run_dir")
-        write_yaml(folder.config, values)
         return folder
     difference = _first_difference(yaml.safe_load(folder.config.read_text()), values)
     if difference is not None:
@@ -85,6 +84,16 @@ def open_run(config: TrainConfig) -> RunFolder:
     for file in (folder.last, folder.best, folder.metrics, folder.config):
         remove_partial(file)
     return folder
+
+
+def begin_run(config: TrainConfig, folder: RunFolder) -> None:
+    """Lay the run's configuration into its folder, once all that it needs is at hand.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    if not folder.config.exists():
+        write_yaml(folder.config, to_mapping(config))
 
 
 def _first_difference(old: Any, new: Any, key: str = "") -> str | None:

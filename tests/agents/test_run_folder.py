@@ -3,16 +3,30 @@ from pathlib import Path
 
 import pytest
 
-from agents.training.run_folder import RunFolder, open_run
+from agents.training.config import TrainConfig
+from agents.training.run_folder import RunFolder, begin_run, open_run
 from navsim.config import load_config
 from navsim.errors import StorageError
 from navsim.storage import write_json
 from tests.agents.small_runs import small_config
 
 
+def begun(config: TrainConfig) -> RunFolder:
+    """A run that has begun."""
+    folder = open_run(config)
+    begin_run(config, folder)
+    return folder
+
+
+def test_a_run_that_has_not_begun_leaves_nothing(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    open_run(config)
+    assert not config.run_dir.exists()
+
+
 def test_a_new_folder_holds_the_resolved_configuration(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    folder = open_run(config)
+    folder = begun(config)
     assert folder.path == tmp_path / "run"
     assert not folder.finished
     assert load_config(type(config), folder.config) == config
@@ -20,7 +34,7 @@ def test_a_new_folder_holds_the_resolved_configuration(tmp_path: Path) -> None:
 
 def test_the_same_configuration_opens_it_again(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    open_run(config)
+    begun(config)
     leftover = tmp_path / "run" / ".last.safetensors.12345.partial"
     leftover.write_bytes(b"half")
     assert open_run(replace(config, resume=True)).path == config.run_dir
@@ -29,7 +43,7 @@ def test_the_same_configuration_opens_it_again(tmp_path: Path) -> None:
 
 def test_another_configuration_is_refused_naming_the_difference(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    open_run(config)
+    begun(config)
     with pytest.raises(StorageError, match="another epochs: there 3, asked for 7; choose another run_dir"):
         open_run(replace(config, epochs=7))
     with pytest.raises(StorageError, match=r"another policy.hidden: there 16, asked for 24"):
@@ -38,7 +52,7 @@ def test_another_configuration_is_refused_naming_the_difference(tmp_path: Path) 
 
 def test_an_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    folder = open_run(config)
+    folder = begun(config)
     folder.last.write_bytes(b"weights")
     with pytest.raises(StorageError, match="unfinished run; continue it with --resume"):
         open_run(config)
@@ -48,7 +62,7 @@ def test_an_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_finished_run_says_so(tmp_path: Path) -> None:
     config = small_config(tmp_path)
-    folder = open_run(config)
+    folder = begun(config)
     folder.last.write_bytes(b"weights")
     write_json(folder.metrics, {"finished": True})
     assert open_run(config).finished
