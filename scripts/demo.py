@@ -97,7 +97,7 @@ def run_step(step: Step, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"beside it runs {' '.join(step.beside)}, which writes to {log}", flush=True)
     surroundings = {**os.environ, "OMP_NUM_THREADS": str(max(available_cores() // 2, 1))}
-    with log.open("w") as file:
+    with log.open("a") as file:
         other = subprocess.Popen([sys.executable, *step.beside], env=surroundings, stdout=file, stderr=file)
         try:
             check(step.words, run(step.words, surroundings))
