@@ -118,9 +118,8 @@ class Simulation:
         if self._town is None or self._town.name != scenario.town:
             self._town = build_town_for_driving(scenario.town, self.config.map)
             self._world.load(self._town.scene.obstacles)
-        if sense and self._rendered_town != scenario.town:
-            self._renderer.load(self._town.scene)
-            self._rendered_town = scenario.town
+        if sense:
+            self._load_renderer(self._town)
         self.scenario = scenario
         self.route: Route = scenario_route(self._town.network, scenario)
         self._route_raster = rasterise_route(self.route.path, self.config.map)
@@ -164,9 +163,7 @@ class Simulation:
 
     def chase_view(self, camera: Camera) -> Image:
         """Draw one more view (H, W, 3) uint8 from `camera`, fixed to the car."""
-        if self._rendered_town != self.town.name:
-            self._renderer.load(self.town.scene)
-            self._rendered_town = self.town.name
+        self._load_renderer(self.town)
         view: Image = self._renderer.render([camera], self._world.state.pose)[0]
         return view
 
@@ -182,6 +179,12 @@ class Simulation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _load_renderer(self, town: Town) -> None:
+        """Hand the renderer a town's scene, unless it has it: drives that do not sense never load one."""
+        if self._rendered_town != town.name:
+            self._renderer.load(town.scene)
+            self._rendered_town = town.name
 
     def _after(self, state: VehicleState, elapsed: float) -> Step:
         """Locate the car, judge it and sense."""
