@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from navsim.driving.speed import curve_speed, speed_profile
 from navsim.driving.town import Town, build_town_for_driving, scenario_route
 from navsim.errors import ActionError, ConfigError
 from navsim.randomness import generator
-from navsim.rendering.renderer import make_renderer
+from navsim.rendering.renderer import RendererName, make_renderer
+from navsim.rendering.shots import Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.gps import GpsSensor, GpsSpec
 from navsim.sensing.observation import Image, Observation
 from navsim.sensing.roadmap import MapSpec, draw_map, rasterise_route
+from navsim.world.scene import Scene
 from navsim.world.vehicle import VehicleSpec, VehicleState
 from navsim.world.world import World
 
@@ -40,7 +42,7 @@ class SimulationConfig:
     """The expert that labels."""
     rules: Rules = field(default_factory=Rules)
     """What ends a drive."""
-    renderer: Literal["auto", "tiny"] = "auto"
+    renderer: RendererName = "auto"
     """What draws the camera images."""
     control_step: float = 0.1
     """Time between two commands [s]."""
@@ -85,7 +87,7 @@ class Simulation:
         self._world = World(config.vehicle, config.control_step)
         self._renderer = make_renderer(config.renderer)
         self._town: Town | None = None
-        self._rendered_town: str | None = None
+        self._rendered: Scene | None = None
         self._sense = False
 
     @property
@@ -164,13 +166,14 @@ class Simulation:
     def chase_view(self, camera: Camera) -> Image:
         """Draw one more view (H, W, 3) uint8 from `camera`, fixed to the car."""
         self._load_renderer(self.town)
-        view: Image = self._renderer.render([camera], self._world.state.pose)[0]
+        view: Image = self._renderer.render([Shot(self.town.scene, camera, self._world.state.pose)])[0]
         return view
 
     def close(self) -> None:
         """Free physics and renderer; may be called again."""
         self._world.close()
         self._renderer.close()
+        self._rendered = None
 
     def __enter__(self) -> Self:
         return self
@@ -182,9 +185,11 @@ class Simulation:
 
     def _load_renderer(self, town: Town) -> None:
         """Hand the renderer a town's scene, unless it has it: drives that do not sense never load one."""
-        if self._rendered_town != town.name:
-            self._renderer.load(town.scene)
-            self._rendered_town = town.name
+        if self._rendered is not town.scene:
+            if self._rendered is not None:
+                self._renderer.remove(self._rendered)
+            self._renderer.add(town.scene)
+            self._rendered = town.scene
 
     def _after(self, state: VehicleState, elapsed: float) -> Step:
         """Locate the car, judge it and sense."""
@@ -199,7 +204,7 @@ class Simulation:
         """Sense the world from the car's true pose; the maps are drawn where the GPS says it is."""
         gps = self._gps.measure(state.pose, elapsed)
         return Observation(
-            images=self._renderer.render(self.config.cameras, state.pose),
+            images=self._renderer.render([Shot(self.town.scene, c, state.pose) for c in self.config.cameras]),
             road_map=draw_map(self.town.raster, self.config.map, gps),
             route_map=draw_map(self._route_raster, self.config.map, gps),
             speed=state.speed,

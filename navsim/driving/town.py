@@ -6,7 +6,7 @@ from navsim.driving.scenario import Scenario
 from navsim.randomness import generator
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, sample_lane_route, sample_route
-from navsim.roads.towns import TownId, build_town
+from navsim.roads.townmap import TownMap, load_town_map, town_seed
 from navsim.sensing.roadmap import MapRaster, MapSpec, rasterise_roads
 from navsim.world.appearance import sample_appearance
 from navsim.world.scene import Scene, build_scene
@@ -18,12 +18,17 @@ class Town:
 
     name: str
     """Name that scenarios use."""
-    network: RoadNetwork
-    """Roads and junctions."""
+    map: TownMap
+    """Roads, houses if known, and whose data they are."""
     scene: Scene
     """What is there to be seen and hit."""
     raster: MapRaster
     """Its roads as a picture, from which map patches are cut."""
+
+    @property
+    def network(self) -> RoadNetwork:
+        """Roads and junctions."""
+        return self.map.network
 
 
 def build_town_for_driving(name: str, map_spec: MapSpec) -> Town:
@@ -32,11 +37,10 @@ def build_town_for_driving(name: str, map_spec: MapSpec) -> Town:
     Raises:
         TownError: If the name is none of a town.
     """
-    seed = TownId.parse(name).seed
-    network = build_town(name)
+    there, seed = load_town_map(name), town_seed(name)
     appearance = sample_appearance(generator(seed, "appearance"))
-    scene = build_scene(network, appearance, generator(seed, "scenery"))
-    return Town(name, network, scene, rasterise_roads(network, map_spec))
+    scene = build_scene(there.network, appearance, generator(seed, "scenery"), there.footprints)
+    return Town(name, there, scene, rasterise_roads(there.network, map_spec))
 
 
 def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
@@ -45,7 +49,7 @@ def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
     Raises:
         TownError: If the town has no such route.
     """
-    seed = TownId.parse(scenario.town).seed
+    seed = town_seed(scenario.town)
     if scenario.junctions:
         return sample_route(network, generator(seed, "route", scenario.route))
     return sample_lane_route(network, generator(seed, "lane route", scenario.route))

@@ -65,7 +65,7 @@ class Stage:
     def load(self, scene: Scene, route: Polyline | None) -> None:
         """Show another town in place of the one before, the route as a band on its road."""
         self._client.clear()
-        self._client.set_backdrop(scene.sky, scene.sun_direction)
+        self._client.set_backdrop(scene.atmosphere.horizon, scene.atmosphere.sun_direction)
         meshes = [*scene.meshes, *(group.baked() for group in scene.instances)]
         textures = self._load_textures([mesh.texture for mesh in meshes])
         for mesh, texture in zip(meshes, textures, strict=True):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose
+from navsim.rendering.shots import Measurement, Shot, common_size
 from navsim.sensing.camera import Camera
 from navsim.world.bodies import Light
 from navsim.world.bullet import BulletClient
@@ -30,8 +30,6 @@ NEAR, FAR = 0.2, 4000.0
 """Depths between which something can be seen [m]."""
 EMPTY_DEPTH = 1.0 - 1e-6
 """What is drawn has smaller depths, some 100 m short of FAR; where nothing is, single precision may miss 1."""
-AMBIENT, DIFFUSE = 0.62, 0.42
-"""Shares of light from everywhere and from the sun."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,72 +61,48 @@ class Boxes:
 
 
 class TinyRenderer:
-    """Renders with a physics client of its own that holds nothing but the scene's tiles."""
+    """Renders with physics clients of its own, one for each scene, that hold nothing but the scene's tiles."""
 
     name = "tiny"
 
     def __init__(self) -> None:
-        self._client: BulletClient | None = None
-        self._bodies: list[int] = []
-        self._shown = np.zeros(0, dtype=bool)
-        self._boxes = Boxes(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
-        self._sky = np.zeros(3, dtype=np.uint8)
-        self._light = Light((0.0, 0.0, 1.0))
+        self._stages: dict[int, _Stage] = {}
+        self._counts: dict[int, int] = {}
         self._mounts: dict[Camera, tuple[Array, Array]] = {}
 
-    def load(self, scene: Scene) -> None:
-        """Take over a scene in place of the one before."""
-        self.close()
-        client = BulletClient()
-        tiles = list(cut_into_tiles([*(trees.baked() for trees in scene.instances), *scene.meshes]))
-        images = {id(tile.texture): tile.texture for tile in tiles}
-        textures = {key: client.add_texture(image) for key, image in images.items()}
-        self._bodies = [
-            client.add_ghost(client.add_mesh_look(tile.vertices, tile.triangles, tile.uv), textures[id(tile.texture)])
-            for tile in tiles
-        ]
-        self._shown = np.ones(len(tiles), dtype=bool)
-        low = np.array([tile.vertices.min(axis=0) for tile in tiles]).reshape(-1, 3).astype(float)
-        high = np.array([tile.vertices.max(axis=0) for tile in tiles]).reshape(-1, 3).astype(float)
-        self._boxes = Boxes((low + high) / 2, (high - low) / 2, np.array([tile.reach for tile in tiles]))
-        self._sky = np.array(scene.sky, dtype=np.uint8)
-        self._light = Light(scene.sun_direction, AMBIENT * scene.brightness, DIFFUSE * scene.brightness)
-        self._client = client
+    def add(self, scene: Scene) -> None:
+        """Take in a scene, see `Renderer.add`."""
+        key = id(scene)  # unique while the stage keeps the scene
+        if key not in self._stages:
+            self._stages[key] = _Stage(scene)
+        self._counts[key] = self._counts.get(key, 0) + 1
 
-    def render(self, cameras: Sequence[Camera], pose: Pose) -> NDArray[np.uint8]:
-        """Draw what each camera of a car at `pose` sees, see `Renderer.render`.
+    def remove(self, scene: Scene) -> None:
+        """Let go of a scene, see `Renderer.remove`."""
+        key = id(scene)
+        self._counts[key] -= 1
+        if self._counts[key] == 0:
+            del self._counts[key]
+            self._stages.pop(key).close()
 
-        Raises:
-            ConfigError: If there is no camera, or their sizes differ.
-            RuntimeError: If no scene is loaded.
-        """
-        sizes = {(camera.height, camera.width) for camera in cameras}
-        if len(sizes) != 1:
-            raise ConfigError(f"cameras drawn together must all have one size, got {sorted(sizes)}")
-        return np.stack([self._draw(camera, pose) for camera in cameras])
+    def render(self, shots: Sequence[Shot]) -> NDArray[np.uint8]:
+        """Draw pictures, see `Renderer.render`."""
+        common_size(shots)
+        return np.stack([self._stages[id(shot.scene)].draw(shot, *self._matrices(shot)) for shot in shots])
+
+    def measure(self, shots: Sequence[Shot]) -> Measurement:
+        """Draw pictures with depth and classes, see `Renderer.measure`."""
+        raise NotImplementedError
 
     def close(self) -> None:
-        """Free the physics client; may be called again."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """Free the physics clients; may be called again."""
+        while self._stages:
+            self._stages.popitem()[1].close()
+        self._counts.clear()
 
-    def _draw(self, camera: Camera, pose: Pose) -> NDArray[np.uint8]:
-        """One picture (H, W, 3)."""
-        if self._client is None:
-            raise RuntimeError("load a scene before rendering")
-        view, projection = self._matrices(camera, pose)
-        visible = boxes_in_view(self._boxes, view, projection)
-        for index in np.flatnonzero(visible != self._shown).tolist():
-            self._client.show(self._bodies[index], bool(visible[index]))
-        self._shown = visible
-        colour, depth = self._client.picture(camera.width, camera.height, view, projection, self._light)
-        image = colour[..., :3].copy()
-        image[depth > EMPTY_DEPTH] = self._sky
-        return image
-
-    def _matrices(self, camera: Camera, pose: Pose) -> tuple[Array, Array]:
+    def _matrices(self, shot: Shot) -> tuple[Array, Array]:
         """Eye-from-world and clip-from-eye matrix; what does not depend on the pose is worked out once."""
+        camera, pose = shot.camera, shot.pose
         if camera not in self._mounts:
             self._mounts[camera] = (camera.view_matrix(Pose(0.0, 0.0, 0.0)), camera.projection_matrix(NEAR, FAR))
         eye_from_vehicle, projection = self._mounts[camera]
@@ -142,6 +116,45 @@ class TinyRenderer:
             ]
         )
         return eye_from_vehicle @ vehicle_from_world, projection
+
+
+class _Stage:
+    """One scene's tiles in a physics client."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        client = BulletClient()
+        tiles = list(cut_into_tiles([*(trees.baked() for trees in scene.instances), *scene.meshes]))
+        images = {id(tile.texture): tile.texture for tile in tiles}
+        textures = {key: client.add_texture(image) for key, image in images.items()}
+        self._bodies = [
+            client.add_ghost(client.add_mesh_look(tile.vertices, tile.triangles, tile.uv), textures[id(tile.texture)])
+            for tile in tiles
+        ]
+        self._shown = np.ones(len(tiles), dtype=bool)
+        low = np.array([tile.vertices.min(axis=0) for tile in tiles]).reshape(-1, 3).astype(float)
+        high = np.array([tile.vertices.max(axis=0) for tile in tiles]).reshape(-1, 3).astype(float)
+        self._boxes = Boxes((low + high) / 2, (high - low) / 2, np.array([tile.reach for tile in tiles]))
+        air = scene.atmosphere
+        self._sky = np.array(air.horizon, dtype=np.uint8)
+        self._light = Light(air.sun_direction, sum(air.ambient) / 3, sum(air.sunlight) / 3)
+        self._client = client
+
+    def draw(self, shot: Shot, view: Array, projection: Array) -> NDArray[np.uint8]:
+        """One picture (H, W, 3)."""
+        camera = shot.camera
+        visible = boxes_in_view(self._boxes, view, projection)
+        for index in np.flatnonzero(visible != self._shown).tolist():
+            self._client.show(self._bodies[index], bool(visible[index]))
+        self._shown = visible
+        colour, depth = self._client.picture(camera.width, camera.height, view, projection, self._light)
+        image = colour[..., :3].copy()
+        image[depth > EMPTY_DEPTH] = self._sky
+        return image
+
+    def close(self) -> None:
+        """Free the client."""
+        self._client.close()
 
 
 def cut_into_tiles(meshes: Sequence[Mesh]) -> Iterator[Tile]:

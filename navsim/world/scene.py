@@ -3,13 +3,16 @@
 World frame: x east, y north, z up [m]. Roads lie at z = 0.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 
 from navsim.roads.network import RoadNetwork
-from navsim.world.appearance import Appearance, Colour
+from navsim.roads.townmap import Footprint
+from navsim.world.appearance import Appearance
+from navsim.world.atmosphere import Atmosphere, ShadeMap
 from navsim.world.buildings import building_obstacles, building_surface, place_buildings
 from navsim.world.meshes import Instances, Mesh, SemanticClass, Surface, flat_surface, quads
 from navsim.world.obstacles import ObstacleKind, Obstacles, walls
@@ -33,18 +36,30 @@ class Scene:
     """What stands once, from small things to the terrain: a renderer that draws in this order hides the most early."""
     instances: tuple[Instances, ...]
     """What stands many times: trees."""
-    sky: Colour
-    """Colour where nothing is."""
-    sun_direction: tuple[float, float, float]
-    """Unit vector towards the sun."""
-    brightness: float
-    """Of the light; 1 is a clear day."""
+    atmosphere: Atmosphere
+    """Light and air."""
+    shade: ShadeMap | None
+    """Where the ground lies in shadow; None where nothing throws one."""
     obstacles: Obstacles
     """What can be hit."""
 
 
-def build_scene(network: RoadNetwork, appearance: Appearance, rng: np.random.Generator) -> Scene:
-    """Build a town around its roads; `rng` draws where houses and trees stand and the textures' patches."""
+def build_scene(
+    network: RoadNetwork,
+    appearance: Appearance,
+    rng: np.random.Generator,
+    footprints: Sequence[Footprint] | None = None,
+) -> Scene:
+    """Build a town around its roads.
+
+    Args:
+        network: The roads.
+        appearance: How everything looks.
+        rng: Draws where houses and trees stand and the textures' patches.
+        footprints: Outlines of the houses where they are known; None draws houses along the streets.
+    """
+    if footprints is not None:
+        raise NotImplementedError("houses from footprints")
     textures = paint_textures(appearance, rng)
     kerbs = lay_kerbs(network)
     buildings = place_buildings(network, appearance.building_density, rng)
@@ -59,10 +74,22 @@ def build_scene(network: RoadNetwork, appearance: Appearance, rng: np.random.Gen
             *_terrain(network, kerbs, textures),
         ),
         instances=tree_instances(trees, textures.atlas),
-        sky=appearance.sky,
-        sun_direction=appearance.sun_direction,
-        brightness=appearance.brightness,
+        atmosphere=_atmosphere(appearance),
+        shade=None,
         obstacles=Obstacles.merged(obstacles),
+    )
+
+
+def _atmosphere(appearance: Appearance) -> Atmosphere:
+    """Light and air of an appearance."""
+    sun, air = 0.42 * appearance.brightness, 0.62 * appearance.brightness
+    return Atmosphere(
+        sun_direction=appearance.sun_direction,
+        sunlight=(sun, sun, sun),
+        ambient=(air, air, air),
+        zenith=appearance.sky,
+        horizon=appearance.sky,
+        cloud_cover=0.0,
     )
 
 

@@ -51,7 +51,7 @@ def test_same_name_same_town_and_other_name_other_town() -> None:
     assert (again.scene.obstacles.vertices == built(NAMES[0]).scene.obstacles.vertices).all()
     pictures = [built(name).raster.image for name in NAMES]
     assert all(a.shape != b.shape or (a != b).any() for a, b in pairwise(pictures))
-    assert len({tuple(np.asarray(town.scene.sky).tolist()) for town in map(built, NAMES)}) > 1
+    assert len({tuple(np.asarray(town.scene.atmosphere.horizon).tolist()) for town in map(built, NAMES)}) > 1
 
 
 @pytest.mark.parametrize("name", ["atlantis", "train", "train-x", "holiday-3", "train--1"])
