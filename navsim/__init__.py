@@ -2,4 +2,8 @@
 
 import gymnasium
 
-gymnasium.register("navsim/Town-v0", entry_point="navsim.driving.environment:TownEnvironment")
+gymnasium.register(
+    "navsim/Town-v0",
+    entry_point="navsim.driving.environment:TownEnvironment",
+    vector_entry_point="navsim.driving.vector:TownVectorEnvironment",
+)

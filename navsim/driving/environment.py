@@ -8,8 +8,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.driving.simulation import Simulation, SimulationConfig, Step
+from navsim.driving.simulation import Simulation, SimulationConfig, Situation, Step
 from navsim.errors import ActionError, ConfigError
+from navsim.geometry import Array
 from navsim.rendering.window import Window
 from navsim.roads.towns import Split, TownId
 from navsim.sensing.camera import Camera
@@ -51,7 +52,8 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     ## Episode End
     Terminated on arrival, on contact with a kerb, building or tree, or when the car is more than 2 m from the centre of
     its lane. Truncated when it stands for 5 s or the time for the route is up.
-    `info` holds `scenario`, `outcome` (None while the drive goes on), `station`, `offset` and `completion`.
+    `info` holds `scenario`, `outcome` (None while the drive goes on), `station`, `offset`, `completion`, and `cameras`:
+    for each its `intrinsics` (3, 3) [px] and `vehicle_from_camera` (4, 4) (camera axes: right, down, ahead) [m].
 
     ## Arguments
     * `split`: `"train"`, `"validation"` or `"test"`; their towns are disjoint.
@@ -71,8 +73,16 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         towns: int = 32,
         config: SimulationConfig | None = None,
         render_mode: str | None = None,
+        simulation: Simulation | None = None,
     ) -> None:
         """Make an environment of its own: any number can live in one process.
+
+        Args:
+            split: Which towns.
+            towns: How many of them.
+            config: The car, its senses and the rules.
+            render_mode: What `render` shows.
+            simulation: The one to drive in, of the same `config`; None starts one. `close` closes it.
 
         Raises:
             ConfigError: If an argument is none of those allowed.
@@ -88,7 +98,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         self._split, self._towns = Split(split), towns
         self._config = config or SimulationConfig()
         self._window = Window() if render_mode == "human" else None
-        self._simulation = Simulation(self._config)
+        self._simulation = simulation or Simulation(self._config)
         self._last: Step | None = None
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.observation_space = _observation_space(self._config)
@@ -97,16 +107,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         """Begin a drive; see the class for what `seed` and `options` decide."""
-        super().reset(seed=seed)
-        scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
-        scenario = (options or {}).get("scenario", scenario)
-        if not isinstance(scenario, Scenario):
-            raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
-        self._last = self._simulation.reset(scenario)
-        if self._window is not None:
-            self._window.load(self._simulation.town.scene, self._simulation.route.path)
-            self._window.show(self._last.state.pose)
-        return self._observations(self._last), self._info(self._last)
+        return self.has_reset(self._simulation.see(self.begin(seed=seed, options=options)))
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observations, SupportsFloat, bool, bool, dict[str, Any]]:
         """Steer for 0.1 s.
@@ -114,20 +115,45 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         Raises:
             ActionError: If `action` is not one finite number in [-1, 1].
         """
+        return self.has_stepped(self._simulation.see(self.advance(action)))
+
+    def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Situation:
+        """Begin a drive as `reset` does, but draw nothing: `has_reset` ends it when the pictures are there."""
+        super().reset(seed=seed)
+        scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
+        scenario = (options or {}).get("scenario", scenario)
+        if not isinstance(scenario, Scenario):
+            raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
+        return self._simulation.begin(scenario)
+
+    def has_reset(self, step: Step) -> tuple[Observations, dict[str, Any]]:
+        """What `reset` returns, given what was sensed after `begin`."""
+        self._last = step
+        if self._window is not None:
+            self._window.load(self._simulation.town.scene, self._simulation.route.path)
+            self._window.show(step.state.pose)
+        return self._observations(step), self._info(step)
+
+    def advance(self, action: NDArray[np.float32]) -> Situation:
+        """Steer for 0.1 s as `step` does, but draw nothing: `has_stepped` ends it when the pictures are there."""
         if self._last is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         values = np.asarray(action, dtype=float)
         if values.shape != (1,) or not np.isfinite(values).all() or np.abs(values).max() > 1:
             raise ActionError(f"an action must be one finite number in [-1, 1], of shape (1,), got {action!r}")
-        before = self._last.progress.station
-        self._last = self._simulation.step(float(values[0]) * self._config.vehicle.max_curvature)
+        return self._simulation.advance(float(values[0]) * self._config.vehicle.max_curvature)
+
+    def has_stepped(self, step: Step) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        """What `step` returns, given what was sensed after `advance`."""
+        if self._last is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        reward = _reward(step, step.progress.station - self._last.progress.station)
+        self._last = step
         if self._window is not None:
-            self._window.show(self._last.state.pose)
-        outcome = self._last.outcome
-        truncated = outcome in (Outcome.STUCK, Outcome.TIMED_OUT)
-        reward = _reward(self._last, self._last.progress.station - before)
-        info = self._info(self._last)
-        return self._observations(self._last), reward, outcome is not None and not truncated, truncated, info
+            self._window.show(step.state.pose)
+        truncated = step.outcome in (Outcome.STUCK, Outcome.TIMED_OUT)
+        terminated = step.outcome is not None and not truncated
+        return self._observations(step), reward, terminated, truncated, self._info(step)
 
     def render(self) -> Image | None:
         """The chase view (360, 640, 3) uint8 in mode "rgb_array"; the window of mode "human" draws by itself."""
@@ -164,6 +190,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             "station": step.progress.station,
             "offset": step.progress.offset,
             "completion": step.progress.fraction,
+            "cameras": {camera.name: calibration(camera) for camera in self._config.cameras},
         }
 
 
@@ -194,6 +221,11 @@ def _by_sensor(seen: Observation, cameras: tuple[Camera, ...]) -> Observations:
         "speed": np.array([np.clip(seen.speed, 0.0, 100.0)], dtype=np.float32),
         "gps": fix,
     }
+
+
+def calibration(camera: Camera) -> dict[str, Array]:
+    """What is known of a camera: its matrix and its place, see the environment's `info`."""
+    return {"intrinsics": camera.intrinsics, "vehicle_from_camera": camera.vehicle_from_camera}
 
 
 def _reward(step: Step, progress: float) -> float:

@@ -1,6 +1,6 @@
 """Drive one scenario from start to end with any driver, and keep what happened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ from navsim.driving.episode import Episode
 from navsim.driving.expert import LaneExpert
 from navsim.driving.perturbation import SteeringNoise, noisy_command, steering_noise
 from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, Step
+from navsim.driving.simulation import Simulation, Situation, Step
 from navsim.geometry import Array
 from navsim.randomness import derived_seed, generator
 from navsim.sensing.observation import Image
@@ -28,6 +28,10 @@ class Moment:
     """What is carried out, noise included [1/m]."""
     label: float
     """What the expert would do here [1/m]."""
+
+
+Course = Generator[Situation, Step, Episode]
+"""A drive that waits at every control step for what its car sees."""
 
 
 @dataclass
@@ -62,9 +66,36 @@ def drive(
     Raises:
         ActionError: If the driver's command is not finite or out of range.
     """
+    ahead = course(simulation, driver, scenario, noise, sense, record_images, on_step)
+    situation = next(ahead)
+    while True:
+        try:
+            situation = ahead.send(simulation.see(situation))
+        except StopIteration as end:
+            episode: Episode = end.value
+            return episode
+
+
+def course(
+    simulation: Simulation,
+    driver: Driver | Expert,
+    scenario: Scenario,
+    noise: SteeringNoise | None = None,
+    sense: bool = True,
+    record_images: bool = True,
+    on_step: Callable[[Moment], None] | None = None,
+) -> Course:
+    """Drive as `drive` does, but leave the drawing to the caller, who may draw for several courses at once.
+
+    Yields:
+        The situation after the start and after each control step, to be answered by the step that was sensed.
+
+    Returns:
+        The episode.
+    """
     config = simulation.config
     labeller = LaneExpert(config.expert, config.vehicle)
-    step = simulation.reset(scenario, sense=sense)
+    situation = simulation.begin(scenario, sense=sense)
     labeller.follow(simulation.route)
     if isinstance(driver, Expert):
         driver.follow(simulation.route)
@@ -72,7 +103,10 @@ def drive(
         driver.begin(derived_seed(scenario.seed, scenario.name, "driver"))
     pulls = _pulls(simulation, noise)
     log = _Log()
-    while step.outcome is None:
+    while True:
+        step = yield situation
+        if step.outcome is not None:
+            return _episode(simulation, driver.name, log, step, sense and record_images)
         label = labeller.command(step.state).curvature
         decision = _decide(driver, step)
         pull = pulls[len(log.steps)] if len(log.steps) < len(pulls) else 0.0
@@ -84,8 +118,7 @@ def drive(
         log.steps.append(step)
         log.commands.append(command)
         log.labels.append(label)
-        step = simulation.step(command)
-    return _episode(simulation, driver.name, log, step, sense and record_images)
+        situation = simulation.advance(command)
 
 
 def _decide(driver: Driver | Expert, step: Step) -> Decision:

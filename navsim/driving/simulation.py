@@ -10,26 +10,32 @@ import numpy as np
 from navsim.driving.expert import ExpertSpec
 from navsim.driving.rules import Rules, judge
 from navsim.driving.scenario import Outcome, Scenario
+from navsim.driving.shelf import TownShelf
 from navsim.driving.speed import curve_speed, speed_profile
-from navsim.driving.town import Town, build_town_for_driving, scenario_route
+from navsim.driving.town import Town, scenario_route
 from navsim.errors import ActionError, ConfigError
 from navsim.randomness import generator
 from navsim.rendering.renderer import RendererName, make_renderer
-from navsim.rendering.shots import Shot
+from navsim.rendering.shots import Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.gps import GpsSensor, GpsSpec
 from navsim.sensing.observation import Image, Observation
+from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec, draw_map, rasterise_route
 from navsim.world.scene import Scene
-from navsim.world.vehicle import VehicleSpec, VehicleState
+from navsim.world.vehicle import VehicleSpec, VehicleSpread, VehicleState, varied_vehicle
 from navsim.world.world import World
+
+_NOTHING: Image = np.zeros((0, 0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
     """The car, its senses and the rules; the scenario says where it drives."""
 
+    rig: Rig = Rig.OWN
+    """A named set of cameras in place of `cameras`, which then holds it; reads "own" ever after."""
     cameras: tuple[Camera, ...] = (Camera(),)
     """Cameras on the car, all of one size."""
     map: MapSpec = field(default_factory=MapSpec)
@@ -38,6 +44,8 @@ class SimulationConfig:
     """Errors of the position fix."""
     vehicle: VehicleSpec = field(default_factory=VehicleSpec)
     """The car."""
+    vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
+    """How far cars differ from drive to drive."""
     expert: ExpertSpec = field(default_factory=ExpertSpec)
     """The expert that labels."""
     rules: Rules = field(default_factory=Rules)
@@ -52,12 +60,29 @@ class SimulationConfig:
     """Bound in the route's curves, by which speed is chosen [m/s^2]."""
 
     def __post_init__(self) -> None:
+        if self.rig is not Rig.OWN:
+            object.__setattr__(self, "cameras", RIGS[self.rig])
+            object.__setattr__(self, "rig", Rig.OWN)
         sizes = {(camera.width, camera.height) for camera in self.cameras}
         if len(sizes) != 1:
             raise ConfigError(f"simulation.cameras must be one or more cameras of one size, got {sorted(sizes)}")
         for name in ("control_step", "cruise_speed", "lateral_acceleration"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"simulation.{name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """The moment after a reset or a control step, before anything is sensed."""
+
+    state: VehicleState
+    """The truth."""
+    progress: Progress
+    """Where the car is along its route."""
+    outcome: Outcome | None
+    """How the drive ended, or None while it goes on."""
+    shots: tuple[Shot, ...]
+    """The pictures that the car's cameras take; none when the drive was begun with `sense=False`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +100,31 @@ class Step:
 
 
 class Simulation:
-    """A world with one car; holds the physics and the renderer, so close it or use it in a `with` block."""
+    """A world with one car; holds the physics and a renderer, so close it or use it in a `with` block.
 
-    def __init__(self, config: SimulationConfig) -> None:
-        """Start the physics and choose the renderer; nothing is driven before `reset`.
+    `reset` and `step` are all that one car needs. Several simulations that share a renderer are stepped by `begin` and
+    `advance`, which leave the pictures to be drawn for all of them in one go, and then told what their cars see by
+    `observe`.
+    """
+
+    def __init__(
+        self, config: SimulationConfig, renderer: Renderer | None = None, shelf: TownShelf | None = None
+    ) -> None:
+        """Start the physics; nothing is driven before `reset`.
+
+        Args:
+            config: The car, its senses and the rules.
+            renderer: One to share, which stays its owner's to close; None starts the one that `config` names.
+            shelf: Towns to share; None keeps its own.
 
         Raises:
             ConfigError: If the renderer cannot be had.
         """
         self.config = config
+        self._shelf = shelf or TownShelf(config.map)
+        self.renderer = renderer or make_renderer(config.renderer)
+        self._owns_renderer = renderer is None
         self._world = World(config.vehicle, config.control_step)
-        self._renderer = make_renderer(config.renderer)
         self._town: Town | None = None
         self._rendered: Scene | None = None
         self._sense = False
@@ -93,7 +132,7 @@ class Simulation:
     @property
     def renderer_name(self) -> str:
         """The renderer in use."""
-        return self._renderer.name
+        return self.renderer.name
 
     @property
     def town(self) -> Town:
@@ -117,24 +156,7 @@ class Simulation:
         Raises:
             TownError: If the town or route cannot be built.
         """
-        if self._town is None or self._town.name != scenario.town:
-            self._town = build_town_for_driving(scenario.town, self.config.map)
-            self._world.load(self._town.scene.obstacles)
-        if sense:
-            self._load_renderer(self._town)
-        self.scenario = scenario
-        self.route: Route = scenario_route(self._town.network, scenario)
-        self._route_raster = rasterise_route(self.route.path, self.config.map)
-        self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
-        self._gps = GpsSensor(self.config.gps, generator(scenario.seed, scenario.name, "gps"))
-        self._sense = sense
-        self._still = 0.0
-        self._station = 0.0
-        self._outcome: Outcome | None = None
-        start = self.route.path.pose(0.0).moved(
-            left=scenario.start.lateral, turn=math.radians(scenario.start.heading_deg)
-        )
-        return self._after(self._world.place(start, float(self._speeds[0])), elapsed=0.0)
+        return self.see(self.begin(scenario, sense))
 
     def step(self, curvature: float) -> Step:
         """Drive for one control step.
@@ -146,16 +168,58 @@ class Simulation:
             ActionError: If the command is not finite or out of range; the car is left as it was.
             RuntimeError: If the drive has ended.
         """
+        return self.see(self.advance(curvature))
+
+    def begin(self, scenario: Scenario, sense: bool = True) -> Situation:
+        """Begin a drive as `reset` does, but draw nothing."""
+        town = self._shelf.town(scenario.town)
+        if town is not self._town:
+            self._world.load(town.scene.obstacles)
+            self._town = town
+        if sense:
+            self._show(town.scene)
+        self.scenario = scenario
+        self.route: Route = scenario_route(town.network, scenario)
+        self._route_raster = rasterise_route(self.route.path, self.config.map)
+        self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
+        self._gps = GpsSensor(self.config.gps, generator(scenario.seed, scenario.name, "gps"))
+        self._sense = sense
+        self._still = 0.0
+        self._elapsed = 0.0
+        self._station = 0.0
+        start = self.route.path.pose(0.0).moved(
+            left=scenario.start.lateral, turn=math.radians(scenario.start.heading_deg)
+        )
+        spread, draws = self.config.vehicle_spread, generator(scenario.seed, scenario.name, "vehicle")
+        vehicle = varied_vehicle(self.config.vehicle, spread, 1.0, draws)
+        return self._judged(self._world.place(start, float(self._speeds[0]), vehicle))
+
+    def advance(self, curvature: float) -> Situation:
+        """Drive for one control step as `step` does, but draw nothing."""
         limit = self.config.vehicle.max_curvature
         if not (math.isfinite(curvature) and abs(curvature) <= limit * (1 + 1e-6)):
             raise ActionError(
                 f"a commanded curvature must be finite and within -{limit} to {limit} 1/m, got {curvature}"
             )
-        if self._outcome is not None:
-            raise RuntimeError(f"the drive has ended ({self._outcome}): call reset(scenario) first")
+        if self._situation.outcome is not None:
+            raise RuntimeError(f"the drive has ended ({self._situation.outcome}): call reset(scenario) first")
         state = self._world.step(curvature, self.target_speed(curvature))
-        self._still = 0.0 if state.speed > self.config.rules.standing_speed else self._still + self.config.control_step
-        return self._after(state, elapsed=self.config.control_step)
+        self._elapsed = self.config.control_step
+        self._still = 0.0 if state.speed > self.config.rules.standing_speed else self._still + self._elapsed
+        return self._judged(state)
+
+    def observe(self, images: Image) -> Step:
+        """Sense the world after `begin` or `advance`; once for each.
+
+        Args:
+            images: The pictures of the situation's shots (C, H, W, 3) uint8; ignored if there were none.
+        """
+        now = self._situation
+        return Step(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome)
+
+    def see(self, situation: Situation) -> Step:
+        """Draw what the cameras see after `begin` or `advance`, and sense; once for each."""
+        return self.observe(self.renderer.render(situation.shots) if situation.shots else _NOTHING)
 
     def target_speed(self, curvature: float) -> float:
         """Speed [m/s] that is right for the route at the car's place and for a commanded curvature."""
@@ -165,14 +229,17 @@ class Simulation:
 
     def chase_view(self, camera: Camera) -> Image:
         """Draw one more view (H, W, 3) uint8 from `camera`, fixed to the car."""
-        self._load_renderer(self.town)
-        view: Image = self._renderer.render([Shot(self.town.scene, camera, self._world.state.pose)])[0]
+        self._show(self.town.scene)
+        view: Image = self.renderer.render([Shot(self.town.scene, camera, self._situation.state.pose)])[0]
         return view
 
     def close(self) -> None:
-        """Free physics and renderer; may be called again."""
+        """Free the physics, and the renderer if it is this simulation's own; may be called again."""
         self._world.close()
-        self._renderer.close()
+        if self._owns_renderer:
+            self.renderer.close()
+        elif self._rendered is not None:
+            self.renderer.remove(self._rendered)
         self._rendered = None
 
     def __enter__(self) -> Self:
@@ -183,30 +250,33 @@ class Simulation:
     ) -> None:
         self.close()
 
-    def _load_renderer(self, town: Town) -> None:
-        """Hand the renderer a town's scene, unless it has it: drives that do not sense never load one."""
-        if self._rendered is not town.scene:
-            if self._rendered is not None:
-                self._renderer.remove(self._rendered)
-            self._renderer.add(town.scene)
-            self._rendered = town.scene
+    def _show(self, scene: Scene) -> None:
+        """Hand a scene to the renderer, unless it has it: drives that do not sense never load one."""
+        if self._rendered is scene:
+            return
+        if self._rendered is not None:
+            self.renderer.remove(self._rendered)
+        self.renderer.add(scene)
+        self._rendered = scene
 
-    def _after(self, state: VehicleState, elapsed: float) -> Step:
-        """Locate the car, judge it and sense."""
+    def _judged(self, state: VehicleState) -> Situation:
+        """Locate the car and judge it."""
         progress = self.route.progress(state.pose, near=self._station)
         self._station = progress.station
-        self._outcome = judge(
-            self.config.rules, self.town.network, self.route, state, progress, self._world.contact, self._still
-        )
-        return Step(self._observe(state, elapsed) if self._sense else None, state, progress, self._outcome)
+        rules, town = self.config.rules, self.town
+        outcome = judge(rules, town.network, self.route, state, progress, self._world.contact, self._still)
+        cameras = self.config.cameras if self._sense else ()
+        shots = tuple(Shot(town.scene, camera, state.pose) for camera in cameras)
+        self._situation = Situation(state, progress, outcome, shots)
+        return self._situation
 
-    def _observe(self, state: VehicleState, elapsed: float) -> Observation:
-        """Sense the world from the car's true pose; the maps are drawn where the GPS says it is."""
-        gps = self._gps.measure(state.pose, elapsed)
+    def _sensed(self, images: Image) -> Observation:
+        """What the car senses; the maps are drawn where the GPS says it is."""
+        gps = self._gps.measure(self._situation.state.pose, self._elapsed)
         return Observation(
-            images=self._renderer.render([Shot(self.town.scene, c, state.pose) for c in self.config.cameras]),
+            images=images,
             road_map=draw_map(self.town.raster, self.config.map, gps),
             route_map=draw_map(self._route_raster, self.config.map, gps),
-            speed=state.speed,
+            speed=self._situation.state.speed,
             gps=gps,
         )

@@ -60,6 +60,14 @@ class Camera:
         right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
         return np.stack([right, np.cross(right, forward), -forward])
 
+    @property
+    def vehicle_from_camera(self) -> Array:
+        """Rigid motion (4, 4) from the camera's frame (right, down, ahead) to the vehicle frame [m]."""
+        right, up, backward = self.axes
+        motion = np.eye(4)
+        motion[:3] = np.column_stack([right, -up, -backward, self.position])
+        return motion
+
     def view_matrix(self, pose: Pose) -> Array:
         """Eye-from-world matrix (4, 4) in OpenGL's convention (x right, y up, z backward) for a car at `pose`."""
         c, s = np.cos(pose.heading), np.sin(pose.heading)

@@ -116,6 +116,10 @@ class BulletClient:
         )
         return body
 
+    def set_mass(self, body: int, mass: float, inertia: Vector) -> None:
+        """Give `body` another mass [kg] and principal moments [kg m^2]."""
+        pybullet.changeDynamics(body, -1, mass=mass, localInertiaDiagonal=inertia, physicsClientId=self._id)
+
     def motion(self, body: int) -> Motion:
         """Return how `body` lies and moves."""
         position, orientation = pybullet.getBasePositionAndOrientation(body, physicsClientId=self._id)

@@ -6,7 +6,9 @@ of simulated time and numpy's overhead on four wheels would cost more than the p
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
@@ -51,6 +53,8 @@ class VehicleSpec:
     """Largest steering angle of the front wheels [deg]."""
     wheel_rate_deg: float = 70.0
     """How fast that angle can change [deg/s]."""
+    steering_lag: float = 0.05
+    """Time constant with which that angle approaches what is commanded, where the rate does not bound it [s]."""
     max_curvature: float = 0.2
     """Largest path curvature that may be commanded [1/m]."""
     max_acceleration: float = 3.0
@@ -70,6 +74,15 @@ class VehicleSpec:
                 f"vehicle: max_curvature {self.max_curvature} is beyond the {reach:.3f} 1/m that "
                 f"max_wheel_angle_deg {self.max_wheel_angle_deg} allows"
             )
+
+    def turned_wheels(self, angle: float, goal: float, elapsed: float) -> float:
+        """Front wheel angle [rad] after `elapsed` [s] of turning from `angle` towards `goal` [rad].
+
+        The actuator is of first order with a bounded rate.
+        """
+        reach = math.radians(self.wheel_rate_deg) * elapsed
+        wanted = (goal - angle) * -math.expm1(-elapsed / self.steering_lag)
+        return angle + min(max(wanted, -reach), reach)
 
     def wheel_angle(self, curvature: float) -> float:
         """Front wheel angle [rad] that drives the car's centre along `curvature` [1/m] without slip, within limits."""
@@ -101,6 +114,40 @@ class VehicleSpec:
         x, y = self.wheelbase / 2, self.track / 2
         wheels = [Box((tyre, across, tyre), (i * x, j * y, drop), (0.1, 0.1, 0.1)) for i in (1, -1) for j in (1, -1)]
         return (body, *wheels)
+
+
+@dataclass(frozen=True)
+class VehicleSpread:
+    """How far cars differ from drive to drive: uniform factors (low, high)."""
+
+    mass: tuple[float, float] = (1.0, 1.0)
+    """Of the mass."""
+    grip: tuple[float, float] = (1.0, 1.0)
+    """Of the tyres' friction; comes on top of the weather's."""
+
+    def __post_init__(self) -> None:
+        for name in ("mass", "grip"):
+            low, high = getattr(self, name)
+            if not 0.2 <= low <= high <= 5.0:
+                raise ConfigError(f"vehicle_spread.{name} must be (low, high) within 0.2 to 5, got ({low}, {high})")
+
+
+def varied_vehicle(spec: VehicleSpec, spread: VehicleSpread, grip: float, rng: np.random.Generator) -> VehicleSpec:
+    """The car of one drive.
+
+    Args:
+        spec: The car as it was built.
+        spread: How far cars differ.
+        grip: Of the road, as a factor on the tyres' friction; 1 is dry.
+        rng: Draws the factors; the same number of draws whatever the spread.
+    """
+    mass, tyres = rng.uniform(*spread.mass), grip * rng.uniform(*spread.grip)
+    return replace(
+        spec,
+        mass=spec.mass * float(mass),
+        friction=spec.friction * float(tyres),
+        front_friction=spec.front_friction * float(tyres),
+    )
 
 
 @dataclass(frozen=True)

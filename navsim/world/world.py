@@ -63,12 +63,20 @@ class World:
         self._touched = False
         self.place(Pose(0.0, 0.0, 0.0), 0.0)
 
-    def place(self, pose: Pose, speed: float = 0.0) -> VehicleState:
+    def place(self, pose: Pose, speed: float = 0.0, vehicle: VehicleSpec | None = None) -> VehicleState:
         """Put the car at `pose` rolling straight ahead at `speed` [m/s], time zero, nothing touched; return its state.
+
+        Args:
+            pose: Where to put it.
+            speed: Forward [m/s].
+            vehicle: The car of the coming drive, of the same boxes as the one before; None keeps that.
 
         Raises:
             ActionError: If the speed is not finite.
+            ValueError: If the car has other measures than the one that stands in the world.
         """
+        if vehicle is not None and vehicle != self.vehicle:
+            self._exchange(vehicle)
         if not math.isfinite(speed):
             raise ActionError(f"the car's speed must be finite, got {speed}")
         if self._touched:
@@ -81,6 +89,13 @@ class World:
         self._steps = 0
         self._contact: Contact | None = None
         return self.state
+
+    def _exchange(self, vehicle: VehicleSpec) -> None:
+        """Give the car another mass and other tyres."""
+        if vehicle.boxes != self.vehicle.boxes:
+            raise ValueError("a drive may change the car's mass and tyres, not its measures")
+        self._client.set_mass(self._car, vehicle.mass, vehicle.inertia)
+        self.vehicle = vehicle
 
     def step(self, curvature: float, target_speed: float) -> VehicleState:
         """Drive for one control step.
@@ -119,8 +134,7 @@ class World:
     def _substep(self, goal: float, target_speed: float) -> None:
         """Turn the wheels towards `goal` [rad], let the forces act for one physics step, and look for contact."""
         time_step = self.control_step / self._substeps
-        reach = math.radians(self.vehicle.wheel_rate_deg) * time_step
-        self._wheel_angle += min(max(goal - self._wheel_angle, -reach), reach)
+        self._wheel_angle = self.vehicle.turned_wheels(self._wheel_angle, goal, time_step)
         motion = self._client.motion(self._car)
         (_, _, _), (qx, qy, qz, qw), (vx, vy, _), _ = motion
         speed = (1 - 2 * (qy * qy + qz * qz)) * vx + 2 * (qx * qy + qw * qz) * vy

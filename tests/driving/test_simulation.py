@@ -1,16 +1,20 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from navsim.config import from_mapping, to_mapping
 from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.driving.simulation import Simulation, SimulationConfig, Step
 from navsim.errors import ActionError, ConfigError, TownError
 from navsim.sensing.camera import Camera
 from navsim.sensing.gps import GpsSpec
+from navsim.sensing.rigs import RIGS, Rig
+from navsim.world.vehicle import VehicleSpread
 from tests.driving.conftest import SMALL
 
 SCENARIO = Scenario("train-1", 2, 3)
@@ -159,3 +163,21 @@ def test_before_a_reset_it_says_so_and_closing_twice_is_fine() -> None:
         _ = fresh.town
     fresh.close()
     fresh.close()
+
+
+def test_a_rig_stands_for_its_cameras() -> None:
+    config = SimulationConfig(rig=Rig.PILOTNET)
+    assert config == SimulationConfig(cameras=RIGS[Rig.PILOTNET])
+    assert from_mapping(SimulationConfig, {"rig": "amini2019"}, "test").cameras == RIGS[Rig.AMINI2019]
+    assert from_mapping(SimulationConfig, to_mapping(config), "test") == config
+
+
+def test_cars_of_a_spread_differ_by_the_seed_alone() -> None:
+    spread = VehicleSpread(mass=(0.7, 1.4), grip=(0.5, 1.0))
+    ends = []
+    with Simulation(replace(SMALL, vehicle_spread=spread)) as simulation:
+        for seed in (1, 2, 1):
+            simulation.reset(Scenario("train-1", seed=seed), sense=False)
+            ends.append([simulation.step(0.05).state for _ in range(5)][-1])
+    assert ends[0] == ends[2]
+    assert ends[0] != ends[1]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.sensing.camera import Camera
+from navsim.sensing.rigs import RIGS, Rig
 
 LEVEL = Camera(width=200, height=100, fov_deg=90.0, position=(0.0, 0.0, 1.5), pitch_deg=0.0)
 
@@ -80,3 +81,27 @@ def test_axes_are_a_right_handed_rotation(yaw: float, pitch: float) -> None:
 def test_impossible_cameras_are_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="camera 'roof'"):
         Camera(name="roof", **wrong)  # type: ignore[arg-type]
+
+
+def test_a_point_through_extrinsics_and_intrinsics_is_where_project_puts_it() -> None:
+    camera = Camera(width=200, height=80, yaw_deg=50.0, pitch_deg=-12.0, position=(0.3, 0.2, 1.5))
+    point = np.array([6.0, 9.0, 0.4])
+    in_camera = np.linalg.inv(camera.vehicle_from_camera) @ [*point, 1.0]
+    x, y, depth = camera.intrinsics @ in_camera[:3]
+    pixels, depths = camera.project([point])
+    assert depth == pytest.approx(depths[0])
+    assert (x / depth, y / depth) == pytest.approx(tuple(pixels[0]))
+    # Looking to the left, what lies ahead of the car lies to the right of the picture.
+    assert camera.vehicle_from_camera[:3, :3] @ [1.0, 0.0, 0.0] == pytest.approx(
+        (np.sin(np.radians(50.0)), -np.cos(np.radians(50.0)), 0.0)
+    )
+
+
+def test_rigs_have_the_sizes_of_their_sources() -> None:
+    assert {rig: [(c.name, c.height, c.width) for c in cameras] for rig, cameras in RIGS.items()} == {
+        Rig.DEMO: [("front", 48, 128)],
+        Rig.PILOTNET: [("front", 66, 200)],
+        Rig.AMINI2019: [("front", 80, 200), ("left", 80, 200), ("right", 80, 200)],
+    }
+    front, left, right = RIGS[Rig.AMINI2019]
+    assert left.yaw_deg == -right.yaw_deg > front.yaw_deg == 0.0

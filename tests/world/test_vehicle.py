@@ -1,12 +1,22 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
+from navsim.randomness import generator
 from navsim.world.bodies import Motion
-from navsim.world.vehicle import GRAVITY, VehicleSpec, chassis_forces, tyre_force, vehicle_state
+from navsim.world.vehicle import (
+    GRAVITY,
+    VehicleSpec,
+    VehicleSpread,
+    chassis_forces,
+    tyre_force,
+    varied_vehicle,
+    vehicle_state,
+)
 
 SPEC = VehicleSpec()
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
@@ -124,3 +134,34 @@ def test_wheels_reach_below_a_kerb_and_stay_within_the_width() -> None:
         assert bottom == pytest.approx(0.05)
         assert abs(wheel.centre[1]) + wheel.size[1] / 2 <= SPEC.width / 2 + 1e-9
     assert body.centre[2] + body.size[2] / 2 + SPEC.centre_height == pytest.approx(SPEC.height)
+
+
+def test_wheels_approach_their_goal_like_a_first_order_actuator() -> None:
+    # Within one time constant 1 - 1/e of the way; half steps twice give the same as one whole step.
+    slow = replace(SPEC, steering_lag=0.5, wheel_rate_deg=1e3)
+    assert slow.turned_wheels(0.0, 0.2, 0.5) == pytest.approx(0.2 * (1 - math.exp(-1)))
+    half = slow.turned_wheels(0.0, 0.2, 0.25)
+    assert slow.turned_wheels(half, 0.2, 0.25) == pytest.approx(slow.turned_wheels(0.0, 0.2, 0.5))
+    assert slow.turned_wheels(0.1, 0.1, 1.0) == 0.1
+
+
+def test_wheels_turn_no_faster_than_they_can() -> None:
+    assert SPEC.turned_wheels(0.0, 0.6, 0.1) == pytest.approx(math.radians(7.0))
+    assert SPEC.turned_wheels(0.0, -0.6, 0.1) == pytest.approx(-math.radians(7.0))
+
+
+def test_cars_differ_within_their_spread_and_the_road_takes_grip() -> None:
+    spread = VehicleSpread(mass=(0.8, 1.2), grip=(0.9, 1.0))
+    cars = [varied_vehicle(SPEC, spread, 0.5, generator(seed, "car")) for seed in range(40)]
+    masses = [car.mass / SPEC.mass for car in cars]
+    assert 0.8 <= min(masses) < 0.9 < 1.1 < max(masses) <= 1.2
+    assert all(0.45 <= car.friction / SPEC.friction <= 0.5 for car in cars)
+    assert all(car.front_friction / car.friction == pytest.approx(SPEC.front_friction / SPEC.friction) for car in cars)
+    assert varied_vehicle(SPEC, VehicleSpread(), 1.0, generator(1, "car")) == SPEC
+    assert varied_vehicle(SPEC, spread, 0.5, generator(3, "car")) == cars[3]
+
+
+@pytest.mark.parametrize("bounds", [(1.2, 0.8), (0.0, 1.0), (1.0, math.inf)])
+def test_impossible_spreads_are_refused(bounds: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match=r"vehicle_spread\.mass"):
+        VehicleSpread(mass=bounds)

@@ -1,6 +1,7 @@
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,31 @@ def test_any_curve_within_the_grip_is_driven_as_commanded(
     state = drive(world, wanted, speed, 60)[-1]
     assert state.curvature == pytest.approx(wanted, rel=0.05)
     assert state.speed == pytest.approx(speed, rel=0.03)
+
+
+def test_on_a_slippery_road_the_same_command_runs_wide(world: World) -> None:
+    dry = world.vehicle
+    radii = []
+    for grip in (1.0, 0.5):
+        world.place(ORIGIN, 8.0, replace(dry, friction=dry.friction * grip, front_friction=dry.front_friction * grip))
+        drive(world, 0.08, 8.0, 20)
+        radii.append(circle_radius(drive(world, 0.08, 8.0, 40)))
+    assert radii[0] == pytest.approx(12.5, rel=0.05)
+    assert radii[1] > 13.5
+
+
+def test_a_heavier_car_rests_on_its_springs_and_drives_the_same_circle(world: World) -> None:
+    world.place(ORIGIN, 5.0, replace(world.vehicle, mass=2600.0))
+    drive(world, 0.1, 5.0, 30)
+    assert circle_radius(drive(world, 0.1, 5.0, 60)) == pytest.approx(10.0, rel=0.05)
+    world.place(ORIGIN, 0.0)
+    rest = drive(world, 0.0, 0.0, 30)[-1]
+    assert np.hypot(rest.pose.x, rest.pose.y) < 0.01
+
+
+def test_a_drive_cannot_change_the_cars_measures(world: World) -> None:
+    with pytest.raises(ValueError, match="mass and tyres"):
+        world.place(ORIGIN, 0.0, replace(world.vehicle, length=5.0))
 
 
 def test_left_and_right_mirror_each_other(world: World) -> None:

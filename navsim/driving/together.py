@@ -1,0 +1,115 @@
+"""Several simulations in one process, their pictures drawn in one pass of a renderer that they share."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from navsim.driving.drivers import Driver, Expert
+from navsim.driving.episode import Episode
+from navsim.driving.perturbation import SteeringNoise
+from navsim.driving.rollout import Course, course
+from navsim.driving.scenario import Scenario
+from navsim.driving.shelf import TownShelf
+from navsim.driving.simulation import Simulation, SimulationConfig, Situation, Step
+from navsim.rendering.renderer import make_renderer
+from navsim.sensing.observation import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Crew:
+    """A simulation and who drives in it."""
+
+    simulation: Simulation
+    """A world of its own; its renderer is everyone's."""
+    driver: Driver | Expert
+    """A driver of its own: drivers remember."""
+
+
+@contextmanager
+def simulations(config: SimulationConfig, count: int) -> Iterator[tuple[Simulation, ...]]:
+    """Start simulations that share one renderer and the towns that they drive in; leaving the block closes all.
+
+    Args:
+        config: Of all of them.
+        count: How many.
+
+    Raises:
+        ConfigError: If the renderer cannot be had.
+    """
+    renderer, shelf = make_renderer(config.renderer), TownShelf(config.map, room=count)
+    cars = tuple(Simulation(config, renderer, shelf) for _ in range(count))
+    try:
+        yield cars
+    finally:
+        for car in cars:
+            car.close()
+        renderer.close()
+
+
+def see_together(situations: Sequence[tuple[Simulation, Situation]]) -> list[Step]:
+    """Draw what all cars see in one pass and let each of them sense.
+
+    Args:
+        situations: Simulations that share a renderer, with the moment each is in.
+    """
+    shots = [shot for _, situation in situations for shot in situation.shots]
+    images: Image = situations[0][0].renderer.render(shots) if shots else np.zeros((0, 0, 0, 3), np.uint8)
+    steps, first = [], 0
+    for simulation, situation in situations:
+        last = first + len(situation.shots)
+        steps.append(simulation.observe(images[first:last].copy()))  # a view would keep all pictures alive
+        first = last
+    return steps
+
+
+def drive_together(
+    crews: Sequence[Crew],
+    scenarios: Iterable[Scenario],
+    noise: SteeringNoise | None = None,
+    sense: bool = True,
+    record_images: bool = True,
+) -> Iterator[Episode]:
+    """Drive scenarios, as many at a time as there are crews, all cars in step.
+
+    Each drive is the same as `navsim.driving.rollout.drive` alone would give.
+
+    Args:
+        crews: Cars and drivers; a crew whose drive has ended takes up the next scenario.
+        scenarios: What to drive.
+        noise: Pulls at the steering, see `drive`.
+        sense: Whether to render and draw maps, see `drive`.
+        record_images: Whether episodes keep images and maps, see `drive`.
+
+    Yields:
+        The episodes in the order of their ends.
+    """
+    waiting = iter(scenarios)
+    idle = list(crews)
+    underway: list[tuple[Crew, Course]] = []
+    moments: list[tuple[Simulation, Situation]] = []
+    while True:
+        for scenario in _next(waiting, len(idle)):
+            crew = idle.pop(0)
+            drive = course(crew.simulation, crew.driver, scenario, noise, sense, record_images)
+            underway.append((crew, drive))
+            moments.append((crew.simulation, next(drive)))
+        if not underway:
+            return
+        steps = see_together(moments)
+        going: list[tuple[Crew, Course]] = []
+        moments = []
+        for (crew, drive), step in zip(underway, steps, strict=True):
+            try:
+                moments.append((crew.simulation, drive.send(step)))
+                going.append((crew, drive))
+            except StopIteration as end:
+                idle.append(crew)
+                yield end.value
+        underway = going
+
+
+def _next(waiting: Iterator[Scenario], count: int) -> list[Scenario]:
+    """Up to `count` more scenarios."""
+    return [scenario for _, scenario in zip(range(count), waiting, strict=False)]
