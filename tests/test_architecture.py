@@ -26,6 +26,7 @@ ROOMS = [
     "navsim.driving",
     "navsim.recording",
     "navsim.evaluation",
+    "navsim.benchmarks",
     "agents",
     "scripts",
 ]

@@ -1,0 +1,63 @@
+import math
+
+import pytest
+
+from navsim.benchmarks.simulation import Case, Figures, SimulationBenchmark, best, combined, measure
+from navsim.benchmarks.singles import measure_singles
+from navsim.errors import ConfigError
+
+SMALL = SimulationBenchmark(
+    sizes=("8x16",), renderers=("tiny",), cameras=(2,), worlds=(2,), processes=(2,), towns=("test-0",), seconds=0.2,
+    rounds=1, resets=1,
+)  # fmt: skip
+
+
+def figures(speed: float, render: float, memory: float) -> Figures:
+    return Figures(speed, 0.001, render, 0.0001, 0.0002, 0.5, 0.02, memory)
+
+
+def test_cases_are_all_combinations() -> None:
+    cases = SimulationBenchmark(sizes=("66x200", "80x200"), cameras=(1, 3), worlds=(1, 8), processes=(1, 2)).cases
+    assert len(cases) == len(set(cases)) == 2 * 2 * 2 * 2 * 2
+    assert cases[0] == Case(66, 200, 1, "tiny", 1, 1, ("test-0", "test-1", "test-2"))
+    three = next(case for case in cases if case.cameras == 3)
+    assert [camera.yaw_deg for camera in three.simulation.cameras] == [0.0, 60.0, -60.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sizes": ("66",)}, "HEIGHTxWIDTH, such as 66x200, got '66'"),
+        ({"sizes": ("4x200",)}, "8 to 4096"),
+        ({"cameras": (4,)}, "1 to 3 cameras"),
+        ({"seconds": 0.0}, "seconds > 0"),
+        ({"towns": ()}, "town"),
+    ],
+)
+def test_impossible_cases_are_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        SimulationBenchmark(**settings)  # type: ignore[arg-type]
+
+
+def test_processes_add_up_and_the_best_round_counts() -> None:
+    both = combined([figures(100.0, 0.004, 2e8), figures(140.0, 0.006, 1e8)])
+    assert both.steps_per_second == 240.0
+    assert both.render == pytest.approx(0.005)
+    assert both.memory == 2e8
+    assert best([figures(90.0, 0.1, 1.0), both, figures(100.0, 0.1, 1.0)]) is both
+
+
+def test_a_measurement_adds_up() -> None:
+    case = SMALL.cases[0]
+    measured = measure(SMALL, case)
+    parts = measured.physics + measured.render + measured.maps + measured.rest
+    # Two processes side by side: together they step twice as often as one of them does.
+    assert measured.steps_per_second == pytest.approx(2 / parts, rel=0.3)
+    assert 0 < measured.reset_same_town < measured.reset_new_town < 30
+    assert 5e7 < measured.memory < 2e9
+
+
+@pytest.mark.slow
+def test_single_figures() -> None:
+    singles = measure_singles("tiny", seconds=0.5, repeats=1)
+    assert all(math.isfinite(value) and value > 0 for value in vars(singles).values())
