@@ -279,4 +279,5 @@ class Simulation:
             route_map=draw_map(self._route_raster, self.config.map, gps),
             speed=self._situation.state.speed,
             gps=gps,
+            cameras=self.config.cameras,
         )

@@ -5,16 +5,17 @@ So a collection that was interrupted goes on where it was, and gives the same da
 """
 
 import time
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from navsim.config import to_mapping
 from navsim.driving.expert import LaneExpert
-from navsim.driving.rollout import drive
 from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation
+from navsim.driving.together import Crew, drive_together, simulations
 from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.parallel import WorkerError, available_cores, run_units
 from navsim.progress import progress
@@ -114,23 +115,24 @@ def prepare_folder(config: CollectConfig) -> None:
 
 
 def make_recorder(config: CollectConfig) -> Callable[[tuple[Scenario, ...]], list[int]]:
-    """Start a simulation and return the function that records drives in one town and tells their numbers of steps."""
-    simulation = Simulation(config.simulation)
-    expert = LaneExpert(config.simulation.expert, config.simulation.vehicle)
+    """Start simulations and return the function that records drives in one town and tells their numbers of steps."""
+    stack = ExitStack()
+    cars = stack.enter_context(simulations(config.simulation, min(config.worlds, config.routes_per_town)))
+    crews = [Crew(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
     metadata: dict[str, Any] = {
         "simulation": to_mapping(config.simulation),
         "noise": to_mapping(config.noise),
-        "renderer": simulation.renderer_name,
+        "renderer": cars[0].renderer_name,
     }
 
     def record(scenarios: tuple[Scenario, ...]) -> list[int]:
         steps = []
-        for scenario in scenarios:
-            episode = drive(simulation, expert, scenario, config.noise)
-            write_episode(episode, episode_path(config.out, scenario), metadata)
+        for episode in drive_together(crews, scenarios, config.noise):
+            write_episode(episode, episode_path(config.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps
 
+    weakref.finalize(record, stack.close)  # the cars go when nobody can drive them any more
     return record
 
 

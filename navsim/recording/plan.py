@@ -15,7 +15,9 @@ from navsim.errors import ConfigError
 from navsim.randomness import generator
 from navsim.roads.towns import Split, TownId
 
-_NOT_DATA = ("out", "workers", "shard", "resume")
+_NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
+
+_LEAST = {"train_towns": 0, "validation_towns": 0, "routes_per_town": 1, "seed": 0, "worlds": 1}
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,15 @@ class CollectConfig:
     """Where drives start."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
+    worlds: int = 2
+    """Drives of a town that a process drives side by side and draws in one pass."""
     shard: str = "0/1"
     """Which part of the drives to record, as i/n with i from 0 to n - 1, to share the work between machines."""
     resume: bool = False
     """Whether to go on with what an interrupted collection has left in the folder."""
 
     def __post_init__(self) -> None:
-        for name, least in {"train_towns": 0, "validation_towns": 0, "routes_per_town": 1, "seed": 0}.items():
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.train_towns + self.validation_towns == 0:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Pose
+from navsim.sensing.camera import Camera
 
 Image = NDArray[np.uint8]
 
@@ -24,6 +25,8 @@ class Observation:
     """Speed [m/s]."""
     gps: Pose
     """Position and heading fix with drifting errors."""
+    cameras: tuple[Camera, ...] = ()
+    """What took each image: intrinsics and extrinsics as the car knows them, without the errors of their mounting."""
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[-1] != 3:

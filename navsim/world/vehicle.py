@@ -232,7 +232,8 @@ def chassis_forces(spec: VehicleSpec, motion: Motion, wheel_angle: float, accele
     spring, damper = spec.mass / 4 * omega**2, spec.mass / 2 * omega * spec.damping_ratio
     fx = fy = fz = tx = ty = tz = 0.0
     for along, across in _corners(spec):
-        rx, ry, rise = (along * forward[i] + across * left[i] for i in range(3))
+        rx, ry = along * forward[0] + across * left[0], along * forward[1] + across * left[1]
+        rise = along * forward[2] + across * left[2]
         load = at_rest + spring * (spec.centre_height - z - rise) - damper * (vz + wx * ry - wy * rx)
         if load <= 0:
             continue

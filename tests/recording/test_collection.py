@@ -97,6 +97,15 @@ def test_statistics_agree_with_the_files(unbroken: Path) -> None:
     assert recording["steps_per_second"] == pytest.approx(recording["steps"] / recording["seconds"])
 
 
+@pytest.mark.parametrize("worlds", [1, 3])
+def test_drives_recorded_side_by_side_are_those_recorded_alone(
+    unbroken: Path, into: Callable[..., CollectConfig], worlds: int
+) -> None:
+    config = into(worlds=worlds)
+    collect(config)
+    assert contents(config.out) == contents(unbroken)
+
+
 def test_collecting_again_finds_all_done_and_touches_nothing(unbroken: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in unbroken.rglob("*")}
     again = collect(dataclasses.replace(SHORT_COLLECTION, out=unbroken))
