@@ -127,6 +127,7 @@ class Simulation:
         self._world = World(config.vehicle, config.control_step)
         self._town: Town | None = None
         self._rendered: Scene | None = None
+        self._situation: Situation | None = None
         self._sense = False
 
     @property
@@ -140,6 +141,13 @@ class Simulation:
         if self._town is None:
             raise RuntimeError("no town yet: call reset(scenario) first")
         return self._town
+
+    @property
+    def situation(self) -> Situation:
+        """The moment after the last reset or control step; only after `reset`."""
+        if self._situation is None:
+            raise RuntimeError("nothing is driven yet: call reset(scenario) first")
+        return self._situation
 
     @property
     def time_limit(self) -> float:
@@ -201,8 +209,8 @@ class Simulation:
             raise ActionError(
                 f"a commanded curvature must be finite and within -{limit} to {limit} 1/m, got {curvature}"
             )
-        if self._situation.outcome is not None:
-            raise RuntimeError(f"the drive has ended ({self._situation.outcome}): call reset(scenario) first")
+        if self.situation.outcome is not None:
+            raise RuntimeError(f"the drive has ended ({self.situation.outcome}): call reset(scenario) first")
         state = self._world.step(curvature, self.target_speed(curvature))
         self._elapsed = self.config.control_step
         self._still = 0.0 if state.speed > self.config.rules.standing_speed else self._still + self._elapsed
@@ -214,7 +222,7 @@ class Simulation:
         Args:
             images: The pictures of the situation's shots (C, H, W, 3) uint8; ignored if there were none.
         """
-        now = self._situation
+        now = self.situation
         return Step(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome)
 
     def see(self, situation: Situation) -> Step:
@@ -230,7 +238,7 @@ class Simulation:
     def chase_view(self, camera: Camera) -> Image:
         """Draw one more view (H, W, 3) uint8 from `camera`, fixed to the car."""
         self._show(self.town.scene)
-        view: Image = self.renderer.render([Shot(self.town.scene, camera, self._situation.state.pose)])[0]
+        view: Image = self.renderer.render([Shot(self.town.scene, camera, self.situation.state.pose)])[0]
         return view
 
     def close(self) -> None:
@@ -272,12 +280,12 @@ class Simulation:
 
     def _sensed(self, images: Image) -> Observation:
         """What the car senses; the maps are drawn where the GPS says it is."""
-        gps = self._gps.measure(self._situation.state.pose, self._elapsed)
+        gps = self._gps.measure(self.situation.state.pose, self._elapsed)
         return Observation(
             images=images,
             road_map=draw_map(self.town.raster, self.config.map, gps),
             route_map=draw_map(self._route_raster, self.config.map, gps),
-            speed=self._situation.state.speed,
+            speed=self.situation.state.speed,
             gps=gps,
             cameras=self.config.cameras,
         )

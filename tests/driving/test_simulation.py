@@ -181,3 +181,8 @@ def test_cars_of_a_spread_differ_by_the_seed_alone() -> None:
             ends.append([simulation.step(0.05).state for _ in range(5)][-1])
     assert ends[0] == ends[2]
     assert ends[0] != ends[1]
+
+
+def test_steps_before_a_reset_are_refused() -> None:
+    with Simulation(SMALL) as fresh, pytest.raises(RuntimeError, match=r"call reset\(scenario\) first"):
+        fresh.step(0.0)

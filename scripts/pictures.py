@@ -1,0 +1,53 @@
+"""Look at towns: `python scripts/pictures.py --config configs/pictures/contact-sheet.yaml`."""
+
+from navsim.startup import check_libraries, run_script
+
+check_libraries()
+
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+
+from navsim.config import parse_config
+from navsim.evaluation.gallery import Channel, View, contact_sheet
+from navsim.rendering.renderer import RendererName, make_renderer
+from navsim.sensing.camera import Camera
+from navsim.storage import write_bytes
+
+
+@dataclass(frozen=True)
+class PicturesConfig:
+    """What to look at."""
+
+    views: tuple[View, ...] = (View(),)
+    """Where to look from."""
+    camera: Camera = field(default_factory=lambda: Camera("picture", 480, 240, fov_deg=90.0, pitch_deg=-4.0))
+    """What looks."""
+    columns: int = 3
+    """Pictures beside each other."""
+    channel: Channel = Channel.COLOUR
+    """What is shown: colour, depth or classes."""
+    renderer: RendererName = "auto"
+    """What draws."""
+    out: Path = Path("runs/pictures.png")
+    """The picture's file."""
+
+
+def main() -> None:
+    """Draw the views and write them as one PNG."""
+    config = parse_config(PicturesConfig, "Draw views of towns as one picture.")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    renderer = make_renderer(config.renderer)
+    try:
+        sheet = contact_sheet(config.views, config.camera, renderer, config.columns, config.channel)
+    finally:
+        renderer.close()
+    write_bytes(config.out, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+    print(f"{len(config.views)} views: {config.out}")
+
+
+if __name__ == "__main__":
+    run_script(main)

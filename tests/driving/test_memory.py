@@ -1,0 +1,31 @@
+"""What a process holds after thousands of resets."""
+
+from pathlib import Path
+
+import pytest
+
+from navsim.driving.scenario import Scenario
+from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.sensing.rigs import Rig
+
+RESETS, TOWNS = 10_000, 100
+
+
+def resident_mib() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("renderer", ["opengl", "tiny"])
+def test_memory_stays_flat_over_ten_thousand_resets(renderer: str) -> None:
+    marks = []
+    with Simulation(SimulationConfig(rig=Rig.PILOTNET, renderer=renderer)) as simulation:  # type: ignore[arg-type]
+        for reset in range(RESETS):
+            town = f"train-{reset * TOWNS // RESETS % 10}"
+            simulation.reset(Scenario(town, route=reset % 50))
+            simulation.step(0.01)
+            if reset % 100 == 99:
+                marks.append(resident_mib())
+    # Ten towns take turns; after each has been seen once, the process has what it needs.
+    assert max(marks[-10:]) - max(marks[10:20]) < 10.0
+    assert max(marks) < 350.0
