@@ -179,17 +179,18 @@ class BulletClient:
         pybullet.changeVisualShape(body, -1, rgbaColor=[1, 1, 1, float(visible)], physicsClientId=self._id)
 
     def picture(
-        self, width: int, height: int, view: Array, projection: Array, light: Light
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Draw `width` by `height` pixels with TinyRenderer, without shadows or a segmentation mask.
+        self, width: int, height: int, view: Array, projection: Array, light: Light, tell_bodies: bool = False
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
+        """Draw `width` by `height` pixels with TinyRenderer, without shadows.
 
         `view` (4, 4) leads from the world to the eye, `projection` (4, 4) on to clip space, as in OpenGL.
 
         Returns:
-            RGBA (height, width, 4) and depth (height, width) in [0, 1], where nothing was drawn 1 to single
-            precision; PyBullet's own buffers, to be copied before the next call.
+            RGBA (height, width, 4), depth (height, width) in [0, 1], where nothing was drawn 1 to single
+            precision, and if `tell_bodies` the body that each pixel shows (height, width), negative for none;
+            PyBullet's own buffers, to be copied before the next call.
         """
-        _, _, colour, depth, _ = pybullet.getCameraImage(
+        _, _, colour, depth, bodies = pybullet.getCameraImage(
             width,
             height,
             view.T.ravel().tolist(),
@@ -200,10 +201,10 @@ class BulletClient:
             lightSpecularCoeff=light.specular,
             shadow=0,
             renderer=pybullet.ER_TINY_RENDERER,
-            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            flags=0 if tell_bodies else pybullet.ER_NO_SEGMENTATION_MASK,
             physicsClientId=self._id,
         )
-        return colour, depth
+        return colour, depth, bodies
 
     def add_ghost_parts(self, looks: Sequence[int]) -> int:
         """Add a body that can be seen but not touched, of one part for each of at most 127 looks; return its id."""

@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.randomness import generator
+from navsim.rendering.shots import Shot
 from navsim.rendering.tiny import Boxes, TinyRenderer, boxes_in_view, cut_into_tiles
 from navsim.roads.network import RoadNetwork
 from navsim.roads.towns import build_town
 from navsim.sensing.camera import Camera
 from navsim.world.appearance import Appearance, sample_appearance
+from navsim.world.atmosphere import Atmosphere
 from navsim.world.meshes import Mesh, SemanticClass
 from navsim.world.scene import Scene, build_scene
 
@@ -24,6 +26,7 @@ CAMERA = Camera()
 LOOK = Appearance(
     roughness=0.0, asphalt=(80, 80, 80), marking=(250, 250, 250), ground=(60, 140, 60), sky=(120, 160, 220)
 )
+CLEAR = Atmosphere(zenith=LOOK.sky, horizon=LOOK.sky, cloud_cover=0.0, fog_density=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def town() -> RoadNetwork:
 
 @pytest.fixture(scope="module")
 def scene(town: RoadNetwork) -> Scene:
-    return build_scene(town, LOOK, generator(3, "scenery"))
+    return replace(build_scene(town, LOOK, generator(3, "scenery")), atmosphere=CLEAR)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +47,13 @@ def poses(town: RoadNetwork) -> list[Pose]:
 @pytest.fixture
 def renderer(scene: Scene) -> Iterator[TinyRenderer]:
     renderer = TinyRenderer()
-    renderer.load(scene)
+    renderer.add(scene)
     yield renderer
     renderer.close()
+
+
+def shots(scene: Scene, cameras: Sequence[Camera], pose: Pose) -> list[Shot]:
+    return [Shot(scene, camera, pose) for camera in cameras]
 
 
 def on_the_centre_line(town: RoadNetwork) -> Pose:
@@ -62,21 +69,23 @@ def pixel(image: NDArray[np.uint8], camera: Camera, point: tuple[float, float, f
     return np.asarray(image[int(y), int(x)])
 
 
-def test_images_have_the_cameras_size_and_belong_to_the_caller(renderer: TinyRenderer, poses: list[Pose]) -> None:
+def test_images_have_the_cameras_size_and_belong_to_the_caller(
+    renderer: TinyRenderer, scene: Scene, poses: list[Pose]
+) -> None:
     cameras = [CAMERA, replace(CAMERA, yaw_deg=60.0), replace(CAMERA, yaw_deg=-60.0)]
-    images = renderer.render(cameras, poses[0])
+    images = renderer.render(shots(scene, cameras, poses[0]))
     assert images.shape == (3, 48, 128, 3)
     assert images.dtype == np.uint8
     kept = images.copy()
-    again = renderer.render(cameras, poses[5])
+    again = renderer.render(shots(scene, cameras, poses[5]))
     np.testing.assert_array_equal(images, kept)
     assert not np.shares_memory(images, again)
     assert not np.array_equal(images, again)
 
 
-def test_sky_above_road_below(renderer: TinyRenderer, town: RoadNetwork) -> None:
+def test_sky_above_road_below(renderer: TinyRenderer, scene: Scene, town: RoadNetwork) -> None:
     camera = Camera(width=256, height=128, pitch_deg=0.0)
-    image = renderer.render([camera], on_the_centre_line(town))[0]
+    image = renderer.render(shots(scene, [camera], on_the_centre_line(town)))[0]
     assert (image == LOOK.sky).all(axis=-1)[:10].mean() > 0.3
     assert not (image == LOOK.sky).all(axis=-1)[66:].any()
     for side in (-1.2, 1.2):
@@ -85,12 +94,14 @@ def test_sky_above_road_below(renderer: TinyRenderer, town: RoadNetwork) -> None
         assert 50 < road.mean() < 110
 
 
-def test_edge_lines_and_dashes_are_where_the_camera_projects_them(renderer: TinyRenderer, town: RoadNetwork) -> None:
+def test_edge_lines_and_dashes_are_where_the_camera_projects_them(
+    renderer: TinyRenderer, scene: Scene, town: RoadNetwork
+) -> None:
     camera = Camera(width=512, height=256, fov_deg=90.0)
     road = max(town.roads, key=lambda road: road.centre.length)
     straight = min(np.arange(60.0, road.centre.length - 60, 5.0), key=lambda s: abs(road.centre.curvature(s + 5.0)))
     pose = road.centre.pose(float(straight))
-    image = renderer.render([camera], pose)[0].astype(int)
+    image = renderer.render(shots(scene, [camera], pose))[0].astype(int)
     for side in (1.0, -1.0):
         edge = pose.to_vehicle([road.centre.position(straight + 6.0)])[0]
         line = pixel(image, camera, (float(edge[0]), float(edge[1]) + side * 3.5, 0.02))
@@ -103,9 +114,9 @@ def test_edge_lines_and_dashes_are_where_the_camera_projects_them(renderer: Tiny
     assert (ahead < 120).any()
 
 
-def test_grass_lies_beyond_the_kerb(renderer: TinyRenderer, town: RoadNetwork) -> None:
+def test_grass_lies_beyond_the_kerb(renderer: TinyRenderer, scene: Scene, town: RoadNetwork) -> None:
     camera = Camera(width=512, height=256, fov_deg=120.0, pitch_deg=0.0)
-    image = renderer.render([camera], on_the_centre_line(town))[0].astype(int)
+    image = renderer.render(shots(scene, [camera], on_the_centre_line(town)))[0].astype(int)
     red, green, blue = np.moveaxis(image[128:], -1, 0)
     assert ((green > red + 25) & (green > blue + 25)).mean() > 0.05
 
@@ -114,8 +125,9 @@ def test_colours_differ_by_appearance(town: RoadNetwork, poses: list[Pose]) -> N
     renderer = TinyRenderer()
     images = []
     for seed in (1, 2):
-        renderer.load(build_scene(town, sample_appearance(generator(seed, "look")), generator(3, "scenery")))
-        images.append(renderer.render([CAMERA], poses[0])[0].astype(int))
+        scene = build_scene(town, sample_appearance(generator(seed, "look")), generator(3, "scenery"))
+        renderer.add(scene)
+        images.append(renderer.render(shots(scene, [CAMERA], poses[0]))[0].astype(int))
     renderer.close()
     assert np.abs(images[0] - images[1]).mean() > 8
 
@@ -123,22 +135,24 @@ def test_colours_differ_by_appearance(town: RoadNetwork, poses: list[Pose]) -> N
 def test_same_pose_same_pixels_wherever_the_car_was_before(
     renderer: TinyRenderer, scene: Scene, poses: list[Pose]
 ) -> None:
-    first = [renderer.render([CAMERA], pose) for pose in poses]
-    backwards = [renderer.render([CAMERA], pose) for pose in reversed(poses)]
+    first = [renderer.render(shots(scene, [CAMERA], pose)) for pose in poses]
+    backwards = [renderer.render(shots(scene, [CAMERA], pose)) for pose in reversed(poses)]
     np.testing.assert_array_equal(first, backwards[::-1])
-    renderer.load(scene)
-    np.testing.assert_array_equal(renderer.render([CAMERA], poses[3]), first[3])
+    renderer.remove(scene)
+    renderer.add(scene)
+    np.testing.assert_array_equal(renderer.render(shots(scene, [CAMERA], poses[3])), first[3])
     fresh = TinyRenderer()
-    fresh.load(scene)
-    np.testing.assert_array_equal(fresh.render([CAMERA], poses[7]), first[7])
+    fresh.add(scene)
+    np.testing.assert_array_equal(fresh.render(shots(scene, [CAMERA], poses[7])), first[7])
     fresh.close()
-    np.testing.assert_array_equal(renderer.render([CAMERA], poses[7]), first[7])
+    np.testing.assert_array_equal(renderer.render(shots(scene, [CAMERA], poses[7])), first[7])
 
 
 FRESH_PROCESS = """
 from hashlib import sha256
 from navsim.geometry import Pose
 from navsim.randomness import generator
+from navsim.rendering.shots import Shot
 from navsim.rendering.tiny import TinyRenderer
 from navsim.roads.towns import build_town
 from navsim.sensing.camera import Camera
@@ -146,8 +160,10 @@ from navsim.world.appearance import sample_appearance
 from navsim.world.scene import build_scene
 town = build_town("train-5")
 renderer = TinyRenderer()
-renderer.load(build_scene(town, sample_appearance(generator(5, "look")), generator(5, "scenery")))
-print(sha256(renderer.render([Camera()], town.lanes[4].path.pose(12.0)).tobytes()).hexdigest())
+scene = build_scene(town, sample_appearance(generator(5, "look")), generator(5, "scenery"))
+renderer.add(scene)
+shot = Shot(scene, Camera(), town.lanes[4].path.pose(12.0))
+print(sha256(renderer.render([shot]).tobytes()).hexdigest())
 """
 
 
@@ -155,8 +171,9 @@ def test_same_seed_same_pixels_in_a_fresh_process() -> None:
     done = subprocess.run([sys.executable, "-c", FRESH_PROCESS], capture_output=True, text=True, check=True)
     town = build_town("train-5")
     renderer = TinyRenderer()
-    renderer.load(build_scene(town, sample_appearance(generator(5, "look")), generator(5, "scenery")))
-    here = sha256(renderer.render([Camera()], town.lanes[4].path.pose(12.0)).tobytes()).hexdigest()
+    scene = build_scene(town, sample_appearance(generator(5, "look")), generator(5, "scenery"))
+    renderer.add(scene)
+    here = sha256(renderer.render(shots(scene, [Camera()], town.lanes[4].path.pose(12.0))).tobytes()).hexdigest()
     renderer.close()
     assert here in done.stdout
 
@@ -165,13 +182,13 @@ def test_leaving_tiles_out_changes_nothing_within_reach(
     scene: Scene, poses: list[Pose], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renderer = TinyRenderer()
-    renderer.load(scene)
-    culled = renderer.render([CAMERA], poses[1])
+    renderer.add(scene)
+    culled = renderer.render(shots(scene, [CAMERA], poses[1]))
     monkeypatch.setattr(
         "navsim.rendering.tiny.boxes_in_view",
         lambda boxes, view, projection: np.hypot(*(boxes.centres[:, :2] - poses[1].position).T) < 1e9,
     )
-    everything = renderer.render([CAMERA], poses[1])
+    everything = renderer.render(shots(scene, [CAMERA], poses[1]))
     renderer.close()
     differing = (culled != everything).any(axis=-1)
     assert differing.mean() < 0.01
@@ -181,8 +198,9 @@ def test_leaving_tiles_out_changes_nothing_within_reach(
 def test_a_scene_without_houses_can_be_drawn(town: RoadNetwork, poses: list[Pose]) -> None:
     bare = build_scene(town, replace(LOOK, building_density=0.0), generator(3, "scenery"))
     renderer = TinyRenderer()
-    renderer.load(replace(bare, instances=()))
-    assert (renderer.render([CAMERA], poses[0])[0] == LOOK.sky).all(axis=-1).any()
+    scene = replace(bare, instances=(), atmosphere=CLEAR)
+    renderer.add(scene)
+    assert (renderer.render(shots(scene, [CAMERA], poses[0]))[0] == LOOK.sky).all(axis=-1).any()
     renderer.close()
 
 
@@ -191,8 +209,9 @@ def test_a_low_sun_lights_one_side(scene: Scene, town: RoadNetwork) -> None:
     images = []
     for sun in ((1.0, 0.0, 0.05), (-1.0, 0.0, 0.05)):
         renderer = TinyRenderer()
-        renderer.load(replace(scene, sun_direction=sun))
-        images.append(renderer.render([CAMERA], pose)[0].astype(int))
+        lit = replace(scene, atmosphere=replace(CLEAR, sun_direction=sun))
+        renderer.add(lit)
+        images.append(renderer.render(shots(lit, [CAMERA], pose))[0].astype(int))
         renderer.close()
     assert np.abs(images[0] - images[1])[:24].max() > 20
 
@@ -201,16 +220,18 @@ def test_brightness_scales_the_light(scene: Scene, town: RoadNetwork) -> None:
     means = []
     for brightness in (0.6, 1.0):
         renderer = TinyRenderer()
-        renderer.load(replace(scene, brightness=brightness))
-        means.append(renderer.render([CAMERA], on_the_centre_line(town))[0][-20:].mean())
+        light = (0.42 * brightness,) * 3, (0.5 * brightness,) * 3
+        lit = replace(scene, atmosphere=replace(CLEAR, sunlight=light[0], ambient=light[1]))
+        renderer.add(lit)
+        means.append(renderer.render(shots(lit, [CAMERA], on_the_centre_line(town)))[0][-20:].mean())
         renderer.close()
     assert means[0] == pytest.approx(0.6 * means[1], rel=0.05)
 
 
-def test_views_cover_all_around(renderer: TinyRenderer, town: RoadNetwork) -> None:
+def test_views_cover_all_around(renderer: TinyRenderer, scene: Scene, town: RoadNetwork) -> None:
     pose = on_the_centre_line(town)
     for yaw_deg in (0.0, 90.0, 180.0, -90.0):
-        image = renderer.render([replace(CAMERA, yaw_deg=yaw_deg)], pose)[0]
+        image = renderer.render(shots(scene, [replace(CAMERA, yaw_deg=yaw_deg)], pose))[0]
         assert len(np.unique(image.reshape(-1, 3), axis=0)) > 10
         assert not (image[-5:] == LOOK.sky).all(axis=-1).any()
 
@@ -266,15 +287,16 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
-def test_memory_stays_flat_over_loads_and_pictures(poses: list[Pose]) -> None:
+def test_memory_stays_flat_over_scenes_and_pictures(poses: list[Pose]) -> None:
     scene = build_scene(build_town("train-0"), LOOK, generator(0, "scenery"))
     renderer = TinyRenderer()
 
     def use(times: int) -> None:
         for _ in range(times):
-            renderer.load(scene)
+            renderer.add(scene)
             for pose in poses:
-                renderer.render([CAMERA], pose)
+                renderer.render(shots(scene, [CAMERA], pose))
+            renderer.remove(scene)
 
     use(4)
     before = resident_mib()
@@ -283,15 +305,15 @@ def test_memory_stays_flat_over_loads_and_pictures(poses: list[Pose]) -> None:
     assert resident_mib() - before < 6.0
 
 
-def test_cameras_of_different_sizes_are_refused(renderer: TinyRenderer) -> None:
+def test_cameras_of_different_sizes_are_refused(renderer: TinyRenderer, scene: Scene) -> None:
     with pytest.raises(ConfigError, match="one size"):
-        renderer.render([CAMERA, Camera(width=64)], Pose(0.0, 0.0, 0.0))
+        renderer.render(shots(scene, [CAMERA, Camera(width=64)], Pose(0.0, 0.0, 0.0)))
     with pytest.raises(ConfigError, match="one size"):
-        renderer.render([], Pose(0.0, 0.0, 0.0))
+        renderer.render(shots(scene, [], Pose(0.0, 0.0, 0.0)))
 
 
-def test_closing_twice_is_fine_and_ends_rendering(renderer: TinyRenderer) -> None:
+def test_closing_twice_is_fine_and_ends_rendering(renderer: TinyRenderer, scene: Scene) -> None:
     renderer.close()
     renderer.close()
-    with pytest.raises(RuntimeError, match="load a scene"):
-        renderer.render([CAMERA], Pose(0.0, 0.0, 0.0))
+    with pytest.raises(KeyError):
+        renderer.render(shots(scene, [CAMERA], Pose(0.0, 0.0, 0.0)))

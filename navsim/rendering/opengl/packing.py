@@ -1,0 +1,185 @@
+"""A scene as the arrays that go to the GPU: one list of vertices, indices sorted by square, textures in layers.
+
+Two lots are told apart, each drawn in one go: the ground (terrain, markings, kerbs), whose textures repeat and on
+which shadows lie, and all that stands on it, painted from atlases.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from navsim.geometry import Array
+from navsim.rendering.tiles import Boxes, Kind, kind_of, meshes_of, runs, squares_of
+from navsim.world.meshes import Mesh, SemanticClass
+from navsim.world.scene import Scene
+
+SQUARE = 35.0
+"""Side of the squares that the scene is cut into [m]."""
+VERTEX_FLOATS = 6
+"""Position (3), texture coordinates (2), then four bytes: sunlight, layer, class, nothing."""
+_MILLIMETRES = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Lot:
+    """What is drawn in one go: tiles of triangles, and the layers that they are painted with."""
+
+    commands: NDArray[np.uint32]
+    """How OpenGL draws each of T tiles (T, 5): number of indices, 1, first index, 0, 0."""
+    boxes: Boxes
+    """Around the tiles."""
+    layers: NDArray[np.uint8]
+    """RGBA textures of one size (L, H, W, 4), at least one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """A scene ready for the GPU."""
+
+    vertices: NDArray[np.float32]
+    """(V, VERTEX_FLOATS)."""
+    indices: NDArray[np.uint32]
+    """Three for each triangle, tile by tile (I,)."""
+    standing: Lot
+    """Houses, trees, signs, cars, people."""
+    ground: Lot
+    """What lies flat."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Triangles:
+    """Triangles of one lot."""
+
+    vertices: NDArray[np.float32]
+    """(V, VERTEX_FLOATS)."""
+    corners: NDArray[np.int64]
+    """(F, 3)."""
+    kinds: NDArray[np.intp]
+    """(F,)."""
+
+
+def pack(scene: Scene) -> Packed:
+    """Lay out a scene's triangles, lit by its sun."""
+    meshes = meshes_of(scene)
+    sun = np.array(scene.atmosphere.sun_direction)
+    vertices: list[NDArray[np.float32]] = []
+    indices: list[NDArray[np.uint32]] = []
+    lots: list[Lot] = []
+    for standing in (True, False):
+        part = [mesh for mesh in meshes if (kind_of(mesh.semantic) is Kind.STANDING) == standing]
+        textures = list({id(mesh.texture): mesh.texture for mesh in part}.values())
+        triangles = _gather(part, textures, sun)
+        order, lot = _cut(triangles, _as_layers(textures), sum(part.size for part in indices))
+        indices.append((order + sum(len(part) for part in vertices)).astype(np.uint32))
+        vertices.append(triangles.vertices)
+        lots.append(lot)
+    return Packed(np.concatenate(vertices), np.concatenate(indices), lots[0], lots[1])
+
+
+def _gather(meshes: Sequence[Mesh], textures: Sequence[NDArray[np.uint8]], sun: Array) -> _Triangles:
+    """Join meshes, each painted with the layer of its texture."""
+    number = {id(texture): layer for layer, texture in enumerate(textures)}
+    lit = [_lit(mesh, sun, number[id(mesh.texture)]) for mesh in meshes]
+    starts = np.cumsum([0, *(len(points) for points, _ in lit)])
+    return _Triangles(
+        np.concatenate([np.empty((0, VERTEX_FLOATS), np.float32), *(points for points, _ in lit)]),
+        np.concatenate(
+            [np.empty((0, 3), np.int64), *(part + start for (_, part), start in zip(lit, starts, strict=False))]
+        ),
+        np.repeat([kind_of(mesh.semantic) for mesh in meshes], [len(part) for _, part in lit]).astype(np.intp),
+    )
+
+
+def _cut(triangles: _Triangles, layers: NDArray[np.uint8], first: int) -> tuple[NDArray[np.int64], Lot]:
+    """Sort triangles into tiles: their vertices' numbers in the new order (3F,), and the tiles from index `first`."""
+    code = squares_of(triangles.vertices, triangles.corners, SQUARE) + (triangles.kinds.astype(np.int64) << 44)
+    tiles = list(runs(code))
+    counts = np.array([3 * len(tile) for tile in tiles], np.int64)
+    order = np.concatenate([np.empty(0, np.intp), *tiles])
+    corners = triangles.corners[order].ravel()
+    points = triangles.vertices[corners, :3].astype(float)
+    commands = np.zeros((len(tiles), 5), np.uint32)
+    if tiles:
+        starts = np.cumsum(counts) - counts
+        low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+        commands[:, 0], commands[:, 1], commands[:, 2] = counts, 1, starts + first
+    else:
+        low = high = np.empty((0, 3))
+    kinds = np.array([triangles.kinds[tile[0]] for tile in tiles], np.intp)
+    return corners, Lot(commands, Boxes.around(low, high, kinds), layers)
+
+
+def _lit(mesh: Mesh, sun: Array, layer: int) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """Vertices (V, VERTEX_FLOATS) and triangles (F, 3) of a mesh, each vertex with the sunlight that it gets.
+
+    Leaves are rounded by one normal for each vertex; elsewhere corners that face several ways are split, so that
+    edges stay sharp.
+    """
+    positions, uv = mesh.vertices, mesh.uv
+    triangles: NDArray[np.integer] = mesh.triangles
+    if kind_of(mesh.semantic) is Kind.TERRAIN:
+        positions, uv, triangles = _shared(positions, uv, triangles)
+    corners = positions[triangles]
+    normals = np.cross(
+        corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    )  # (F, 3), as long as twice the area
+    if mesh.semantic is SemanticClass.VEGETATION:
+        places, count = triangles.ravel(), len(positions)
+        sums = [np.bincount(places, np.repeat(normals[:, axis], 3), count) for axis in range(3)]
+        light = _sunlight(np.stack(sums, axis=1), sun)
+    else:
+        of_face = _sunlight(normals, sun)
+        light = np.zeros(len(positions), np.uint8)
+        light[triangles] = of_face[:, None]
+        if (light[triangles] != of_face[:, None]).any():
+            positions, uv, light = corners.reshape(-1, 3), uv[triangles].reshape(-1, 2), of_face.repeat(3)
+            triangles = np.arange(len(positions), dtype=np.int32).reshape(-1, 3)
+    vertices = np.empty((len(positions), VERTEX_FLOATS), np.float32)
+    vertices[:, :3], vertices[:, 3:5] = positions, uv
+    look = np.zeros((len(positions), 4), np.uint8)
+    look[:, 0], look[:, 1], look[:, 2] = light, layer, mesh.semantic
+    vertices[:, 5] = look.view(np.float32)[:, 0]
+    return vertices, triangles
+
+
+def _shared(
+    positions: NDArray[np.float32], uv: NDArray[np.float32], triangles: NDArray[np.integer]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.integer]]:
+    """Let the triangles of flat ground share their corners; left as they are where corners are not at one height."""
+    x, y = np.round(positions[:, :2].astype(float) * _MILLIMETRES).astype(np.int64).T
+    _, first, place = np.unique((x << 32) + y, return_index=True, return_inverse=True)
+    place = place.ravel()
+    same = np.abs(positions[first][place] - positions).max(initial=0.0) < 2 / _MILLIMETRES
+    if not same or np.abs(uv[first][place] - uv).max(initial=0.0) > 1 / _MILLIMETRES:
+        return positions, uv, triangles
+    return positions[first], uv[first], place[triangles]
+
+
+def _sunlight(normals: NDArray[Any], sun: Array) -> NDArray[np.uint8]:
+    """The sun's share by the angle to normals (N, 3) of any length: 255 for one that points at it."""
+    length = np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals)), 1e-12)
+    return np.asarray(np.round(255 * np.clip(normals @ sun / length, 0.0, 1.0)), np.uint8)
+
+
+def _as_layers(textures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Bring RGB textures to the size of the largest and stack them (L, H, W, 4)."""
+    height = max((texture.shape[0] for texture in textures), default=1)
+    width = max((texture.shape[1] for texture in textures), default=1)
+    layers = np.full((max(len(textures), 1), height, width, 4), 255, np.uint8)
+    for layer, texture in zip(layers, textures, strict=False):
+        layer[..., :3] = texture if texture.shape[:2] == (height, width) else _enlarged(texture, height, width)
+    return layers
+
+
+def _enlarged(texture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Enlarge a texture so that it still repeats without a seam."""
+    padded = np.pad(texture, ((1, 1), (1, 1), (0, 0)), mode="wrap")
+    rows, columns = texture.shape[:2]
+    x = (np.arange(width) + 0.5) * columns / width + 0.5
+    y = (np.arange(height) + 0.5) * rows / height + 0.5
+    at = np.meshgrid(x.astype(np.float32), y.astype(np.float32))
+    return np.asarray(cv2.remap(padded, at[0], at[1], cv2.INTER_LINEAR), np.uint8)

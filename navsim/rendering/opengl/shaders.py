@@ -1,0 +1,164 @@
+"""The programs that run for every vertex and pixel (GLSL 3.30).
+
+Pictures are drawn upside down, so that the first row that is read back is the top one. A pixel's alpha holds its
+semantic class. Colours are mixed as they are stored, as `navsim.world.atmosphere.Atmosphere` says.
+"""
+
+from navsim.world.meshes import SemanticClass
+
+_SHOT = """
+layout(std140) uniform Shot {
+    mat4 clip_from_offset;  // offset: from the eye, along the world's axes
+    vec4 eye;               // w: fog density [1/m] times log2(e)
+    vec4 ambient;
+    vec4 sunlight;
+    vec4 horizon;
+    vec4 zenith;
+    vec4 clouds;            // colour of clouds
+    vec4 sun;               // direction towards it
+    vec4 shade;             // west [m], north [m], pixels per metre
+    vec4 ray_right;         // world direction of a pixel at clip (x, y): forward + x right + y up
+    vec4 ray_up;
+    vec4 ray_forward;
+    vec4 drops;             // picture's width [px] and height [px], amount of rain, a number that follows the pose
+};
+"""
+SHOT_FLOATS = 64
+"""Floats of a shot's block; blocks must start at multiples of 256 bytes."""
+
+_HEAD = "#version 330 core\n" + _SHOT
+
+STANDING_VERTEX = (
+    _HEAD
+    + """
+in vec3 position;
+in vec2 uv;
+in vec4 look;  // sunlight, layer, class
+out vec3 texel;
+out vec3 light;
+flat out float semantic;
+out float clearness;
+void main() {
+    vec3 offset = position - eye.xyz;
+    gl_Position = clip_from_offset * vec4(offset, 1.0);
+    texel = vec3(uv, floor(look.y * 255.0 + 0.5));
+    semantic = look.z;
+    clearness = exp2(-eye.w * length(offset));
+    light = ambient.rgb + sunlight.rgb * look.x;
+}
+"""
+)
+
+STANDING_FRAGMENT = (
+    _HEAD
+    + """
+uniform sampler2DArray layers;
+in vec3 texel;
+in vec3 light;
+flat in float semantic;
+in float clearness;
+out vec4 pixel;
+void main() {
+    vec3 colour = min(texture(layers, texel).rgb * light, 1.0);
+    pixel = vec4(mix(horizon.rgb, colour, clearness), semantic);
+}
+"""
+)
+
+GROUND_VERTEX = (
+    _HEAD
+    + """
+in vec3 position;
+in vec2 uv;
+in vec4 look;
+out vec3 texel;
+out vec3 offset;
+flat out vec2 surface;  // sunlight, class
+void main() {
+    offset = position - eye.xyz;
+    gl_Position = clip_from_offset * vec4(offset, 1.0);
+    texel = vec3(uv, floor(look.y * 255.0 + 0.5));
+    surface = look.xz;
+}
+"""
+)
+
+GROUND_FRAGMENT = (
+    _HEAD
+    + """
+uniform sampler2DArray layers;
+uniform sampler2D shadows;
+in vec3 texel;
+in vec3 offset;
+flat in vec2 surface;
+out vec4 pixel;
+void main() {
+    // The nearest pixel alone: on a CPU, one between four costs as much as all else here.
+    ivec2 place = ivec2((offset.xy + eye.xy - shade.xy) * vec2(shade.z, -shade.z));
+    float lit = surface.x * texelFetch(shadows, clamp(place, ivec2(0), textureSize(shadows, 0) - 1), 0).r;
+    vec3 colour = min(texture(layers, texel).rgb * (ambient.rgb + sunlight.rgb * lit), 1.0);
+    pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(offset))), surface.y);
+}
+"""
+)
+
+SKY_VERTEX = (
+    _HEAD
+    + """
+out vec3 ray;
+void main() {
+    vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);  // clockwise, as all is
+    gl_Position = vec4(corner, 1.0, 1.0);
+    ray = ray_forward.xyz + corner.x * ray_right.xyz + corner.y * ray_up.xyz;
+}
+"""
+)
+
+SKY_FRAGMENT = (
+    _HEAD
+    + f"#define SKY_CLASS {SemanticClass.SKY:d}.0\n"
+    + """
+uniform sampler2D cover;
+in vec3 ray;
+out vec4 pixel;
+void main() {
+    vec3 direction = normalize(ray);
+    float height = max(direction.z, 0.0);
+    vec3 colour = mix(horizon.rgb, zenith.rgb, sqrt(height));
+    float cloud = texture(cover, direction.xy / (height + 0.15) * 0.16).r * smoothstep(0.01, 0.22, height);
+    colour += sunlight.rgb * (1.0 - cloud) * smoothstep(0.9975, 0.9995, dot(direction, sun.xyz));
+    pixel = vec4(min(mix(colour, clouds.rgb, cloud), 1.0), SKY_CLASS / 255.0);
+}
+"""
+)
+
+RAIN_VERTEX = (
+    _HEAD
+    + """
+out vec2 place;  // [px] from the picture's top left
+void main() {
+    vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);
+    gl_Position = vec4(corner, 0.0, 1.0);
+    place = (corner * 0.5 + 0.5) * drops.xy;
+}
+"""
+)
+
+RAIN_FRAGMENT = (
+    _HEAD
+    + """
+in vec2 place;
+out vec4 pixel;
+float random(vec2 seed) {
+    return fract(sin(dot(seed, vec2(12.9898, 78.233))) * 43758.5453);
+}
+void main() {
+    float size = max(drops.y / 80.0, 1.0);  // width of a streak [px]
+    float column = floor((place.x + 0.12 * place.y) / size);
+    float cell = place.y / (16.0 * size) + random(vec2(column, drops.w)) * 7.0;
+    float chance = random(vec2(column, floor(cell) + drops.w));
+    float streak = chance < 0.3 * drops.z ? smoothstep(0.0, 0.5, fract(cell)) : 0.0;
+    pixel = vec4(mix(horizon.rgb, vec3(1.0), 0.3), 0.35 * streak);
+}
+"""
+)

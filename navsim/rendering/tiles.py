@@ -1,0 +1,131 @@
+"""Which parts of a scene a camera may see: both renderers cut scenes into squares and leave out the same ones.
+
+Far away, what spans a small part of a pixel only costs time and flickers. So the flat ground ends about a pixel below
+the horizon, markings and kerbs end where they are a sixth of a pixel wide, and a floor below all shows in their place.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navsim.geometry import Array
+from navsim.world.meshes import Mesh, SemanticClass
+from navsim.world.scene import Scene
+
+VIEW_DISTANCE = 150.0
+"""Standing things farther away are left out [m]; nearer than that the ground never ends."""
+NEAR, FAR = 0.2, 4000.0
+"""Depths between which something can be seen [m]."""
+_LEAST_WIDTH_PX = 1 / 6
+_DETAIL_WIDTH = 0.12
+"""Of lines on the road, and height of kerbs [m]."""
+_FLOOR_DEPTH = 0.3
+"""How far the floor lies under the ground [m]: enough to be told apart at any distance."""
+
+
+class Kind(IntEnum):
+    """What decides how far a thing is drawn."""
+
+    STANDING = 0
+    """Houses, trees, signs, cars, people."""
+    DETAIL = 1
+    """Markings and kerbs."""
+    TERRAIN = 2
+    """Road and ground."""
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes around tiles, along the world's axes."""
+
+    table: Array
+    """Middle, then half of the size (N, 6) [m]."""
+    radii: Array
+    """Half of the diagonal seen from above (N,) [m]."""
+    kinds: NDArray[np.intp]
+    """The `Kind` of each (N,)."""
+
+    @staticmethod
+    def around(low: Array, high: Array, kinds: NDArray[np.intp]) -> "Boxes":
+        """Boxes from their lowest to their highest corners (N, 3) [m]."""
+        half = (high - low) / 2
+        return Boxes(np.concatenate([(low + high) / 2, half], axis=1), np.hypot(half[:, 0], half[:, 1]), kinds)
+
+
+def kind_of(semantic: SemanticClass) -> Kind:
+    """The kind that a class is of."""
+    if semantic in (SemanticClass.ROAD, SemanticClass.GROUND):
+        return Kind.TERRAIN
+    return Kind.DETAIL if semantic in (SemanticClass.MARKING, SemanticClass.KERB) else Kind.STANDING
+
+
+def reaches(focal_px: float, height: float) -> Array:
+    """Up to which distance [m] each `Kind` is drawn for an eye at `height` [m] above the roads."""
+    detail = min(_DETAIL_WIDTH * focal_px / _LEAST_WIDTH_PX, VIEW_DISTANCE)
+    return np.array([VIEW_DISTANCE, detail, max(VIEW_DISTANCE, focal_px * height)])
+
+
+def meshes_of(scene: Scene) -> list[Mesh]:
+    """All that a renderer draws of a scene: standing things first, the floor last, nothing empty."""
+    meshes = [mesh for mesh in (*(things.baked() for things in scene.instances), *scene.meshes) if len(mesh.triangles)]
+    meshes.sort(key=lambda mesh: kind_of(mesh.semantic))
+    return [*meshes, *_floor(meshes)]
+
+
+def _floor(meshes: list[Mesh]) -> list[Mesh]:
+    """A plain in the ground's mean colour under all terrain; none where there is no ground."""
+    ground = [mesh for mesh in meshes if mesh.semantic is SemanticClass.GROUND]
+    if not ground:
+        return []
+    points = np.concatenate([mesh.vertices for mesh in meshes if kind_of(mesh.semantic) is Kind.TERRAIN])
+    (x0, y0, z), (x1, y1, _) = points.min(axis=0), points.max(axis=0)
+    corners = [(x, y, z - _FLOOR_DEPTH) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
+    widest = max(ground, key=lambda mesh: len(mesh.triangles)).texture
+    colour = np.round(widest.mean(axis=(0, 1))).astype(np.uint8)
+    return [
+        Mesh(
+            np.array(corners, np.float32),
+            np.array([[0, 1, 2], [0, 2, 3]], np.int32),
+            np.full((4, 2), 0.5, np.float32),
+            np.full((4, 4, 3), colour, np.uint8),
+            SemanticClass.GROUND,
+        )
+    ]
+
+
+def squares_of(vertices: NDArray[np.float32], triangles: NDArray[np.integer], size: float) -> NDArray[np.int64]:
+    """A number (F,) for the square of a grid of `size` [m] that the middle of each triangle (F, 3) lies in."""
+    x, y = np.floor(vertices[:, :2][triangles].mean(axis=1) / size).astype(np.int64).T
+    return np.asarray((x + (1 << 20) << 21) + (y + (1 << 20)))
+
+
+def runs(group: NDArray[np.integer]) -> Iterator[NDArray[np.intp]]:
+    """The places of each value in `group` (N,), the values in ascending order, the places too."""
+    order = np.argsort(group, kind="stable")
+    if len(order):
+        yield from np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+
+
+def side_planes(clip: Array) -> Array:
+    """The four sides and the near plane of the view volume of a clip-from-world matrix: (5, 4), inside where >= 0."""
+    return np.stack([clip[3] + clip[0], clip[3] - clip[0], clip[3] + clip[1], clip[3] - clip[1], clip[3] + clip[2]])
+
+
+def boxes_in_view(boxes: Boxes, planes: Array, eye: Array, reach: Array) -> NDArray[np.intp]:
+    """Which boxes may be seen: those not wholly outside one side of the view, nor too far; the nearest first.
+
+    Args:
+        boxes: N of them.
+        planes: Of the view (5, 4), see `side_planes`.
+        eye: Where from (3,) [m].
+        reach: How far each `Kind` is drawn, see `reaches`.
+    """
+    normals = planes[:, :3]
+    inside = (boxes.table @ np.concatenate([normals, np.abs(normals)], axis=1).T >= -planes[:, 3]).all(axis=1)
+    away = boxes.table[:, :2] - eye[:2]
+    distances = np.sqrt(np.einsum("ij,ij->i", away, away))
+    seen = np.flatnonzero(inside & (distances - boxes.radii < reach[boxes.kinds]))
+    return np.asarray(seen[distances[seen].argsort(kind="stable")])
