@@ -76,12 +76,14 @@ def test_a_textured_mesh_is_drawn_and_can_be_hidden(client: BulletClient) -> Non
     look = client.add_mesh_look(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv)
     body = client.add_ghost(look, client.add_texture(image))
     light = Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0)
-    colour, depth = client.picture(16, 16, np.eye(4), PROJECTION, light)
+    colour, depth, bodies = client.picture(16, 16, np.eye(4), PROJECTION, light, tell_bodies=True)
     assert colour[8, 2, :3].tolist() == [200, 0, 0]
     assert colour[8, 13, :3].tolist() == [0, 0, 200]
     assert (depth < 0.99).all()
+    assert (bodies == body).all()
     client.show(body, False)
-    _, depth = client.picture(16, 16, np.eye(4), PROJECTION, light)
+    _, depth, bodies = client.picture(16, 16, np.eye(4), PROJECTION, light, tell_bodies=True)
+    assert (bodies < 0).all()
     assert (depth > 1 - 1e-6).all()
 
 
@@ -91,7 +93,7 @@ def test_texture_rows_count_from_the_top_and_repeat(client: BulletClient) -> Non
     wall = np.array([[-4.0, -4.0, -4.0], [4.0, -4.0, -4.0], [4.0, 4.0, -4.0], [-4.0, 4.0, -4.0]])
     uv = np.array([[0.0, 2.0], [1.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
     client.add_ghost(client.add_mesh_look(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv), client.add_texture(image))
-    colour, _ = client.picture(16, 16, np.eye(4), PROJECTION, Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0))
+    colour, *_ = client.picture(16, 16, np.eye(4), PROJECTION, Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0))
     assert [colour[row, 8, 0] > 100 for row in (2, 6, 10, 14)] == [True, False, True, False]
 
 

@@ -27,27 +27,26 @@ class Painter:
         self._blocks = device.context.buffer(reserve=_BLOCK_BYTES)
         self._commands = device.context.buffer(reserve=4096)
 
-    def draw(self, scenes: Sequence[Uploaded], views: Views, width: int, height: int) -> Canvas:
-        """Draw one picture (height, width) of each scene, from its view, one below the other."""
+    def draw(self, scenes: Sequence[Uploaded], views: Views, width: int, height: int, measured: bool) -> Canvas:
+        """Draw one picture (height, width) of each scene, from its view, with its depths if `measured`."""
         blocks = np.stack([scene.constants for scene in scenes])
         fill_blocks(blocks, views)
         self._blocks = self._written(self._blocks, blocks)
         draws = _visible(scenes, views)
         self._commands = self._written(self._commands, np.concatenate(draws))
-        canvas = self._canvas(width, height * len(scenes))
-        canvas.begin()
-        context = self._device.context
-        context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
-        context.depth_func = "<="
-        context.front_face = "cw"  # upside down
+        canvas = self._canvas(width, height)
+        canvas.prepare(len(scenes))
+        self._set_up()
         first = 0
         for index, scene in enumerate(scenes):
-            context.viewport = (0, height * index, width, height)
+            canvas.begin()
             self._blocks.bind_to_uniform_block(SHOT_BINDING, index * _BLOCK_BYTES, _BLOCK_BYTES)
             standing, ground = len(draws[2 * index]), len(draws[2 * index + 1])
             self._draw_scene(scene, first, standing, ground)
             first += standing + ground
-        self._let_it_rain(scenes, canvas, width, height)
+            if scene.rains:
+                self._let_it_rain()
+            canvas.store(index, measured)
         return canvas
 
     def close(self) -> None:
@@ -69,17 +68,21 @@ class Painter:
         scene.clouds.use(0)
         self._device.sky.render(vertices=3)
 
-    def _let_it_rain(self, scenes: Sequence[Uploaded], canvas: Canvas, width: int, height: int) -> None:
-        """Draw streaks over the pictures of scenes with rain."""
+    def _let_it_rain(self) -> None:
+        """Draw streaks over the picture; the classes stay."""
         context = self._device.context
-        for index, scene in enumerate(scenes):
-            if scene.rains:
-                context.enable_only(moderngl.BLEND)
-                canvas.keep_classes(True)
-                context.viewport = (0, height * index, width, height)
-                self._blocks.bind_to_uniform_block(SHOT_BINDING, index * _BLOCK_BYTES, _BLOCK_BYTES)
-                self._device.rain.render(vertices=3)
-        canvas.keep_classes(False)
+        context.enable_only(moderngl.BLEND)
+        factors = (moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA, moderngl.ZERO, moderngl.ONE)
+        context.blend_func = factors  # type: ignore[assignment] # the stubs know two factors, the library four
+        self._device.rain.render(vertices=3)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        """Hide what is behind, and what is seen from behind."""
+        context = self._device.context
+        context.enable_only(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        context.depth_func = "<="
+        context.front_face = "cw"  # upside down
 
     def _canvas(self, width: int, height: int) -> Canvas:
         """A canvas of a size; the ones used before are kept, up to a few."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from navsim.rendering.opengl.canvas import Canvas
 from navsim.rendering.opengl.device import Device
 from navsim.rendering.opengl.painter import Painter
 from navsim.rendering.opengl.upload import Uploaded
@@ -16,9 +17,6 @@ from navsim.rendering.shots import Measurement, Shot, common_size
 from navsim.rendering.tiles import FAR, NEAR
 from navsim.world.meshes import SemanticClass
 from navsim.world.scene import Scene
-
-_MOST_ROWS = 16_384
-"""Height of the largest framebuffer [px]; more pictures than fit take several passes."""
 
 
 class OpenGLRenderer:
@@ -64,28 +62,20 @@ class OpenGLRenderer:
     def render(self, shots: Sequence[Shot]) -> NDArray[np.uint8]:
         """Draw pictures, see `Renderer.render`."""
         height, width = common_size(shots)
-        passes = []
         with self._current():
-            for part in _passes(shots, height):
-                pixels = self._draw(part, width, height)[0]
-                passes.append(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB))
-        images = passes[0] if len(passes) == 1 else np.concatenate(passes)
+            pixels = self._draw(shots, width, height, measured=False).colours(len(shots))
+        images = cv2.cvtColor(pixels.reshape(len(shots) * height, width, 4), cv2.COLOR_RGBA2RGB)
         return np.asarray(images, np.uint8).reshape(len(shots), height, width, 3)
 
     def measure(self, shots: Sequence[Shot]) -> Measurement:
         """Draw pictures with depth and classes, see `Renderer.measure`."""
         height, width = common_size(shots)
-        pixels, buffers = [], []
         with self._current():
-            for part in _passes(shots, height):
-                drawn, depths = self._draw(part, width, height, measured=True)
-                pixels.append(drawn.copy())
-                buffers.append(depths)
-        seen = np.concatenate(pixels).reshape(len(shots), height, width, 4)
-        buffer = np.concatenate(buffers).reshape(len(shots), height, width).astype(float)
+            canvas = self._draw(shots, width, height, measured=True)
+            pixels, buffer = canvas.colours(len(shots)), canvas.depths(len(shots)).astype(float)
         depth = FAR * NEAR / (FAR - buffer * (FAR - NEAR))
-        depth[seen[..., 3] == SemanticClass.SKY] = np.inf
-        return Measurement(seen[..., :3].copy(), depth.astype(np.float32), seen[..., 3].copy())
+        depth[pixels[..., 3] == SemanticClass.SKY] = np.inf
+        return Measurement(pixels[..., :3].copy(), depth.astype(np.float32), pixels[..., 3].copy())
 
     def close(self) -> None:
         """Free everything; may be called again."""
@@ -96,15 +86,12 @@ class OpenGLRenderer:
                 self._release()
             self._device.close()
 
-    def _draw(
-        self, shots: Sequence[Shot], width: int, height: int, measured: bool = False
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Draw into one framebuffer: colour and class (N * height, width, 4), and its depth buffer if measured."""
+    def _draw(self, shots: Sequence[Shot], width: int, height: int, measured: bool) -> Canvas:
+        """Draw shots of one size."""
         scenes = [self._on_device(self._scenes[id(shot.scene)]) for shot in shots]
         if self._painter is None:
             self._painter = Painter(self._device)
-        canvas = self._painter.draw(scenes, views_of(shots), width, height)
-        return canvas.colours(), canvas.depths() if measured else np.empty((0, 0), np.float32)
+        return self._painter.draw(scenes, views_of(shots), width, height, measured)
 
     def _on_device(self, scene: Scene) -> Uploaded:
         """The scene's buffers, made where they are missing."""
@@ -130,10 +117,3 @@ class OpenGLRenderer:
         if self._painter is not None:
             self._painter.close()
             self._painter = None
-
-
-def _passes(shots: Sequence[Shot], height: int) -> Iterator[Sequence[Shot]]:
-    """Split shots into as many as fit into a framebuffer."""
-    most = max(_MOST_ROWS // height, 1)
-    for start in range(0, len(shots), most):
-        yield shots[start : start + most]

@@ -37,13 +37,12 @@ in vec4 look;  // sunlight, layer, class
 out vec3 texel;
 out vec3 light;
 flat out float semantic;
-out float clearness;
+out vec3 offset;
 void main() {
-    vec3 offset = position - eye.xyz;
+    offset = position - eye.xyz;
     gl_Position = clip_from_offset * vec4(offset, 1.0);
     texel = vec3(uv, floor(look.y * 255.0 + 0.5));
     semantic = look.z;
-    clearness = exp2(-eye.w * length(offset));
     light = ambient.rgb + sunlight.rgb * look.x;
 }
 """
@@ -56,11 +55,11 @@ uniform sampler2DArray layers;
 in vec3 texel;
 in vec3 light;
 flat in float semantic;
-in float clearness;
+in vec3 offset;
 out vec4 pixel;
 void main() {
     vec3 colour = min(texture(layers, texel).rgb * light, 1.0);
-    pixel = vec4(mix(horizon.rgb, colour, clearness), semantic);
+    pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(offset))), semantic);
 }
 """
 )

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from navsim.geometry import Pose
+from navsim.rendering.tiles import Boxes, Kind, boxes_in_view, meshes_of, reaches, runs, side_planes, squares_of
+from navsim.sensing.camera import Camera
+from navsim.world.meshes import SemanticClass
+from tests.rendering.plain_scenes import level, plain, quad, road, scene_of, wall
+
+CAMERA = Camera(fov_deg=90.0, position=(0.0, 0.0, 1.4), pitch_deg=0.0)
+
+
+def seen(places: list[tuple[float, float]], kind: Kind = Kind.STANDING, reach: float = 1e6) -> list[int]:
+    """Which of some cubes of 2 m the camera may see."""
+    middle = np.array([(x, y, 1.0) for x, y in places])
+    boxes = Boxes.around(middle - 1, middle + 1, np.full(len(places), kind))
+    planes = side_planes(CAMERA.projection_matrix() @ CAMERA.view_matrix(Pose(0.0, 0.0, 0.0)))
+    return list(boxes_in_view(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(3, reach)))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "visible"),
+    [
+        (20.0, 0.0, True),
+        (-20.0, 0.0, False),
+        (20.0, 30.0, False),
+        (20.0, 19.0, True),
+        (0.5, 0.5, True),
+        (0.0, -9.0, False),
+    ],
+)
+def test_boxes_in_view_keeps_what_may_be_seen(x: float, y: float, visible: bool) -> None:
+    assert seen([(x, y)]) == ([0] if visible else [])
+
+
+def test_boxes_beyond_their_reach_are_left_out() -> None:
+    assert seen([(50.0, 0.0)], reach=50.0 - np.sqrt(2) + 0.1) == [0]
+    assert seen([(50.0, 0.0)], reach=50.0 - np.sqrt(2) - 0.1) == []
+
+
+def test_the_nearest_boxes_come_first() -> None:
+    assert seen([(90.0, 0.0), (-5.0, 0.0), (10.0, 0.0), (40.0, 0.0)]) == [2, 3, 0]
+
+
+def test_reaches_follow_the_lens() -> None:
+    standing, detail, terrain = reaches(100.0, 1.4)
+    assert standing == terrain == 150.0
+    assert detail == pytest.approx(72.0)  # where 0.12 m are a sixth of a pixel
+    assert reaches(400.0, 1.4).tolist() == [150.0, 150.0, 560.0]
+
+
+def test_standing_things_come_first_and_a_floor_last() -> None:
+    grass = quad(level((0, 50), (0, 50), 0.1), plain(10, 90, 30), SemanticClass.GROUND)
+    meshes = meshes_of(scene_of(grass, road(size=200.0), wall(9.0, plain(1, 2, 3))))
+    assert [mesh.semantic for mesh in meshes] == [
+        SemanticClass.BUILDING,
+        SemanticClass.GROUND,
+        SemanticClass.ROAD,
+        SemanticClass.GROUND,
+    ]
+    floor = meshes[-1]
+    np.testing.assert_allclose(floor.vertices.min(axis=0), [-200, -200, -0.3], atol=1e-6)
+    np.testing.assert_allclose(floor.vertices.max(axis=0), [200, 200, -0.3], atol=1e-6)
+    assert (floor.texture == (10, 90, 30)).all()
+
+
+def test_there_is_no_floor_without_ground() -> None:
+    assert len(meshes_of(scene_of(road()))) == 1
+
+
+def test_squares_and_runs_group_triangles() -> None:
+    corners = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (10, 0, 0), (11, 0, 0), (10, 1, 0)], np.float32)
+    triangles = np.array([(3, 4, 5), (0, 1, 2), (2, 1, 0)])
+    squares = squares_of(corners, triangles, 10.0)
+    assert squares[1] == squares[2] != squares[0]
+    assert sorted(part.tolist() for part in runs(squares)) == [[0], [1, 2]]
+    assert list(runs(np.empty(0, np.int64))) == []
