@@ -106,7 +106,7 @@ def _eased(points: Array) -> Polyline:
     path = Polyline(points[keep])
     count = 2 * max(int(np.ceil(path.length / (2 * FINE))), 2) + 1  # odd, so that every other point keeps both ends
     smooth = path.position(np.linspace(0.0, path.length, count))
-    half = int(round(EASING / 2 / FINE))
+    half = round(EASING / 2 / FINE)
     for _ in range(2):
         # Mirrored in its ends, a straight end goes on straight.
         before, after = 2 * smooth[0] - smooth[half:0:-1], 2 * smooth[-1] - smooth[-2 : -2 - half : -1]

@@ -1,6 +1,7 @@
 """Names of procedural towns: who draws them, what they are for, and their number."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,6 +72,21 @@ class TownId:
                 f"generator ({', '.join(prefixes)}) before them, such as '{prefixes[0]}-train-3'"
             )
         return TownId(Split(match[2]), int(match[3]), Generator(match[1] or Generator.TOWN))
+
+
+DEFAULT_GENERATORS = (Generator.TOWN,)
+"""Who draws towns where nothing else is said."""
+
+
+def spread_towns(split: Split, numbers: Sequence[int], generators: Sequence[Generator]) -> list[TownId]:
+    """Towns of a split, the generators taking turns.
+
+    Args:
+        split: What the towns are for.
+        numbers: Their numbers in the split, each once; with these, no town comes twice whatever the generators are.
+        generators: Who draws them.
+    """
+    return [TownId(split, number, generators[i % len(generators)]) for i, number in enumerate(numbers)]
 
 
 def check_generators(generators: tuple[Generator, ...]) -> None:

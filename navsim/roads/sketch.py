@@ -1,6 +1,7 @@
 """A town being sketched street by street: each joins streets that are there, and is refused where it has no room."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -102,14 +103,14 @@ class Sketch:
         """Whether a disc of `radius` [m] around `place` (2,) keeps its distance from all streets."""
         limits = [radius + self.clearance + line.profile.half_width for line in self.lines]
         shapes = [line.shape for line in self.lines]
-        return not shapely.dwithin(shapely.Point(place), shapes, limits).any()
+        return bool((shapely.distance(shapes, shapely.Point(place)) >= limits).all())
 
     def draft(self, kerb_radius: float) -> Draft:
         """Cut the streets into roads where others join them."""
         roads: list[Road] = []
         for line in self.lines:
             stops = sorted(line.stops)
-            for (a, first), (b, last) in zip(stops[:-1], stops[1:], strict=True):
+            for (a, first), (b, last) in pairwise(stops):
                 roads.append(line.profile.road(first, last, line.centre.between(a, b)))
         return Draft(np.array(self.places), roads, kerb_radius)
 

@@ -37,6 +37,8 @@ class SuburbLayout:
     """Largest sideways shift of such a street, as a part of its length."""
     crescents: tuple[int, int] = (1, 2)
     """Streets that leave the loop and come back to it."""
+    crescent_depth: tuple[float, float] = (50.0, 85.0)
+    """How far these lead away from the loop [m]."""
     hairpins: tuple[int, int] = (1, 2)
     """The same, with a turn back on the spot."""
     hairpin_radius: tuple[float, float] = (14.0, 17.0)
@@ -122,7 +124,7 @@ def _try_crescent(layout: SuburbLayout, sketch: Sketch, rng: np.random.Generator
     ends = _outside(sketch, float(rng.uniform(100.0, 165.0)), rng)
     if ends is None:
         return None
-    depth, radius = rng.uniform(50.0, 85.0), float(rng.uniform(20.0, 32.0))
+    depth, radius = rng.uniform(*layout.crescent_depth), float(rng.uniform(20.0, 32.0))
     corners = [sketch.place(spot) for spot in ends]
     out = [depth * direction(sketch.heading(spot) - np.pi / 2) for spot in ends]
     return _try_rounded(

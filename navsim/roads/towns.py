@@ -4,13 +4,22 @@ from navsim.errors import TownError
 from navsim.randomness import generator
 from navsim.roads.connectors import connector_faults
 from navsim.roads.grid import GridLayout
-from navsim.roads.names import TOWNS_PER_SPLIT, Generator, Split, TownId, check_generators
+from navsim.roads.names import (
+    DEFAULT_GENERATORS,
+    TOWNS_PER_SPLIT,
+    Generator,
+    Split,
+    TownId,
+    check_generators,
+    spread_towns,
+)
 from navsim.roads.network import RoadNetwork, build_network
 from navsim.roads.organic import TownLayout
 from navsim.roads.suburb import SuburbLayout
 from navsim.roads.village import VillageLayout
 
 __all__ = [
+    "DEFAULT_GENERATORS",
     "TOWNS_PER_SPLIT",
     "Generator",
     "GridLayout",
@@ -22,6 +31,7 @@ __all__ = [
     "VillageLayout",
     "build_town",
     "check_generators",
+    "spread_towns",
 ]
 
 Layout = TownLayout | GridLayout | SuburbLayout | VillageLayout
