@@ -112,9 +112,11 @@ def _offset_crossing(plan: "nx.Graph[int]", size: tuple[int, int], where: tuple[
     plan.add_node(new, place=plan.nodes[node]["place"] + np.array([shift, 0.0]))
     row, column = plan.edges[node, side]["profile"], plan.edges[node, above]["profile"]
     plan.remove_edges_from([(node, side), (node, above)])
-    plan.add_edge(node, new, profile=row, fixed=True)
+    plan.add_edge(node, new, profile=row)
     plan.add_edge(new, side, profile=row)
-    plan.add_edge(new, above, profile=column, fixed=True)
+    plan.add_edge(new, above, profile=column)
+    for edge in (*plan.edges(node), *plan.edges(new)):
+        plan.edges[edge]["fixed"] = True
     for k in range(j + 1, rows):
         plan.nodes[k * columns + i]["place"] = plan.nodes[k * columns + i]["place"] + np.array([shift, 0.0])
 
