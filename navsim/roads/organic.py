@@ -56,6 +56,7 @@ def _draw(layout: TownLayout, rng: np.random.Generator) -> tuple["nx.Graph[int]"
     winding = rng.uniform(0.0, layout.winding)
     bends = {edge: float(np.clip(rng.normal(0.0, winding), -0.2, 0.2)) for edge in sorted(map(_edge, plan.edges))}
     relaxed: dict[tuple[int, ...], int] = {}
+    drawn: dict[tuple[bytes, float, float], Polyline] = {}
     for _ in range(layout.repairs):
         streets = streets_of(plan)
         if sum(plan.degree(node) > 2 for node in plan) < layout.min_junctions:
@@ -64,7 +65,7 @@ def _draw(layout: TownLayout, rng: np.random.Generator) -> tuple["nx.Graph[int]"
             return None  # a loop has no room for its junction
         shifts = np.array([bends[_edge(street.chain[:2])] for street in streets])
         times = [relaxed.get(street.chain, 0) for street in streets]
-        centres = centre_lines(plan, streets, shifts, times, np.deg2rad(layout.min_angle_deg))
+        centres = centre_lines(plan, streets, shifts, times, np.deg2rad(layout.min_angle_deg), drawn)
         bad = _bad_streets(layout, streets, centres)
         if not bad:
             return plan, streets, centres

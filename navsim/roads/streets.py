@@ -46,7 +46,12 @@ def streets_of(plan: "nx.Graph[int]") -> list[Street]:
 
 
 def centre_lines(
-    plan: "nx.Graph[int]", streets: Sequence[Street], winding: Array, relaxed: Sequence[int], min_angle: float
+    plan: "nx.Graph[int]",
+    streets: Sequence[Street],
+    winding: Array,
+    relaxed: Sequence[int],
+    min_angle: float,
+    drawn: dict[tuple[bytes, float, float], Polyline],
 ) -> list[Polyline]:
     """Draw the streets.
 
@@ -56,13 +61,18 @@ def centre_lines(
         winding: Sideways shift (S,) of the middle of each street without bends, as a part of its length.
         relaxed: How many times (S,) each street was found too tight; it is drawn more gently each time.
         min_angle: Least angle between the tangents of two streets at a place [rad].
+        drawn: What was drawn before, by points and end headings; most streets stay as they are when others change.
     """
     guides = []
     for street, shift, times in zip(streets, winding.tolist(), relaxed, strict=True):
         places = np.array([plan.nodes[node]["place"] for node in street.chain])
         guides.append(_eased(places, times) if len(places) > 2 else _wound(places, 0.0 if times else shift))
     tangents = _tangents(streets, guides, min_angle)
-    return [spline_line(guide, tangents[i, True], tangents[i, False] + np.pi) for i, guide in enumerate(guides)]
+    keys = [(guide.tobytes(), tangents[i, True], tangents[i, False] + np.pi) for i, guide in enumerate(guides)]
+    for key, guide in zip(keys, guides, strict=True):
+        if key not in drawn:
+            drawn[key] = spline_line(guide, key[1], key[2])
+    return [drawn[key] for key in keys]
 
 
 def _wound(places: Array, shift: float) -> Array:
