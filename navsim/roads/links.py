@@ -1,6 +1,6 @@
 """Kinds of streets that a sketch is made of: links between two streets, culs-de-sac, roundabouts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,6 +19,16 @@ SPOT_STEP = 6
 """Every so many vertices along a street are looked at as ends of links."""
 FIRST_LEG = 0.24
 """Distance from either end of a street to its first corner, as a part of its length."""
+
+
+def add_several(attempt: Callable[[], int | None], wanted: int, tries: int) -> int:
+    """Repeat an attempt to add a street until `wanted` were added, at most `tries` times; return how many were."""
+    found = 0
+    for _ in range(tries):
+        if found == wanted:
+            break
+        found += attempt() is not None
+    return found
 
 
 def try_link(
@@ -96,14 +106,19 @@ def led_line(ends: tuple[Array, Array], headings: tuple[float, float], shifts: S
 
 
 def try_dead_end(
-    sketch: Sketch, spot: Spot, heading: float, length: float, profile: Profile, circle: float | None
+    sketch: Sketch,
+    spot: Spot,
+    headings: tuple[float, float],
+    length: float,
+    profile: Profile,
+    circle: float | None,
 ) -> int | None:
     """Add a street that leads nowhere, slightly bent, where there is room.
 
     Args:
         sketch: What is there.
         spot: Where it begins.
-        heading: In which direction [rad].
+        headings: Its direction where it begins and where it ends, less than a right angle apart [rad].
         length: How long it is, without the turning circle [m].
         profile: Its cross section.
         circle: Radius of the turning circle at its end [m]; None for none.
@@ -111,11 +126,12 @@ def try_dead_end(
     Returns:
         The index of the new street, or None if there is no room.
     """
-    start, ahead = sketch.place(spot), direction(heading)
+    start, ahead = sketch.place(spot), direction(headings[0])
     left = np.array([-ahead[1], ahead[0]])
-    end = start + length * ahead + 0.15 * length * left
-    centre = spline_line(np.array([start, start + 0.5 * length * ahead, end]), heading, heading + 0.45)
-    ahead = direction(heading + 0.45)
+    # Straight for one half, then a bend: a parabola's end is half as far aside as it is steep.
+    end = start + length * (ahead + np.tan(headings[1] - headings[0]) / 4 * left)
+    centre = spline_line(np.array([start, start + 0.5 * length * ahead, end]), *headings)
+    ahead = direction(headings[1])
     radius = 0.0 if circle is None else circle
     if not sketch.has_room(end + radius * ahead, radius + profile.half_width):
         return None
@@ -124,7 +140,7 @@ def try_dead_end(
     if added is None:
         sketch.places.pop()
     elif circle is not None:
-        points = arc_points(end + circle * ahead, circle, heading + 0.45 - np.pi, 2 * np.pi)
+        points = arc_points(end + circle * ahead, circle, headings[1] - np.pi, 2 * np.pi)
         points[0] = points[-1] = end
         sketch.add(Polyline(points), node, node, Profile(1, 4.0, profile.margin, profile.speed_limit, ring=True))
     return added

@@ -1,6 +1,7 @@
 """Suburbs: a long loop of sweepers, winding streets within it, and crescents, hairpins and culs-de-sac around it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from navsim.errors import TownError
 from navsim.geometry import Array
 from navsim.roads.curves import closed_line, rounded_line
 from navsim.roads.draft import Draft, Profile, direction
-from navsim.roads.links import free_spots, led_line, try_dead_end, try_link
+from navsim.roads.links import add_several, free_spots, led_line, try_dead_end, try_link
 from navsim.roads.sketch import Sketch, Spot
 
 LOOP = 0
@@ -70,11 +71,8 @@ class SuburbLayout:
             (self.inner_streets, _try_inner),
         )
         for (least, most), attempt in kinds:
-            wanted, found = int(rng.integers(least, most + 1)), 0
-            for _ in range(self.tries):
-                if found < wanted:
-                    found += attempt(self, sketch, rng) is not None
-            if found < least:
+            wanted = int(rng.integers(least, most + 1))
+            if add_several(partial(attempt, self, sketch, rng), wanted, self.tries) < least:
                 return None
         return sketch.draft(self.kerb_radius)
 
@@ -163,4 +161,5 @@ def _try_cul_de_sac(layout: SuburbLayout, sketch: Sketch, rng: np.random.Generat
     if ends is None:
         return None
     heading = sketch.heading(ends[0]) - np.pi / 2
-    return try_dead_end(sketch, ends[0], heading, float(rng.uniform(55.0, 85.0)), LANE, layout.turning_circle)
+    length, bend = float(rng.uniform(55.0, 85.0)), float(rng.uniform(-0.5, 0.5))
+    return try_dead_end(sketch, ends[0], (heading, heading + bend), length, LANE, layout.turning_circle)

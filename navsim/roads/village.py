@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from navsim.roads.draft import Draft, Profile, direction
-from navsim.roads.links import add_roundabout, led_line, try_link
+from navsim.roads.links import add_roundabout, add_several, led_line, try_link
 from navsim.roads.sketch import Sketch
 
 RING = Profile(1, 4.0, 1.0, 6.0, ring=True)
@@ -62,11 +62,9 @@ class VillageLayout:
         pairs = [((forks[i], forks[i - 1]), (outward[i], outward[i - 1])) for i in range(len(forks))]
         if not all(any(_try_lane_around(self, sketch, *pair, rng) for _ in range(RETRIES)) for pair in pairs):
             return None
-        wanted, found = int(rng.integers(self.links[0], self.links[1] + 1)), 0
-        for _ in range(self.tries):
-            if found < wanted:
-                hosts = range(rings, len(sketch.lines))
-                found += try_link(sketch, hosts, (60.0, 190.0), 0.12, LANE, rng) is not None
+        wanted = int(rng.integers(self.links[0], self.links[1] + 1))
+        hosts = range(rings, len(sketch.lines))
+        add_several(lambda: try_link(sketch, hosts, (60.0, 190.0), 0.12, LANE, rng), wanted, self.tries)
         return sketch.draft(self.kerb_radius)
 
 

@@ -89,7 +89,7 @@ def test_a_link_longer_than_allowed_is_none() -> None:
 @pytest.mark.parametrize("circle", [None, 15.0])
 def test_a_dead_end_ends_in_a_turning_circle_or_not(circle: float | None) -> None:
     sketch = main_street()
-    assert try_dead_end(sketch, Spot(0, 150.0), np.pi / 2, 60.0, STREET, circle) == 1
+    assert try_dead_end(sketch, Spot(0, 150.0), (np.pi / 2, np.pi / 2 + 0.4), 60.0, STREET, circle) == 1
     draft = sketch.draft(8.0)
     rings = [road for road in draft.roads if road.ring]
     assert len(rings) == (circle is not None)
@@ -105,8 +105,8 @@ def test_a_dead_end_without_room_leaves_nothing_behind() -> None:
     sketch = main_street()
     ends = sketch.node(np.array([0.0, 70.0])), sketch.node(np.array([300.0, 70.0]))
     sketch.add(straight((0.0, 70.0), (300.0, 70.0)), *ends, STREET)
-    assert try_dead_end(sketch, Spot(0, 150.0), np.pi / 2, 60.0, STREET, 15.0) is None
-    assert try_dead_end(sketch, Spot(0, 10.0), -np.pi / 2, 60.0, STREET, 15.0) is None
+    assert try_dead_end(sketch, Spot(0, 150.0), (np.pi / 2, np.pi / 2 + 0.4), 60.0, STREET, 15.0) is None
+    assert try_dead_end(sketch, Spot(0, 10.0), (-np.pi / 2, -np.pi / 2 - 0.4), 60.0, STREET, 15.0) is None
     assert (len(sketch.lines), len(sketch.places)) == (2, 4)
 
 
