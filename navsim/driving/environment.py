@@ -1,5 +1,6 @@
 """The Gymnasium environment `navsim/Town-v0`."""
 
+from collections.abc import Sequence
 from typing import Any, SupportsFloat, cast
 
 import gymnasium
@@ -12,7 +13,7 @@ from navsim.driving.simulation import Simulation, SimulationConfig, Situation, S
 from navsim.errors import ActionError, ConfigError
 from navsim.geometry import Array
 from navsim.rendering.window import Window
-from navsim.roads.towns import Split, TownId
+from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
 
@@ -58,6 +59,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     ## Arguments
     * `split`: `"train"`, `"validation"` or `"test"`; their towns are disjoint.
     * `towns`: how many towns of the split to draw from.
+    * `generators`: who draws these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
     * `config`: a `navsim.driving.simulation.SimulationConfig` for other cameras, maps, noise or rules.
     * `render_mode`: `None`, `"rgb_array"` (a chase view) or `"human"` (a window).
 
@@ -73,6 +75,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         towns: int = 32,
         config: SimulationConfig | None = None,
         render_mode: str | None = None,
+        generators: Sequence[str] = DEFAULT_GENERATORS,
         simulation: Simulation | None = None,
     ) -> None:
         """Make an environment of its own: any number can live in one process.
@@ -82,6 +85,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             towns: How many of them.
             config: The car, its senses and the rules.
             render_mode: What `render` shows.
+            generators: What makes them, in turn.
             simulation: The one to drive in, of the same `config`; None starts one. `close` closes it.
 
         Raises:
@@ -95,7 +99,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         if towns < 1:
             raise ConfigError(f"towns must be at least 1, got {towns}")
         self.render_mode = render_mode
-        self._split, self._towns = Split(split), towns
+        self._towns = spread_towns(Split(split), range(towns), _generators(generators))
         self._config = config or SimulationConfig()
         self._window = Window() if render_mode == "human" else None
         self._simulation = simulation or Simulation(self._config)
@@ -169,7 +173,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         """Draw town, route and start."""
         draw = self.np_random
         return Scenario(
-            town=str(TownId(self._split, int(draw.integers(self._towns)))),
+            town=str(self._towns[int(draw.integers(len(self._towns)))]),
             route=int(draw.integers(1000)),
             seed=int(draw.integers(2**31)),
             start=StartOffset(float(draw.uniform(-0.5, 0.5)), float(draw.uniform(-5.0, 5.0))),
@@ -234,3 +238,13 @@ def _reward(step: Step, progress: float) -> float:
     if step.outcome is None:
         return reward
     return reward + (10.0 if step.outcome is Outcome.ARRIVED else -10.0)
+
+
+def _generators(names: Sequence[str]) -> tuple[Generator, ...]:
+    """The generators of these names."""
+    wrong = [name for name in names if name not in list(Generator)]
+    if wrong:
+        raise ConfigError(f"generators must be among {', '.join(Generator)}, got {wrong[0]!r}")
+    chosen = tuple(map(Generator, names))
+    check_generators(chosen)
+    return chosen

@@ -12,7 +12,6 @@ from navsim.driving.environment import Observations, TownEnvironment
 from navsim.driving.simulation import Simulation, SimulationConfig, Situation
 from navsim.driving.together import see_together, simulations
 from navsim.errors import ActionError, ConfigError
-from navsim.roads.towns import Split
 
 Flags = NDArray[np.bool_]
 
@@ -26,19 +25,17 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 - as in VectorEnv
 
-    def __init__(
-        self, num_envs: int = 8, split: str = Split.TRAIN, towns: int = 32, config: SimulationConfig | None = None
-    ) -> None:
+    def __init__(self, num_envs: int = 8, config: SimulationConfig | None = None, **options: Any) -> None:
         """Make the environments.
 
         Args:
             num_envs: How many.
-            split: Which towns, see `TownEnvironment`.
-            towns: How many of them, see `TownEnvironment`.
             config: The cars, their senses and the rules.
+            options: Other arguments of `TownEnvironment`, such as `split` and `towns`.
 
         Raises:
             ConfigError: If an argument is none of those allowed.
+            TypeError: If it is none at all.
         """
         if num_envs < 1:
             raise ConfigError(f"num_envs must be at least 1, got {num_envs}")
@@ -46,8 +43,8 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         self._stack = ExitStack()
         self._cars: tuple[Simulation, ...] = self._stack.enter_context(simulations(settings, num_envs))
         try:
-            self._members = [TownEnvironment(split, towns, settings, simulation=car) for car in self._cars]
-        except ConfigError:
+            self._members = [TownEnvironment(config=settings, simulation=car, **options) for car in self._cars]
+        except (ConfigError, TypeError):
             self._stack.close()
             raise
         self.num_envs = num_envs

@@ -8,7 +8,7 @@ from navsim.errors import ConfigError
 from navsim.evaluation.suite import RouteSuite
 from navsim.evaluation.viewer import ViewerOptions
 from navsim.parallel import available_cores
-from navsim.roads.towns import Split
+from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class EvaluateConfig:
     """Which towns."""
     seed: int = 0
     """Decides towns, routes and everything random in the drives."""
+    generators: tuple[Generator, ...] = DEFAULT_GENERATORS
+    """Who draws the towns, in turn."""
     out: Path = Path("runs/evaluation")
     """Folder of the results; an interrupted evaluation in it is continued."""
     workers: int | None = None
@@ -54,7 +56,7 @@ class EvaluateConfig:
     @property
     def suite(self) -> RouteSuite:
         """The routes."""
-        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed)
+        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed, self.generators)
 
     @property
     def processes(self) -> int:
@@ -65,4 +67,5 @@ class EvaluateConfig:
     def title(self) -> str:
         """What is driven, in a few words."""
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
-        return f"{self.routes} routes through junctions{lanes}, {self.towns} {self.split} towns, seed {self.seed}"
+        by = "" if self.generators == DEFAULT_GENERATORS else f" ({', '.join(self.generators)})"
+        return f"{self.routes} routes through junctions{lanes}, {self.towns} {self.split} towns{by}, seed {self.seed}"

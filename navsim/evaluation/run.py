@@ -20,7 +20,7 @@ from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
-from navsim.roads.towns import build_town
+from navsim.roads.towns import DEFAULT_GENERATORS, build_town
 from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
 
@@ -71,8 +71,11 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
 
 def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
     """What must be the same for drives to belong to one evaluation, as plain values."""
+    suite = to_mapping(config.suite)
+    if config.generators == DEFAULT_GENERATORS:
+        del suite["generators"]  # evaluations from before there were others go on
     return {
-        "suite": to_mapping(config.suite),
+        "suite": suite,
         "drivers": {entrant.name: entrant.digest for entrant in entrants},
         "renderer": renderer,
         "simulation": to_mapping(config.simulation),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from navsim.driving.scenario import Scenario
 from navsim.errors import ConfigError
 from navsim.randomness import generator
-from navsim.roads.towns import Split, TownId
+from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 
 TOWN_POOL = 1000
 """Suites draw their towns among so many of a split."""
@@ -30,8 +30,11 @@ class RouteSuite:
     """Which towns; only `test` and `validation` towns are never trained on."""
     seed: int = 0
     """Decides towns, routes and everything random in the drives."""
+    generators: tuple[Generator, ...] = DEFAULT_GENERATORS
+    """Who draws the towns, in turn."""
 
     def __post_init__(self) -> None:
+        check_generators(self.generators)
         asked = f"got routes {self.routes}, lane_routes {self.lane_routes}"
         if self.routes < 1 or self.lane_routes < 0:
             raise ConfigError(f"routes must be at least 1 and lane_routes at least 0, {asked}")
@@ -51,7 +54,7 @@ class RouteSuite:
         """Scenario i goes to town i modulo the number of towns."""
         kind = "junctions" if junctions else "lanes"
         numbers = generator(self.seed, "suite", "towns").permutation(TOWN_POOL)[: self.towns]
-        towns = [TownId(self.split, int(number)) for number in numbers]
+        towns = spread_towns(self.split, numbers.tolist(), self.generators)
         routes = [generator(self.seed, "suite", kind, str(town)).permutation(ROUTE_POOL) for town in towns]
         return tuple(
             Scenario(

@@ -13,7 +13,7 @@ from navsim.driving.scenario import Scenario, StartOffset
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
 from navsim.randomness import generator
-from navsim.roads.towns import Split, TownId
+from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 
 _NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
 
@@ -47,6 +47,8 @@ class CollectConfig:
     """Number of towns to learn from."""
     validation_towns: int = 8
     """Number of towns to validate on."""
+    generators: tuple[Generator, ...] = DEFAULT_GENERATORS
+    """Who draws the towns, in turn; the towns of a split are spread evenly over them."""
     routes_per_town: int = 2
     """Number of routes in each town."""
     seed: int = 0
@@ -72,6 +74,7 @@ class CollectConfig:
             raise ConfigError("train_towns and validation_towns are both 0: nothing to collect")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        check_generators(self.generators)
         parse_shard(self.shard)
 
 
@@ -90,7 +93,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
     """The drives of the collection's shard, town by town."""
     counts = {Split.TRAIN: config.train_towns, Split.VALIDATION: config.validation_towns}
-    towns = [str(TownId(split, index)) for split, count in counts.items() for index in range(count)]
+    towns = [
+        str(town) for split, count in counts.items() for town in spread_towns(split, range(count), config.generators)
+    ]
     part, parts = parse_shard(config.shard)
     return [
         tuple(_scenario(config, town, route) for route in range(config.routes_per_town)) for town in towns[part::parts]
@@ -99,7 +104,10 @@ def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
 
 def data_settings(config: CollectConfig) -> dict[str, Any]:
     """The settings that decide what is recorded, as plain values; the others decide only where and how fast."""
-    return {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
+    settings = {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
+    if config.generators == DEFAULT_GENERATORS:
+        del settings["generators"]  # folders from before there were others go on
+    return settings
 
 
 def differences(there: Any, asked: Any, key: str = "") -> list[str]:

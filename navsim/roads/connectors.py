@@ -110,7 +110,7 @@ def _joined(ways: Sequence[Way], reach: float, tries: int) -> list[list[Polyline
     best = _cost(curves).argsort(axis=1, kind="stable")[:, :tries]
     return [
         [
-            Polyline.joined([*_part(way.before, 0.0, a), _sampled(curve[i]), *_part(way.after, b, way.after.length)])
+            _chained([*_part(way.before, 0.0, a), _sampled(curve[i]), *_part(way.after, b, way.after.length)])
             for i in choices
         ]
         for way, curve, choices, a, b in zip(ways, curves, best, leave.tolist(), enter.tolist(), strict=True)
@@ -120,6 +120,11 @@ def _joined(ways: Sequence[Way], reach: float, tries: int) -> list[list[Polyline
 def _part(path: Polyline, start: float, end: float) -> list[Polyline]:
     """The part between two stations, or nothing when they are the same."""
     return [path.between(start, end)] if end > start else []
+
+
+def _chained(pieces: list[Polyline]) -> Polyline:
+    """The pieces as one path; a single one as it is."""
+    return pieces[0] if len(pieces) == 1 else Polyline.joined(pieces)
 
 
 def _states(paths: Sequence[Polyline], stations: Array) -> Array:

@@ -1,8 +1,10 @@
 """What a road network is made of: roads, lanes, connectors and junctions. Traffic keeps right."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import shapely
 
 from navsim.errors import TownError
@@ -10,11 +12,36 @@ from navsim.geometry import Polyline
 
 
 class Manoeuvre(StrEnum):
-    """What a driver does at a junction, by the total turn of the way through it."""
+    """What a driver does at a junction, by the total turn of the way through it or by the junction's kind."""
 
     LEFT = "left"
     STRAIGHT = "straight"
     RIGHT = "right"
+    ROUNDABOUT = "roundabout"
+    """Onto a roundabout's ring, along it or off it, whatever the turn."""
+
+
+class JunctionKind(StrEnum):
+    """What a junction looks like to a driver."""
+
+    BEND = "bend"
+    """Two roads only."""
+    TEE = "tee"
+    """A side road meets a road that goes through."""
+    FORK = "fork"
+    """Three roads of which none meets the others squarely."""
+    CROSSING = "crossing"
+    """Four roads."""
+    FIVE_WAY = "five_way"
+    """Five roads or more."""
+    ROUNDABOUT = "roundabout"
+    """An arm meets the one-way ring of a roundabout."""
+
+
+TEE_THROUGH = np.deg2rad(160.0)
+"""Least angle between the two ends of a road that goes through a T junction [rad]."""
+TEE_SIDE = np.deg2rad(65.0)
+"""Least angle between the side road of a T junction and the others [rad]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +64,8 @@ class Road:
     """Paved strip between the edge line and the kerb, on each side [m]."""
     speed_limit: float = 8.0
     """Speed limit [m/s]."""
+    ring: bool = False
+    """Whether it is a part of a roundabout's ring."""
 
     def __post_init__(self) -> None:
         if self.lanes_forward < 0 or self.lanes_backward < 0 or self.lanes == 0:
@@ -123,3 +152,21 @@ class Junction:
     """Headings of those roads at the node, looking away from it [rad]."""
     area: shapely.Polygon
     """The paved area between the mouths of the roads, kerb radii included."""
+    kind: JunctionKind
+    """What it looks like to a driver."""
+
+
+def junction_kind(headings: Sequence[float], on_ring: bool) -> JunctionKind:
+    """Say what a junction looks like.
+
+    Args:
+        headings: Of its two or more road ends, counter-clockwise [rad].
+        on_ring: Whether one of its roads is a part of a roundabout's ring.
+    """
+    if on_ring:
+        return JunctionKind.ROUNDABOUT
+    by_count = {2: JunctionKind.BEND, 4: JunctionKind.CROSSING}
+    if len(headings) != 3:
+        return by_count.get(len(headings), JunctionKind.FIVE_WAY)
+    gaps = np.diff([*headings, headings[0]]) % (2 * np.pi)
+    return JunctionKind.TEE if gaps.max() > TEE_THROUGH and gaps.min() >= TEE_SIDE else JunctionKind.FORK

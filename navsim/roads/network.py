@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from navsim.errors import TownError
 from navsim.geometry import Array, Polyline
 from navsim.roads.connectors import Way, connector_paths, manoeuvre_of
-from navsim.roads.elements import Connector, Junction, Lane, Manoeuvre, Road
+from navsim.roads.elements import Connector, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
 from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
 
 __all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
@@ -99,7 +99,7 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
         for approach, setback in zip(approaches, setbacks, strict=True):
             centre, end = roads[approach.road].centre, 0 if approach.at_start else 1
             trims[approach.road, end] = setback if approach.at_start else centre.length - setback
-        junctions.append(_junction(node, approaches, area))
+        junctions.append(_junction(node, approaches, area, any(roads[end.road].ring for end in approaches)))
     _check_trims(roads, trims)
     lanes = [lane for index, road in enumerate(roads) for lane in _lanes(index, road, trims[index])]
     strips = [strip(road.centre, road.half_width) for road in roads]
@@ -108,10 +108,10 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
     return RoadNetwork(places, tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
 
 
-def _junction(node: int, approaches: Sequence[Approach], area: shapely.Polygon) -> Junction:
+def _junction(node: int, approaches: Sequence[Approach], area: shapely.Polygon, on_ring: bool) -> Junction:
     """Describe the junction at a node."""
     roads, headings = [approach.road for approach in approaches], [approach.heading for approach in approaches]
-    return Junction(node, tuple(roads), tuple(headings), area)
+    return Junction(node, tuple(roads), tuple(headings), area, junction_kind(headings, on_ring))
 
 
 def _check_ends(nodes: Array, roads: Sequence[Road], tolerance: float = 1e-3) -> None:
@@ -185,8 +185,14 @@ def _connectors(plan: _Plan, carriageway: shapely.Polygon | shapely.MultiPolygon
     out = {b: _inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
     paths = connector_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway)
     return tuple(
-        Connector(number, a, b, path, manoeuvre_of(path)) for (number, a, b), path in zip(pairs, paths, strict=True)
+        Connector(number, a, b, path, _manoeuvre(plan.junctions[number], path))
+        for (number, a, b), path in zip(pairs, paths, strict=True)
     )
+
+
+def _manoeuvre(junction: Junction, path: Polyline) -> Manoeuvre:
+    """What a driver does on the way `path` through a junction."""
+    return Manoeuvre.ROUNDABOUT if junction.kind is JunctionKind.ROUNDABOUT else manoeuvre_of(path)
 
 
 def _inside(plan: _Plan, index: int, *, arriving: bool) -> Polyline:

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 import shapely
-from scipy.interpolate import CubicSpline
 
 from navsim.geometry import Array, Polyline, wrap_angle
+from navsim.roads.curves import spline_line
 
-SPACING = 1.0
-"""Distance between the vertices of a centre line [m]."""
 THROUGH_ANGLE = np.deg2rad(140.0)
 """Two streets at least this far apart, among three, become one main street [rad]."""
 
@@ -48,7 +46,12 @@ def streets_of(plan: "nx.Graph[int]") -> list[Street]:
 
 
 def centre_lines(
-    plan: "nx.Graph[int]", streets: Sequence[Street], winding: Array, relaxed: Sequence[int], min_angle: float
+    plan: "nx.Graph[int]",
+    streets: Sequence[Street],
+    winding: Array,
+    relaxed: Sequence[int],
+    min_angle: float,
+    drawn: dict[tuple[bytes, float, float], Polyline],
 ) -> list[Polyline]:
     """Draw the streets.
 
@@ -58,13 +61,18 @@ def centre_lines(
         winding: Sideways shift (S,) of the middle of each street without bends, as a part of its length.
         relaxed: How many times (S,) each street was found too tight; it is drawn more gently each time.
         min_angle: Least angle between the tangents of two streets at a place [rad].
+        drawn: What was drawn before, by points and end headings; most streets stay as they are when others change.
     """
     guides = []
     for street, shift, times in zip(streets, winding.tolist(), relaxed, strict=True):
         places = np.array([plan.nodes[node]["place"] for node in street.chain])
         guides.append(_eased(places, times) if len(places) > 2 else _wound(places, 0.0 if times else shift))
     tangents = _tangents(streets, guides, min_angle)
-    return [_spline(guide, tangents[i, True], tangents[i, False] + np.pi) for i, guide in enumerate(guides)]
+    keys = [(guide.tobytes(), tangents[i, True], tangents[i, False] + np.pi) for i, guide in enumerate(guides)]
+    for key, guide in zip(keys, guides, strict=True):
+        if key not in drawn:
+            drawn[key] = spline_line(guide, key[1], key[2])
+    return [drawn[key] for key in keys]
 
 
 def _wound(places: Array, shift: float) -> Array:
@@ -135,20 +143,6 @@ def _aligned(first: float, second: float) -> tuple[float, float]:
     return first + excess / 2, second - excess / 2
 
 
-def _spline(guide: Array, start: float, end: float) -> Polyline:
-    """A cubic spline through `guide` (K, 2) that begins with heading `start` and ends with heading `end` [rad]."""
-    knots = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(guide, axis=0).T))])
-    slopes = [np.array([np.cos(angle), np.sin(angle)]) for angle in (start, end)]
-    curve = CubicSpline(knots, guide, bc_type=((1, slopes[0]), (1, slopes[1])))
-    dense = curve(np.linspace(0.0, knots[-1], int(knots[-1] * 2) + 2))
-    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(dense, axis=0).T))])
-    count = int(np.ceil(lengths[-1] / SPACING)) + 1
-    even = np.interp(np.linspace(0.0, lengths[-1], count), lengths, np.linspace(0.0, knots[-1], len(dense)))
-    points = curve(even)
-    points[0], points[-1] = guide[0], guide[-1]
-    return Polyline(points)
-
-
 def tight_streets(centres: Sequence[Polyline], min_radius: float) -> list[int]:
     """Indices of the centre lines that bend more sharply than `min_radius` [m]."""
     return [i for i, centre in enumerate(centres) if np.abs(centre.curvatures).max() > 1 / min_radius]
@@ -165,13 +159,13 @@ def crowded_pairs(
         limit: Least distance between centre lines [m].
         reach: How far from a shared place streets may be close to each other [m].
     """
-    lines = np.array([_coarse(centre.points) for centre in centres])
+    lines = np.array([coarse(centre.points) for centre in centres])
     pairs = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=limit).T
     crowded = []
     for a, b in pairs[pairs[:, 0] < pairs[:, 1]].tolist():
         shared = {streets[a].chain[0], streets[a].chain[-1]} & {streets[b].chain[0], streets[b].chain[-1]}
         parts = [_away_from(shared, streets[i], centres[i], reach) for i in (a, b)]
-        if min(map(len, parts)) < 2 or shapely.dwithin(_coarse(parts[0]), _coarse(parts[1]), limit):
+        if min(map(len, parts)) < 2 or shapely.dwithin(coarse(parts[0]), coarse(parts[1]), limit):
             crowded.append((a, b))
     return crowded
 
@@ -186,6 +180,6 @@ def _away_from(places: set[int], street: Street, centre: Polyline, reach: float)
     return centre.points[keep]
 
 
-def _coarse(points: Array) -> shapely.LineString:
+def coarse(points: Array) -> shapely.LineString:
     """A line through every third point (N, 2) and the last; close enough for distances between streets."""
     return shapely.LineString(np.concatenate([points[:-1:3], points[-1:]]))

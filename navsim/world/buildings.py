@@ -51,7 +51,8 @@ def place_buildings(network: RoadNetwork, density: float, rng: np.random.Generat
     """Put houses on a share `density` of the lots along every street, clear of the road and of each other."""
     lots = [
         building
-        for index in range(len(network.roads))
+        for index, road in enumerate(network.roads)
+        if not road.ring  # a roundabout's island is no lot
         for side in (1.0, -1.0)
         for building in _row(network, index, side, density, rng)
     ]

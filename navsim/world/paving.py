@@ -98,15 +98,20 @@ def _edge_lines(road: Road, centre: Polyline) -> list[Surface]:
 
 
 def _lane_lines(road: Road, centre: Polyline) -> list[Surface]:
-    """Dashes between the lanes, those between the two directions included."""
+    """Dashes between the lanes; where there are several each way, an unbroken line between the two directions."""
     left = road.half_width - road.margin
     starts = np.arange(GAP / 2, centre.length - DASH, DASH + GAP)
     dashes = [_straightened(centre.between(float(start), float(start) + DASH)) for start in starts]
-    return [line(dash, left - i * road.lane_width, LINE_WIDTH) for dash in dashes for i in range(1, road.lanes)]
+    divided = min(road.lanes_forward, road.lanes_backward) > 1
+    dashed = [i for i in range(1, road.lanes) if not (divided and i == road.lanes_backward)]
+    lines = [line(dash, left - i * road.lane_width, LINE_WIDTH) for dash in dashes for i in dashed]
+    return [*lines, line(_straightened(centre), road.divider_offset, LINE_WIDTH)] if divided else lines
 
 
 def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:
-    """A bar across the lanes that enter the junction, at each end of the road."""
+    """A bar across the lanes that enter the junction, at each end of the road; a roundabout's ring yields to nobody."""
+    if road.ring:
+        return []
     divider, edge = road.divider_offset, road.half_width - road.margin
     bars = []
     if road.lanes_forward:

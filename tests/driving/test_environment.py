@@ -114,10 +114,20 @@ def test_a_bad_action_is_refused(action: list[float]) -> None:
     environment.close()
 
 
-@pytest.mark.parametrize("wrong", [{"split": "holiday"}, {"towns": 0}, {"render_mode": "ascii"}])
+@pytest.mark.parametrize(
+    "wrong", [{"split": "holiday"}, {"towns": 0}, {"render_mode": "ascii"}, {"generators": ["city"]}]
+)
 def test_bad_arguments_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         TownEnvironment(**wrong)
+
+
+def test_towns_are_drawn_from_the_generators_asked_for() -> None:
+    environment = TownEnvironment(towns=4, config=SMALL, generators=("village", "grid"))
+    names = {environment.reset(seed=seed)[1]["scenario"].town for seed in range(6)}
+    assert names <= {"village-train-0", "grid-train-1", "village-train-2", "grid-train-3"}
+    assert len({name.split("-")[0] for name in names}) == 2
+    environment.close()
 
 
 def test_stepping_before_a_reset_says_so() -> None:

@@ -168,6 +168,7 @@ def test_junction_shares_by_manoeuvre() -> None:
         Manoeuvre.LEFT: Share(2, 2),
         Manoeuvre.STRAIGHT: Share(0, 0),
         Manoeuvre.RIGHT: Share(1, 2),
+        Manoeuvre.ROUNDABOUT: Share(0, 0),
     }
 
 

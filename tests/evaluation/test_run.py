@@ -12,8 +12,8 @@ from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant, constant_entrant
-from navsim.evaluation.run import OUTPUTS, run_evaluation
-from navsim.roads.towns import Split
+from navsim.evaluation.run import OUTPUTS, identity, run_evaluation
+from navsim.roads.towns import Generator, Split
 from navsim.sensing.camera import Camera
 from tests.evaluation.odd_drivers import make_healing
 
@@ -87,6 +87,14 @@ def test_suite_follows_the_settings() -> None:
     assert len(config.suite.scenarios()) == 5
     assert {scenario.seed for scenario in config.suite.scenarios()} == {5}
     assert config.title == "3 routes through junctions and 2 along lanes, 2 validation towns, seed 5"
+
+
+def test_generators_are_named_and_part_of_the_identity() -> None:
+    plain, mixed = EvaluateConfig(), EvaluateConfig(generators=(Generator.GRID, Generator.VILLAGE))
+    assert mixed.title.endswith("10 test towns (grid, village), seed 0")
+    assert {scenario.town.split("-")[0] for scenario in mixed.suite.scenarios()} == {"grid", "village"}
+    assert "generators" not in identity(plain, [], "tiny")["suite"]  # evaluations from before there were others go on
+    assert identity(mixed, [], "tiny")["suite"]["generators"] == ["grid", "village"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from navsim.recording.plan import (
     parse_shard,
     planned_towns,
 )
+from navsim.roads.towns import Generator
 
 
 def test_each_town_has_its_routes_and_splits_have_their_towns() -> None:
@@ -28,6 +29,23 @@ def test_each_town_has_its_routes_and_splits_have_their_towns() -> None:
         ["train-0-route0-seed5", "train-0-route1-seed5"],
         ["train-1-route0-seed5", "train-1-route1-seed5"],
         ["validation-0-route0-seed5", "validation-0-route1-seed5"],
+    ]
+
+
+def test_generators_take_turns_in_each_split() -> None:
+    both = (Generator.SUBURB, Generator.TOWN)
+    towns = planned_towns(CollectConfig(train_towns=3, validation_towns=2, routes_per_town=1, generators=both))
+    names = [drive.town for town in towns for drive in town]
+    assert names == ["suburb-train-0", "train-1", "suburb-train-2", "suburb-validation-0", "validation-1"]
+    with pytest.raises(ConfigError, match="generators must be one or more of"):
+        CollectConfig(generators=())
+
+
+def test_generators_are_a_setting_of_the_data_unless_it_is_the_first_alone() -> None:
+    plain, mixed = CollectConfig(), CollectConfig(generators=(Generator.TOWN, Generator.GRID))
+    assert "generators" not in data_settings(plain)
+    assert differences(data_settings(plain), data_settings(mixed)) == [
+        "generators is None there, ['town', 'grid'] asked for"
     ]
 
 

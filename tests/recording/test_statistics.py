@@ -40,7 +40,7 @@ def test_counts_and_sums() -> None:
     assert found.frames == {"train": 20, "validation": 10}
     assert found.kilometres == pytest.approx(0.06)
     assert found.hours == pytest.approx(3 / 3600)
-    assert found.junctions == {"left": 2, "straight": 1, "right": 0}
+    assert found.junctions == {"left": 2, "straight": 1, "right": 0, "roundabout": 0}
     assert found.outcomes == {"arrived": 2, "left_road": 1}
     assert found.offset_mean == pytest.approx((2 * 0.5 + 8 * 0.1) / 10)
     assert found.recovering == pytest.approx(0.2)

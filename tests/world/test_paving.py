@@ -77,6 +77,21 @@ def test_more_lanes_get_more_dashes() -> None:
     assert offsets_of_long_lines(markings(single_road(2, 1))) == {-5.25, -1.75, 1.75, 5.25}
 
 
+def test_an_avenue_has_an_unbroken_line_between_the_directions() -> None:
+    painted = markings(single_road(2, 2))
+    assert offsets_of_long_lines(painted) == {-7.0, -3.5, 0.0, 3.5, 7.0}
+    dashes = int((100.0 - 0.2 - GAP / 2 - DASH) // (DASH + GAP)) + 1
+    solid, bars = 3 * (100.0 - 0.2) * LINE_WIDTH, 2 * YIELD_WIDTH * 7.0
+    assert area(painted) == pytest.approx(solid + bars + 2 * dashes * DASH * LINE_WIDTH, rel=1e-3)
+
+
+def test_a_roundabouts_ring_has_no_yield_bars() -> None:
+    ends = np.array([[0.0, 0.0], [100.0, 0.0]])
+    road = Road(0, 1, Polyline(ends), 1, 0, ring=True)
+    painted = markings(build_network(ends, [road]))
+    assert area(painted) == pytest.approx(2 * (100.0 - 0.2) * LINE_WIDTH)
+
+
 def test_kerbs_are_closed_and_of_one_width(crossing: RoadNetwork) -> None:
     kerbs = lay_kerbs(crossing)
     for inner, outer in zip(kerbs.inner, kerbs.outer, strict=True):

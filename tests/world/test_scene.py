@@ -126,6 +126,14 @@ def test_buildings_do_not_overlap_each_other_or_the_road(town: RoadNetwork) -> N
     assert not any(outline.intersects(town.carriageway) for outline in outlines)
 
 
+def test_no_house_stands_on_a_roundabouts_island() -> None:
+    village = build_town("village-train-0")
+    assert any(road.ring for road in village.roads)
+    houses = place_buildings(village, 1.0, generator(1, "houses"))
+    assert houses
+    assert min(np.hypot(house.pose.x, house.pose.y) for house in houses) > 25.0
+
+
 def test_density_decides_how_much_is_built(town: RoadNetwork) -> None:
     assert place_buildings(town, 0.0, generator(1, "houses")) == ()
     few = place_buildings(town, 0.3, generator(1, "houses"))

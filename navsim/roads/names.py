@@ -1,0 +1,100 @@
+"""Names of procedural towns: who draws them, what they are for, and their number."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from navsim.errors import ConfigError, TownError
+
+TOWNS_PER_SPLIT = 1_000_000
+"""How many seeds belong to each split of each generator."""
+
+
+class Generator(StrEnum):
+    """Who draws a town; each has its own look."""
+
+    TOWN = "town"
+    """Curved streets between jittered places: T junctions, crossings and forks."""
+    GRID = "grid"
+    """Regular blocks: crossings, T junctions, offset crossings, avenues and side streets."""
+    SUBURB = "suburb"
+    """Winding streets within and around a long loop: sweepers, hairpins, crescents, culs-de-sac."""
+    VILLAGE = "village"
+    """Country lanes that meet at a roundabout or a junction of five, and fork around it."""
+
+
+class Split(StrEnum):
+    """Which towns are for what. Their seeds are disjoint ranges, so no town is ever in two splits."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class TownId:
+    """The name of a procedural town, such as "test-3" or "grid-test-3"."""
+
+    split: Split
+    """What the town is for."""
+    index: int
+    """Its number in the split, from 0 to 999,999."""
+    generator: Generator = Generator.TOWN
+    """Who draws it; the name says so unless it is `town`."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < TOWNS_PER_SPLIT:
+            raise TownError(f"town index must be from 0 to {TOWNS_PER_SPLIT - 1}, got {self.index}")
+
+    def __str__(self) -> str:
+        prefix = "" if self.generator is Generator.TOWN else f"{self.generator}-"
+        return f"{prefix}{self.split}-{self.index}"
+
+    @property
+    def seed(self) -> int:
+        """The seed of the town, different for every town."""
+        family = list(Generator).index(self.generator) * len(Split) + list(Split).index(self.split)
+        return family * TOWNS_PER_SPLIT + self.index
+
+    @staticmethod
+    def parse(text: str) -> "TownId":
+        """Read a town's name.
+
+        Raises:
+            TownError: If it is not a split and a number, such as "train-3", with or without a generator before them.
+        """
+        prefixes = [str(kind) for kind in Generator if kind is not Generator.TOWN]
+        match = re.fullmatch(rf"(?:({'|'.join(prefixes)})-)?({'|'.join(Split)})-(0|[1-9][0-9]*)", text)
+        if match is None:
+            raise TownError(
+                f"unknown town {text!r}: give a split ({', '.join(Split)}) and a number, such as 'train-3', or put a "
+                f"generator ({', '.join(prefixes)}) before them, such as '{prefixes[0]}-train-3'"
+            )
+        return TownId(Split(match[2]), int(match[3]), Generator(match[1] or Generator.TOWN))
+
+
+DEFAULT_GENERATORS = (Generator.TOWN,)
+"""Who draws towns where nothing else is said."""
+
+
+def spread_towns(split: Split, numbers: Sequence[int], generators: Sequence[Generator]) -> list[TownId]:
+    """Towns of a split, the generators taking turns.
+
+    Args:
+        split: What the towns are for.
+        numbers: Their numbers in the split, each once; with these, no town comes twice whatever the generators are.
+        generators: Who draws them.
+    """
+    return [TownId(split, number, generators[i % len(generators)]) for i, number in enumerate(numbers)]
+
+
+def check_generators(generators: tuple[Generator, ...]) -> None:
+    """Refuse a choice of generators that is empty or names one twice.
+
+    Raises:
+        ConfigError: If it is.
+    """
+    if not generators or len(set(generators)) != len(generators):
+        given = ", ".join(generators) or "none"
+        raise ConfigError(f"generators must be one or more of {', '.join(Generator)}, none twice, got {given}")
