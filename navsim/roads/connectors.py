@@ -40,19 +40,24 @@ class Way:
     """The departing lane, led back from the node to its mouth [m]."""
 
 
-def connector_paths(ways: Sequence[Way], carriageway: shapely.Polygon | shapely.MultiPolygon) -> list[Polyline]:
+def connector_paths(
+    ways: Sequence[Way],
+    carriageway: shapely.Polygon | shapely.MultiPolygon,
+    search: Sequence[tuple[float, int]] = SEARCH,
+) -> list[Polyline]:
     """Join the lanes of each way from mouth to mouth.
 
     Args:
         ways: K pairs of lanes.
         carriageway: The paved area to stay on.
+        search: Distances from the node within which curves are tried, and how many, as in `SEARCH`.
 
     Returns:
         K paths with vertices about every 0.5 m.
     """
     best: dict[int, tuple[float, Polyline]] = {}
     todo = list(range(len(ways)))
-    for reach, tries in SEARCH:
+    for reach, tries in search:
         if not todo:
             break
         tried = _joined([ways[i] for i in todo], reach, tries)
