@@ -74,6 +74,7 @@ class _Planner:
         self.where: dict[int, Array] = {}
         for edge in edges:
             self.where[edge.start], self.where[edge.end] = edge.points[0], edge.points[-1]
+        self.inside: dict[int, list[Arm]] = {}
         self.mouths: dict[tuple[int, bool], Setback] = {}
 
     def run(self) -> None:
@@ -98,7 +99,7 @@ class _Planner:
         if len(ends) < 2:
             self.mouths.update({end: Setback(0.0, None) for end in ends})
             return
-        found = setbacks([self.arms[end] for end in ends], self.radius[cluster])
+        found = setbacks([self.arms[end] for end in ends], self.inside.get(cluster, []), self.radius[cluster])
         self.mouths.update(zip(ends, found, strict=True))
 
     def _left(self, index: int) -> float:
@@ -138,6 +139,9 @@ class _Planner:
             return False
         self.inner.add(index)
         first, *rest = sorted(pair)
+        width = self.edges[index].kind.half_width
+        new = [arm_of(index, self.centres[index], width, start, inner=True) for start in (True, False)]
+        self.inside[first] = [arm for cluster in sorted(pair) for arm in self.inside.pop(cluster, [])] + new
         for other in rest:
             self.members[first] += self.members.pop(other)
             self.ends[first] += self.ends.pop(other)
@@ -161,7 +165,7 @@ class _Planner:
         crossings = []
         for cluster, places in self.members.items():
             ends = [end for end in self.ends[cluster] if end[0] not in self.inner and end[0] not in self.dropped]
-            inside = tuple(i for i in sorted(self.inner) if self.cluster[self.edges[i].start] == cluster)
+            inside = tuple(arm.street for arm in self.inside.get(cluster, []) if arm.at_start)
             arms = tuple(self.arms[end] for end in ends)
             mouths = tuple(self.mouths[end].station for end in ends)
             crossings.append(Crossing(tuple(places), arms, mouths, inside, self.radius[cluster]))

@@ -37,6 +37,8 @@ class Arm:
     """Its course from the crossing outwards, at most `REACH` long, with a vertex about every metre."""
     half_width: float
     """Distance from the course to either kerb [m]."""
+    inner: bool = False
+    """Whether the street became the inside of the crossing."""
     kerbs: Array = field(init=False)
     """Points on both kerbs (2, N, 2) beside the vertices [m]."""
     tree: cKDTree = field(init=False)
@@ -61,17 +63,23 @@ class Setback:
     """Whether it lies on that street as far as can be seen."""
 
 
-def arm_of(street: int, centre: Polyline, half_width: float, at_start: bool) -> Arm:
+def arm_of(street: int, centre: Polyline, half_width: float, at_start: bool, inner: bool = False) -> Arm:
     """The arm at one end of a street."""
     reach = min(REACH, centre.length)
     if at_start:
-        return Arm(street, True, centre.between(0.0, reach), half_width)
-    return Arm(street, False, centre.between(centre.length - reach, centre.length).reversed(), half_width)
+        return Arm(street, True, centre.between(0.0, reach), half_width, inner)
+    return Arm(street, False, centre.between(centre.length - reach, centre.length).reversed(), half_width, inner)
 
 
-def setbacks(arms: Sequence[Arm], kerb_radius: float) -> list[Setback]:
-    """Where the mouth of each arm of a crossing lies."""
-    return [_setback(arm, [other for other in arms if other is not arm], kerb_radius) for arm in arms]
+def setbacks(arms: Sequence[Arm], inner: Sequence[Arm], kerb_radius: float) -> list[Setback]:
+    """Where the mouth of each arm of a crossing lies.
+
+    Args:
+        arms: Street ends that leave the crossing.
+        inner: Both ends of the streets inside it.
+        kerb_radius: Of its kerb corners [m].
+    """
+    return [_setback(arm, [other for other in (*arms, *inner) if other is not arm], kerb_radius) for arm in arms]
 
 
 def _setback(arm: Arm, others: Sequence[Arm], kerb_radius: float) -> Setback:
@@ -88,8 +96,9 @@ def _setback(arm: Arm, others: Sequence[Arm], kerb_radius: float) -> Setback:
 def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array]:
     """For each vertex of an arm (N,): distance of its kerbs from another arm, and what is needed [m]."""
     distances, nearest = other.tree.query(arm.kerbs)  # (2, N)
-    # A kerb that lies behind the beginning of the other street is not beside it.
-    distances = np.where(nearest == 0, np.inf, distances) - other.half_width
+    # A kerb that lies behind the beginning of the other street, or past the end of an inner one, is not beside it.
+    beyond = (nearest == 0) | (other.inner & (nearest == len(other.outward.points) - 1))
+    distances = np.where(beyond, np.inf, distances) - other.half_width
     side = distances.argmin(axis=0)
     columns = np.arange(len(side))
     angles = np.abs(wrap_angle(arm.outward.headings - other.outward.headings[nearest[side, columns]]))
