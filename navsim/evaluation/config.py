@@ -29,6 +29,8 @@ class EvaluateConfig:
     """Held-out towns over which the routes are spread."""
     split: Split = Split.TEST
     """Which towns."""
+    town: str | None = None
+    """The one town to drive in instead: a town's name, or `osm:FILE` for an OpenStreetMap extract."""
     seed: int = 0
     """Decides towns, routes and everything random in the drives."""
     out: Path = Path("runs/evaluation")
@@ -54,7 +56,7 @@ class EvaluateConfig:
     @property
     def suite(self) -> RouteSuite:
         """The routes."""
-        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed)
+        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed, self.town)
 
     @property
     def processes(self) -> int:
@@ -65,4 +67,5 @@ class EvaluateConfig:
     def title(self) -> str:
         """What is driven, in a few words."""
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
-        return f"{self.routes} routes through junctions{lanes}, {self.towns} {self.split} towns, seed {self.seed}"
+        where = f"{self.towns} {self.split} towns" if self.town is None else f"in {self.town}"
+        return f"{self.routes} routes through junctions{lanes}, {where}, seed {self.seed}"

@@ -20,7 +20,7 @@ from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
-from navsim.roads.towns import build_town
+from navsim.roads.townmap import attribution_of, is_osm_town, load_town_map, town_seed
 from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
 
@@ -73,6 +73,7 @@ def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str)
     """What must be the same for drives to belong to one evaluation, as plain values."""
     return {
         "suite": to_mapping(config.suite),
+        "town": None if config.town is None else f"{town_seed(config.town):x}",
         "drivers": {entrant.name: entrant.digest for entrant in entrants},
         "renderer": renderer,
         "simulation": to_mapping(config.simulation),
@@ -84,6 +85,7 @@ def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -
     return {
         "identity": identity(config, entrants, renderer),
         "config": to_mapping(config),
+        "map_attribution": attribution_of(config.town) if config.town else "",
         "origins": {entrant.name: entrant.origin for entrant in entrants},
         "trained_with_renderer": {entrant.name: entrant.renderer for entrant in entrants if entrant.renderer},
         "renderer": renderer,
@@ -108,12 +110,14 @@ def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any
     if not results.exists():
         write_json(results, results_mapping(drives, about))
     if not table.exists():
-        write_text(table, markdown_table(scores, config.title))
+        credit = attribution_of(config.town) if config.town else ""
+        write_text(table, markdown_table(scores, config.title, credit))
     if not bars.exists():
         save_figure(plot_scores(scores, config.title), bars)
     if not paths.exists():
         there = [drive for drive in drives if drive.scenario.town == town and drive.scenario.junctions]
-        save_figure(plot_town(build_town(town), there, f"held-out town {town}"), paths)
+        title = f"{town} ({attribution_of(town)})" if is_osm_town(town) else f"held-out town {town}"
+        save_figure(plot_town(load_town_map(town).network, there, title), paths)
 
 
 def _film(

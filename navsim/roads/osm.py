@@ -14,8 +14,9 @@ import numpy as np
 from navsim.errors import TownError
 from navsim.geometry import Polyline
 from navsim.randomness import generator
+from navsim.roads.footprints import Footprint
 from navsim.roads.network import RoadNetwork
-from navsim.roads.osm_buildings import Footprint, footprints
+from navsim.roads.osm_buildings import footprints
 from navsim.roads.osm_crossings import plan_crossings
 from navsim.roads.osm_graph import Edge, cleaned, without_lanes
 from navsim.roads.osm_network import StreetNetwork, build_street_network

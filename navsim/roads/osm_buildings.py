@@ -1,12 +1,12 @@
 """Outlines of houses from an extract: those that stand beside its streets, clear of the carriageway."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import shapely
 
 from navsim.geometry import Array
+from navsim.roads.footprints import Footprint
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm_projection import Projection
 from navsim.roads.osm_reader import Extract
@@ -19,16 +19,6 @@ SMALLEST = 12.0
 """Least ground plan of a house [m^2]."""
 DEFAULT_HEIGHT = (6.0, 9.0)
 """Where the map says nothing heights are drawn from this range [m]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Footprint:
-    """The outline of one house."""
-
-    outline: Array
-    """Corners (N, 2) [m], counter-clockwise, the first not repeated."""
-    height: float
-    """Of its walls [m]."""
 
 
 def footprints(

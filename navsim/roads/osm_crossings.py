@@ -12,7 +12,7 @@ import numpy as np
 
 from navsim.geometry import Array, Polyline
 from navsim.roads.osm_graph import Edge, ends_by_place
-from navsim.roads.osm_setbacks import Arm, Setback, arm_of, setbacks
+from navsim.roads.osm_setbacks import DEAD_END, Arm, Setback, arm_of, setbacks
 
 MIN_LEFT = 6.0
 """Least length of a street between its mouths [m]."""
@@ -97,7 +97,7 @@ class _Planner:
         ends = [end for end in self.ends[cluster] if end[0] not in self.inner and end[0] not in self.dropped]
         self.ends[cluster] = ends
         if len(ends) < 2:
-            self.mouths.update({end: Setback(0.0, None) for end in ends})
+            self.mouths.update({end: Setback(DEAD_END, None) for end in ends})
             return
         found = setbacks([self.arms[end] for end in ends], self.inside.get(cluster, []), self.radius[cluster])
         self.mouths.update(zip(ends, found, strict=True))

@@ -93,9 +93,7 @@ def _merged(edges: Sequence[Edge]) -> list[Edge]:
     return [edge for edge in found if edge.start != edge.end or edge.length >= MIN_LOOP]
 
 
-def _chain(
-    links: dict[tuple[int, bool], tuple[int, bool]], first: tuple[int, bool]
-) -> Iterable[tuple[int, bool]]:
+def _chain(links: dict[tuple[int, bool], tuple[int, bool]], first: tuple[int, bool]) -> Iterable[tuple[int, bool]]:
     """Edges along a chain, each with whether it is walked forward, beginning at a loose end."""
     here = first
     while True:
@@ -169,11 +167,7 @@ def without_lanes(edges: Sequence[Edge], doomed: dict[int, set[bool]]) -> list[E
     kept = []
     for index, edge in enumerate(edges):
         lost = doomed.get(index, set())
-        left = [
-            forward
-            for forward in (True, False)
-            if edge.kind.lanes_towards(forward) and forward not in lost
-        ]
+        left = [forward for forward in (True, False) if edge.kind.lanes_towards(forward) and forward not in lost]
         if lost and len(left) == 1:
             kept.append(edge.one_way(left[0]))
         elif left:

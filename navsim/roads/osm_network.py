@@ -20,8 +20,12 @@ SEARCH = ((np.inf, 1), (np.inf, 12), (20.0, 8), (13.0, 8), (8.0, 8))
 """As in `navsim.roads.connectors`, shorter, for there are thousands."""
 TOLERANCE = 0.35
 """Greatest fault of a connector that is kept for a lane without a better one."""
-CRACK = 0.5
+CRACK = 0.7
 """Half the width of gaps between streets that are paved over [m]."""
+SPLINTER = 0.25
+"""Half the width of splinters that are taken away [m]."""
+ISLAND = 6.0
+"""Smaller islands are paved over [m^2]."""
 GRID = 1e-4
 """Outlines are rounded to this [m], so that their union is sound."""
 
@@ -56,7 +60,7 @@ def build_street_network(edges: Sequence[Edge], centres: Sequence[Polyline], pla
         for arm, mouth in zip(crossing.arms, crossing.mouths, strict=True):
             length = centres[arm.street].length
             trims[number[arm.street], 0 if arm.at_start else 1] = mouth if arm.at_start else length - mouth
-        if len(crossing.arms) > 1:
+        if len(crossing.arms) > 1:  # one alone is a dead end
             junctions.append(_junction(node, crossing, edges, centres, number))
     lanes = [lane for index, road in enumerate(roads) for lane in lay_lanes(index, road, trims[index])]
     carriageway = _paved([*(strip(road.centre, road.half_width) for road in roads), *(j.area for j in junctions)])
@@ -106,10 +110,15 @@ def _junction(
 
 
 def _paved(areas: Sequence[shapely.Polygon]) -> shapely.Polygon | shapely.MultiPolygon:
-    """The union of paved areas without the cracks between them."""
+    """The union of paved areas, without cracks, splinters and tiny islands: kerb stones need some room to stand."""
     whole = shapely.union_all(areas, grid_size=GRID)
-    closed = whole.buffer(CRACK, join_style="mitre").buffer(-CRACK, join_style="mitre")
-    return paved(list(shapely.get_parts(shapely.union(closed, whole, grid_size=GRID))))
+    closed = whole.buffer(CRACK).buffer(-CRACK - SPLINTER).buffer(SPLINTER, join_style="mitre")
+    return paved(
+        [
+            shapely.Polygon(part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > ISLAND])
+            for part in shapely.get_parts(closed)
+        ]
+    )
 
 
 def _connectors(

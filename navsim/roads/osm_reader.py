@@ -106,7 +106,9 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (RuntimeError, ValueError, OSError) as error:
         words = str(error).strip().splitlines()
-        raise TownError(f"{path}: cannot be read as an OpenStreetMap extract: {words[0] if words else error!r}") from None
+        raise TownError(
+            f"{path}: cannot be read as an OpenStreetMap extract: {words[0] if words else error!r}"
+        ) from None
 
 
 def _bounds(path: Path) -> tuple[float, float, float, float] | None:

@@ -19,6 +19,8 @@ MIN_SETBACK = 4.0
 """Least distance from the place of a crossing to a mouth [m]."""
 RUN_OUT = 2.0
 """Distance from the end of a kerb corner to the mouth [m]."""
+DEAD_END = 5.0
+"""Distance from the end of a blind street to the ends of its lanes [m], so that a car has room."""
 APART = 0.3
 """Least distance between the kerbs of two streets at a mouth [m]."""
 SIDE_BY_SIDE = (np.deg2rad(18.0), np.deg2rad(45.0))

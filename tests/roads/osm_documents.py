@@ -111,7 +111,9 @@ def city(side: int, rng: np.random.Generator) -> Document:
             middle = made.node(*((start + end) / 2 + rng.normal(0.0, 12.0, 2)))
             made.way([int(ids[tuple(a)]), middle, int(ids[tuple(b)])], kind)
     across = side * spacing
-    made.line([(-80.0, across * 0.31), (across + 80.0, across * 0.36)], {"highway": "motorway", "bridge": "yes", "layer": "1"})
+    made.line(
+        [(-80.0, across * 0.31), (across + 80.0, across * 0.36)], {"highway": "motorway", "bridge": "yes", "layer": "1"}
+    )
     made.line([(across * 0.3, -50.0), (across * 0.4, across)], {"highway": "primary", "tunnel": "yes", "layer": "-1"})
     made.ways += made.ways[:: max(len(made.ways) // 20, 1)]
     return made
@@ -143,9 +145,7 @@ def _street(made: Document, nodes: list[int], rng: np.random.Generator) -> None:
         made.way(piece, kind)
 
 
-def _dual_carriageway(
-    made: Document, ids: np.ndarray, places: np.ndarray, row: int, rng: np.random.Generator
-) -> None:
+def _dual_carriageway(made: Document, ids: np.ndarray, places: np.ndarray, row: int, rng: np.random.Generator) -> None:
     """Two one-way streets side by side through the middle of the grid, joined to every other cross street."""
     tags = {"highway": "primary", "oneway": "yes", "lanes": "2"}
     y = places[:, row, 1].mean() + 35.0
