@@ -40,21 +40,23 @@ class Way:
     """The departing lane, led back from the node to its mouth [m]."""
 
 
-def connector_paths(
-    ways: Sequence[Way],
-    carriageway: shapely.Polygon | shapely.MultiPolygon,
-    search: Sequence[tuple[float, int]] = SEARCH,
-) -> list[Polyline]:
+def connector_paths(ways: Sequence[Way], carriageway: shapely.Polygon | shapely.MultiPolygon) -> list[Polyline]:
     """Join the lanes of each way from mouth to mouth.
 
     Args:
         ways: K pairs of lanes.
         carriageway: The paved area to stay on.
-        search: Distances from the node within which curves are tried, and how many, as in `SEARCH`.
 
     Returns:
         K paths with vertices about every 0.5 m.
     """
+    return [path for _, path in judged_paths(ways, carriageway, SEARCH)]
+
+
+def judged_paths(
+    ways: Sequence[Way], carriageway: shapely.Polygon | shapely.MultiPolygon, search: Sequence[tuple[float, int]]
+) -> list[tuple[float, Polyline]]:
+    """The same, each path with its fault; `search` is as `SEARCH`."""
     best: dict[int, tuple[float, Polyline]] = {}
     todo = list(range(len(ways)))
     for reach, tries in search:
@@ -67,7 +69,7 @@ def connector_paths(
             if i not in best or found[choice] < best[i][0]:
                 best[i] = (float(found[choice]), paths[choice])
         todo = [i for i in todo if best[i][0] > 0]
-    return [best[i][1] for i in range(len(ways))]
+    return [best[i] for i in range(len(ways))]
 
 
 def manoeuvre_of(path: Polyline) -> Manoeuvre:
@@ -95,7 +97,10 @@ def connector_faults(paths: Sequence[Polyline], carriageway: shapely.Polygon | s
     shapely.prepare(kerbs)  # `dwithin` uses it, `distance` would not
     shapely.prepare(carriageway)
     narrow = shapely.dwithin(kerbs, shapely.points(points), MIN_CLEARANCE)
-    narrow |= ~shapely.contains_xy(carriageway, points)
+    # A path that keeps its distance from the kerbs lies on one side of them.
+    unsure = np.bincount(owners, narrow, len(paths))[owners] > 0
+    unsure[np.flatnonzero(np.diff(owners, prepend=-1))] = True
+    narrow[unsure] |= ~shapely.contains_xy(carriageway, points[unsure])
     shares = np.bincount(owners, narrow, len(paths)) / np.bincount(owners, minlength=len(paths))
     peaks = np.array([np.abs(path.curvatures).max() for path in paths])
     return np.asarray(shares + np.maximum(peaks / MAX_CURVATURE - 1, 0.0))

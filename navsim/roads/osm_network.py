@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Polyline
-from navsim.roads.connectors import Way, connector_faults, connector_paths, manoeuvre_of
+from navsim.roads.connectors import Way, judged_paths, manoeuvre_of
 from navsim.roads.elements import Connector, Junction, Lane, Road
 from navsim.roads.junctions import paved, strip
 from navsim.roads.network import NetworkPlan, RoadNetwork, lane_inside, lay_lanes
@@ -22,6 +22,8 @@ TOLERANCE = 0.35
 """Greatest fault of a connector that is kept for a lane without a better one."""
 CRACK = 0.7
 """Half the width of gaps between streets that are paved over [m]."""
+STRAIGHT = 0.02
+"""Kerbs are straightened within this [m]: streets have a vertex every metre."""
 SPLINTER = 0.25
 """Half the width of splinters that are taken away [m]."""
 ISLAND = 6.0
@@ -97,7 +99,7 @@ def _junction(
     ends = [arm.outward.points[0] for arm in crossing.arms]
     ends += [centres[i].points[end] for i in crossing.inner for end in (0, -1)]
     hub = shapely.MultiPoint(np.array(ends)).buffer(narrow)
-    whole = shapely.union_all([*pieces, hub], grid_size=GRID)
+    whole = shapely.union_all(shapely.simplify(np.array([*pieces, hub]), STRAIGHT), grid_size=GRID)
     rounded = whole.buffer(crossing.kerb_radius).buffer(-crossing.kerb_radius)
     area = max(shapely.get_parts(rounded), key=lambda part: float(part.area))
     middle = np.mean(ends, axis=0)
@@ -111,7 +113,7 @@ def _junction(
 
 def _paved(areas: Sequence[shapely.Polygon]) -> shapely.Polygon | shapely.MultiPolygon:
     """The union of paved areas, without cracks, splinters and tiny islands: kerb stones need some room to stand."""
-    whole = shapely.union_all(areas, grid_size=GRID)
+    whole = shapely.union_all(shapely.simplify(np.array(areas), STRAIGHT), grid_size=GRID)
     closed = whole.buffer(CRACK).buffer(-CRACK - SPLINTER).buffer(SPLINTER, join_style="mitre")
     return paved(
         [
@@ -139,14 +141,13 @@ def _connectors(
     ]
     into = {a: lane_inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
     out = {b: lane_inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
-    paths = connector_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway, SEARCH)
-    faults = connector_faults(paths, carriageway) if paths else np.zeros(0)
+    paths = judged_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway, SEARCH)
     best: dict[int, float] = {}
-    for (_, a, _), fault in zip(pairs, faults.tolist(), strict=True):
+    for (_, a, _), (fault, _) in zip(pairs, paths, strict=True):
         best[a] = min(best.get(a, np.inf), fault)
     connectors = tuple(
         Connector(number, a, b, path, manoeuvre_of(path))
-        for (number, a, b), path, fault in zip(pairs, paths, faults.tolist(), strict=True)
+        for (number, a, b), (fault, path) in zip(pairs, paths, strict=True)
         if fault == 0 or (fault == best[a] and fault < TOLERANCE)
     )
     at_junctions = {lane for junction in plan.junctions for lane in entering.get(junction.node, [])}
