@@ -18,7 +18,7 @@ _TOPS = (8, 36, 57, 81)
 
 
 def draw_caption(lines: Sequence[str]) -> Image:
-    """Write up to four lines, the first large, the third in colour, the fourth small: (CAPTION_HEIGHT, CAPTION_WIDTH, 3)."""
+    """Write up to four lines, the third in colour, the fourth small: (CAPTION_HEIGHT, CAPTION_WIDTH, 3)."""
     picture = Picture.new("RGB", (CAPTION_WIDTH, CAPTION_HEIGHT), _BACKGROUND)
     pen = ImageDraw.Draw(picture)
     for words, ink, size, top in zip(lines, _INK, _SIZES, _TOPS, strict=False):

@@ -96,7 +96,7 @@ def connector_faults(paths: Sequence[Polyline], carriageway: shapely.Polygon | s
     kerbs = carriageway.boundary
     shapely.prepare(kerbs)  # `dwithin` uses it, `distance` would not
     shapely.prepare(carriageway)
-    narrow = shapely.dwithin(kerbs, shapely.points(points), MIN_CLEARANCE)
+    narrow = np.asarray(shapely.dwithin(kerbs, shapely.points(points), MIN_CLEARANCE))
     # A path that keeps its distance from the kerbs lies on one side of them.
     unsure = np.bincount(owners, narrow, len(paths))[owners] > 0
     unsure[np.flatnonzero(np.diff(owners, prepend=-1))] = True

@@ -19,7 +19,7 @@ from navsim.roads.network import RoadNetwork
 from navsim.roads.osm_buildings import footprints
 from navsim.roads.osm_crossings import plan_crossings
 from navsim.roads.osm_graph import Edge, cleaned, without_lanes
-from navsim.roads.osm_network import StreetNetwork, build_street_network
+from navsim.roads.osm_network import build_street_network
 from navsim.roads.osm_reader import file_digest, read_extract
 from navsim.roads.osm_segments import extract_projection, street_segments
 from navsim.roads.osm_smoothing import smoothed

@@ -99,5 +99,5 @@ def _apart(parts: Sequence[tuple[shapely.Polygon, float]]) -> list[tuple[shapely
 def _corners(part: shapely.Polygon) -> Array:
     """Corners (N, 2) [m], counter-clockwise, without those on straight walls."""
     straight = part.simplify(0.1)
-    ring = shapely.orient_polygons(straight if straight.is_valid and straight.area > 0 else part).exterior
-    return np.array(ring.coords)[:-1]
+    oriented = shapely.orient_polygons(straight if straight.is_valid and straight.area > 0 else part)
+    return shapely.get_coordinates(oriented)[:-1]

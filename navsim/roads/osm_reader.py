@@ -59,7 +59,7 @@ def checked_file(path: Path) -> Path:
     Raises:
         TownError: If so.
     """
-    if not path.name.lower().endswith(ENDINGS):
+    if not path.name.endswith(ENDINGS):
         raise TownError(f"{path}: cannot tell what it is; OpenStreetMap extracts end in {', '.join(ENDINGS)}")
     if not path.is_file():
         raise TownError(f"{path}: {'is a folder, no' if path.is_dir() else 'no such'} OpenStreetMap extract")
@@ -115,7 +115,7 @@ def _bounds(path: Path) -> tuple[float, float, float, float] | None:
     """The bounds in the file's header, if there are any."""
     import osmium
 
-    reader = osmium.io.Reader(str(path), osmium.osm.NOTHING)
+    reader = osmium.io.Reader(str(path), osmium.osm.osm_entity_bits.NOTHING)
     try:
         box = reader.header().box()
         if not box.valid():
@@ -131,11 +131,13 @@ def _outer_ways(path: Path) -> dict[int, float | None]:
     import osmium
 
     found: dict[int, float | None] = {}
-    for relation in osmium.FileProcessor(str(path), osmium.osm.RELATION).with_filter(
-        osmium.filter.KeyFilter("building")
-    ):
-        tags = dict(relation.tags)
-        if tags.get("type") == "multipolygon" and tags["building"] != "no":
+    for relation in osmium.FileProcessor(str(path), osmium.osm.RELATION):
+        tags = dict(relation.tags) if "building" in relation.tags else {}
+        if (
+            isinstance(relation, osmium.osm.Relation)
+            and tags.get("type") == "multipolygon"
+            and tags["building"] != "no"
+        ):
             height = building_height(tags)
             found.update({m.ref: height for m in relation.members if m.type == "w" and m.role in ("outer", "")})
     return found
@@ -148,7 +150,8 @@ def _ways(path: Path, members: Mapping[int, float | None]) -> tuple[list[RawStre
     streets: list[RawStreet] = []
     buildings: list[RawBuilding] = []
     for way in osmium.FileProcessor(str(path), osmium.osm.WAY):
-        if way.id not in members and "highway" not in way.tags and "building" not in way.tags:
+        known = way.id in members or "highway" in way.tags or "building" in way.tags
+        if not known or not isinstance(way, osmium.osm.Way):
             continue
         tags, nodes = dict(way.tags), tuple(node.ref for node in way.nodes)
         kind = street_kind(tags)
@@ -163,5 +166,11 @@ def _places(path: Path, wanted: set[int]) -> dict[int, tuple[float, float]]:
     """Longitude and latitude [deg] of those of the `wanted` nodes that the file holds at a valid place."""
     import osmium
 
-    nodes = osmium.FileProcessor(str(path), osmium.osm.NODE).with_filter(osmium.filter.IdFilter(sorted(wanted)))
-    return {node.id: (node.lon, node.lat) for node in nodes if node.location.valid()}
+    nodes = osmium.FileProcessor(str(path), osmium.osm.NODE)
+    if min(wanted, default=0) >= 0:  # editors number new nodes below 0, which the filter does not take
+        nodes = nodes.with_filter(osmium.filter.IdFilter(sorted(wanted)))
+    return {
+        node.id: (node.lon, node.lat)
+        for node in nodes
+        if node.id in wanted and isinstance(node, osmium.osm.Node) and node.location.valid()
+    }

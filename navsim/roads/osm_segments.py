@@ -7,6 +7,7 @@ y north [m].
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -108,7 +109,7 @@ def _clipped(segments: _Segments, extract: Extract, projection: Projection) -> _
 
 def _crossed(segments: _Segments) -> tuple[_Segments, set[int]]:
     """Join segments of one level where they cross, and find those that yield to segments of another level."""
-    lines = shapely.linestrings(segments.places[segments.ends])
+    lines = np.asarray(shapely.linestrings(segments.places[segments.ends]))
     pairs = shapely.STRtree(lines).query(lines, predicate="crosses").T
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     cuts: dict[int, list[int]] = {}
@@ -147,7 +148,7 @@ def _cut(
         chain = [a, *along, b]
         if index in beaten:
             lost.update(range(len(ends), len(ends) + len(chain) - 1))
-        ends += zip(chain[:-1], chain[1:], strict=True)
+        ends += pairwise(chain)
         kinds += [segments.kinds[index]] * (len(chain) - 1)
     return _Segments(places, np.array(ends, dtype=np.int64).reshape(-1, 2), kinds), lost
 

@@ -97,11 +97,12 @@ def _setback(arm: Arm, others: Sequence[Arm], kerb_radius: float) -> Setback:
 
 def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array]:
     """For each vertex of an arm (N,): distance of its kerbs from another arm, and what is needed [m]."""
-    distances, nearest = other.tree.query(arm.kerbs)  # (2, N)
+    found = other.tree.query(arm.kerbs)
+    distances, nearest = np.asarray(found[0], dtype=float), np.asarray(found[1])  # (2, N)
     # A kerb that lies behind the beginning of the other street, or past the end of an inner one, is not beside it.
     beyond = (nearest == 0) | (other.inner & (nearest == len(other.outward.points) - 1))
     distances = np.where(beyond, np.inf, distances) - other.half_width
-    side = distances.argmin(axis=0)
+    side = np.asarray(distances.argmin(axis=0))
     columns = np.arange(len(side))
     angles = np.abs(wrap_angle(arm.outward.headings - other.outward.headings[nearest[side, columns]]))
     low, high = SIDE_BY_SIDE

@@ -73,7 +73,7 @@ def _blurred(chains: _Chains, steps: int) -> _Chains:
     """Let every vertex move halfway to the middle of its neighbours; each step adds half a spacing to the variance."""
     points, inner = chains.points.copy(), chains.inner
     for _ in range(steps):
-        points = _moved(points, inner * 0.5)
+        points = _moved(points, np.where(inner, 0.5, 0.0))
     return _Chains(points, chains.counts)
 
 

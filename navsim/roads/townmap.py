@@ -6,6 +6,7 @@ A town's name is that of a procedural town, such as `test-3`, or `osm:` and the 
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from navsim.errors import TownError
@@ -53,8 +54,15 @@ def load_town_map(name: str) -> TownMap:
     """
     if not is_osm_town(name):
         return TownMap(build_town(name))
-    town = build_osm_town(_file_of(name))
-    return TownMap(town.network, town.footprints, attribution_of(name))
+    return _osm_map(_file_of(name), osm_seed(_file_of(name)))
+
+
+@lru_cache(maxsize=1)
+def _osm_map(path: Path, content: int) -> TownMap:
+    """The map of a file with some content; kept, for a city takes half a minute."""
+    del content  # a file that has changed is read again
+    town = build_osm_town(path)
+    return TownMap(town.network, town.footprints, ATTRIBUTION)
 
 
 def town_seed(name: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -128,7 +129,7 @@ def _street(made: Document, nodes: list[int], rng: np.random.Generator) -> None:
     elif draw < 0.45:
         kind = {"highway": "secondary", "lanes": str(rng.integers(2, 5)), "maxspeed": "30 mph"}
     piece: list[int] = [nodes[0]]
-    for before, after in zip(nodes[:-1], nodes[1:], strict=True):
+    for before, after in pairwise(nodes):
         if rng.uniform() < 0.15:  # a gap
             if len(piece) > 1:
                 made.way(piece, kind)
@@ -171,7 +172,9 @@ def _roundabouts(made: Document, side: int, spacing: float, rng: np.random.Gener
         angles = np.arange(12) * np.pi / 6
         ring = [made.node(*(centre + radius * np.array([np.cos(a), np.sin(a)]))) for a in angles]
         made.way([*ring, ring[0]], {"highway": "tertiary", "junction": "roundabout"})
-        made.way([ring[3], 1 + number * 2 * side] if number * 2 < side else [ring[3], made.node(*(centre + [0, 90.0]))])
+        made.way(
+            [ring[3], 1 + number * 2 * side] if number * 2 < side else [ring[3], made.node(centre[0], centre[1] + 90.0)]
+        )
         if before is not None:
             made.way([before, ring[6]])
         before = ring[0]
