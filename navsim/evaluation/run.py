@@ -10,6 +10,7 @@ from rich.console import Console
 
 from navsim.config import to_mapping
 from navsim.driving.simulation import Simulation
+from navsim.driving.town import scenario_route
 from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
@@ -51,6 +52,10 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
     with Simulation(config.simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
         _note_other_renderers(entrants, renderer, console)
+        if config.town is not None:  # say at once if it cannot be driven
+            network = load_town_map(config.town).network
+            for scenario in (config.suite.scenarios()[0], config.suite.scenarios()[-1]):
+                scenario_route(network, scenario)
         claim_folder(config.out, identity(config, entrants, renderer))
         contest = Contest(config.simulation, tuple(entrants), config.out / DRIVES_NAME)
         left = pending(contest, config.suite.scenarios())

@@ -89,7 +89,7 @@ def read_extract(path: Path) -> Extract:
         streets, buildings = _ways(path, members)
         if not streets:
             raise TownError(f"{path}: holds no street that cars may use")
-        wanted = {node for way in (*streets, *buildings) for node in way.nodes}
+        wanted = {node for nodes in (*(s.nodes for s in streets), *(b.nodes for b in buildings)) for node in nodes}
         places = _places(path, wanted)
     if not any(node in places for street in streets for node in street.nodes):
         raise TownError(f"{path}: holds streets, but not the nodes they are made of")
