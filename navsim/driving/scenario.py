@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from navsim.errors import ConfigError
+from navsim.roads.townmap import town_slug
 
 
 class Outcome(StrEnum):
@@ -38,7 +39,7 @@ class Scenario:
     """One drive, reproducible from these values and a `SimulationConfig` alone."""
 
     town: str = "train-0"
-    """Name of the town, see `navsim.roads.towns.TownId`."""
+    """Name of the town, see `navsim.roads.townmap`."""
     route: int = 0
     """Number of the route within the town."""
     seed: int = 0
@@ -55,4 +56,4 @@ class Scenario:
     @property
     def name(self) -> str:
         """A name fit for a file, such as `test-3-route7-seed1`; `lane` instead of `route` without junctions."""
-        return f"{self.town}-{'route' if self.junctions else 'lane'}{self.route}-seed{self.seed}"
+        return f"{town_slug(self.town)}-{'route' if self.junctions else 'lane'}{self.route}-seed{self.seed}"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from navsim.driving.scenario import Scenario
+from navsim.errors import TownError
 from navsim.randomness import generator
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, sample_lane_route, sample_route
@@ -50,6 +51,9 @@ def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
         TownError: If the town has no such route.
     """
     seed = town_seed(scenario.town)
-    if scenario.junctions:
-        return sample_route(network, generator(seed, "route", scenario.route))
-    return sample_lane_route(network, generator(seed, "lane route", scenario.route))
+    try:
+        if scenario.junctions:
+            return sample_route(network, generator(seed, "route", scenario.route))
+        return sample_lane_route(network, generator(seed, "lane route", scenario.route))
+    except TownError as error:
+        raise TownError(f"town {scenario.town}: {error}") from None

@@ -29,6 +29,8 @@ class EvaluateConfig:
     """Held-out towns over which the routes are spread."""
     split: Split = Split.TEST
     """Which towns."""
+    town: str | None = None
+    """The one town to drive in instead: a town's name, or `osm:FILE` for an OpenStreetMap extract."""
     seed: int = 0
     """Decides towns, routes and everything random in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
@@ -56,7 +58,7 @@ class EvaluateConfig:
     @property
     def suite(self) -> RouteSuite:
         """The routes."""
-        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed, self.generators)
+        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed, self.generators, self.town)
 
     @property
     def processes(self) -> int:
@@ -68,4 +70,5 @@ class EvaluateConfig:
         """What is driven, in a few words."""
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
         by = "" if self.generators == DEFAULT_GENERATORS else f" ({', '.join(self.generators)})"
-        return f"{self.routes} routes through junctions{lanes}, {self.towns} {self.split} towns{by}, seed {self.seed}"
+        where = f"in {self.town}" if self.town is not None else f"{self.towns} {self.split} towns{by}"
+        return f"{self.routes} routes through junctions{lanes}, {where}, seed {self.seed}"

@@ -201,13 +201,13 @@ def terminal_table(scores: Mapping[str, DriverScores], title: str) -> Table:
     return table
 
 
-def markdown_table(scores: Mapping[str, DriverScores], title: str) -> str:
-    """The same table as Markdown."""
+def markdown_table(scores: Mapping[str, DriverScores], title: str, credit: str = "") -> str:
+    """The same table as Markdown, with the credit that is due to the makers of the map."""
     lines = [f"# {title}", "", "| | " + " | ".join(map(_heading, scores)) + " |", "| --- |" + " ---: |" * len(scores)]
     for section, rows in table_rows(scores):
         lines.append(f"| **{section}** |" + " |" * len(scores))
         lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows]
-    return "\n".join([*lines, "", _footnote(scores), ""])
+    return "\n".join([*lines, "", _footnote(scores), *([credit] if credit else []), ""])
 
 
 def _heading(name: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from navsim.config import to_mapping
 from navsim.driving.simulation import Simulation
+from navsim.driving.town import scenario_route
 from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
@@ -20,7 +21,8 @@ from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
-from navsim.roads.towns import DEFAULT_GENERATORS, build_town
+from navsim.roads.townmap import attribution_of, is_osm_town, load_town_map, town_seed
+from navsim.roads.towns import DEFAULT_GENERATORS
 from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
 
@@ -51,6 +53,10 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
     with Simulation(config.simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
         _note_other_renderers(entrants, renderer, console)
+        if config.town is not None:  # say at once if it cannot be driven
+            network = load_town_map(config.town).network
+            for scenario in (config.suite.scenarios()[0], config.suite.scenarios()[-1]):
+                scenario_route(network, scenario)
         claim_folder(config.out, identity(config, entrants, renderer))
         contest = Contest(config.simulation, tuple(entrants), config.out / DRIVES_NAME)
         left = pending(contest, config.suite.scenarios())
@@ -76,6 +82,7 @@ def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str)
         del suite["generators"]  # evaluations from before there were others go on
     return {
         "suite": suite,
+        "town": None if config.town is None else f"{town_seed(config.town):x}",
         "drivers": {entrant.name: entrant.digest for entrant in entrants},
         "renderer": renderer,
         "simulation": to_mapping(config.simulation),
@@ -87,6 +94,7 @@ def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -
     return {
         "identity": identity(config, entrants, renderer),
         "config": to_mapping(config),
+        "map_attribution": attribution_of(config.town) if config.town else "",
         "origins": {entrant.name: entrant.origin for entrant in entrants},
         "trained_with_renderer": {entrant.name: entrant.renderer for entrant in entrants if entrant.renderer},
         "renderer": renderer,
@@ -111,12 +119,14 @@ def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any
     if not results.exists():
         write_json(results, results_mapping(drives, about))
     if not table.exists():
-        write_text(table, markdown_table(scores, config.title))
+        credit = attribution_of(config.town) if config.town else ""
+        write_text(table, markdown_table(scores, config.title, credit))
     if not bars.exists():
         save_figure(plot_scores(scores, config.title), bars)
     if not paths.exists():
         there = [drive for drive in drives if drive.scenario.town == town and drive.scenario.junctions]
-        save_figure(plot_town(build_town(town), there, f"held-out town {town}"), paths)
+        title = f"{town} ({attribution_of(town)})" if is_osm_town(town) else f"held-out town {town}"
+        save_figure(plot_town(load_town_map(town).network, there, title), paths)
 
 
 def _film(

@@ -1,10 +1,11 @@
-"""Which routes are driven: held-out towns and routes, drawn from a seed, the same on every machine."""
+"""Which routes are driven: held-out towns and routes, or those of one town, drawn from a seed, the same everywhere."""
 
 from dataclasses import dataclass
 
 from navsim.driving.scenario import Scenario
 from navsim.errors import ConfigError
 from navsim.randomness import generator
+from navsim.roads.townmap import check_town_name
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 
 TOWN_POOL = 1000
@@ -32,6 +33,8 @@ class RouteSuite:
     """Decides towns, routes and everything random in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
     """Who draws the towns, in turn."""
+    town: str | None = None
+    """The one town in which all routes lie, such as `osm:FILE`; None draws `towns` of `split`."""
 
     def __post_init__(self) -> None:
         check_generators(self.generators)
@@ -42,9 +45,11 @@ class RouteSuite:
             raise ConfigError(f"towns must be 1 to {TOWN_POOL}, got {self.towns}")
         if self.seed < 0:
             raise ConfigError(f"seed must be at least 0, got {self.seed}")
-        most = self.towns * ROUTE_POOL
-        if max(self.routes, self.lane_routes) > most:
-            raise ConfigError(f"{self.towns} towns have {most} routes, {asked}")
+        if self.town is not None:
+            check_town_name(self.town)
+        count = self.towns if self.town is None else 1
+        if max(self.routes, self.lane_routes) > count * ROUTE_POOL:
+            raise ConfigError(f"{count} towns have {count * ROUTE_POOL} routes, {asked}")
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """All scenarios: first those through junctions, then those along lanes; each town's turn comes in order."""
@@ -53,15 +58,24 @@ class RouteSuite:
     def _drawn(self, count: int, junctions: bool) -> tuple[Scenario, ...]:
         """Scenario i goes to town i modulo the number of towns."""
         kind = "junctions" if junctions else "lanes"
-        numbers = generator(self.seed, "suite", "towns").permutation(TOWN_POOL)[: self.towns]
-        towns = spread_towns(self.split, numbers.tolist(), self.generators)
-        routes = [generator(self.seed, "suite", kind, str(town)).permutation(ROUTE_POOL) for town in towns]
+        towns = self._towns()
+        # A real town draws under the same words wherever its file lies.
+        routes = [
+            generator(self.seed, "suite", kind, "town" if self.town else t).permutation(ROUTE_POOL) for t in towns
+        ]
         return tuple(
             Scenario(
-                town=str(towns[i % self.towns]),
-                route=int(routes[i % self.towns][i // self.towns]),
+                town=towns[i % len(towns)],
+                route=int(routes[i % len(towns)][i // len(towns)]),
                 seed=self.seed,
                 junctions=junctions,
             )
             for i in range(count)
         )
+
+    def _towns(self) -> list[str]:
+        """Names of the towns."""
+        if self.town is not None:
+            return [self.town]
+        numbers = generator(self.seed, "suite", "towns").permutation(TOWN_POOL)[: self.towns]
+        return [str(town) for town in spread_towns(self.split, numbers.tolist(), self.generators)]

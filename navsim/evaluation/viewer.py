@@ -170,7 +170,9 @@ class Viewer:
     def _show_car(self, moment: Moment, pose: Pose, outcome: Outcome | None) -> None:
         self._window.view = self.playback.view
         status = self.playback.words if outcome is None else outcome.replace("_", " ")
-        self._window.show(pose, _fan(moment.decision), (_motion(moment), self._title, status))
+        credit = self._simulation.town.map.attribution
+        lines = (_motion(moment), self._title, status, *([credit] if credit else []))
+        self._window.show(pose, _fan(moment.decision), lines)
 
     def _show_panel(self, moment: Moment, outcome: Outcome | None) -> None:
         if self._panel is None or not self._panel.is_open:

@@ -1,6 +1,7 @@
 """Data folders: `dataset.json` and, for each split, one file per episode: `train/train-3-route1-seed0.parquet`.
 
-Splits are by town, so that no frame of a town that is learned from is also used to judge.
+Splits are by town, so that no frame of a town that is learned from is also used to judge. Drives through real towns lie
+in `streets`, outside all splits.
 """
 
 import json
@@ -15,7 +16,8 @@ from navsim.driving.scenario import Scenario
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.files import EpisodeHeader, read_episode, read_header
-from navsim.roads.towns import Split, TownId
+from navsim.roads.townmap import STREETS, town_group
+from navsim.roads.towns import Split
 from navsim.storage import write_json
 
 DATASET_FORMAT = 1
@@ -93,7 +95,7 @@ class Dataset:
 
 def episode_path(folder: Path, scenario: Scenario) -> Path:
     """Where the episode of a scenario is in a data folder."""
-    return folder / TownId.parse(scenario.town).split / f"{scenario.name}{_SUFFIX}"
+    return folder / town_group(scenario.town) / f"{scenario.name}{_SUFFIX}"
 
 
 def write_description(folder: Path, description: DatasetDescription) -> None:
@@ -131,8 +133,8 @@ def read_description(folder: Path) -> DatasetDescription:
 
 def episode_files(folder: Path, split: Split | None = None) -> list[Path]:
     """The episode files of a data folder or of one split of it, by name."""
-    splits = list(Split) if split is None else [split]
-    return [path for each in splits for path in sorted((folder / each).glob(f"[!.]*{_SUFFIX}"))]
+    groups = [*Split, STREETS] if split is None else [split]
+    return [path for each in groups for path in sorted((folder / each).glob(f"[!.]*{_SUFFIX}"))]
 
 
 def open_dataset(folder: Path, split: Split | None = None) -> Dataset:

@@ -24,7 +24,7 @@ from navsim.errors import ConfigError, EpisodeError, TownError
 from navsim.geometry import Array
 from navsim.recording.versions import software_versions
 from navsim.roads.routing import JunctionPassage
-from navsim.roads.towns import TownId
+from navsim.roads.townmap import check_town_name
 from navsim.sensing.observation import Image
 from navsim.storage import atomic_file
 
@@ -80,7 +80,7 @@ class EpisodeHeader:
     def __post_init__(self) -> None:
         if set(self.shapes) != set(_IMAGES) or not set(self.recorded) <= set(_IMAGES):
             raise ValueError(f"shapes must name {', '.join(_IMAGES)}, got {', '.join(self.shapes)}")
-        TownId.parse(self.scenario.town)
+        check_town_name(self.scenario.town)
 
 
 def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome
 from navsim.roads.elements import Manoeuvre
-from navsim.roads.towns import TownId
+from navsim.roads.townmap import town_group
 
 _EDGES = (-0.2, -0.15, -0.1, -0.05, -0.02, -0.005, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2)
 _RECOVERY_OFFSET = 0.3
@@ -24,7 +24,7 @@ class Statistics:
     """Counts and sums over episodes."""
 
     episodes: dict[str, int]
-    """Number of episodes by split."""
+    """Number of episodes by split; real towns are a group of their own."""
     frames: dict[str, int]
     """Number of frames by split."""
     kilometres: float
@@ -51,7 +51,7 @@ def episode_statistics(episodes: Iterable[Episode]) -> Statistics:
     distance, duration, offsets, recovering = 0.0, 0.0, 0.0, 0
     steering = np.zeros(len(_EDGES) - 1, int)
     for episode in episodes:
-        split = str(TownId.parse(episode.scenario.town).split)
+        split = town_group(episode.scenario.town)
         drives[split] += 1
         frames[split] += len(episode)
         outcomes[str(episode.outcome)] += 1

@@ -8,17 +8,17 @@ from PIL import ImageDraw, ImageFont
 
 from navsim.sensing.observation import Image
 
-CAPTION_WIDTH, CAPTION_HEIGHT = 320, 84
-"""Size of the picture [px]; room for three lines."""
+CAPTION_WIDTH, CAPTION_HEIGHT = 320, 100
+"""Size of the picture [px]; room for four lines."""
 
 _BACKGROUND = (16, 19, 25)
-_INK = ((255, 255, 255), (176, 188, 206), (255, 196, 84))
-_SIZES = (20, 14, 16)
-_TOPS = (8, 36, 57)
+_INK = ((255, 255, 255), (176, 188, 206), (255, 196, 84), (150, 160, 178))
+_SIZES = (20, 14, 16, 11)
+_TOPS = (8, 36, 57, 81)
 
 
 def draw_caption(lines: Sequence[str]) -> Image:
-    """Write up to three lines, the first one large, the last one in colour: (CAPTION_HEIGHT, CAPTION_WIDTH, 3)."""
+    """Write up to four lines, the third in colour, the fourth small: (CAPTION_HEIGHT, CAPTION_WIDTH, 3)."""
     picture = Picture.new("RGB", (CAPTION_WIDTH, CAPTION_HEIGHT), _BACKGROUND)
     pen = ImageDraw.Draw(picture)
     for words, ink, size, top in zip(lines, _INK, _SIZES, _TOPS, strict=False):

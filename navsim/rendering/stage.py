@@ -47,7 +47,7 @@ class Frame:
     fan: Fan | None = None
     """What the driver wants, drawn on the road."""
     lines: tuple[str, ...] = ()
-    """Up to three lines of text for the picture's corner."""
+    """Up to four lines of text for the picture's corner."""
 
 
 class Stage:

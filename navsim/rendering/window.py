@@ -76,7 +76,7 @@ class Window:
         Args:
             pose: Of the car.
             fan: What its driver wants, drawn on the road ahead.
-            lines: Up to three lines of text in the corner.
+            lines: Up to four lines of text in the corner.
 
         Raises:
             RuntimeError: If the window's process has failed.

@@ -50,9 +50,16 @@ def connector_paths(ways: Sequence[Way], carriageway: shapely.Polygon | shapely.
     Returns:
         K paths with vertices about every 0.5 m.
     """
+    return [path for _, path in judged_paths(ways, carriageway, SEARCH)]
+
+
+def judged_paths(
+    ways: Sequence[Way], carriageway: shapely.Polygon | shapely.MultiPolygon, search: Sequence[tuple[float, int]]
+) -> list[tuple[float, Polyline]]:
+    """The same, each path with its fault; `search` is as `SEARCH`."""
     best: dict[int, tuple[float, Polyline]] = {}
     todo = list(range(len(ways)))
-    for reach, tries in SEARCH:
+    for reach, tries in search:
         if not todo:
             break
         tried = _joined([ways[i] for i in todo], reach, tries)
@@ -62,7 +69,7 @@ def connector_paths(ways: Sequence[Way], carriageway: shapely.Polygon | shapely.
             if i not in best or found[choice] < best[i][0]:
                 best[i] = (float(found[choice]), paths[choice])
         todo = [i for i in todo if best[i][0] > 0]
-    return [best[i][1] for i in range(len(ways))]
+    return [best[i] for i in range(len(ways))]
 
 
 def manoeuvre_of(path: Polyline) -> Manoeuvre:
@@ -89,8 +96,11 @@ def connector_faults(paths: Sequence[Polyline], carriageway: shapely.Polygon | s
     kerbs = carriageway.boundary
     shapely.prepare(kerbs)  # `dwithin` uses it, `distance` would not
     shapely.prepare(carriageway)
-    narrow = shapely.dwithin(kerbs, shapely.points(points), MIN_CLEARANCE)
-    narrow |= ~shapely.contains_xy(carriageway, points)
+    narrow = np.asarray(shapely.dwithin(kerbs, shapely.points(points), MIN_CLEARANCE))
+    # A path that keeps its distance from the kerbs lies on one side of them.
+    unsure = np.bincount(owners, narrow, len(paths))[owners] > 0
+    unsure[np.flatnonzero(np.diff(owners, prepend=-1))] = True
+    narrow[unsure] |= ~shapely.contains_xy(carriageway, points[unsure])
     shares = np.bincount(owners, narrow, len(paths)) / np.bincount(owners, minlength=len(paths))
     peaks = np.array([np.abs(path.curvatures).max() for path in paths])
     return np.asarray(shares + np.maximum(peaks / MAX_CURVATURE - 1, 0.0))

@@ -101,10 +101,10 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
             trims[approach.road, end] = setback if approach.at_start else centre.length - setback
         junctions.append(_junction(node, approaches, area, any(roads[end.road].ring for end in approaches)))
     _check_trims(roads, trims)
-    lanes = [lane for index, road in enumerate(roads) for lane in _lanes(index, road, trims[index])]
+    lanes = [lane for index, road in enumerate(roads) for lane in lay_lanes(index, road, trims[index])]
     strips = [strip(road.centre, road.half_width) for road in roads]
     carriageway = paved([*strips, *(junction.area for junction in junctions)])
-    connectors = _connectors(_Plan(roads, lanes, junctions, trims), carriageway)
+    connectors = _connectors(NetworkPlan(roads, lanes, junctions, trims), carriageway)
     return RoadNetwork(places, tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
 
 
@@ -136,7 +136,7 @@ def _check_trims(roads: Sequence[Road], trims: Array) -> None:
             )
 
 
-def _lanes(index: int, road: Road, trim: Array) -> list[Lane]:
+def lay_lanes(index: int, road: Road, trim: Array) -> list[Lane]:
     """Lay the lanes of a road between its mouths."""
     return [
         Lane(index, forward, i, _lane_part(road, (forward, i), float(trim[0]), float(trim[1])))
@@ -156,16 +156,20 @@ def _lane_part(road: Road, lane: tuple[bool, int], start: float, end: float) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class _Plan:
+class NetworkPlan:
     """What is known of a network before its connectors."""
 
     roads: Sequence[Road]
+    """The roads."""
     lanes: Sequence[Lane]
+    """The lanes."""
     junctions: Sequence[Junction]
+    """The junctions."""
     trims: Array
+    """Stations of the mouths (R, 2) [m]."""
 
 
-def _connectors(plan: _Plan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
+def _connectors(plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
     """Join every lane that enters a junction to every lane that leaves it on another road end."""
     entering: dict[int, list[int]] = {}
     leaving: dict[int, list[int]] = {}
@@ -181,21 +185,21 @@ def _connectors(plan: _Plan, carriageway: shapely.Polygon | shapely.MultiPolygon
         for b in leaving.get(junction.node, [])
         if not _turns_back(plan.lanes[a], plan.lanes[b])
     ]
-    into = {a: _inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
-    out = {b: _inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
+    into = {a: lane_inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
+    out = {b: lane_inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
     paths = connector_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway)
     return tuple(
-        Connector(number, a, b, path, _manoeuvre(plan.junctions[number], path))
+        Connector(number, a, b, path, manoeuvre_at(plan.junctions[number], path))
         for (number, a, b), path in zip(pairs, paths, strict=True)
     )
 
 
-def _manoeuvre(junction: Junction, path: Polyline) -> Manoeuvre:
+def manoeuvre_at(junction: Junction, path: Polyline) -> Manoeuvre:
     """What a driver does on the way `path` through a junction."""
     return Manoeuvre.ROUNDABOUT if junction.kind is JunctionKind.ROUNDABOUT else manoeuvre_of(path)
 
 
-def _inside(plan: _Plan, index: int, *, arriving: bool) -> Polyline:
+def lane_inside(plan: NetworkPlan, index: int, *, arriving: bool) -> Polyline:
     """A lane's continuation between its mouth and the node, in driving direction."""
     lane = plan.lanes[index]
     road, (first, last) = plan.roads[lane.road], plan.trims[lane.road]

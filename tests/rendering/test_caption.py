@@ -1,17 +1,19 @@
 import numpy as np
 
 from navsim.rendering.caption import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
+from navsim.roads.osm import ATTRIBUTION
 
 
 def test_lines_stand_one_below_the_other() -> None:
     empty = draw_caption(())
     assert empty.shape == (CAPTION_HEIGHT, CAPTION_WIDTH, 3)
     rows = []
-    for line in range(3):
+    for line in range(4):
         changed = (draw_caption([""] * line + ["8.0 m/s"]) != empty).any(axis=(1, 2))
         rows.append(np.flatnonzero(changed))
     assert 0 < rows[0].max() < rows[1].min()
-    assert rows[1].max() < rows[2].min() < CAPTION_HEIGHT
+    assert rows[1].max() < rows[2].min()
+    assert rows[2].max() < rows[3].min() < rows[3].max() < CAPTION_HEIGHT
 
 
 def test_a_scenario_name_fits() -> None:
@@ -19,5 +21,10 @@ def test_a_scenario_name_fits() -> None:
     assert np.flatnonzero(changed).max() < CAPTION_WIDTH - 4
 
 
-def test_more_than_three_lines_are_left_out() -> None:
-    np.testing.assert_array_equal(draw_caption(["a"] * 5), draw_caption(["a"] * 3))
+def test_the_credit_for_a_map_fits() -> None:
+    changed = (draw_caption(("", "", "", ATTRIBUTION)) != draw_caption(())).any(axis=(0, 2))
+    assert 200 < np.flatnonzero(changed).max() < CAPTION_WIDTH - 4
+
+
+def test_more_than_four_lines_are_left_out() -> None:
+    np.testing.assert_array_equal(draw_caption(["a"] * 5), draw_caption(["a"] * 4))

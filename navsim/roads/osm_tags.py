@@ -1,0 +1,204 @@
+"""What the tags of an OpenStreetMap way say of a street: whether cars may use it, its lanes, widths and speed limit.
+
+Keys and values as in the OpenStreetMap wiki (Key:highway, Key:lanes, Key:oneway, Key:maxspeed, Key:access). Traffic
+keeps right everywhere; extracts of countries that keep left are driven on the right, their one-way streets in the
+direction of the map.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+MPH, KMH, KNOT = 0.44704, 1 / 3.6, 0.514444
+"""Units of speed limits [m/s]."""
+MAX_LANES = 4
+"""Most lanes in one direction."""
+LANE_WIDTHS = (2.75, 4.0)
+"""Least and greatest width of a lane [m]."""
+MARGIN = 1.0
+"""Paved strip between edge line and kerb [m]."""
+STOREY = 3.0
+"""Height of a storey [m]."""
+
+_SPEEDS = {  # default speed limits [km/h] of the drivable classes, the most important first
+    "motorway": 110.0,
+    "trunk": 90.0,
+    "primary": 50.0,
+    "secondary": 50.0,
+    "tertiary": 50.0,
+    "motorway_link": 60.0,
+    "trunk_link": 50.0,
+    "primary_link": 50.0,
+    "secondary_link": 50.0,
+    "tertiary_link": 50.0,
+    "unclassified": 50.0,
+    "residential": 40.0,
+    "living_street": 20.0,
+}
+_CLASSES = tuple(_SPEEDS)
+_CLOSED = {"no", "private", "agricultural", "forestry", "emergency", "military", "permit", "delivery"}
+_IMPLICIT = {"urban": 50.0, "rural": 90.0, "trunk": 90.0, "motorway": 120.0, "living_street": 7.0}
+_WALK, _NO_LIMIT = 7.0, 130.0
+
+
+@dataclass(frozen=True)
+class StreetKind:
+    """A street's cross-section and standing, seen in the direction in which its nodes are listed."""
+
+    rank: int
+    """Importance of its class; 0 is a motorway, larger numbers count less."""
+    lanes_forward: int
+    """Lanes in the direction of the nodes."""
+    lanes_backward: int
+    """Lanes against it; 0 in one-way streets."""
+    lane_width: float
+    """Width of each lane [m]."""
+    speed_limit: float
+    """[m/s]."""
+    layer: int = 0
+    """0 on the ground; bridges lie higher."""
+    ring: bool = False
+    """Whether it is a part of a roundabout's ring."""
+
+    def lanes_towards(self, forward: bool) -> int:
+        """Lanes in one direction."""
+        return self.lanes_forward if forward else self.lanes_backward
+
+    @property
+    def half_width(self) -> float:
+        """Distance from the centre line to either kerb [m]."""
+        return (self.lanes_forward + self.lanes_backward) * self.lane_width / 2 + MARGIN
+
+    @property
+    def reversed(self) -> "StreetKind":
+        """The same street seen against the direction of its nodes."""
+        return replace(self, lanes_forward=self.lanes_backward, lanes_backward=self.lanes_forward)
+
+
+def street_kind(tags: Mapping[str, str]) -> StreetKind | None:
+    """Read the tags of a way; None if it is no street for cars.
+
+    Service roads are left out: most are driveways and lanes between parked cars. So are tunnels, for this world has
+    but one level.
+    """
+    kind = tags.get("highway", "")
+    if kind not in _SPEEDS or tags.get("area") == "yes" or not _open_to_cars(tags):
+        return None
+    if tags.get("tunnel", "no") not in ("no", "building_passage"):
+        return None
+    way = _direction(tags, kind)
+    forward, backward = _lanes(tags, kind, way)
+    limit = parse_speed(tags.get("maxspeed", ""))
+    street = StreetKind(
+        rank=_CLASSES.index(kind),
+        lanes_forward=forward,
+        lanes_backward=backward,
+        lane_width=_lane_width(tags, kind, forward + backward),
+        speed_limit=_SPEEDS[kind] * KMH if limit is None else limit,
+        layer=_layer(tags),
+        ring=_on_ring(tags),
+    )
+    return street.reversed if way < 0 else street
+
+
+def parse_speed(text: str) -> float | None:
+    """Read a speed limit such as `50`, `30 mph`, `walk` or `DE:urban` [m/s]; None if it says none."""
+    first = text.split(";")[0].strip().lower()
+    number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(km/h|kmh|kph|mph|knots)?", first)
+    if number is not None:
+        value = float(number[1]) * {"mph": MPH, "knots": KNOT}.get(number[2] or "", KMH)
+        return value if value > 0 else None
+    if first in ("walk", "none"):
+        return (_WALK if first == "walk" else _NO_LIMIT) * KMH
+    region = re.fullmatch(r"[a-z]{2}(?:-[a-z]+)?:(?:zone:?)?(\w+)", first)
+    if region is None:
+        return None
+    limit = float(region[1]) if region[1].isdigit() else _IMPLICIT.get(region[1], 0.0)
+    return limit * KMH if limit > 0 else None
+
+
+def parse_length(text: str) -> float | None:
+    """Read a length such as `7.5`, `7,5 m` or `24'6"` [m]; None if it is none."""
+    value = text.strip().lower()
+    metric = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*(m|metres|meters|ft|feet)?", value)
+    if metric is not None:
+        return float(metric[1].replace(",", ".")) * (0.3048 if metric[2] in ("ft", "feet") else 1.0)
+    feet = re.fullmatch(r"(\d+)'\s*(?:(\d+(?:\.\d+)?)\")?", value)
+    return None if feet is None else int(feet[1]) * 0.3048 + float(feet[2] or 0) * 0.0254
+
+
+def building_height(tags: Mapping[str, str]) -> float | None:
+    """Height of a building's walls by its tags [m]; None if they do not say."""
+    height = parse_length(tags.get("height", ""))
+    if height is None:
+        levels = parse_length(tags.get("building:levels", ""))
+        height = None if levels is None else levels * STOREY
+    return height if height is not None and 2.0 <= height <= 600.0 else None
+
+
+def _open_to_cars(tags: Mapping[str, str]) -> bool:
+    """Whether cars may drive there: the most special key decides."""
+    for key in ("motorcar", "motor_vehicle", "vehicle", "access"):
+        if key in tags:
+            return tags[key] not in _CLOSED
+    return True
+
+
+def _on_ring(tags: Mapping[str, str]) -> bool:
+    """Whether a street is a roundabout's ring."""
+    return tags.get("junction") in ("roundabout", "circular")
+
+
+def _direction(tags: Mapping[str, str], kind: str) -> int:
+    """1 for one-way streets, -1 for those against their nodes, 0 for two-way streets.
+
+    Streets whose direction changes with the time of day are taken in the direction of their nodes.
+    """
+    said = tags.get("oneway", "")
+    if said in ("-1", "reverse"):
+        return -1
+    if said in ("yes", "true", "1", "reversible"):
+        return 1
+    implied = _on_ring(tags) or kind in ("motorway", "motorway_link")
+    return 1 if implied and said not in ("no", "false", "0") else 0
+
+
+def _lanes(tags: Mapping[str, str], kind: str, way: int) -> tuple[int, int]:
+    """Lanes in the direction of traffic and against it."""
+    total = _count(tags.get("lanes"))
+    if way != 0:
+        usual = 2 if kind in ("motorway", "trunk") else 1
+        return _count(tags.get("lanes:forward" if way > 0 else "lanes:backward")) or total or usual, 0
+    forward, backward = _count(tags.get("lanes:forward")), _count(tags.get("lanes:backward"))
+    half = max((total or 2) // 2, 1)
+    if forward is None and backward is not None and total is not None:
+        forward = max(total - backward, 1)
+    if backward is None and forward is not None and total is not None:
+        backward = max(total - forward, 1)
+    return forward or half, backward or half
+
+
+def _count(text: str | None) -> int | None:
+    """A number of lanes from 1 to `MAX_LANES`, or None."""
+    if text is None or re.fullmatch(r"\d+(\.\d+)?", text.strip()) is None:
+        return None
+    return min(int(float(text)), MAX_LANES) or None
+
+
+def _lane_width(tags: Mapping[str, str], kind: str, lanes: int) -> float:
+    """Width of each lane [m]."""
+    usual = 3.0 if kind == "living_street" else 3.5
+    if kind not in ("motorway", "trunk") and tags.get("lanes", "").strip() == "1" and lanes == 2:
+        usual = LANE_WIDTHS[0]
+    width = parse_length(tags.get("width", ""))
+    if width is None:
+        return usual
+    low, high = LANE_WIDTHS
+    return min(max((width - 2 * MARGIN) / lanes, low), high)
+
+
+def _layer(tags: Mapping[str, str]) -> int:
+    """The level: 0 on the ground, at least 1 on bridges."""
+    text = tags.get("layer", "0").strip()
+    layer = int(text) if re.fullmatch(r"[+-]?\d{1,2}", text) else 0
+    return max(layer, 1) if tags.get("bridge", "no") != "no" else layer
