@@ -123,9 +123,10 @@ def boxes_in_view(boxes: Boxes, planes: Array, eye: Array, reach: Array) -> NDAr
         eye: Where from (3,) [m].
         reach: How far each `Kind` is drawn, see `reaches`.
     """
-    normals = planes[:, :3]
-    inside = (boxes.table @ np.concatenate([normals, np.abs(normals)], axis=1).T >= -planes[:, 3]).all(axis=1)
     away = boxes.table[:, :2] - eye[:2]
-    distances = np.sqrt(np.einsum("ij,ij->i", away, away))
-    seen = np.flatnonzero(inside & (distances - boxes.radii < reach[boxes.kinds]))
+    distances = np.sqrt(away[:, 0] * away[:, 0] + away[:, 1] * away[:, 1])
+    near = (distances < boxes.radii + reach[boxes.kinds]).nonzero()[0]  # mostly few, whose sides are then looked at
+    normals = planes[:, :3]
+    sides = boxes.table[near] @ np.concatenate([normals, np.abs(normals)], axis=1).T  # (M, 5)
+    seen = near[(sides >= -planes[:, 3]).all(axis=1)]
     return np.asarray(seen[distances[seen].argsort(kind="stable")])

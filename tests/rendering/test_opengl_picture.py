@@ -161,8 +161,8 @@ def test_packing_keeps_every_triangle_and_shares_corners_of_the_ground() -> None
     ground = [quad(corners, plain(9, 9, 9), SemanticClass.ROAD) for corners in pieces]
     packed = pack(scene_of(*ground, cube((5.0, 5.0, 1.0), 1.0, plain(1, 2, 3))))
     assert len(packed.indices) == 3 * (4 * 2 + 12)
-    assert packed.standing.commands[:, 0].sum() == 36
-    assert packed.ground.commands[:, 0].sum() == 24
+    assert packed.commands[: packed.standing, 0].sum() == 36
+    assert packed.commands[packed.standing :, 0].sum() == 24
     assert packed.indices.max() < len(packed.vertices)
     corners = packed.vertices[packed.indices, :3].reshape(-1, 3, 3)
     areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2

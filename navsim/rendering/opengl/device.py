@@ -33,8 +33,8 @@ class Device:
         self.name = str(context.info["GL_RENDERER"])
         self.process = os.getpid()
         self.is_open = True
-        self.standing = self._program(shaders.STANDING_VERTEX, shaders.STANDING_FRAGMENT, layers=0)
-        self.ground = self._program(shaders.GROUND_VERTEX, shaders.GROUND_FRAGMENT, layers=0, shadows=1)
+        self.standing = self._program(shaders.SURFACE_VERTEX, shaders.STANDING_FRAGMENT, layers=0)
+        self.ground = self._program(shaders.SURFACE_VERTEX, shaders.GROUND_FRAGMENT, layers=0, shadows=1)
         self.sky = context.vertex_array(self._program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT, cover=0), [])
         self.rain = context.vertex_array(self._program(shaders.RAIN_VERTEX, shaders.RAIN_FRAGMENT), [])
 

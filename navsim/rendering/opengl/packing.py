@@ -25,18 +25,6 @@ _MILLIMETRES = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
-class Lot:
-    """What is drawn in one go: tiles of triangles, and the layers that they are painted with."""
-
-    commands: NDArray[np.uint32]
-    """How OpenGL draws each of T tiles (T, 5): number of indices, 1, first index, 0, 0."""
-    boxes: Boxes
-    """Around the tiles."""
-    layers: NDArray[np.uint8]
-    """RGBA textures of one size (L, H, W, 4), at least one."""
-
-
-@dataclass(frozen=True, eq=False)
 class Packed:
     """A scene ready for the GPU."""
 
@@ -44,73 +32,62 @@ class Packed:
     """(V, VERTEX_FLOATS)."""
     indices: NDArray[np.uint32]
     """Three for each triangle, tile by tile (I,)."""
-    standing: Lot
-    """Houses, trees, signs, cars, people."""
-    ground: Lot
-    """What lies flat."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Triangles:
-    """Triangles of one lot."""
-
-    vertices: NDArray[np.float32]
-    """(V, VERTEX_FLOATS)."""
-    corners: NDArray[np.int64]
-    """(F, 3)."""
-    kinds: NDArray[np.intp]
-    """(F,)."""
+    commands: NDArray[np.uint32]
+    """How OpenGL draws each of T tiles (T, 5): number of indices, 1, first index, 0, 0."""
+    boxes: Boxes
+    """Around the tiles."""
+    standing: int
+    """How many of the tiles, the first ones, hold what stands; the others are the ground."""
+    standing_layers: NDArray[np.uint8]
+    """RGBA textures of what stands, of one size (L, H, W, 4), at least one."""
+    ground_layers: NDArray[np.uint8]
+    """The same of the ground."""
 
 
 def pack(scene: Scene) -> Packed:
     """Lay out a scene's triangles, lit by its sun."""
     meshes = meshes_of(scene)
     sun = np.array(scene.atmosphere.sun_direction)
-    vertices: list[NDArray[np.float32]] = []
-    indices: list[NDArray[np.uint32]] = []
-    lots: list[Lot] = []
-    for standing in (True, False):
-        part = [mesh for mesh in meshes if (kind_of(mesh.semantic) is Kind.STANDING) == standing]
-        textures = list({id(mesh.texture): mesh.texture for mesh in part}.values())
-        triangles = _gather(part, textures, sun)
-        order, lot = _cut(triangles, _as_layers(textures), sum(part.size for part in indices))
-        indices.append((order + sum(len(part) for part in vertices)).astype(np.uint32))
-        vertices.append(triangles.vertices)
-        lots.append(lot)
-    return Packed(np.concatenate(vertices), np.concatenate(indices), lots[0], lots[1])
-
-
-def _gather(meshes: Sequence[Mesh], textures: Sequence[NDArray[np.uint8]], sun: Array) -> _Triangles:
-    """Join meshes, each painted with the layer of its texture."""
-    number = {id(texture): layer for layer, texture in enumerate(textures)}
-    lit = [_lit(mesh, sun, number[id(mesh.texture)]) for mesh in meshes]
-    starts = np.cumsum([0, *(len(points) for points, _ in lit)])
-    return _Triangles(
-        np.concatenate([np.empty((0, VERTEX_FLOATS), np.float32), *(points for points, _ in lit)]),
-        np.concatenate(
-            [np.empty((0, 3), np.int64), *(part + start for (_, part), start in zip(lit, starts, strict=False))]
-        ),
-        np.repeat([kind_of(mesh.semantic) for mesh in meshes], [len(part) for _, part in lit]).astype(np.intp),
+    standing, ground = (
+        list({id(mesh.texture): mesh.texture for mesh in meshes if _stands(mesh) == lot}.values())
+        for lot in (True, False)
     )
+    layer = {
+        (id(texture), lot): i for lot, part in ((True, standing), (False, ground)) for i, texture in enumerate(part)
+    }
+    lit = [_lit(mesh, sun, layer[id(mesh.texture), _stands(mesh)]) for mesh in meshes]
+    vertices = np.concatenate([np.empty((0, VERTEX_FLOATS), np.float32), *(points for points, _ in lit)])
+    starts = np.cumsum([0, *(len(points) for points, _ in lit)])
+    corners = np.concatenate(
+        [np.empty((0, 3), np.int64), *(part + start for (_, part), start in zip(lit, starts, strict=False))]
+    )
+    kinds = np.repeat([kind_of(mesh.semantic) for mesh in meshes], [len(part) for _, part in lit]).astype(np.intp)
+    indices, commands, boxes = _cut(vertices, corners, kinds)
+    stand = int((boxes.kinds == Kind.STANDING).sum())
+    return Packed(vertices, indices, commands, boxes, stand, _as_layers(standing), _as_layers(ground))
 
 
-def _cut(triangles: _Triangles, layers: NDArray[np.uint8], first: int) -> tuple[NDArray[np.int64], Lot]:
-    """Sort triangles into tiles: their vertices' numbers in the new order (3F,), and the tiles from index `first`."""
-    code = squares_of(triangles.vertices, triangles.corners, SQUARE) + (triangles.kinds.astype(np.int64) << 44)
-    tiles = list(runs(code))
-    counts = np.array([3 * len(tile) for tile in tiles], np.int64)
-    order = np.concatenate([np.empty(0, np.intp), *tiles])
-    corners = triangles.corners[order].ravel()
-    points = triangles.vertices[corners, :3].astype(float)
+def _stands(mesh: Mesh) -> bool:
+    return kind_of(mesh.semantic) is Kind.STANDING
+
+
+def _cut(
+    vertices: NDArray[np.float32], corners: NDArray[np.int64], kinds: NDArray[np.intp]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], Boxes]:
+    """Sort triangles (F, 3) by kind and square: their indices (3F,), the tiles' commands and boxes."""
+    tiles = list(runs(squares_of(vertices, corners, SQUARE) + (kinds.astype(np.int64) << 44)))
+    if not tiles:
+        nothing = np.empty((0, 3))
+        return np.empty(0, np.uint32), np.empty((0, 5), np.uint32), Boxes.around(nothing, nothing, kinds)
+    counts = np.array([3 * len(tile) for tile in tiles])
+    starts = np.cumsum(counts) - counts
+    indices = corners[np.concatenate(tiles)].ravel()
+    points = vertices[indices, :3].astype(float)
     commands = np.zeros((len(tiles), 5), np.uint32)
-    if tiles:
-        starts = np.cumsum(counts) - counts
-        low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
-        commands[:, 0], commands[:, 1], commands[:, 2] = counts, 1, starts + first
-    else:
-        low = high = np.empty((0, 3))
-    kinds = np.array([triangles.kinds[tile[0]] for tile in tiles], np.intp)
-    return corners, Lot(commands, Boxes.around(low, high, kinds), layers)
+    commands[:, 0], commands[:, 1], commands[:, 2] = counts, 1, starts
+    low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+    boxes = Boxes.around(low, high, np.array([kinds[tile[0]] for tile in tiles], np.intp))
+    return indices.astype(np.uint32), commands, boxes
 
 
 def _lit(mesh: Mesh, sun: Array, layer: int) -> tuple[NDArray[np.float32], NDArray[np.integer]]:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from navsim.rendering.opengl.canvas import Canvas
 from navsim.rendering.opengl.device import SHOT_BINDING, Device
-from navsim.rendering.opengl.packing import Lot
 from navsim.rendering.opengl.shaders import SHOT_FLOATS
 from navsim.rendering.opengl.upload import Uploaded
 from navsim.rendering.opengl.views import Views, fill_blocks
@@ -106,7 +105,7 @@ def _visible(scenes: Sequence[Uploaded], views: Views) -> list[NDArray[np.uint32
     """Commands for the tiles that each view may see, the nearest first: for each scene standing ones and the ground."""
     draws = []
     for scene, planes, eye, focal_px in zip(scenes, views.planes, views.eyes, views.focal_px.tolist(), strict=True):
-        reach = reaches(focal_px, float(eye[2]))
-        lots: tuple[Lot, Lot] = (scene.standing, scene.ground)
-        draws += [lot.commands[boxes_in_view(lot.boxes, planes, eye, reach)] for lot in lots]
+        seen = boxes_in_view(scene.boxes, planes, eye, reaches(focal_px, float(eye[2])))
+        stands = seen < scene.standing
+        draws += [scene.commands[seen[stands]], scene.commands[seen[~stands]]]
     return draws

@@ -28,75 +28,54 @@ SHOT_FLOATS = 64
 
 _HEAD = "#version 330 core\n" + _SHOT
 
-STANDING_VERTEX = (
+# Few and full vectors from vertex to pixel: on a CPU, each costs time for every triangle.
+SURFACE_VERTEX = (
     _HEAD
     + """
 in vec3 position;
 in vec2 uv;
 in vec4 look;  // sunlight, layer, class
-out vec3 texel;
-out vec3 light;
-flat out float semantic;
-out vec3 offset;
+out vec4 paint;  // texture coordinates, layer, sunlight
+out vec4 place;  // offset, class
 void main() {
-    offset = position - eye.xyz;
+    vec3 offset = position - eye.xyz;
     gl_Position = clip_from_offset * vec4(offset, 1.0);
-    texel = vec3(uv, floor(look.y * 255.0 + 0.5));
-    semantic = look.z;
-    light = ambient.rgb + sunlight.rgb * look.x;
+    paint = vec4(uv, floor(look.y * 255.0 + 0.5), look.x);
+    place = vec4(offset, look.z);
 }
 """
 )
+
+_SURFACE_PIXEL = """
+uniform sampler2DArray layers;
+in vec4 paint;
+in vec4 place;
+out vec4 pixel;
+void finish(float sunshine) {
+    vec3 colour = min(texture(layers, paint.xyz).rgb * (ambient.rgb + sunlight.rgb * sunshine), 1.0);
+    pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(place.xyz))), place.w);
+}
+"""
 
 STANDING_FRAGMENT = (
     _HEAD
+    + _SURFACE_PIXEL
     + """
-uniform sampler2DArray layers;
-in vec3 texel;
-in vec3 light;
-flat in float semantic;
-in vec3 offset;
-out vec4 pixel;
 void main() {
-    vec3 colour = min(texture(layers, texel).rgb * light, 1.0);
-    pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(offset))), semantic);
-}
-"""
-)
-
-GROUND_VERTEX = (
-    _HEAD
-    + """
-in vec3 position;
-in vec2 uv;
-in vec4 look;
-out vec3 texel;
-out vec3 offset;
-flat out vec2 surface;  // sunlight, class
-void main() {
-    offset = position - eye.xyz;
-    gl_Position = clip_from_offset * vec4(offset, 1.0);
-    texel = vec3(uv, floor(look.y * 255.0 + 0.5));
-    surface = look.xz;
+    finish(paint.w);
 }
 """
 )
 
 GROUND_FRAGMENT = (
     _HEAD
+    + _SURFACE_PIXEL
     + """
-uniform sampler2DArray layers;
 uniform sampler2D shadows;
-in vec3 texel;
-in vec3 offset;
-flat in vec2 surface;
-out vec4 pixel;
 void main() {
     // The nearest pixel alone: on a CPU, one between four costs as much as all else here.
-    ivec2 place = ivec2((offset.xy + eye.xy - shade.xy) * vec2(shade.z, -shade.z));
-    float lit = surface.x * texelFetch(shadows, clamp(place, ivec2(0), textureSize(shadows, 0) - 1), 0).r;
-    vec3 colour = min(texture(layers, texel).rgb * (ambient.rgb + sunlight.rgb * lit), 1.0);
-    pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(offset))), surface.y);
+    ivec2 spot = ivec2((place.xy + eye.xy - shade.xy) * vec2(shade.z, -shade.z));
+    finish(paint.w * texelFetch(shadows, clamp(spot, ivec2(0), textureSize(shadows, 0) - 1), 0).r);
 }
 """
 )

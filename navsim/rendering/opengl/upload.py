@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from navsim.rendering.opengl.clouds import cloud_image
 from navsim.rendering.opengl.device import Device
-from navsim.rendering.opengl.packing import Lot, pack
+from navsim.rendering.opengl.packing import pack
 from navsim.rendering.opengl.shaders import SHOT_FLOATS
 from navsim.world.atmosphere import Atmosphere, ShadeMap
 from navsim.world.scene import Scene
@@ -24,16 +24,17 @@ class Uploaded:
     def __init__(self, scene: Scene, device: Device) -> None:
         packed = pack(scene)
         context = device.context
-        self.standing: Lot = packed.standing
-        self.ground: Lot = packed.ground
+        self.commands = packed.commands
+        self.boxes = packed.boxes
+        self.standing = packed.standing
         self.rains = scene.atmosphere.rain > 0
         self._vertices = context.buffer(_bytes(packed.vertices))
         self._indices = context.buffer(_bytes(packed.indices))
         layout = [(self._vertices, "3f 2f 4f1", "position", "uv", "look")]
         self.standing_array = context.vertex_array(device.standing, layout, self._indices)
         self.ground_array = context.vertex_array(device.ground, layout, self._indices)
-        self.standing_layers = _layers(context, packed.standing.layers, ATLAS_LEVELS)
-        self.ground_layers = _layers(context, packed.ground.layers, 1000)
+        self.standing_layers = _layers(context, packed.standing_layers, ATLAS_LEVELS)
+        self.ground_layers = _layers(context, packed.ground_layers, 1000)
         shade = _bordered(scene.shade or _FULL_SUN)
         self.shadows = _grey(context, shade.image)
         self.clouds = _grey(context, cloud_image(scene.atmosphere.cloud_cover, scene.atmosphere.cloud_seed))
