@@ -44,7 +44,8 @@ class Edge:
 
     def one_way(self, forward: bool) -> "Edge":
         """The street with the lanes of one direction only."""
-        return replace(self, kind=replace(self.kind, **{"lanes_backward" if forward else "lanes_forward": 0}))
+        kind = replace(self.kind, lanes_backward=0) if forward else replace(self.kind, lanes_forward=0)
+        return replace(self, kind=kind)
 
 
 def cleaned(edges: Sequence[Edge], trim_dead_ends: bool = False) -> list[Edge]:

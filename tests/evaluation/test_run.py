@@ -17,7 +17,7 @@ from navsim.roads.towns import Generator, Split
 from navsim.sensing.camera import Camera
 from tests.evaluation.odd_drivers import make_healing
 
-SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))
+SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")
 
 
 def quiet() -> Console:

@@ -18,7 +18,7 @@ from navsim.roads.routing import JunctionPassage
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
-TINY = SimulationConfig(cameras=(Camera(width=16, height=8),), map=MapSpec(size_px=10, ego_row=7))
+TINY = SimulationConfig(cameras=(Camera(width=16, height=8),), map=MapSpec(size_px=10, ego_row=7), renderer="tiny")
 """A simulation with the smallest images; its episodes have the shapes of `made_up_episode`."""
 
 SHORT_COLLECTION = CollectConfig(
