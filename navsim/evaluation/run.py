@@ -21,7 +21,7 @@ from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
-from navsim.roads.townmap import attribution_of, is_osm_town, load_town_map, town_seed
+from navsim.roads.townmap import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
 from navsim.roads.towns import DEFAULT_GENERATORS
 from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
@@ -125,7 +125,7 @@ def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any
         save_figure(plot_scores(scores, config.title), bars)
     if not paths.exists():
         there = [drive for drive in drives if drive.scenario.town == town and drive.scenario.junctions]
-        title = f"{town} ({attribution_of(town)})" if is_osm_town(town) else f"held-out town {town}"
+        title = f"{town_slug(town)}\n{attribution_of(town)}" if is_osm_town(town) else f"held-out town {town}"
         save_figure(plot_town(load_town_map(town).network, there, title), paths)
 
 

@@ -105,14 +105,20 @@ def build_osm_town(path: Path, options: OsmOptions | None = None) -> OsmTown:
 
 def _fitted(path: Path, edges: list[Edge], options: OsmOptions) -> tuple[RoadNetwork, dict[str, int]]:
     """Simplify the streets until all that is left can be driven."""
-    counts = {"streets without room": 0, "directions without a way on": 0, "joined into crossings": 0}
+    counts = {
+        "too sharply bent": 0,
+        "streets without room": 0,
+        "directions without a way on": 0,
+        "joined into crossings": 0,
+    }
     soften = True
     for _ in range(PASSES):
-        edges = _smooth(edges, soften)
+        edges, sharp = _smooth(edges, soften)
+        counts["too sharply bent"] += sharp
         soften = False
         centres = [Polyline(edge.points) for edge in edges]
         plan = plan_crossings(edges, centres)
-        if plan.dropped:
+        if sharp or plan.dropped:
             counts["streets without room"] += len(plan.dropped)
             rest = [edge for i, edge in enumerate(edges) if i not in plan.dropped]
         else:
@@ -128,12 +134,15 @@ def _fitted(path: Path, edges: list[Edge], options: OsmOptions) -> tuple[RoadNet
     raise TownError(f"{path}: too little of it can be driven: no streets are left that meet at junctions")
 
 
-def _smooth(edges: list[Edge], soften: bool) -> list[Edge]:
-    """The same streets with drivable courses."""
-    if not edges:
-        return []
+def _smooth(edges: list[Edge], soften: bool) -> tuple[list[Edge], int]:
+    """The same streets with drivable courses, and how many have none."""
     courses = smoothed([edge.points for edge in edges], [_sharpest(edge.kind) for edge in edges], soften)
-    return [Edge(edge.start, edge.end, course, edge.kind) for edge, course in zip(edges, courses, strict=True)]
+    found = [
+        Edge(edge.start, edge.end, course, edge.kind)
+        for edge, course in zip(edges, courses, strict=True)
+        if course is not None
+    ]
+    return found, len(edges) - len(found)
 
 
 def _sharpest(kind: StreetKind) -> float:

@@ -97,7 +97,7 @@ class _Planner:
         ends = [end for end in self.ends[cluster] if end[0] not in self.inner and end[0] not in self.dropped]
         self.ends[cluster] = ends
         if len(ends) < 2:
-            self.mouths.update({end: Setback(DEAD_END, None) for end in ends})
+            self.mouths.update({end: Setback(self.arms[end].outward.snapped(DEAD_END), None) for end in ends})
             return
         found = setbacks([self.arms[end] for end in ends], self.inside.get(cluster, []), self.radius[cluster])
         self.mouths.update(zip(ends, found, strict=True))

@@ -92,7 +92,7 @@ def _setback(arm: Arm, others: Sequence[Arm], kerb_radius: float) -> Setback:
         station, covered = _parting(arm.outward.stations, gaps, needed, arm.half_width + other.half_width)
         if station > found.station or (covered and not found.covered):
             found = Setback(max(station, found.station), other.street, found.covered or covered)
-    return Setback(found.station + RUN_OUT, found.rival, found.covered)
+    return Setback(arm.outward.snapped(found.station + RUN_OUT), found.rival, found.covered)
 
 
 def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array]:

@@ -6,7 +6,6 @@ bend is as wide as it must be. The ends stay where they are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,33 +15,15 @@ SPACING = 1.0
 """Distance between the vertices of a course [m]."""
 SOFTNESS = 2.5
 """Standard deviation of the Gaussian along the course [m]."""
-STEPS = 1500
-"""Most steps of the flow."""
+SHORTEST = 5.0
+"""Streets that become shorter are given up [m]."""
+STEPS = 50
+"""Steps of the flow between two looks at the whole."""
+LOOKS = 40
+"""Most looks; a course that bends too sharply even then is given up."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Chains:
-    """Vertices of many courses in one array, with masks that tell them apart."""
-
-    points: Array
-    """(N, 2) [m]."""
-    counts: "np.ndarray[tuple[int], np.dtype[np.int64]]"
-    """Vertices of each course."""
-
-    @property
-    def inner(self) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-        """Whether a vertex is no end of its course (N,)."""
-        last = np.cumsum(self.counts) - 1
-        mask = np.ones(len(self.points), dtype=bool)
-        mask[last] = mask[last - self.counts + 1] = False
-        return mask
-
-    def split(self) -> list[Array]:
-        """The courses one by one."""
-        return np.split(self.points, np.cumsum(self.counts)[:-1])
-
-
-def smoothed(courses: Sequence[Array], limits: Sequence[float], soften: bool) -> list[Array]:
+def smoothed(courses: Sequence[Array], limits: Sequence[float], soften: bool) -> list[Array | None]:
     """Smooth courses.
 
     Args:
@@ -51,14 +32,28 @@ def smoothed(courses: Sequence[Array], limits: Sequence[float], soften: bool) ->
         soften: Whether to take away small corners too.
 
     Returns:
-        Courses with a vertex about every metre and the ends of the given ones.
+        Courses with a vertex about every metre and the ends of the given ones; None where a street cannot be made
+        gentle enough.
     """
-    rough = [_resampled(course) for course in courses]
-    chains = _Chains(np.concatenate(rough), np.array([len(course) for course in rough]))
-    if soften:
-        chains = _blurred(chains, steps=round(2 * SOFTNESS**2 / SPACING**2))
-    chains = _relaxed(chains, np.repeat(np.asarray(limits, dtype=float), chains.counts))
-    return [_resampled(course) for course in chains.split()]
+    found: list[Array | None] = [_resampled(course) for course in courses]
+    todo = list(range(len(courses)))
+    for look in range(LOOKS + 1):
+        chosen = [course for i in todo if (course := found[i]) is not None]
+        if not chosen:
+            return found
+        if look == 0 and soften:
+            moved = _blurred(chosen, steps=round(2 * SOFTNESS**2 / SPACING**2))
+        elif look:
+            moved = _relaxed(chosen, np.repeat([limits[i] for i in todo], [len(course) for course in chosen]))
+        else:
+            moved = chosen
+        for i, course in zip(todo, moved, strict=True):
+            # Small rings shrink to a point.
+            found[i] = _resampled(course) if np.hypot(*np.diff(course, axis=0).T).sum() > SHORTEST else None
+        todo = [i for i in todo if (course := found[i]) is not None and _curvatures(course).max() > limits[i]]
+    for i in todo:
+        found[i] = None
+    return found
 
 
 def _resampled(course: Array) -> Array:
@@ -69,31 +64,35 @@ def _resampled(course: Array) -> Array:
     return np.stack([np.interp(at, lengths, course[:, 0]), np.interp(at, lengths, course[:, 1])], axis=-1)
 
 
-def _blurred(chains: _Chains, steps: int) -> _Chains:
+def _blurred(courses: Sequence[Array], steps: int) -> list[Array]:
     """Let every vertex move halfway to the middle of its neighbours; each step adds half a spacing to the variance."""
-    points, inner = chains.points.copy(), chains.inner
+    points, inner = _chained(courses)
     for _ in range(steps):
         points = _moved(points, np.where(inner, 0.5, 0.0))
-    return _Chains(points, chains.counts)
+    return _unchained(points, courses)
 
 
-def _relaxed(chains: _Chains, limits: Array) -> _Chains:
-    """Shorten the courses where they bend more sharply than their limits (N,) [1/m], until they do not."""
-    points, inner = chains.points.copy(), chains.inner
-    owners = np.repeat(np.arange(len(chains.counts)), chains.counts)
-    active = np.ones(len(points), dtype=bool)
-    for step in range(STEPS):
-        if step % 50 == 0:  # courses that are done need no more work
-            sharp = np.bincount(owners, inner & (_curvatures(points) > limits)) > 0
-            active = sharp[owners]
-            if not active.any():
-                break
-            some, bound, free = points[active], limits[active], inner[active]
-        excess = np.clip((_curvatures(some) / bound - 0.85) / 0.1, 0.0, 1.0) * free
-        some = _moved(some, _spread(excess, free) * 0.5)
-        if step % 50 == 49:
-            points[active] = some
-    return _Chains(points, chains.counts)
+def _relaxed(courses: Sequence[Array], limits: Array) -> list[Array]:
+    """Shorten courses for a while where they bend more sharply than the limit at each of their vertices (N,) [1/m]."""
+    points, inner = _chained(courses)
+    for _ in range(STEPS):
+        excess = np.clip((_curvatures(points) / limits - 0.85) / 0.1, 0.0, 1.0)
+        points = _moved(points, _spread(excess * inner, inner) * 0.5)
+    return _unchained(points, courses)
+
+
+def _chained(courses: Sequence[Array]) -> tuple[Array, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+    """All vertices (N, 2) one after the other, and whether each is no end of its course (N,)."""
+    counts = np.array([len(course) for course in courses])
+    last = np.cumsum(counts) - 1
+    inner = np.ones(counts.sum(), dtype=bool)
+    inner[last] = inner[last - counts + 1] = False
+    return np.concatenate(courses), inner
+
+
+def _unchained(points: Array, courses: Sequence[Array]) -> list[Array]:
+    """Vertices (N, 2) as courses of the same lengths as the given ones."""
+    return np.split(points, np.cumsum([len(course) for course in courses])[:-1])
 
 
 def _moved(points: Array, weights: Array) -> Array:

@@ -154,10 +154,16 @@ def _area(rings: tuple[Array, ...]) -> Area:
     holes = [ring for ring in rings if not shapely.LinearRing(ring).is_ccw]
     return as_area(
         shapely.difference(
-            shapely.union_all([shapely.Polygon(ring) for ring in outlines]),
-            shapely.union_all([shapely.Polygon(ring) for ring in holes]),
+            shapely.union_all([_filled(ring) for ring in outlines]),
+            shapely.union_all([_filled(ring) for ring in holes]),
         )
     )
+
+
+def _filled(ring: Array) -> shapely.Geometry:
+    """The inside of a closed ring (K+1, 2); where kerbs of a real town's odd corners overlap, as sound as can be."""
+    area = shapely.Polygon(ring)
+    return area if area.is_valid else shapely.make_valid(area)
 
 
 def as_area(shape: shapely.Geometry) -> Area:

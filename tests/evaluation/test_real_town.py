@@ -3,7 +3,6 @@
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -20,9 +19,11 @@ from navsim.roads.osm import ATTRIBUTION
 from tests.roads.osm_documents import Document, grid
 
 
-def config_for(town: str, out: Path, **options: Any) -> EvaluateConfig:
+def config_for(town: str, out: Path, routes: int, lane_routes: int) -> EvaluateConfig:
     simulation = SimulationConfig(renderer="tiny")
-    return EvaluateConfig(town=town, out=out, film=False, workers=1, simulation=simulation, **options)
+    return EvaluateConfig(
+        town=town, out=out, routes=routes, lane_routes=lane_routes, film=False, workers=1, simulation=simulation
+    )
 
 
 def test_the_expert_arrives_in_a_real_town(tmp_path: Path) -> None:
