@@ -16,7 +16,7 @@ class Outcome(StrEnum):
     WRONG_TURN = "wrong_turn"
     """The same, because the car took another way through a junction than the route."""
     COLLIDED = "collided"
-    """The car touched a kerb, a building or a tree."""
+    """The car touched a kerb or anything that stands beside the road."""
     STUCK = "stuck"
     """The car stood still for too long."""
     TIMED_OUT = "timed_out"
