@@ -16,6 +16,7 @@ from navsim.rendering.window import Window
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
+from navsim.world.appearance import parse_spec
 
 CHASE_CAMERA = Camera("chase", 640, 360, fov_deg=70.0, position=(-8.0, 0.0, 4.0), pitch_deg=-14.0)
 """The view of `render_mode="rgb_array"`: behind and above the car."""
@@ -60,6 +61,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     * `split`: `"train"`, `"validation"` or `"test"`; their towns are disjoint.
     * `towns`: how many towns of the split to draw from.
     * `generators`: who draws these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
+    * `appearance`: conditions such as `"dusk+rain"` or `"shift-2"`; empty for those of training.
     * `config`: a `navsim.driving.simulation.SimulationConfig` for other cameras, maps, noise or rules.
     * `render_mode`: `None`, `"rgb_array"` (a chase view) or `"human"` (a window).
 
@@ -76,6 +78,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         config: SimulationConfig | None = None,
         render_mode: str | None = None,
         generators: Sequence[str] = DEFAULT_GENERATORS,
+        appearance: str = "",
         simulation: Simulation | None = None,
     ) -> None:
         """Make an environment of its own: any number can live in one process.
@@ -86,6 +89,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             config: The car, its senses and the rules.
             render_mode: What `render` shows.
             generators: What makes them, in turn.
+            appearance: How they look, see `navsim.world.appearance`.
             simulation: The one to drive in, of the same `config`; None starts one. `close` closes it.
 
         Raises:
@@ -100,6 +104,8 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             raise ConfigError(f"towns must be at least 1, got {towns}")
         self.render_mode = render_mode
         self._towns = spread_towns(Split(split), range(towns), _generators(generators))
+        parse_spec(appearance)
+        self._appearance = appearance
         self._config = config or SimulationConfig()
         self._window = Window() if render_mode == "human" else None
         self._simulation = simulation or Simulation(self._config)
@@ -177,6 +183,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             route=int(draw.integers(1000)),
             seed=int(draw.integers(2**31)),
             start=StartOffset(float(draw.uniform(-0.5, 0.5)), float(draw.uniform(-5.0, 5.0))),
+            appearance=self._appearance,
         )
 
     def _observations(self, step: Step) -> Observations:

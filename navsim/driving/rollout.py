@@ -145,6 +145,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
     progress = [*(step.progress for step in log.steps), last.progress]
     seen = [step.observation for step in log.steps if step.observation is not None]
     kept = seen if with_images else []
+    images = [step.images for step in log.steps] if with_images else []
     camera, size = simulation.config.cameras[0], simulation.config.map.size_px
     fixes = [view.gps for view in seen] or [state.pose for state in states[:-1]]
     if last.outcome is None:
@@ -155,7 +156,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
         outcome=last.outcome,
         route_length=simulation.route.length,
         passages=simulation.route.passages,
-        images=_stacked([v.images for v in kept], (len(simulation.config.cameras), camera.height, camera.width, 3)),
+        images=_stacked(images, (len(simulation.config.cameras), camera.height, camera.width, 3)),
         road_maps=_stacked([v.road_map for v in kept], (size, size)),
         route_maps=_stacked([v.route_map for v in kept], (size, size)),
         gps=np.array([(fix.x, fix.y, fix.heading) for fix in fixes]),

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from navsim.errors import ConfigError
 from navsim.roads.townmap import town_slug
+from navsim.world.appearance import parse_spec
 
 
 class Outcome(StrEnum):
@@ -17,7 +18,7 @@ class Outcome(StrEnum):
     WRONG_TURN = "wrong_turn"
     """The same, because the car took another way through a junction than the route."""
     COLLIDED = "collided"
-    """The car touched a kerb, a building or a tree."""
+    """The car touched a kerb or anything that stands beside the road."""
     STUCK = "stuck"
     """The car stood still for too long."""
     TIMED_OUT = "timed_out"
@@ -48,12 +49,16 @@ class Scenario:
     """Whether the route leads through junctions; otherwise it follows one lane between two of them."""
     start: StartOffset = field(default_factory=StartOffset)
     """Where the car starts relative to the route."""
+    appearance: str = ""
+    """Conditions such as "dusk+rain", see `navsim.world.appearance`; empty draws those of training for the town."""
 
     def __post_init__(self) -> None:
         if self.route < 0 or self.seed < 0:
             raise ConfigError(f"a scenario's route and seed must be at least 0, got {self.route} and {self.seed}")
+        parse_spec(self.appearance)
 
     @property
     def name(self) -> str:
         """A name fit for a file, such as `test-3-route7-seed1`; `lane` instead of `route` without junctions."""
-        return f"{town_slug(self.town)}-{'route' if self.junctions else 'lane'}{self.route}-seed{self.seed}"
+        look = f"-look-{self.appearance}" if self.appearance else ""
+        return f"{town_slug(self.town)}-{'route' if self.junctions else 'lane'}{self.route}-seed{self.seed}{look}"

@@ -13,17 +13,19 @@ class TownShelf:
         """Keep up to `room` towns, with maps drawn for patches of `map_spec`."""
         self._map_spec = map_spec
         self._room = room
-        self._towns: OrderedDict[str, Town] = OrderedDict()
+        self._towns: OrderedDict[tuple[str, str], Town] = OrderedDict()
 
-    def town(self, name: str) -> Town:
-        """The town of that name, built unless it is there: then it is the very same object.
+    def town(self, name: str, appearance: str = "") -> Town:
+        """A town under some conditions, built unless it is there: then it is the very same object.
 
         Raises:
             TownError: If there is no such town, or it cannot be built.
+            ConfigError: If the conditions are unknown.
         """
-        if name not in self._towns:
+        key = name, appearance
+        if key not in self._towns:
             while len(self._towns) >= self._room:
                 self._towns.popitem(last=False)
-            self._towns[name] = build_town_for_driving(name, self._map_spec)
-        self._towns.move_to_end(name)
-        return self._towns[name]
+            self._towns[key] = build_town_for_driving(name, self._map_spec, appearance)
+        self._towns.move_to_end(key)
+        return self._towns[key]

@@ -1,74 +1,35 @@
 """One car driving scenarios: town, physics, senses and the rules that end a drive, in steps of 0.1 s."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from navsim.driving.expert import ExpertSpec
-from navsim.driving.rules import Rules, judge
+from navsim.driving.rules import judge
 from navsim.driving.scenario import Outcome, Scenario
+from navsim.driving.settings import SimulationConfig
 from navsim.driving.shelf import TownShelf
 from navsim.driving.speed import curve_speed, speed_profile
 from navsim.driving.town import Town, scenario_route
-from navsim.errors import ActionError, ConfigError
+from navsim.errors import ActionError
 from navsim.randomness import generator
-from navsim.rendering.renderer import RendererName, make_renderer
+from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
-from navsim.sensing.gps import GpsSensor, GpsSpec
+from navsim.sensing.camera_noise import with_mount_error, with_noise
+from navsim.sensing.gps import GpsSensor
 from navsim.sensing.observation import Image, Observation
-from navsim.sensing.rigs import RIGS, Rig
-from navsim.sensing.roadmap import MapSpec, draw_map, rasterise_route
+from navsim.sensing.roadmap import draw_map, rasterise_route
 from navsim.world.scene import Scene
-from navsim.world.vehicle import VehicleSpec, VehicleSpread, VehicleState, varied_vehicle
+from navsim.world.vehicle import VehicleState, varied_vehicle
 from navsim.world.world import World
 
+__all__ = ["Simulation", "SimulationConfig", "Situation", "Step"]
+
 _NOTHING: Image = np.zeros((0, 0, 0, 3), np.uint8)
-
-
-@dataclass(frozen=True)
-class SimulationConfig:
-    """The car, its senses and the rules; the scenario says where it drives."""
-
-    rig: Rig = Rig.OWN
-    """A named set of cameras in place of `cameras`, which then holds it; reads "own" ever after."""
-    cameras: tuple[Camera, ...] = (Camera(),)
-    """Cameras on the car, all of one size."""
-    map: MapSpec = field(default_factory=MapSpec)
-    """Map patches."""
-    gps: GpsSpec = field(default_factory=GpsSpec)
-    """Errors of the position fix."""
-    vehicle: VehicleSpec = field(default_factory=VehicleSpec)
-    """The car."""
-    vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
-    """How far cars differ from drive to drive."""
-    expert: ExpertSpec = field(default_factory=ExpertSpec)
-    """The expert that labels."""
-    rules: Rules = field(default_factory=Rules)
-    """What ends a drive."""
-    renderer: RendererName = "auto"
-    """What draws the camera images."""
-    control_step: float = 0.1
-    """Time between two commands [s]."""
-    cruise_speed: float = 8.0
-    """Speed on straights [m/s]."""
-    lateral_acceleration: float = 2.0
-    """Bound in the route's curves, by which speed is chosen [m/s^2]."""
-
-    def __post_init__(self) -> None:
-        if self.rig is not Rig.OWN:
-            object.__setattr__(self, "cameras", RIGS[self.rig])
-            object.__setattr__(self, "rig", Rig.OWN)
-        sizes = {(camera.width, camera.height) for camera in self.cameras}
-        if len(sizes) != 1:
-            raise ConfigError(f"simulation.cameras must be one or more cameras of one size, got {sorted(sizes)}")
-        for name in ("control_step", "cruise_speed", "lateral_acceleration"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"simulation.{name} must be above 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +58,8 @@ class Step:
     """Where the car is along its route."""
     outcome: Outcome | None
     """How the drive ended, or None while it goes on."""
+    images: Image
+    """Pictures before the cameras' noise (C, H, W, 3) uint8, to be recorded; none when nothing is sensed."""
 
 
 class Simulation:
@@ -180,7 +143,7 @@ class Simulation:
 
     def begin(self, scenario: Scenario, sense: bool = True) -> Situation:
         """Begin a drive as `reset` does, but draw nothing."""
-        town = self._shelf.town(scenario.town)
+        town = self._shelf.town(scenario.town, scenario.appearance)
         if town is not self._town:
             self._world.load(town.scene.obstacles)
             self._town = town
@@ -191,6 +154,10 @@ class Simulation:
         self._route_raster = rasterise_route(self.route.path, self.config.map)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
         self._gps = GpsSensor(self.config.gps, generator(scenario.seed, scenario.name, "gps"))
+        self._pixels = generator(scenario.seed, scenario.name, "camera noise")
+        mounts = generator(scenario.seed, scenario.name, "mounts")
+        mounted = tuple(with_mount_error(camera, self.config.mount_error, mounts) for camera in self.config.cameras)
+        self._mounted = mounted if sense else ()
         self._sense = sense
         self._still = 0.0
         self._elapsed = 0.0
@@ -199,7 +166,7 @@ class Simulation:
             left=scenario.start.lateral, turn=math.radians(scenario.start.heading_deg)
         )
         spread, draws = self.config.vehicle_spread, generator(scenario.seed, scenario.name, "vehicle")
-        vehicle = varied_vehicle(self.config.vehicle, spread, 1.0, draws)
+        vehicle = varied_vehicle(self.config.vehicle, spread, town.appearance.grip, draws)
         return self._judged(self._world.place(start, float(self._speeds[0]), vehicle))
 
     def advance(self, curvature: float) -> Situation:
@@ -223,7 +190,7 @@ class Simulation:
             images: The pictures of the situation's shots (C, H, W, 3) uint8; ignored if there were none.
         """
         now = self.situation
-        return Step(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome)
+        return Step(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome, images)
 
     def see(self, situation: Situation) -> Step:
         """Draw what the cameras see after `begin` or `advance`, and sense; once for each."""
@@ -273,8 +240,7 @@ class Simulation:
         self._station = progress.station
         rules, town = self.config.rules, self.town
         outcome = judge(rules, town.network, self.route, state, progress, self._world.contact, self._still)
-        cameras = self.config.cameras if self._sense else ()
-        shots = tuple(Shot(town.scene, camera, state.pose) for camera in cameras)
+        shots = tuple(Shot(town.scene, camera, state.pose) for camera in self._mounted)
         self._situation = Situation(state, progress, outcome, shots)
         return self._situation
 
@@ -282,7 +248,7 @@ class Simulation:
         """What the car senses; the maps are drawn where the GPS says it is."""
         gps = self._gps.measure(self.situation.state.pose, self._elapsed)
         return Observation(
-            images=images,
+            images=with_noise(images, self.config.camera_noise, self._pixels),
             road_map=draw_map(self.town.raster, self.config.map, gps),
             route_map=draw_map(self._route_raster, self.config.map, gps),
             speed=self.situation.state.speed,

@@ -9,7 +9,7 @@ from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, sample_lane_route, sample_route
 from navsim.roads.townmap import TownMap, load_town_map, town_seed
 from navsim.sensing.roadmap import MapRaster, MapSpec, rasterise_roads
-from navsim.world.appearance import sample_appearance
+from navsim.world.appearance import Appearance, appearance_of
 from navsim.world.scene import Scene, build_scene
 
 
@@ -21,6 +21,10 @@ class Town:
     """Name that scenarios use."""
     map: TownMap
     """Roads, houses if known, and whose data they are."""
+    spec: str
+    """Conditions that scenarios ask for, see `navsim.world.appearance`."""
+    appearance: Appearance
+    """What was drawn under them."""
     scene: Scene
     """What is there to be seen and hit."""
     raster: MapRaster
@@ -32,16 +36,24 @@ class Town:
         return self.map.network
 
 
-def build_town_for_driving(name: str, map_spec: MapSpec) -> Town:
-    """Build a town from its name alone: same name, same town.
+def build_town_for_driving(name: str, map_spec: MapSpec, appearance: str = "") -> Town:
+    """Build a town from its name and conditions alone: same name and conditions, same town.
+
+    What stands where depends on the name only, except what an appearance decides on: how many houses and trees.
+
+    Args:
+        name: Name of the town.
+        map_spec: Map patches.
+        appearance: Conditions such as "dusk+rain", see `navsim.world.appearance`.
 
     Raises:
         TownError: If the name is none of a town.
+        ConfigError: If the conditions are unknown.
     """
     there, seed = load_town_map(name), town_seed(name)
-    appearance = sample_appearance(generator(seed, "appearance"))
-    scene = build_scene(there.network, appearance, generator(seed, "scenery"), there.footprints)
-    return Town(name, there, scene, rasterise_roads(there.network, map_spec))
+    look = appearance_of(appearance, generator(seed, "appearance"))
+    scene = build_scene(there.network, look, generator(seed, "scenery"), there.footprints)
+    return Town(name, there, appearance, look, scene, rasterise_roads(there.network, map_spec))
 
 
 def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:

@@ -35,6 +35,8 @@ class EvaluateConfig:
     """Decides towns, routes and everything random in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
     """Who draws the towns, in turn."""
+    appearance: str = ""
+    """Conditions such as "dusk+rain" or "shift-2", see `navsim.world.appearance`; empty draws those of training."""
     out: Path = Path("runs/evaluation")
     """Folder of the results; an interrupted evaluation in it is continued."""
     workers: int | None = None
@@ -58,7 +60,16 @@ class EvaluateConfig:
     @property
     def suite(self) -> RouteSuite:
         """The routes."""
-        return RouteSuite(self.routes, self.lane_routes, self.towns, self.split, self.seed, self.generators, self.town)
+        return RouteSuite(
+            self.routes,
+            self.lane_routes,
+            self.towns,
+            self.split,
+            self.seed,
+            self.generators,
+            self.town,
+            self.appearance,
+        )
 
     @property
     def processes(self) -> int:
@@ -71,4 +82,5 @@ class EvaluateConfig:
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
         by = "" if self.generators == DEFAULT_GENERATORS else f" ({', '.join(self.generators)})"
         where = f"in {self.town}" if self.town is not None else f"{self.towns} {self.split} towns{by}"
-        return f"{self.routes} routes through junctions{lanes}, {where}, seed {self.seed}"
+        look = f", {self.appearance}" if self.appearance else ""
+        return f"{self.routes} routes through junctions{lanes}, {where}{look}, seed {self.seed}"

@@ -22,7 +22,6 @@ from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
 from navsim.roads.townmap import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
-from navsim.roads.towns import DEFAULT_GENERATORS
 from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
 
@@ -77,11 +76,8 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
 
 def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
     """What must be the same for drives to belong to one evaluation, as plain values."""
-    suite = to_mapping(config.suite)
-    if config.generators == DEFAULT_GENERATORS:
-        del suite["generators"]  # evaluations from before there were others go on
     return {
-        "suite": suite,
+        "suite": to_mapping(config.suite),
         "town": None if config.town is None else f"{town_seed(config.town):x}",
         "drivers": {entrant.name: entrant.digest for entrant in entrants},
         "renderer": renderer,

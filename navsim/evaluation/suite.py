@@ -7,6 +7,7 @@ from navsim.errors import ConfigError
 from navsim.randomness import generator
 from navsim.roads.townmap import check_town_name
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.world.appearance import parse_spec
 
 TOWN_POOL = 1000
 """Suites draw their towns among so many of a split."""
@@ -35,9 +36,12 @@ class RouteSuite:
     """Who draws the towns, in turn."""
     town: str | None = None
     """The one town in which all routes lie, such as `osm:FILE`; None draws `towns` of `split`."""
+    appearance: str = ""
+    """Conditions of all drives, see `navsim.world.appearance`; empty draws those of training for each town."""
 
     def __post_init__(self) -> None:
         check_generators(self.generators)
+        parse_spec(self.appearance)
         asked = f"got routes {self.routes}, lane_routes {self.lane_routes}"
         if self.routes < 1 or self.lane_routes < 0:
             raise ConfigError(f"routes must be at least 1 and lane_routes at least 0, {asked}")
@@ -69,6 +73,7 @@ class RouteSuite:
                 route=int(routes[i % len(towns)][i // len(towns)]),
                 seed=self.seed,
                 junctions=junctions,
+                appearance=self.appearance,
             )
             for i in range(count)
         )

@@ -14,6 +14,7 @@ from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
 from navsim.randomness import generator
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.world.appearance import parse_spec
 
 _NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
 
@@ -57,6 +58,8 @@ class CollectConfig:
     """Pulls at the steering, so that recoveries are in the data."""
     start: StartSpread = field(default_factory=StartSpread)
     """Where drives start."""
+    appearance: str = ""
+    """Conditions of all drives, see `navsim.world.appearance`; empty draws those of training for each town."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
     worlds: int = 2
@@ -75,6 +78,7 @@ class CollectConfig:
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         check_generators(self.generators)
+        parse_spec(self.appearance)
         parse_shard(self.shard)
 
 
@@ -104,10 +108,7 @@ def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
 
 def data_settings(config: CollectConfig) -> dict[str, Any]:
     """The settings that decide what is recorded, as plain values; the others decide only where and how fast."""
-    settings = {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
-    if config.generators == DEFAULT_GENERATORS:
-        del settings["generators"]  # folders from before there were others go on
-    return settings
+    return {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
 
 
 def differences(there: Any, asked: Any, key: str = "") -> list[str]:
@@ -129,4 +130,4 @@ def _scenario(config: CollectConfig, town: str, route: int) -> Scenario:
         lateral=float(draws[0] * config.start.lateral_sigma),
         heading_deg=float(draws[1] * config.start.heading_sigma_deg),
     )
-    return Scenario(town=town, route=route, seed=config.seed, start=start)
+    return Scenario(town=town, route=route, seed=config.seed, start=start, appearance=config.appearance)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.world.appearance import Colour
+from navsim.world.colours import Colour
 
 
 @dataclass(frozen=True)

@@ -145,12 +145,36 @@ def flat_surface(
         origin: A point (2,) west and south of everything, where the repeating texture starts [m].
         tile_size: Of the grid [m].
     """
-    x0, y0, x1, y1 = area.bounds
-    xs, ys = (np.arange(np.floor(low / tile_size), np.ceil(high / tile_size)) for low, high in ((x0, x1), (y0, y1)))
-    x, y = (grid.ravel() * tile_size for grid in np.meshgrid(xs, ys))
-    pieces = shapely.intersection(area, shapely.box(x, y, x + tile_size, y + tile_size))
-    parts = shapely.get_parts(shapely.constrained_delaunay_triangles(pieces[~shapely.is_empty(pieces)]))
+    pieces = _cut_along_grid(area, tile_size)
+    parts = shapely.get_parts(shapely.constrained_delaunay_triangles(pieces))
     rings = shapely.get_coordinates(shapely.orient_polygons(shapely.get_parts(parts)))
     corners = rings.reshape(-1, 4, 2)[:, :3].reshape(-1, 2)  # each triangle's ring repeats its first corner
     vertices = np.concatenate([corners, np.full((len(corners), 1), z)], axis=1)
     return Surface(vertices, np.arange(len(corners)).reshape(-1, 3), (corners - origin) / PATCH_SIZE)
+
+
+def _cut_along_grid(area: shapely.Geometry, size: float) -> NDArray[np.object_]:
+    """Cut an area into the parts that lie in each square of a grid, halving it again and again.
+
+    Cutting out one square after the other would look at all of the area for each.
+    """
+    pieces = np.array([area], dtype=object)
+    squares = np.array([[*np.floor(np.array(area.bounds[:2]) / size), *np.ceil(np.array(area.bounds[2:]) / size)]])
+    while len(large := np.flatnonzero(np.maximum(*_extent(squares)) > 1)):
+        wide, tall = _extent(squares[large])
+        low, high = squares[large].copy(), squares[large].copy()
+        column = np.where(wide >= tall, 0, 1)
+        middle = low[np.arange(len(large)), column] + np.maximum(wide, tall) // 2
+        low[np.arange(len(large)), column + 2] = middle
+        high[np.arange(len(large)), column] = middle
+        halves = np.concatenate([low, high])
+        cut = shapely.intersection(np.tile(pieces[large], 2), shapely.box(*(size * halves.T)))
+        full = ~shapely.is_empty(cut)
+        pieces = np.concatenate([np.delete(pieces, large), cut[full]])
+        squares = np.concatenate([np.delete(squares, large, axis=0), halves[full]])
+    return pieces
+
+
+def _extent(squares: Array) -> tuple[Array, Array]:
+    """Width and height of ranges of squares (N, 4)."""
+    return squares[:, 2] - squares[:, 0], squares[:, 3] - squares[:, 1]

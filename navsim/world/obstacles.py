@@ -19,6 +19,9 @@ class ObstacleKind(StrEnum):
     KERB = "kerb"
     BUILDING = "building"
     TREE = "tree"
+    CAR = "car"
+    SIGN = "sign"
+    PEDESTRIAN = "pedestrian"
 
 
 _KINDS = tuple(ObstacleKind)
@@ -72,7 +75,7 @@ class Obstacles:
 
 def walls(faces: ArrayLike, kind: ObstacleKind) -> Obstacles:
     """Take four-cornered faces (N, 4, 3) [m] as they are."""
-    points = np.asarray(faces, dtype=np.float32)
+    points = np.asarray(faces, dtype=np.float32).reshape(-1, 4, 3)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(len(points))[:, None, None]
     return Obstacles(
         vertices=points.reshape(-1, 3),

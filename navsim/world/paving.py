@@ -1,32 +1,19 @@
-"""The road as it is built: surface, markings, kerbs, and the ground behind them."""
+"""The road as it is built: its surface and the kerbs and footways along it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 
-from navsim.geometry import Array, Polyline
-from navsim.roads.network import Road, RoadNetwork
-from navsim.world.meshes import Surface, quads, ribbon
+from navsim.geometry import Array
+from navsim.roads.network import RoadNetwork
+from navsim.world.meshes import Surface, quads
 from navsim.world.textures import Paint
 
 KERB_HEIGHT = 0.12
 """[m]."""
 KERB_WIDTH = 0.3
 """[m]."""
-LINE_HEIGHT = 0.02
-"""Markings float this far above the road, so that the depth test can tell them apart [m]."""
-LINE_WIDTH = 0.18
-"""Of edge lines and dashes [m]."""
-DASH, GAP = 3.0, 5.0
-"""Length of the dashes between lanes and of the gaps between them [m]."""
-YIELD_WIDTH = 0.45
-"""Of the line across a lane that enters a junction [m]."""
-MOUTH_GAP = 0.1
-"""Markings end this far before a junction's mouth [m]."""
-LONGEST_PIECE = 15.0
-"""Longest straight piece of a line [m]: renderers skip whole pieces."""
-
 
 Area = shapely.Polygon | shapely.MultiPolygon
 
@@ -73,64 +60,12 @@ def lay_kerbs(network: RoadNetwork, tolerance: float = 0.04) -> Kerbs:
     return Kerbs(tuple(rings), tuple(_widened(ring, KERB_WIDTH) for ring in rings))
 
 
-def markings(network: RoadNetwork) -> Surface:
-    """Paint every road between its mouths: edge lines, dashes between lanes, yield lines; nothing in junctions."""
-    parts: list[Surface] = []
-    for index, road in enumerate(network.roads):
-        start, end = network.mouths(index)
-        centre = road.centre.between(start + MOUTH_GAP, end - MOUTH_GAP)
-        parts += _edge_lines(road, centre) + _lane_lines(road, centre) + _yield_lines(road, centre)
-    return Surface.merged(parts)
-
-
-def line(path: Polyline, offset: float, width: float) -> Surface:
-    """A painted line of `width` at `offset` [m] to the left of a path."""
-    half = width / 2
-    return ribbon(
-        path.shifted(offset + half).points, path.shifted(offset - half).points, LINE_HEIGHT, int(Paint.MARKING)
-    )
-
-
-def _edge_lines(road: Road, centre: Polyline) -> list[Surface]:
-    path = _straightened(centre)
-    edge = road.half_width - road.margin
-    return [line(path, edge, LINE_WIDTH), line(path, -edge, LINE_WIDTH)]
-
-
-def _lane_lines(road: Road, centre: Polyline) -> list[Surface]:
-    """Dashes between the lanes; where there are several each way, an unbroken line between the two directions."""
-    left = road.half_width - road.margin
-    starts = np.arange(GAP / 2, centre.length - DASH, DASH + GAP)
-    dashes = [_straightened(centre.between(float(start), float(start) + DASH)) for start in starts]
-    divided = min(road.lanes_forward, road.lanes_backward) > 1
-    dashed = [i for i in range(1, road.lanes) if not (divided and i == road.lanes_backward)]
-    lines = [line(dash, left - i * road.lane_width, LINE_WIDTH) for dash in dashes for i in dashed]
-    return [*lines, line(_straightened(centre), road.divider_offset, LINE_WIDTH)] if divided else lines
-
-
-def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:
-    """A bar across the lanes that enter the junction, at each end of the road; a roundabout's ring yields to nobody."""
-    if road.ring:
-        return []
-    divider, edge = road.divider_offset, road.half_width - road.margin
-    bars = []
-    if road.lanes_forward:
-        bars.append(line(_last_piece(centre, YIELD_WIDTH), (divider - edge) / 2, divider + edge))
-    if road.lanes_backward:
-        bars.append(line(_last_piece(centre.reversed(), YIELD_WIDTH), -(divider + edge) / 2, edge - divider))
-    return bars
-
-
-def _last_piece(path: Polyline, length: float) -> Polyline:
-    """A straight piece that ends where the path ends."""
-    end = path.pose(path.length)
-    return Polyline(np.array([end.moved(forward=-length).position, end.position]))
-
-
-def _straightened(path: Polyline, tolerance: float = 0.02) -> Polyline:
-    """The path with as few vertices as `tolerance` [m] and `LONGEST_PIECE` allow."""
-    rough = np.array(shapely.LineString(path.points).simplify(tolerance).coords)
-    return Polyline(np.array(shapely.LineString(rough).segmentize(LONGEST_PIECE).coords))
+def footways(kerbs: Kerbs, width: float) -> Area:
+    """The strip of `width` [m] behind the kerb stones."""
+    inner = kerbs.road_and_kerbs
+    if width <= 0:
+        return shapely.MultiPolygon()
+    return as_area(shapely.difference(inner.buffer(width, join_style="mitre", mitre_limit=2.0), inner))
 
 
 def _at(points: Array, z: float) -> Array:

@@ -9,23 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.roads.townmap import Footprint
 from navsim.world.appearance import Appearance
 from navsim.world.atmosphere import Atmosphere, ShadeMap
-from navsim.world.buildings import building_obstacles, building_surface, place_buildings
-from navsim.world.meshes import Instances, Mesh, SemanticClass, Surface, flat_surface, quads
+from navsim.world.buildings import Building, building_obstacles, buildings_from, outlines_of, place_buildings
+from navsim.world.cars import bays_surface, car_heights, car_instances, car_obstacles, car_outlines, place_cars
+from navsim.world.furniture import furniture_instances, furniture_obstacles, place_lamps, place_signs, place_walkers
+from navsim.world.housing import building_surface
+from navsim.world.markings import markings, worn
+from navsim.world.meshes import Instances, Mesh, SemanticClass
 from navsim.world.obstacles import ObstacleKind, Obstacles, walls
-from navsim.world.paving import KERB_HEIGHT, Kerbs, as_area, lay_kerbs, markings
+from navsim.world.paving import lay_kerbs
+from navsim.world.shade import Casters, draw_shade
+from navsim.world.terrain import land_around, lay_terrain, tile_origin
 from navsim.world.textures import Textures, paint_textures
 from navsim.world.trees import place_trees, tree_instances, tree_obstacles
 
 __all__ = ["Instances", "Mesh", "ObstacleKind", "Obstacles", "Scene", "SemanticClass", "build_scene"]
 
-SURROUNDINGS = 80.0
-"""How far the ground is modelled beyond the roads [m]."""
-HORIZON = 3000.0
-"""How far a plain reaches beyond that [m]."""
+FAINT = 0.1
+"""Sunlight below which no shadow is seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +40,50 @@ class Scene:
     meshes: tuple[Mesh, ...]
     """What stands once, from small things to the terrain: a renderer that draws in this order hides the most early."""
     instances: tuple[Instances, ...]
-    """What stands many times: trees."""
+    """What stands many times: cars, people, signs and lamps, trees."""
     atmosphere: Atmosphere
     """Light and air."""
     shade: ShadeMap | None
     """Where the ground lies in shadow; None where nothing throws one."""
     obstacles: Obstacles
     """What can be hit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Furnishing:
+    """What stands in a town; the places of things are x [m], y [m], heading [rad], scale (N, 4)."""
+
+    buildings: tuple[Building, ...]
+    """Houses."""
+    cars: tuple[Array, ...]
+    """Parked cars of each model."""
+    signs: Array
+    """Yield signs."""
+    lamps: Array
+    """Lamps."""
+    walkers: tuple[Array, Array]
+    """People of both kinds."""
+    trees: tuple[Array, ...]
+    """Trees of each kind."""
+
+    def instances(self, textures: Textures, bare: bool) -> tuple[Instances, ...]:
+        """Everything that stands many times."""
+        return (
+            *car_instances(self.cars, textures.atlas),
+            *furniture_instances(self.signs, self.lamps, self.walkers, textures.atlas),
+            *tree_instances(self.trees, textures.atlas, bare),
+        )
+
+    def obstacles(self) -> Obstacles:
+        """What of it can be hit."""
+        return Obstacles.merged(
+            [
+                building_obstacles(self.buildings),
+                car_obstacles(self.cars),
+                furniture_obstacles(self.signs, self.lamps, self.walkers),
+                tree_obstacles(self.trees),
+            ]
+        )
 
 
 def build_scene(
@@ -55,64 +97,77 @@ def build_scene(
     Args:
         network: The roads.
         appearance: How everything looks.
-        rng: Draws where houses and trees stand and the textures' patches.
+        rng: Draws where things stand and the textures' patches.
         footprints: Outlines of the houses where they are known; None draws houses along the streets.
     """
-    if footprints is not None:
-        raise NotImplementedError("houses from footprints")
-    textures = paint_textures(appearance, rng)
+    draws = rng.spawn(4)  # of their own, so that what stands there does not depend on how it looks
+    furnishing = _furnish(network, appearance, draws[0], footprints)
+    textures = paint_textures(appearance, draws[1])
     kerbs = lay_kerbs(network)
-    buildings = place_buildings(network, appearance.building_density, rng)
-    houses = shapely.MultiPolygon([shapely.Polygon(building.corners) for building in buildings])
-    trees = place_trees(network, houses, appearance.tree_spacing, rng)
-    obstacles = [walls(kerbs.faces, ObstacleKind.KERB), building_obstacles(buildings), tree_obstacles(trees)]
+    bays = bays_surface(furnishing.cars, tile_origin(network))
+    terrain = lay_terrain(network, kerbs, appearance.footway_width, bays, draws[2])
+    paint = markings(network)
+    if appearance.marking_missing > 0:
+        paint = worn(paint, appearance.marking_missing, draws[3])
+    atmosphere = _atmosphere(appearance)
     return Scene(
         meshes=(
-            building_surface(buildings).mesh(textures.atlas, SemanticClass.BUILDING),
+            building_surface(furnishing.buildings).mesh(textures.facades, SemanticClass.BUILDING),
             kerbs.surface.mesh(textures.atlas, SemanticClass.KERB),
-            markings(network).mesh(textures.atlas, SemanticClass.MARKING),
-            *_terrain(network, kerbs, textures),
+            paint.mesh(textures.atlas, SemanticClass.MARKING),
+            *terrain.meshes(textures),
         ),
-        instances=tree_instances(trees, textures.atlas),
-        atmosphere=_atmosphere(appearance),
-        shade=None,
-        obstacles=Obstacles.merged(obstacles),
+        instances=furnishing.instances(textures, appearance.bare),
+        atmosphere=atmosphere,
+        shade=_shade(network, furnishing, appearance) if appearance.sunlight > FAINT else None,
+        obstacles=Obstacles.merged([walls(kerbs.faces, ObstacleKind.KERB), furnishing.obstacles()]),
     )
 
 
-def _atmosphere(appearance: Appearance) -> Atmosphere:
+def _furnish(
+    network: RoadNetwork, look: Appearance, rng: np.random.Generator, footprints: Sequence[Footprint] | None
+) -> Furnishing:
+    """Decide what stands where; each kind keeps clear of those placed before it."""
+    draws = rng.spawn(5)
+    if footprints is None:
+        buildings = place_buildings(network, look.building_density, draws[0])
+    else:
+        buildings = buildings_from(footprints, network, draws[0])
+    taken = outlines_of(buildings)
+    cars = place_cars(network, taken, look.car_spacing, draws[1])
+    taken = np.concatenate([taken, shapely.polygons(car_outlines(cars))])
+    signs = place_signs(network)
+    taken = np.concatenate([taken, shapely.points(signs[:, :2])])
+    lamps = place_lamps(network, taken, draws[2])
+    taken = np.concatenate([taken, shapely.points(lamps[:, :2])])
+    walkers = place_walkers(network, taken, draws[3])
+    taken = np.concatenate([taken, *(shapely.points(people[:, :2]) for people in walkers)])
+    return Furnishing(buildings, cars, signs, lamps, walkers, place_trees(network, taken, look.tree_spacing, draws[4]))
+
+
+def _atmosphere(look: Appearance) -> Atmosphere:
     """Light and air of an appearance."""
-    sun, air = 0.42 * appearance.brightness, 0.62 * appearance.brightness
     return Atmosphere(
-        sun_direction=appearance.sun_direction,
-        sunlight=(sun, sun, sun),
-        ambient=(air, air, air),
-        zenith=appearance.sky,
-        horizon=appearance.sky,
-        cloud_cover=0.0,
+        sun_direction=look.sun_direction,
+        sunlight=_light(look.sunlight, look.sun_tint),
+        ambient=_light(look.ambient, look.air_tint),
+        zenith=look.zenith,
+        horizon=look.sky,
+        cloud_cover=look.cloud_cover,
+        cloud_seed=look.cloud_seed,
+        fog_density=look.fog_density,
+        rain=look.rain,
     )
 
 
-def _terrain(network: RoadNetwork, kerbs: Kerbs, textures: Textures) -> tuple[Mesh, Mesh, Mesh]:
-    """Road, the ground beside it at the kerb's height, and a plain out to the horizon."""
-    x0, y0, x1, y1 = network.bounds
-    land = shapely.box(x0 - SURROUNDINGS, y0 - SURROUNDINGS, x1 + SURROUNDINGS, y1 + SURROUNDINGS)
-    origin = np.array(land.bounds[:2]) - 100.0
-    road = flat_surface(kerbs.road, 0.0, origin)
-    ground = flat_surface(as_area(shapely.difference(land, kerbs.road_and_kerbs)), KERB_HEIGHT, origin)
-    return (
-        road.mesh(textures.asphalt, SemanticClass.ROAD),
-        ground.mesh(textures.ground, SemanticClass.GROUND),
-        _plain(land).mesh(textures.plain, SemanticClass.GROUND),
-    )
+def _light(strength: float, tint: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Red, green and blue of a light."""
+    red, green, blue = (strength * part for part in tint)
+    return (red, green, blue)
 
 
-def _plain(land: shapely.Polygon) -> Surface:
-    """A frame around the modelled ground, out to the horizon."""
-    x0, y0, x1, y1 = land.bounds
-    near = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-    far = shapely.get_coordinates(shapely.box(*land.buffer(HORIZON).bounds, ccw=True))
-    start = int(np.hypot(*(far[:4] - near[0]).T).argmin())
-    wide = np.roll(far[:4], -start, axis=0)
-    sides = [(wide[i], wide[(i + 1) % 4], near[(i + 1) % 4], near[i]) for i in range(4)]
-    return quads(np.insert(np.array(sides), 2, KERB_HEIGHT, axis=-1), 0)
+def _shade(network: RoadNetwork, there: Furnishing, look: Appearance) -> ShadeMap:
+    """Shadows on the ground that is modelled."""
+    x0, y0, x1, y1 = land_around(network).bounds
+    cars = (car_outlines(there.cars), car_heights(there.cars))
+    return draw_shade(Casters(there.buildings, there.trees, look.bare, *cars), look.sun_direction, (x0, y0, x1, y1))

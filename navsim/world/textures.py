@@ -1,7 +1,7 @@
 """Pictures painted on the town's surfaces, made in code.
 
-All small things share one atlas: a palette of plain cells, and a facade for each kind of building. Ground and
-asphalt have a tile of their own that repeats. Texture coordinates count from the image's left edge and top row.
+All small things share one atlas, a palette of plain cells; the houses have a picture of their own. Road, footway and
+ground have tiles that repeat. Texture coordinates count from the image's left edge and top row.
 """
 
 from dataclasses import dataclass
@@ -11,18 +11,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.world.appearance import Appearance, Colour
+from navsim.world.appearance import Appearance
+from navsim.world.colours import Colour, mixed
+from navsim.world.facades import paint_facades
+from navsim.world.presets import Paving
 
 Image = NDArray[np.uint8]
 
-ATLAS_SIZE = 256
+ATLAS_SIZE = 128
 """Width and height of the atlas [px]."""
 CELL = 16
-"""Size of a palette cell, and of one bay of one floor of a facade [px]."""
-FACADE_BAYS, FACADE_FLOORS = 8, 5
-"""Extent of each painted facade; a building shows a part of it."""
+"""Size of a palette cell [px]."""
+CELLS = ATLAS_SIZE // CELL
+"""Palette cells beside each other."""
 PATCH_SIZE = 16.0
 """Side of the square on the ground that the repeating tiles cover [m]."""
+TILE = 256
+"""Size of the repeating tiles [px]."""
+SLAB = 4.0
+"""Side of a concrete slab [m]."""
 
 
 class Paint(IntEnum):
@@ -32,7 +39,16 @@ class Paint(IntEnum):
     KERB = 1
     TRUNK = 2
     CROWN = 3
-    ROOF = 6
+    CAR = 8
+    CLOTHES = 14
+    GLASS = 18
+    TYRE = 19
+    HEADLIGHT = 20
+    TAIL_LIGHT = 21
+    SKIN = 22
+    METAL = 23
+    RED = 24
+    WHITE = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,72 +56,133 @@ class Textures:
     """The images that a scene is painted with."""
 
     atlas: Image
-    """Palette and facades (ATLAS_SIZE, ATLAS_SIZE, 3)."""
+    """Palette (ATLAS_SIZE, ATLAS_SIZE, 3)."""
+    facades: Image
+    """Walls and roofs, see `navsim.world.facades`."""
     asphalt: Image
-    """Repeating tile (H, W, 3)."""
+    """Repeating tile (TILE, TILE, 3)."""
+    footway: Image
+    """Repeating tile (TILE, TILE, 3)."""
     ground: Image
-    """Repeating tile (H, W, 3)."""
+    """Repeating tile (TILE, TILE, 3)."""
     plain: Image
     """The ground's mean colour (4, 4, 3)."""
+    hills: Image
+    """What the horizon is wooded with (4, 4, 3)."""
 
 
 def paint_textures(look: Appearance, rng: np.random.Generator) -> Textures:
     """Paint the textures of a town; `rng` draws patches and curtains."""
     atlas = np.zeros((ATLAS_SIZE, ATLAS_SIZE, 3), np.uint8)
-    for cell, colour in enumerate((look.marking, look.kerb, look.trunk, *look.crowns, *look.roofs)):
-        atlas[:CELL, CELL * cell : CELL * (cell + 1)] = colour
-    for kind, colour in enumerate(look.facades):
-        x, y = _facade_corner(kind)
-        atlas[y : y + CELL * FACADE_FLOORS, x : x + CELL * FACADE_BAYS] = _facade(colour, rng)
+    for cell, colour in _palette(look).items():
+        y, x = divmod(cell, CELLS)
+        atlas[CELL * y : CELL * (y + 1), CELL * x : CELL * (x + 1)] = colour
+    woods = mixed(look.ground, look.crowns[0], 0.5)
     return Textures(
         atlas=atlas,
-        asphalt=_patches(look.asphalt, look.roughness, rng),
+        facades=paint_facades(look, rng),
+        asphalt=_road(look, rng),
+        footway=_slabs(look.footway, look.roughness, rng),
         ground=_patches(look.ground, 2 * look.roughness, rng),
         plain=np.full((4, 4, 3), look.ground, dtype=np.uint8),
+        hills=np.full((4, 4, 3), woods, dtype=np.uint8),
     )
 
 
 def palette_uv(cell: int) -> tuple[float, float]:
     """Texture coordinates of the middle of a palette cell."""
-    return ((cell + 0.5) * CELL / ATLAS_SIZE, 0.5 * CELL / ATLAS_SIZE)
+    y, x = divmod(cell, CELLS)
+    return ((x + 0.5) * CELL / ATLAS_SIZE, (y + 0.5) * CELL / ATLAS_SIZE)
 
 
-def facade_uv(kind: int, bays: int, floors: int) -> tuple[float, float, float, float]:
-    """Texture coordinates (left, top, right, bottom) of `bays` by `floors` of a facade, standing on its ground floor.
-
-    Raises:
-        ValueError: If the painted facade is smaller.
-    """
-    if not (1 <= bays <= FACADE_BAYS and 1 <= floors <= FACADE_FLOORS):
-        raise ValueError(f"facades have 1 to {FACADE_BAYS} bays and 1 to {FACADE_FLOORS} floors, got {bays}, {floors}")
-    x, y = _facade_corner(kind)
-    bottom = y + CELL * FACADE_FLOORS
-    return (x / ATLAS_SIZE, (bottom - CELL * floors) / ATLAS_SIZE, (x + CELL * bays) / ATLAS_SIZE, bottom / ATLAS_SIZE)
-
-
-def _facade_corner(kind: int) -> tuple[int, int]:
-    """Left and top of a facade in the atlas [px]: two beside each other, under the palette."""
-    return CELL * FACADE_BAYS * (kind % 2), CELL + CELL * FACADE_FLOORS * (kind // 2)
-
-
-def _facade(wall: Colour, rng: np.random.Generator) -> Image:
-    """Paint a wall with a window in each bay of each floor, lighter or darker behind its glass."""
-    image = np.empty((CELL * FACADE_FLOORS, CELL * FACADE_BAYS, 3), np.uint8)
-    image[:] = wall
-    frame = tuple(min(255, part + 36) for part in wall)
-    for floor in range(FACADE_FLOORS):
-        for bay in range(FACADE_BAYS):
-            x, y = CELL * bay, CELL * floor
-            image[y + 3 : y + 13, x + 4 : x + 12] = frame
-            image[y + 4 : y + 12, x + 5 : x + 11] = np.array([48, 58, 72]) + rng.integers(0, 40)
-    return image
+def _palette(look: Appearance) -> dict[int, Colour]:
+    """Colour of each cell."""
+    several = {Paint.CROWN: look.crowns, Paint.CAR: look.cars, Paint.CLOTHES: look.clothes}
+    return {
+        Paint.MARKING: look.marking,
+        Paint.KERB: look.kerb,
+        Paint.TRUNK: look.trunk,
+        Paint.GLASS: (44, 52, 62),
+        Paint.TYRE: (28, 28, 30),
+        Paint.HEADLIGHT: (236, 236, 224),
+        Paint.TAIL_LIGHT: (168, 24, 24),
+        Paint.SKIN: (206, 160, 130),
+        Paint.METAL: (128, 132, 134),
+        Paint.RED: (190, 28, 30),
+        Paint.WHITE: (240, 240, 238),
+        **{first + i: colour for first, colours in several.items() for i, colour in enumerate(colours)},
+    }
 
 
-def _patches(colour: Colour, contrast: float, rng: np.random.Generator, size: int = 64, blobs: int = 8) -> Image:
-    """Paint a repeating tile of soft patches of `contrast` (relative standard deviation) around `colour`."""
-    coarse = rng.normal(0.0, 1.0, (blobs, blobs))
-    around = np.pad(coarse, blobs, mode="wrap").astype(np.float32)
-    smooth = cv2.resize(around, (3 * size, 3 * size), interpolation=cv2.INTER_CUBIC)[size : 2 * size, size : 2 * size]
-    shade = 1.0 + contrast * (smooth - smooth.mean()) / smooth.std()
-    tile: Image = np.clip(np.array(colour) * shade[..., None], 0, 255).astype(np.uint8)
-    return tile
+def _road(look: Appearance, rng: np.random.Generator) -> Image:
+    """The road's tile: patches and grain, and what its material adds to them."""
+    tile = _blotches(look.roughness, rng)
+    if look.roughness > 0:
+        tile += 0.5 * look.roughness * rng.standard_normal((TILE, TILE), np.float32)
+    if look.paving is Paving.PATCHED:
+        _mend(tile, rng)
+    elif look.paving is Paving.CRACKED:
+        _crack(tile, rng)
+    elif look.paving is Paving.CONCRETE:
+        _joints(tile, SLAB, rng, spread=0.03, depth=0.6)
+    return _tinted(look.asphalt, tile)
+
+
+def _slabs(colour: Colour, contrast: float, rng: np.random.Generator) -> Image:
+    """Slabs of a metre with joints between them."""
+    tile = _blotches(contrast, rng)
+    _joints(tile, 1.0, rng, spread=contrast / 2, depth=0.86)
+    return _tinted(colour, tile / tile.mean())
+
+
+def _patches(colour: Colour, contrast: float, rng: np.random.Generator) -> Image:
+    """Soft patches of `contrast` (relative standard deviation) around `colour`."""
+    return _tinted(colour, _blotches(contrast, rng))
+
+
+def _blotches(contrast: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Factors (TILE, TILE) that vary softly around 1 and repeat seamlessly."""
+    smooth = np.zeros((TILE, TILE), np.float32)
+    for blobs, weight in ((8, 1.0), (32, 0.5)):
+        around = np.pad(rng.standard_normal((blobs, blobs), np.float32), 2, mode="wrap")
+        size = TILE // blobs
+        large = cv2.resize(around, None, fx=size, fy=size, interpolation=cv2.INTER_CUBIC)
+        smooth += weight * large[2 * size : 2 * size + TILE, 2 * size : 2 * size + TILE]
+    factors: NDArray[np.float32] = 1.0 + np.float32(contrast) * (smooth - smooth.mean()) / smooth.std()
+    return factors
+
+
+def _mend(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Lay rectangles of newer and older asphalt."""
+    for _ in range(7):
+        x, y = rng.integers(0, TILE - 80, 2).tolist()
+        w, h = rng.integers(20, 80, 2).tolist()
+        tile[y : y + h, x : x + w] *= float(rng.uniform(0.72, 1.16))
+        cv2.rectangle(tile, (x, y), (x + w, y + h), float(rng.uniform(0.6, 0.75)), 1)
+
+
+def _crack(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Draw cracks that wander, and seams of tar over some of them."""
+    for number in range(14):
+        steps = rng.normal(0.0, 0.35, 24).cumsum() + rng.uniform(0, 2 * np.pi)
+        path = rng.uniform(0, TILE, 2) + 7.0 * np.stack([np.cos(steps), np.sin(steps)], axis=1).cumsum(axis=0)
+        tone, width = (0.5, 1) if number % 3 else (0.42, 3)
+        for dx in (-TILE, 0, TILE):
+            for dy in (-TILE, 0, TILE):
+                points = (path + np.array([dx, dy])).astype(np.int32)
+                cv2.polylines(tile, [points], False, tone, width)
+
+
+def _joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, spread: float, depth: float) -> None:
+    """Cut the tile into square slabs of `side` [m] that differ by `spread`, with joints of `depth` times their tone."""
+    count = round(PATCH_SIZE / side)
+    step = TILE // count
+    tile *= np.kron(1.0 + spread * rng.standard_normal((count, count)), np.ones((step, step))).astype(np.float32)
+    tile[::step] *= depth
+    tile[:, ::step] *= depth
+
+
+def _tinted(colour: Colour, factors: NDArray[np.float32]) -> Image:
+    """A colour times factors (H, W)."""
+    tile = np.clip(factors[..., None] * np.array(colour, np.float32) + 0.5, 0, 255)
+    return tile.astype(np.uint8)

@@ -19,7 +19,7 @@ from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Shot
 from navsim.roads.towns import build_town
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import sample_appearance
+from navsim.world.appearance import appearance_of
 from navsim.world.scene import Scene, build_scene
 from tests.rendering.plain_scenes import ORIGIN, plain, road, scene_of, wall
 
@@ -28,7 +28,7 @@ SIDES = [replace(CAMERA, height=80, yaw_deg=yaw) for yaw in (0.0, 60.0, -60.0)]
 
 
 def town_scene(number: int) -> Scene:
-    look = sample_appearance(generator(number, "look"))
+    look = appearance_of("", generator(number, "look"))
     return build_scene(build_town(f"train-{number}"), look, generator(number, "scenery"))
 
 

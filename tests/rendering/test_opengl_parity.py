@@ -13,7 +13,7 @@ from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Measurement, Renderer, Shot
 from navsim.roads.towns import build_town
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import sample_appearance
+from navsim.world.appearance import appearance_of
 from navsim.world.meshes import SemanticClass
 from navsim.world.scene import build_scene
 from tests.rendering.plain_scenes import ORIGIN, STILL_AIR, cube, picture, plain, road, scene_of, wall
@@ -36,7 +36,7 @@ def renderer(request: pytest.FixtureRequest) -> Iterator[Renderer]:
 @pytest.mark.parametrize("town", ["train-0", "train-3", "validation-1"])
 def test_both_renderers_see_the_same_classes_and_depths(town: str) -> None:
     network = build_town(town)
-    look = sample_appearance(generator(7, "look"))
+    look = appearance_of("", generator(7, "look"))
     scene = build_scene(network, look, generator(7, "scenery"))
     lanes = network.lanes[:: max(len(network.lanes) // 8, 1)]
     poses = [lane.path.pose(station) for lane in lanes for station in (3.0, lane.path.length / 2)]

@@ -17,7 +17,7 @@ from navsim.rendering.tiny import TinyRenderer, cut_into_tiles
 from navsim.roads.network import RoadNetwork
 from navsim.roads.towns import build_town
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import Appearance, sample_appearance
+from navsim.world.appearance import Appearance, appearance_of
 from navsim.world.atmosphere import Atmosphere
 from navsim.world.meshes import Mesh
 from navsim.world.scene import Scene, build_scene
@@ -125,7 +125,7 @@ def test_colours_differ_by_appearance(town: RoadNetwork, poses: list[Pose]) -> N
     renderer = TinyRenderer()
     images = []
     for seed in (1, 2):
-        scene = build_scene(town, sample_appearance(generator(seed, "look")), generator(3, "scenery"))
+        scene = build_scene(town, appearance_of("", generator(seed, "look")), generator(3, "scenery"))
         renderer.add(scene)
         images.append(renderer.render(shots(scene, [CAMERA], poses[0]))[0].astype(int))
     renderer.close()
@@ -156,11 +156,11 @@ from navsim.rendering.shots import Shot
 from navsim.rendering.tiny import TinyRenderer
 from navsim.roads.towns import build_town
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import sample_appearance
+from navsim.world.appearance import appearance_of
 from navsim.world.scene import build_scene
 town = build_town("train-5")
 renderer = TinyRenderer()
-scene = build_scene(town, sample_appearance(generator(5, "look")), generator(5, "scenery"))
+scene = build_scene(town, appearance_of("", generator(5, "look")), generator(5, "scenery"))
 renderer.add(scene)
 shot = Shot(scene, Camera(), town.lanes[4].path.pose(12.0))
 print(sha256(renderer.render([shot]).tobytes()).hexdigest())
@@ -171,7 +171,7 @@ def test_same_seed_same_pixels_in_a_fresh_process() -> None:
     done = subprocess.run([sys.executable, "-c", FRESH_PROCESS], capture_output=True, text=True, check=True)
     town = build_town("train-5")
     renderer = TinyRenderer()
-    scene = build_scene(town, sample_appearance(generator(5, "look")), generator(5, "scenery"))
+    scene = build_scene(town, appearance_of("", generator(5, "look")), generator(5, "scenery"))
     renderer.add(scene)
     here = sha256(renderer.render(shots(scene, [Camera()], town.lanes[4].path.pose(12.0))).tobytes()).hexdigest()
     renderer.close()

@@ -10,7 +10,7 @@ from navsim.geometry import Array
 from navsim.randomness import generator
 from navsim.roads.network import RoadNetwork
 from navsim.roads.towns import build_town
-from navsim.world.appearance import Appearance, sample_appearance
+from navsim.world.appearance import Appearance, appearance_of
 from navsim.world.buildings import place_buildings
 from navsim.world.meshes import Instances, Mesh, SemanticClass, flat_surface
 from navsim.world.obstacles import ObstacleKind, Obstacles
@@ -26,7 +26,7 @@ def town() -> RoadNetwork:
 
 @pytest.fixture(scope="module")
 def town_scene(town: RoadNetwork) -> Scene:
-    return build_scene(town, sample_appearance(generator(3, "look")), generator(3, "scenery"))
+    return build_scene(town, appearance_of("", generator(3, "look")), generator(3, "scenery"))
 
 
 def part(scene: Scene, semantic: SemanticClass) -> Mesh:
@@ -172,7 +172,7 @@ def test_a_town_has_few_triangles(town_scene: Scene) -> None:
 
 def test_same_seed_same_scene(crossing: RoadNetwork) -> None:
     def bytes_of(seed: int) -> list[bytes]:
-        scene = build_scene(crossing, sample_appearance(generator(seed, "a")), generator(seed, "s"))
+        scene = build_scene(crossing, appearance_of("", generator(seed, "a")), generator(seed, "s"))
         arrays: list[NDArray[np.generic]] = [scene.obstacles.vertices, *(tree.transforms for tree in scene.instances)]
         arrays += [array for mesh in scene.meshes for array in (mesh.vertices, mesh.triangles, mesh.uv, mesh.texture)]
         return [array.tobytes() for array in arrays]
@@ -182,8 +182,8 @@ def test_same_seed_same_scene(crossing: RoadNetwork) -> None:
 
 
 def test_appearances_differ_in_everything() -> None:
-    looks = [sample_appearance(generator(seed, "look")) for seed in range(20)]
-    assert looks[0] == sample_appearance(generator(0, "look"))
+    looks = [appearance_of("", generator(seed, "look")) for seed in range(20)]
+    assert looks[0] == appearance_of("", generator(0, "look"))
     for field in fields(Appearance):
         assert len({getattr(look, field.name) for look in looks}) > 1, field.name
     for look in looks:
