@@ -1,7 +1,8 @@
 """Which parts of a scene a camera may see: both renderers cut scenes into squares and leave out the same ones.
 
 Far away, what spans a small part of a pixel only costs time and flickers. So the flat ground ends about a pixel below
-the horizon, markings and kerbs end where they are a sixth of a pixel wide, and a floor below all shows in their place.
+the horizon, markings and kerbs end where they are a sixth of a pixel wide, signs and people
+where they are one, and a floor below all shows in their place.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ NEAR, FAR = 0.2, 4000.0
 _LEAST_WIDTH_PX = 1 / 6
 _DETAIL_WIDTH = 0.12
 """Of lines on the road, and height of kerbs [m]."""
+_SLIM_WIDTH = 0.6
+"""Of signs and people [m]."""
 _FLOOR_DEPTH = 0.3
 """How far the floor lies under the ground [m]: enough to be told apart at any distance."""
 
@@ -30,10 +33,12 @@ class Kind(IntEnum):
     """What decides how far a thing is drawn."""
 
     STANDING = 0
-    """Houses, trees, signs, cars, people."""
-    DETAIL = 1
+    """Houses, trees, cars."""
+    SLIM = 1
+    """Signs, lamps, people."""
+    DETAIL = 2
     """Markings and kerbs."""
-    TERRAIN = 2
+    TERRAIN = 3
     """Road and ground."""
 
 
@@ -59,13 +64,16 @@ def kind_of(semantic: SemanticClass) -> Kind:
     """The kind that a class is of."""
     if semantic in (SemanticClass.ROAD, SemanticClass.GROUND):
         return Kind.TERRAIN
-    return Kind.DETAIL if semantic in (SemanticClass.MARKING, SemanticClass.KERB) else Kind.STANDING
+    if semantic in (SemanticClass.MARKING, SemanticClass.KERB):
+        return Kind.DETAIL
+    return Kind.SLIM if semantic in (SemanticClass.SIGN, SemanticClass.PEDESTRIAN) else Kind.STANDING
 
 
 def reaches(focal_px: float, height: float) -> Array:
     """Up to which distance [m] each `Kind` is drawn for an eye at `height` [m] above the roads."""
     detail = min(_DETAIL_WIDTH * focal_px / _LEAST_WIDTH_PX, VIEW_DISTANCE)
-    return np.array([VIEW_DISTANCE, detail, max(VIEW_DISTANCE, focal_px * height)])
+    slim = min(_SLIM_WIDTH * focal_px, VIEW_DISTANCE)  # where it spans a pixel
+    return np.array([VIEW_DISTANCE, slim, detail, max(VIEW_DISTANCE, focal_px * height)])
 
 
 def meshes_of(scene: Scene) -> list[Mesh]:

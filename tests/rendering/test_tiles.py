@@ -15,7 +15,7 @@ def seen(places: list[tuple[float, float]], kind: Kind = Kind.STANDING, reach: f
     middle = np.array([(x, y, 1.0) for x, y in places])
     boxes = Boxes.around(middle - 1, middle + 1, np.full(len(places), kind))
     planes = side_planes(CAMERA.projection_matrix() @ CAMERA.view_matrix(Pose(0.0, 0.0, 0.0)))
-    return list(boxes_in_view(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(3, reach)))
+    return list(boxes_in_view(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(len(Kind), reach)))
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,11 @@ def test_the_nearest_boxes_come_first() -> None:
 
 
 def test_reaches_follow_the_lens() -> None:
-    standing, detail, terrain = reaches(100.0, 1.4)
+    standing, slim, detail, terrain = reaches(100.0, 1.4)
     assert standing == terrain == 150.0
+    assert slim == pytest.approx(60.0)  # where 0.6 m are a pixel
     assert detail == pytest.approx(72.0)  # where 0.12 m are a sixth of a pixel
-    assert reaches(400.0, 1.4).tolist() == [150.0, 150.0, 560.0]
+    assert reaches(400.0, 1.4).tolist() == [150.0, 150.0, 150.0, 560.0]
 
 
 def test_standing_things_come_first_and_a_floor_last() -> None:

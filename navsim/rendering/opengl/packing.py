@@ -63,12 +63,12 @@ def pack(scene: Scene) -> Packed:
     )
     kinds = np.repeat([kind_of(mesh.semantic) for mesh in meshes], [len(part) for _, part in lit]).astype(np.intp)
     indices, commands, boxes = _cut(vertices, corners, kinds)
-    stand = int((boxes.kinds == Kind.STANDING).sum())
+    stand = int((boxes.kinds <= Kind.SLIM).sum())
     return Packed(vertices, indices, commands, boxes, stand, _as_layers(standing), _as_layers(ground))
 
 
 def _stands(mesh: Mesh) -> bool:
-    return kind_of(mesh.semantic) is Kind.STANDING
+    return kind_of(mesh.semantic) <= Kind.SLIM
 
 
 def _cut(
