@@ -166,7 +166,7 @@ def _crack(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
     for number in range(14):
         steps = rng.normal(0.0, 0.35, 24).cumsum() + rng.uniform(0, 2 * np.pi)
         path = rng.uniform(0, TILE, 2) + 7.0 * np.stack([np.cos(steps), np.sin(steps)], axis=1).cumsum(axis=0)
-        tone, width = (0.5, 1) if number % 3 else (0.42, 3)
+        tone, width = (0.6, 1) if number % 4 else (0.5, 2)
         for dx in (-TILE, 0, TILE):
             for dy in (-TILE, 0, TILE):
                 points = (path + np.array([dx, dy])).astype(np.int32)

@@ -15,6 +15,8 @@ from navsim.world.scene import Scene
 
 ATLAS_LEVELS = 3
 """Coarsest mipmap of atlases: beyond it, neighbouring pictures would run into each other."""
+ANISOTROPY = 8.0
+"""Samples along the longer side of a pixel's footprint, where a GPU takes them: roads are seen at a flat angle."""
 _FULL_SUN = ShadeMap(np.full((1, 1), 255, np.uint8), 0.0, 0.0, 1.0)
 
 
@@ -75,6 +77,11 @@ def _bordered(shade: ShadeMap) -> ShadeMap:
     return ShadeMap(np.pad(shade.image, 1, constant_values=255), shade.west - step, shade.north + step, step)
 
 
+def draws_on_cpu(context: moderngl.Context) -> bool:
+    """Whether the driver is one of Mesa's that have no GPU: each further sample of a texture then costs time."""
+    return any(name in str(context.info["GL_RENDERER"]) for name in ("llvmpipe", "softpipe"))
+
+
 def _bytes(array: NDArray[np.float32] | NDArray[np.uint32]) -> bytes:
     """For a buffer, which must not be empty."""
     return array.tobytes() or bytes(4)
@@ -87,6 +94,8 @@ def _layers(context: moderngl.Context, images: NDArray[np.uint8], coarsest: int)
     texture.build_mipmaps(0, coarsest)
     # Between two levels would cost a CPU three times as much as one level and look much the same.
     texture.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
+    if not draws_on_cpu(context):
+        texture.anisotropy = min(ANISOTROPY, context.max_anisotropy)
     return texture
 
 
