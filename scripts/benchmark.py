@@ -35,11 +35,11 @@ def simulation(config: Annotated[SimulationBenchmark, tyro.conf.arg(name="")]) -
                 measured.append(measure(config, case))
                 advance()
     results = {case: best(measured) for case, measured in rounds.items()}
-    singles = measure_singles(config.renderers[-1])
+    singles = measure_singles(config.renderers[-1]) if config.singles else None
     values = {
         "cases": [{"case": to_mapping(case), "best": to_mapping(figures)} for case, figures in results.items()],
         "rounds": [[to_mapping(figures) for figures in measured] for measured in rounds.values()],
-        "singles": to_mapping(singles),
+        "singles": None if singles is None else to_mapping(singles),
         "config": to_mapping(config),
         "machine": {"cores": available_cores()},
         "versions": software_versions(),
@@ -49,7 +49,8 @@ def simulation(config: Annotated[SimulationBenchmark, tyro.conf.arg(name="")]) -
     screen = Console()
     console = Console(width=max(screen.width, TABLE_WIDTH))  # a log file may have long lines
     console.print(cases_table(results))
-    console.print(singles_table(singles))
+    if singles is not None:
+        console.print(singles_table(singles))
     console.print(f"all rounds, as JSON: {config.out}", highlight=False, soft_wrap=True)
 
 

@@ -51,6 +51,8 @@ class SimulationBenchmark:
     """How often each case is measured."""
     resets: int = 9
     """Resets of each kind whose time is taken."""
+    singles: bool = True
+    """Whether to measure what stands alone, too: the first picture, map patches, Gymnasium's ways of stepping."""
     out: Path = Path("runs/benchmark/simulation.json")
     """Where the figures are written."""
 
