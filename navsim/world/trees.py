@@ -49,7 +49,7 @@ def place_trees(network: RoadNetwork, taken: Shapes, spacing: float, rng: np.ran
     places = np.concatenate([beside, scattered])
     trees = np.column_stack([places, rng.uniform(-np.pi, np.pi, len(places)), rng.uniform(0.8, 1.3, len(places))])
     kinds = rng.integers(len(CROWNS), size=len(places))
-    spots = shapely.points(places)
+    spots: Shapes = np.asarray(shapely.points(places))
     clear = clear_of_road(network, spots, ROAD_CLEARANCE) & clear_of(spots, taken, WALL_CLEARANCE)
     return tuple(trees[clear & (kinds == kind)] for kind in range(len(CROWNS)))
 
