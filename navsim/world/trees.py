@@ -73,7 +73,8 @@ def tree_obstacles(trees: tuple[Array, ...]) -> Obstacles:
 
 def _tree(kind: int, atlas: Image) -> Mesh:
     """A trunk and a crown of a kind, standing at the origin."""
-    trunk = _turned(((0.0, TRUNK_RADIUS), (TRUNK_HEIGHT, TRUNK_RADIUS)), int(Paint.TRUNK))
+    top = min(TRUNK_HEIGHT, 0.75 * CROWNS[kind][-1][0])  # a shrub is lower than a trunk
+    trunk = _turned(((0.0, TRUNK_RADIUS), (top, TRUNK_RADIUS)), int(Paint.TRUNK))
     crown = _turned(CROWNS[kind], int(Paint.CROWN) + kind)
     return Surface.merged([trunk, crown]).mesh(atlas, SemanticClass.VEGETATION)
 
