@@ -75,7 +75,7 @@ def with_noise(images: Image, noise: CameraNoise, rng: np.random.Generator) -> I
     if noise.variance:
         sigma = np.float32(255 * np.sqrt(noise.variance))
         values += sigma * rng.standard_normal(values.shape, dtype=np.float32)
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
 def with_mount_error(camera: Camera, error: MountError, rng: np.random.Generator) -> Camera:

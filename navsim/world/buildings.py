@@ -61,7 +61,7 @@ def place_buildings(network: RoadNetwork, density: float, rng: np.random.Generat
     if not len(lots):
         return ()
     corners = np.concatenate([rectangles(lot[None], lot[3], lot[4]) for lot in lots])
-    outlines = shapely.polygons(corners)
+    outlines: Shapes = np.asarray(shapely.polygons(corners))
     clear = clear_of_road(network, outlines, ROAD_CLEARANCE)
     lots, corners, outlines = lots[clear], corners[clear], outlines[clear]
     kept = apart(outlines, ALLEY)
@@ -120,7 +120,8 @@ def _row(network: RoadNetwork, index: int, side: float, density: float, rng: np.
     road = network.roads[index]
     start, end = network.mouths(index)
     most = int((end - start) / (3 * BAY)) + 1
-    wide, deep = rng.integers(3, 9, most) * BAY, rng.integers(3, 6, most) * BAY
+    wide = np.asarray(rng.integers(3, 9, most) * BAY, dtype=float)
+    deep = np.asarray(rng.integers(3, 6, most) * BAY, dtype=float)
     floors = rng.choice([1, 2, 2, 3, 3, 4, 5], most)
     setback = rng.uniform(4.0, 9.0, most)
     centres = start + np.cumsum(wide + rng.uniform(2.5, 12.0, most)) - wide / 2

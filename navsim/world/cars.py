@@ -61,7 +61,7 @@ def place_cars(network: RoadNetwork, taken: Shapes, spacing: float, rng: np.rand
     shift = np.where(away, 1.9, 0.0)[:, None] * np.stack([np.cos(inward), np.sin(inward)], axis=-1)
     poses = np.column_stack([places.positions + shift, places.headings + turn + rng.normal(0.0, 0.03, count)])
     models = rng.integers(len(MODELS), size=count)
-    bays = shapely.polygons(rectangles(poses, 5.2, 2.4))
+    bays: Shapes = np.asarray(shapely.polygons(rectangles(poses, 5.2, 2.4)))
     free = clear_of_road(network, bays, ROAD_CLEARANCE) & clear_of(bays, taken, 0.6)
     poses, models, bays = poses[free], models[free], bays[free]
     kept = apart(bays, 0.3)

@@ -41,7 +41,8 @@ def place_signs(network: RoadNetwork) -> Array:
             pose = road.centre.pose(min(start + 2.0, end)).moved(left=road.half_width + SIGN_GAP)
             signs.append((pose.x, pose.y, pose.heading, 1.0))
     places = np.array(signs).reshape(-1, 4)
-    return places[clear_of_road(network, shapely.points(places[:, :2]), SIGN_GAP - 0.3)]
+    spots: Shapes = np.asarray(shapely.points(places[:, :2]))
+    return places[clear_of_road(network, spots, SIGN_GAP - 0.3)]
 
 
 def place_lamps(network: RoadNetwork, taken: Shapes, rng: np.random.Generator) -> Array:
@@ -57,9 +58,8 @@ def place_walkers(network: RoadNetwork, taken: Shapes, rng: np.random.Generator)
     turn = rng.choice([0.0, np.pi, np.pi / 2], count) + rng.normal(0.0, 0.2, count)
     size, kind = rng.uniform(0.9, 1.08, count), rng.integers(2, size=count)
     walkers = np.column_stack([places.positions, places.headings + turn])
-    free = clear_of_road(network, shapely.points(places.positions), 1.5) & clear_of(
-        shapely.points(places.positions), taken, 0.5
-    )
+    spots: Shapes = np.asarray(shapely.points(places.positions))
+    free = clear_of_road(network, spots, 1.5) & clear_of(spots, taken, 0.5)
     people = np.column_stack([walkers, size])
     return people[free & (kind == 0)], people[free & (kind == 1)]
 
@@ -85,7 +85,7 @@ def furniture_obstacles(signs: Array, lamps: Array, walkers: tuple[Array, Array]
 
 def _free(network: RoadNetwork, poses: Array, taken: Shapes, gap: float) -> Array:
     """Those poses (N, 3) that keep `gap` [m] from the road and half a metre from what is there; (N, 4) with scale 1."""
-    spots = shapely.points(poses[:, :2])
+    spots: Shapes = np.asarray(shapely.points(poses[:, :2]))
     free = clear_of_road(network, spots, gap) & clear_of(spots, taken, 0.5)
     return np.column_stack([poses, np.ones(len(poses))])[free]
 

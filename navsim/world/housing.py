@@ -84,7 +84,7 @@ def _flat_roofs(buildings: Sequence[Building]) -> list[Surface]:
     """Flat roofs over outlines of any shape, in the plain colour of the roofing."""
     if not buildings:
         return []
-    outlines = shapely.polygons([shapely.linearrings(building.outline) for building in buildings])
+    outlines = np.array([shapely.Polygon(building.outline) for building in buildings], dtype=object)
     pieces, house = shapely.get_parts(shapely.constrained_delaunay_triangles(outlines), return_index=True)
     rings = shapely.get_coordinates(shapely.orient_polygons(pieces)).reshape(-1, 4, 2)[:, :3]
     height = np.array([building.height for building in buildings])[house]

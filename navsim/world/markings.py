@@ -88,7 +88,8 @@ def _corners(begins: Array, ends: Array, offsets: Array) -> list[tuple[Array, Ar
 def _beside(centre: Polyline, stations: Array, offsets: Array) -> Array:
     """Points (N, 2) at offsets to the left of a path."""
     heading = centre.heading(stations)
-    return centre.position(stations) + offsets[:, None] * np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
+    normals = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
+    return np.asarray(centre.position(stations) + offsets[:, None] * normals)
 
 
 def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:

@@ -159,7 +159,8 @@ def _cut_along_grid(area: shapely.Geometry, size: float) -> NDArray[np.object_]:
     Cutting out one square after the other would look at all of the area for each.
     """
     pieces = np.array([area], dtype=object)
-    squares = np.array([[*np.floor(np.array(area.bounds[:2]) / size), *np.ceil(np.array(area.bounds[2:]) / size)]])
+    bounds = shapely.bounds(area) / size
+    squares = np.concatenate([np.floor(bounds[:2]), np.ceil(bounds[2:])])[None]
     while len(large := np.flatnonzero(np.maximum(*_extent(squares)) > 1)):
         wide, tall = _extent(squares[large])
         low, high = squares[large].copy(), squares[large].copy()

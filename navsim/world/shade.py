@@ -60,7 +60,8 @@ def draw_shade(
     for outlines, heights in _by_corners(casters):
         pen.fill(outlines, 0)
         pen.fill(_swept_walls(outlines, heights, slope), 0)
-    return ShadeMap(cv2.GaussianBlur(image, (3, 3), 0), x0, y1, scale)
+    soft = cv2.GaussianBlur(image, (3, 3), 0).astype(np.uint8, copy=False)
+    return ShadeMap(soft, x0, y1, scale)
 
 
 @dataclass(frozen=True, eq=False)

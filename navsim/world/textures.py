@@ -185,4 +185,4 @@ def _joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, sp
 def _tinted(colour: Colour, factors: NDArray[np.float32]) -> Image:
     """A colour times factors (H, W)."""
     tile = np.clip(factors[..., None] * np.array(colour, np.float32) + 0.5, 0, 255)
-    return tile.astype(np.uint8)
+    return np.asarray(tile.astype(np.uint8))

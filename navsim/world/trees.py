@@ -49,7 +49,7 @@ def place_trees(network: RoadNetwork, taken: Shapes, spacing: float, rng: np.ran
     places = np.concatenate([beside, scattered])
     trees = np.column_stack([places, rng.uniform(-np.pi, np.pi, len(places)), rng.uniform(0.8, 1.3, len(places))])
     kinds = rng.integers(len(CROWNS), size=len(places))
-    spots = shapely.points(places)
+    spots: Shapes = np.asarray(shapely.points(places))
     clear = clear_of_road(network, spots, ROAD_CLEARANCE) & clear_of(spots, taken, WALL_CLEARANCE)
     return tuple(trees[clear & (kinds == kind)] for kind in range(len(CROWNS)))
 
@@ -73,7 +73,8 @@ def tree_obstacles(trees: tuple[Array, ...]) -> Obstacles:
 
 def _tree(kind: int, atlas: Image) -> Mesh:
     """A trunk and a crown of a kind, standing at the origin."""
-    trunk = _turned(((0.0, TRUNK_RADIUS), (TRUNK_HEIGHT, TRUNK_RADIUS)), int(Paint.TRUNK))
+    top = min(TRUNK_HEIGHT, 0.75 * CROWNS[kind][-1][0])  # a shrub is lower than a trunk
+    trunk = _turned(((0.0, TRUNK_RADIUS), (top, TRUNK_RADIUS)), int(Paint.TRUNK))
     crown = _turned(CROWNS[kind], int(Paint.CROWN) + kind)
     return Surface.merged([trunk, crown]).mesh(atlas, SemanticClass.VEGETATION)
 

@@ -38,9 +38,10 @@ def moment(decision: Decision | None = None, cameras: int = 1, looks: bool = Tru
     road, route = np.zeros((50, 50), np.uint8), np.zeros((50, 50), np.uint8)
     road[:, 20:30] = 255
     route[:36, 23:27] = 255
-    observation = Observation(np.full((cameras, 48, 128, 3), 120, np.uint8), road, route, 7.0, pose)
+    images = np.full((cameras, 48, 128, 3), 120, np.uint8)
+    observation = Observation(images, road, route, 7.0, pose)
     state = VehicleState(3.0, pose, 7.0, 0.0, 0.0, 0.0, 0.0)
-    step = Step(observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200), None)
+    step = Step(observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200), None, images)
     return Moment(step, decision or bump(0.05), 0.05, 0.04)
 
 

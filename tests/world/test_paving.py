@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from navsim.geometry import Array, Polyline
 from navsim.roads.network import Road, RoadNetwork, build_network
+from navsim.world.markings import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, line, markings
 from navsim.world.meshes import Surface
-from navsim.world.paving import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, lay_kerbs, line, markings
+from navsim.world.paving import lay_kerbs
 
 
 def single_road(forward: int, backward: int, length: float = 100.0) -> RoadNetwork:
