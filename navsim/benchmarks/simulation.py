@@ -49,7 +49,7 @@ class SimulationBenchmark:
     """How long each case is driven in a round [s]."""
     rounds: int = 2
     """How often each case is measured."""
-    resets: int = 9
+    resets: int = 5
     """Resets of each kind whose time is taken."""
     singles: bool = True
     """Whether to measure what stands alone, too: the first picture, map patches, Gymnasium's ways of stepping."""

@@ -93,7 +93,7 @@ def test_generators_are_named_and_part_of_the_identity() -> None:
     plain, mixed = EvaluateConfig(), EvaluateConfig(generators=(Generator.GRID, Generator.VILLAGE))
     assert mixed.title.endswith("10 test towns (grid, village), seed 0")
     assert {scenario.town.split("-")[0] for scenario in mixed.suite.scenarios()} == {"grid", "village"}
-    assert "generators" not in identity(plain, [], "tiny")["suite"]  # evaluations from before there were others go on
+    assert identity(plain, [], "tiny")["suite"]["generators"] == ["town"]
     assert identity(mixed, [], "tiny")["suite"]["generators"] == ["grid", "village"]
 
 

@@ -41,12 +41,13 @@ def test_generators_take_turns_in_each_split() -> None:
         CollectConfig(generators=())
 
 
-def test_generators_are_a_setting_of_the_data_unless_it_is_the_first_alone() -> None:
+def test_generators_and_looks_are_settings_of_the_data() -> None:
     plain, mixed = CollectConfig(), CollectConfig(generators=(Generator.TOWN, Generator.GRID))
-    assert "generators" not in data_settings(plain)
-    assert differences(data_settings(plain), data_settings(mixed)) == [
-        "generators is None there, ['town', 'grid'] asked for"
-    ]
+    (words,) = differences(data_settings(plain), data_settings(mixed))
+    assert "generators" in words
+    night = CollectConfig(appearance="night")
+    assert differences(data_settings(plain), data_settings(night)) == ["appearance is '' there, 'night' asked for"]
+    assert {drive.appearance for town in planned_towns(night) for drive in town} == {"night"}
 
 
 def test_starts_differ_between_drives_but_not_between_runs_or_sizes() -> None:

@@ -11,6 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 SHORT = """
 simulation:
+  renderer: tiny
   cameras: [{width: 16, height: 8}]
   map: {size_px: 10, ego_row: 7}
   rules: {slowest_mean_speed: 200.0, spare_time: 1.0}

@@ -29,6 +29,7 @@ CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 # The short time limit ends every drive within a few steps.
 QUICK = """
 simulation:
+  renderer: tiny
   cameras: [{width: 32, height: 32}]
   map: {size_px: 20, ego_row: 14}
   rules: {slowest_mean_speed: 400.0, spare_time: 1.0}
