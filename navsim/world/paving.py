@@ -15,6 +15,9 @@ KERB_HEIGHT = 0.12
 KERB_WIDTH = 0.3
 """[m]."""
 
+FOOTWAY_TOLERANCE = 0.12
+"""Within which the far edge of a footway is straightened: nobody drives along it [m]."""
+
 Area = shapely.Polygon | shapely.MultiPolygon
 
 
@@ -53,7 +56,7 @@ class Kerbs:
         return _area(self.outer)
 
 
-def lay_kerbs(network: RoadNetwork, tolerance: float = 0.04) -> Kerbs:
+def lay_kerbs(network: RoadNetwork, tolerance: float = 0.06) -> Kerbs:
     """Lay kerb stones along the edge of the carriageway, straightened within `tolerance` [m]."""
     polygons = shapely.get_parts(shapely.orient_polygons(network.carriageway.simplify(tolerance)))
     rings = [np.array(ring.coords) for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
@@ -65,7 +68,8 @@ def footways(kerbs: Kerbs, width: float) -> Area:
     inner = kerbs.road_and_kerbs
     if width <= 0:
         return shapely.MultiPolygon()
-    return as_area(shapely.difference(inner.buffer(width, join_style="mitre", mitre_limit=2.0), inner))
+    outer = inner.buffer(width, join_style="mitre", mitre_limit=2.0).simplify(FOOTWAY_TOLERANCE)
+    return as_area(shapely.difference(outer, inner))
 
 
 def _at(points: Array, z: float) -> Array:
