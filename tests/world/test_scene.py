@@ -16,7 +16,6 @@ from navsim.world.meshes import Instances, Mesh, SemanticClass, flat_surface
 from navsim.world.obstacles import ObstacleKind, Obstacles
 from navsim.world.paving import KERB_HEIGHT, lay_kerbs
 from navsim.world.scene import Scene, build_scene
-from navsim.world.textures import ATLAS_SIZE, Paint, paint_textures, palette_uv
 
 
 @pytest.fixture(scope="module")
@@ -173,26 +172,6 @@ def test_appearances_differ_in_everything() -> None:
 def test_the_sun_stands_where_the_angles_say() -> None:
     look = Appearance(sun_azimuth_deg=90.0, sun_elevation_deg=30.0)
     assert look.sun_direction == pytest.approx((0.0, np.sqrt(3) / 2, 0.5), abs=1e-12)
-
-
-def test_the_palette_holds_the_appearance() -> None:
-    look = Appearance()
-    atlas = paint_textures(look, generator(1, "paint")).atlas
-    for cell, colour in (
-        (Paint.MARKING, look.marking),
-        (Paint.CROWN + 1, look.crowns[1]),
-        (Paint.CAR + 5, look.cars[5]),
-    ):
-        u, v = palette_uv(int(cell))
-        assert tuple(atlas[int(v * ATLAS_SIZE), int(u * ATLAS_SIZE)]) == colour
-
-
-def test_repeating_tiles_keep_their_mean_colour_and_meet_at_the_edges() -> None:
-    look = Appearance(roughness=0.05)
-    ground = paint_textures(look, generator(1, "paint")).ground.astype(float)
-    assert ground.mean(axis=(0, 1)) == pytest.approx(look.ground, rel=0.03)
-    inside = np.abs(np.diff(ground, axis=0)).max()
-    assert np.abs(ground[0] - ground[-1]).max() <= inside + 3
 
 
 def test_instances_are_turned_scaled_and_moved() -> None:
