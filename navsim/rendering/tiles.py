@@ -91,7 +91,7 @@ def _floor(meshes: list[Mesh]) -> list[Mesh]:
     points = np.concatenate([mesh.vertices for mesh in meshes if kind_of(mesh.semantic) is Kind.TERRAIN])
     (x0, y0, z), (x1, y1, _) = points.min(axis=0), points.max(axis=0)
     corners = [(x, y, z - _FLOOR_DEPTH) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
-    widest = max(ground, key=lambda mesh: len(mesh.triangles)).texture
+    widest = max(ground, key=_extent).texture
     colour = np.round(widest.mean(axis=(0, 1))).astype(np.uint8)
     return [
         Mesh(
@@ -102,6 +102,13 @@ def _floor(meshes: list[Mesh]) -> list[Mesh]:
             SemanticClass.GROUND,
         )
     ]
+
+
+def _extent(mesh: Mesh) -> float:
+    """How much of the plane a mesh covers [m2]."""
+    a, b, c = np.moveaxis(mesh.vertices[mesh.triangles][..., :2].astype(float), 1, 0)
+    (ux, uy), (vx, vy) = (b - a).T, (c - a).T
+    return float(np.abs(ux * vy - uy * vx).sum() / 2)
 
 
 def squares_of(vertices: NDArray[np.float32], triangles: NDArray[np.integer], size: float) -> NDArray[np.int64]:

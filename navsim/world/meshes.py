@@ -135,7 +135,7 @@ def ribbon(left: Array, right: Array, z: float, paint: int) -> Surface:
 
 
 def flat_surface(
-    area: shapely.Polygon | shapely.MultiPolygon, z: float, origin: Array, tile_size: float = 50.0
+    area: shapely.Polygon | shapely.MultiPolygon, z: float, origin: Array, tile_size: float = 70.0
 ) -> Surface:
     """Cover a plane area at height `z` with triangles, cut along a grid so that renderers can skip far ones.
 

@@ -14,8 +14,8 @@ KERB_HEIGHT = 0.12
 """[m]."""
 KERB_WIDTH = 0.3
 """[m]."""
-BACK_TOLERANCE = 0.2
-"""The back of a footway is straightened within this [m]: every triangle costs on every picture."""
+FOOTWAY_TOLERANCE = 0.2
+"""Within which the far edge of a footway is straightened: nobody drives along it [m]."""
 
 Area = shapely.Polygon | shapely.MultiPolygon
 
@@ -67,8 +67,8 @@ def footways(kerbs: Kerbs, width: float) -> Area:
     inner = kerbs.road_and_kerbs
     if width <= 0:
         return shapely.MultiPolygon()
-    back = inner.buffer(width, join_style="mitre", mitre_limit=2.0).simplify(BACK_TOLERANCE)
-    return as_area(shapely.difference(back, inner))
+    outer = inner.buffer(width, join_style="mitre", mitre_limit=2.0).simplify(FOOTWAY_TOLERANCE)
+    return as_area(shapely.difference(outer, inner))
 
 
 def _at(points: Array, z: float) -> Array:

@@ -30,6 +30,8 @@ TILE = 256
 """Size of the repeating tiles [px]."""
 SLAB = 4.0
 """Side of a concrete slab [m]."""
+CRACKS = 18
+"""In the tile of a cracked road."""
 
 
 class Paint(IntEnum):
@@ -60,7 +62,7 @@ class Textures:
     facades: Image
     """Walls and roofs, see `navsim.world.facades`."""
     asphalt: Image
-    """Repeating tile (TILE, TILE, 3)."""
+    """Repeating tile (TILE, TILE, 3); twice as fine where the road is cracked."""
     footway: Image
     """Repeating tile (TILE, TILE, 3)."""
     ground: Image
@@ -122,7 +124,7 @@ def _road(look: Appearance, rng: np.random.Generator) -> Image:
     if look.paving is Paving.PATCHED:
         _mend(tile, rng)
     elif look.paving is Paving.CRACKED:
-        _crack(tile, rng)
+        tile = _cracked(tile, rng)
     elif look.paving is Paving.CONCRETE:
         _joints(tile, SLAB, rng, spread=0.03, depth=0.6)
     return _tinted(look.asphalt, tile)
@@ -161,16 +163,20 @@ def _mend(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
         cv2.rectangle(tile, (x, y), (x + w, y + h), float(rng.uniform(0.6, 0.75)), 1)
 
 
-def _crack(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Draw cracks that wander, and seams of tar over some of them."""
-    for number in range(14):
-        steps = rng.normal(0.0, 0.35, 24).cumsum() + rng.uniform(0, 2 * np.pi)
-        path = rng.uniform(0, TILE, 2) + 7.0 * np.stack([np.cos(steps), np.sin(steps)], axis=1).cumsum(axis=0)
-        tone, width = (0.6, 1) if number % 4 else (0.5, 2)
-        for dx in (-TILE, 0, TILE):
-            for dy in (-TILE, 0, TILE):
-                points = (path + np.array([dx, dy])).astype(np.int32)
-                cv2.polylines(tile, [points], False, tone, width)
+def _cracked(tile: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The tile twice as fine (2 TILE, 2 TILE), with thin cracks that wander, and seams of tar over some of them."""
+    size = 2 * TILE
+    lines = np.zeros((size, size), np.uint8)  # darkness, since OpenCV smooths the edges of lines in bytes alone
+    for number in range(CRACKS):
+        turns = rng.normal(0.0, 0.3, 60).cumsum()
+        headings = rng.uniform(0, 2 * np.pi) + turns - np.linspace(0.0, 1.0, 60) * turns[-1]  # wanders, never curls up
+        path = rng.uniform(0, size, 2) + 5.0 * np.stack([np.cos(headings), np.sin(headings)], axis=1).cumsum(axis=0)
+        dark, width = (125, 1) if number % 3 else (95, 2)
+        for dx in (-size, 0, size):
+            for dy in (-size, 0, size):
+                points = np.round(16 * (path + np.array([dx, dy]))).astype(np.int32)
+                cv2.polylines(lines, [points], False, dark, width, cv2.LINE_AA, 4)
+    return np.asarray(tile.repeat(2, axis=0).repeat(2, axis=1) * (1.0 - lines.astype(np.float32) / 255))
 
 
 def _joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, spread: float, depth: float) -> None:

@@ -20,8 +20,8 @@ ROAD_CLEARANCE = 1.9
 """Least distance from a trunk's middle to the carriageway [m]."""
 WALL_CLEARANCE = 2.0
 """The same to a house or a parked car [m]."""
-SIDES = 5
-"""Of crowns and trunks: few, since every triangle costs on every picture."""
+SIDES, TRUNK_SIDES = 5, 4
+"""Of crowns and of trunks: few, since every triangle costs on every picture."""
 
 CROWNS = (
     ((1.9, 0.0), (2.7, 1.6), (4.1, 1.4), (5.2, 0.0)),
@@ -72,9 +72,8 @@ def tree_obstacles(trees: tuple[Array, ...]) -> Obstacles:
 
 
 def _tree(kind: int, atlas: Image) -> Mesh:
-    """A trunk and a crown of a kind, standing at the origin."""
-    top = min(TRUNK_HEIGHT, 0.75 * CROWNS[kind][-1][0])  # a shrub is lower than a trunk
-    trunk = _turned(((0.0, TRUNK_RADIUS), (top, TRUNK_RADIUS)), int(Paint.TRUNK))
+    """A crown of a kind and a trunk that tapers within it, standing at the origin."""
+    trunk = _turned(((0.0, TRUNK_RADIUS), (0.9 * CROWNS[kind][-1][0], 0.0)), int(Paint.TRUNK), TRUNK_SIDES)
     crown = _turned(CROWNS[kind], int(Paint.CROWN) + kind)
     return Surface.merged([trunk, crown]).mesh(atlas, SemanticClass.VEGETATION)
 
@@ -82,7 +81,7 @@ def _tree(kind: int, atlas: Image) -> Mesh:
 def _bare_tree(kind: int, atlas: Image) -> Mesh:
     """A trunk that thins out and branches around it, up to the height and width of the kind's crown."""
     top, width = CROWNS[kind][-1][0], max(radius for _, radius in CROWNS[kind])
-    parts = [_turned(((0.0, TRUNK_RADIUS), (top, 0.0)), int(Paint.TRUNK))]
+    parts = [_turned(((0.0, TRUNK_RADIUS), (top, 0.0)), int(Paint.TRUNK), TRUNK_SIDES)]
     for number in range(BRANCHES):
         angle, start = number * 2.4, top * (0.3 + 0.09 * number)  # turned by the golden angle
         out = np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -96,15 +95,15 @@ def _bare_tree(kind: int, atlas: Image) -> Mesh:
     return Surface.merged(parts).mesh(atlas, SemanticClass.VEGETATION)
 
 
-def _turned(outline: tuple[tuple[float, float], ...], paint: int) -> Surface:
+def _turned(outline: tuple[tuple[float, float], ...], paint: int, sides: int = SIDES) -> Surface:
     """Turn an outline of (height, radius) [m] about the vertical axis; a radius of 0 closes it to a point."""
-    angles = np.arange(SIDES) * 2 * np.pi / SIDES
-    circle = np.stack([np.cos(angles), np.sin(angles), np.zeros(SIDES)], axis=1)
+    angles = np.arange(sides) * 2 * np.pi / sides
+    circle = np.stack([np.cos(angles), np.sin(angles), np.zeros(sides)], axis=1)
     vertices = np.concatenate([radius * circle + (0.0, 0.0, height) for height, radius in outline])
-    i, j = np.arange(SIDES), (np.arange(SIDES) + 1) % SIDES
+    i, j = np.arange(sides), (np.arange(sides) + 1) % sides
     triangles = []
     for level, ((_, lower), (_, upper)) in enumerate(itertools.pairwise(outline)):
-        a, b = level * SIDES, (level + 1) * SIDES
+        a, b = level * sides, (level + 1) * sides
         if lower > 0:
             triangles.append(np.stack([a + i, a + j, b + j], axis=1))
         if upper > 0:

@@ -4,7 +4,7 @@ import pytest
 from navsim.geometry import Pose
 from navsim.rendering.tiles import Boxes, Kind, boxes_in_view, meshes_of, reaches, runs, side_planes, squares_of
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import SemanticClass
+from navsim.world.meshes import Instances, SemanticClass
 from tests.rendering.plain_scenes import level, plain, quad, road, scene_of, wall
 
 CAMERA = Camera(fov_deg=90.0, position=(0.0, 0.0, 1.4), pitch_deg=0.0)
@@ -63,6 +63,13 @@ def test_standing_things_come_first_and_a_floor_last() -> None:
     np.testing.assert_allclose(floor.vertices.min(axis=0), [-200, -200, -0.3], atol=1e-6)
     np.testing.assert_allclose(floor.vertices.max(axis=0), [200, 200, -0.3], atol=1e-6)
     assert (floor.texture == (10, 90, 30)).all()
+
+
+def test_the_floor_looks_like_what_covers_most_of_the_ground() -> None:
+    slab = quad(level((0, 1), (0, 1), 0.1), plain(150, 150, 150), SemanticClass.GROUND)
+    paved = Instances(slab, np.array([[float(i), 60.0, 0.0, 1.0] for i in range(40)])).baked()  # 40 m2 in 80 parts
+    grass = quad(level((0, 50), (0, 50), 0.1), plain(10, 90, 30), SemanticClass.GROUND)
+    assert (meshes_of(scene_of(paved, grass))[-1].texture == (10, 90, 30)).all()
 
 
 def test_there_is_no_floor_without_ground() -> None:

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from navsim.geometry import Array, Polyline
+from navsim.randomness import generator
 from navsim.roads.network import Road, RoadNetwork, build_network
-from navsim.world.markings import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, line, markings
+from navsim.roads.towns import build_town
+from navsim.world.markings import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, line, markings, worn
 from navsim.world.meshes import Surface
 from navsim.world.paving import lay_kerbs
 
@@ -91,6 +93,32 @@ def test_a_roundabouts_ring_has_no_yield_bars() -> None:
     road = Road(0, 1, Polyline(ends), 1, 0, ring=True)
     painted = markings(build_network(ends, [road]))
     assert area(painted) == pytest.approx(2 * (100.0 - 0.2) * LINE_WIDTH)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.25, 0.6, 1.0])
+def test_worn_roads_miss_that_share_of_their_paint(crossing: RoadNetwork, missing: float) -> None:
+    fresh = markings(crossing)
+    left = worn(fresh, missing, generator(1, "wear"))
+    assert len(left.triangles) == pytest.approx((1 - missing) * len(fresh.triangles), abs=2)
+    pieces = {piece.tobytes() for piece in fresh.vertices.reshape(-1, 4, 3)}
+    assert all(piece.tobytes() in pieces for piece in left.vertices.reshape(-1, 4, 3))
+    assert left.vertices.tobytes() == worn(fresh, missing, generator(1, "wear")).vertices.tobytes()
+
+
+def test_no_bar_crosses_a_ring_of_any_village() -> None:
+    village = build_town("village-train-0")
+    rings = shapely.union_all(
+        [
+            shapely.LineString(road.centre.between(*village.mouths(index)).points)
+            for index, road in enumerate(village.roads)
+            if road.ring
+        ]
+    )
+    painted = markings(village)
+    triangles = shapely.polygons(painted.vertices[painted.triangles][..., :2])
+    assert rings.length > 50.0
+    assert all(road.lanes == 1 for road in village.roads if road.ring)
+    assert not shapely.intersects(triangles, rings).any()  # one lane has nothing in its middle
 
 
 def test_kerbs_are_closed_and_of_one_width(crossing: RoadNetwork) -> None:
