@@ -114,7 +114,7 @@ class Figures:
     """What was measured of a case. Times per step are means of one process, per world."""
 
     steps_per_second: float
-    """Control steps of all worlds of all processes per second of wall time."""
+    """Control steps of all worlds of all processes per second that is spent in them; the expert's time is not."""
     physics: float
     """Moving the car and judging the drive [s per step]."""
     render: float
@@ -122,7 +122,7 @@ class Figures:
     maps: float
     """Drawing both maps and taking the position fix [s per step]."""
     rest: float
-    """The expert at the wheel and the loop [s per step]."""
+    """The expert at the wheel [s per step]."""
     reset_new_town: float
     """Median time of a reset to a town not driven before, first picture included [s]."""
     reset_same_town: float
@@ -155,6 +155,9 @@ def combined(processes: Sequence[Figures]) -> Figures:
     return Figures(total, **means, memory=max(process.memory for process in processes))
 
 
+_OF_THE_STEP = 3
+"""How many of the measured parts belong to the simulator: physics, pictures, maps; the last is the expert's."""
+
 _together: Barrier
 
 
@@ -178,7 +181,7 @@ def _run(case: Case, seconds: float, resets: int) -> Figures:
         new = [_timed_reset(cars[0], Scenario(f"validation-{i}")) for i in range(resets)]
         same = [_timed_reset(cars[0], Scenario(f"validation-{resets - 1}", route=i)) for i in range(1, resets + 1)]
     return Figures(
-        steps_per_second=steps / sum(parts),
+        steps_per_second=steps / sum(parts[:_OF_THE_STEP]),
         physics=parts[0] / steps,
         render=parts[1] / steps,
         maps=parts[2] / steps,

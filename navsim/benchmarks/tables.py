@@ -13,7 +13,9 @@ _MEGABYTES = 1e-6
 
 def cases_table(results: Mapping[Case, Figures]) -> Table:
     """One row for each case."""
-    table = Table(title="simulation: expert at the wheel, both maps; times per step of one world in ms")
+    table = Table(
+        title="simulation, both maps; times per step of one world in ms; the rest, the expert at the wheel, does not count"
+    )
     heads = ("cameras", "renderer", "worlds", "processes", "steps/s", "physics", "render", "maps", "rest")
     for head in (*heads, "reset new [ms]", "same [ms]", "MB/process"):
         table.add_column(head, justify="left" if head in ("cameras", "renderer") else "right")

@@ -50,7 +50,7 @@ def test_processes_add_up_and_the_best_round_counts() -> None:
 def test_a_measurement_adds_up() -> None:
     case = SMALL.cases[0]
     measured = measure(SMALL, case)
-    parts = measured.physics + measured.render + measured.maps + measured.rest
+    parts = measured.physics + measured.render + measured.maps
     # Two processes side by side: together they step twice as often as one of them does.
     assert measured.steps_per_second == pytest.approx(2 / parts, rel=0.3)
     assert 0 < measured.reset_same_town < measured.reset_new_town < 30
