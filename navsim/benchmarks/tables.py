@@ -13,9 +13,8 @@ _MEGABYTES = 1e-6
 
 def cases_table(results: Mapping[Case, Figures]) -> Table:
     """One row for each case."""
-    table = Table(
-        title="simulation, both maps; times per step of one world in ms; the rest, the expert at the wheel, does not count"
-    )
+    title = "both maps; times per step of one world in ms; the rest is the expert at the wheel and does not count"
+    table = Table(title=title)
     heads = ("cameras", "renderer", "worlds", "processes", "steps/s", "physics", "render", "maps", "rest")
     for head in (*heads, "reset new [ms]", "same [ms]", "MB/process"):
         table.add_column(head, justify="left" if head in ("cameras", "renderer") else "right")
