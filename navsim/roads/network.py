@@ -169,8 +169,8 @@ class NetworkPlan:
     """Stations of the mouths (R, 2) [m]."""
 
 
-def _connectors(plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
-    """Join every lane that enters a junction to every lane that leaves it on another road end."""
+def lanes_by_node(plan: NetworkPlan) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """Indices of the lanes that end at each node, and of those that begin there."""
     entering: dict[int, list[int]] = {}
     leaving: dict[int, list[int]] = {}
     for i, lane in enumerate(plan.lanes):
@@ -178,6 +178,12 @@ def _connectors(plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiP
         first, last = (road.start, road.end) if lane.forward else (road.end, road.start)
         leaving.setdefault(first, []).append(i)
         entering.setdefault(last, []).append(i)
+    return entering, leaving
+
+
+def _connectors(plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
+    """Join every lane that enters a junction to every lane that leaves it on another road end."""
+    entering, leaving = lanes_by_node(plan)
     pairs = [
         (number, a, b)
         for number, junction in enumerate(plan.junctions)

@@ -10,7 +10,7 @@ from navsim.geometry import Polyline
 from navsim.roads.connectors import Way, judged_paths
 from navsim.roads.elements import Connector, Junction, Lane, Road, junction_kind
 from navsim.roads.junctions import paved, strip
-from navsim.roads.network import NetworkPlan, RoadNetwork, lane_inside, lay_lanes, manoeuvre_at
+from navsim.roads.network import NetworkPlan, RoadNetwork, lane_inside, lanes_by_node, lay_lanes, manoeuvre_at
 from navsim.roads.osm_crossings import Crossing, CrossingPlan
 from navsim.roads.osm_graph import Edge
 from navsim.roads.osm_lanes import lane_pairs
@@ -129,13 +129,7 @@ def _connectors(
     plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon
 ) -> tuple[tuple[Connector, ...], list[int]]:
     """The drivable ways through all junctions, and the lanes that enter one without such a way."""
-    entering: dict[int, list[int]] = {}
-    leaving: dict[int, list[int]] = {}
-    for i, lane in enumerate(plan.lanes):
-        road = plan.roads[lane.road]
-        first, last = (road.start, road.end) if lane.forward else (road.end, road.start)
-        leaving.setdefault(first, []).append(i)
-        entering.setdefault(last, []).append(i)
+    entering, leaving = lanes_by_node(plan)
     pairs = [
         (number, a, b)
         for number, junction in enumerate(plan.junctions)
