@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from agents.policies.policy import Policy, PolicyConfig, build_policy
+from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
+from agents.policies.settings import PolicyConfig
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera

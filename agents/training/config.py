@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from agents.policies.policy import PolicyConfig
+from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
 from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policies.policy import PolicyConfig
 from agents.policies.senses import Senses, SensesSpec, senses_spec
+from agents.policies.settings import PolicyConfig
 from navsim.driving.episode import Episode
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.dataset import Dataset, open_dataset

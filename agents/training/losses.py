@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from agents.policies.distributions import SteeringMixture
+from agents.policies.distributions.base import SteeringDistribution
 
 SPIKE_CURVATURE = 1e-4
 """Labels below this [1/m] form the spike of exact repetitions that a scripted expert makes on straights."""
@@ -27,7 +27,7 @@ class LossParts:
         return {"nll": self.nll, "total": self.total}
 
 
-def steering_loss(distribution: SteeringMixture, labels: Tensor) -> LossParts:
+def steering_loss(distribution: SteeringDistribution, labels: Tensor) -> LossParts:
     """Score a batch: L = -log P(label | images, map), the source's loss (Amini et al., ICRA 2019).
 
     Args:

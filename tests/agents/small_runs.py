@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.policies.policy import Policy, PolicyConfig, build_policy
+from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import Senses, SensesSpec, senses_spec
+from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import CheckpointInfo
 from agents.training.config import TrainConfig
 from agents.training.dataset import Samples, TrainingData, is_demanding

@@ -29,7 +29,7 @@ def test_a_checkpoint_gives_back_the_network_bit_for_bit(tmp_path: Path) -> None
     for name, value in policy.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name]), name
     with torch.no_grad():
-        assert torch.equal(policy.steer(senses).means, loaded.steer(senses).means)
+        assert torch.equal(policy.steer(senses).mode, loaded.steer(senses).mode)
 
 
 def test_the_header_tells_all_about_the_network(tmp_path: Path) -> None:
@@ -91,9 +91,8 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     wider = small_policy(hidden=32)
     save_checkpoint(path, small_info(small_policy()), wider)
-    with pytest.raises(
-        CheckpointError, match=r"holds another network: fuse.0.bias has shape \(32,\), expected \(16,\)"
-    ):
+    words = r"holds another network: network.fuse.0.bias has shape \(32,\), expected \(16,\)"
+    with pytest.raises(CheckpointError, match=words):
         load_policy(path, CAMERAS, MAP)
     save_checkpoint(path, small_info(small_policy()), small_policy(inputs=("camera",)))
     with pytest.raises(CheckpointError, match="holds another network"):

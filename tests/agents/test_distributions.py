@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 
-from agents.policies.distributions import MEAN_LIMIT, SteeringMixture
+from agents.policies.distributions.mixture import MEAN_LIMIT, SteeringMixture
 
 LIMIT = 0.2
 FLOOR = 0.01

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from agents.policies.distributions import SteeringMixture
+from agents.policies.distributions.mixture import SteeringMixture
 from agents.training.losses import score, steering_loss
 from agents.training.optimization import OptimizerConfig, learning_rate, make_optimizer, set_learning_rate
 from navsim.errors import ConfigError
@@ -72,7 +72,8 @@ def test_biases_and_norms_do_not_decay() -> None:
     assert decayed["weight_decay"] == 0.1
     assert spared["weight_decay"] == 0.0
     assert all(parameter.ndim > 1 for parameter in decayed["params"])
-    assert any(parameter is policy.norm.weight for parameter in spared["params"])
+    named = dict(policy.named_parameters())
+    assert any(parameter is named["network.norm.weight"] for parameter in spared["params"])
     set_learning_rate(optimizer, 0.5)
     assert {group["lr"] for group in optimizer.param_groups} == {0.5}
 

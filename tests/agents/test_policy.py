@@ -7,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.policies.decisions import GRID_POINTS, decide
+from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.encoders import ConvLayer, convolutions, feature_count
-from agents.policies.policy import POLICIES, PolicyConfig, Sense, build_policy, parameter_count
+from agents.policies.heads import HEADS
+from agents.policies.networks.compact import CompactNetwork
+from agents.policies.policy import NETWORKS, build_policy, parameter_count
 from agents.policies.senses import Senses, SensesSpec, scale_senses, senses_spec
+from agents.policies.settings import PolicyConfig, Sense
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -73,9 +77,9 @@ def test_each_situation_is_judged_by_itself() -> None:
 def test_several_cameras_share_one_trunk() -> None:
     three = SensesSpec(3, SPEC.height, SPEC.width, SPEC.map_size)
     config = PolicyConfig(hidden=16, inputs=("camera",))
-    one, many = build_policy(config, SPEC, 0), build_policy(config, three, 0)
-    trunk = sum(parameter.numel() for parameter in one.camera_trunk.parameters())
-    assert trunk == sum(parameter.numel() for parameter in many.camera_trunk.parameters())
+    many = build_policy(config, three, 0)
+    trunks = [CompactNetwork(config, spec).camera_trunk for spec in (SPEC, three)]
+    assert parameter_count(trunks[0]) == parameter_count(trunks[1])
     senses = small_samples(2).senses
     images = senses.images.expand(-1, 3, -1, -1, -1).clone()
     swapped = images.clone()
@@ -101,6 +105,7 @@ def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone() ->
 def test_an_untrained_policy_spreads_over_the_range() -> None:
     with torch.no_grad():
         distribution = small_policy().steer(small_samples(8).senses)
+    assert isinstance(distribution, SteeringMixture)
     weights, means, scales = distribution.components
     assert float(weights.min()) > 0.1
     assert float(means[:, 0].max()) < 0 < float(means[:, -1].min())
@@ -113,7 +118,8 @@ def test_the_demos_network_is_small() -> None:
 
 
 def test_every_network_by_name_can_be_built() -> None:
-    assert set(POLICIES) == set(get_args(PolicyConfig.__dataclass_fields__["network"].type))
+    assert set(NETWORKS) == set(get_args(PolicyConfig.__dataclass_fields__["network"].type))
+    assert set(HEADS) == set(get_args(PolicyConfig.__dataclass_fields__["head"].type))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policies.policy import PolicyConfig
+from agents.policies.settings import PolicyConfig
 from agents.training.dataset import gather_samples, is_demanding, load_training_data
 from navsim.driving.episode import Episode
 from navsim.errors import ConfigError, EpisodeError

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from agents.policies.policy import PolicyConfig, build_policy
+from agents.policies.policy import build_policy
 from agents.policies.senses import senses_spec
+from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import CheckpointInfo, save_checkpoint
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import NavsimError

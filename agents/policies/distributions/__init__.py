@@ -1,0 +1,1 @@
+"""Distributions over steering: path curvature [1/m], positive to the left."""

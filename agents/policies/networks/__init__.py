@@ -1,0 +1,1 @@
+"""Networks: from senses to the features that a head reads."""

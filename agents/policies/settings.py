@@ -1,0 +1,42 @@
+"""How a policy is built: what it sees, which network looks at it, which head answers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from navsim.errors import ConfigError
+
+Sense = Literal["camera", "road_map", "route_map", "speed"]
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """What the network sees and how it answers."""
+
+    network: Literal["compact"] = "compact"
+    """Which network, see `agents.policies.policy.NETWORKS`."""
+    head: Literal["mixture"] = "mixture"
+    """Which distribution the network answers with, see `agents.policies.heads.HEADS`."""
+    inputs: tuple[Sense, ...] = ("camera", "road_map", "route_map")
+    """What the network sees. `speed` is off: the car slows down before curves, so that it gives the curve away."""
+    blind: bool = False
+    """Black out the camera images, in training and in driving: the control that must fail."""
+    components: int = 3
+    """Number of Gaussians, K; a crossing has three exits."""
+    scale_floor: float = 0.01
+    """Least standard deviation of a component, as a share of `max_curvature`."""
+    max_curvature: float = 0.2
+    """Largest curvature of the vehicle, and of the labels [1/m]."""
+    hidden: int = 128
+    """Width of the first fully connected layer."""
+
+    def __post_init__(self) -> None:
+        if not self.inputs or len(set(self.inputs)) < len(self.inputs):
+            raise ConfigError(f"policy.inputs must name at least one sense, each once, got {list(self.inputs)}")
+        for name, low, high in (("components", 1, 64), ("hidden", 8, 4096)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"policy.{name} must be {low} to {high}, got {getattr(self, name)}")
+        if not 0 < self.scale_floor < 1 or not 0 < self.max_curvature <= 1:
+            raise ConfigError(
+                "policy.scale_floor must lie within (0, 1) and policy.max_curvature within (0, 1], "
+                f"got {self.scale_floor} and {self.max_curvature}"
+            )
