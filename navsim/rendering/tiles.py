@@ -1,8 +1,8 @@
 """Which parts of a scene a camera may see: both renderers cut scenes into squares and leave out the same ones.
 
-Far away, what spans a small part of a pixel only costs time and flickers. So the flat ground ends about a pixel below
-the horizon, markings and kerbs end where they are a sixth of a pixel wide, signs and people
-where they are one, and a floor below all shows in their place.
+Far away, what spans a small part of a pixel only costs time and flickers. So roads and footways end about a pixel below
+the horizon, markings and kerbs end where they are a quarter of a pixel wide, signs and people where they are one, and
+the ground below all shows in their place.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,11 @@ VIEW_DISTANCE = 150.0
 """Standing things farther away are left out [m]; nearer than that the ground never ends."""
 NEAR, FAR = 0.2, 4000.0
 """Depths between which something can be seen [m]."""
-_LEAST_WIDTH_PX = 1 / 6
+_LEAST_WIDTH_PX = 1 / 4
 _DETAIL_WIDTH = 0.12
 """Of lines on the road, and height of kerbs [m]."""
 _SLIM_WIDTH = 0.6
 """Of signs and people [m]."""
-_FLOOR_DEPTH = 0.3
-"""How far the floor lies under the ground [m]: enough to be told apart at any distance."""
 
 
 class Kind(IntEnum):
@@ -77,38 +75,10 @@ def reaches(focal_px: float, height: float) -> Array:
 
 
 def meshes_of(scene: Scene) -> list[Mesh]:
-    """All that a renderer draws of a scene: standing things first, the floor last, nothing empty."""
+    """All that a renderer draws of a scene: standing things first, the terrain last, nothing empty."""
     meshes = [mesh for mesh in (*(things.baked() for things in scene.instances), *scene.meshes) if len(mesh.triangles)]
     meshes.sort(key=lambda mesh: kind_of(mesh.semantic))
-    return [*meshes, *_floor(meshes)]
-
-
-def _floor(meshes: list[Mesh]) -> list[Mesh]:
-    """A plain in the ground's mean colour under all terrain; none where there is no ground."""
-    ground = [mesh for mesh in meshes if mesh.semantic is SemanticClass.GROUND]
-    if not ground:
-        return []
-    points = np.concatenate([mesh.vertices for mesh in meshes if kind_of(mesh.semantic) is Kind.TERRAIN])
-    (x0, y0, z), (x1, y1, _) = points.min(axis=0), points.max(axis=0)
-    corners = [(x, y, z - _FLOOR_DEPTH) for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
-    widest = max(ground, key=_extent).texture
-    colour = np.round(widest.mean(axis=(0, 1))).astype(np.uint8)
-    return [
-        Mesh(
-            np.array(corners, np.float32),
-            np.array([[0, 1, 2], [0, 2, 3]], np.int32),
-            np.full((4, 2), 0.5, np.float32),
-            np.full((4, 4, 3), colour, np.uint8),
-            SemanticClass.GROUND,
-        )
-    ]
-
-
-def _extent(mesh: Mesh) -> float:
-    """How much of the plane a mesh covers [m2]."""
-    a, b, c = np.moveaxis(mesh.vertices[mesh.triangles][..., :2].astype(float), 1, 0)
-    (ux, uy), (vx, vy) = (b - a).T, (c - a).T
-    return float(np.abs(ux * vy - uy * vx).sum() / 2)
+    return meshes
 
 
 def squares_of(vertices: NDArray[np.float32], triangles: NDArray[np.integer], size: float) -> NDArray[np.int64]:
@@ -130,7 +100,7 @@ def side_planes(clip: Array) -> Array:
 
 
 def boxes_in_view(boxes: Boxes, planes: Array, eye: Array, reach: Array) -> NDArray[np.intp]:
-    """Which boxes may be seen: those not wholly outside one side of the view, nor too far; the nearest first.
+    """Which boxes may be seen: those not wholly outside one side of the view, nor too far; the nearest far side first.
 
     Args:
         boxes: N of them.
@@ -144,4 +114,4 @@ def boxes_in_view(boxes: Boxes, planes: Array, eye: Array, reach: Array) -> NDAr
     normals = planes[:, :3]
     sides = boxes.table[near] @ np.concatenate([normals, np.abs(normals)], axis=1).T  # (M, 5)
     seen = near[(sides >= -planes[:, 3]).all(axis=1)]
-    return np.asarray(seen[distances[seen].argsort(kind="stable")])
+    return np.asarray(seen[(distances + boxes.radii)[seen].argsort(kind="stable")])

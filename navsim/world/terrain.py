@@ -8,7 +8,7 @@ import shapely
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.world.meshes import Mesh, SemanticClass, Surface, flat_surface, quads
-from navsim.world.paving import KERB_HEIGHT, Kerbs, as_area, footways
+from navsim.world.paving import KERB_HEIGHT, Kerbs, footways
 from navsim.world.textures import Textures
 
 SURROUNDINGS = 80.0
@@ -19,6 +19,8 @@ HILLS = (500.0, 10.0, 55.0)
 """Distance of the hills from the modelled ground, least and greatest height [m]."""
 SUMMITS = 60
 """Hills around the town."""
+GROUND_HEIGHT = -0.05
+"""The ground passes under roads and footways in one piece: cut out around them it would be hundreds of slivers [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Terrain:
     footway: Surface
     """Paved strips behind them."""
     ground: Surface
-    """What lies beside those."""
+    """What lies beside those, and under them."""
     plain: Surface
     """A frame around it, out to the horizon."""
     hills: Surface
@@ -53,14 +55,11 @@ def lay_terrain(
     """Lay the ground around kerbs; `bays` are paved like the footways."""
     land, origin = land_around(network), tile_origin(network)
     paved = footways(kerbs, footway_width)
-    beyond = shapely.difference(
-        land, kerbs.road_and_kerbs if paved.is_empty else shapely.union(kerbs.road_and_kerbs, paved)
-    )
     strips = [] if paved.is_empty else [flat_surface(paved, KERB_HEIGHT, origin)]
     return Terrain(
         road=flat_surface(kerbs.road, 0.0, origin),
         footway=Surface.merged([*strips, bays]),
-        ground=flat_surface(as_area(beyond), KERB_HEIGHT, origin),
+        ground=flat_surface(land, GROUND_HEIGHT, origin, tile_size=HORIZON),
         plain=_plain(land),
         hills=_hills(land, rng),
     )
@@ -85,7 +84,7 @@ def _plain(land: shapely.Polygon) -> Surface:
     start = int(np.hypot(*(far[:4] - near[0]).T).argmin())
     wide = np.roll(far[:4], -start, axis=0)
     sides = [(wide[i], wide[(i + 1) % 4], near[(i + 1) % 4], near[i]) for i in range(4)]
-    return quads(np.insert(np.array(sides), 2, KERB_HEIGHT, axis=-1), 0)
+    return quads(np.insert(np.array(sides), 2, GROUND_HEIGHT, axis=-1), 0)
 
 
 def _hills(land: shapely.Polygon, rng: np.random.Generator) -> Surface:

@@ -7,6 +7,7 @@ of simulated time and numpy's overhead on four wheels would cost more than the p
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -97,6 +98,18 @@ class VehicleSpec:
     def acceleration(self, speed: float, target_speed: float) -> float:
         """Acceleration [m/s^2] that engine or brakes are asked for at `speed` to reach `target_speed` [m/s]."""
         return min(max(self.speed_gain * (target_speed - speed), -self.max_braking), self.max_acceleration)
+
+    @cached_property
+    def suspension(self) -> tuple[float, float, float]:
+        """Of one wheel: load at rest [N], stiffness of the spring [N/m], and of the damper [N s/m]."""
+        omega = 2 * math.pi * self.ride_frequency
+        return self.mass * GRAVITY / 4, self.mass / 4 * omega**2, self.mass / 2 * omega * self.damping_ratio
+
+    @cached_property
+    def corners(self) -> tuple[tuple[float, float], ...]:
+        """Wheel positions (forward, left) [m] in the vehicle frame, the front ones first."""
+        x, y = self.wheelbase / 2, self.track / 2
+        return ((x, y), (x, -y), (-x, y), (-x, -y))
 
     @property
     def inertia(self) -> Vector:
@@ -227,11 +240,9 @@ def chassis_forces(spec: VehicleSpec, motion: Motion, wheel_angle: float, accele
     left = (2 * (qx * qy - qw * qz), 1 - 2 * (qx * qx + qz * qz), 2 * (qy * qz + qw * qx))
     flat = math.hypot(forward[0], forward[1]) or 1.0
     c, s = forward[0] / flat, forward[1] / flat
-    at_rest = spec.mass * GRAVITY / 4
-    omega = 2 * math.pi * spec.ride_frequency
-    spring, damper = spec.mass / 4 * omega**2, spec.mass / 2 * omega * spec.damping_ratio
+    at_rest, spring, damper = spec.suspension
     fx = fy = fz = tx = ty = tz = 0.0
-    for along, across in _corners(spec):
+    for along, across in spec.corners:
         rx, ry = along * forward[0] + across * left[0], along * forward[1] + across * left[1]
         rise = along * forward[2] + across * left[2]
         load = at_rest + spring * (spec.centre_height - z - rise) - damper * (vz + wx * ry - wy * rx)
@@ -254,9 +265,3 @@ def _rolling_direction(spec: VehicleSpec, c: float, s: float, wheel_angle: float
     own = spec.wheelbase * bicycle / (spec.wheelbase - across * bicycle)  # Ackermann
     scale = 1 / math.sqrt(1 + own * own)
     return (c - s * own) * scale, (s + c * own) * scale
-
-
-def _corners(spec: VehicleSpec) -> tuple[tuple[float, float], ...]:
-    """Wheel positions (forward, left) [m] in the vehicle frame, the front ones first."""
-    x, y = spec.wheelbase / 2, spec.track / 2
-    return ((x, y), (x, -y), (-x, y), (-x, -y))

@@ -4,7 +4,7 @@ import pytest
 from navsim.geometry import Pose
 from navsim.rendering.tiles import Boxes, Kind, boxes_in_view, meshes_of, reaches, runs, side_planes, squares_of
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import Instances, SemanticClass
+from navsim.world.meshes import SemanticClass
 from tests.rendering.plain_scenes import level, plain, quad, road, scene_of, wall
 
 CAMERA = Camera(fov_deg=90.0, position=(0.0, 0.0, 1.4), pitch_deg=0.0)
@@ -46,34 +46,25 @@ def test_reaches_follow_the_lens() -> None:
     standing, slim, detail, terrain = reaches(100.0, 1.4)
     assert standing == terrain == 150.0
     assert slim == pytest.approx(60.0)  # where 0.6 m are a pixel
-    assert detail == pytest.approx(72.0)  # where 0.12 m are a sixth of a pixel
+    assert detail == pytest.approx(48.0)  # where 0.12 m are a quarter of a pixel
     assert reaches(400.0, 1.4).tolist() == [150.0, 150.0, 150.0, 560.0]
 
 
-def test_standing_things_come_first_and_a_floor_last() -> None:
+def test_standing_things_come_first_and_the_terrain_last() -> None:
     grass = quad(level((0, 50), (0, 50), 0.1), plain(10, 90, 30), SemanticClass.GROUND)
     meshes = meshes_of(scene_of(grass, road(size=200.0), wall(9.0, plain(1, 2, 3))))
-    assert [mesh.semantic for mesh in meshes] == [
-        SemanticClass.BUILDING,
-        SemanticClass.GROUND,
-        SemanticClass.ROAD,
-        SemanticClass.GROUND,
-    ]
-    floor = meshes[-1]
-    np.testing.assert_allclose(floor.vertices.min(axis=0), [-200, -200, -0.3], atol=1e-6)
-    np.testing.assert_allclose(floor.vertices.max(axis=0), [200, 200, -0.3], atol=1e-6)
-    assert (floor.texture == (10, 90, 30)).all()
+    assert [mesh.semantic for mesh in meshes] == [SemanticClass.BUILDING, SemanticClass.GROUND, SemanticClass.ROAD]
 
 
-def test_the_floor_looks_like_what_covers_most_of_the_ground() -> None:
-    slab = quad(level((0, 1), (0, 1), 0.1), plain(150, 150, 150), SemanticClass.GROUND)
-    paved = Instances(slab, np.array([[float(i), 60.0, 0.0, 1.0] for i in range(40)])).baked()  # 40 m2 in 80 parts
-    grass = quad(level((0, 50), (0, 50), 0.1), plain(10, 90, 30), SemanticClass.GROUND)
-    assert (meshes_of(scene_of(paved, grass))[-1].texture == (10, 90, 30)).all()
-
-
-def test_there_is_no_floor_without_ground() -> None:
-    assert len(meshes_of(scene_of(road()))) == 1
+def test_a_wide_ground_is_drawn_after_what_lies_on_it() -> None:
+    low, high = (
+        np.array([[-500.0, -500.0, -0.1], [60.0, -5.0, 0.0]]),
+        np.array([[500.0, 500.0, -0.1], [70.0, 5.0, 0.0]]),
+    )
+    boxes = Boxes.around(low, high, np.full(2, Kind.TERRAIN))
+    planes = side_planes(CAMERA.projection_matrix() @ CAMERA.view_matrix(Pose(0.0, 0.0, 0.0)))
+    drawn = boxes_in_view(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(len(Kind), 150.0))
+    assert drawn.tolist() == [1, 0]
 
 
 def test_squares_and_runs_group_triangles() -> None:

@@ -10,7 +10,7 @@ from navsim.world.cars import BAY_HEIGHT, bays_surface, place_cars
 from navsim.world.meshes import Surface
 from navsim.world.paving import KERB_HEIGHT, KERB_WIDTH, Kerbs, footways, lay_kerbs
 from navsim.world.placing import Shapes
-from navsim.world.terrain import HILLS, Terrain, land_around, lay_terrain, tile_origin
+from navsim.world.terrain import GROUND_HEIGHT, HILLS, Terrain, land_around, lay_terrain, tile_origin
 
 WIDTH = 1.8
 NO_BAYS = Surface.merged([])
@@ -46,33 +46,37 @@ def area(surface: Surface) -> float:
     return float(upwards(surface).sum())
 
 
-def test_road_kerbs_footways_and_ground_cover_the_land_once(town: RoadNetwork, kerbs: Kerbs, terrain: Terrain) -> None:
-    stones = kerbs.road_and_kerbs.area - kerbs.road.area
+def test_the_road_is_paved_once_and_the_ground_passes_below_all_of_it(
+    town: RoadNetwork, kerbs: Kerbs, terrain: Terrain
+) -> None:
     assert area(terrain.road) == pytest.approx(town.carriageway.area, rel=2e-3)
     assert area(terrain.road) == pytest.approx(kerbs.road.area, rel=1e-6)
-    covered = area(terrain.road) + stones + area(terrain.footway) + area(terrain.ground)
-    assert covered == pytest.approx(land_around(town).area, rel=1e-5)
+    assert area(terrain.ground) == pytest.approx(land_around(town).area, rel=1e-6)
+    assert len(terrain.ground.triangles) <= 8
     for surface in (terrain.road, terrain.footway, terrain.ground):
         assert (upwards(surface) > -1e-9).all()
 
 
-def test_a_ray_from_above_meets_one_surface_of_the_land(town: RoadNetwork, kerbs: Kerbs, terrain: Terrain) -> None:
+def test_a_ray_from_above_meets_at_most_one_paved_surface(town: RoadNetwork, kerbs: Kerbs, terrain: Terrain) -> None:
     x0, y0, x1, y1 = town.bounds
     spots = generator(1, "rays").uniform((x0 - 70, y0 - 70), (x1 + 70, y1 + 70), (4000, 2))
     points: Shapes = np.asarray(shapely.points(spots))
     met = np.zeros(len(points), dtype=np.int64)
-    for surface in (terrain.road, terrain.footway, terrain.ground):
+    for surface in (terrain.road, terrain.footway):
         triangles: Shapes = np.asarray(shapely.polygons(corners(surface)[..., :2]))
         met += np.bincount(shapely.STRtree(triangles).query(points, predicate="intersects")[0], minlength=len(points))
     on_stones = shapely.intersects(shapely.difference(kerbs.road_and_kerbs, kerbs.road), points)
-    assert (met[~on_stones] == 1).all()
+    paved = shapely.intersects(shapely.union(kerbs.road, footways(kerbs, WIDTH)), points)
+    assert (met[paved & ~on_stones] == 1).all()
+    assert (met[~paved & ~on_stones] == 0).all()
     assert (met[on_stones] == 0).mean() > 0.95  # but for those on an edge
 
 
 def test_heights_are_those_of_road_and_kerb(terrain: Terrain) -> None:
     assert set(terrain.road.vertices[:, 2].tolist()) == {0.0}
     assert set(terrain.footway.vertices[:, 2].tolist()) == {KERB_HEIGHT}
-    assert set(terrain.ground.vertices[:, 2].tolist()) == {KERB_HEIGHT}
+    assert set(terrain.ground.vertices[:, 2].tolist()) == {GROUND_HEIGHT}
+    assert set(terrain.plain.vertices[:, 2].tolist()) == {GROUND_HEIGHT}
 
 
 def test_footways_lie_behind_the_kerb_as_wide_as_asked(town: RoadNetwork, kerbs: Kerbs) -> None:
@@ -88,7 +92,7 @@ def test_footways_lie_behind_the_kerb_as_wide_as_asked(town: RoadNetwork, kerbs:
 def test_towns_without_footways_have_grass_up_to_the_kerb(town: RoadNetwork, kerbs: Kerbs) -> None:
     bare = lay_terrain(town, kerbs, 0.0, NO_BAYS, generator(1, "hills"))
     assert len(bare.footway.triangles) == 0
-    assert area(bare.ground) == pytest.approx(land_around(town).area - kerbs.road_and_kerbs.area, rel=1e-5)
+    assert area(bare.ground) == pytest.approx(land_around(town).area, rel=1e-6)
 
 
 def test_bays_are_paved_a_little_higher(town: RoadNetwork, kerbs: Kerbs) -> None:
