@@ -110,12 +110,15 @@ class ClosedLoop:
     ) -> None:
         self._stack.close()
 
-    def drive(self, checkpoint: Path, stop: Callable[[], bool]) -> DriveScores | None:
+    def drive(
+        self, checkpoint: Path, stop: Callable[[], bool], tell: Callable[[int], None] = lambda _: None
+    ) -> DriveScores | None:
         """Let a policy drive all routes.
 
         Args:
             checkpoint: The policy's file.
             stop: Asked at every step whether to break off.
+            tell: Told how many routes are driven, whenever one is.
 
         Returns:
             How it drove; None if it was broken off.
@@ -130,7 +133,8 @@ class ClosedLoop:
         episodes: list[Episode] = []
         try:
             for episode in drive_together(crews, self._scenarios, record_images=False):
-                episodes.append(episode)  # noqa: PERF402 - what has come to an end by then counts
+                episodes.append(episode)
+                tell(len(episodes))
         except _OutOfTimeError:
             if stop():
                 return None

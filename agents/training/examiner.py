@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,18 +17,9 @@ from agents.training.journal import Journal
 from agents.training.losses import Scores, score
 from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.trainer import Trainer
+from navsim.progress import Advance
 
 _BATCH = 512
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of an epoch."""
-
-    scores: Scores
-    """On the validation frames."""
-    drives: DriveScores | None
-    """In closed loop, if it was its turn."""
 
 
 class Examiner:
@@ -47,32 +37,33 @@ class Examiner:
         self._frames, self._cameras = data.validation.to(device), data.cameras
         self._device, self._dtype, self._course = device, dtype, course
 
-    def examine(self, trainer: Trainer, stop: StopRequest) -> Verdict | None:
-        """Judge the epoch that `trainer` has just taken all steps of; None if `stop` was made before it had driven."""
-        with trainer.clock.part("validation"):
-            scores = self.validate(trainer.policy)
-        if not trainer.config.closed_loop.due(trainer.epoch + 1, trainer.config.epochs):
-            return Verdict(scores, None)
-        with trainer.clock.part("driving"):
-            # The file that drives is written as those that are kept, and read as anybody would.
-            candidate = trainer.folder.candidate
-            save_checkpoint(candidate, trainer.info, trainer.policy)
-            try:
-                drives = self._course.drive(candidate, lambda: stop.made)
-            finally:
-                candidate.unlink()
-        return None if drives is None else Verdict(scores, drives)
-
-    def validate(self, policy: Policy) -> Scores:
-        """Score a policy on the validation frames, without augmentation."""
+    def validate(self, trainer: Trainer) -> Scores:
+        """Score the policy on the validation frames, without augmentation."""
         log_probs, modes = [], []
-        with self._predicting():
+        with trainer.clock.part("validation"), self._predicting():
             for start in range(0, len(self._frames), _BATCH):
                 part = self._frames[slice(start, start + _BATCH)]
-                distribution = policy.distribution(scale_senses(part.senses, self._dtype))
+                distribution = trainer.policy.distribution(scale_senses(part.senses, self._dtype))
                 log_probs.append(distribution.log_prob(part.labels))
                 modes.append(distribution.mode)
         return score(torch.cat(log_probs), torch.cat(modes), self._frames.labels)
+
+    def drive(self, trainer: Trainer, stop: StopRequest, advance: Advance) -> DriveScores | None:
+        """Let the policy drive; None if `stop` was made before it had.
+
+        It drives by a file written as those that are kept, and read as anybody would.
+        """
+        routes, candidate = trainer.config.closed_loop.routes, trainer.folder.candidate
+        save_checkpoint(candidate, trainer.info, trainer.policy)
+        try:
+            with trainer.clock.part("driving"):
+                return self._course.drive(
+                    candidate,
+                    stop=lambda: stop.made,
+                    tell=lambda driven: advance(0, f"epoch {trainer.epoch + 1}: drove {driven} of {routes} routes"),
+                )
+        finally:
+            candidate.unlink()
 
     def report(self, journal: Journal, trainer: Trainer) -> None:
         """Show TensorBoard the epoch that has just been noted."""

@@ -28,6 +28,11 @@ class History:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """For each epoch that ended: epoch, step, losses, scores, how it drove (or None), images per second, seconds."""
 
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The record of the best epoch; None before the first has ended."""
+        return self.epochs[self.best_epoch - 1] if self.epochs else None
+
     def add(
         self,
         epoch: int,
@@ -57,7 +62,7 @@ class History:
             "images_per_second": round(images_per_second, 1),
             "seconds": {name: round(value, 3) for name, value in (seconds or {}).items()},
         }
-        best = not self.epochs or _merit(row) > _merit(self.epochs[self.best_epoch - 1])
+        best = self.best is None or _merit(row) > _merit(self.best)
         self.epochs.append(row)
         if best:
             self.best_nll, self.best_epoch = scores.nll, epoch
@@ -68,9 +73,8 @@ class History:
 
         Once an epoch has driven, those that have not driven cannot be the best.
         """
-        later = self.epochs[self.best_epoch :]
-        driven = bool(self.epochs) and self.epochs[self.best_epoch - 1]["closed_loop"] is not None
-        return sum(not driven or row["closed_loop"] is not None for row in later)
+        driven = self.best is not None and self.best["closed_loop"] is not None
+        return sum(not driven or row["closed_loop"] is not None for row in self.epochs[self.best_epoch :])
 
 
 def _merit(row: Mapping[str, Any]) -> tuple[float, ...]:

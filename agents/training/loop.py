@@ -49,18 +49,21 @@ def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Gro
     """
     with (
         torch_rules(config.deterministic, choose_device(config)),
-        explained_shortage(config.batch_size, config.accumulate),
         ClosedLoop(config.closed_loop if group.first else replace(config.closed_loop, every=0), data.world) as course,
         stop_on_interrupt() as stop,
     ):
         trainer = Trainer(config, data, folder, group)
-        examiner = Examiner(data, trainer.device, trainer.dtype, course)
+        examiner = Examiner(data, trainer.device, trainer.dtype, course) if group.first else None
         if group.first:
             begin_run(config, folder)
-        with Journal(folder, trainer.history.step, silent=not group.first) as journal, _shown(trainer) as advance:
+        with (
+            explained_shortage(config.batch_size, config.accumulate),
+            Journal(folder, trainer.history.step, silent=not group.first) as journal,
+            _shown(trainer) as advance,
+        ):
             while not trainer.done:
                 if take_steps(trainer, journal, stop, advance):
-                    judge(trainer, examiner, journal, stop)
+                    judge(trainer, examiner, journal, stop, advance)
                 trainer.save()
                 journal.save(trainer.history, finished=False, facts=trainer.facts)
                 if group.any(stop.made) and not trainer.done:
@@ -91,17 +94,24 @@ def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: A
     return True
 
 
-def judge(trainer: Trainer, examiner: Examiner, journal: Journal, stop: StopRequest) -> None:
-    """Examine what an epoch has brought, note it, and keep it if it is the best; broken off, the epoch goes on."""
+def judge(trainer: Trainer, examiner: Examiner | None, journal: Journal, stop: StopRequest, advance: Advance) -> None:
+    """Validate what an epoch has brought, let it drive, note it, and keep it if it is the best.
+
+    If the drives are broken off, the epoch is not noted and will be judged anew. The first process has the examiner and
+    judges for all.
+    """
     losses = trainer.losses.means(trainer.group)
-    verdict = examiner.examine(trainer, stop) if trainer.group.first else None
-    if verdict is not None:
-        _check_finite(losses["nll"] + verdict.scores.nll, trainer)
-        history, clock = trainer.history, trainer.clock
-        best = history.add(trainer.epoch + 1, verdict.scores, losses, verdict.drives, clock.seconds, trainer.rate)
-        examiner.report(journal, trainer)
-        if best:
-            save_checkpoint(trainer.folder.best, trainer.info, trainer.policy)
+    if examiner is not None:
+        scores = examiner.validate(trainer)
+        _check_finite(losses["nll"] + scores.nll, trainer)
+        due = trainer.config.closed_loop.due(trainer.epoch + 1, trainer.config.epochs)
+        drives = examiner.drive(trainer, stop, advance) if due else None
+        if drives is not None or not due:
+            seconds = trainer.clock.seconds
+            best = trainer.history.add(trainer.epoch + 1, scores, losses, drives, seconds, trainer.rate)
+            examiner.report(journal, trainer)
+            if best:
+                save_checkpoint(trainer.folder.best, trainer.info, trainer.policy)
     trainer.take_over(trainer.group.from_first(trainer.history))
 
 
@@ -132,9 +142,11 @@ def _agreed(trainer: Trainer, stop: StopRequest) -> bool:
 
 def _standing(trainer: Trainer) -> str:
     """Epoch and best score in a few words."""
-    best = trainer.history.best_nll
-    score = "not validated yet" if best is None else f"best validation nll {best:.3f}"
-    return f"epoch {trainer.epoch + 1}/{trainer.config.epochs}, {score}"
+    best = trainer.history.best
+    score = "not validated yet" if best is None else f"best validation nll {best['validation']['nll']:.3f}"
+    drives = None if best is None else best["closed_loop"]
+    arrivals = "" if drives is None else f", arrived {drives['arrived']}/{drives['routes']}"
+    return f"epoch {trainer.epoch + 1}/{trainer.config.epochs}, {score}{arrivals}"
 
 
 @contextmanager

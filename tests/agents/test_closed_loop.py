@@ -64,13 +64,15 @@ def test_it_is_driven_after_every_nth_epoch_and_the_last() -> None:
 
 
 def test_scores_are_those_of_the_same_drives_one_by_one(checkpoint: Path) -> None:
+    told: list[int] = []
     with ClosedLoop(SMALL, SIMULATION) as course:
-        together = course.drive(checkpoint, never)
+        together = course.drive(checkpoint, never, told.append)
         again = course.drive(checkpoint, never)
     with Simulation(SIMULATION) as simulation:
         driver = PolicyDriver(checkpoint, CAMERAS, MAP)
         alone = [drive(simulation, driver, scenario) for scenario in SMALL.suite.scenarios()]
     assert together == again
+    assert told == [1, 2]
     assert together is not None
     assert together.completion == pytest.approx(sum(episode.completion for episode in alone) / 2)
     assert together.arrived == sum(episode.outcome is Outcome.ARRIVED for episode in alone)
@@ -130,6 +132,14 @@ def test_the_epoch_that_drives_best_is_kept_and_training_is_not_disturbed(tmp_pa
     log.Reload()
     shown = [(event.step, event.value) for event in log.Scalars("closed_loop/completion")]
     assert shown == [(row["step"], pytest.approx(row["closed_loop"]["completion"])) for row in driven]
+
+
+def test_a_policy_that_exploded_is_not_let_drive(tmp_path: Path) -> None:
+    config = small_config(tmp_path, epochs=1, pictures=0, closed_loop=SMALL)
+    data = replace(small_data(), simulation=SIMULATION)
+    data.train.labels[:] = float("nan")
+    with pytest.raises(ConfigError, match="the loss is nan at step 3; lower"):
+        train(config, data, open_run(config))
 
 
 def test_ctrl_c_while_driving_leaves_the_epoch_to_be_driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

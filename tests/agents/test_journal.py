@@ -1,5 +1,6 @@
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,11 @@ def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:
 
 def test_the_best_epoch_is_the_first_of_least_nll() -> None:
     history = History()
+    assert history.best is None
     better = [history.add(i + 1, scores(nll), {"nll": 0.0}) for i, nll in enumerate((3.0, 2.0, 2.0, 2.5, 1.0))]
     assert better == [True, True, False, False, True]
     assert (history.best_epoch, history.best_nll) == (5, 1.0)
+    assert history.best == history.epochs[4]
     assert [epoch["validation"]["nll"] for epoch in history.epochs] == [3.0, 2.0, 2.0, 2.5, 1.0]
 
 
@@ -121,6 +124,7 @@ def test_a_resumed_log_hides_what_was_lost(tmp_path: Path) -> None:
     with Journal(folder, 0) as journal:
         for step in (10, 20, 30):
             journal.curves("train", {"nll": 1.0}, step)
+    time.sleep(1.0)  # TensorBoard's files are told apart, and ordered, by the second
     with Journal(folder, 20) as journal:
         journal.curves("train", {"nll": 2.0}, 30)
     assert logged(folder, "train/nll") == [(10, 1.0), (30, 2.0)]
