@@ -29,7 +29,7 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Answer:
     """What a policy answers in B situations."""
 
     distribution: SteeringDistribution
@@ -84,7 +84,7 @@ class Policy(nn.Module):
         self.command = None if branch is None else OutputLayer(branch.features, torch.zeros(1))
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return what `prediction` reads, in float32 whatever type autocast runs the layers in.
+        """Return what `read` takes, in float32 whatever type autocast runs the layers in.
 
         Returns:
             (B, outputs): the head's outputs; with a branch, the command in units of `max_curvature` comes last.
@@ -95,20 +95,20 @@ class Policy(nn.Module):
             return outputs
         return torch.cat([outputs, self.command(self.network.branch(features, inputs))], dim=1)
 
-    def prediction(self, outputs: Tensor) -> Prediction:
+    def read(self, outputs: Tensor) -> Answer:
         """Tell what `outputs` (B, outputs) of `forward` mean."""
         command = None
         if self.command is not None:
             outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
-        return Prediction(HEADS[self.config.head].distribution(outputs, self.config), command)
+        return Answer(HEADS[self.config.head].distribution(outputs, self.config), command)
 
-    def predict(self, inputs: Inputs) -> Prediction:
+    def answer(self, inputs: Inputs) -> Answer:
         """Return the distribution over curvature, and the command if there is one, for scaled inputs."""
-        return self.prediction(self(inputs))
+        return self.read(self(inputs))
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
         """Return the distribution over curvature for scaled inputs."""
-        return self.predict(inputs).distribution
+        return self.answer(inputs).distribution
 
     def steer(self, senses: Senses) -> SteeringDistribution:
         """Return the distribution over curvature for senses as recorded."""

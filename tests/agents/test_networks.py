@@ -73,11 +73,11 @@ def assert_near(a: Tensor, b: Tensor) -> None:
 @ALL_SEEN
 def test_the_loss_reaches_every_parameter(name: str, seen: tuple[Sense, ...], cameras: int) -> None:
     policy = policy_of(name, cameras, inputs=seen).train()
-    prediction = policy.predict(made_inputs(16, cameras))
+    answer = policy.answer(made_inputs(16, cameras))
     labels = torch.linspace(-0.2, 0.2, 16)
-    loss = -prediction.distribution.log_prob(labels).mean()
-    if prediction.command is not None:
-        loss = loss + (prediction.command - labels).square().mean()
+    loss = -answer.distribution.log_prob(labels).mean()
+    if answer.command is not None:
+        loss = loss + (answer.command - labels).square().mean()
     loss.backward()  # type: ignore[no-untyped-call]
     idle = [
         key for key, value in policy.named_parameters() if value.grad is None or not value.grad.abs().max().item() > 0
