@@ -8,6 +8,7 @@ import torch
 
 from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
+from agents.training.losses import LossConfig
 from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError
 
@@ -33,6 +34,8 @@ class TrainConfig:
     """The network."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """Variation of the training pictures."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Terms added to the head's own loss."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimiser."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

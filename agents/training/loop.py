@@ -122,7 +122,7 @@ class Trainer:
         number, first = divmod(self.history.step, self.steps_per_epoch)
         order = self._order(number)
         self.policy.train()
-        started, losses = time.monotonic(), list[Tensor]()
+        started, losses = time.monotonic(), list[dict[str, Tensor]]()
         for position in range(first, self.steps_per_epoch):
             losses.append(self._step(order[position * self.batch_size :][: self.batch_size]))
             if (self.history.step % _LOG_STEPS) == 0:
@@ -131,7 +131,7 @@ class Trainer:
             if stop.made and position + 1 < self.steps_per_epoch:
                 return
         rate = len(losses) * self.batch_size / (time.monotonic() - started)
-        self._finish_epoch(number + 1, float(torch.stack(losses).mean()), rate, journal)
+        self._finish_epoch(number + 1, _means(losses)["nll"], rate, journal)
 
     def save_last(self) -> None:
         """Save all that is needed to continue."""
@@ -148,21 +148,21 @@ class Trainer:
                 chosen.append(answer.steering)
         return score(torch.cat(log_probs), torch.cat(chosen), self._validation.labels)
 
-    def _step(self, index: Tensor) -> Tensor:
-        """Take one step on the frames `index`; returns the loss."""
+    def _step(self, index: Tensor) -> dict[str, Tensor]:
+        """Take one step on the frames `index`; returns the parts of the loss."""
         step, settings = self.history.step, self._config.optimizer
         set_learning_rate(self._optimizer, learning_rate(step, self.steps, settings))
         self._augment.restart(derived_seed(self._config.seed, "augmentation", step))
         batch = self._train[index]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            distribution = self.policy.distribution(self._augment(scale_senses(batch.senses, self._dtype)))
-        loss = steering_loss(distribution, batch.labels).total
+            answer = self.policy.answer(self._augment(scale_senses(batch.senses, self._dtype)))
+        loss = steering_loss(answer.distribution, batch.labels, self._config.policy, self._config.loss, answer.command)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(self.policy.parameters(), settings.max_gradient_norm)
         self._optimizer.step()
         self.history.step += 1
-        return loss.detach()
+        return loss.named()
 
     def _order(self, epoch: int) -> Tensor:
         """The frames in the order of an epoch."""
@@ -170,11 +170,12 @@ class Trainer:
         quiet = rng.permutation(self._quiet)[: self._frames_per_epoch - len(self._demanding)]
         return torch.from_numpy(rng.permutation(np.concatenate([self._demanding, quiet]))).to(self._device)
 
-    def _log(self, journal: Journal, losses: list[Tensor]) -> None:
-        """Write the mean loss of the last steps and the learning rate."""
-        loss = self._finite(float(torch.stack(losses).mean()))
+    def _log(self, journal: Journal, losses: list[dict[str, Tensor]]) -> None:
+        """Write the mean parts of the loss over the last steps, and the learning rate."""
+        means = _means(losses)
+        self._finite(means["total"])
         rate = learning_rate(self.history.step - 1, self.steps, self._config.optimizer)
-        journal.curves("train", {"nll": loss, "learning_rate": rate}, self.history.step)
+        journal.curves("train", means | {"learning_rate": rate}, self.history.step)
 
     def _finite(self, loss: float) -> float:
         """The loss itself.
@@ -231,3 +232,8 @@ class Trainer:
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16),
         ):
             yield
+
+
+def _means(losses: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Mean of each part of the loss over several steps."""
+    return {name: float(torch.stack([parts[name] for parts in losses]).mean()) for name in losses[0]}

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.training.losses import score, steering_loss
+from agents.policies.settings import PolicyConfig
+from agents.training.losses import LossConfig, score, steering_loss
 from agents.training.optimization import OptimizerConfig, learning_rate, make_optimizer, set_learning_rate
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_policy
@@ -19,7 +20,7 @@ def gaussians(means: list[float], scale: float) -> SteeringMixture:
 
 def test_the_loss_of_a_perfect_gaussian_is_its_log_peak() -> None:
     # sigma = 0.02 1/m: -log(1 / (0.02 sqrt(2 pi))) = log(0.02) + 0.919
-    parts = steering_loss(gaussians([0.5, -0.5], 0.1), torch.tensor([0.1, -0.1]))
+    parts = steering_loss(gaussians([0.5, -0.5], 0.1), torch.tensor([0.1, -0.1]), PolicyConfig(), LossConfig())
     assert parts.nll.item() == pytest.approx(math.log(0.02) + math.log(2 * math.pi) / 2, abs=1e-5)
     assert parts.total.item() == parts.nll.item()
     assert set(parts.named()) == {"nll", "total"}
@@ -27,8 +28,33 @@ def test_the_loss_of_a_perfect_gaussian_is_its_log_peak() -> None:
 
 def test_one_sigma_costs_half_a_nat() -> None:
     distribution = gaussians([0.0], 0.1)
-    at_mean, off = (steering_loss(distribution, torch.tensor([x])).nll.item() for x in (0.0, 0.02))
+    at_mean, off = (
+        steering_loss(distribution, torch.tensor([x]), PolicyConfig(), LossConfig()).nll.item() for x in (0.0, 0.02)
+    )
     assert off - at_mean == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_commands_error_counts_in_units_of_the_range_and_is_weighed() -> None:
+    command = torch.tensor([0.05, 0.0], requires_grad=True)
+    labels, policy = torch.tensor([0.1, -0.02]), PolicyConfig(network="amini2019")
+    distribution = gaussians([0.5, -0.5], 0.1)
+    parts = steering_loss(distribution, labels, policy, LossConfig(command=4.0), command)
+    expected = ((0.05 / 0.2) ** 2 + (0.02 / 0.2) ** 2) / 2
+    named = parts.named()
+    assert named["command"].item() == pytest.approx(expected)
+    assert named["total"].item() == pytest.approx(named["nll"].item() + 4.0 * expected)
+    assert not any(value.requires_grad for value in named.values())
+    parts.total.backward()  # type: ignore[no-untyped-call]
+    assert command.grad is not None
+    assert command.grad.tolist() == pytest.approx([4.0 * -0.05 / 0.2**2, 4.0 * 0.02 / 0.2**2])
+    alone = steering_loss(distribution, labels, policy, LossConfig(command=4.0))
+    assert alone.total.item() == pytest.approx(named["nll"].item())
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
+def test_an_impossible_weight_of_the_command_is_refused(weight: float) -> None:
+    with pytest.raises(ConfigError, match=r"loss\.command"):
+        LossConfig(command=weight)
 
 
 def test_scores_with_and_without_the_spike() -> None:

@@ -11,8 +11,11 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from agents.policies.senses import Senses
+from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import load_policy, read_info
 from agents.training.config import TrainConfig, choose_device, choose_dtype
+from agents.training.dataset import Samples
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
 from agents.training.loop import Trainer, train
@@ -21,6 +24,8 @@ from agents.training.optimization import OptimizerConfig
 from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.run_folder import RunFolder, open_run
 from navsim.errors import CheckpointError, ConfigError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, small_config, small_data, small_policy, small_samples
 
 
@@ -38,7 +43,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Press Ctrl-C in the middle of step number `steps`."""
     original = Trainer._step
 
-    def step_and_interrupt(self: Trainer, index: torch.Tensor) -> torch.Tensor:
+    def step_and_interrupt(self: Trainer, index: torch.Tensor) -> dict[str, torch.Tensor]:
         loss = original(self, index)
         if self.history.step == steps:
             os.kill(os.getpid(), signal.SIGINT)
@@ -54,6 +59,39 @@ def test_training_learns_what_the_images_tell(tmp_path: Path) -> None:
     assert last["nll"] < first["nll"] - 0.3
     assert last["curvature_error"] < 0.05  # guessing zero is wrong by 0.1 on average
     assert history.step == 20 * 10
+
+
+def test_the_command_of_a_route_branch_is_learned_jointly(tmp_path: Path) -> None:
+    config = small_config(tmp_path, epochs=8, pictures=0, batch_size=32)
+    config = replace(config, policy=PolicyConfig(network="amini2019", inputs=("camera", "route_map")))
+    data = small_data(train=320, validation=64)
+    data = replace(data, train=with_larger_pictures(data.train), validation=with_larger_pictures(data.validation))
+    data = replace(data, cameras=(Camera(width=40, height=40),), map=MapSpec(size_px=24, ego_row=17))
+    trainer = Trainer(config, data, open_run(config))
+    before = trainer.validate()
+    history = train(config, data, open_run(config))
+    last = history.epochs[-1]["validation"]
+    assert last["nll"] < before.nll - 0.3
+    assert last["curvature_error"] < 0.05 < before.curvature_error  # of the command, by which it drives
+    events = EventAccumulator(str(RunFolder(config.run_dir).tensorboard)).Reload()
+    errors, nll, total = ([e.value for e in events.Scalars(f"train/{k}")] for k in ("command", "nll", "total"))
+    assert errors[-1] < 0.5 * errors[0]
+    assert total == pytest.approx([n + config.loss.command * e for n, e in zip(nll, errors, strict=True)], abs=1e-4)
+
+
+def with_larger_pictures(samples: Samples) -> Samples:
+    """The same situations with borders, as the source's network takes no pictures as small as these."""
+    senses = samples.senses
+    pad = torch.nn.functional.pad
+    return replace(
+        samples,
+        senses=Senses(
+            pad(senses.images, (0, 0, 4, 4, 4, 4)),
+            pad(senses.road_map, (2, 2, 2, 2)),
+            pad(senses.route_map, (2, 2, 2, 2)),
+            senses.speed,
+        ),
+    )
 
 
 def test_a_blind_twin_cannot(tmp_path: Path) -> None:
