@@ -16,6 +16,8 @@ from navsim.config import from_mapping, to_mapping
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 
+torch.set_num_threads(1)
+
 ALL = pytest.mark.parametrize("name", list(NETWORKS))
 
 

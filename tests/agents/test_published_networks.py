@@ -16,6 +16,8 @@ from navsim.errors import ConfigError
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 
+torch.set_num_threads(1)
+
 AMINI = senses_spec(RIGS[Rig.AMINI2019], MapSpec())
 PILOT = senses_spec(RIGS[Rig.PILOTNET], MapSpec())
 SMALL = SensesSpec(1, 37, 41, 21)  # the least that the source's network takes
