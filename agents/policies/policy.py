@@ -32,6 +32,7 @@ class Policy(nn.Module):
         super().__init__()
         self.config = config
         self.spec = spec
+        self.temperature = 1.0  # of the answers; fitted after training, kept in the checkpoint's header
         self.network = NETWORKS[config.network](config, spec)
         bias = HEADS[config.head].initial_bias(config)
         self.head = nn.Linear(self.network.features, len(bias))
@@ -46,8 +47,9 @@ class Policy(nn.Module):
             return functional.linear(features.float(), self.head.weight.float(), self.head.bias.float())
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
-        """Return the distribution over curvature for scaled inputs."""
-        return HEADS[self.config.head].distribution(self(inputs), self.config)
+        """Return the distribution over curvature for scaled inputs, tempered if the policy was calibrated."""
+        answer: SteeringDistribution = HEADS[self.config.head].distribution(self(inputs), self.config)
+        return answer.tempered(self.temperature)
 
     def steer(self, senses: Senses) -> SteeringDistribution:
         """Return the distribution over curvature for senses as recorded."""
