@@ -8,6 +8,7 @@ import torch
 
 from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
+from agents.training.losses import LossConfig, check_loss
 from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError
 
@@ -33,6 +34,8 @@ class TrainConfig:
     """The network."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """Variation of the training pictures."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Terms added to the head's own loss."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimiser."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -45,6 +48,7 @@ class TrainConfig:
     """Continue the unfinished run in `run_dir`."""
 
     def __post_init__(self) -> None:
+        check_loss(self.loss, self.policy)
         if not 0 < self.quiet_share <= 1:
             raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
         limits = {"seed": (0, 2**32), "epochs": (1, 10**6), "batch_size": (2, 10**6), "pictures": (0, 100)}

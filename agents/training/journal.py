@@ -7,8 +7,9 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from agents.training.losses import Scores
+from agents.scoring.calibration import Scores
 from agents.training.run_folder import RunFolder
+from navsim.config import to_mapping
 from navsim.sensing.observation import Image
 from navsim.storage import write_json
 
@@ -28,7 +29,7 @@ class History:
 
     def add(self, epoch: int, scores: Scores, train_nll: float, images_per_second: float) -> bool:
         """Note the scores of an epoch; returns whether they are the best so far."""
-        values = {"epoch": epoch, "step": self.step, "train_nll": train_nll, "validation": asdict(scores)}
+        values = {"epoch": epoch, "step": self.step, "train_nll": train_nll, "validation": to_mapping(scores)}
         self.epochs.append(values | {"images_per_second": round(images_per_second, 1)})
         if self.best_nll is not None and scores.nll >= self.best_nll:
             return False

@@ -16,13 +16,15 @@ from torch import Tensor, nn
 
 from agents.policies.policy import build_policy, parameter_count
 from agents.policies.senses import scale_senses, senses_spec
+from agents.scoring.calibration import SampleScores, join, score, score_samples
+from agents.scoring.plots import figure_pixels, plot_calibration
 from agents.training.augmentation import Augmenter
 from agents.training.checkpoint import CheckpointInfo, restore_training, save_checkpoint
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import TrainingData
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
-from agents.training.losses import Scores, score, steering_loss
+from agents.training.losses import steering_loss
 from agents.training.optimization import learning_rate, make_optimizer, set_learning_rate
 from agents.training.pictures import draw_predictions
 from agents.training.run_folder import RunFolder, begin_run
@@ -122,7 +124,7 @@ class Trainer:
         number, first = divmod(self.history.step, self.steps_per_epoch)
         order = self._order(number)
         self.policy.train()
-        started, losses = time.monotonic(), list[Tensor]()
+        started, losses = time.monotonic(), list[dict[str, Tensor]]()
         for position in range(first, self.steps_per_epoch):
             losses.append(self._step(order[position * self.batch_size :][: self.batch_size]))
             if (self.history.step % _LOG_STEPS) == 0:
@@ -131,38 +133,37 @@ class Trainer:
             if stop.made and position + 1 < self.steps_per_epoch:
                 return
         rate = len(losses) * self.batch_size / (time.monotonic() - started)
-        self._finish_epoch(number + 1, float(torch.stack(losses).mean()), rate, journal)
+        self._finish_epoch(number + 1, _means(losses)["nll"], rate, journal)
 
     def save_last(self) -> None:
         """Save all that is needed to continue."""
         save_checkpoint(self._folder.last, self._info_now(), self.policy, self._optimizer)
 
-    def validate(self) -> Scores:
+    def validate(self) -> SampleScores:
         """Score the policy on the validation frames, without augmentation."""
-        log_probs, modes = [], []
+        parts = []
         with self._predicting():
             for start in range(0, len(self._validation), _VALIDATION_BATCH):
                 part = self._validation[slice(start, start + _VALIDATION_BATCH)]
                 distribution = self.policy.distribution(scale_senses(part.senses, self._dtype))
-                log_probs.append(distribution.log_prob(part.labels))
-                modes.append(distribution.mode)
-        return score(torch.cat(log_probs), torch.cat(modes), self._validation.labels)
+                parts.append(score_samples(distribution, part.labels))
+        return join(parts)
 
-    def _step(self, index: Tensor) -> Tensor:
-        """Take one step on the frames `index`; returns the loss."""
+    def _step(self, index: Tensor) -> dict[str, Tensor]:
+        """Take one step on the frames `index`; returns the parts of the loss."""
         step, settings = self.history.step, self._config.optimizer
         set_learning_rate(self._optimizer, learning_rate(step, self.steps, settings))
         self._augment.restart(derived_seed(self._config.seed, "augmentation", step))
         batch = self._train[index]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             distribution = self.policy.distribution(self._augment(scale_senses(batch.senses, self._dtype)))
-        loss = steering_loss(distribution, batch.labels).total
+        loss = steering_loss(distribution, batch.labels, self._config.policy, self._config.loss)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(self.policy.parameters(), settings.max_gradient_norm)
         self._optimizer.step()
         self.history.step += 1
-        return loss.detach()
+        return loss.named()
 
     def _order(self, epoch: int) -> Tensor:
         """The frames in the order of an epoch."""
@@ -170,11 +171,12 @@ class Trainer:
         quiet = rng.permutation(self._quiet)[: self._frames_per_epoch - len(self._demanding)]
         return torch.from_numpy(rng.permutation(np.concatenate([self._demanding, quiet]))).to(self._device)
 
-    def _log(self, journal: Journal, losses: list[Tensor]) -> None:
-        """Write the mean loss of the last steps and the learning rate."""
-        loss = self._finite(float(torch.stack(losses).mean()))
+    def _log(self, journal: Journal, losses: list[dict[str, Tensor]]) -> None:
+        """Write the mean parts of the loss over the last steps, and the learning rate."""
+        means = _means(losses)
+        self._finite(means["total"])
         rate = learning_rate(self.history.step - 1, self.steps, self._config.optimizer)
-        journal.curves("train", {"nll": loss, "learning_rate": rate}, self.history.step)
+        journal.curves("train", means | {"learning_rate": rate}, self.history.step)
 
     def _finite(self, loss: float) -> float:
         """The loss itself.
@@ -191,15 +193,18 @@ class Trainer:
 
     def _finish_epoch(self, number: int, train_nll: float, rate: float, journal: Journal) -> None:
         """Validate, note the scores, and save."""
-        scores, step = self.validate(), self.history.step
+        samples, step = self.validate(), self.history.step
+        scores = score(samples)
         self._finite(train_nll + scores.nll)
         best = self.history.add(number, scores, train_nll, rate)
-        journal.curves("validation", dataclasses.asdict(scores), step)
+        journal.curves("validation", scores.curves(), step)
         journal.curves("speed", {"images_per_second": rate}, step)
         if self._config.pictures:
             with self._predicting():
                 picture = draw_predictions(self.policy, self._validation, self._info.cameras, self._config.pictures)
             journal.picture("validation/fans", picture, step)
+            figure = plot_calibration({"validation": samples}, f"epoch {number}, {len(samples)} validation frames")
+            journal.picture("validation/calibration", figure_pixels(figure), step)
         if best:
             save_checkpoint(self._folder.best, self._info_now(), self.policy)
         self.save_last()
@@ -231,3 +236,8 @@ class Trainer:
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16),
         ):
             yield
+
+
+def _means(losses: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Mean of each part of the loss over several steps."""
+    return {name: float(torch.stack([parts[name] for parts in losses]).mean()) for name in losses[0]}

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint
+from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_temperature
 from agents.training.optimization import OptimizerConfig, make_optimizer
-from navsim.errors import CheckpointError, StorageError
+from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
@@ -115,6 +116,45 @@ def test_the_optimisers_state_lies_in_memory_as_its_parameters_do(tmp_path: Path
         for name, value in optimizer.state[old].items():
             assert torch.equal(value, restored.state[new][name])
             assert value.stride() == restored.state[new][name].stride()
+
+
+def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
+    policy, senses = small_policy(), small_samples(4).senses
+    path = tmp_path / "last.safetensors"
+    optimizer = make_optimizer(policy, OptimizerConfig())
+    (-policy.steer(senses).log_prob(torch.zeros(4)).mean()).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    save_checkpoint(path, small_info(policy), policy, optimizer)
+    before, info = load_file(path), read_info(path)
+    assert info.temperature == 1.0
+    write_temperature(path, 2.5)
+    after = load_file(path)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert read_info(path) == replace(info, temperature=2.5)
+    with torch.no_grad():
+        cold, warm = policy.steer(senses), load_policy(path, CAMERAS, MAP).steer(senses)
+        torch.testing.assert_close(warm.quantile(0.9), cold.tempered(2.5).quantile(0.9))
+    assert bool((warm.quantile(0.9) > cold.quantile(0.9)).all())
+    restore_training(path, policy, optimizer)
+    assert policy.temperature == 1.0  # training goes on without it
+
+
+def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    before = path.read_bytes()
+    for temperature in (0.0, float("nan"), 1000.0):
+        with pytest.raises(ConfigError, match=r"temperature must be 0.01 to 100"):
+            write_temperature(path, temperature)
+    assert path.read_bytes() == before
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    save_file(load_file(path), path, header | {"temperature": "-1.0"})
+    with pytest.raises(CheckpointError, match=r"damaged header.*temperature must be"):
+        read_info(path)
+    del header["temperature"]  # as written before there was one
+    save_file(load_file(path), path, header)
+    assert read_info(path).temperature == 1.0
 
 
 def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from agents.policies.heads import HEADS
+from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import load_policy, read_info
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
 from agents.training.loop import Trainer, train
+from agents.training.losses import LossConfig
 from agents.training.memory import keep_freed_memory
 from agents.training.optimization import OptimizerConfig
 from agents.training.pictures import draw_predictions, spread_frames
@@ -38,7 +41,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Press Ctrl-C in the middle of step number `steps`."""
     original = Trainer._step
 
-    def step_and_interrupt(self: Trainer, index: torch.Tensor) -> torch.Tensor:
+    def step_and_interrupt(self: Trainer, index: torch.Tensor) -> dict[str, torch.Tensor]:
         loss = original(self, index)
         if self.history.step == steps:
             os.kill(os.getpid(), signal.SIGINT)
@@ -152,10 +155,30 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
         "validation/nll",
         "validation/nll_without_spike",
         "validation/curvature_error",
+        "validation/crps",
+        "validation/coverage_z0.5",
+        "validation/coverage_z2",
+        "validation/pit_distance",
+        "validation/width_90",
         "speed/images_per_second",
     } <= set(tags["scalars"])
-    assert tags["images"] == ["validation/fans"]
+    assert tags["images"] == ["validation/fans", "validation/calibration"]
     assert [event.step for event in log.Scalars("validation/nll")] == [24, 48]
+
+
+@pytest.mark.parametrize("head", ["gaussian", "bins", "truncated_mixture", "point"])
+def test_every_head_learns_and_its_parts_are_logged(tmp_path: Path, head: str) -> None:
+    loss = LossConfig(log_scale=1e-3) if "log_scale" in HEADS[head].regularisers else LossConfig()
+    policy = PolicyConfig(hidden=16, head=head, bins=21, label_width=0.1)  # type: ignore[arg-type]
+    config = small_config(tmp_path, epochs=12, pictures=0, batch_size=16, policy=policy, loss=loss)
+    history = run(config, train=320, validation=64)
+    first, last = history.epochs[0]["validation"], history.epochs[-1]["validation"]
+    assert last["crps"] < 0.8 * first["crps"]
+    assert len(last["coverage"]) == 4
+    log = EventAccumulator(str(RunFolder(config.run_dir).tensorboard))
+    log.Reload()
+    wanted = {"nll", HEADS[head].loss_name, "total", "learning_rate", *loss.weights}
+    assert {f"train/{name}" for name in wanted} == {tag for tag in log.Tags()["scalars"] if tag.startswith("train/")}
 
 
 def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
