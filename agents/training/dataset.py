@@ -17,6 +17,7 @@ from torch import Tensor
 from agents.policies.senses import Senses, SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
 from navsim.driving.episode import Episode
+from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.dataset import Dataset, open_dataset
 from navsim.recording.versions import git_revision, software_versions
@@ -77,6 +78,13 @@ class TrainingData:
     """Map patches of both."""
     versions: dict[str, str] = field(default_factory=dict)
     """Software that trains, its git revision, and the renderer that drew the images."""
+    simulation: SimulationConfig | None = None
+    """The car and the rules of the drives, if known."""
+
+    @property
+    def world(self) -> SimulationConfig:
+        """What to drive in to be validated: that of the drives, or a usual one with the same cameras and maps."""
+        return self.simulation or SimulationConfig(cameras=self.cameras, map=self.map)
 
 
 def load_training_data(folder: Path, policy: PolicyConfig) -> TrainingData:
@@ -100,6 +108,7 @@ def load_training_data(folder: Path, policy: PolicyConfig) -> TrainingData:
         simulation.cameras,
         simulation.map,
         _versions(train),
+        simulation,
     )
 
 

@@ -73,13 +73,17 @@ class LossParts:
         return torch.stack([self.weights[name] * term for name, term in self.terms.items()]).sum()
 
     def named(self) -> dict[str, Tensor]:
-        """The likelihood, the terms and their total by name, without gradients."""
-        values = {"nll": self.nll, **self.terms, "total": self.total}
-        return {name: value.detach() for name, value in values.items()}
+        """The likelihood, the terms and their total by name."""
+        return {"nll": self.nll, **self.terms, "total": self.total}
 
 
 def steering_loss(
-    distribution: SteeringDistribution, labels: Tensor, policy: PolicyConfig, loss: LossConfig
+    distribution: SteeringDistribution,
+    labels: Tensor,
+    policy: PolicyConfig,
+    loss: LossConfig,
+    *,
+    weights: Tensor | None = None,
 ) -> LossParts:
     """Score a batch by the head's own loss and the regularisers that are on.
 
@@ -90,15 +94,20 @@ def steering_loss(
         labels: The expert's curvatures (B,) [1/m].
         policy: Which head it is, and its settings.
         loss: Weights of further terms; they must be the head's, see `check_loss`.
+        weights: Weights (B,) of the situations, 1 on average over the data; None weighs all alike.
     """
     head = HEADS[policy.head]
-    terms = {head.loss_name: head.loss(distribution, labels, policy).mean()}
+
+    def averaged(costs: Tensor) -> Tensor:
+        return (costs if weights is None else weights * costs).mean()
+
+    terms = {head.loss_name: averaged(head.loss(distribution, labels, policy))}
     terms |= {name: REGULARISERS[name](distribution, loss) for name in loss.weights}
     if "nll" in terms:
         nll = terms["nll"]
     else:
         with torch.no_grad():
-            nll = -distribution.log_prob(labels).mean()
+            nll = averaged(-distribution.log_prob(labels))
     return LossParts(nll, terms, {head.loss_name: 1.0} | loss.weights)
 
 
