@@ -10,6 +10,7 @@ from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
 from agents.training.averaging import EmaConfig
 from agents.training.closed_loop import ClosedLoopConfig
+from agents.training.losses import LossConfig, check_loss
 from agents.training.optimization import OptimizerConfig
 from agents.training.sampling import BalanceConfig
 from navsim.errors import ConfigError
@@ -42,6 +43,8 @@ class TrainConfig:
     """The network."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """Variation of the training pictures."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Terms added to the head's own loss."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimiser."""
     ema: EmaConfig = field(default_factory=EmaConfig)
@@ -70,6 +73,7 @@ class TrainConfig:
     """Continue the unfinished run in `run_dir`."""
 
     def __post_init__(self) -> None:
+        check_loss(self.loss, self.policy)
         if not 0 < self.quiet_share <= 1:
             raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
         limits = {

@@ -49,7 +49,7 @@ class Trainer:
         self._check_shares()
         spec, seed = senses_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
         policy = build_policy(config.policy, spec, seed).to(self.device)
-        self._learner = Learner(policy, config.optimizer, config.ema, self.dtype, group, config.compile)
+        self._learner = Learner(policy, config.loss, config.optimizer, config.ema, self.dtype, group, config.compile)
         noise_seed = derived_seed(config.seed, "noise")
         self._augment = Augmenter(config.augmentation, data.map, noise_seed, self.device)
         self.parts, self.clock, self.rate = Stopwatch(self.device), Stopwatch(self.device), 0.0

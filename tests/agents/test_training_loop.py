@@ -215,13 +215,18 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
         "validation/nll",
         "validation/nll_without_spike",
         "validation/curvature_error",
+        "validation/crps",
+        "validation/coverage_z0.5",
+        "validation/coverage_z2",
+        "validation/pit_distance",
+        "validation/width_90",
         "speed/images_per_second",
         "speed/share_of_backward",
         "seconds/training",
         "seconds/validation",
     } <= set(tags["scalars"])
     layers = {f"activations/network.{trunk}.{i}" for trunk in ("camera_trunk", "map_trunk") for i in (0, 2, 4, 6)}
-    assert set(tags["images"]) == {"validation/fans"} | layers
+    assert set(tags["images"]) == {"validation/fans", "validation/calibration"} | layers
     assert set(tags["histograms"]) == layers
     shares = [log.Scalars(tag)[0].value for tag in tags["scalars"] if tag.startswith("speed/share_of_")]
     assert sum(shares) == pytest.approx(1.0, abs=1e-5)
