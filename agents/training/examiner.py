@@ -76,8 +76,8 @@ class Examiner:
         with self._predicting():
             for start in range(0, len(self._frames), _BATCH):
                 part = self._frames[slice(start, start + _BATCH)]
-                distribution = policy.distribution(scale_senses(part.senses, self._dtype))
-                parts.append(score_samples(distribution, part.labels))
+                answer = policy.answer(scale_senses(part.senses, self._dtype))
+                parts.append(score_samples(answer.distribution, part.labels, answer.steering))
         return join(parts)
 
     def report(self, journal: Journal, trainer: Trainer, verdict: Verdict) -> None:
