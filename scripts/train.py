@@ -7,7 +7,7 @@ check_libraries()
 from rich.console import Console
 from rich.table import Table
 
-from agents.training.config import TrainConfig
+from agents.training.config import TrainConfig, choose_device
 from agents.training.dataset import load_training_data
 from agents.training.journal import History
 from agents.training.loop import train
@@ -24,7 +24,7 @@ def main() -> None:
     if folder.finished:
         console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
     else:
-        data = load_training_data(config.data, config.policy)
+        data = load_training_data(config.data, config.policy, config.storage, choose_device(config))
         console.print(
             f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on",
             highlight=False,

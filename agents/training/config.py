@@ -8,6 +8,7 @@ import torch
 
 from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
+from agents.training.memory import Storage
 from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError
 
@@ -26,6 +27,9 @@ class TrainConfig:
     """How often every frame is seen."""
     batch_size: int = 64
     """Frames per step; on little data small batches learn faster: at 16 k frames, 8 epochs of 64 beat 10 of 256."""
+    storage: Storage = "auto"
+    """Where the pictures are kept: `device`, in its memory; `mapped`, in a file beside the data that is written once;
+    `auto`, on the device if they take at most 60% of its free memory. What is learned is the same."""
     quiet_share: float = 1.0
     """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from
     an offset are always taken. Below 1 it spends the time where driving is hard."""

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from agents.policies.policy import build_policy, parameter_count
 from agents.policies.senses import scale_senses, senses_spec
 from agents.training.augmentation import Augmenter
-from agents.training.checkpoint import CheckpointInfo, restore_training, save_checkpoint
+from agents.training.camera_noise import NoisyCameras
+from agents.training.checkpoint import CheckpointInfo, check_senses, read_info, restore_training, save_checkpoint
 from agents.training.config import TrainConfig, choose_device, choose_dtype
-from agents.training.dataset import TrainingData
+from agents.training.dataset import Samples, TrainingData
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
 from agents.training.losses import Scores, score, steering_loss
@@ -83,12 +84,14 @@ class Trainer:
         self._train, self._validation = data.train.to(self._device), data.validation.to(self._device)
         demanding = data.train.demanding.cpu().numpy()
         self._demanding, self._quiet = np.flatnonzero(demanding), np.flatnonzero(~demanding)
-        self._frames_per_epoch = len(self._demanding) + round(config.quiet_share * len(self._quiet))
+        quiet = round(config.quiet_share * len(self._quiet))
+        self._frames_per_epoch = max(len(self._demanding) + quiet, 1)
         spec = senses_spec(data.cameras, data.map)
         self.policy = build_policy(config.policy, spec, derived_seed(config.seed, "weights")).to(self._device)
         self._optimizer = make_optimizer(self.policy, config.optimizer)
         noise_seed = derived_seed(config.seed, "noise")
         self._augment = Augmenter(config.augmentation, data.map, noise_seed, self._device)
+        self._cameras = NoisyCameras(data.camera_noise, self._device)
         self.history = self._restored() if folder.last.exists() else History()
 
     @property
@@ -120,11 +123,11 @@ class Trainer:
     def epoch(self, journal: Journal, stop: StopRequest, advance: Advance) -> None:
         """Take the steps that are left of the current epoch, then validate and save; ends early if `stop` is made."""
         number, first = divmod(self.history.step, self.steps_per_epoch)
-        order = self._order(number)
+        order = torch.split(self._order(number)[: self.steps_per_epoch * self.batch_size], self.batch_size)
         self.policy.train()
         started, losses = time.monotonic(), list[Tensor]()
-        for position in range(first, self.steps_per_epoch):
-            losses.append(self._step(order[position * self.batch_size :][: self.batch_size]))
+        for position, batch in enumerate(self._train.batches(order[first:]), first):
+            losses.append(self._step(batch))
             if (self.history.step % _LOG_STEPS) == 0:
                 self._log(journal, losses[-_LOG_STEPS:])
             advance(self.batch_size, f"epoch {number + 1}/{self._config.epochs}, {self._standing()}")
@@ -140,22 +143,24 @@ class Trainer:
     def validate(self) -> Scores:
         """Score the policy on the validation frames, without augmentation."""
         log_probs, modes = [], []
+        self._cameras.restart(derived_seed(self._config.seed, "camera noise of validation"))
         with self._predicting():
             for start in range(0, len(self._validation), _VALIDATION_BATCH):
                 part = self._validation[slice(start, start + _VALIDATION_BATCH)]
-                distribution = self.policy.distribution(scale_senses(part.senses, self._dtype))
+                distribution = self.policy.distribution(scale_senses(self._cameras(part.senses), self._dtype))
                 log_probs.append(distribution.log_prob(part.labels))
                 modes.append(distribution.mode)
         return score(torch.cat(log_probs), torch.cat(modes), self._validation.labels)
 
-    def _step(self, index: Tensor) -> Tensor:
-        """Take one step on the frames `index`; returns the loss."""
+    def _step(self, batch: Samples) -> Tensor:
+        """Take one step on a batch; returns the loss."""
         step, settings = self.history.step, self._config.optimizer
         set_learning_rate(self._optimizer, learning_rate(step, self.steps, settings))
         self._augment.restart(derived_seed(self._config.seed, "augmentation", step))
-        batch = self._train[index]
+        self._cameras.restart(derived_seed(self._config.seed, "camera noise", step))
+        inputs = self._augment(scale_senses(self._cameras(batch.senses), self._dtype))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            distribution = self.policy.distribution(self._augment(scale_senses(batch.senses, self._dtype)))
+            distribution = self.policy.distribution(inputs)
         loss = steering_loss(distribution, batch.labels).total
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -168,7 +173,7 @@ class Trainer:
         """The frames in the order of an epoch."""
         rng = generator(self._config.seed, "order", epoch)
         quiet = rng.permutation(self._quiet)[: self._frames_per_epoch - len(self._demanding)]
-        return torch.from_numpy(rng.permutation(np.concatenate([self._demanding, quiet]))).to(self._device)
+        return torch.from_numpy(rng.permutation(np.concatenate([self._demanding, quiet])))
 
     def _log(self, journal: Journal, losses: list[Tensor]) -> None:
         """Write the mean loss of the last steps and the learning rate."""
@@ -212,6 +217,7 @@ class Trainer:
 
     def _restored(self) -> History:
         """Load weights and optimiser from the last checkpoint; returns the history in it."""
+        check_senses(self._folder.last, read_info(self._folder.last), self._info.cameras, self._info.map)
         found = restore_training(self._folder.last, self.policy, self._optimizer).progress
         if found.get("data") != self._data_name:
             raise CheckpointError(f"{self._folder.last}: was trained on other data than {self._config.data} now holds")
