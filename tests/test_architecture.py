@@ -19,6 +19,7 @@ ROOMS = [
     "navsim.config",
     "navsim.progress",
     "navsim.parallel",
+    "navsim.programs",
     "navsim.roads",
     "navsim.sensing",
     "navsim.world",

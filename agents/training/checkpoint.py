@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file with the weights and, as JSON in its header, all that is needed to use them.
 
-The file is complete or absent: written under a temporary name, flushed to disk and renamed. `last.safetensors` also
-carries the optimiser's state, so that training continues from it as if it had never stopped.
+The file is complete or absent: written under a temporary name, flushed to disk and renamed. Its weights are those to
+drive by, the moving average of the trained ones. `last.safetensors` also carries the trained weights themselves and the
+optimiser's state, so that training continues from it as if it had never stopped.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from torch import Tensor
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
+from agents.training.learner import Learner
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
@@ -28,7 +30,7 @@ from navsim.storage import write_bytes
 FORMAT = "navsim-policy"
 FORMAT_VERSION = 1
 
-_POLICY, _OPTIMIZER = "policy.", "optimizer."
+_POLICY, _TRAINED, _OPTIMIZER = "policy.", "trained.", "optimizer."
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,21 @@ class CheckpointInfo:
         return senses_spec(self.cameras, self.map)
 
 
-def save_checkpoint(
-    path: Path, info: CheckpointInfo, policy: Policy, optimizer: torch.optim.Optimizer | None = None
-) -> None:
+def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Learner | None = None) -> None:
     """Write a checkpoint, replacing the one at `path` at once or not at all.
 
     Args:
         path: The file.
         info: Its header.
-        policy: The weights.
-        optimizer: Its state is written too if given.
+        policy: The weights to drive by.
+        learner: The trained weights and the optimiser's state, if training is to continue from the file.
 
     Raises:
         StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
     """
-    tensors = {_POLICY + name: value for name, value in policy.state_dict().items()}
-    if optimizer is not None:
-        tensors |= _optimizer_tensors(optimizer)
+    tensors = _named(_POLICY, policy)
+    if learner is not None:
+        tensors |= _named(_TRAINED, learner.policy) | _optimizer_tensors(learner.optimizer)
     header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
     header |= {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
     write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, header))
@@ -94,7 +94,7 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
     info, tensors = _read(path)
     check_senses(path, info, cameras, map_spec)
     policy = build_policy(info.policy, info.senses, seed=0)
-    _load_weights(path, policy, tensors)
+    _load_weights(path, policy, tensors, _POLICY)
     return policy.eval()
 
 
@@ -110,17 +110,19 @@ def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], ma
         raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
 
 
-def restore_training(path: Path, policy: Policy, optimizer: torch.optim.Optimizer) -> CheckpointInfo:
-    """Load weights and the optimiser's state to continue training; returns the header.
+def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
+    """Load weights, their average and the optimiser's state to continue training; returns the header.
 
     Raises:
         CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
     """
     info, tensors = _read(path)
-    _load_weights(path, policy, tensors)
+    optimizer = learner.optimizer
     state = {key.removeprefix(_OPTIMIZER): value for key, value in tensors.items() if key.startswith(_OPTIMIZER)}
     if not state:
         raise CheckpointError(f"{path}: holds no optimiser state; continue from last.safetensors")
+    _load_weights(path, learner.policy, tensors, _TRAINED)
+    _load_weights(path, learner.average.policy, tensors, _POLICY)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     layout = optimizer.state_dict()
     layout["state"] = {index: {} for index in range(len(parameters))}
@@ -150,9 +152,14 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _load_weights(path: Path, policy: Policy, tensors: dict[str, Tensor]) -> None:
-    """Copy the weights among `tensors` into `policy`."""
-    weights = {key.removeprefix(_POLICY): value for key, value in tensors.items() if key.startswith(_POLICY)}
+def _named(prefix: str, policy: Policy) -> dict[str, Tensor]:
+    """A network's weights under names that begin with `prefix`."""
+    return {prefix + name: value for name, value in policy.state_dict().items()}
+
+
+def _load_weights(path: Path, policy: Policy, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Copy the weights among `tensors` whose names begin with `prefix` into `policy`."""
+    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     expected = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if expected != found:

@@ -20,12 +20,12 @@ from agents.training.memory import Storage, choose_storage, free_memory
 from agents.training.packed import map_records
 from agents.training.samples import MappedSamples, Samples, record_bytes
 from navsim.driving.episode import Episode
+from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.dataset import Dataset, open_dataset
 from navsim.recording.versions import git_revision, software_versions
 from navsim.roads.towns import Split
 from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import CameraNoise
 from navsim.sensing.roadmap import MapSpec
 
 __all__ = ["Samples", "TrainingData", "gather_samples", "is_demanding", "load_training_data"]
@@ -56,8 +56,13 @@ class TrainingData:
     """Map patches of both."""
     versions: dict[str, str] = field(default_factory=dict)
     """Software that trains, its git revision, and the renderers that drew the images."""
-    camera_noise: CameraNoise = field(default_factory=CameraNoise)
-    """What the cameras add to the pictures when they drive; it is not in the recorded ones."""
+    simulation: SimulationConfig | None = None
+    """The car and the rules of the drives, if known."""
+
+    @property
+    def world(self) -> SimulationConfig:
+        """What to drive in to be validated: that of the drives, or a usual one with the same cameras and maps."""
+        return self.simulation or SimulationConfig(cameras=self.cameras, map=self.map)
 
 
 def load_training_data(
@@ -104,7 +109,7 @@ def load_training_data(
         simulation.cameras,
         simulation.map,
         _versions([*splits.values()]),
-        simulation.camera_noise,
+        simulation,
     )
 
 

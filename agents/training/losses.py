@@ -27,14 +27,16 @@ class LossParts:
         return {"nll": self.nll, "total": self.total}
 
 
-def steering_loss(distribution: SteeringDistribution, labels: Tensor) -> LossParts:
+def steering_loss(distribution: SteeringDistribution, labels: Tensor, weights: Tensor | None = None) -> LossParts:
     """Score a batch: L = -log P(label | images, map), the source's loss (Amini et al., ICRA 2019).
 
     Args:
         distribution: Predictions for B situations.
         labels: The expert's curvatures (B,) [1/m].
+        weights: Weights (B,) of the situations, 1 on average over the data; None weighs all alike.
     """
-    return LossParts(nll=-distribution.log_prob(labels).mean())
+    log_probs = distribution.log_prob(labels)
+    return LossParts(nll=-(log_probs if weights is None else weights * log_probs).mean())
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,13 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the best validation score."""
+        """The checkpoint of the epoch that drove best, or where none has driven, of least validation NLL."""
         return self.path / "best.safetensors"
+
+    @property
+    def candidate(self) -> Path:
+        """The checkpoint that is being driven; here only meanwhile."""
+        return self.path / "candidate.safetensors"
 
     @property
     def metrics(self) -> Path:
@@ -81,8 +86,9 @@ def open_run(config: TrainConfig) -> RunFolder:
         raise StorageError(f"{folder.path}: holds a run with another {difference}; choose another run_dir")
     if folder.last.exists() and not folder.finished and not config.resume:
         raise StorageError(f"{folder.path}: holds an unfinished run; continue it with --resume")
-    for file in (folder.last, folder.best, folder.metrics, folder.config):
+    for file in (folder.last, folder.best, folder.candidate, folder.metrics, folder.config):
         remove_partial(file)
+    folder.candidate.unlink(missing_ok=True)
     return folder
 
 

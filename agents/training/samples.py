@@ -6,7 +6,7 @@ drives, B: of a batch, C: cameras, H and W: height and width [px], S: side of a 
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -43,15 +43,6 @@ class Samples:
             index = index.to(self.labels.device, non_blocking=True)
         return Samples(self.senses[index], _chosen(self.labels, index), _chosen(self.demanding, index))
 
-    def batches(self, indices: Iterable[Tensor]) -> Iterator["Samples"]:
-        """Gather one batch after another.
-
-        Args:
-            indices: The numbers (B,) of each batch's situations.
-        """
-        for index in indices:
-            yield self[index]
-
     def to(self, device: torch.device) -> "Samples":
         """Copy to `device`, unless they are there."""
         return Samples(self.senses.to(device), self.labels.to(device), self.demanding.to(device))
@@ -84,11 +75,18 @@ class MappedSamples(Samples):
 
     def __getitem__(self, index: Tensor | slice) -> Samples:
         """Read situations by their numbers (B,) or a slice and bring them to the device."""
+        index = index.cpu() if isinstance(index, Tensor) else index
         return self._samples(self._read(index), index)
 
-    def batches(self, indices: Iterable[Tensor]) -> Iterator[Samples]:
-        """Gather one batch after another, while a thread reads those that come next."""
-        waiting = iter(indices)
+    def batches(self, indices: Sequence[Tensor]) -> Iterator[Samples]:
+        """Gather one batch after another, while a thread reads those that come next.
+
+        Args:
+            indices: The numbers (B,) of each batch's situations.
+        """
+        if not indices:
+            return
+        waiting = iter(torch.split(torch.cat([*indices]).cpu(), [len(index) for index in indices]))
         with ThreadPoolExecutor(1, "read-ahead") as reader:
             coming = deque((index, reader.submit(self._read, index)) for index in islice(waiting, READ_AHEAD))
             while coming:
@@ -106,11 +104,11 @@ class MappedSamples(Samples):
             index = torch.arange(len(self))[index]
         pinned = self.device.type == "cuda"
         records = torch.empty((len(index), self.records.shape[1]), dtype=torch.uint8, pin_memory=pinned)
-        return torch.index_select(self.records, 0, index.cpu(), out=records)
+        return torch.index_select(self.records, 0, index, out=records)
 
     def _samples(self, records: Tensor, index: Tensor | slice) -> Samples:
         """The situations that were read, on the device."""
-        speed = _chosen(self.senses.speed, index.cpu() if isinstance(index, Tensor) else index)
+        speed = _chosen(self.senses.speed, index)
         there = senses_of_records(records.to(self.device, non_blocking=True), self.senses.spec, speed.to(self.device))
         senses = Senses(
             there.images.contiguous(), there.road_map.contiguous(), there.route_map.contiguous(), there.speed

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from safetensors.torch import load_file
 from agents.policies.settings import PolicyConfig
 from agents.training import packed
 from agents.training.dataset import load_training_data
+from agents.training.feed import Feed
 from agents.training.loop import train
 from agents.training.packed import map_records, packed_path, records_of
 from agents.training.run_folder import RunFolder, open_run
-from agents.training.samples import MappedSamples, Samples, record_bytes
+from agents.training.samples import READ_AHEAD, MappedSamples, Samples, record_bytes
 from navsim.errors import EpisodeError, StorageError
 from navsim.recording.dataset import Dataset, open_dataset
 from navsim.roads.towns import Split
@@ -64,35 +66,55 @@ def test_mapped_data_is_the_data_held_in_memory(folder: Path) -> None:
         assert torch.equal(one.senses.images, other.senses.images)
 
 
-def test_batches_come_in_order_however_many_are_read_ahead(folder: Path) -> None:
+@pytest.mark.parametrize("storage", ["device", "mapped"])
+@pytest.mark.parametrize("count", [1, 3, 24])
+def test_announced_batches_are_those_that_are_asked_for(
+    folder: Path, storage: Literal["device", "mapped"], count: int
+) -> None:
+    expected, samples = (load_training_data(folder, POLICY, kind).train for kind in ("device", storage))
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))[:count]
+    feed = Feed(samples)
+    feed.announce(torch.split(order, 2))
+    for first in range(0, count, 2):
+        assert_same(feed.take(order[first : first + 2]), expected[order[first : first + 2]])
+    assert_same(feed.take(order[:2]), expected[order[:2]])  # no longer announced
+    feed.announce([])
+    assert_same(feed.take(order[:1]), expected[order[:1]])
+
+
+def test_what_was_not_announced_comes_between_what_was(folder: Path) -> None:
     held, mapped = (load_training_data(folder, POLICY, storage).train for storage in ("device", "mapped"))
-    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
-    for count in (1, 3, 24):
-        parts = torch.split(order[:count], 2)
-        pairs = list(zip(held.batches(parts), mapped.batches(parts), strict=True))
-        assert len(pairs) == len(parts)
-        for one, other in pairs:
-            assert_same(one, other)
-    assert list(mapped.batches([])) == []
+    order, other = torch.arange(24), torch.tensor([5, 1])
+    feed = Feed(mapped)
+    feed.announce(torch.split(order, 4))
+    for index in (order[:4], other, order[4:8], order[:4], order[8:12]):
+        assert_same(feed.take(index), held[index])
+    feed.announce([other])
+    assert_same(feed.take(other), held[other])
 
 
-def test_reading_ahead_stops_with_the_reader(folder: Path) -> None:
+def test_only_a_few_batches_are_read_ahead_and_reading_stops_with_the_reader(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mapped = load_training_data(folder, POLICY, "mapped").train
-    asked = []
+    assert isinstance(mapped, MappedSamples)
+    read = []
+    original = MappedSamples._read
 
-    def indices() -> "object":
-        for i in range(1000):
-            asked.append(i)
-            yield torch.tensor([i % 24])
+    def counted(self: MappedSamples, index: torch.Tensor | slice) -> torch.Tensor:
+        read.append(index)
+        return original(self, index)
 
-    batches = mapped.batches(indices())  # type: ignore[arg-type]
+    monkeypatch.setattr(MappedSamples, "_read", counted)
+    batches = mapped.batches(torch.split(torch.arange(24), 1))
     next(batches)
-    batches.close()  # type: ignore[attr-defined]
-    assert 1 < len(asked) < 10
+    batches.close()  # type: ignore[attr-defined]  # it is a generator
+    assert 1 < len(read) <= 1 + READ_AHEAD
 
 
 def test_an_error_while_reading_ahead_is_raised_where_the_batch_is_asked_for(folder: Path) -> None:
     mapped = load_training_data(folder, POLICY, "mapped").train
+    assert isinstance(mapped, MappedSamples)
     batches = mapped.batches([torch.tensor([0]), torch.tensor([99])])
     next(batches)
     with pytest.raises(IndexError):
@@ -102,7 +124,9 @@ def test_an_error_while_reading_ahead_is_raised_where_the_batch_is_asked_for(fol
 def test_the_same_seed_gives_the_same_weights_whatever_the_storage(folder: Path, tmp_path: Path) -> None:
     weights = []
     for storage in ("device", "mapped"):
-        config = small_config(tmp_path, run_dir=tmp_path / storage, storage=storage, epochs=2, batch_size=5)
+        config = small_config(
+            tmp_path, run_dir=tmp_path / storage, storage=storage, epochs=2, batch_size=5, accumulate=2
+        )
         train(config, load_training_data(folder, config.policy, config.storage), open_run(config))
         weights.append(load_file(RunFolder(config.run_dir).last))
     assert weights[0].keys() == weights[1].keys()
@@ -217,7 +241,9 @@ def test_mapped_batches_arrive_on_the_gpu(folder: Path) -> None:
     cuda = torch.device("cuda")
     held = load_training_data(folder, POLICY, "device", cuda).train
     mapped = load_training_data(folder, POLICY, "mapped", cuda).train
-    parts = torch.split(torch.randperm(24), 4)
-    for one, other in zip(held.batches(parts), mapped.batches(parts), strict=True):
-        assert other.senses.images.is_cuda
-        assert_same(one, other)
+    order, feed = torch.randperm(24).to(cuda), Feed(mapped)
+    feed.announce(torch.split(order, 4))
+    for first in range(0, 24, 4):
+        batch = feed.take(order[first : first + 4])
+        assert batch.senses.images.is_cuda
+        assert_same(batch, held[order[first : first + 4]])
