@@ -79,7 +79,7 @@ def main() -> None:
 
 def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console) -> None:
     """Load the data and train."""
-    data = load_training_data(config.data, config.policy)
+    data = load_training_data(config.data, config.policy, config.storage, choose_device(config))
     console.print(
         f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on",
         highlight=False,
