@@ -30,7 +30,6 @@ ROOMS = [
     "navsim.benchmarks",
     "agents.policies",
     "agents.scoring",
-    "agents.training",
     "agents",
     "scripts",
 ]
