@@ -4,7 +4,7 @@ N: frames of all episodes, C: cameras, H and W: height and width [px], S: side o
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from agents.policies.settings import PolicyConfig
 from navsim.driving.episode import Episode
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.dataset import Dataset, open_dataset
+from navsim.recording.dataset import Dataset, join_datasets, open_dataset
 from navsim.recording.versions import git_revision, software_versions
 from navsim.roads.towns import Split
 from navsim.sensing.camera import Camera
@@ -87,14 +87,20 @@ class TrainingData:
         return self.simulation or SimulationConfig(cameras=self.cameras, map=self.map)
 
 
-def load_training_data(folder: Path, policy: PolicyConfig) -> TrainingData:
+def load_training_data(folder: Path, policy: PolicyConfig, more: Sequence[Path] = ()) -> TrainingData:
     """Read the training and validation drives of a data folder into memory.
+
+    Args:
+        folder: The data folder.
+        policy: What shall learn.
+        more: Further data folders, whose training drives are added.
 
     Raises:
         EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or cannot be learned from.
         ConfigError: If the policy may command what the vehicle of the drives cannot.
     """
-    train, validation = open_dataset(folder, Split.TRAIN), open_dataset(folder, Split.VALIDATION)
+    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
+    validation = open_dataset(folder, Split.VALIDATION)
     simulation = train.description.simulation
     if policy.max_curvature > simulation.vehicle.max_curvature:
         raise ConfigError(
