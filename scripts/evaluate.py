@@ -8,11 +8,14 @@ import hashlib
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from agents.acting import ActingConfig
+from agents.learned import CARS
 from navsim.config import parse_config
 from navsim.driving.drivers import Driver
 from navsim.driving.simulation import Simulation, SimulationConfig
@@ -31,9 +34,17 @@ SUFFIX = ".safetensors"
 WORDS = ("policy", "blind", "constant", "expert")
 
 
+@dataclass(frozen=True)
+class Settings(EvaluateConfig):
+    """What to evaluate, and how; learned drivers too."""
+
+    acting: ActingConfig = field(default_factory=ActingConfig)
+    """How learned drivers take commands from their distributions."""
+
+
 def main() -> None:
     """Drive, then print the table; drives that broke off make the exit code 1."""
-    config = parse_config(EvaluateConfig, "Measure drivers in closed loop on held-out towns and routes.")
+    config = parse_config(Settings, "Measure drivers in closed loop on held-out towns and routes.")
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     entrants = resolve(config)
@@ -49,7 +60,7 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
-def resolve(config: EvaluateConfig) -> tuple[Entrant, ...]:
+def resolve(config: Settings) -> tuple[Entrant, ...]:
     """Turn the words after `--driver` into drivers, each under a name of its own.
 
     Raises:
@@ -65,7 +76,7 @@ def resolve(config: EvaluateConfig) -> tuple[Entrant, ...]:
     return tuple(entrants)
 
 
-def _entrant(word: str, config: EvaluateConfig, taken: set[str]) -> Entrant:
+def _entrant(word: str, config: Settings, taken: set[str]) -> Entrant:
     """One driver by its word."""
     if word == "expert":
         return expert_entrant(config.simulation)
@@ -75,12 +86,12 @@ def _entrant(word: str, config: EvaluateConfig, taken: set[str]) -> Entrant:
         path = config.policy if word == "policy" else config.blind
         if not path.is_file():
             raise CheckpointError(f"{path}: no such checkpoint file, which driver {word!r} stands for (set {word})")
-        return policy_entrant(path, config.simulation, word)
+        return policy_entrant(path, config, word)
     if not word.endswith(SUFFIX):
         raise ConfigError(f"unknown driver {word!r}: give a checkpoint's path (*{SUFFIX}) or one of {', '.join(WORDS)}")
     path = Path(word)
     name = "blind" if read_checkpoint(path).policy.blind else "policy"
-    return policy_entrant(path, config.simulation, name if name not in taken else f"{path.parent.name}-{path.stem}")
+    return policy_entrant(path, config, name if name not in taken else f"{path.parent.name}-{path.stem}")
 
 
 def read_checkpoint(path: Path) -> "CheckpointInfo":
@@ -94,28 +105,28 @@ def read_checkpoint(path: Path) -> "CheckpointInfo":
     return read_info(path)
 
 
-def policy_entrant(path: Path, simulation: SimulationConfig, name: str) -> Entrant:
+def policy_entrant(path: Path, config: Settings, name: str) -> Entrant:
     """A learned driver, after trying whether its checkpoint fits the car.
 
     Raises:
         CheckpointError: If it is missing, damaged or made for other cameras or another map.
     """
-    source = (path, simulation, name)
+    source = (path, config.simulation, name, config.acting)
     make_policy(source)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(path.read_bytes() + repr(config.acting).encode()).hexdigest()[:16]
     renderer = read_checkpoint(path).versions.get("renderer", "")
-    return Entrant(name, make_policy, source, origin=str(path), digest=digest, renderer=renderer)
+    return Entrant(name, make_policy, source, origin=str(path), digest=digest, cars=CARS, renderer=renderer)
 
 
-def make_policy(source: tuple[Path, SimulationConfig, str]) -> Driver:
+def make_policy(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Driver:
     """Load a learned driver, in this process or a worker."""
     from agents.driver import PolicyDriver
 
-    path, simulation, name = source
-    return PolicyDriver(path, simulation.cameras, simulation.map, name)
+    path, simulation, name, acting = source
+    return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
 
 
-def watch(config: EvaluateConfig, entrants: Sequence[Entrant]) -> list[Drive]:
+def watch(config: Settings, entrants: Sequence[Entrant]) -> list[Drive]:
     """Show the drives in the window, driver by driver, until the watcher quits.
 
     Raises:

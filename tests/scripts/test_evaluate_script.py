@@ -20,7 +20,6 @@ from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import CheckpointInfo, save_checkpoint
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import NavsimError
-from navsim.evaluation.config import EvaluateConfig
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
@@ -58,9 +57,9 @@ def checkpoint(path: Path, cameras: tuple[Camera, ...] = CAMERAS, blind: bool = 
     return path
 
 
-def settings(*words: str) -> EvaluateConfig:
+def settings(*words: str, **changes: Any) -> Any:
     """Settings for drivers that fit the checkpoints here."""
-    return EvaluateConfig(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP))
+    return SCRIPT.Settings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
 
 
 @pytest.fixture
