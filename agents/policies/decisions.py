@@ -1,10 +1,10 @@
-"""From a policy's distribution to plain numbers that can be acted on and shown. B: batch, G: grid points."""
+"""From a policy's answer to plain numbers that can be acted on and shown. B: batch, G: grid points."""
 
 import torch
 
-from agents.acting import GRID_POINTS, Outlook, decision
+from agents.acting import GRID_POINTS, ActingConfig, Memory, Outlook, act, decision
 from agents.policies.policy import Policy
-from agents.policies.senses import Senses
+from agents.policies.senses import Senses, scale_senses
 from navsim.driving.drivers import Decision
 
 
@@ -15,17 +15,18 @@ def outlooks(policy: Policy, senses: Senses) -> list[Outlook]:
     """
     limit = policy.config.max_curvature
     grid = torch.linspace(-limit, limit, GRID_POINTS, dtype=torch.float64)
-    distribution = policy.steer(senses)
+    answer = policy.answer(scale_senses(senses, torch.float32))
+    distribution, points = answer.distribution, grid.numpy()
     densities = distribution.density(grid.to(senses.speed)).double().cpu().numpy()  # (B, G)
-    points, modes, means = grid.numpy(), distribution.mode.tolist(), distribution.mean.tolist()
-    return [Outlook(points, *answer) for answer in zip(densities, modes, means, strict=True)]
+    modes, means = distribution.mode.tolist(), distribution.mean.tolist()
+    commands = [None] * len(modes) if answer.command is None else answer.command.tolist()
+    return [Outlook(points, *values) for values in zip(densities, modes, means, commands, strict=True)]
 
 
 def decide(policy: Policy, senses: Senses) -> list[Decision]:
-    """What the policy does in each of B situations that follow from nothing: B decisions for the highest modes.
+    """What the policy does in each of B situations if nothing is known of before: B decisions.
 
     Call it with the policy in evaluation mode and without gradients.
     """
-    limit = policy.config.max_curvature
-    # float32 may round the range's ends outwards, where a command would be refused.
-    return [decision(outlook, min(max(outlook.mode, -limit), limit)) for outlook in outlooks(policy, senses)]
+    plain, nothing = ActingConfig("mode"), Memory(0)
+    return [decision(seen, act(plain, seen, nothing)[0]) for seen in outlooks(policy, senses)]

@@ -12,12 +12,13 @@ Sense = Literal["camera", "road_map", "route_map", "speed"]
 class PolicyConfig:
     """What the network sees and how it answers."""
 
-    network: Literal["compact"] = "compact"
+    network: Literal["compact", "amini2019", "pilotnet", "fully_connected", "residual"] = "compact"
     """Which network, see `agents.policies.policy.NETWORKS`."""
     head: Literal["mixture"] = "mixture"
     """Which distribution the network answers with, see `agents.policies.heads.HEADS`."""
     inputs: tuple[Sense, ...] = ("camera", "road_map", "route_map")
-    """What the network sees. `speed` is off: the car slows down before curves, so that it gives the curve away."""
+    """What the network sees. `speed` is off: the car slows down before curves, so that it gives the curve away.
+    `amini2019` keeps the route from its distribution: `route_map` adds its branch with a command of its own."""
     blind: bool = False
     """Black out the camera images, in training and in driving: the control that must fail."""
     components: int = 3
@@ -26,15 +27,20 @@ class PolicyConfig:
     """Least standard deviation of a component, as a share of `max_curvature`."""
     max_curvature: float = 0.2
     """Largest curvature of the vehicle, and of the labels [1/m]."""
-    hidden: int = 128
-    """Width of the first fully connected layer."""
+    hidden: int | None = None
+    """Width of the first fully connected layer; without a number 128, of `residual` 256. The layers of `amini2019` and
+    `pilotnet` are the published ones: they take no number."""
 
     def __post_init__(self) -> None:
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
             raise ConfigError(f"policy.inputs must name at least one sense, each once, got {list(self.inputs)}")
-        for name, low, high in (("components", 1, 64), ("hidden", 8, 4096)):
+        for name, low, high in (("components", 1, 64),):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"policy.{name} must be {low} to {high}, got {getattr(self, name)}")
+        if self.hidden is not None and self.network in ("amini2019", "pilotnet"):
+            raise ConfigError(f"policy.hidden = {self.hidden}: the layers of {self.network} are the published ones")
+        if self.hidden is not None and not 8 <= self.hidden <= 4096:
+            raise ConfigError(f"policy.hidden must be 8 to 4096, or left out, got {self.hidden}")
         if not 0 < self.scale_floor < 1 or not 0 < self.max_curvature <= 1:
             raise ConfigError(
                 "policy.scale_floor must lie within (0, 1) and policy.max_curvature within (0, 1], "

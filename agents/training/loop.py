@@ -139,14 +139,14 @@ class Trainer:
 
     def validate(self) -> Scores:
         """Score the policy on the validation frames, without augmentation."""
-        log_probs, modes = [], []
+        log_probs, chosen = [], []
         with self._predicting():
             for start in range(0, len(self._validation), _VALIDATION_BATCH):
                 part = self._validation[slice(start, start + _VALIDATION_BATCH)]
-                distribution = self.policy.distribution(scale_senses(part.senses, self._dtype))
-                log_probs.append(distribution.log_prob(part.labels))
-                modes.append(distribution.mode)
-        return score(torch.cat(log_probs), torch.cat(modes), self._validation.labels)
+                answer = self.policy.answer(scale_senses(part.senses, self._dtype))
+                log_probs.append(answer.distribution.log_prob(part.labels))
+                chosen.append(answer.steering)
+        return score(torch.cat(log_probs), torch.cat(chosen), self._validation.labels)
 
     def _step(self, index: Tensor) -> Tensor:
         """Take one step on the frames `index`; returns the loss."""

@@ -3,13 +3,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agents.acting import GRID_POINTS, SHOWN_EVERY
 from agents.policies.decisions import decide, outlooks
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.encoders import ConvLayer, convolutions, feature_count
 from agents.policies.heads import HEADS
 from agents.policies.networks.compact import CompactNetwork
 from agents.policies.policy import NETWORKS, build_policy, parameter_count
@@ -149,14 +146,6 @@ def test_cameras_of_different_sizes_are_refused() -> None:
         senses_spec([Camera(), Camera(name="left", width=64)], MapSpec())
     with pytest.raises(ConfigError, match="none"):
         senses_spec([], MapSpec())
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(16, 70), st.integers(16, 70), st.sampled_from([1, 3, 5]), st.sampled_from([1, 2, 3]))
-def test_feature_count_is_what_the_convolutions_give(height: int, width: int, kernel: int, stride: int) -> None:
-    layers = (ConvLayer(8, kernel, stride), ConvLayer(16, 3, 2))
-    features = convolutions(2, layers)(torch.zeros(1, 2, height, width))
-    assert features.shape == (1, feature_count(layers, (height, width)))
 
 
 def test_senses_are_scaled_and_not_changed() -> None:
