@@ -66,7 +66,7 @@ class Network(nn.Module):
         images = self._images(inputs)
         # (B, C, H, W, 3) in memory is channels-last (B * C, 3, H, W) already: no copy.
         features: Tensor = trunk(images.flatten(0, 1).permute(0, 3, 1, 2))
-        return features.reshape(len(images), -1).expand(len(inputs.images), -1)
+        return features.reshape(images.shape[0], -1).expand(inputs.images.shape[0], -1)
 
     def _maps(self, inputs: Inputs) -> Tensor:
         """Those of the maps that are seen (B, 1 or 2, S, S), channels-last."""
