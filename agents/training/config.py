@@ -63,8 +63,8 @@ class TrainConfig:
     GPU. Needs a C++ compiler."""
     deterministic: bool = False
     """Allow only operations that give the same bits every time, where torch knows, and choose none by trying which is
-    fastest. On a CPU training repeats bit for bit in any case; on a GPU this costs speed, and an operation that has no
-    such variant ends the run with torch's error naming it."""
+    fastest. On a CPU training repeats bit for bit in any case, and this costs a twentieth of the speed; on a GPU it
+    costs more, and an operation that has no such variant ends the run with torch's error naming it."""
     pictures: int = 6
     """Validation frames whose predicted fans are drawn after each epoch."""
     activations: int = 4

@@ -15,7 +15,7 @@ def test_torch_is_told_to_repeat_itself_inside_only() -> None:
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
-        torch.zeros(1).index_add(0, indices, values).sum().backward()  # has a variant that repeats
+        torch.zeros(1).index_add(0, indices, values).sum().backward()  # type: ignore[no-untyped-call]
     assert not torch.are_deterministic_algorithms_enabled()
 
 

@@ -337,6 +337,17 @@ def test_keeping_memory_is_said_to_work_or_not() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_repeats_on_the_gpu_when_told_to(tmp_path: Path) -> None:
+    weights = []
+    for name in ("first", "second"):
+        config = small_config(tmp_path / name, device="cuda", precision="bfloat16", deterministic=True)
+        run(config)
+        weights.append(load_file(RunFolder(config.run_dir).last))
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_training_runs_on_the_gpu(tmp_path: Path) -> None:
     history = run(small_config(tmp_path, device="cuda", precision="bfloat16"))
     assert math.isfinite(history.epochs[-1]["validation"]["nll"])
