@@ -8,10 +8,10 @@ from typing import Any, Self
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
-from agents.training.losses import Scores
 from agents.training.run_folder import RunFolder
-from navsim.config import from_mapping
+from navsim.config import from_mapping, to_mapping
 from navsim.sensing.observation import Image
 from navsim.storage import write_json
 
@@ -53,7 +53,7 @@ class History:
             "step": self.step,
             "train_nll": losses["nll"],
             "losses": dict(losses),
-            "validation": asdict(scores),
+            "validation": to_mapping(scores),
             "closed_loop": None if drives is None else asdict(drives),
             "images_per_second": round(images_per_second, 1),
             "seconds": {name: round(value, 3) for name, value in (seconds or {}).items()},

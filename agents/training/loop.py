@@ -81,6 +81,7 @@ def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: A
     draw = trainer.sampler.draw(trainer.epoch)
     index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
     size, first, last = trainer.batch_size, trainer.position, trainer.steps_per_epoch
+    trainer.announce(index[first * size : last * size])
     trainer.clock = Stopwatch(trainer.device)
     with trainer.clock.part("training"):
         for position in range(first, last):
@@ -100,10 +101,10 @@ def judge(trainer: Trainer, examiner: Examiner, journal: Journal, stop: StopRequ
     losses = trainer.losses.means(trainer.group)
     verdict = examiner.examine(trainer, stop) if trainer.group.first else None
     if verdict is not None:
-        _check_finite(losses["nll"] + verdict.scores.nll, trainer)
+        _check_finite(losses["total"] + verdict.scores.nll, trainer)
         history, clock = trainer.history, trainer.clock
         best = history.add(trainer.epoch + 1, verdict.scores, losses, verdict.drives, clock.seconds, trainer.rate)
-        examiner.report(journal, trainer)
+        examiner.report(journal, trainer, verdict)
         if best:
             save_checkpoint(trainer.folder.best, trainer.info, trainer.policy)
     trainer.take_over(trainer.group.from_first(trainer.history))
@@ -113,7 +114,7 @@ def _log(trainer: Trainer, journal: Journal) -> None:
     """Write the mean losses of the last steps and the learning rate."""
     means, step = trainer.recent.means(trainer.group), trainer.history.step
     trainer.recent = Means()
-    _check_finite(means["nll"], trainer)
+    _check_finite(means["total"], trainer)
     rate = learning_rate(step - 1, trainer.steps, trainer.config.optimizer)
     journal.curves("train", means | {"learning_rate": rate}, step)
 

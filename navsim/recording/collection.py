@@ -2,11 +2,12 @@
 
 import weakref
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from navsim.config import to_mapping
 from navsim.driving.expert import LaneExpert
+from navsim.driving.instruments import position_fixes
 from navsim.driving.together import Crew, drive_together, simulations
 from navsim.recording.dataset import DatasetDescription, episode_path
 from navsim.recording.files import write_episode
@@ -14,6 +15,9 @@ from navsim.recording.plan import CollectConfig, data_settings, planned_towns
 from navsim.recording.production import Maker, Plan, Recording, Work, claim_folder, produce
 from navsim.recording.statistics import Statistics
 from navsim.recording.versions import git_revision, software_versions
+
+NO_RENDERER = "none"
+"""What is recorded as the renderer of drives without images."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,21 @@ def prepare_folder(config: CollectConfig) -> None:
 def make_recorder(config: CollectConfig) -> Maker:
     """Start simulations and return the function that records drives in one town and tells their numbers of steps."""
     stack = ExitStack()
-    cars = stack.enter_context(simulations(config.simulation, min(config.worlds, config.routes_per_town)))
+    # Drives without images start no context of OpenGL, which may not be there.
+    simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
+    cars = stack.enter_context(simulations(simulation, min(config.worlds, config.routes_per_town)))
     crews = [Crew(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
     metadata: dict[str, Any] = {
         "simulation": to_mapping(config.simulation),
         "noise": to_mapping(config.noise),
-        "renderer": cars[0].renderer_name,
+        "renderer": cars[0].renderer_name if config.images else NO_RENDERER,
     }
 
     def record(scenarios: Work) -> list[int]:
         steps = []
-        for episode in drive_together(crews, scenarios, config.noise):
+        for episode in drive_together(crews, scenarios, config.noise, sense=config.images):
+            if not config.images:
+                episode = replace(episode, gps=position_fixes(simulation, episode.scenario, episode.poses[:-1]))
             write_episode(episode, episode_path(config.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps

@@ -53,7 +53,7 @@ def run(config: TrainConfig) -> History:
     """Open the folder and train."""
 
     def load(more: Sequence[Path]) -> TrainingData:
-        return load_training_data(config.data, config.policy, more)
+        return load_training_data(config.data, config.policy, more=more)
 
     return train_in_rounds(config, open_run(config), load)
 
@@ -276,7 +276,7 @@ def test_drives_of_another_simulation_are_not_added(tmp_path: Path) -> None:
     config = dagger_config(tmp_path)
     other = small_folder(tmp_path / "other")
     with pytest.raises(EpisodeError, match=r"other: was recorded in another simulation than .*data"):
-        load_training_data(config.data, config.policy, [other])
+        load_training_data(config.data, config.policy, more=[other])
     write_description(other, DatasetDescription(WORLD, {}, {}, "unknown"))
-    both = load_training_data(config.data, config.policy, [other])
+    both = load_training_data(config.data, config.policy, more=[other])
     assert (len(both.train), len(both.validation)) == (48, 12)
