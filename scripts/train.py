@@ -18,6 +18,7 @@ from agents.training.loop import train
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
 from navsim.config import from_mapping, parse_config
+from navsim.errors import NavsimError
 
 
 def main() -> None:
@@ -51,6 +52,10 @@ def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console
         if group.first:
             raise
         sys.exit(INTERRUPTED)  # the first process says it for all
+    except NavsimError as error:
+        if group.alone:
+            raise
+        raise type(error)(f"process {group.rank} of {group.size}: {error}") from None
 
 
 def read_history(folder: RunFolder) -> History:

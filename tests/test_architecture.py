@@ -19,6 +19,7 @@ ROOMS = [
     "navsim.config",
     "navsim.progress",
     "navsim.parallel",
+    "navsim.programs",
     "navsim.roads",
     "navsim.sensing",
     "navsim.world",
@@ -29,7 +30,6 @@ ROOMS = [
     "navsim.benchmarks",
     "agents.policies",
     "agents.scoring",
-    "agents.training",
     "agents",
     "scripts",
 ]

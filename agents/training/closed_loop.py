@@ -77,28 +77,32 @@ class ClosedLoop:
     """The worlds to drive in, kept from one validation to the next; use it in a `with` block."""
 
     def __init__(self, config: ClosedLoopConfig, simulation: SimulationConfig) -> None:
-        """Start the worlds and build the towns, unless nothing is to be driven.
+        """Note what to drive.
 
         Args:
-            config: What to drive.
+            config: The routes.
             simulation: The car, its senses and the rules.
-
-        Raises:
-            ConfigError: If the renderer cannot be had.
-            TownError: If there is no such town or route.
         """
         self._config, self._simulation = config, simulation
         # A car that stays in its town need not load another.
         self._scenarios = sorted(config.suite.scenarios(), key=lambda scenario: scenario.town)
         self._stack = ExitStack()
         self._cars: tuple[Simulation, ...] = ()
-        if config.every > 0:
-            count = min(config.worlds, config.routes)
-            self._cars = self._stack.enter_context(simulations(simulation, count))
-            for scenario in self._scenarios:  # what cannot be driven is found before hours are spent
-                self._cars[0].begin(scenario, sense=False)
 
     def __enter__(self) -> Self:
+        """Start the worlds and build the towns, unless nothing is to be driven.
+
+        Raises:
+            ConfigError: If the renderer cannot be had.
+            TownError: If there is no such town or route.
+        """
+        if self._config.every > 0:
+            count = min(self._config.worlds, self._config.routes)
+            with ExitStack() as stack:
+                self._cars = stack.enter_context(simulations(self._simulation, count))
+                for scenario in self._scenarios:  # what cannot be driven is found before hours are spent
+                    self._cars[0].begin(scenario, sense=False)
+                self._stack = stack.pop_all()
         return self
 
     def __exit__(

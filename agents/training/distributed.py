@@ -73,22 +73,13 @@ class Group:
         distributed.broadcast_object_list(box)
         return box[0]
 
-    def check_same(self, name: str, value: object) -> None:
-        """Make sure that all processes have the same value.
-
-        Raises:
-            ConfigError: If one has another than the first.
-        """
+    def gathered(self, value: T) -> list[T]:
+        """The values of all processes, by their rank."""
         if self.alone:
-            return
-        values: list[object] = [None] * self.size
+            return [value]
+        values: list[T] = [value] * self.size
         distributed.all_gather_object(values, value)
-        for rank, other in enumerate(values):
-            if other != values[0]:
-                raise ConfigError(
-                    f"process {rank} of {self.size} has another {name} ({other}) than process 0 ({values[0]}); all "
-                    "machines need the same code, options, data and run_dir"
-                )
+        return values
 
 
 ALONE = Group()

@@ -70,9 +70,11 @@ class Stopwatch:
             return
         self._wait()
         started = time.perf_counter()
-        yield
-        self._wait()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        try:
+            yield
+        finally:
+            self._wait()
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def shares(self) -> dict[str, float]:
         """Each part's share of the time of all parts."""

@@ -81,9 +81,14 @@ def open_run(config: TrainConfig) -> RunFolder:
         if folder.path.exists() and any(folder.path.iterdir()):
             raise StorageError(f"{folder.path}: holds files but no run of training; choose another run_dir")
         return folder
-    difference = _first_difference(yaml.safe_load(folder.config.read_text()), values)
+    old = yaml.safe_load(folder.config.read_text())
+    difference = first_difference(_deciding(old), _deciding(values))
     if difference is not None:
-        raise StorageError(f"{folder.path}: holds a run with another {difference}; choose another run_dir")
+        key, there, wanted = difference
+        raise StorageError(
+            f"{folder.path}: holds a run with another {key}: there {there!r}, asked for {wanted!r}; "
+            "choose another run_dir"
+        )
     if folder.last.exists() and not folder.finished and not config.resume:
         raise StorageError(f"{folder.path}: holds an unfinished run; continue it with --resume")
     for file in (folder.last, folder.best, folder.candidate, folder.metrics, folder.config):
@@ -102,12 +107,17 @@ def begin_run(config: TrainConfig, folder: RunFolder) -> None:
         write_yaml(folder.config, to_mapping(config))
 
 
-def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
-    """Name the first key whose values differ, with both values; None if all agree."""
+def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Name the first key whose values differ in two plain structures, with both values; None if all agree."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for name in (name for name in sorted(old.keys() | new.keys()) if key or name not in _MAY_DIFFER):
-            inner = _first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+        for name in sorted(old.keys() | new.keys()):
+            inner = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
             if inner is not None:
                 return inner
         return None
-    return None if old == new else f"{key}: there {old!r}, asked for {new!r}"
+    return None if old == new else (key, old, new)
+
+
+def _deciding(values: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration must not change within a run."""
+    return {name: value for name, value in values.items() if name not in _MAY_DIFFER}

@@ -17,7 +17,7 @@ from agents.training.journal import History
 from agents.training.learner import Learner
 from agents.training.meters import Means, Stopwatch
 from agents.training.optimization import learning_rate
-from agents.training.run_folder import RunFolder
+from agents.training.run_folder import RunFolder, first_difference
 from agents.training.sampling import FrameSampler, parts
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
@@ -46,6 +46,7 @@ class Trainer:
         self.sampler = FrameSampler(
             labels.astype(np.float64), demanding, config.quiet_share, config.balance, config.seed
         )
+        self._check_shares()
         spec, seed = senses_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
         policy = build_policy(config.policy, spec, seed).to(self.device)
         self._learner = Learner(policy, config.loss, config.optimizer, config.ema, self.dtype, group, config.compile)
@@ -55,7 +56,7 @@ class Trainer:
         self.history, self.losses, self.recent = History(), Means(), Means()
         if folder.last.exists():
             self._restore()
-        self._check_group()
+        self._check_others()
 
     @property
     def policy(self) -> Policy:
@@ -168,13 +169,22 @@ class Trainer:
             for name in ("losses", "recent")
         )
 
-    def _check_group(self) -> None:
-        """Raise ConfigError if the processes differ, or are too many for a batch."""
-        least = self.group.size * self.config.accumulate
-        if self.batch_size < least:
+    def _check_shares(self) -> None:
+        """Raise ConfigError if there are not enough frames in a step for every part of every process."""
+        if self.batch_size < self.group.size * self.config.accumulate:
             raise ConfigError(
                 f"a step has {self.batch_size} frames, too few for {self.group.size} processes that compute them in "
                 f"{self.config.accumulate} parts each; raise batch_size or lower accumulate"
             )
-        state = (self._data_name, self.history.step, to_mapping(self.config))
-        self.group.check_same("configuration, data or state", state)
+
+    def _check_others(self) -> None:
+        """Raise ConfigError if another process was told otherwise, or sees other data or another run folder."""
+        states = self.group.gathered({"frames": self._data_name, "step": self.history.step, **to_mapping(self.config)})
+        for rank, state in enumerate(states):
+            difference = first_difference(states[0], state)
+            if difference is not None:
+                key, first, other = difference
+                raise ConfigError(
+                    f"process {rank} has another {key} than process 0: {other!r}, not {first!r}; "
+                    "all machines must be given the same options and see the same data and run_dir"
+                )

@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from agents.policies.policy import build_policy
+from agents.training.averaging import EmaConfig
 from agents.training.checkpoint import load_policy, read_info
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.interruption import StopRequest, stop_on_interrupt
@@ -20,9 +23,11 @@ from agents.training.memory import keep_freed_memory
 from agents.training.optimization import OptimizerConfig
 from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.run_folder import RunFolder, open_run
+from agents.training.sampling import BalanceConfig
 from agents.training.trainer import Trainer
 from navsim.errors import CheckpointError, ConfigError
-from tests.agents.small_runs import CAMERAS, MAP, small_config, small_data, small_policy, small_samples
+from navsim.randomness import derived_seed
+from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_config, small_data, small_policy, small_samples
 
 
 def run(config: TrainConfig, **data: int) -> History:
@@ -84,8 +89,18 @@ def test_a_run_stopped_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
     assert resumed.best_epoch == expected.best_epoch
 
 
-def test_bfloat16_resumes_bit_for_bit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = [small_config(tmp_path / name, precision="bfloat16", pictures=0) for name in ("unbroken", "broken")]
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bfloat16"},
+        {"balance": BalanceConfig(0.5), "quiet_share": 0.7},
+        {"accumulate": 3, "deterministic": True, "ema": EmaConfig(0.5)},
+    ],
+)
+def test_other_ways_to_train_resume_bit_for_bit_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    configs = [small_config(tmp_path / name, pictures=0, **changes) for name in ("unbroken", "broken")]
     run(configs[0])
     with monkeypatch.context() as patched:
         interrupt_after(patched, 4)
@@ -94,6 +109,52 @@ def test_bfloat16_resumes_bit_for_bit_too(tmp_path: Path, monkeypatch: pytest.Mo
     run(replace(configs[1], resume=True))
     there, here = (load_file(RunFolder(config.run_dir).last) for config in configs)
     assert all(torch.equal(value, here[key]) for key, value in there.items())
+
+
+def test_a_run_goes_on_after_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(small_config(tmp_path / "unbroken", pictures=0))
+    config = small_config(tmp_path / "broken", pictures=0)
+    with monkeypatch.context() as patched:
+        patched.setattr("agents.training.loop.judge", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        child = os.fork()
+        if child == 0:
+            try:
+                run(config)
+            finally:
+                os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not RunFolder(config.run_dir).last.exists()
+    assert without_times(run(replace(config, resume=True))) == without_times(expected)
+
+
+def test_the_best_are_the_averaged_weights_and_the_last_hold_both(tmp_path: Path) -> None:
+    config = small_config(tmp_path, pictures=0, ema=EmaConfig(0.9, warmup=1.0))
+    trainer = Trainer(config, small_data(), open_run(config))
+    draw, weights = trainer.sampler.draw(0), list[torch.Tensor]()
+    for position in range(3):
+        batch = slice(16 * position, 16 * (position + 1))
+        trainer.step(torch.from_numpy(draw.index[batch]), torch.from_numpy(draw.weights[batch]))
+        weights.append(trainer._learner.policy.head.bias.detach().clone())
+    start = build_policy(config.policy, SPEC, derived_seed(config.seed, "weights")).head.bias.detach()
+    average = start
+    for weight in weights:  # (1 + t) / (1 + t) is past 0.9 from the first step on
+        average = 0.9 * average + 0.1 * weight
+    trainer.save()
+    saved = load_file(trainer.folder.last)
+    torch.testing.assert_close(saved["policy.head.bias"], average)
+    assert torch.equal(saved["trained.head.bias"], weights[-1])
+    torch.testing.assert_close(load_policy(trainer.folder.last, CAMERAS, MAP).head.bias, average)
+
+
+def test_a_run_stops_early_when_nothing_gets_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config(tmp_path, epochs=9, pictures=0, patience=2, optimizer=OptimizerConfig(learning_rate=0.9))
+    history = run(config)  # such steps make it worse and worse
+    assert len(history.epochs) == history.best_epoch + 2 < 9
+    folder = open_run(config)
+    assert folder.finished
+    before = folder.last.read_bytes()
+    assert train(replace(config, resume=True), small_data(), folder).step == history.step
+    assert folder.last.read_bytes() == before
 
 
 def test_the_seed_decides_the_run(tmp_path: Path) -> None:
@@ -141,13 +202,15 @@ def test_the_best_checkpoint_scores_as_its_history_says(tmp_path: Path) -> None:
 
 
 def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
-    config = small_config(tmp_path, epochs=2, batch_size=2)
+    config = small_config(tmp_path, epochs=3, batch_size=2, activations=2)
     run(config)
     log = EventAccumulator(str(RunFolder(config.run_dir).tensorboard))
     log.Reload()
     tags = log.Tags()
     assert {
         "train/nll",
+        "train/total",
+        "train/gradient_norm",
         "train/learning_rate",
         "validation/nll",
         "validation/nll_without_spike",
@@ -158,9 +221,17 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
         "validation/pit_distance",
         "validation/width_90",
         "speed/images_per_second",
+        "speed/share_of_backward",
+        "seconds/training",
+        "seconds/validation",
     } <= set(tags["scalars"])
-    assert tags["images"] == ["validation/fans", "validation/calibration"]
-    assert [event.step for event in log.Scalars("validation/nll")] == [24, 48]
+    layers = {f"activations/network.{trunk}.{i}" for trunk in ("camera_trunk", "map_trunk") for i in (0, 2, 4, 6)}
+    assert set(tags["images"]) == {"validation/fans", "validation/calibration"} | layers
+    assert set(tags["histograms"]) == layers
+    shares = [log.Scalars(tag)[0].value for tag in tags["scalars"] if tag.startswith("speed/share_of_")]
+    assert sum(shares) == pytest.approx(1.0, abs=1e-5)
+    assert [event.step for event in log.Images("activations/network.map_trunk.0")] == [48]
+    assert [event.step for event in log.Scalars("validation/nll")] == [24, 48, 72]
 
 
 def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
@@ -235,9 +306,21 @@ def test_devices_and_precisions(tmp_path: Path) -> None:
 
 
 def test_impossible_runs_are_refused() -> None:
-    for name, value in (("epochs", 0), ("batch_size", 1), ("seed", -1), ("pictures", 1000)):
+    for name, value in (
+        ("epochs", 0),
+        ("batch_size", 1),
+        ("seed", -1),
+        ("pictures", 1000),
+        ("accumulate", 0),
+        ("patience", -1),
+        ("activations", -1),
+    ):
         with pytest.raises(ConfigError, match=f"{name} must be"):
             TrainConfig(**{name: value})  # type: ignore[arg-type]  # names differ by case
+    with pytest.raises(ConfigError, match=r"accumulate must be at most batch_size \(4\), got 5"):
+        TrainConfig(batch_size=4, accumulate=5)
+    with pytest.raises(ConfigError, match="quiet_share must be above 0"):
+        TrainConfig(quiet_share=0.0)
 
 
 def test_pictures_show_frames_from_right_to_left() -> None:
