@@ -16,7 +16,7 @@ from navsim.sensing.roadmap import MapSpec
 
 
 class PolicyDriver:
-    """Drives by the mode of a policy's distribution; a `navsim.driving.drivers.Driver`."""
+    """Drives by a policy's command or the mode of its distribution; a `navsim.driving.drivers.Driver`."""
 
     def __init__(self, checkpoint: Path, cameras: Sequence[Camera], map_spec: MapSpec, name: str = "policy") -> None:
         """Load the policy on the CPU; a batch of one is too small for anything else to be faster.
@@ -38,7 +38,7 @@ class PolicyDriver:
 
     @torch.inference_mode()
     def drive(self, observation: Observation) -> Decision:
-        """Choose the mode; the decision carries the density."""
+        """Choose the command; the decision carries the density."""
         senses = Senses(
             torch.tensor(observation.images)[None],
             torch.tensor(observation.road_map)[None],

@@ -1,15 +1,24 @@
-"""Train a policy on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`."""
+"""Train a policy on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`.
+
+With `--describe` it prints the policy's layers instead of training it.
+"""
 
 from navsim.startup import INTERRUPTED, check_libraries, run_script
 
 check_libraries()
 
+import dataclasses
 import sys
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from agents.policies.description import describe_policy, layer_table
+from agents.policies.policy import build_policy
+from agents.policies.senses import SensesSpec, senses_spec
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dataset import load_training_data
 from agents.training.distributed import Group, process_group
@@ -17,13 +26,44 @@ from agents.training.journal import History
 from agents.training.loop import train
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
-from navsim.config import from_mapping, parse_config
-from navsim.errors import NavsimError
+from navsim.config import from_mapping, parse_config, to_mapping
+from navsim.errors import ConfigError, NavsimError
+from navsim.recording.dataset import read_description
+from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.roadmap import MapSpec
+from navsim.storage import write_json
+
+
+@dataclass(frozen=True)
+class TrainCommand(TrainConfig):
+    """A training run, and what else the script can do with its configuration."""
+
+    describe: bool = False
+    """Print the layers of the policy with their sizes, receptive fields, parameters and FLOPs instead of training."""
+    rig: Literal["demo", "pilotnet", "amini2019"] | None = None
+    """With `describe`: cameras to describe it for. By default the data's; without data, those of the network's source
+    or the demo's."""
+    description: Path | None = None
+    """With `describe`: file to write the same to as JSON."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.describe and (self.rig or self.description):
+            raise ConfigError("rig and description go with describe: the cameras to learn from are the data's")
+
+    @property
+    def run(self) -> TrainConfig:
+        """The training run alone."""
+        return TrainConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)})
 
 
 def main() -> None:
-    """Train, then print the scores of each epoch."""
-    config = parse_config(TrainConfig, "Train a policy on recorded drives.")
+    """Train, then print the scores of each epoch; or describe the policy."""
+    command = parse_config(TrainCommand, "Train a policy on recorded drives.")
+    if command.describe:
+        describe(command)
+        return
+    config = command.run
     with process_group(choose_device(config).type == "cuda") as group:
         console = Console(quiet=not group.first)
         folder = open_run(config)
@@ -39,7 +79,7 @@ def main() -> None:
 
 def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console) -> None:
     """Load the data and train."""
-    data = load_training_data(config.data, config.policy)
+    data = load_training_data(config.data, config.policy, config.storage, choose_device(config))
     console.print(
         f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on",
         highlight=False,
@@ -56,6 +96,29 @@ def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console
         if group.alone:
             raise
         raise type(error)(f"process {group.rank} of {group.size}: {error}") from None
+
+
+def describe(command: TrainCommand) -> None:
+    """Print the layers of the policy, and write them if wanted."""
+    spec, source = described_senses(command)
+    description = describe_policy(build_policy(command.policy, spec, seed=0))
+    console = Console()
+    console.print(layer_table(description))
+    console.print(f"cameras and maps: {source}", highlight=False, soft_wrap=True)
+    if command.description is not None:
+        write_json(command.description, to_mapping(description))
+        console.print(f"written to {command.description}", highlight=False, soft_wrap=True)
+
+
+def described_senses(command: TrainCommand) -> tuple[SensesSpec, str]:
+    """What the policy to be described senses, and whence that is known."""
+    if command.rig is None and command.data.exists():
+        simulation = read_description(command.data).simulation
+        return senses_spec(simulation.cameras, simulation.map), f"of the data in {command.data}"
+    own = command.policy.network if command.policy.network in RIGS else Rig.DEMO
+    rig = Rig(command.rig or own)
+    why = "" if command.rig else f", as there is no data in {command.data}"
+    return senses_spec(RIGS[rig], MapSpec()), f"of the rig {rig}{why}"
 
 
 def read_history(folder: RunFolder) -> History:

@@ -1,9 +1,9 @@
-"""From a policy's distribution to commands: drive by the mode, keep the density for whoever watches."""
+"""From a policy's answer to commands: drive by its command or mode, keep the density for whoever watches."""
 
 import torch
 
 from agents.policies.policy import Policy
-from agents.policies.senses import Senses
+from agents.policies.senses import Senses, scale_senses
 from navsim.driving.drivers import Decision
 
 GRID_POINTS = 161
@@ -17,9 +17,9 @@ def decide(policy: Policy, senses: Senses) -> list[Decision]:
     """
     limit = policy.config.max_curvature
     grid = torch.linspace(-limit, limit, GRID_POINTS, dtype=torch.float64)
-    distribution = policy.steer(senses)
-    densities = distribution.density(grid.to(senses.speed)).double().cpu().numpy()  # (B, G)
+    answer = policy.answer(scale_senses(senses, torch.float32))
+    densities = answer.distribution.density(grid.to(senses.speed)).double().cpu().numpy()  # (B, G)
     # float32 may round the range's ends outwards, where a command would be refused.
-    modes = distribution.mode.double().clamp(-limit, limit).tolist()
+    chosen = answer.steering.double().clamp(-limit, limit).tolist()
     points = grid.numpy()
-    return [Decision(mode, points, density) for mode, density in zip(modes, densities, strict=True)]
+    return [Decision(curvature, points, density) for curvature, density in zip(chosen, densities, strict=True)]

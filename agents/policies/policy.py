@@ -29,7 +29,7 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Answer:
     """What a policy answers in B situations."""
 
     distribution: SteeringDistribution
@@ -85,7 +85,7 @@ class Policy(nn.Module):
         self.command = None if branch is None else OutputLayer(branch.features, torch.zeros(1))
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return what `prediction` reads, in float32 whatever type autocast runs the layers in.
+        """Return what `read` takes, in float32 whatever type autocast runs the layers in.
 
         Returns:
             (B, outputs): the head's outputs; with a branch, the command in units of `max_curvature` comes last.
@@ -96,21 +96,21 @@ class Policy(nn.Module):
             return outputs
         return torch.cat([outputs, self.command(self.network.branch(features, inputs))], dim=1)
 
-    def prediction(self, outputs: Tensor) -> Prediction:
+    def read(self, outputs: Tensor) -> Answer:
         """Tell what `outputs` (B, outputs) of `forward` mean."""
         command = None
         if self.command is not None:
             outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
-        answer: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
-        return Prediction(answer.tempered(self.temperature), command)
+        distribution: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
+        return Answer(distribution.tempered(self.temperature), command)
 
-    def predict(self, inputs: Inputs) -> Prediction:
+    def answer(self, inputs: Inputs) -> Answer:
         """Return the distribution over curvature, and the command if there is one, for scaled inputs."""
-        return self.prediction(self(inputs))
+        return self.read(self(inputs))
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
         """Return the distribution over curvature for scaled inputs, tempered if the policy was calibrated."""
-        return self.predict(inputs).distribution
+        return self.answer(inputs).distribution
 
     def steer(self, senses: Senses) -> SteeringDistribution:
         """Return the distribution over curvature for senses as recorded."""

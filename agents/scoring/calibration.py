@@ -30,7 +30,7 @@ class SampleScores:
     log_probs: Tensor
     """Log densities at the labels (N,) [nats], of a density over curvature in 1/m."""
     errors: Tensor
-    """Distances of the modes from the labels (N,) [1/m]."""
+    """Distances of what is driven by, mostly the modes, from the labels (N,) [1/m]."""
     crps: Tensor
     """Continuous ranked probability scores (N,) [1/m]."""
     pit: Tensor
@@ -50,13 +50,19 @@ class SampleScores:
 
 
 @torch.no_grad()
-def score_samples(distribution: SteeringDistribution, labels: Tensor) -> SampleScores:
-    """Score N predictions against labels (N,) [1/m]."""
+def score_samples(distribution: SteeringDistribution, labels: Tensor, steering: Tensor | None = None) -> SampleScores:
+    """Score N predictions against labels (N,) [1/m].
+
+    Args:
+        distribution: The predictions.
+        labels: The expert's curvatures (N,) [1/m].
+        steering: What is driven by (N,) [1/m], where that is not the mode.
+    """
     quantiles = {level: distribution.quantile(level) for level in (0.05, 0.25, 0.75, 0.95)}
     values = (
         labels,
         distribution.log_prob(labels),
-        (distribution.mode - labels).abs(),
+        ((distribution.mode if steering is None else steering) - labels).abs(),
         crps(distribution, labels),
         distribution.cdf(labels).clamp(0.0, 1.0),
         quantiles[0.75] - quantiles[0.25],

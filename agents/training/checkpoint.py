@@ -96,14 +96,23 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
     info, tensors = _read(path)
-    if tuple(cameras) != info.cameras:
-        raise CheckpointError(f"{path}: made for cameras {_shown(info.cameras)}; given are {_shown(cameras)}")
-    if map_spec != info.map:
-        raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
+    check_senses(path, info, cameras, map_spec)
     policy = build_policy(info.policy, info.senses, seed=0)
     _load_weights(path, policy, tensors, _POLICY)
     policy.temperature = info.temperature
     return policy.eval()
+
+
+def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], map_spec: MapSpec) -> None:
+    """Make sure that the checkpoint at `path` was made for `cameras` and `map_spec`.
+
+    Raises:
+        CheckpointError: If it was not.
+    """
+    if tuple(cameras) != info.cameras:
+        raise CheckpointError(f"{path}: made for cameras {_shown(info.cameras)}; given are {_shown(cameras)}")
+    if map_spec != info.map:
+        raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
 
 
 def write_temperature(path: Path, temperature: float) -> None:

@@ -11,6 +11,7 @@ from agents.training.augmentation import AugmentationConfig
 from agents.training.averaging import EmaConfig
 from agents.training.closed_loop import ClosedLoopConfig
 from agents.training.losses import LossConfig, check_loss
+from agents.training.memory import Storage
 from agents.training.optimization import OptimizerConfig
 from agents.training.sampling import BalanceConfig
 from navsim.errors import ConfigError
@@ -34,6 +35,9 @@ class TrainConfig:
     accumulate: int = 1
     """Parts in which each process computes its frames of a batch, one after another, so that they need less memory; the
     step is the same within rounding."""
+    storage: Storage = "auto"
+    """Where the pictures are kept: `device`, in its memory; `mapped`, in a file beside the data that is written once;
+    `auto`, on the device if they take at most 60% of its free memory. What is learned is the same."""
     quiet_share: float = 1.0
     """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from
     an offset are always taken. Below 1 it spends the time where driving is hard."""
@@ -63,8 +67,8 @@ class TrainConfig:
     GPU. Needs a C++ compiler."""
     deterministic: bool = False
     """Allow only operations that give the same bits every time, where torch knows, and choose none by trying which is
-    fastest. On a CPU training repeats bit for bit in any case; on a GPU this costs speed, and an operation that has no
-    such variant ends the run with torch's error naming it."""
+    fastest. On a CPU training repeats bit for bit in any case, and this costs a twentieth of the speed; on a GPU it
+    costs more, and an operation that has no such variant ends the run with torch's error naming it."""
     pictures: int = 6
     """Validation frames whose predicted fans are drawn after each epoch."""
     activations: int = 4

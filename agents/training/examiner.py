@@ -13,6 +13,7 @@ from agents.policies.senses import scale_senses
 from agents.scoring.calibration import SampleScores, Scores, join, score, score_samples
 from agents.scoring.plots import figure_pixels, plot_calibration
 from agents.training.activations import channel_picture, convolution_outputs
+from agents.training.camera_noise import NoisyCameras
 from agents.training.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop, DriveScores
 from agents.training.dataset import TrainingData
@@ -22,6 +23,7 @@ from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.trainer import Trainer
 
 _BATCH = 512
+_NOISE_SEED = 0  # the cameras' noise is the same in all validations
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Examiner:
             course: Where to drive.
         """
         self._frames, self._cameras = data.validation.to(device), data.cameras
+        self._noise = NoisyCameras(data.world.camera_noise, device)
         self._device, self._dtype, self._course = device, dtype, course
 
     def examine(self, trainer: Trainer, stop: StopRequest) -> Verdict | None:
@@ -73,11 +76,12 @@ class Examiner:
     def validate(self, policy: Policy) -> SampleScores:
         """Score a policy on the validation frames, without augmentation."""
         parts = []
+        self._noise.restart(_NOISE_SEED)
         with self._predicting():
             for start in range(0, len(self._frames), _BATCH):
                 part = self._frames[slice(start, start + _BATCH)]
-                distribution = policy.distribution(scale_senses(part.senses, self._dtype))
-                parts.append(score_samples(distribution, part.labels))
+                answer = policy.answer(scale_senses(self._noise(part.senses), self._dtype))
+                parts.append(score_samples(answer.distribution, part.labels, answer.steering))
         return join(parts)
 
     def report(self, journal: Journal, trainer: Trainer, verdict: Verdict) -> None:

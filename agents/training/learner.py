@@ -28,8 +28,11 @@ class PolicyLoss(nn.Module):
     def forward(self, inputs: Inputs, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Return the terms of the loss and their `total`, scalars averaged over the batch."""
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            distribution = self.policy.distribution(inputs)
-        return steering_loss(distribution, labels, self.policy.config, self._config, weights=weights).named()
+            answer = self.policy.answer(inputs)
+        parts = steering_loss(
+            answer.distribution, labels, self.policy.config, self._config, command=answer.command, weights=weights
+        )
+        return parts.named()
 
 
 class Learner:

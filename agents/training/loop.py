@@ -77,6 +77,7 @@ def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: A
     draw = trainer.sampler.draw(trainer.epoch)
     index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
     size, first, last = trainer.batch_size, trainer.position, trainer.steps_per_epoch
+    trainer.announce(index[first * size : last * size])
     trainer.clock = Stopwatch(trainer.device)
     with trainer.clock.part("training"):
         for position in range(first, last):

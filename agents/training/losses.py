@@ -16,10 +16,10 @@ from navsim.errors import ConfigError
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Terms that may be added to a head's own loss; off by default.
+    """Terms beside the head's own loss.
 
-    Both are known only from a re-implementation of the source (Amini et al., ICRA 2019), without their constants: the
-    exponent and the target below are ours.
+    The regularisers, `weight_norm` and `log_scale`, are off by default. Both are known only from a re-implementation of
+    the source (Amini et al., ICRA 2019), without their constants: the exponent and the target below are ours.
     """
 
     weight_norm: float = 0.0
@@ -30,11 +30,16 @@ class LossConfig:
     """Weight of (log sigma - c)^2, averaged over the components."""
     log_scale_target: float = -3.0
     """Its c, with sigma in units of `max_curvature`: -3 is a twentieth of the range."""
+    command: float = 10.0
+    """Weight of the squared error of the command in units of `max_curvature`, for networks with a branch for the route.
+    The source trains both jointly and does not say how it weighs them: ours, so that both are of one size."""
 
     def __post_init__(self) -> None:
         for name in REGULARISERS:
             if not 0 <= getattr(self, name) <= 1e6:
                 raise ConfigError(f"loss.{name} must be 0 to 1000000, got {getattr(self, name)}")
+        if not 0 < self.command <= 1e6:
+            raise ConfigError(f"loss.command must be above 0 and at most 1000000, got {self.command}")
         if not 0.1 <= self.weight_norm_power <= 10 or self.weight_norm_power == 1:
             raise ConfigError(f"loss.weight_norm_power must be 0.1 to 10 and not 1, got {self.weight_norm_power}")
         if not -20 <= self.log_scale_target <= 0:
@@ -42,7 +47,7 @@ class LossConfig:
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weights of the terms that are on, by name."""
+        """Weights of the regularisers that are on, by name."""
         return {name: getattr(self, name) for name in REGULARISERS if getattr(self, name)}
 
 
@@ -83,17 +88,20 @@ def steering_loss(
     policy: PolicyConfig,
     loss: LossConfig,
     *,
+    command: Tensor | None = None,
     weights: Tensor | None = None,
 ) -> LossParts:
     """Score a batch by the head's own loss and the regularisers that are on.
 
-    The source's loss is L = -log P(label | images, map) (Amini et al., ICRA 2019).
+    The source's loss is L = -log P(label | images, map) (Amini et al., ICRA 2019), with the squared error of the
+    command beside it where the network gives one.
 
     Args:
         distribution: Predictions of the policy's head for B situations.
         labels: The expert's curvatures (B,) [1/m].
         policy: Which head it is, and its settings.
         loss: Weights of further terms; they must be the head's, see `check_loss`.
+        command: The commands (B,) [1/m] that the network gives besides, if it does.
         weights: Weights (B,) of the situations, 1 on average over the data; None weighs all alike.
     """
     head = HEADS[policy.head]
@@ -103,12 +111,16 @@ def steering_loss(
 
     terms = {head.loss_name: averaged(head.loss(distribution, labels, policy))}
     terms |= {name: REGULARISERS[name](distribution, loss) for name in loss.weights}
+    shares = {head.loss_name: 1.0} | loss.weights
+    if command is not None:
+        terms["command"] = averaged(((command - labels) / policy.max_curvature).square())
+        shares["command"] = loss.command
     if "nll" in terms:
         nll = terms["nll"]
     else:
         with torch.no_grad():
             nll = averaged(-distribution.log_prob(labels))
-    return LossParts(nll, terms, {head.loss_name: 1.0} | loss.weights)
+    return LossParts(nll, terms, shares)
 
 
 def _weight_norm(mixture: SteeringMixture | TruncatedMixture, loss: LossConfig) -> Tensor:

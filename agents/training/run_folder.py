@@ -12,7 +12,7 @@ from navsim.config import to_mapping
 from navsim.errors import StorageError
 from navsim.storage import remove_partial, write_yaml
 
-_MAY_DIFFER = ("resume", "run_dir")
+_MAY_DIFFER = ("resume", "run_dir", "storage")
 
 
 @dataclass(frozen=True)

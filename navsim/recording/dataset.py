@@ -174,7 +174,28 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
     for kind, shape in expected.items():
         if header.shapes[kind] != shape:
             raise EpisodeError(f"{path}: {kind} are {header.shapes[kind]}, the data folder has {shape}")
+    _check_senses(path, header, description.simulation)
     return header
+
+
+def _check_senses(path: Path, header: EpisodeHeader, simulation: SimulationConfig) -> None:
+    """Make sure that an episode, if it tells its cameras and map, was recorded with those of its folder.
+
+    Pictures of one size may still show different things.
+
+    Raises:
+        EpisodeError: If it was not.
+    """
+    there, here = header.metadata.get("simulation", {}), to_mapping(simulation)
+    for kind in ("cameras", "map"):
+        own, others = there.get(kind, here[kind]), here[kind]
+        parts = enumerate(zip(own, others, strict=False)) if isinstance(own, list) else [("", (own, others))]
+        for number, (one, other) in parts:
+            # Settings that later versions have added are not told by older files.
+            key = next((key for key in one if key in other and one[key] != other[key]), None)
+            if key is not None:
+                name = f"{kind}.{number}.{key}".replace("..", ".")
+                raise EpisodeError(f"{path}: was recorded with {name} = {one[key]}, the data folder has {other[key]}")
 
 
 def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]:

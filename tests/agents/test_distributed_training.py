@@ -111,9 +111,8 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     assert (metrics(one)["processes"], metrics(two)["processes"]) == (1, 2)
     for expected, found in zip(metrics(one)["epochs"], metrics(two)["epochs"], strict=True):
         assert found["losses"] == pytest.approx(expected["losses"], abs=1e-4)
-        coverage = expected["validation"].pop("coverage")
-        assert found["validation"].pop("coverage") == pytest.approx(coverage, abs=1e-4)
-        assert found["validation"] == pytest.approx(expected["validation"], abs=1e-4)
+        for name, value in expected["validation"].items():
+            assert found["validation"][name] == pytest.approx(value, abs=1e-4), name
     assert metrics(two)["finished"]
 
 
@@ -138,11 +137,11 @@ def test_more_parts_than_frames_in_a_step_are_refused(tmp_path: Path, size: int,
 
 @pytest.mark.slow
 def test_ctrl_c_stops_both_and_the_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
-    small_folder(tmp_path / "data", train=4)
-    config = settings(tmp_path, epochs=60, pictures=0)
+    small_folder(tmp_path / "data", train=2)
+    config = settings(tmp_path, epochs=30, pictures=0)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert ended(train_together(config, whole))[0] == 0
-    process, deadline = train_together(config, broken), time.monotonic() + 100
+    process, deadline = train_together(config, broken), time.monotonic() + 150
     while not (broken / "last.safetensors").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -45,6 +45,28 @@ def fork() -> SteeringMixture:
     return SteeringMixture(torch.tensor(weights).log(), torch.tensor(means), torch.tensor(scales), 0.2)
 
 
+def test_the_commands_error_counts_in_units_of_the_range_and_is_weighed() -> None:
+    command = torch.tensor([0.05, 0.0], requires_grad=True)
+    labels, policy = torch.tensor([0.1, -0.02]), PolicyConfig(network="amini2019")
+    distribution = gaussians([0.5, -0.5], 0.1)
+    parts = steering_loss(distribution, labels, policy, LossConfig(command=4.0), command=command)
+    expected = ((0.05 / 0.2) ** 2 + (0.02 / 0.2) ** 2) / 2
+    named = parts.named()
+    assert named["command"].item() == pytest.approx(expected)
+    assert named["total"].item() == pytest.approx(named["nll"].item() + 4.0 * expected)
+    parts.total.backward()  # type: ignore[no-untyped-call]
+    assert command.grad is not None
+    assert command.grad.tolist() == pytest.approx([4.0 * -0.05 / 0.2**2, 4.0 * 0.02 / 0.2**2])
+    alone = steering_loss(distribution, labels, policy, LossConfig(command=4.0))
+    assert alone.total.item() == pytest.approx(named["nll"].item())
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
+def test_an_impossible_weight_of_the_command_is_refused(weight: float) -> None:
+    with pytest.raises(ConfigError, match=r"loss\.command"):
+        LossConfig(command=weight)
+
+
 def test_regularisers_are_terms_of_their_own_with_their_weights() -> None:
     labels = torch.tensor([0.1, -0.1])
     parts = loss_of(fork(), labels, weight_norm=0.5, log_scale=2.0, log_scale_target=-2.0)

@@ -73,11 +73,11 @@ def assert_near(a: Tensor, b: Tensor) -> None:
 @ALL_SEEN
 def test_the_loss_reaches_every_parameter(name: str, seen: tuple[Sense, ...], cameras: int) -> None:
     policy = policy_of(name, cameras, inputs=seen).train()
-    prediction = policy.predict(made_inputs(16, cameras))
+    answer = policy.answer(made_inputs(16, cameras))
     labels = torch.linspace(-0.2, 0.2, 16)
-    loss = -prediction.distribution.log_prob(labels).mean()
-    if prediction.command is not None:
-        loss = loss + (prediction.command - labels).square().mean()
+    loss = -answer.distribution.log_prob(labels).mean()
+    if answer.command is not None:
+        loss = loss + (answer.command - labels).square().mean()
     loss.backward()  # type: ignore[no-untyped-call]
     idle = [
         key for key, value in policy.named_parameters() if value.grad is None or not value.grad.abs().max().item() > 0
@@ -169,6 +169,31 @@ def test_it_is_traced_as_one_graph(name: str) -> None:
     assert_near(result.detach(), outputs(policy, inputs))
     result.square().sum().backward()
     assert all(value.grad is not None for value in policy.parameters())
+
+
+class OnTensors(torch.nn.Module):
+    """A policy that takes its inputs one by one."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, images: Tensor, maps: Tensor, speed: Tensor) -> Tensor:
+        result: Tensor = self.policy(Inputs(images, maps, speed))
+        return result
+
+
+@pytest.mark.parametrize("blind", [False, True])
+@ALL
+def test_one_exported_graph_serves_any_number_of_situations(name: str, blind: bool) -> None:
+    policy = policy_of(name, cameras=3, inputs=("camera", "road_map", "route_map", "speed"), blind=blind).eval()
+    two, five = made_inputs(2, cameras=3), made_inputs(5, cameras=3, seed=7)
+    batch = {0: torch.export.Dim("batch", min=1, max=64)}
+    graph = torch.export.export(
+        OnTensors(policy), (two.images, two.maps, two.speed), dynamic_shapes=(batch, batch, batch)
+    ).module()
+    with torch.no_grad():
+        assert_near(graph(five.images, five.maps, five.speed), outputs(policy, five))
 
 
 @pytest.mark.slow

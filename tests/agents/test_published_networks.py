@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from agents.policies.decisions import decide
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.pilotnet import PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
-from agents.policies.senses import Inputs, SensesSpec, senses_spec
+from agents.policies.senses import Inputs, Senses, SensesSpec, scale_senses, senses_spec
 from agents.policies.settings import PolicyConfig, Sense
 from navsim.errors import ConfigError
 from navsim.sensing.rigs import RIGS, Rig
@@ -92,7 +93,7 @@ def test_the_route_moves_the_command_and_never_the_distribution() -> None:
     maps[:, 1] = 1 - maps[:, 1]
     grid = torch.linspace(-0.2, 0.2, 7)
     with torch.no_grad():
-        before, after = policy.predict(inputs), policy.predict(replace(inputs, maps=maps))
+        before, after = policy.answer(inputs), policy.answer(replace(inputs, maps=maps))
     assert torch.equal(before.distribution.density(grid), after.distribution.density(grid))
     assert before.command is not None
     assert after.command is not None
@@ -102,9 +103,9 @@ def test_the_route_moves_the_command_and_never_the_distribution() -> None:
 def test_without_the_routed_map_there_is_no_command() -> None:
     policy, inputs = small("camera", "road_map"), small_inputs()
     with torch.no_grad():
-        prediction = policy.predict(inputs)
-    assert prediction.command is None
-    assert torch.equal(prediction.steering, prediction.distribution.mode)
+        answer = policy.answer(inputs)
+    assert answer.command is None
+    assert torch.equal(answer.steering, answer.distribution.mode)
     assert not [key for key in policy.state_dict() if "branch" in key or "command" in key]
 
 
@@ -115,15 +116,35 @@ def test_the_command_is_what_to_drive_by_within_the_vehicles_range() -> None:
         policy.command.weight.zero_()
         for value, expected in ((0.25, 0.05), (3.0, 0.2), (-3.0, -0.2)):
             policy.command.bias.fill_(value)
-            prediction = policy.predict(inputs)
-            assert prediction.command is not None
-            assert prediction.command.item() == pytest.approx(0.2 * value)
-            assert prediction.steering.item() == pytest.approx(expected)
+            answer = policy.answer(inputs)
+            assert answer.command is not None
+            assert answer.command.item() == pytest.approx(0.2 * value)
+            assert answer.steering.item() == pytest.approx(expected)
+
+
+def test_decisions_take_the_command_and_carry_the_density() -> None:
+    policy = small("camera", "road_map", "route_map")
+    assert policy.command is not None
+    pictures = torch.arange(2 * 37 * 41 * 3).remainder(255).to(torch.uint8).reshape(2, 1, 37, 41, 3)
+    maps = torch.zeros(2, 21, 21, dtype=torch.uint8)
+    senses = Senses(pictures, maps, maps, torch.ones(2))
+    with torch.inference_mode():
+        policy.command.bias.fill_(0.5)
+        answer = policy.answer(scale_senses(senses, torch.float32))
+        decisions = decide(policy, senses)
+    assert answer.command is not None
+    assert [decision.curvature for decision in decisions] == pytest.approx(answer.command.tolist())
+    assert min(decision.curvature for decision in decisions) > 0.05
+    assert float((answer.distribution.mode - answer.command).abs().min()) > 0.005  # two different answers here
+    for i, decision in enumerate(decisions):
+        assert decision.grid is not None
+        expected = answer.distribution.density(torch.tensor(decision.grid, dtype=torch.float32))[i]
+        assert decision.density == pytest.approx(expected.numpy(), rel=1e-4)
 
 
 def test_the_commands_gradient_reaches_the_columns() -> None:
     policy = small("camera", "road_map", "route_map")
-    command = policy.predict(small_inputs()).command
+    command = policy.answer(small_inputs()).command
     assert command is not None
     command.sum().backward()  # type: ignore[no-untyped-call]
     network = policy.network

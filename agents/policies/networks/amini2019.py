@@ -69,7 +69,7 @@ class Amini2019(Network):
             images = self._images(inputs)
             for camera, column in enumerate(self.camera_columns):
                 seen = column(images[:, camera].permute(0, 3, 1, 2))
-                features.append(seen.expand(len(inputs.images), -1))
+                features.append(seen.expand(inputs.images.shape[0], -1))
         if self._road_map:
             features.append(self.road_map_column(_one_map(inputs, _ROAD)))
         if self._speed:

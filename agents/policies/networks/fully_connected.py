@@ -33,7 +33,7 @@ class FullyConnectedNetwork(Network):
         """Return features (B, `features`)."""
         values = []
         if self._camera:
-            values.append(self._images(inputs).flatten(1).expand(len(inputs.images), -1))
+            values.append(self._images(inputs).flatten(1).expand(inputs.images.shape[0], -1))
         if self._map_channels:
             values.append(inputs.maps[:, self._map_channels].flatten(1))
         if self._speed:

@@ -27,7 +27,8 @@ class Network(nn.Module):
     """From inputs to the features that a head reads.
 
     What it returns for one situation depends on the others of the batch by rounding alone, in training too. A blind
-    network has the same layers and is given black images.
+    network has the same layers and is given black images. `shape[0]` tells the size of a batch where `len` would fix it
+    in an exported graph.
     """
 
     features: int
@@ -66,7 +67,7 @@ class Network(nn.Module):
         images = self._images(inputs)
         # (B, C, H, W, 3) in memory is channels-last (B * C, 3, H, W) already: no copy.
         features: Tensor = trunk(images.flatten(0, 1).permute(0, 3, 1, 2))
-        return features.reshape(len(images), -1).expand(len(inputs.images), -1)
+        return features.reshape(images.shape[0], -1).expand(inputs.images.shape[0], -1)
 
     def _maps(self, inputs: Inputs) -> Tensor:
         """Those of the maps that are seen (B, 1 or 2, S, S), channels-last."""

@@ -38,9 +38,9 @@ class ResidualBlock(nn.Module):
             convolution(width, layer._replace(stride=1)),
             nn.GroupNorm(width // _GROUP, width),
         )
-        self.shortcut = nn.Sequential()
+        self.skip = nn.Sequential()
         if (channels, layer.stride) != (width, 1):
-            self.shortcut = nn.Sequential(
+            self.skip = nn.Sequential(
                 convolution(channels, layer._replace(kernel=1)), nn.GroupNorm(width // _GROUP, width)
             )
         self.sum = Sum()
@@ -48,7 +48,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures (B, channels, H, W) to (B, width, H / stride, W / stride)."""
-        result: Tensor = self.rectify(self.sum(self.main(pictures), self.shortcut(pictures)))
+        result: Tensor = self.rectify(self.sum(self.main(pictures), self.skip(pictures)))
         return result
 
 
