@@ -7,6 +7,7 @@ optimiser's state, so that training continues from it as if it had never stopped
 
 import dataclasses
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,19 @@ def read_info(path: Path) -> CheckpointInfo:
         CheckpointError: If the file is missing, truncated, foreign or of another format.
     """
     return _read(path, tensors=False)[0]
+
+
+def weights_digest(path: Path) -> str:
+    """A short text that differs, in all likelihood, for a checkpoint with other weights to drive by.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, foreign or of another format.
+    """
+    tensors = _read(path)[1]
+    digest = 0
+    for name in sorted(name for name in tensors if name.startswith(_POLICY)):
+        digest = zlib.crc32(tensors[name].contiguous().view(torch.uint8).numpy().tobytes(), digest)
+    return f"{digest:08x}"
 
 
 def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Policy:

@@ -13,6 +13,7 @@ from agents.training.closed_loop import ClosedLoopConfig
 from agents.training.losses import LossConfig, check_loss
 from agents.training.memory import Storage
 from agents.training.optimization import OptimizerConfig
+from agents.training.rounds import DaggerConfig
 from agents.training.sampling import BalanceConfig
 from navsim.errors import ConfigError
 
@@ -55,6 +56,8 @@ class TrainConfig:
     """The moving average of the weights; what is validated, driven and kept."""
     closed_loop: ClosedLoopConfig = field(default_factory=ClosedLoopConfig)
     """Validation by driving."""
+    dagger: DaggerConfig = field(default_factory=DaggerConfig)
+    """Rounds of on-policy correction."""
     patience: int = 0
     """Stop early once so many validations in a row were not better than the best; 0 never. With `closed_loop.every`,
     those count that drove. It cuts the learning rate's schedule short, whose last epochs bring most."""

@@ -3,7 +3,7 @@
 N: frames of all episodes, C: cameras, H and W: height and width [px], S: side of a map [px].
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from agents.training.samples import MappedSamples, Samples, record_bytes
 from navsim.driving.episode import Episode
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.dataset import Dataset, open_dataset
+from navsim.recording.dataset import Dataset, join_datasets, open_dataset
 from navsim.recording.versions import git_revision, software_versions
 from navsim.roads.towns import Split
 from navsim.sensing.camera import Camera
@@ -66,7 +66,11 @@ class TrainingData:
 
 
 def load_training_data(
-    folder: Path, policy: PolicyConfig, storage: Storage = "auto", device: torch.device = CPU
+    folder: Path,
+    policy: PolicyConfig,
+    storage: Storage = "auto",
+    device: torch.device = CPU,
+    more: Sequence[Path] = (),
 ) -> TrainingData:
     """Read the training and validation drives of a data folder.
 
@@ -77,6 +81,7 @@ def load_training_data(
         policy: What shall learn.
         storage: Where the pictures are wanted.
         device: Which device trains.
+        more: Further data folders, whose training drives are added.
 
     Raises:
         EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or cannot be learned from.
@@ -84,8 +89,9 @@ def load_training_data(
             for and too small.
         StorageError: If the data fits neither into memory nor, packed, on the disk.
     """
-    splits = {split: open_dataset(folder, split) for split in (Split.TRAIN, Split.VALIDATION)}
-    simulation = splits[Split.TRAIN].description.simulation
+    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
+    splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(folder, Split.VALIDATION)}
+    simulation = train.description.simulation
     if policy.max_curvature > simulation.vehicle.max_curvature:
         raise ConfigError(
             f"policy.max_curvature is {policy.max_curvature} 1/m, the vehicle in {folder} reaches "

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -32,7 +33,9 @@ _LOG_STEPS = 20
 _AGREE_STEPS = 8  # several processes ask each other so often whether one of them was interrupted
 
 
-def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE) -> History:
+def train(
+    config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE, start: Path | None = None
+) -> History:
     """Train a policy, or continue from the folder's last checkpoint if there is one.
 
     Args:
@@ -40,6 +43,7 @@ def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Gro
         data: What to learn from.
         folder: Where to keep it.
         group: The processes that train together; all of them call this with the same arguments.
+        start: Checkpoint with the weights that a new run begins with; None draws them.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
@@ -53,7 +57,7 @@ def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Gro
         ClosedLoop(config.closed_loop if group.first else replace(config.closed_loop, every=0), data.world) as course,
         stop_on_interrupt() as stop,
     ):
-        trainer = Trainer(config, data, folder, group)
+        trainer = Trainer(config, data, folder, group, start)
         examiner = Examiner(data, trainer.device, trainer.dtype, course)
         if group.first:
             begin_run(config, folder)

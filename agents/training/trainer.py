@@ -1,6 +1,7 @@
 """All that changes while a policy learns, and the one step that changes it. B: frames of a batch."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,14 @@ from agents.policies.policy import Policy, build_policy, parameter_count
 from agents.policies.senses import scale_senses, senses_spec
 from agents.training.augmentation import Augmenter
 from agents.training.camera_noise import NoisyCameras
-from agents.training.checkpoint import CheckpointInfo, check_senses, read_info, restore_training, save_checkpoint
+from agents.training.checkpoint import (
+    CheckpointInfo,
+    check_senses,
+    load_policy,
+    read_info,
+    restore_training,
+    save_checkpoint,
+)
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import TrainingData
 from agents.training.distributed import ALONE, Group
@@ -31,8 +39,22 @@ _WATCHED_STEPS = 20  # on a GPU the parts of one step in so many are timed
 class Trainer:
     """Owns weights, optimiser and history, and keeps them in the run's folder."""
 
-    def __init__(self, config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        folder: RunFolder,
+        group: Group = ALONE,
+        start: Path | None = None,
+    ) -> None:
         """Build the network, or restore it with its optimiser from the folder's last checkpoint.
+
+        Args:
+            config: What to do.
+            data: What to learn from.
+            folder: Where the run is kept.
+            group: The processes that train together.
+            start: Checkpoint with the weights to begin with; None draws them.
 
         Raises:
             ConfigError: If the configuration cannot be used.
@@ -51,8 +73,10 @@ class Trainer:
         )
         self._check_shares()
         spec, seed = senses_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
-        policy = build_policy(config.policy, spec, seed).to(self.device)
-        self._learner = Learner(policy, config.loss, config.optimizer, config.ema, self.dtype, group, config.compile)
+        policy = load_policy(start, data.cameras, data.map) if start else build_policy(config.policy, spec, seed)
+        self._learner = Learner(
+            policy.to(self.device), config.loss, config.optimizer, config.ema, self.dtype, group, config.compile
+        )
         noise_seed = derived_seed(config.seed, "noise")
         self._augment = Augmenter(config.augmentation, data.map, noise_seed, self.device)
         self._cameras = NoisyCameras(data.world.camera_noise, self.device)

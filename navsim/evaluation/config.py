@@ -16,9 +16,9 @@ class EvaluateConfig:
     """What to evaluate, and how."""
 
     driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
-    """Who drives: a checkpoint's path, policy, blind, constant or expert; several may follow each other."""
+    """Who drives: a policy's path, policy, blind, constant or expert; several may follow each other."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
-    """The checkpoint that the word `policy` means."""
+    """What the word `policy` means: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
     """The checkpoint that the word `blind` means: the same network, trained on black images."""
     routes: int = 40

@@ -5,7 +5,7 @@ in `streets`, outside all splits.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,23 @@ def open_dataset(folder: Path, split: Split | None = None) -> Dataset:
         wanted = "episodes" if split is None else f"{split} episodes"
         raise EpisodeError(f"{folder}: holds no {wanted}; collect some with scripts/collect.py")
     return Dataset(folder, description, {path: checked_header(path, description) for path in paths})
+
+
+def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
+    """Put the episodes of several folders one after another, under the name of the first.
+
+    Args:
+        datasets: At least one.
+
+    Raises:
+        EpisodeError: If the folders differ in cameras, maps or anything else of their simulation.
+    """
+    first, headers = datasets[0], dict[Path, EpisodeHeader]()
+    for dataset in datasets:
+        if dataset.description.simulation != first.description.simulation:
+            raise EpisodeError(f"{dataset.folder}: was recorded in another simulation than {first.folder}")
+        headers |= dataset.headers
+    return Dataset(first.folder, first.description, headers)
 
 
 def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader:
