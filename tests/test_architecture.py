@@ -30,6 +30,7 @@ ROOMS = [
     "navsim.benchmarks",
     "agents.policies",
     "agents.scoring",
+    "agents.training",
     "agents",
     "scripts",
 ]

@@ -17,7 +17,7 @@ from tests.agents.small_runs import small_config, small_data
 def test_every_head_learns_and_its_parts_are_logged(tmp_path: Path, head: str) -> None:
     loss = LossConfig(**dict.fromkeys(HEADS[head].regularisers, 1e-3))
     policy = PolicyConfig(hidden=16, head=head, bins=21, label_width=0.1)  # type: ignore[arg-type]
-    config = small_config(tmp_path, epochs=12, pictures=0, batch_size=16, policy=policy, loss=loss)
+    config = small_config(tmp_path, epochs=8, pictures=0, batch_size=16, policy=policy, loss=loss)
     history = train(config, small_data(train=320, validation=64), open_run(config))
     first, last = history.epochs[0]["validation"], history.epochs[-1]["validation"]
     assert last["crps"] < 0.8 * first["crps"]
