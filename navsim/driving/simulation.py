@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from navsim.driving.instruments import gps_sensor, mounted_cameras
 from navsim.driving.rules import judge
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.settings import SimulationConfig
@@ -19,8 +20,7 @@ from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import with_mount_error, with_noise
-from navsim.sensing.gps import GpsSensor
+from navsim.sensing.camera_noise import with_noise
 from navsim.sensing.observation import Image, Observation
 from navsim.sensing.roadmap import draw_map, rasterise_route
 from navsim.world.scene import Scene
@@ -153,11 +153,9 @@ class Simulation:
         self.route: Route = scenario_route(town.network, scenario)
         self._route_raster = rasterise_route(self.route.path, self.config.map)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
-        self._gps = GpsSensor(self.config.gps, generator(scenario.seed, scenario.name, "gps"))
+        self._gps = gps_sensor(self.config, scenario)
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
-        mounts = generator(scenario.seed, scenario.name, "mounts")
-        mounted = tuple(with_mount_error(camera, self.config.mount_error, mounts) for camera in self.config.cameras)
-        self._mounted = mounted if sense else ()
+        self._mounted = mounted_cameras(self.config, scenario) if sense else ()
         self._sense = sense
         self._still = 0.0
         self._elapsed = 0.0

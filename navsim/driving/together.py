@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from navsim.driving.drivers import Driver, Expert, Seat, decide_together
+from navsim.driving.drivers import Seat, decide_together
 from navsim.driving.episode import Episode
+from navsim.driving.mixture import Pilot
 from navsim.driving.perturbation import SteeringNoise
 from navsim.driving.rollout import Course, course
 from navsim.driving.scenario import Scenario
@@ -23,7 +24,7 @@ class Crew:
 
     simulation: Simulation
     """A world of its own; its renderer is everyone's."""
-    driver: Driver | Expert
+    driver: Pilot
     """A driver of its own, since drivers remember; or a `Seat` with one that decides for several cars in one go."""
 
 

@@ -171,6 +171,31 @@ def test_it_is_traced_as_one_graph(name: str) -> None:
     assert all(value.grad is not None for value in policy.parameters())
 
 
+class OnTensors(torch.nn.Module):
+    """A policy that takes its inputs one by one."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, images: Tensor, maps: Tensor, speed: Tensor) -> Tensor:
+        result: Tensor = self.policy(Inputs(images, maps, speed))
+        return result
+
+
+@pytest.mark.parametrize("blind", [False, True])
+@ALL
+def test_one_exported_graph_serves_any_number_of_situations(name: str, blind: bool) -> None:
+    policy = policy_of(name, cameras=3, inputs=("camera", "road_map", "route_map", "speed"), blind=blind).eval()
+    two, five = made_inputs(2, cameras=3), made_inputs(5, cameras=3, seed=7)
+    batch = {0: torch.export.Dim("batch", min=1, max=64)}
+    graph = torch.export.export(
+        OnTensors(policy), (two.images, two.maps, two.speed), dynamic_shapes=(batch, batch, batch)
+    ).module()
+    with torch.no_grad():
+        assert_near(graph(five.images, five.maps, five.speed), outputs(policy, five))
+
+
 @pytest.mark.slow
 @ALL
 def test_it_can_be_compiled(name: str) -> None:

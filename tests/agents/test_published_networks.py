@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from agents.policies.decisions import decide
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.pilotnet import PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
-from agents.policies.senses import Inputs, SensesSpec, senses_spec
+from agents.policies.senses import Inputs, Senses, SensesSpec, scale_senses, senses_spec
 from agents.policies.settings import PolicyConfig, Sense
 from navsim.errors import ConfigError
 from navsim.sensing.rigs import RIGS, Rig
@@ -119,6 +120,26 @@ def test_the_command_is_what_to_drive_by_within_the_vehicles_range() -> None:
             assert answer.command is not None
             assert answer.command.item() == pytest.approx(0.2 * value)
             assert answer.steering.item() == pytest.approx(expected)
+
+
+def test_decisions_take_the_command_and_carry_the_density() -> None:
+    policy = small("camera", "road_map", "route_map")
+    assert policy.command is not None
+    pictures = torch.arange(2 * 37 * 41 * 3).remainder(255).to(torch.uint8).reshape(2, 1, 37, 41, 3)
+    maps = torch.zeros(2, 21, 21, dtype=torch.uint8)
+    senses = Senses(pictures, maps, maps, torch.ones(2))
+    with torch.inference_mode():
+        policy.command.bias.fill_(0.5)
+        answer = policy.answer(scale_senses(senses, torch.float32))
+        decisions = decide(policy, senses)
+    assert answer.command is not None
+    assert [decision.curvature for decision in decisions] == pytest.approx(answer.command.tolist())
+    assert min(decision.curvature for decision in decisions) > 0.05
+    assert float((answer.distribution.mode - answer.command).abs().min()) > 0.005  # two different answers here
+    for i, decision in enumerate(decisions):
+        assert decision.grid is not None
+        expected = answer.distribution.density(torch.tensor(decision.grid, dtype=torch.float32))[i]
+        assert decision.density == pytest.approx(expected.numpy(), rel=1e-4)
 
 
 def test_the_commands_gradient_reaches_the_columns() -> None:

@@ -27,7 +27,8 @@ class Network(nn.Module):
     """From inputs to the features that a head reads.
 
     What it returns for one situation depends on the others of the batch by rounding alone, in training too. A blind
-    network has the same layers and is given black images.
+    network has the same layers and is given black images. `shape[0]` tells the size of a batch where `len` would fix it
+    in an exported graph.
     """
 
     features: int
