@@ -32,6 +32,8 @@ class Drive:
     """Wall time of the drive, town and rendering included [s]."""
     error: str = ""
     """Why it broke off."""
+    decision_seconds: tuple[float, ...] = ()
+    """How long single decisions took, of all or of some control steps [s]."""
 
 
 def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
@@ -48,7 +50,8 @@ def save_drive(folder: Path, drive: Drive) -> None:
     """
     if drive.episode is None:
         raise ValueError(f"{drive.driver} on {drive.scenario.name} broke off: {drive.error}")
-    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), {"seconds": drive.seconds})
+    times = {"seconds": drive.seconds, "decision_us": [round(1e6 * taken) for taken in drive.decision_seconds]}
+    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), times)
 
 
 def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
@@ -61,7 +64,9 @@ def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
     episode = read_episode(path, images=False)
     if episode.scenario != scenario:
         raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it to drive again")
-    return Drive(driver, scenario, episode, float(read_header(path).metadata["seconds"]))
+    times = read_header(path).metadata
+    decisions = tuple(taken / 1e6 for taken in times.get("decision_us", ()))  # not noted by earlier versions
+    return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions)
 
 
 def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:

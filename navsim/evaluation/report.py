@@ -13,8 +13,10 @@ from navsim.evaluation.archive import Drive
 from navsim.evaluation.metrics import (
     CLOSE,
     DriverSummary,
+    Latency,
     Share,
     largest_lane_offset,
+    latency,
     mean_lane_offset,
     per_kilometre,
     percentile_lane_offset,
@@ -50,7 +52,12 @@ def driver_scores(drives: Sequence[Drive]) -> dict[str, DriverScores]:
 
 def _summary(drives: Sequence[Drive]) -> DriverSummary:
     episodes = [drive.episode for drive in drives if drive.episode is not None]
-    return summarise(episodes, errors=len(drives) - len(episodes), seconds=sum(drive.seconds for drive in drives))
+    return summarise(
+        episodes,
+        errors=len(drives) - len(episodes),
+        seconds=sum(drive.seconds for drive in drives),
+        decision_seconds=[taken for drive in drives for taken in drive.decision_seconds],
+    )
 
 
 def results_mapping(drives: Sequence[Drive], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +98,14 @@ def summary_mapping(summary: DriverSummary) -> dict[str, Any]:
         | {"by_manoeuvre": {kind.value: _share_mapping(share) for kind, share in summary.manoeuvres.items()}},
         "steps": summary.steps,
         "steps_per_second": summary.steps_per_second,
+        "decision_ms": _latency_mapping(summary.latency),
     }
+
+
+def _latency_mapping(taken: Latency | None) -> dict[str, float] | None:
+    if taken is None:
+        return None
+    return {"median": 1e3 * taken.median, "p95": 1e3 * taken.p95, "max": 1e3 * taken.longest}
 
 
 def _share_mapping(share: Share) -> dict[str, Any]:
@@ -115,6 +129,7 @@ def drive_mapping(drive: Drive) -> dict[str, Any]:
         "time": float(episode.times[-1]),
         "steps": len(episode),
         "seconds": drive.seconds,
+        "decision_ms": _latency_mapping(latency(drive.decision_seconds)),
     }
 
 
@@ -125,8 +140,17 @@ def table_rows(scores: Mapping[str, DriverScores]) -> list[tuple[str, list[tuple
     sections = [("routes through junctions", _main_rows(routes)), ("the junctions on them", _junction_rows(routes))]
     if any(summary.arrivals.total for summary in lanes):
         sections.append(("lane following, no junction", _score_rows(lanes)))
-    speeds = [_number(summary.steps_per_second, "{:.0f}") for summary in routes]
-    return [*sections, ("cost", [("steps/s and process", speeds)])]
+    return [*sections, ("cost", _cost_rows(routes))]
+
+
+def _cost_rows(summaries: Sequence[DriverSummary]) -> list[tuple[str, list[str]]]:
+    """What driving takes: steps of the whole simulation, and decisions of the driver alone."""
+    rows = [("steps/s and process", [_number(s.steps_per_second, "{:.0f}") for s in summaries])]
+    parts = {"one decision, median": "median", "95% of decisions within": "p95", "the longest decision": "longest"}
+    return rows + [
+        (words, ["-" if s.latency is None else f"{1e3 * getattr(s.latency, part):.2f} ms" for s in summaries])
+        for words, part in parts.items()
+    ]
 
 
 def _score_rows(summaries: Sequence[DriverSummary]) -> list[tuple[str, list[str]]]:

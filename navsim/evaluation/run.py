@@ -14,10 +14,11 @@ from navsim.driving.town import scenario_route
 from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
-from navsim.evaluation.harness import Contest, evaluate, pending
+from navsim.evaluation.harness import evaluate, pending
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.report import driver_scores, markdown_table, results_mapping
 from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_show, film
+from navsim.evaluation.worker import Contest
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
