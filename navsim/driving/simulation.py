@@ -23,6 +23,7 @@ from navsim.sensing.camera_noise import with_mount_error, with_noise
 from navsim.sensing.gps import GpsSensor
 from navsim.sensing.observation import Image, Observation
 from navsim.sensing.roadmap import draw_map, rasterise_route
+from navsim.world.obstacles import ObstacleKind
 from navsim.world.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle
 from navsim.world.world import World
@@ -111,6 +112,12 @@ class Simulation:
         if self._situation is None:
             raise RuntimeError("nothing is driven yet: call reset(scenario) first")
         return self._situation
+
+    @property
+    def struck(self) -> ObstacleKind | None:
+        """What the car has touched in this drive, if anything."""
+        contact = self._world.contact
+        return None if contact is None else contact.kind
 
     @property
     def time_limit(self) -> float:
