@@ -21,8 +21,9 @@ from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import with_mount_error, with_noise
 from navsim.sensing.gps import GpsSensor
+from navsim.sensing.map_faults import DriveMap, drive_map
 from navsim.sensing.observation import Image, Observation
-from navsim.sensing.roadmap import draw_map, rasterise_route
+from navsim.sensing.roadmap import rasterise_route
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle
@@ -158,7 +159,14 @@ class Simulation:
             self._show(town.scene)
         self.scenario = scenario
         self.route: Route = scenario_route(town.network, scenario)
-        self._route_raster = rasterise_route(self.route.path, self.config.map)
+        self._map = drive_map(
+            DriveMap(town.raster, rasterise_route(self.route.path, self.config.map)),
+            town.network,
+            self.route,
+            self.config.map,
+            self.config.map_fault,
+            generator(scenario.seed, scenario.name, "map fault"),
+        )
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
         self._gps = GpsSensor(self.config.gps, generator(scenario.seed, scenario.name, "gps"))
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
@@ -254,10 +262,11 @@ class Simulation:
     def _sensed(self, images: Image) -> Observation:
         """What the car senses; the maps are drawn where the GPS says it is."""
         gps = self._gps.measure(self.situation.state.pose, self._elapsed)
+        road_map, route_map = self._map.patches(self.config.map, gps)
         return Observation(
             images=with_noise(images, self.config.camera_noise, self._pixels),
-            road_map=draw_map(self.town.raster, self.config.map, gps),
-            route_map=draw_map(self._route_raster, self.config.map, gps),
+            road_map=road_map,
+            route_map=route_map,
             speed=self.situation.state.speed,
             gps=gps,
             cameras=self.config.cameras,
