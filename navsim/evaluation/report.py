@@ -9,7 +9,7 @@ from rich.table import Table
 
 from navsim.config import to_mapping
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.archive import Drive, drive_name
 from navsim.evaluation.driving_score import drive_score
 from navsim.evaluation.infractions import interventions
 from navsim.evaluation.metrics import (
@@ -79,7 +79,11 @@ def results_mapping(drives: Sequence[Drive], about: Mapping[str, Any]) -> dict[s
         about: What else is to be said: configuration, versions, machine.
 
     Returns:
-        `drivers` with the numbers of each, `about`'s values, and `drives` with one row per drive.
+        `drivers` with the numbers of each over the routes through junctions of all parts together (`summary_mapping`,
+        with `protocols` as in `protocols_mapping`) and the same over those along lanes under `lane_following`;
+        `about`'s values, among them the suite's `fingerprint` and, where a suite has parts, `parts` (see
+        `navsim.evaluation.parts.parts_mapping`); and `drives` with one row per drive (`drive_mapping`). Driver,
+        `part` and `name` together tell one drive from all others; its file is `drives/PART/DRIVER/NAME.parquet`.
     """
     scores = driver_scores(drives)
     drivers = {
@@ -127,7 +131,12 @@ def _share_mapping(share: Share) -> dict[str, Any]:
 
 def drive_mapping(drive: Drive) -> dict[str, Any]:
     """One drive as plain values."""
-    row: dict[str, Any] = {"driver": drive.driver, "name": drive.scenario.name, "scenario": to_mapping(drive.scenario)}
+    row: dict[str, Any] = {
+        "driver": drive.driver,
+        "name": drive_name(drive.scenario),
+        "part": drive.part,
+        "scenario": to_mapping(drive.scenario),
+    }
     episode = drive.episode
     if episode is None:
         return row | {"outcome": None, "error": drive.error}
@@ -153,12 +162,19 @@ def table_rows(scores: Mapping[str, DriverScores]) -> list[tuple[str, list[tuple
     """The table as text: sections of rows, each row a measure with one cell per driver."""
     routes = [score.routes for score in scores.values()]
     lanes = [score.lanes for score in scores.values()]
-    sections = [("routes through junctions", _main_rows(routes)), ("the junctions on them", _junction_rows(routes))]
-    if any(summary.arrivals.total for summary in routes):
-        sections.append(("by the field's protocols", protocol_rows([s.protocols for s in scores.values()])))
-    if any(summary.arrivals.total for summary in lanes):
-        sections.append(("lane following, no junction", _score_rows(lanes)))
-    return [*sections, ("cost", _cost_rows(routes))]
+    sections: list[tuple[str, list[tuple[str, list[str]]]]] = []
+    through, along = any(s.arrivals.total for s in routes), any(s.arrivals.total for s in lanes)
+    protocols = [s.protocols if through else s.lane_protocols for s in scores.values()]
+    if through or not along:
+        sections += [
+            ("routes through junctions", _main_rows(routes)),
+            ("the junctions on them", _junction_rows(routes)),
+        ]
+    if through or along:
+        sections.append(("by the field's protocols", protocol_rows(protocols)))
+    if along:
+        sections.append(("lane following, no junction", _score_rows(lanes) if through else _main_rows(lanes)))
+    return [*sections, ("cost", _cost_rows(routes if through else lanes))]
 
 
 def _cost_rows(summaries: Sequence[DriverSummary]) -> list[tuple[str, list[str]]]:

@@ -145,12 +145,8 @@ def test_the_car_carries_the_wrong_map_and_the_rest_of_the_drive_is_the_same() -
     plain = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")
     scenario = Scenario("test-0", 0, junctions=False)
     seen = []
-    for config in (
-        plain,
-        replace(plain, map_fault=MapFault(shift=8.0)),
-        replace(plain, map_fault=MapFault(blank=True)),
-    ):
-        with Simulation(config) as simulation:
+    for fault in (MapFault(), MapFault(shift=8.0), MapFault(blank=True)):
+        with Simulation(replace(plain, map_fault=fault)) as simulation:
             observation = simulation.reset(scenario).observation
             assert observation is not None
             seen.append(observation)
