@@ -25,6 +25,7 @@ from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.archive import Drive
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
+from navsim.evaluation.parts import has_parts, parts_terminal_table
 from navsim.evaluation.report import driver_scores, failures, terminal_table
 from navsim.evaluation.run import run_evaluation
 from navsim.evaluation.viewer import Viewer
@@ -57,6 +58,8 @@ def main() -> None:
         return
     drives = run_evaluation(config, entrants, console)
     console.print(terminal_table(driver_scores(drives), config.title))
+    if has_parts(config.stages):
+        console.print(parts_terminal_table(drives, config.stages))
     console.print(f"results, table and pictures are in {config.out}/", highlight=False, soft_wrap=True)
     broken = failures(drives)
     for line in broken:
@@ -150,9 +153,9 @@ def watch(config: Settings, entrants: Sequence[Entrant]) -> list[Drive]:
         DisplayError: If there is no display.
     """
     drives: list[Drive] = []
-    with Simulation(config.simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
+    with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
         for entrant in entrants:
-            episodes = viewer.watch(entrant.driver(), config.suite.scenarios())
+            episodes = viewer.watch(entrant.driver(), config.stages[0].scenarios)
             drives += [Drive(entrant.name, episode.scenario, episode, 0.0) for episode in episodes]
             if viewer.ended:
                 break

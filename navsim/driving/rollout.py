@@ -171,6 +171,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
         stations=np.array([p.station for p in progress]),
         offsets=np.array([p.offset for p in progress]),
         heading_errors=np.array([p.heading_error for p in progress]),
+        struck=simulation.struck,
     )
 
 

@@ -21,8 +21,10 @@ from navsim.rendering.shots import Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import with_noise
+from navsim.sensing.map_faults import DriveMap, drive_map
 from navsim.sensing.observation import Image, Observation
-from navsim.sensing.roadmap import draw_map, rasterise_route
+from navsim.sensing.roadmap import rasterise_route
+from navsim.world.obstacles import ObstacleKind
 from navsim.world.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle
 from navsim.world.world import World
@@ -113,6 +115,12 @@ class Simulation:
         return self._situation
 
     @property
+    def struck(self) -> ObstacleKind | None:
+        """What the car has touched in this drive, if anything."""
+        contact = self._world.contact
+        return None if contact is None else contact.kind
+
+    @property
     def time_limit(self) -> float:
         """Time allowed for the route [s]."""
         return self.config.rules.time_limit(self.route.length)
@@ -151,7 +159,14 @@ class Simulation:
             self._show(town.scene)
         self.scenario = scenario
         self.route: Route = scenario_route(town.network, scenario)
-        self._route_raster = rasterise_route(self.route.path, self.config.map)
+        self._map = drive_map(
+            DriveMap(town.raster, rasterise_route(self.route.path, self.config.map)),
+            town.network,
+            self.route,
+            self.config.map,
+            self.config.map_fault,
+            generator(scenario.seed, scenario.name, "map fault"),
+        )
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
         self._gps = gps_sensor(self.config, scenario)
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
@@ -245,10 +260,11 @@ class Simulation:
     def _sensed(self, images: Image) -> Observation:
         """What the car senses; the maps are drawn where the GPS says it is."""
         gps = self._gps.measure(self.situation.state.pose, self._elapsed)
+        road_map, route_map = self._map.patches(self.config.map, gps)
         return Observation(
             images=with_noise(images, self.config.camera_noise, self._pixels),
-            road_map=draw_map(self.town.raster, self.config.map, gps),
-            route_map=draw_map(self._route_raster, self.config.map, gps),
+            road_map=road_map,
+            route_map=route_map,
             speed=self.situation.state.speed,
             gps=gps,
             cameras=self.config.cameras,

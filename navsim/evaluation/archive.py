@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from navsim.driving.episode import Episode
-from navsim.driving.scenario import Scenario
+from navsim.driving.scenario import Scenario, StartOffset
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.storage import write_json
@@ -34,11 +34,20 @@ class Drive:
     """Why it broke off."""
     decision_seconds: tuple[float, ...] = ()
     """How long single decisions took, of all or of some control steps [s]."""
+    part: str = ""
+    """Part of the suite that it belongs to; empty where there are no parts."""
+
+
+def drive_name(scenario: Scenario) -> str:
+    """A name for one drive, fit for a file: the scenario's, with the start where that is not the route's own."""
+    start = scenario.start
+    moved = f"-start{start.lateral:+g}m{start.heading_deg:+g}deg" if start != StartOffset() else ""
+    return f"{scenario.name}{moved}"
 
 
 def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
     """Where a finished drive is kept below `folder`."""
-    return folder / driver / f"{scenario.name}.parquet"
+    return folder / driver / f"{drive_name(scenario)}.parquet"
 
 
 def save_drive(folder: Path, drive: Drive) -> None:

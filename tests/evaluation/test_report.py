@@ -66,6 +66,18 @@ def test_results_and_tables_say_how_long_decisions_take() -> None:
     assert "| the longest decision | - | - |" in markdown_table(driver_scores(untimed), "two drivers")
 
 
+def test_results_and_tables_hold_the_protocols_of_the_field() -> None:
+    results = results_mapping(DRIVES, {})
+    policy = results["drivers"]["policy"]
+    # Arrived, collided half-way with something unnamed, broke off.
+    assert policy["protocols"]["driving_score"] == pytest.approx((1 + 0.5 / 1.6) / 3)
+    assert policy["protocols"]["infractions"]["static"]["count"] == 1
+    assert policy["lane_following"]["protocols"]["driving_score"] == 1.0
+    assert [row.get("driving_score") for row in results["drives"][:3]] == [1.0, pytest.approx(0.5 / 1.6), None]
+    assert results["drives"][1]["interventions"] == 1
+    assert "| driving score (CARLA 2.1) | 43.8% | 100.0% |" in markdown_table(driver_scores(DRIVES), "two").splitlines()
+
+
 def test_results_are_plain_json_without_nan() -> None:
     text = json.dumps(results_mapping(DRIVES, {}), allow_nan=False)
     rows = json.loads(text)["drives"]
