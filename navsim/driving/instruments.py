@@ -1,20 +1,31 @@
-"""What a car senses with on one drive: its cameras as they were mounted, and the errors of its position fix."""
+"""What a car senses with on one drive: its cameras as they were mounted, its map, the errors of its position fix."""
 
 import numpy as np
 
 from navsim.driving.scenario import Scenario
 from navsim.driving.settings import SimulationConfig
+from navsim.driving.town import Town
 from navsim.geometry import Array, Pose
 from navsim.randomness import generator
+from navsim.roads.routing import Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import with_mount_error
 from navsim.sensing.gps import GpsSensor
+from navsim.sensing.map_faults import DriveMap, drive_map
+from navsim.sensing.roadmap import rasterise_route
 
 
 def mounted_cameras(config: SimulationConfig, scenario: Scenario) -> tuple[Camera, ...]:
     """The cameras where they really sit on this drive."""
     rng = generator(scenario.seed, scenario.name, "mounts")
     return tuple(with_mount_error(camera, config.mount_error, rng) for camera in config.cameras)
+
+
+def carried_map(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> DriveMap:
+    """The map that the car carries on this drive, with its faults."""
+    true = DriveMap(town.raster, rasterise_route(route.path, config.map))
+    rng = generator(scenario.seed, scenario.name, "map fault")
+    return drive_map(true, town.network, route, config.map, config.map_fault, rng)
 
 
 def gps_sensor(config: SimulationConfig, scenario: Scenario) -> GpsSensor:

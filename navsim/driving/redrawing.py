@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from navsim.driving.episode import Episode
-from navsim.driving.instruments import mounted_cameras
+from navsim.driving.instruments import carried_map, mounted_cameras
 from navsim.driving.scenario import Scenario
 from navsim.driving.settings import SimulationConfig
 from navsim.driving.shelf import TownShelf
@@ -15,7 +15,6 @@ from navsim.geometry import Array, Pose
 from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Shot
 from navsim.sensing.observation import Image
-from navsim.sensing.roadmap import MapRaster, draw_map, rasterise_route
 from navsim.world.scene import Scene
 
 _PICTURES = 64
@@ -59,13 +58,14 @@ class Redrawer:
         scenario = under(episode.scenario, appearance)
         town = self._shelf.town(scenario.town, scenario.appearance)
         self._show(town.scene)
-        route = rasterise_route(scenario_route(town.network, scenario).path, self._config.map)
+        carried = carried_map(self._config, scenario, town, scenario_route(town.network, scenario))
+        patches = [carried.patches(self._config.map, Pose(*fix)) for fix in episode.gps.tolist()]
         return replace(
             episode,
             scenario=scenario,
             images=np.concatenate([*self._images(town, scenario, episode.poses[:-1])]),
-            road_maps=self._maps(town.raster, episode.gps),
-            route_maps=self._maps(route, episode.gps),
+            road_maps=np.stack([roads for roads, _ in patches]),
+            route_maps=np.stack([route for _, route in patches]),
         )
 
     def close(self) -> None:
@@ -90,10 +90,6 @@ class Redrawer:
             some = [Pose(*pose) for pose in poses[start : start + stretch].tolist()]
             pictures = self._renderer.render([Shot(town.scene, camera, pose) for pose in some for camera in cameras])
             yield pictures.reshape(len(some), len(cameras), *pictures.shape[1:])
-
-    def _maps(self, raster: MapRaster, fixes: Array) -> Image:
-        """Patches (T, S, S) at position fixes (T, 3)."""
-        return np.stack([draw_map(raster, self._config.map, Pose(*fix)) for fix in fixes.tolist()])
 
 
 def under(scenario: Scenario, appearance: str | None) -> Scenario:

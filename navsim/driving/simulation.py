@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from navsim.driving.instruments import gps_sensor, mounted_cameras
+from navsim.driving.instruments import carried_map, gps_sensor, mounted_cameras
 from navsim.driving.rules import judge
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.settings import SimulationConfig
@@ -21,9 +21,7 @@ from navsim.rendering.shots import Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import with_noise
-from navsim.sensing.map_faults import DriveMap, drive_map
 from navsim.sensing.observation import Image, Observation
-from navsim.sensing.roadmap import rasterise_route
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle
@@ -159,14 +157,7 @@ class Simulation:
             self._show(town.scene)
         self.scenario = scenario
         self.route: Route = scenario_route(town.network, scenario)
-        self._map = drive_map(
-            DriveMap(town.raster, rasterise_route(self.route.path, self.config.map)),
-            town.network,
-            self.route,
-            self.config.map,
-            self.config.map_fault,
-            generator(scenario.seed, scenario.name, "map fault"),
-        )
+        self._map = carried_map(self.config, scenario, town, self.route)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
         self._gps = gps_sensor(self.config, scenario)
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
