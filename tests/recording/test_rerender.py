@@ -20,6 +20,7 @@ from navsim.rendering.renderer import RendererName
 from navsim.roads.towns import Generator
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import MountError
+from navsim.sensing.map_faults import MapFault
 from navsim.sensing.rigs import Rig
 from navsim.sensing.roadmap import MapSpec
 from tests.recording.synthetic import SHORT_COLLECTION, assert_same_episode
@@ -37,9 +38,13 @@ def has_opengl() -> bool:
 
 
 def collection(folder: Path, renderer: RendererName = "tiny", images: bool = True) -> CollectConfig:
-    """Six drives with two cameras that are not mounted quite right."""
+    """Six drives with two cameras that are not mounted quite right, and maps that are wrong."""
     simulation = dataclasses.replace(
-        SHORT_COLLECTION.simulation, cameras=CAMERAS, mount_error=MountError(2.0, 0.05), renderer=renderer
+        SHORT_COLLECTION.simulation,
+        cameras=CAMERAS,
+        mount_error=MountError(2.0, 0.05),
+        map_fault=MapFault(shift=5.0, extra_roads=1),
+        renderer=renderer,
     )
     generators = (Generator.SUBURB, Generator.TOWN)
     return dataclasses.replace(
