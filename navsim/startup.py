@@ -17,7 +17,8 @@ _DEBIAN_PACKAGES = {
     "libXext.so.6": "libxext6",
 }
 _USER_MISTAKE = 2
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
 
 
 def check_libraries() -> None:
@@ -52,4 +53,4 @@ def run_script(main: Callable[[], None]) -> None:
         sys.exit(_USER_MISTAKE)
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "interrupted", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)

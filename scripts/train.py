@@ -3,14 +3,16 @@
 With `--describe` it prints the policy's layers instead of training it.
 """
 
-from navsim.startup import check_libraries, run_script
+from navsim.startup import INTERRUPTED, check_libraries, run_script
 
 check_libraries()
 
 import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -18,14 +20,16 @@ from rich.table import Table
 from agents.policies.description import describe_policy, layer_table
 from agents.policies.policy import build_policy
 from agents.policies.senses import SensesSpec, senses_spec
-from agents.training.config import TrainConfig
-from agents.training.dataset import load_training_data
-from agents.training.journal import History
+from agents.training.config import TrainConfig, choose_device
+from agents.training.dagger import train_in_rounds
+from agents.training.dataset import TrainingData, load_training_data
+from agents.training.distributed import Group, process_group
+from agents.training.journal import History, read_history
 from agents.training.loop import train
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
-from navsim.config import from_mapping, parse_config, to_mapping
-from navsim.errors import ConfigError
+from navsim.config import parse_config, to_mapping
+from navsim.errors import ConfigError, NavsimError
 from navsim.recording.dataset import read_description
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
@@ -62,22 +66,44 @@ def main() -> None:
         describe(command)
         return
     config = command.run
-    folder = open_run(config)
-    console = Console()
-    if folder.finished:
-        console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
-    else:
-        data = load_training_data(config.data, config.policy)
-        console.print(
-            f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on",
-            highlight=False,
-            soft_wrap=True,
-        )
-        keep_freed_memory()
-        train(config, data, folder)
-    history = read_history(folder)
-    console.print(epochs_table(history))
-    console.print(f"best: epoch {history.best_epoch}, {folder.best}", highlight=False, soft_wrap=True)
+    with process_group(choose_device(config).type == "cuda") as group:
+        console = Console(quiet=not group.first)
+        folder = open_run(config)
+        if folder.finished:
+            console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
+        else:
+            learn(config, folder, group, console)
+        if group.first:
+            history = read_history(folder)
+            console.print(epochs_table(history))
+            if config.dagger.rounds:
+                console.print(rounds_table(folder.read_metrics()["rounds"]))
+            console.print(f"best: epoch {history.best_epoch}, {folder.best}", highlight=False, soft_wrap=True)
+
+
+def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console) -> None:
+    """Load the data and train, in rounds if wanted."""
+
+    def load(more: Sequence[Path] = ()) -> TrainingData:
+        data = load_training_data(config.data, config.policy, config.storage, choose_device(config), more)
+        words = f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on"
+        console.print(words, highlight=False, soft_wrap=True)
+        return data
+
+    keep_freed_memory()
+    try:
+        if config.dagger.rounds:
+            train_in_rounds(config, folder, load, group)
+        else:
+            train(config, load(), folder, group)
+    except KeyboardInterrupt:
+        if group.first:
+            raise
+        sys.exit(INTERRUPTED)  # the first process says it for all
+    except NavsimError as error:
+        if group.alone:
+            raise
+        raise type(error)(f"process {group.rank} of {group.size}: {error}") from None
 
 
 def describe(command: TrainCommand) -> None:
@@ -103,28 +129,49 @@ def described_senses(command: TrainCommand) -> tuple[SensesSpec, str]:
     return senses_spec(RIGS[rig], MapSpec()), f"of the rig {rig}{why}"
 
 
-def read_history(folder: RunFolder) -> History:
-    """The history in a run's `metrics.json`."""
-    known = History.__dataclass_fields__
-    values = {key: value for key, value in folder.read_metrics().items() if key in known}
-    return from_mapping(History, values, str(folder.metrics))
-
-
 def epochs_table(history: History) -> Table:
     """Scores of all epochs; the best is marked."""
-    table = Table("epoch", "train nll", "val. nll", "off straights", "mode error 1/m", "images/s")
+    driven = any(row["closed_loop"] for row in history.epochs)
+    more = ["arrived", "completion"] if driven else []
+    rounds = any("round" in row for row in history.epochs)
+    first = ["round"] if rounds else []
+    table = Table(*first, "epoch", "train nll", "val. nll", "off straights", "mode error 1/m", *more, "images/s")
     for row in history.epochs:
         scores = row["validation"]
         without = scores["nll_without_spike"]
         table.add_row(
+            *([str(row["round"])] if rounds else []),
             f"{row['epoch']}{' *' if row['epoch'] == history.best_epoch else ''}",
             f"{row['train_nll']:.3f}",
             f"{scores['nll']:.3f}",
             "-" if without is None else f"{without:.3f}",
             f"{scores['curvature_error']:.5f}",
+            *(drives_cells(row["closed_loop"]) if driven else []),
             f"{row['images_per_second']:.0f}",
         )
     return table
+
+
+def rounds_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What each round of on-policy correction recorded, and how the policy drove that learned from all so far."""
+    table = Table("round", "expert drives", "recorded", "of them arrived", "frames", "then arrived", "completion")
+    for row in rows:
+        table.add_row(
+            str(row["round"]),
+            f"{row['share']:.0%}",
+            f"{row['drives']} drives",
+            str(row["arrived"]),
+            f"{row['frames']:,}",
+            *drives_cells(row["closed_loop"]),
+        )
+    return table
+
+
+def drives_cells(drives: dict[str, Any] | None) -> list[str]:
+    """How an epoch drove: arrivals and route completion."""
+    if drives is None:
+        return ["-", "-"]
+    return [f"{drives['arrived']} of {drives['routes']}", f"{drives['completion']:.0%}"]
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ class Policy(nn.Module):
         super().__init__()
         self.config = config
         self.spec = spec
+        self.temperature = 1.0  # of the answers; fitted after training, kept in the checkpoint's header
         self.network = NETWORKS[config.network](config, spec)
         self.head = OutputLayer(self.network.features, HEADS[config.head].initial_bias(config))
         branch = self.network.branch
@@ -100,14 +101,15 @@ class Policy(nn.Module):
         command = None
         if self.command is not None:
             outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
-        return Answer(HEADS[self.config.head].distribution(outputs, self.config), command)
+        distribution: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
+        return Answer(distribution.tempered(self.temperature), command)
 
     def answer(self, inputs: Inputs) -> Answer:
         """Return the distribution over curvature, and the command if there is one, for scaled inputs."""
         return self.read(self(inputs))
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
-        """Return the distribution over curvature for scaled inputs."""
+        """Return the distribution over curvature for scaled inputs, tempered if the policy was calibrated."""
         return self.answer(inputs).distribution
 
     def steer(self, senses: Senses) -> SteeringDistribution:

@@ -61,12 +61,23 @@ class Augmenter:
         self._config = config
         self._map_spec = map_spec
         self._generator = torch.Generator(device).manual_seed(seed)
+        self._first, self._of = 0, 0
         # Drawing normal numbers costs more than the rest of a step's augmentation: images take stretches of a bank.
         self._bank = self._normal(_NOISE_BANK if config.noise else 0).to(torch.bfloat16)
 
-    def restart(self, seed: int) -> None:
-        """Let `seed` decide all that follows."""
+    def restart(self, seed: int, first: int = 0, of: int = 0) -> None:
+        """Let `seed` decide all that follows.
+
+        A part of a batch is changed as it would be within the whole, so that parts can be computed one after another,
+        or by several processes.
+
+        Args:
+            seed: Decides all draws.
+            first: Place of the part's first situation in the whole batch.
+            of: Situations in the whole batch; 0 if the part is the whole.
+        """
         self._generator.manual_seed(seed)
+        self._first, self._of = first, of
 
     def __call__(self, inputs: Inputs) -> Inputs:
         """Return augmented inputs; the given ones may be overwritten."""
@@ -75,16 +86,18 @@ class Augmenter:
     def _images(self, images: Tensor) -> Tensor:
         """Change light, contrast and colours of images (B, C, H, W, 3) and add noise; the cameras share the light."""
         config, batch = self._config, len(images)
-        bright = config.brightness * self._normal(batch, 1, 1, 1, 1)
-        gain = 1 + config.contrast * self._normal(batch, 1, 1, 1, 1) + config.colour * self._normal(batch, 1, 1, 1, 3)
+        bright = config.brightness * self._normals(batch, 1, 1, 1, 1)
+        gain = 1 + config.contrast * self._normals(batch, 1, 1, 1, 1) + config.colour * self._normals(batch, 1, 1, 1, 3)
         images = torch.addcmul(bright.to(images), images, gain.clamp(min=0.1).to(images))
         if not config.noise:
             return images
         size = images[0].numel()
         bank = self._bank.repeat(-(-size // len(self._bank)) + 1) if size >= len(self._bank) else self._bank
         stretches = bank.unfold(0, size, _NOISE_STEP)  # a view (starts, size)
-        starts = torch.randint(len(stretches), (batch,), generator=self._generator, device=images.device)
-        sigma = config.noise * self._uniform(batch, 1, 1, 1, 1)
+        starts = torch.randint(len(stretches), (self._of or batch,), generator=self._generator, device=images.device)[
+            self._first :
+        ][:batch]
+        sigma = config.noise * self._uniforms(batch, 1, 1, 1, 1)
         noise = torch.index_select(stretches, 0, starts).view(images.shape)
         return torch.addcmul(images, noise.to(images.dtype), sigma.to(images))
 
@@ -96,14 +109,14 @@ class Augmenter:
                 maps.float(), self._grid(maps), padding_mode="border", align_corners=False
             ).to(maps.dtype)
         if config.map_dropout:
-            maps = maps * (self._uniform(batch, 1, 1, 1) >= config.map_dropout).to(maps)
+            maps = maps * (self._uniforms(batch, 1, 1, 1) >= config.map_dropout).to(maps)
         return maps
 
     def _grid(self, maps: Tensor) -> Tensor:
         """Where each pixel of the changed maps comes from: (B, S, S, 2) in grid_sample's coordinates [-1, 1]."""
         spec, batch = self._map_spec, len(maps)
-        turn = torch.deg2rad(self._config.map_turn_deg * self._normal(batch))
-        shift = self._config.map_shift / (spec.metres_per_pixel * spec.size_px / 2) * self._normal(batch, 2)
+        turn = torch.deg2rad(self._config.map_turn_deg * self._normals(batch))
+        shift = self._config.map_shift / (spec.metres_per_pixel * spec.size_px / 2) * self._normals(batch, 2)
         c, s = turn.cos(), turn.sin()
         car = 2 * spec.ego_row / spec.size_px - 1  # the car's row; its column is 0
         across = torch.stack([c, -s, shift[:, 0] + s * car], dim=1)
@@ -114,6 +127,11 @@ class Augmenter:
         """Standard normal numbers."""
         return torch.randn(shape, generator=self._generator, device=self._generator.device)
 
-    def _uniform(self, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1)."""
-        return torch.rand(shape, generator=self._generator, device=self._generator.device)
+    def _normals(self, batch: int, *shape: int) -> Tensor:
+        """Standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
+        return self._normal(self._of or batch, *shape)[self._first :][:batch]
+
+    def _uniforms(self, batch: int, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), likewise."""
+        size = (self._of or batch, *shape)
+        return torch.rand(size, generator=self._generator, device=self._generator.device)[self._first :][:batch]

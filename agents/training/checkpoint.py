@@ -1,11 +1,13 @@
 """Checkpoints: one safetensors file with the weights and, as JSON in its header, all that is needed to use them.
 
-The file is complete or absent: written under a temporary name, flushed to disk and renamed. `last.safetensors` also
-carries the optimiser's state, so that training continues from it as if it had never stopped.
+The file is complete or absent: written under a temporary name, flushed to disk and renamed. Its weights are those to
+drive by, the moving average of the trained ones. `last.safetensors` also carries the trained weights themselves and the
+optimiser's state, so that training continues from it as if it had never stopped.
 """
 
 import dataclasses
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from agents.policies.distributions.base import check_temperature
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
+from agents.training.learner import Learner
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
@@ -28,7 +32,7 @@ from navsim.storage import write_bytes
 FORMAT = "navsim-policy"
 FORMAT_VERSION = 1
 
-_POLICY, _OPTIMIZER = "policy.", "optimizer."
+_POLICY, _TRAINED, _OPTIMIZER = "policy.", "trained.", "optimizer."
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,11 @@ class CheckpointInfo:
     """How far training was: epoch, step, scores, and what the trainer needs to continue."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     """Versions of the packages that trained it, the git revision, the renderer of the data."""
+    temperature: float = 1.0
+    """Temperature of its answers, fitted after training; see `agents.scoring.temperature`."""
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
 
     @property
     def senses(self) -> SensesSpec:
@@ -54,26 +63,22 @@ class CheckpointInfo:
         return senses_spec(self.cameras, self.map)
 
 
-def save_checkpoint(
-    path: Path, info: CheckpointInfo, policy: Policy, optimizer: torch.optim.Optimizer | None = None
-) -> None:
+def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Learner | None = None) -> None:
     """Write a checkpoint, replacing the one at `path` at once or not at all.
 
     Args:
         path: The file.
         info: Its header.
-        policy: The weights.
-        optimizer: Its state is written too if given.
+        policy: The weights to drive by.
+        learner: The trained weights and the optimiser's state, if training is to continue from the file.
 
     Raises:
         StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
     """
-    tensors = {_POLICY + name: value for name, value in policy.state_dict().items()}
-    if optimizer is not None:
-        tensors |= _optimizer_tensors(optimizer)
-    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
-    header |= {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
-    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, header))
+    tensors = _named(_POLICY, policy)
+    if learner is not None:
+        tensors |= _named(_TRAINED, learner.policy) | _optimizer_tensors(learner.optimizer)
+    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, _header(info)))
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -85,33 +90,70 @@ def read_info(path: Path) -> CheckpointInfo:
     return _read(path, tensors=False)[0]
 
 
+def weights_digest(path: Path) -> str:
+    """A short text that differs, in all likelihood, for a checkpoint with other weights to drive by.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, foreign or of another format.
+    """
+    tensors = _read(path)[1]
+    digest = 0
+    for name in sorted(name for name in tensors if name.startswith(_POLICY)):
+        digest = zlib.crc32(tensors[name].contiguous().view(torch.uint8).numpy().tobytes(), digest)
+    return f"{digest:08x}"
+
+
 def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Policy:
-    """Load the network at `path` for driving with `cameras` and `map_spec`.
+    """Load the network at `path` for driving with `cameras` and `map_spec`; its answers are tempered as calibrated.
 
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
     info, tensors = _read(path)
+    check_senses(path, info, cameras, map_spec)
+    policy = build_policy(info.policy, info.senses, seed=0)
+    _load_weights(path, policy, tensors, _POLICY)
+    policy.temperature = info.temperature
+    return policy.eval()
+
+
+def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], map_spec: MapSpec) -> None:
+    """Make sure that the checkpoint at `path` was made for `cameras` and `map_spec`.
+
+    Raises:
+        CheckpointError: If it was not.
+    """
     if tuple(cameras) != info.cameras:
         raise CheckpointError(f"{path}: made for cameras {_shown(info.cameras)}; given are {_shown(cameras)}")
     if map_spec != info.map:
         raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
-    policy = build_policy(info.policy, info.senses, seed=0)
-    _load_weights(path, policy, tensors)
-    return policy.eval()
 
 
-def restore_training(path: Path, policy: Policy, optimizer: torch.optim.Optimizer) -> CheckpointInfo:
-    """Load weights and the optimiser's state to continue training; returns the header.
+def write_temperature(path: Path, temperature: float) -> None:
+    """Set the temperature in the header of the checkpoint at `path`, at once or not at all; all else stays.
+
+    Raises:
+        CheckpointError: If the file is unusable.
+        ConfigError: If the temperature is out of its range.
+        StorageError: If it cannot be written; it is as it was then.
+    """
+    info, tensors = _read(path)
+    write_bytes(path, save(tensors, _header(dataclasses.replace(info, temperature=temperature))))
+
+
+def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
+    """Load weights, their average and the optimiser's state to continue training; returns the header.
 
     Raises:
         CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
     """
     info, tensors = _read(path)
-    _load_weights(path, policy, tensors)
+    optimizer = learner.optimizer
     state = {key.removeprefix(_OPTIMIZER): value for key, value in tensors.items() if key.startswith(_OPTIMIZER)}
     if not state:
         raise CheckpointError(f"{path}: holds no optimiser state; continue from last.safetensors")
+    _load_weights(path, learner.policy, tensors, _TRAINED)
+    _load_weights(path, learner.average.policy, tensors, _POLICY)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     layout = optimizer.state_dict()
     layout["state"] = {index: {} for index in range(len(parameters))}
@@ -123,6 +165,12 @@ def restore_training(path: Path, policy: Policy, optimizer: torch.optim.Optimize
         layout["state"][int(index)][name] = torch.empty_like(parameter.detach()).copy_(value) if fits else value
     optimizer.load_state_dict(layout)
     return info
+
+
+def _header(info: CheckpointInfo) -> dict[str, str]:
+    """A checkpoint's header as texts."""
+    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
+    return header | {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
 
 
 def _plain(value: Any) -> Any:
@@ -141,9 +189,14 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def _load_weights(path: Path, policy: Policy, tensors: dict[str, Tensor]) -> None:
-    """Copy the weights among `tensors` into `policy`."""
-    weights = {key.removeprefix(_POLICY): value for key, value in tensors.items() if key.startswith(_POLICY)}
+def _named(prefix: str, policy: Policy) -> dict[str, Tensor]:
+    """A network's weights under names that begin with `prefix`."""
+    return {prefix + name: value for name, value in policy.state_dict().items()}
+
+
+def _load_weights(path: Path, policy: Policy, tensors: dict[str, Tensor], prefix: str) -> None:
+    """Copy the weights among `tensors` whose names begin with `prefix` into `policy`."""
+    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     expected = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if expected != found:

@@ -8,8 +8,13 @@ import torch
 
 from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
-from agents.training.losses import LossConfig
+from agents.training.averaging import EmaConfig
+from agents.training.closed_loop import ClosedLoopConfig
+from agents.training.losses import LossConfig, check_loss
+from agents.training.memory import Storage
 from agents.training.optimization import OptimizerConfig
+from agents.training.rounds import DaggerConfig
+from agents.training.sampling import BalanceConfig
 from navsim.errors import ConfigError
 
 
@@ -26,10 +31,19 @@ class TrainConfig:
     epochs: int = 10
     """How often every frame is seen."""
     batch_size: int = 64
-    """Frames per step; on little data small batches learn faster: at 16 k frames, 8 epochs of 64 beat 10 of 256."""
+    """Frames per step of the optimiser, over all parts and processes together; on little data small batches learn
+    faster: at 16 k frames, 8 epochs of 64 beat 10 of 256."""
+    accumulate: int = 1
+    """Parts in which each process computes its frames of a batch, one after another, so that they need less memory; the
+    step is the same within rounding."""
+    storage: Storage = "auto"
+    """Where the pictures are kept: `device`, in its memory; `mapped`, in a file beside the data that is written once;
+    `auto`, on the device if they take at most 60% of its free memory. What is learned is the same."""
     quiet_share: float = 1.0
     """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from
     an offset are always taken. Below 1 it spends the time where driving is hard."""
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
+    """How much more often sharp curves are shown than they come."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     """The network."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -38,22 +52,51 @@ class TrainConfig:
     """Terms added to the head's own loss."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimiser."""
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    """The moving average of the weights; what is validated, driven and kept."""
+    closed_loop: ClosedLoopConfig = field(default_factory=ClosedLoopConfig)
+    """Validation by driving."""
+    dagger: DaggerConfig = field(default_factory=DaggerConfig)
+    """Rounds of on-policy correction."""
+    patience: int = 0
+    """Stop early once so many validations in a row were not better than the best; 0 never. With `closed_loop.every`,
+    those count that drove. It cuts the learning rate's schedule short, whose last epochs bring most."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; `auto` takes CUDA if there is a device."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Type of the layers' arithmetic; `auto` takes bfloat16 where the hardware has it. The loss is always float32."""
+    compile: bool = False
+    """Compile network and loss with torch.compile: half a minute or more before the first step, then often faster on a
+    GPU. Needs a C++ compiler."""
+    deterministic: bool = False
+    """Allow only operations that give the same bits every time, where torch knows, and choose none by trying which is
+    fastest. On a CPU training repeats bit for bit in any case, and this costs a twentieth of the speed; on a GPU it
+    costs more, and an operation that has no such variant ends the run with torch's error naming it."""
     pictures: int = 6
     """Validation frames whose predicted fans are drawn after each epoch."""
+    activations: int = 4
+    """After every so many epochs, what the convolutions answer to a validation frame is logged; 0 never."""
     resume: bool = False
     """Continue the unfinished run in `run_dir`."""
 
     def __post_init__(self) -> None:
+        check_loss(self.loss, self.policy)
         if not 0 < self.quiet_share <= 1:
             raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
-        limits = {"seed": (0, 2**32), "epochs": (1, 10**6), "batch_size": (2, 10**6), "pictures": (0, 100)}
+        limits = {
+            "seed": (0, 2**32),
+            "epochs": (1, 10**6),
+            "batch_size": (2, 10**6),
+            "accumulate": (1, 10**4),
+            "patience": (0, 10**6),
+            "pictures": (0, 100),
+            "activations": (0, 10**6),
+        }
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must be {low} to {high}, got {getattr(self, name)}")
+        if self.accumulate > self.batch_size:
+            raise ConfigError(f"accumulate must be at most batch_size ({self.batch_size}), got {self.accumulate}")
 
 
 def choose_device(config: TrainConfig) -> torch.device:

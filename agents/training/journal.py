@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from agents.training.losses import Scores
+from agents.scoring.calibration import Scores
+from agents.training.closed_loop import DriveScores
 from agents.training.run_folder import RunFolder
+from navsim.config import from_mapping, to_mapping
 from navsim.sensing.observation import Image
 from navsim.storage import write_json
 
@@ -20,29 +23,77 @@ class History:
     step: int = 0
     """Steps taken."""
     best_nll: float | None = None
-    """Best validation score so far [nats]."""
+    """Validation score of the best epoch so far [nats]."""
     best_epoch: int = 0
-    """The epoch that it belongs to, counted from 1."""
+    """Its number, counted from 1: the one that drove best, or where none has driven, that of least NLL."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """For each epoch that ended: epoch, step, scores, images per second, seconds."""
+    """For each epoch that ended: epoch, step, losses, scores, how it drove (or None), images per second, seconds."""
 
-    def add(self, epoch: int, scores: Scores, train_nll: float, images_per_second: float) -> bool:
-        """Note the scores of an epoch; returns whether they are the best so far."""
-        values = {"epoch": epoch, "step": self.step, "train_nll": train_nll, "validation": asdict(scores)}
-        self.epochs.append(values | {"images_per_second": round(images_per_second, 1)})
-        if self.best_nll is not None and scores.nll >= self.best_nll:
-            return False
-        self.best_nll, self.best_epoch = scores.nll, epoch
-        return True
+    def add(
+        self,
+        epoch: int,
+        scores: Scores,
+        losses: Mapping[str, float],
+        drives: DriveScores | None = None,
+        seconds: Mapping[str, float] | None = None,
+        images_per_second: float = 0.0,
+    ) -> bool:
+        """Note an epoch that ended; returns whether it is the best so far.
+
+        Args:
+            epoch: Its number, counted from 1.
+            scores: Of the validation.
+            losses: Means of the terms of the training loss, `nll` among them.
+            drives: How it drove, if it did.
+            seconds: What took how long.
+            images_per_second: Rate of training.
+        """
+        row = {
+            "epoch": epoch,
+            "step": self.step,
+            "train_nll": losses["nll"],
+            "losses": dict(losses),
+            "validation": to_mapping(scores),
+            "closed_loop": None if drives is None else asdict(drives),
+            "images_per_second": round(images_per_second, 1),
+            "seconds": {name: round(value, 3) for name, value in (seconds or {}).items()},
+        }
+        best = not self.epochs or merit(row) > merit(self.epochs[self.best_epoch - 1])
+        self.epochs.append(row)
+        if best:
+            self.best_nll, self.best_epoch = scores.nll, epoch
+        return best
+
+    def in_vain(self) -> int:
+        """How many validations in a row have not been better than the best, of those that could have been.
+
+        Once an epoch has driven, those that have not driven cannot be the best.
+        """
+        later = self.epochs[self.best_epoch :]
+        driven = bool(self.epochs) and self.epochs[self.best_epoch - 1]["closed_loop"] is not None
+        return sum(not driven or row["closed_loop"] is not None for row in later)
+
+
+def merit(row: Mapping[str, Any]) -> tuple[float, ...]:
+    """What makes an epoch better than another: arrivals, then the share of the routes driven, then NLL."""
+    drives, nll = row["closed_loop"], row["validation"]["nll"]
+    return (-1.0, 0.0, -nll) if drives is None else (drives["arrived"], drives["completion"], -nll)
+
+
+def read_history(folder: RunFolder) -> History:
+    """The history in a run's `metrics.json`."""
+    known = History.__dataclass_fields__
+    values = {key: value for key, value in folder.read_metrics().items() if key in known}
+    return from_mapping(History, values, str(folder.metrics))
 
 
 class Journal:
-    """Writes the run's TensorBoard log and `metrics.json`."""
+    """Writes the run's TensorBoard log and `metrics.json`; a silent one writes nothing."""
 
-    def __init__(self, folder: RunFolder, step: int) -> None:
+    def __init__(self, folder: RunFolder, step: int, silent: bool = False) -> None:
         """Open the log; what an earlier process wrote past `step` is hidden."""
         self._folder = folder
-        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=step)
+        self._writer = None if silent else SummaryWriter(str(folder.tensorboard), purge_step=step)
 
     def __enter__(self) -> Self:
         return self
@@ -50,17 +101,24 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def curves(self, group: str, values: Mapping[str, float | None], step: int) -> None:
         """Add one point to each of the curves `group/name`."""
         for name, value in values.items():
-            if value is not None:
+            if value is not None and self._writer is not None:
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
     def picture(self, name: str, picture: Image, step: int) -> None:
         """Add a picture (H, W, 3) uint8."""
-        self._writer.add_image(name, picture, step, dataformats="HWC")
+        if self._writer is not None:
+            self._writer.add_image(name, picture, step, dataformats="HWC")
+
+    def histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Add how values of any shape are distributed."""
+        if self._writer is not None:
+            self._writer.add_histogram(name, values, step)
 
     def save(self, history: History, finished: bool, facts: Mapping[str, Any]) -> None:
         """Write `metrics.json` anew.
@@ -68,5 +126,5 @@ class Journal:
         Raises:
             StorageError: If it cannot be written.
         """
-        values = {"finished": finished, **facts, **asdict(history)}
-        write_json(self._folder.metrics, values)
+        if self._writer is not None:
+            write_json(self._folder.metrics, {"finished": finished, **facts, **asdict(history)})

@@ -1,239 +1,153 @@
-"""The training loop: draw a batch, augment it, predict, score, step; validate and save after every epoch.
+"""The training loop: take the steps of an epoch, judge what came of it, save; until all epochs are done.
 
 What a step does depends on the seed, the step and the weights before it alone, so that a run continued from a
 checkpoint ends with the same weights as one that was never stopped.
 """
 
-import dataclasses
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from agents.policies.policy import build_policy, parameter_count
-from agents.policies.senses import scale_senses, senses_spec
-from agents.training.augmentation import Augmenter
-from agents.training.checkpoint import CheckpointInfo, restore_training, save_checkpoint
-from agents.training.config import TrainConfig, choose_device, choose_dtype
+from agents.training.checkpoint import save_checkpoint
+from agents.training.closed_loop import ClosedLoop
+from agents.training.config import TrainConfig, choose_device
 from agents.training.dataset import TrainingData
+from agents.training.determinism import torch_rules
+from agents.training.distributed import ALONE, Group
+from agents.training.examiner import Examiner
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
-from agents.training.losses import Scores, score, steering_loss
-from agents.training.optimization import learning_rate, make_optimizer, set_learning_rate
-from agents.training.pictures import draw_predictions
+from agents.training.learner import explained_shortage
+from agents.training.meters import Means, Stopwatch
+from agents.training.optimization import learning_rate
 from agents.training.run_folder import RunFolder, begin_run
-from navsim.config import from_mapping, to_mapping
-from navsim.errors import CheckpointError, ConfigError
+from agents.training.trainer import Trainer
+from navsim.errors import ConfigError
 from navsim.progress import Advance, progress
-from navsim.randomness import derived_seed, generator
 
 _LOG_STEPS = 20
-_VALIDATION_BATCH = 512
+_AGREE_STEPS = 8  # several processes ask each other so often whether one of them was interrupted
 
 
-def train(config: TrainConfig, data: TrainingData, folder: RunFolder) -> History:
+def train(
+    config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE, start: Path | None = None
+) -> History:
     """Train a policy, or continue from the folder's last checkpoint if there is one.
+
+    Args:
+        config: What to do.
+        data: What to learn from.
+        folder: Where to keep it.
+        group: The processes that train together; all of them call this with the same arguments.
+        start: Checkpoint with the weights that a new run begins with; None draws them.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
-        ConfigError: If the configuration cannot be used, or the loss stops being finite.
+        ConfigError: If the configuration cannot be used, memory does not suffice, or the loss stops being finite.
         CheckpointError: If the last checkpoint is damaged or was trained on other data.
         StorageError: If a file cannot be written; the last checkpoint stays as it was.
     """
-    trainer = Trainer(config, data, folder)
-    begin_run(config, folder)
-    steps, batch = trainer.steps, trainer.batch_size
-    done = trainer.history.step * batch
     with (
+        torch_rules(config.deterministic, choose_device(config)),
+        explained_shortage(config.batch_size, config.accumulate),
+        ClosedLoop(config.closed_loop if group.first else replace(config.closed_loop, every=0), data.world) as course,
         stop_on_interrupt() as stop,
-        Journal(folder, trainer.history.step) as journal,
-        progress("training", steps * batch, "images", done) as advance,
     ):
-        while trainer.history.step < steps:
-            trainer.epoch(journal, stop, advance)
-            if stop.made and trainer.history.step < steps:
-                trainer.save_last()
-                raise KeyboardInterrupt(
-                    f"stopped after step {trainer.history.step} of {steps}, saved in {folder.last}; "
-                    "the same command with --resume continues"
-                )
-        journal.save(trainer.history, finished=True, facts=trainer.facts)
+        trainer = Trainer(config, data, folder, group, start)
+        examiner = Examiner(data, trainer.device, trainer.dtype, course)
+        if group.first:
+            begin_run(config, folder)
+        with Journal(folder, trainer.history.step, silent=not group.first) as journal, _shown(trainer) as advance:
+            while not trainer.done:
+                if take_steps(trainer, journal, stop, advance):
+                    judge(trainer, examiner, journal, stop)
+                trainer.save()
+                journal.save(trainer.history, finished=False, facts=trainer.facts)
+                if group.any(stop.made) and not trainer.done:
+                    raise KeyboardInterrupt(
+                        f"stopped after step {trainer.history.step} of {trainer.steps}, saved in {folder.last}; "
+                        "the same command with --resume continues"
+                    )
+            journal.save(trainer.history, finished=True, facts=trainer.facts)
     return trainer.history
 
 
-class Trainer:
-    """Owns what changes while a policy learns: weights, optimiser and history."""
+def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: Advance) -> bool:
+    """Take the steps that are left of the current epoch; returns whether all were taken before `stop` was made."""
+    draw = trainer.sampler.draw(trainer.epoch)
+    index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
+    size, first, last = trainer.batch_size, trainer.position, trainer.steps_per_epoch
+    trainer.announce(index[first * size : last * size])
+    trainer.clock = Stopwatch(trainer.device)
+    with trainer.clock.part("training"):
+        for position in range(first, last):
+            batch = slice(position * size, (position + 1) * size)
+            trainer.step(index[batch], weights[batch])
+            if trainer.history.step % _LOG_STEPS == 0:
+                _log(trainer, journal)
+            advance(size, _standing(trainer))
+            if position + 1 < last and _agreed(trainer, stop):
+                return False
+    trainer.rate = (last - first) * size / trainer.clock.seconds["training"]
+    return True
 
-    def __init__(self, config: TrainConfig, data: TrainingData, folder: RunFolder) -> None:
-        """Build the network, or restore it with its optimiser from the folder's last checkpoint.
 
-        Raises:
-            ConfigError: If the configuration cannot be used.
-            CheckpointError: If the last checkpoint is damaged or was trained on other data.
-        """
-        self._config, self._folder = config, folder
-        self._device = choose_device(config)
-        self._dtype = choose_dtype(config, self._device)
-        self._info = CheckpointInfo(config.policy, data.cameras, data.map, to_mapping(config), {}, data.versions)
-        self._data_name = f"{data.train.fingerprint}/{data.validation.fingerprint}"
-        self._train, self._validation = data.train.to(self._device), data.validation.to(self._device)
-        demanding = data.train.demanding.cpu().numpy()
-        self._demanding, self._quiet = np.flatnonzero(demanding), np.flatnonzero(~demanding)
-        self._frames_per_epoch = len(self._demanding) + round(config.quiet_share * len(self._quiet))
-        spec = senses_spec(data.cameras, data.map)
-        self.policy = build_policy(config.policy, spec, derived_seed(config.seed, "weights")).to(self._device)
-        self._optimizer = make_optimizer(self.policy, config.optimizer)
-        noise_seed = derived_seed(config.seed, "noise")
-        self._augment = Augmenter(config.augmentation, data.map, noise_seed, self._device)
-        self.history = self._restored() if folder.last.exists() else History()
-
-    @property
-    def batch_size(self) -> int:
-        """Frames per step; all of them if they are fewer than a batch."""
-        return min(self._config.batch_size, self._frames_per_epoch)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in the data; the rest waits for an epoch of another order."""
-        return self._frames_per_epoch // self.batch_size
-
-    @property
-    def steps(self) -> int:
-        """Steps of the whole run."""
-        return self._config.epochs * self.steps_per_epoch
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """What does not change during the run."""
-        return {
-            "parameters": parameter_count(self.policy),
-            "frames": len(self._train),
-            "validation_frames": len(self._validation),
-            "device": str(self._device),
-            "precision": str(self._dtype).removeprefix("torch."),
-        }
-
-    def epoch(self, journal: Journal, stop: StopRequest, advance: Advance) -> None:
-        """Take the steps that are left of the current epoch, then validate and save; ends early if `stop` is made."""
-        number, first = divmod(self.history.step, self.steps_per_epoch)
-        order = self._order(number)
-        self.policy.train()
-        started, losses = time.monotonic(), list[dict[str, Tensor]]()
-        for position in range(first, self.steps_per_epoch):
-            losses.append(self._step(order[position * self.batch_size :][: self.batch_size]))
-            if (self.history.step % _LOG_STEPS) == 0:
-                self._log(journal, losses[-_LOG_STEPS:])
-            advance(self.batch_size, f"epoch {number + 1}/{self._config.epochs}, {self._standing()}")
-            if stop.made and position + 1 < self.steps_per_epoch:
-                return
-        rate = len(losses) * self.batch_size / (time.monotonic() - started)
-        self._finish_epoch(number + 1, _means(losses)["nll"], rate, journal)
-
-    def save_last(self) -> None:
-        """Save all that is needed to continue."""
-        save_checkpoint(self._folder.last, self._info_now(), self.policy, self._optimizer)
-
-    def validate(self) -> Scores:
-        """Score the policy on the validation frames, without augmentation."""
-        log_probs, chosen = [], []
-        with self._predicting():
-            for start in range(0, len(self._validation), _VALIDATION_BATCH):
-                part = self._validation[slice(start, start + _VALIDATION_BATCH)]
-                answer = self.policy.answer(scale_senses(part.senses, self._dtype))
-                log_probs.append(answer.distribution.log_prob(part.labels))
-                chosen.append(answer.steering)
-        return score(torch.cat(log_probs), torch.cat(chosen), self._validation.labels)
-
-    def _step(self, index: Tensor) -> dict[str, Tensor]:
-        """Take one step on the frames `index`; returns the parts of the loss."""
-        step, settings = self.history.step, self._config.optimizer
-        set_learning_rate(self._optimizer, learning_rate(step, self.steps, settings))
-        self._augment.restart(derived_seed(self._config.seed, "augmentation", step))
-        batch = self._train[index]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            answer = self.policy.answer(self._augment(scale_senses(batch.senses, self._dtype)))
-        loss = steering_loss(answer.distribution, batch.labels, self._config.policy, self._config.loss, answer.command)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        nn.utils.clip_grad_norm_(self.policy.parameters(), settings.max_gradient_norm)
-        self._optimizer.step()
-        self.history.step += 1
-        return loss.named()
-
-    def _order(self, epoch: int) -> Tensor:
-        """The frames in the order of an epoch."""
-        rng = generator(self._config.seed, "order", epoch)
-        quiet = rng.permutation(self._quiet)[: self._frames_per_epoch - len(self._demanding)]
-        return torch.from_numpy(rng.permutation(np.concatenate([self._demanding, quiet]))).to(self._device)
-
-    def _log(self, journal: Journal, losses: list[dict[str, Tensor]]) -> None:
-        """Write the mean parts of the loss over the last steps, and the learning rate."""
-        means = _means(losses)
-        self._finite(means["total"])
-        rate = learning_rate(self.history.step - 1, self.steps, self._config.optimizer)
-        journal.curves("train", means | {"learning_rate": rate}, self.history.step)
-
-    def _finite(self, loss: float) -> float:
-        """The loss itself.
-
-        Raises:
-            ConfigError: If it is not finite.
-        """
-        if not math.isfinite(loss):
-            raise ConfigError(
-                f"the loss is {loss} at step {self.history.step}; lower optimizer.learning_rate "
-                f"(now {self._config.optimizer.learning_rate})"
-            )
-        return loss
-
-    def _finish_epoch(self, number: int, train_nll: float, rate: float, journal: Journal) -> None:
-        """Validate, note the scores, and save."""
-        scores, step = self.validate(), self.history.step
-        self._finite(train_nll + scores.nll)
-        best = self.history.add(number, scores, train_nll, rate)
-        journal.curves("validation", dataclasses.asdict(scores), step)
-        journal.curves("speed", {"images_per_second": rate}, step)
-        if self._config.pictures:
-            with self._predicting():
-                picture = draw_predictions(self.policy, self._validation, self._info.cameras, self._config.pictures)
-            journal.picture("validation/fans", picture, step)
+def judge(trainer: Trainer, examiner: Examiner, journal: Journal, stop: StopRequest) -> None:
+    """Examine what an epoch has brought, note it, and keep it if it is the best; broken off, the epoch goes on."""
+    losses = trainer.losses.means(trainer.group)
+    verdict = examiner.examine(trainer, stop) if trainer.group.first else None
+    if verdict is not None:
+        _check_finite(losses["total"] + verdict.scores.nll, trainer)
+        history, clock = trainer.history, trainer.clock
+        best = history.add(trainer.epoch + 1, verdict.scores, losses, verdict.drives, clock.seconds, trainer.rate)
+        examiner.report(journal, trainer, verdict)
         if best:
-            save_checkpoint(self._folder.best, self._info_now(), self.policy)
-        self.save_last()
-        journal.save(self.history, finished=False, facts=self.facts)
-
-    def _info_now(self) -> CheckpointInfo:
-        """The checkpoint's header at this moment."""
-        progress_now = {"history": dataclasses.asdict(self.history), "data": self._data_name}
-        return dataclasses.replace(self._info, progress=progress_now)
-
-    def _restored(self) -> History:
-        """Load weights and optimiser from the last checkpoint; returns the history in it."""
-        found = restore_training(self._folder.last, self.policy, self._optimizer).progress
-        if found.get("data") != self._data_name:
-            raise CheckpointError(f"{self._folder.last}: was trained on other data than {self._config.data} now holds")
-        return from_mapping(History, found["history"], str(self._folder.last))
-
-    def _standing(self) -> str:
-        """The best score in a few words."""
-        best = self.history.best_nll
-        return "not validated yet" if best is None else f"best validation nll {best:.3f}"
-
-    @contextmanager
-    def _predicting(self) -> Iterator[None]:
-        """The policy set for prediction, without gradients."""
-        self.policy.eval()
-        with (
-            torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16),
-        ):
-            yield
+            save_checkpoint(trainer.folder.best, trainer.info, trainer.policy)
+    trainer.take_over(trainer.group.from_first(trainer.history))
 
 
-def _means(losses: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Mean of each part of the loss over several steps."""
-    return {name: float(torch.stack([parts[name] for parts in losses]).mean()) for name in losses[0]}
+def _log(trainer: Trainer, journal: Journal) -> None:
+    """Write the mean losses of the last steps and the learning rate."""
+    means, step = trainer.recent.means(trainer.group), trainer.history.step
+    trainer.recent = Means()
+    _check_finite(means["total"], trainer)
+    rate = learning_rate(step - 1, trainer.steps, trainer.config.optimizer)
+    journal.curves("train", means | {"learning_rate": rate}, step)
+
+
+def _check_finite(loss: float, trainer: Trainer) -> None:
+    """Raise ConfigError if a loss is not finite."""
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"the loss is {loss} at step {trainer.history.step}; lower optimizer.learning_rate "
+            f"(now {trainer.config.optimizer.learning_rate})"
+        )
+
+
+def _agreed(trainer: Trainer, stop: StopRequest) -> bool:
+    """Whether to stop now; all processes come to the same answer."""
+    if trainer.group.alone:
+        return stop.made
+    return trainer.history.step % _AGREE_STEPS == 0 and trainer.group.any(stop.made)
+
+
+def _standing(trainer: Trainer) -> str:
+    """Epoch and best score in a few words."""
+    best = trainer.history.best_nll
+    score = "not validated yet" if best is None else f"best validation nll {best:.3f}"
+    return f"epoch {trainer.epoch + 1}/{trainer.config.epochs}, {score}"
+
+
+@contextmanager
+def _shown(trainer: Trainer) -> Iterator[Advance]:
+    """Show the progress of the block, in the first process alone."""
+    if not trainer.group.first:
+        yield lambda count=1, note="": None  # noqa: ARG005 - what others report is the same
+        return
+    total, done = trainer.steps * trainer.batch_size, trainer.history.step * trainer.batch_size
+    with progress("training", total, "images", done) as advance:
+        yield advance

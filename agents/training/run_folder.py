@@ -12,7 +12,7 @@ from navsim.config import to_mapping
 from navsim.errors import StorageError
 from navsim.storage import remove_partial, write_yaml
 
-_MAY_DIFFER = ("resume", "run_dir")
+_MAY_DIFFER = ("resume", "run_dir", "storage")
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,13 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the best validation score."""
+        """The checkpoint of the epoch that drove best, or where none has driven, of least validation NLL."""
         return self.path / "best.safetensors"
+
+    @property
+    def candidate(self) -> Path:
+        """The checkpoint that is being driven; here only meanwhile."""
+        return self.path / "candidate.safetensors"
 
     @property
     def metrics(self) -> Path:
@@ -46,6 +51,11 @@ class RunFolder:
     def tensorboard(self) -> Path:
         """TensorBoard's event files."""
         return self.path / "tensorboard"
+
+    @property
+    def rounds(self) -> Path:
+        """Drives and policies of the rounds of on-policy correction."""
+        return self.path / "dagger"
 
     def read_metrics(self) -> dict[str, Any]:
         """What `metrics.json` holds, empty before the first epoch has ended."""
@@ -76,13 +86,20 @@ def open_run(config: TrainConfig) -> RunFolder:
         if folder.path.exists() and any(folder.path.iterdir()):
             raise StorageError(f"{folder.path}: holds files but no run of training; choose another run_dir")
         return folder
-    difference = _first_difference(yaml.safe_load(folder.config.read_text()), values)
+    old = yaml.safe_load(folder.config.read_text())
+    difference = first_difference(_deciding(old), _deciding(values))
     if difference is not None:
-        raise StorageError(f"{folder.path}: holds a run with another {difference}; choose another run_dir")
-    if folder.last.exists() and not folder.finished and not config.resume:
+        key, there, wanted = difference
+        raise StorageError(
+            f"{folder.path}: holds a run with another {key}: there {there!r}, asked for {wanted!r}; "
+            "choose another run_dir"
+        )
+    begun = folder.last.exists() or folder.rounds.exists()
+    if begun and not folder.finished and not config.resume:
         raise StorageError(f"{folder.path}: holds an unfinished run; continue it with --resume")
-    for file in (folder.last, folder.best, folder.metrics, folder.config):
+    for file in (folder.last, folder.best, folder.candidate, folder.metrics, folder.config):
         remove_partial(file)
+    folder.candidate.unlink(missing_ok=True)
     return folder
 
 
@@ -96,12 +113,17 @@ def begin_run(config: TrainConfig, folder: RunFolder) -> None:
         write_yaml(folder.config, to_mapping(config))
 
 
-def _first_difference(old: Any, new: Any, key: str = "") -> str | None:
-    """Name the first key whose values differ, with both values; None if all agree."""
+def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
+    """Name the first key whose values differ in two plain structures, with both values; None if all agree."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for name in (name for name in sorted(old.keys() | new.keys()) if key or name not in _MAY_DIFFER):
-            inner = _first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
+        for name in sorted(old.keys() | new.keys()):
+            inner = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
             if inner is not None:
                 return inner
         return None
-    return None if old == new else f"{key}: there {old!r}, asked for {new!r}"
+    return None if old == new else (key, old, new)
+
+
+def _deciding(values: dict[str, Any]) -> dict[str, Any]:
+    """What of a configuration must not change within a run."""
+    return {name: value for name, value in values.items() if name not in _MAY_DIFFER}

@@ -5,11 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint
-from agents.training.optimization import OptimizerConfig, make_optimizer
-from navsim.errors import CheckpointError, StorageError
+from agents.policies.senses import scale_senses
+from agents.training.averaging import EmaConfig
+from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_temperature
+from agents.training.distributed import ALONE
+from agents.training.learner import Learner
+from agents.training.losses import LossConfig
+from agents.training.optimization import OptimizerConfig
+from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
@@ -99,28 +105,88 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_policy(path, CAMERAS, MAP)
 
 
-def test_the_optimisers_state_lies_in_memory_as_its_parameters_do(tmp_path: Path) -> None:
-    policy = small_policy()
-    optimizer = make_optimizer(policy, OptimizerConfig())
+def small_learner(seed: int = 0) -> Learner:
+    """An untrained network with its optimiser."""
+    return Learner(small_policy(seed), LossConfig(), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
+
+
+def step(learner: Learner) -> None:
+    """Learn a little."""
     samples = small_samples(4)
-    (-policy.steer(samples.senses).log_prob(samples.labels).mean()).backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
+    losses = learner.losses(scale_senses(samples.senses, torch.float32), samples.labels, torch.ones(4))
+    learner.add_gradients(losses["total"], last=True)
+    learner.update(100, 1e-3)
+
+
+def test_what_is_restored_lies_in_memory_as_it_did(tmp_path: Path) -> None:
+    old, new = small_learner(), small_learner(seed=9)
+    step(old)
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, small_info(policy), policy, optimizer)
-    other = small_policy(seed=9)
-    restored = make_optimizer(other, OptimizerConfig())
-    restore_training(path, other, restored)
-    for old, new in zip(policy.parameters(), other.parameters(), strict=True):
-        assert torch.equal(old, new)
-        for name, value in optimizer.state[old].items():
-            assert torch.equal(value, restored.state[new][name])
-            assert value.stride() == restored.state[new][name].stride()
+    save_checkpoint(path, small_info(old.policy), old.average.policy, old)
+    restore_training(path, new)
+    for was, now in zip(old.average.policy.parameters(), new.average.policy.parameters(), strict=True):
+        assert torch.equal(was, now)
+    for was, now in zip(old.policy.parameters(), new.policy.parameters(), strict=True):
+        assert torch.equal(was, now)
+        for name, value in old.optimizer.state[was].items():
+            assert torch.equal(value, new.optimizer.state[now][name])
+            assert value.stride() == new.optimizer.state[now][name].stride()
+    step(old)
+    step(new)
+    assert all(map(torch.equal, old.average.policy.parameters(), new.average.policy.parameters()))
+
+
+def test_one_drives_by_the_average_and_not_by_the_trained_weights(tmp_path: Path) -> None:
+    learner = small_learner()
+    step(learner)
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, small_info(learner.policy), learner.average.policy, learner)
+    loaded = dict(load_policy(path, CAMERAS, MAP).named_parameters())
+    for name, weight in learner.policy.named_parameters():
+        assert torch.equal(loaded[name], dict(learner.average.policy.named_parameters())[name])
+        assert not torch.equal(loaded[name], weight)
+
+
+def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
+    learner, senses = small_learner(), small_samples(4).senses
+    step(learner)
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, small_info(learner.policy), learner.average.policy, learner)
+    before, info = load_file(path), read_info(path)
+    assert info.temperature == 1.0
+    write_temperature(path, 2.5)
+    after = load_file(path)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert read_info(path) == replace(info, temperature=2.5)
+    with torch.no_grad():
+        cold, warm = learner.average.policy.steer(senses), load_policy(path, CAMERAS, MAP).steer(senses)
+        torch.testing.assert_close(warm.quantile(0.9), cold.tempered(2.5).quantile(0.9))
+    assert bool((warm.quantile(0.9) > cold.quantile(0.9)).all())
+    restore_training(path, learner)
+    assert learner.policy.temperature == learner.average.policy.temperature == 1.0  # training goes on without it
+
+
+def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    before = path.read_bytes()
+    for temperature in (0.0, float("nan"), 1000.0):
+        with pytest.raises(ConfigError, match=r"temperature must be 0.01 to 100"):
+            write_temperature(path, temperature)
+    assert path.read_bytes() == before
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    save_file(load_file(path), path, header | {"temperature": "-1.0"})
+    with pytest.raises(CheckpointError, match=r"damaged header.*temperature must be"):
+        read_info(path)
+    del header["temperature"]  # as written before there was one
+    save_file(load_file(path), path, header)
+    assert read_info(path).temperature == 1.0
 
 
 def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:
-    policy = small_policy()
     with pytest.raises(CheckpointError, match="no optimiser state"):
-        restore_training(saved(tmp_path / "a.safetensors"), policy, make_optimizer(policy, OptimizerConfig()))
+        restore_training(saved(tmp_path / "a.safetensors"), small_learner())
 
 
 def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:

@@ -2,17 +2,20 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from agents.scoring.calibration import Scores
+from agents.training.closed_loop import DriveScores
 from agents.training.journal import History, Journal
-from agents.training.losses import Scores
 from agents.training.run_folder import RunFolder
 from navsim.config import from_mapping, to_mapping
 
 
 def scores(nll: float) -> Scores:
-    return Scores(nll, None, 0.01, None, 1.0)
+    return Scores(nll, None, 0.01, None, 1.0, 0.005, 0.1, (0.4, 0.7, 0.9, 0.95), 0.05, 0.01, 0.03, 12)
 
 
 def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:
@@ -23,28 +26,62 @@ def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:
 
 def test_the_best_epoch_is_the_first_of_least_nll() -> None:
     history = History()
-    assert [history.add(i + 1, scores(nll), 0.0, 1.0) for i, nll in enumerate((3.0, 2.0, 2.0, 2.5, 1.0))] == [
-        True,
-        True,
-        False,
-        False,
-        True,
-    ]
+    better = [history.add(i + 1, scores(nll), {"nll": 0.0}) for i, nll in enumerate((3.0, 2.0, 2.0, 2.5, 1.0))]
+    assert better == [True, True, False, False, True]
     assert (history.best_epoch, history.best_nll) == (5, 1.0)
     assert [epoch["validation"]["nll"] for epoch in history.epochs] == [3.0, 2.0, 2.0, 2.5, 1.0]
 
 
 def test_a_history_survives_its_way_through_a_file() -> None:
     history = History(step=12)
-    history.add(1, scores(-1.25), -1.5, 1234.56)
+    history.add(1, scores(-1.25), {"nll": -1.5}, DriveScores(3, 4, 0.9, 0), {"training": 1.23456}, 1234.56)
     assert from_mapping(History, json.loads(json.dumps(to_mapping(history))), "test") == history
-    assert history.epochs[0]["images_per_second"] == 1234.6
+    row = history.epochs[0]
+    assert (row["images_per_second"], row["seconds"], row["train_nll"]) == (1234.6, {"training": 1.235}, -1.5)
+    assert row["closed_loop"] == {"arrived": 3, "routes": 4, "completion": 0.9, "unfinished": 0}
+
+
+def test_once_epochs_have_driven_the_best_is_the_one_that_drove_best() -> None:
+    history = History()
+    epochs = [  # nll, and arrivals and completion of those that drove
+        (1.0, None),
+        (5.0, (1, 0.5)),  # worse in words, but the first that has shown how it drives
+        (0.5, None),
+        (4.0, (2, 0.6)),
+        (3.0, (2, 0.7)),  # as many arrivals, farther on the others
+        (2.0, (2, 0.7)),  # the same drives, better prediction
+        (0.1, (1, 0.9)),
+    ]
+    better = [
+        history.add(i + 1, scores(nll), {"nll": 0.0}, drives and DriveScores(drives[0], 4, drives[1], 0))
+        for i, (nll, drives) in enumerate(epochs)
+    ]
+    assert better == [True, True, False, True, True, True, False]
+    assert (history.best_epoch, history.best_nll) == (6, 2.0)
+
+
+def test_validations_in_vain_are_those_since_the_best() -> None:
+    history, counts = History(), []
+    for i, nll in enumerate((3.0, 2.0, 2.5, 2.0, 1.0, 1.5)):
+        history.add(i + 1, scores(nll), {"nll": 0.0})
+        counts.append(history.in_vain())
+    assert counts == [0, 0, 1, 2, 0, 1]
+    assert History().in_vain() == 0
+
+
+def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
+    history, counts = History(), []
+    for epoch in range(1, 7):
+        drives = DriveScores(2, 4, 0.5, 0) if epoch % 2 == 0 else None
+        history.add(epoch, scores(1.0), {"nll": 0.0}, drives)
+        counts.append(history.in_vain())
+    assert counts == [0, 0, 0, 1, 1, 2]
 
 
 def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     history = History()
-    history.add(1, scores(0.5), 0.6, 100.0)
+    history.add(1, scores(0.5), {"nll": 0.6})
     with Journal(folder, 0) as journal:
         journal.save(history, finished=False, facts={"parameters": 7})
     assert not folder.finished
@@ -55,7 +92,7 @@ def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
 
 def test_numbers_that_json_cannot_say_are_not_written(tmp_path: Path) -> None:
     history = History()
-    history.add(1, scores(math.nan), 0.0, 1.0)
+    history.add(1, scores(math.nan), {"nll": 0.0})
     with Journal(RunFolder(tmp_path), 0) as journal, pytest.raises(ValueError, match="JSON"):
         journal.save(history, finished=True, facts={})
     assert not RunFolder(tmp_path).metrics.exists()
@@ -68,6 +105,15 @@ def test_scores_that_do_not_exist_are_not_drawn(tmp_path: Path) -> None:
     assert logged(folder, "validation/nll") == [(5, 2.0)]
     with pytest.raises(KeyError):
         logged(folder, "validation/nll_without_spike")
+
+
+def test_a_silent_journal_writes_nothing(tmp_path: Path) -> None:
+    with Journal(RunFolder(tmp_path), 0, silent=True) as journal:
+        journal.curves("train", {"nll": 1.0}, 1)
+        journal.picture("fans", np.zeros((4, 4, 3), np.uint8), 1)
+        journal.histogram("activations", torch.ones(3), 1)
+        journal.save(History(), finished=True, facts={})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_resumed_log_hides_what_was_lost(tmp_path: Path) -> None:

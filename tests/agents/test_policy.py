@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policies.decisions import GRID_POINTS, decide
+from agents.acting import GRID_POINTS, SHOWN_EVERY
+from agents.policies.decisions import decide, outlooks
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.heads import HEADS
 from agents.policies.networks.compact import CompactNetwork
@@ -169,10 +170,24 @@ def test_decisions_take_the_mode_and_carry_the_density() -> None:
     for decision in decisions:
         assert decision.grid is not None
         assert decision.density is not None
-        assert decision.grid.shape == decision.density.shape == (GRID_POINTS,)
+        assert decision.grid.shape == decision.density.shape == (GRID_POINTS // SHOWN_EVERY + 1,)
         assert decision.grid[0] == -0.1
         assert decision.grid[-1] == 0.1
         assert 0.5 < np.trapezoid(decision.density, decision.grid) <= 1.001
+
+
+def test_outlooks_say_in_numbers_what_the_distribution_says() -> None:
+    policy, senses = small_policy(max_curvature=0.1), small_samples(3).senses
+    with torch.inference_mode():
+        seen = outlooks(policy, senses)
+        distribution = policy.steer(senses)
+    for i, outlook in enumerate(seen):
+        assert (outlook.grid[0], outlook.grid[-1], len(outlook.grid)) == (-0.1, 0.1, GRID_POINTS)
+        assert outlook.mode == pytest.approx(float(distribution.mode[i]))
+        assert outlook.mean == pytest.approx(float(distribution.mean[i]))
+        log_prob = distribution.log_prob(torch.full((3,), float(outlook.grid[200])))[i]
+        assert outlook.density[200] == pytest.approx(float(log_prob.exp()), rel=1e-4)
+        assert outlook.command is None
 
 
 def test_a_decision_never_exceeds_the_range_by_rounding() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,22 +12,26 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from agents.policies.senses import Senses
-from agents.policies.settings import PolicyConfig
+from agents.policies.policy import build_policy
+from agents.scoring.calibration import score
+from agents.training.averaging import EmaConfig
 from agents.training.checkpoint import load_policy, read_info
+from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device, choose_dtype
-from agents.training.dataset import Samples
+from agents.training.examiner import Examiner
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
-from agents.training.loop import Trainer, train
-from agents.training.memory import keep_freed_memory
+from agents.training.loop import take_steps, train
 from agents.training.optimization import OptimizerConfig
 from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.run_folder import RunFolder, open_run
+from agents.training.sampling import BalanceConfig
+from agents.training.trainer import Trainer
+from navsim.driving.simulation import SimulationConfig
 from navsim.errors import CheckpointError, ConfigError
-from navsim.sensing.camera import Camera
-from navsim.sensing.roadmap import MapSpec
-from tests.agents.small_runs import CAMERAS, MAP, small_config, small_data, small_policy, small_samples
+from navsim.randomness import derived_seed
+from navsim.sensing.camera_noise import CameraNoise
+from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_config, small_data, small_policy, small_samples
 
 
 def run(config: TrainConfig, **data: int) -> History:
@@ -36,20 +41,20 @@ def run(config: TrainConfig, **data: int) -> History:
 
 def without_times(history: History) -> list[dict[str, object]]:
     """The epochs' records without what differs from run to run."""
-    return [{key: value for key, value in epoch.items() if key != "images_per_second"} for epoch in history.epochs]
+    times = ("images_per_second", "seconds")
+    return [{key: value for key, value in epoch.items() if key not in times} for epoch in history.epochs]
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Press Ctrl-C in the middle of step number `steps`."""
-    original = Trainer._step
+    original = Trainer.step
 
-    def step_and_interrupt(self: Trainer, index: torch.Tensor) -> dict[str, torch.Tensor]:
-        loss = original(self, index)
+    def step_and_interrupt(self: Trainer, index: torch.Tensor, weights: torch.Tensor) -> None:
+        original(self, index, weights)
         if self.history.step == steps:
             os.kill(os.getpid(), signal.SIGINT)
-        return loss
 
-    monkeypatch.setattr(Trainer, "_step", step_and_interrupt)
+    monkeypatch.setattr(Trainer, "step", step_and_interrupt)
 
 
 def test_training_learns_what_the_images_tell(tmp_path: Path) -> None:
@@ -59,39 +64,6 @@ def test_training_learns_what_the_images_tell(tmp_path: Path) -> None:
     assert last["nll"] < first["nll"] - 0.3
     assert last["curvature_error"] < 0.05  # guessing zero is wrong by 0.1 on average
     assert history.step == 20 * 10
-
-
-def test_the_command_of_a_route_branch_is_learned_jointly(tmp_path: Path) -> None:
-    config = small_config(tmp_path, epochs=8, pictures=0, batch_size=32)
-    config = replace(config, policy=PolicyConfig(network="amini2019", inputs=("camera", "route_map")))
-    data = small_data(train=320, validation=64)
-    data = replace(data, train=with_larger_pictures(data.train), validation=with_larger_pictures(data.validation))
-    data = replace(data, cameras=(Camera(width=40, height=40),), map=MapSpec(size_px=24, ego_row=17))
-    trainer = Trainer(config, data, open_run(config))
-    before = trainer.validate()
-    history = train(config, data, open_run(config))
-    last = history.epochs[-1]["validation"]
-    assert last["nll"] < before.nll - 0.3
-    assert last["curvature_error"] < 0.05 < before.curvature_error  # of the command, by which it drives
-    events = EventAccumulator(str(RunFolder(config.run_dir).tensorboard)).Reload()
-    errors, nll, total = ([e.value for e in events.Scalars(f"train/{k}")] for k in ("command", "nll", "total"))
-    assert errors[-1] < 0.5 * errors[0]
-    assert total == pytest.approx([n + config.loss.command * e for n, e in zip(nll, errors, strict=True)], abs=1e-4)
-
-
-def with_larger_pictures(samples: Samples) -> Samples:
-    """The same situations with borders, as the source's network takes no pictures as small as these."""
-    senses = samples.senses
-    pad = torch.nn.functional.pad
-    return replace(
-        samples,
-        senses=Senses(
-            pad(senses.images, (0, 0, 4, 4, 4, 4)),
-            pad(senses.road_map, (2, 2, 2, 2)),
-            pad(senses.route_map, (2, 2, 2, 2)),
-            senses.speed,
-        ),
-    )
 
 
 def test_a_blind_twin_cannot(tmp_path: Path) -> None:
@@ -117,13 +89,22 @@ def test_a_run_stopped_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
         assert there.keys() == here.keys()
         for key, value in there.items():
             assert torch.equal(value, here[key]), key
-    if steps % 3 == 0:  # otherwise the mean over the interrupted epoch's steps is over those after the interruption
-        assert without_times(resumed) == without_times(expected)
+    assert without_times(resumed) == without_times(expected)
     assert resumed.best_epoch == expected.best_epoch
 
 
-def test_bfloat16_resumes_bit_for_bit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = [small_config(tmp_path / name, precision="bfloat16", pictures=0) for name in ("unbroken", "broken")]
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "bfloat16"},
+        {"balance": BalanceConfig(0.5), "quiet_share": 0.7},
+        {"accumulate": 3, "deterministic": True, "ema": EmaConfig(0.5)},
+    ],
+)
+def test_other_ways_to_train_resume_bit_for_bit_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    configs = [small_config(tmp_path / name, pictures=0, **changes) for name in ("unbroken", "broken")]
     run(configs[0])
     with monkeypatch.context() as patched:
         interrupt_after(patched, 4)
@@ -132,6 +113,52 @@ def test_bfloat16_resumes_bit_for_bit_too(tmp_path: Path, monkeypatch: pytest.Mo
     run(replace(configs[1], resume=True))
     there, here = (load_file(RunFolder(config.run_dir).last) for config in configs)
     assert all(torch.equal(value, here[key]) for key, value in there.items())
+
+
+def test_a_run_goes_on_after_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(small_config(tmp_path / "unbroken", pictures=0))
+    config = small_config(tmp_path / "broken", pictures=0)
+    with monkeypatch.context() as patched:
+        patched.setattr("agents.training.loop.judge", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        child = os.fork()
+        if child == 0:
+            try:
+                run(config)
+            finally:
+                os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not RunFolder(config.run_dir).last.exists()
+    assert without_times(run(replace(config, resume=True))) == without_times(expected)
+
+
+def test_the_best_are_the_averaged_weights_and_the_last_hold_both(tmp_path: Path) -> None:
+    config = small_config(tmp_path, pictures=0, ema=EmaConfig(0.9, warmup=1.0))
+    trainer = Trainer(config, small_data(), open_run(config))
+    draw, weights = trainer.sampler.draw(0), list[torch.Tensor]()
+    for position in range(3):
+        batch = slice(16 * position, 16 * (position + 1))
+        trainer.step(torch.from_numpy(draw.index[batch]), torch.from_numpy(draw.weights[batch]))
+        weights.append(trainer._learner.policy.head.bias.detach().clone())
+    start = build_policy(config.policy, SPEC, derived_seed(config.seed, "weights")).head.bias.detach()
+    average = start
+    for weight in weights:  # (1 + t) / (1 + t) is past 0.9 from the first step on
+        average = 0.9 * average + 0.1 * weight
+    trainer.save()
+    saved = load_file(trainer.folder.last)
+    torch.testing.assert_close(saved["policy.head.bias"], average)
+    assert torch.equal(saved["trained.head.bias"], weights[-1])
+    torch.testing.assert_close(load_policy(trainer.folder.last, CAMERAS, MAP).head.bias, average)
+
+
+def test_a_run_stops_early_when_nothing_gets_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config(tmp_path, epochs=9, pictures=0, patience=2, optimizer=OptimizerConfig(learning_rate=0.9))
+    history = run(config)  # such steps make it worse and worse
+    assert len(history.epochs) == history.best_epoch + 2 < 9
+    folder = open_run(config)
+    assert folder.finished
+    before = folder.last.read_bytes()
+    assert train(replace(config, resume=True), small_data(), folder).step == history.step
+    assert folder.last.read_bytes() == before
 
 
 def test_the_seed_decides_the_run(tmp_path: Path) -> None:
@@ -179,21 +206,36 @@ def test_the_best_checkpoint_scores_as_its_history_says(tmp_path: Path) -> None:
 
 
 def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
-    config = small_config(tmp_path, epochs=2, batch_size=2)
+    config = small_config(tmp_path, epochs=3, batch_size=2, activations=2)
     run(config)
     log = EventAccumulator(str(RunFolder(config.run_dir).tensorboard))
     log.Reload()
     tags = log.Tags()
     assert {
         "train/nll",
+        "train/total",
+        "train/gradient_norm",
         "train/learning_rate",
         "validation/nll",
         "validation/nll_without_spike",
         "validation/curvature_error",
+        "validation/crps",
+        "validation/coverage_z0.5",
+        "validation/coverage_z2",
+        "validation/pit_distance",
+        "validation/width_90",
         "speed/images_per_second",
+        "speed/share_of_backward",
+        "seconds/training",
+        "seconds/validation",
     } <= set(tags["scalars"])
-    assert tags["images"] == ["validation/fans"]
-    assert [event.step for event in log.Scalars("validation/nll")] == [24, 48]
+    layers = {f"activations/network.{trunk}.{i}" for trunk in ("camera_trunk", "map_trunk") for i in (0, 2, 4, 6)}
+    assert set(tags["images"]) == {"validation/fans", "validation/calibration"} | layers
+    assert set(tags["histograms"]) == layers
+    shares = [log.Scalars(tag)[0].value for tag in tags["scalars"] if tag.startswith("speed/share_of_")]
+    assert sum(shares) == pytest.approx(1.0, abs=1e-5)
+    assert [event.step for event in log.Images("activations/network.map_trunk.0")] == [48]
+    assert [event.step for event in log.Scalars("validation/nll")] == [24, 48, 72]
 
 
 def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
@@ -215,6 +257,45 @@ def test_other_data_under_the_same_name_is_noticed(tmp_path: Path, monkeypatch: 
             run(config)
     with pytest.raises(CheckpointError, match="trained on other data"):
         run(replace(config, resume=True), train=49)
+
+
+def test_a_checkpoint_of_other_cameras_or_maps_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = small_config(tmp_path), small_data()
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    resumed = replace(config, resume=True)
+    wide = tuple(replace(camera, fov_deg=60.0) for camera in CAMERAS)
+    with pytest.raises(CheckpointError, match=r"made for cameras \[front 32x32 fov 115 .* given are .* fov 60 deg"):
+        train(resumed, replace(data, cameras=wide), open_run(resumed))
+    with pytest.raises(CheckpointError, match=r"made for the map .* given is .*metres_per_pixel=2.0"):
+        train(resumed, replace(data, map=replace(MAP, metres_per_pixel=2.0)), open_run(resumed))
+
+
+@pytest.mark.parametrize("quiet_share", [1.0, 0.3])
+def test_one_frame_is_enough_to_train_on(tmp_path: Path, quiet_share: float) -> None:
+    history = run(small_config(tmp_path, epochs=3, quiet_share=quiet_share), train=1, validation=1)
+    assert history.step == 3
+    assert math.isfinite(history.epochs[-1]["validation"]["nll"])
+
+
+def test_noisy_cameras_are_learned_and_validated_through(tmp_path: Path) -> None:
+    nlls, weights = [], []
+    for name, noise in (("clean", CameraNoise()), ("same", CameraNoise()), ("noisy", CameraNoise(variance=0.2))):
+        config = small_config(tmp_path / name, epochs=1, pictures=0)
+        data = replace(small_data(), simulation=SimulationConfig(cameras=CAMERAS, map=MAP, camera_noise=noise))
+        with ClosedLoop(config.closed_loop, data.world) as course:
+            examiner = Examiner(data, torch.device("cpu"), torch.float32, course)
+        nlls.append(score(examiner.validate(small_policy())).nll)
+        assert nlls[-1] == score(examiner.validate(small_policy())).nll
+        train(config, data, open_run(config))
+        weights.append(load_file(RunFolder(config.run_dir).last)["policy.head.weight"])
+    assert nlls[0] == nlls[1] != nlls[2]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_a_loss_that_explodes_ends_the_run_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,9 +333,8 @@ def test_an_epoch_ends_early_when_asked_to(tmp_path: Path) -> None:
     stop = StopRequest()
     stop.make()
     with Journal(folder, 0) as journal:
-        trainer.epoch(journal, stop, lambda count=1, note="": None)
+        assert not take_steps(trainer, journal, stop, lambda count=1, note="": None)
     assert trainer.history.step == 1
-    assert not folder.last.exists()
 
 
 def test_devices_and_precisions(tmp_path: Path) -> None:
@@ -269,9 +349,21 @@ def test_devices_and_precisions(tmp_path: Path) -> None:
 
 
 def test_impossible_runs_are_refused() -> None:
-    for name, value in (("epochs", 0), ("batch_size", 1), ("seed", -1), ("pictures", 1000)):
+    for name, value in (
+        ("epochs", 0),
+        ("batch_size", 1),
+        ("seed", -1),
+        ("pictures", 1000),
+        ("accumulate", 0),
+        ("patience", -1),
+        ("activations", -1),
+    ):
         with pytest.raises(ConfigError, match=f"{name} must be"):
             TrainConfig(**{name: value})  # type: ignore[arg-type]  # names differ by case
+    with pytest.raises(ConfigError, match=r"accumulate must be at most batch_size \(4\), got 5"):
+        TrainConfig(batch_size=4, accumulate=5)
+    with pytest.raises(ConfigError, match="quiet_share must be above 0"):
+        TrainConfig(quiet_share=0.0)
 
 
 def test_pictures_show_frames_from_right_to_left() -> None:
@@ -287,8 +379,15 @@ def test_pictures_show_frames_from_right_to_left() -> None:
     assert len(np.unique(picture)) > 20
 
 
-def test_keeping_memory_is_said_to_work_or_not() -> None:
-    assert keep_freed_memory() in (True, False)
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_repeats_on_the_gpu_when_told_to(tmp_path: Path) -> None:
+    weights = []
+    for name in ("first", "second"):
+        config = small_config(tmp_path / name, device="cuda", precision="bfloat16", deterministic=True)
+        run(config)
+        weights.append(load_file(RunFolder(config.run_dir).last))
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
 @pytest.mark.gpu
@@ -296,15 +395,3 @@ def test_keeping_memory_is_said_to_work_or_not() -> None:
 def test_training_runs_on_the_gpu(tmp_path: Path) -> None:
     history = run(small_config(tmp_path, device="cuda", precision="bfloat16"))
     assert math.isfinite(history.epochs[-1]["validation"]["nll"])
-
-
-def test_quiet_frames_are_drawn_anew_and_demanding_ones_always_taken(tmp_path: Path) -> None:
-    data = small_data(train=40)
-    demanding = torch.arange(40) < 10
-    data = replace(data, train=replace(data.train, demanding=demanding))
-    trainer = Trainer(small_config(tmp_path, quiet_share=0.5), data, RunFolder(tmp_path))
-    orders = [set(trainer._order(epoch).tolist()) for epoch in range(3)]
-    assert all(len(order) == 25 for order in orders)
-    assert all(set(range(10)) <= order for order in orders)
-    assert orders[0] != orders[1]
-    assert trainer._order(0).tolist() == trainer._order(0).tolist()

@@ -1,0 +1,128 @@
+"""What comes of an epoch: scores on frames of other towns, drives there, and what TensorBoard is shown of it."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from agents.policies.policy import Policy
+from agents.policies.senses import scale_senses
+from agents.scoring.calibration import SampleScores, Scores, join, score, score_samples
+from agents.scoring.plots import figure_pixels, plot_calibration
+from agents.training.activations import channel_picture, convolution_outputs
+from agents.training.camera_noise import NoisyCameras
+from agents.training.checkpoint import save_checkpoint
+from agents.training.closed_loop import ClosedLoop, DriveScores
+from agents.training.dataset import TrainingData
+from agents.training.interruption import StopRequest
+from agents.training.journal import Journal
+from agents.training.pictures import draw_predictions, spread_frames
+from agents.training.trainer import Trainer
+
+_BATCH = 512
+_NOISE_SEED = 0  # the cameras' noise is the same in all validations
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of an epoch."""
+
+    samples: SampleScores
+    """On each of the validation frames."""
+    drives: DriveScores | None
+    """In closed loop, if it was its turn."""
+
+    @cached_property
+    def scores(self) -> Scores:
+        """On the validation frames together."""
+        return score(self.samples)
+
+
+class Examiner:
+    """Holds the validation frames and the worlds to drive in."""
+
+    def __init__(self, data: TrainingData, device: torch.device, dtype: torch.dtype, course: ClosedLoop) -> None:
+        """Copy the frames to the device.
+
+        Args:
+            data: The validation frames and the cameras.
+            device: Where to predict.
+            dtype: Type of the layers' arithmetic.
+            course: Where to drive.
+        """
+        self._frames, self._cameras = data.validation.to(device), data.cameras
+        self._noise = NoisyCameras(data.world.camera_noise, device)
+        self._device, self._dtype, self._course = device, dtype, course
+
+    def examine(self, trainer: Trainer, stop: StopRequest) -> Verdict | None:
+        """Judge the epoch that `trainer` has just taken all steps of; None if `stop` was made before it had driven."""
+        with trainer.clock.part("validation"):
+            samples = self.validate(trainer.policy)
+        if not trainer.config.closed_loop.due(trainer.epoch + 1, trainer.config.epochs):
+            return Verdict(samples, None)
+        with trainer.clock.part("driving"):
+            # The file that drives is written as those that are kept, and read as anybody would.
+            candidate = trainer.folder.candidate
+            save_checkpoint(candidate, trainer.info, trainer.policy)
+            try:
+                drives = self._course.drive(candidate, lambda: stop.made)
+            finally:
+                candidate.unlink()
+        return None if drives is None else Verdict(samples, drives)
+
+    def validate(self, policy: Policy) -> SampleScores:
+        """Score a policy on the validation frames, without augmentation."""
+        parts = []
+        self._noise.restart(_NOISE_SEED)
+        with self._predicting():
+            for start in range(0, len(self._frames), _BATCH):
+                part = self._frames[slice(start, start + _BATCH)]
+                answer = policy.answer(scale_senses(self._noise(part.senses), self._dtype))
+                parts.append(score_samples(answer.distribution, part.labels, answer.steering))
+        return join(parts)
+
+    def report(self, journal: Journal, trainer: Trainer, verdict: Verdict) -> None:
+        """Show TensorBoard the epoch that has just been noted."""
+        row, config = trainer.history.epochs[-1], trainer.config
+        step = row["step"]
+        _report_numbers(journal, row, verdict.scores, trainer.parts.shares())
+        with self._predicting():
+            if config.pictures > 0:
+                fans = draw_predictions(trainer.policy, self._frames, self._cameras, config.pictures)
+                journal.picture("validation/fans", fans, step)
+                title = f"epoch {row['epoch']}, {len(verdict.samples)} validation frames"
+                figure = plot_calibration({"validation": verdict.samples}, title)
+                journal.picture("validation/calibration", figure_pixels(figure), step)
+            if config.activations > 0 and row["epoch"] % config.activations == 0:
+                self._report_activations(journal, trainer.policy, step)
+
+    def _report_activations(self, journal: Journal, policy: Policy, step: int) -> None:
+        """Show what the convolutions answer to the frame with the sharpest left turn."""
+        frame = self._frames[spread_frames(self._frames.labels, 2)[-1:]]
+        for name, output in convolution_outputs(policy, frame.senses).items():
+            journal.histogram(f"activations/{name}", output, step)
+            journal.picture(f"activations/{name}", channel_picture(output[0]), step)
+
+    @contextmanager
+    def _predicting(self) -> Iterator[None]:
+        """Predict without gradients, in the type of the training."""
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16),
+        ):
+            yield
+
+
+def _report_numbers(journal: Journal, row: Mapping[str, Any], scores: Scores, shares: Mapping[str, float]) -> None:
+    """Write the curves of an epoch: its record, and the shares of the parts of a step in its time."""
+    step = row["step"]
+    journal.curves("validation", scores.curves(), step)
+    journal.curves("speed", {"images_per_second": row["images_per_second"]}, step)
+    journal.curves("speed", {f"share_of_{name}": share for name, share in shares.items()}, step)
+    journal.curves("seconds", row["seconds"], step)
+    if row["closed_loop"] is not None:
+        drives = row["closed_loop"]
+        journal.curves("closed_loop", {**drives, "arrived_share": drives["arrived"] / drives["routes"]}, step)

@@ -1,0 +1,128 @@
+"""What learns: the weights, their moving average and the optimiser. B: batch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from agents.policies.policy import Policy
+from agents.policies.senses import Inputs
+from agents.training.averaging import EmaConfig, WeightAverage
+from agents.training.distributed import Group, without_exchange
+from agents.training.losses import LossConfig, steering_loss
+from agents.training.optimization import OptimizerConfig, make_optimizer, set_learning_rate
+from navsim.errors import ConfigError
+
+
+class PolicyLoss(nn.Module):
+    """A policy and its loss as one module, which can be compiled and shared between processes."""
+
+    def __init__(self, policy: Policy, loss: LossConfig, dtype: torch.dtype) -> None:
+        """Score `policy`, whose layers compute in `dtype`, by `loss`, which is computed in float32."""
+        super().__init__()
+        self.policy = policy
+        self._config = loss
+        self._dtype = dtype
+
+    def forward(self, inputs: Inputs, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Return the terms of the loss and their `total`, scalars averaged over the batch."""
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
+            answer = self.policy.answer(inputs)
+        parts = steering_loss(
+            answer.distribution, labels, self.policy.config, self._config, command=answer.command, weights=weights
+        )
+        return parts.named()
+
+
+class Learner:
+    """Takes the steps of the optimiser; the weights to validate, drive and keep are those of `average`."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        loss: LossConfig,
+        optimizer: OptimizerConfig,
+        ema: EmaConfig,
+        dtype: torch.dtype,
+        group: Group,
+        compiled: bool = False,
+    ) -> None:
+        """Take up a policy that lies on the device already.
+
+        Args:
+            policy: The network, which will change.
+            loss: What is minimised besides the head's own loss.
+            optimizer: How it changes.
+            ema: How its average follows.
+            dtype: Type of the layers' arithmetic.
+            group: The processes that learn together.
+            compiled: Whether to compile the network and the loss.
+        """
+        self.policy = policy
+        self.average = WeightAverage(policy, ema)
+        self.optimizer = make_optimizer(policy, optimizer)
+        self._group = group
+        self._most = optimizer.max_gradient_norm
+        self._shared = group.together(PolicyLoss(policy, loss, dtype))
+        self._compiled = compiled
+        self._loss = torch.compile(self._shared) if compiled else self._shared
+
+    def losses(self, inputs: Inputs, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Predict and score a part of a batch (B situations).
+
+        Raises:
+            ConfigError: If the network is to be compiled and cannot be.
+        """
+        self.policy.train()
+        try:
+            losses: dict[str, Tensor] = self._loss(inputs, labels, weights)
+        except RuntimeError as error:
+            if self._compiled and _cannot_compile(error):
+                words = " ".join(str(error).split())[:200]
+                raise ConfigError(f"compile = true: cannot be done here ({words}); leave it off") from None
+            raise
+        return losses
+
+    def add_gradients(self, total: Tensor, last: bool) -> None:
+        """Add the gradients of a part's loss, weighed by its share in the batch; the last part exchanges them.
+
+        Processes average their gradients, so that each has to weigh its shares by their number.
+        """
+        with without_exchange(self._shared, not last):
+            (total * self._group.size).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    def update(self, step: int, rate: float) -> Tensor:
+        """Take step `step` with the gradients added since the last one; returns their norm, before it was clipped."""
+        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self._most)
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.average.update(step)
+        return norm
+
+
+def _cannot_compile(error: RuntimeError) -> bool:
+    """Whether it was the compiler that failed, for instance because there is none."""
+    from torch._dynamo.exc import BackendCompilerFailed  # slow to import, and seldom needed
+
+    return isinstance(error, BackendCompilerFailed)
+
+
+@contextmanager
+def explained_shortage(batch_size: int, accumulate: int) -> Iterator[None]:
+    """Turn a lack of memory inside the block into one line that says what helps.
+
+    Raises:
+        ConfigError: If memory did not suffice.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch has a class of its own for GPUs alone
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            where = "GPU memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
+            raise ConfigError(
+                f"out of {where} at batch_size {batch_size} with accumulate {accumulate}: raise accumulate, which "
+                "computes a batch in more parts with the same result, or lower batch_size"
+            ) from None
+        raise
