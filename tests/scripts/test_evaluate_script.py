@@ -199,3 +199,20 @@ def test_an_interrupted_evaluation_continues(quick: Path, tmp_path: Path) -> Non
     assert run(quick, *arguments).returncode == 0
     assert len(list(out.glob("drives/constant/*.parquet"))) == 41
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_a_suite_by_its_path_and_an_unknown_one(quick: Path, tmp_path: Path) -> None:
+    kept = [line for line in QUICK.splitlines() if "routes" not in line and "towns" not in line]
+    quick.write_text("\n".join(kept))
+    suite = tmp_path / "suite.yaml"
+    parts = "[{name: right}, {name: none, simulation: {map_fault: {blank: true}}}]"
+    suite.write_text(f"routes: {{routes: 1, lane_routes: 0, towns: 1}}\nparts: {parts}")
+    done = run(quick, "--suite", suite, "--driver", "constant", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "none: arrived" in done.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert list(results["parts"]) == ["right", "none"]
+    wrong = run(quick, "--suite", "standrd", "--driver", "constant", "--out", tmp_path / "other")
+    assert wrong.returncode == 2
+    assert "unknown suite 'standrd': give one of lanes, quick" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
