@@ -3,22 +3,31 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from agents.policies.decisions import decide
+from agents.acting import ActingConfig, Outlook
+from agents.learned import LearnedDriver, blank_observation
+from agents.policies.decisions import outlooks
 from agents.policies.policy import Policy
 from agents.policies.senses import Senses
 from agents.training.checkpoint import load_policy
-from navsim.driving.drivers import Decision
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
 
 
-class PolicyDriver:
-    """Drives by the mode of a policy's distribution; a `navsim.driving.drivers.Driver`."""
+class PolicyDriver(LearnedDriver):
+    """Drives by a policy's distribution; a `navsim.driving.drivers.BatchDriver`."""
 
-    def __init__(self, checkpoint: Path, cameras: Sequence[Camera], map_spec: MapSpec, name: str = "policy") -> None:
+    def __init__(
+        self,
+        checkpoint: Path,
+        cameras: Sequence[Camera],
+        map_spec: MapSpec,
+        name: str = "policy",
+        acting: ActingConfig | None = None,
+    ) -> None:
         """Load the policy on the CPU; a batch of one is too small for anything else to be faster.
 
         Args:
@@ -26,23 +35,26 @@ class PolicyDriver:
             cameras: Cameras of the car to be driven.
             map_spec: Map patches that it will be shown.
             name: Name in tables and files.
+            acting: How commands are taken from distributions; None takes the defaults.
 
         Raises:
             CheckpointError: If the file is unusable or was made for other cameras or another map.
         """
-        self.name = name
+        super().__init__(name, acting or ActingConfig())
         self._policy: Policy = load_policy(checkpoint, cameras, map_spec)
-
-    def begin(self, seed: int) -> None:
-        """Nothing to forget: each decision follows from one observation."""
+        self.look([blank_observation(cameras, map_spec)])  # the first pass is slow
 
     @torch.inference_mode()
-    def drive(self, observation: Observation) -> Decision:
-        """Choose the mode; the decision carries the density."""
-        senses = Senses(
-            torch.tensor(observation.images)[None],
-            torch.tensor(observation.road_map)[None],
-            torch.tensor(observation.route_map)[None],
-            torch.tensor([observation.speed], dtype=torch.float32),
-        )
-        return decide(self._policy, senses)[0]
+    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+        """What the policy answers to each observation."""
+        return outlooks(self._policy, stacked_senses(observations))
+
+
+def stacked_senses(observations: Sequence[Observation]) -> Senses:
+    """Observations as the senses of a batch; copies."""
+    return Senses(
+        torch.from_numpy(np.stack([seen.images for seen in observations])),
+        torch.from_numpy(np.stack([seen.road_map for seen in observations])),
+        torch.from_numpy(np.stack([seen.route_map for seen in observations])),
+        torch.tensor([seen.speed for seen in observations], dtype=torch.float32),
+    )

@@ -6,6 +6,7 @@ process leaves behind is a hidden `.NAME.PID.partial` beside the file, which `re
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,35 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         _remove_quietly(partial)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Make a new folder that appears at `path`, with all that is in it, when the block ends without an error.
+
+    Args:
+        path: Where the folder shall be; an empty one may be there.
+
+    Yields:
+        The folder under a temporary name, to be filled.
+
+    Raises:
+        StorageError: If something is at `path`, or the folder cannot be written; nothing is left of it then.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+        if path.exists():
+            raise StorageError(f"{path}: is there already; choose another folder or remove it")
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -43,8 +43,11 @@ def info(folder: Folder) -> None:
         "outcomes": _counted(str(header.outcome) for header in headers),
         "git revision": description.git_revision,
         "versions": ", ".join(f"{name} {number}" for name, number in description.versions.items()),
-        "settings": ", ".join(f"{name} {value}" for name, value in description.collection.items()),
     }
+    settings = dict(description.collection)
+    if "rendered_from" in settings:
+        rows["rendered from"] = str(settings.pop("rendered_from")["folder"])
+    rows["settings"] = ", ".join(f"{name} {value}" for name, value in settings.items())
     table = Table(show_header=False, title=str(folder))
     for name, text in rows.items():
         table.add_row(name, text)

@@ -8,21 +8,16 @@ from navsim.startup import check_libraries, run_script
 check_libraries()
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from navsim.config import parse_config
-from navsim.errors import NavsimError
 from navsim.parallel import available_cores
+from navsim.programs import beside, run
 from navsim.storage import write_json
 
 SCRIPTS = Path(__file__).parent
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -92,46 +87,13 @@ def run_step(step: Step, log: Path) -> None:
         KeyboardInterrupt: If it was interrupted; it has saved what it could.
     """
     if not step.beside:
-        check(step.words, run(step.words))
+        run(step.words)
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
     print(f"beside it runs {' '.join(step.beside)}, which writes to {log}", flush=True)
-    surroundings = {**os.environ, "OMP_NUM_THREADS": str(max(available_cores() // 2, 1))}
-    with log.open("a") as file:
-        other = subprocess.Popen([sys.executable, *step.beside], env=surroundings, stdout=file, stderr=file)
-        try:
-            check(step.words, run(step.words, surroundings))
-            if other.poll() is None:
-                print("waiting for the blind twin", flush=True)
-        except BaseException:
-            other.send_signal(signal.SIGINT)  # it saves its state and ends
-            other.wait()
-            raise
-        code = other.wait()
-    if code != 0:
-        print(log.read_text(), file=sys.stderr)
-    check(step.beside, code)
-
-
-def run(words: tuple[str, ...], surroundings: dict[str, str] | None = None) -> int:
-    """Run a script and return its exit code; after Ctrl-C it is given the time to save."""
-    process = subprocess.Popen([sys.executable, *words], env=surroundings)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        try:
-            return process.wait(timeout=5)  # the terminal sent it the same Ctrl-C
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            return process.wait()
-
-
-def check(words: tuple[str, ...], code: int) -> None:
-    """Turn a script's exit code into an error."""
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt("interrupted; the same command goes on from here")
-    if code != 0:
-        raise NavsimError(f"{words[0]} ended with code {code}; mend what it says above and run the same command again")
+    half = {"OMP_NUM_THREADS": str(max(available_cores() // 2, 1))}
+    with beside(step.beside, log, half):
+        run(step.words, half)
+        print("waiting for the blind twin", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,16 @@ import hashlib
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from agents.acting import ActingConfig
+from agents.export.facts import ONNX_NAME, ExportFacts
+from agents.learned import CARS
+from agents.onnx_driver import OnnxDriver, read_facts
 from navsim.config import parse_config
 from navsim.driving.drivers import Driver
 from navsim.driving.simulation import Simulation, SimulationConfig
@@ -20,6 +25,7 @@ from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.archive import Drive
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
+from navsim.evaluation.parts import has_parts, parts_terminal_table
 from navsim.evaluation.report import driver_scores, failures, terminal_table
 from navsim.evaluation.run import run_evaluation
 from navsim.evaluation.viewer import Viewer
@@ -27,13 +33,23 @@ from navsim.evaluation.viewer import Viewer
 if TYPE_CHECKING:
     from agents.training.checkpoint import CheckpointInfo
 
-SUFFIX = ".safetensors"
+SUFFIXES = (".safetensors", ".onnx")
+ONNX = "onnx:"
+"""Before the path of an exported policy, a file or the folder around it."""
 WORDS = ("policy", "blind", "constant", "expert")
+
+
+@dataclass(frozen=True)
+class Settings(EvaluateConfig):
+    """What to evaluate, and how; learned drivers too."""
+
+    acting: ActingConfig = field(default_factory=ActingConfig)
+    """How learned drivers take commands from their distributions."""
 
 
 def main() -> None:
     """Drive, then print the table; drives that broke off make the exit code 1."""
-    config = parse_config(EvaluateConfig, "Measure drivers in closed loop on held-out towns and routes.")
+    config = parse_config(Settings, "Measure drivers in closed loop on held-out towns and routes.")
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     entrants = resolve(config)
@@ -42,6 +58,8 @@ def main() -> None:
         return
     drives = run_evaluation(config, entrants, console)
     console.print(terminal_table(driver_scores(drives), config.title))
+    if has_parts(config.stages):
+        console.print(parts_terminal_table(drives, config.stages))
     console.print(f"results, table and pictures are in {config.out}/", highlight=False, soft_wrap=True)
     broken = failures(drives)
     for line in broken:
@@ -49,7 +67,7 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
-def resolve(config: EvaluateConfig) -> tuple[Entrant, ...]:
+def resolve(config: Settings) -> tuple[Entrant, ...]:
     """Turn the words after `--driver` into drivers, each under a name of its own.
 
     Raises:
@@ -65,66 +83,79 @@ def resolve(config: EvaluateConfig) -> tuple[Entrant, ...]:
     return tuple(entrants)
 
 
-def _entrant(word: str, config: EvaluateConfig, taken: set[str]) -> Entrant:
+def _entrant(word: str, config: Settings, taken: set[str]) -> Entrant:
     """One driver by its word."""
     if word == "expert":
         return expert_entrant(config.simulation)
     if word == "constant":
         return constant_entrant()
     if word in ("policy", "blind"):
-        path = config.policy if word == "policy" else config.blind
+        path = policy_path(config.policy if word == "policy" else config.blind)
         if not path.is_file():
             raise CheckpointError(f"{path}: no such checkpoint file, which driver {word!r} stands for (set {word})")
-        return policy_entrant(path, config.simulation, word)
-    if not word.endswith(SUFFIX):
-        raise ConfigError(f"unknown driver {word!r}: give a checkpoint's path (*{SUFFIX}) or one of {', '.join(WORDS)}")
-    path = Path(word)
-    name = "blind" if read_checkpoint(path).policy.blind else "policy"
-    return policy_entrant(path, config.simulation, name if name not in taken else f"{path.parent.name}-{path.stem}")
+        return policy_entrant(path, config, word)
+    if not word.startswith(ONNX) and not word.endswith(SUFFIXES):
+        kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER"
+        raise ConfigError(f"unknown driver {word!r}: give a policy's path ({kinds}) or one of {', '.join(WORDS)}")
+    path = Path(word.removeprefix(ONNX))
+    if word.startswith(ONNX) and path.suffix != ".onnx":
+        path = path / ONNX_NAME
+    name = "blind" if about_policy(path).policy.blind else "policy"
+    return policy_entrant(path, config, name if name not in taken else f"{path.parent.name}-{path.stem}")
 
 
-def read_checkpoint(path: Path) -> "CheckpointInfo":
-    """What a checkpoint says about itself.
+def policy_path(path: Path) -> Path:
+    """The file of a policy: `path`, or the exported one in that folder."""
+    return path / ONNX_NAME if path.is_dir() else path
+
+
+def about_policy(path: Path) -> "CheckpointInfo | ExportFacts":
+    """What a policy's file says about itself.
 
     Raises:
         CheckpointError: If it cannot be used.
+        ConfigError: If it is an exported one, and onnxruntime is not installed.
     """
+    if path.suffix == ".onnx":
+        return read_facts(path)
     from agents.training.checkpoint import read_info  # torch is slow to import, and not every driver needs it
 
     return read_info(path)
 
 
-def policy_entrant(path: Path, simulation: SimulationConfig, name: str) -> Entrant:
+def policy_entrant(path: Path, config: Settings, name: str) -> Entrant:
     """A learned driver, after trying whether its checkpoint fits the car.
 
     Raises:
         CheckpointError: If it is missing, damaged or made for other cameras or another map.
     """
-    source = (path, simulation, name)
+    source = (path, config.simulation, name, config.acting)
     make_policy(source)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    renderer = read_checkpoint(path).versions.get("renderer", "")
-    return Entrant(name, make_policy, source, origin=str(path), digest=digest, renderer=renderer)
+    digest = hashlib.sha256(path.read_bytes() + repr(config.acting).encode()).hexdigest()[:16]
+    renderer = about_policy(path).versions.get("renderer", "")
+    return Entrant(name, make_policy, source, origin=str(path), digest=digest, cars=CARS, renderer=renderer)
 
 
-def make_policy(source: tuple[Path, SimulationConfig, str]) -> Driver:
+def make_policy(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Driver:
     """Load a learned driver, in this process or a worker."""
+    path, simulation, name, acting = source
+    if path.suffix == ".onnx":
+        return OnnxDriver(path, simulation.cameras, simulation.map, name, acting)
     from agents.driver import PolicyDriver
 
-    path, simulation, name = source
-    return PolicyDriver(path, simulation.cameras, simulation.map, name)
+    return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
 
 
-def watch(config: EvaluateConfig, entrants: Sequence[Entrant]) -> list[Drive]:
+def watch(config: Settings, entrants: Sequence[Entrant]) -> list[Drive]:
     """Show the drives in the window, driver by driver, until the watcher quits.
 
     Raises:
         DisplayError: If there is no display.
     """
     drives: list[Drive] = []
-    with Simulation(config.simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
+    with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
         for entrant in entrants:
-            episodes = viewer.watch(entrant.driver(), config.suite.scenarios())
+            episodes = viewer.watch(entrant.driver(), config.stages[0].scenarios)
             drives += [Drive(entrant.name, episode.scenario, episode, 0.0) for episode in episodes]
             if viewer.ended:
                 break

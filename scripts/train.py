@@ -1,29 +1,71 @@
-"""Train a policy on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`."""
+"""Train a policy on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`.
+
+With `--describe` it prints the policy's layers instead of training it.
+"""
 
 from navsim.startup import INTERRUPTED, check_libraries, run_script
 
 check_libraries()
 
+import dataclasses
 import sys
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
+from agents.policies.description import describe_policy, layer_table
+from agents.policies.policy import build_policy
+from agents.policies.senses import SensesSpec, senses_spec
 from agents.training.config import TrainConfig, choose_device
-from agents.training.dataset import load_training_data
+from agents.training.dagger import train_in_rounds
+from agents.training.dataset import TrainingData, load_training_data
 from agents.training.distributed import Group, process_group
-from agents.training.journal import History
+from agents.training.journal import History, read_history
 from agents.training.loop import train
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
-from navsim.config import from_mapping, parse_config
-from navsim.errors import NavsimError
+from navsim.config import parse_config, to_mapping
+from navsim.errors import ConfigError, NavsimError
+from navsim.recording.dataset import read_description
+from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.roadmap import MapSpec
+from navsim.storage import write_json
+
+
+@dataclass(frozen=True)
+class TrainCommand(TrainConfig):
+    """A training run, and what else the script can do with its configuration."""
+
+    describe: bool = False
+    """Print the layers of the policy with their sizes, receptive fields, parameters and FLOPs instead of training."""
+    rig: Literal["demo", "pilotnet", "amini2019"] | None = None
+    """With `describe`: cameras to describe it for. By default the data's; without data, those of the network's source
+    or the demo's."""
+    description: Path | None = None
+    """With `describe`: file to write the same to as JSON."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.describe and (self.rig or self.description):
+            raise ConfigError("rig and description go with describe: the cameras to learn from are the data's")
+
+    @property
+    def run(self) -> TrainConfig:
+        """The training run alone."""
+        return TrainConfig(**{field.name: getattr(self, field.name) for field in dataclasses.fields(TrainConfig)})
 
 
 def main() -> None:
-    """Train, then print the scores of each epoch."""
-    config = parse_config(TrainConfig, "Train a policy on recorded drives.")
+    """Train, then print the scores of each epoch; or describe the policy."""
+    command = parse_config(TrainCommand, "Train a policy on recorded drives.")
+    if command.describe:
+        describe(command)
+        return
+    config = command.run
     with process_group(choose_device(config).type == "cuda") as group:
         console = Console(quiet=not group.first)
         folder = open_run(config)
@@ -34,20 +76,26 @@ def main() -> None:
         if group.first:
             history = read_history(folder)
             console.print(epochs_table(history))
+            if config.dagger.rounds:
+                console.print(rounds_table(folder.read_metrics()["rounds"]))
             console.print(f"best: epoch {history.best_epoch}, {folder.best}", highlight=False, soft_wrap=True)
 
 
 def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console) -> None:
-    """Load the data and train."""
-    data = load_training_data(config.data, config.policy)
-    console.print(
-        f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on",
-        highlight=False,
-        soft_wrap=True,
-    )
+    """Load the data and train, in rounds if wanted."""
+
+    def load(more: Sequence[Path] = ()) -> TrainingData:
+        data = load_training_data(config.data, config.policy, config.storage, choose_device(config), more)
+        words = f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on"
+        console.print(words, highlight=False, soft_wrap=True)
+        return data
+
     keep_freed_memory()
     try:
-        train(config, data, folder, group)
+        if config.dagger.rounds:
+            train_in_rounds(config, folder, load, group)
+        else:
+            train(config, load(), folder, group)
     except KeyboardInterrupt:
         if group.first:
             raise
@@ -58,22 +106,41 @@ def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console
         raise type(error)(f"process {group.rank} of {group.size}: {error}") from None
 
 
-def read_history(folder: RunFolder) -> History:
-    """The history in a run's `metrics.json`."""
-    known = History.__dataclass_fields__
-    values = {key: value for key, value in folder.read_metrics().items() if key in known}
-    return from_mapping(History, values, str(folder.metrics))
+def describe(command: TrainCommand) -> None:
+    """Print the layers of the policy, and write them if wanted."""
+    spec, source = described_senses(command)
+    description = describe_policy(build_policy(command.policy, spec, seed=0))
+    console = Console()
+    console.print(layer_table(description))
+    console.print(f"cameras and maps: {source}", highlight=False, soft_wrap=True)
+    if command.description is not None:
+        write_json(command.description, to_mapping(description))
+        console.print(f"written to {command.description}", highlight=False, soft_wrap=True)
+
+
+def described_senses(command: TrainCommand) -> tuple[SensesSpec, str]:
+    """What the policy to be described senses, and whence that is known."""
+    if command.rig is None and command.data.exists():
+        simulation = read_description(command.data).simulation
+        return senses_spec(simulation.cameras, simulation.map), f"of the data in {command.data}"
+    own = command.policy.network if command.policy.network in RIGS else Rig.DEMO
+    rig = Rig(command.rig or own)
+    why = "" if command.rig else f", as there is no data in {command.data}"
+    return senses_spec(RIGS[rig], MapSpec()), f"of the rig {rig}{why}"
 
 
 def epochs_table(history: History) -> Table:
     """Scores of all epochs; the best is marked."""
     driven = any(row["closed_loop"] for row in history.epochs)
     more = ["arrived", "completion"] if driven else []
-    table = Table("epoch", "train nll", "val. nll", "off straights", "mode error 1/m", *more, "images/s")
+    rounds = any("round" in row for row in history.epochs)
+    first = ["round"] if rounds else []
+    table = Table(*first, "epoch", "train nll", "val. nll", "off straights", "mode error 1/m", *more, "images/s")
     for row in history.epochs:
         scores = row["validation"]
         without = scores["nll_without_spike"]
         table.add_row(
+            *([str(row["round"])] if rounds else []),
             f"{row['epoch']}{' *' if row['epoch'] == history.best_epoch else ''}",
             f"{row['train_nll']:.3f}",
             f"{scores['nll']:.3f}",
@@ -81,6 +148,21 @@ def epochs_table(history: History) -> Table:
             f"{scores['curvature_error']:.5f}",
             *(drives_cells(row["closed_loop"]) if driven else []),
             f"{row['images_per_second']:.0f}",
+        )
+    return table
+
+
+def rounds_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """What each round of on-policy correction recorded, and how the policy drove that learned from all so far."""
+    table = Table("round", "expert drives", "recorded", "of them arrived", "frames", "then arrived", "completion")
+    for row in rows:
+        table.add_row(
+            str(row["round"]),
+            f"{row['share']:.0%}",
+            f"{row['drives']} drives",
+            str(row["arrived"]),
+            f"{row['frames']:,}",
+            *drives_cells(row["closed_loop"]),
         )
     return table
 

@@ -19,6 +19,7 @@ ROOMS = [
     "navsim.config",
     "navsim.progress",
     "navsim.parallel",
+    "navsim.programs",
     "navsim.roads",
     "navsim.sensing",
     "navsim.world",
@@ -27,6 +28,9 @@ ROOMS = [
     "navsim.recording",
     "navsim.evaluation",
     "navsim.benchmarks",
+    "agents.policies",
+    "agents.scoring",
+    "agents.training",
     "agents",
     "scripts",
 ]
@@ -83,6 +87,7 @@ def test_a_module_imports_only_from_below(name: str) -> None:
         ("navsim.evaluation.metrics", "def f():\n    import torch"),
         ("navsim.rendering.tiny", "import pybullet as p"),
         ("agents.driver", "import scripts.train"),
+        ("agents.scoring.crps", "from agents.training.losses import LossConfig"),
     ],
 )
 def test_a_planted_violation_is_caught(name: str, source: str) -> None:

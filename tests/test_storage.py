@@ -16,7 +16,16 @@ import pytest
 import yaml
 
 from navsim.errors import StorageError
-from navsim.storage import atomic_file, is_partial, remove_partial, write_bytes, write_json, write_text, write_yaml
+from navsim.storage import (
+    atomic_file,
+    atomic_folder,
+    is_partial,
+    remove_partial,
+    write_bytes,
+    write_json,
+    write_text,
+    write_yaml,
+)
 
 
 @contextmanager
@@ -151,3 +160,33 @@ def test_new_files_follow_the_users_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "a.txt").stat().st_mtime <= time.time() + 1
+
+
+def test_a_folder_appears_with_all_that_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()  # an empty one is as good as none
+    for name in ("new", "there"):
+        with atomic_folder(tmp_path / name) as folder:
+            (folder / "deep").mkdir()
+            write_text(folder / "deep" / "a.txt", "a")
+            assert not (tmp_path / name).exists()
+        assert (tmp_path / name / "deep" / "a.txt").read_text() == "a"
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "there"}
+
+
+def test_a_folder_that_cannot_be_filled_does_not_appear(tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    with pytest.raises(KeyError), atomic_folder(new) as folder:
+        raise KeyError((folder / "a.txt").write_text("a"))
+    with largest_file(10), pytest.raises(StorageError, match="File too large"), atomic_folder(new) as folder:
+        write_bytes(folder / "a.bin", bytes(1000))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    write_text(tmp_path / "taken" / "mine.txt", "mine")
+    with pytest.raises(StorageError, match="taken: is there already"), atomic_folder(tmp_path / "taken"):
+        pytest.fail("the block must not run")
+    write_text(tmp_path / "file", "mine")
+    with pytest.raises(StorageError, match="file"), atomic_folder(tmp_path / "file" / "below"):
+        pytest.fail("the block must not run")
+    assert (tmp_path / "taken" / "mine.txt").read_text() == "mine"

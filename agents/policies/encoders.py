@@ -1,6 +1,7 @@
-"""Convolutional encoders: pictures to vectors. B: batch, C: channels, H and W: height and width [px]."""
+"""Layers that networks are made of: pictures to vectors, vectors to vectors. H and W: height and width [px]."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import nn
@@ -9,7 +10,7 @@ from navsim.errors import ConfigError
 
 
 class ConvLayer(NamedTuple):
-    """One convolution with "same" padding, followed by a rectifier."""
+    """One convolution, followed by a rectifier."""
 
     channels: int
     """Output channels; multiples of 8 suit AMX and tensor cores."""
@@ -17,32 +18,105 @@ class ConvLayer(NamedTuple):
     """Side of the square kernel [px], odd."""
     stride: int
     """Step of the kernel [px]."""
+    padded: bool = True
+    """Whether zeros border the picture, so that the kernel can stand on each of its pixels ("same" padding)."""
 
 
-def convolutions(channels: int, layers: Sequence[ConvLayer]) -> nn.Sequential:
-    """Chain `layers` over pictures of `channels` channels and flatten the last one's output.
+class Trunk(nn.Sequential):
+    """Layers over pictures of one size that end in a vector."""
+
+    def __init__(self, *modules: nn.Module, features: int = 0) -> None:
+        """Chain `modules`, the last of which returns vectors of length `features`; 0 of a part cut out of a trunk."""
+        super().__init__(*modules)
+        self.features = features
+        """Length of the vectors."""
+
+
+def convolutions(
+    channels: int, layers: Sequence[ConvLayer], size: tuple[int, int], most: tuple[int, int] | None = None
+) -> Trunk:
+    """Chain `layers` over pictures and flatten the last one's output.
 
     Weights are drawn after He et al. (2015), so that no normalisation is needed between the layers: batch
     normalisation halved the training rate on a CPU, one layer norm over the fused features did nearly as well.
-    """
-    modules: list[nn.Module] = []
-    for layer in layers:
-        convolution = nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, layer.kernel // 2)
-        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-        modules += [convolution, nn.ReLU(inplace=True)]
-        channels = layer.channels
-    return nn.Sequential(*modules, nn.Flatten())
 
-
-def feature_count(layers: Sequence[ConvLayer], size: tuple[int, int]) -> int:
-    """Length of the flattened output of `convolutions` for pictures of `size` (H, W) [px].
+    Args:
+        channels: Channels of the pictures.
+        layers: The convolutions.
+        size: The pictures' (H, W) [px].
+        most: Largest (H, W) of the last output; a larger one is averaged over blocks. None: as it comes.
 
     Raises:
         ConfigError: If the pictures are too small for the layers.
     """
+    modules: list[nn.Module] = []
+    for layer in layers:
+        modules += [convolution(channels, layer), nn.ReLU(inplace=True)]
+        channels = layer.channels
+    pools, grid = pooling(output_size(layers, size), most)
+    return Trunk(*modules, *pools, nn.Flatten(), features=channels * grid[0] * grid[1])
+
+
+def convolution(channels: int, layer: ConvLayer) -> nn.Conv2d:
+    """One convolution over `channels` channels, its weights drawn for a rectifier after it."""
+    padding = layer.kernel // 2 if layer.padded else 0
+    module = nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, padding)
+    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    return module
+
+
+def pooling(size: tuple[int, int], most: tuple[int, int] | None) -> tuple[list[nn.Module], tuple[int, int]]:
+    """Average over equal blocks, so that a grid of `size` (H, W) becomes one of at most `most`.
+
+    Returns:
+        The layer, or none where the grid is small enough; and the grid's new (H, W).
+    """
+    blocks = (1, 1) if most is None else (-(-size[0] // most[0]), -(-size[1] // most[1]))
+    if blocks == (1, 1):
+        return [], size
+    return [nn.AvgPool2d(blocks, ceil_mode=True)], (-(-size[0] // blocks[0]), -(-size[1] // blocks[1]))
+
+
+def output_size(layers: Sequence[ConvLayer], size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the last output of `layers` for pictures of `size` (H, W) [px].
+
+    Raises:
+        ConfigError: If the pictures are too small for the layers.
+    """
+    least = least_side(layers)
+    if min(size) < least:
+        raise ConfigError(
+            f"pictures of {size[1]}x{size[0]} px are too small for {len(layers)} convolutions; "
+            f"the least is {least}x{least} px"
+        )
     height, width = size
     for layer in layers:
-        height, width = (-(-side // layer.stride) for side in (height, width))
-    if min(height, width) < 2:
-        raise ConfigError(f"pictures of {size[1]}x{size[0]} px are too small for {len(layers)} convolutions")
-    return height * width * layers[-1].channels
+        lost = 0 if layer.padded else layer.kernel - 1
+        height, width = (-(-(side - lost) // layer.stride) for side in (height, width))
+    return height, width
+
+
+def least_side(layers: Sequence[ConvLayer]) -> int:
+    """Least height and width of pictures [px] for `layers`.
+
+    The last output shall have at least 2x2 pixels if zeros border it, so that its kernels see something else than
+    mostly border, and at least one pixel otherwise.
+    """
+    side = 2 if layers[-1].padded else 1
+    for layer in reversed(layers):
+        side = (side - 1) * layer.stride + (1 if layer.padded else layer.kernel)
+    return side
+
+
+def rectified(*widths: int) -> nn.Sequential:
+    """Chain fully connected layers with rectifiers, from `widths[0]` inputs to `widths[-1]` outputs.
+
+    Weights are drawn after He et al. (2015): the published networks are deep and without normalisation.
+    """
+    modules: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layer = nn.Linear(inputs, outputs)
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+        modules += [layer, nn.ReLU()]
+    return nn.Sequential(*modules)

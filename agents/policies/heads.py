@@ -1,35 +1,105 @@
-"""Heads: how a network's last numbers become a distribution over steering. B: batch, K: components."""
+"""Heads: how a network's last numbers become a distribution over steering. B: batch, K: components, N: bins."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
-from agents.policies.distributions.mixture import SteeringMixture
+from agents.policies.distributions.bins import SteeringBins
+from agents.policies.distributions.mixture import SteeringMixture, bounded_mean
+from agents.policies.distributions.truncated import TruncatedMixture
 from agents.policies.settings import PolicyConfig
+
+D = TypeVar("D", bound=SteeringDistribution)
+
+_TENTH = -2.2  # what a sigmoid turns into a tenth
+
+
+def negative_log_likelihood(distribution: SteeringDistribution, labels: Tensor, _config: PolicyConfig) -> Tensor:
+    """Negative log density (B,) [nats] at the labels (B,) [1/m]: the source's loss (Amini et al., ICRA 2019)."""
+    return -distribution.log_prob(labels)
+
+
+def soft_cross_entropy(distribution: SteeringBins, labels: Tensor, config: PolicyConfig) -> Tensor:
+    """Cross entropy (B,) [nats] of bins with labels (B,) [1/m] blurred by `label_width`."""
+    return distribution.cross_entropy(labels, config.label_width)
+
+
+def squared_error(distribution: SteeringDistribution, labels: Tensor, config: PolicyConfig) -> Tensor:
+    """Squared error (B,) of the mean at the labels (B,) [1/m], in units of `max_curvature`."""
+    return ((distribution.mean - labels) / config.max_curvature).square()
 
 
 @dataclass(frozen=True)
-class Head:
-    """One way to answer."""
+class Head(Generic[D]):
+    """One way to answer, by distributions of kind D."""
 
     initial_bias: Callable[[PolicyConfig], Tensor]
     """What the last layer starts from (outputs,); its length is the number of outputs."""
-    distribution: Callable[[Tensor, PolicyConfig], SteeringDistribution]
+    distribution: Callable[[Tensor, PolicyConfig], D]
     """The distribution that outputs (B, outputs) in float32 mean."""
+    loss_name: str = "nll"
+    """What `loss` is called in logs."""
+    loss: Callable[[D, Tensor, PolicyConfig], Tensor] = negative_log_likelihood
+    """What is minimised (B,), from a distribution of this head and labels (B,) [1/m]."""
+    regularisers: tuple[str, ...] = ()
+    """Names of the further terms that its loss can have, see `agents.training.losses.REGULARISERS`."""
 
 
 def _mixture_bias(config: PolicyConfig) -> Tensor:
     """Let the components start apart, with scales of a tenth of the range."""
     count = config.components
-    return torch.cat([torch.zeros(count), torch.linspace(-0.5, 0.5, count + 2)[1:-1], torch.full((count,), -2.2)])
+    return torch.cat([torch.zeros(count), torch.linspace(-0.5, 0.5, count + 2)[1:-1], torch.full((count,), _TENTH)])
 
 
-def _mixture(outputs: Tensor, config: PolicyConfig) -> SteeringDistribution:
+def _mixture(outputs: Tensor, config: PolicyConfig) -> SteeringMixture:
     return SteeringMixture.from_outputs(outputs, config.max_curvature, config.scale_floor)
 
 
-HEADS: dict[str, Head] = {"mixture": Head(_mixture_bias, _mixture)}
+def _truncated(outputs: Tensor, config: PolicyConfig) -> TruncatedMixture:
+    return TruncatedMixture.from_outputs(outputs, config.max_curvature, config.scale_floor)
+
+
+def _gaussian_bias(_config: PolicyConfig) -> Tensor:
+    """Straight on, with a scale of half the range: one Gaussian stands for everything at first."""
+    return torch.zeros(2)
+
+
+def _gaussian(outputs: Tensor, config: PolicyConfig) -> SteeringMixture:
+    """One component, whose weight is no output."""
+    alone = torch.cat([torch.zeros_like(outputs[:, :1]), outputs], dim=-1)
+    return SteeringMixture.from_outputs(alone, config.max_curvature, config.scale_floor)
+
+
+def _bins_bias(config: PolicyConfig) -> Tensor:
+    """All bins alike."""
+    return torch.zeros(config.bins)
+
+
+def _bins(outputs: Tensor, config: PolicyConfig) -> SteeringBins:
+    return SteeringBins.from_outputs(outputs, config.max_curvature)
+
+
+def _point_bias(_config: PolicyConfig) -> Tensor:
+    """Straight on."""
+    return torch.zeros(1)
+
+
+def _point(outputs: Tensor, config: PolicyConfig) -> SteeringMixture:
+    """A Gaussian of the stated width about the point, so that it can be drawn and scored like the others."""
+    means = bounded_mean(outputs.float())
+    width = torch.full_like(means, config.point_width)
+    return SteeringMixture(torch.zeros_like(means), means, width, config.max_curvature)
+
+
+HEADS: dict[str, Head[Any]] = {
+    "mixture": Head(_mixture_bias, _mixture, regularisers=("weight_norm", "log_scale")),
+    "gaussian": Head(_gaussian_bias, _gaussian, regularisers=("log_scale",)),
+    "bins": Head(_bins_bias, _bins, "cross_entropy", soft_cross_entropy),
+    "truncated_mixture": Head(_mixture_bias, _truncated, regularisers=("weight_norm", "log_scale")),
+    "point": Head(_point_bias, _point, "squared_error", squared_error),
+}
 """The heads by name."""

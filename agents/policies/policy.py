@@ -1,6 +1,7 @@
 """Policies: a network with a head; senses in, a distribution over curvature out. B: batch."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -8,16 +9,61 @@ from torch.nn import functional
 
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.heads import HEADS
+from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.compact import CompactNetwork
+from agents.policies.networks.fully_connected import FullyConnectedNetwork
+from agents.policies.networks.network import Network
+from agents.policies.networks.pilotnet import PilotNet
+from agents.policies.networks.residual import ResidualNetwork
 from agents.policies.senses import Inputs, Senses, SensesSpec, scale_senses
 from agents.policies.settings import PolicyConfig
 
-NETWORKS: dict[str, type[CompactNetwork]] = {"compact": CompactNetwork}
+NETWORKS: dict[str, type[Network]] = {
+    "compact": CompactNetwork,
+    "amini2019": Amini2019,
+    "pilotnet": PilotNet,
+    "fully_connected": FullyConnectedNetwork,
+    "residual": ResidualNetwork,
+}
 """The networks by name."""
 
 
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a policy answers in B situations."""
+
+    distribution: SteeringDistribution
+    """How likely each curvature is."""
+    command: Tensor | None
+    """Curvatures (B,) [1/m] of a network with a branch for the route, not clipped to the vehicle's range."""
+
+    @property
+    def steering(self) -> Tensor:
+        """What to drive by (B,) [1/m], within the vehicle's range: the command if there is one, else the mode."""
+        if self.command is None:
+            return self.distribution.mode
+        limit = self.distribution.max_curvature
+        return self.command.clamp(-limit, limit)
+
+
+class OutputLayer(nn.Linear):
+    """A last layer: computed in float32 whatever type autocast runs the others in, from small initial weights."""
+
+    def __init__(self, features: int, bias: Tensor) -> None:
+        """From `features` features to `len(bias)` outputs that start near `bias` (outputs,)."""
+        super().__init__(features, len(bias))
+        with torch.no_grad():
+            self.weight.mul_(0.1)
+            self.bias.copy_(bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """From features (B, F) of any type to (B, outputs) in float32."""
+        with torch.autocast(features.device.type, enabled=False):
+            return functional.linear(features.float(), self.weight.float(), self.bias.float())
+
+
 class Policy(nn.Module):
-    """A network and the last layer that its head reads."""
+    """A network and the last layer that its head reads; a second one for a command if the network has a branch."""
 
     def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
         """Draw the initial weights from torch's global generator.
@@ -27,27 +73,44 @@ class Policy(nn.Module):
             spec: Shapes of what it senses.
 
         Raises:
-            ConfigError: If the pictures are too small for the network.
+            ConfigError: If the pictures are too small or too large for the network.
         """
         super().__init__()
         self.config = config
         self.spec = spec
+        self.temperature = 1.0  # of the answers; fitted after training, kept in the checkpoint's header
         self.network = NETWORKS[config.network](config, spec)
-        bias = HEADS[config.head].initial_bias(config)
-        self.head = nn.Linear(self.network.features, len(bias))
-        with torch.no_grad():
-            self.head.weight.mul_(0.1)
-            self.head.bias.copy_(bias)
+        self.head = OutputLayer(self.network.features, HEADS[config.head].initial_bias(config))
+        branch = self.network.branch
+        self.command = None if branch is None else OutputLayer(branch.features, torch.zeros(1))
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return the head's outputs (B, outputs) in float32, whatever type autocast runs the layers in."""
+        """Return what `read` takes, in float32 whatever type autocast runs the layers in.
+
+        Returns:
+            (B, outputs): the head's outputs; with a branch, the command in units of `max_curvature` comes last.
+        """
         features: Tensor = self.network(inputs)
-        with torch.autocast(features.device.type, enabled=False):
-            return functional.linear(features.float(), self.head.weight.float(), self.head.bias.float())
+        outputs: Tensor = self.head(features)
+        if self.network.branch is None or self.command is None:
+            return outputs
+        return torch.cat([outputs, self.command(self.network.branch(features, inputs))], dim=1)
+
+    def read(self, outputs: Tensor) -> Answer:
+        """Tell what `outputs` (B, outputs) of `forward` mean."""
+        command = None
+        if self.command is not None:
+            outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
+        distribution: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
+        return Answer(distribution.tempered(self.temperature), command)
+
+    def answer(self, inputs: Inputs) -> Answer:
+        """Return the distribution over curvature, and the command if there is one, for scaled inputs."""
+        return self.read(self(inputs))
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
-        """Return the distribution over curvature for scaled inputs."""
-        return HEADS[self.config.head].distribution(self(inputs), self.config)
+        """Return the distribution over curvature for scaled inputs, tempered if the policy was calibrated."""
+        return self.answer(inputs).distribution
 
     def steer(self, senses: Senses) -> SteeringDistribution:
         """Return the distribution over curvature for senses as recorded."""
@@ -58,7 +121,7 @@ def build_policy(config: PolicyConfig, spec: SensesSpec, seed: int) -> Policy:
     """Build a network with initial weights that depend on `seed` alone; torch's global generator is left as it was.
 
     Raises:
-        ConfigError: If the pictures are too small for the network.
+        ConfigError: If the pictures are too small or too large for the network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

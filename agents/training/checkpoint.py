@@ -7,6 +7,7 @@ optimiser's state, so that training continues from it as if it had never stopped
 
 import dataclasses
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from agents.policies.distributions.base import check_temperature
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
@@ -49,6 +51,11 @@ class CheckpointInfo:
     """How far training was: epoch, step, scores, and what the trainer needs to continue."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     """Versions of the packages that trained it, the git revision, the renderer of the data."""
+    temperature: float = 1.0
+    """Temperature of its answers, fitted after training; see `agents.scoring.temperature`."""
+
+    def __post_init__(self) -> None:
+        check_temperature(self.temperature)
 
     @property
     def senses(self) -> SensesSpec:
@@ -71,9 +78,7 @@ def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: L
     tensors = _named(_POLICY, policy)
     if learner is not None:
         tensors |= _named(_TRAINED, learner.policy) | _optimizer_tensors(learner.optimizer)
-    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
-    header |= {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
-    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, header))
+    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, _header(info)))
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -85,20 +90,55 @@ def read_info(path: Path) -> CheckpointInfo:
     return _read(path, tensors=False)[0]
 
 
+def weights_digest(path: Path) -> str:
+    """A short text that differs, in all likelihood, for a checkpoint with other weights to drive by.
+
+    Raises:
+        CheckpointError: If the file is missing, truncated, foreign or of another format.
+    """
+    tensors = _read(path)[1]
+    digest = 0
+    for name in sorted(name for name in tensors if name.startswith(_POLICY)):
+        digest = zlib.crc32(tensors[name].contiguous().view(torch.uint8).numpy().tobytes(), digest)
+    return f"{digest:08x}"
+
+
 def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Policy:
-    """Load the network at `path` for driving with `cameras` and `map_spec`.
+    """Load the network at `path` for driving with `cameras` and `map_spec`; its answers are tempered as calibrated.
 
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
     info, tensors = _read(path)
+    check_senses(path, info, cameras, map_spec)
+    policy = build_policy(info.policy, info.senses, seed=0)
+    _load_weights(path, policy, tensors, _POLICY)
+    policy.temperature = info.temperature
+    return policy.eval()
+
+
+def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], map_spec: MapSpec) -> None:
+    """Make sure that the checkpoint at `path` was made for `cameras` and `map_spec`.
+
+    Raises:
+        CheckpointError: If it was not.
+    """
     if tuple(cameras) != info.cameras:
         raise CheckpointError(f"{path}: made for cameras {_shown(info.cameras)}; given are {_shown(cameras)}")
     if map_spec != info.map:
         raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
-    policy = build_policy(info.policy, info.senses, seed=0)
-    _load_weights(path, policy, tensors, _POLICY)
-    return policy.eval()
+
+
+def write_temperature(path: Path, temperature: float) -> None:
+    """Set the temperature in the header of the checkpoint at `path`, at once or not at all; all else stays.
+
+    Raises:
+        CheckpointError: If the file is unusable.
+        ConfigError: If the temperature is out of its range.
+        StorageError: If it cannot be written; it is as it was then.
+    """
+    info, tensors = _read(path)
+    write_bytes(path, save(tensors, _header(dataclasses.replace(info, temperature=temperature))))
 
 
 def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
@@ -125,6 +165,12 @@ def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
         layout["state"][int(index)][name] = torch.empty_like(parameter.detach()).copy_(value) if fits else value
     optimizer.load_state_dict(layout)
     return info
+
+
+def _header(info: CheckpointInfo) -> dict[str, str]:
+    """A checkpoint's header as texts."""
+    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
+    return header | {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,10 @@ from agents.policies.settings import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
 from agents.training.averaging import EmaConfig
 from agents.training.closed_loop import ClosedLoopConfig
+from agents.training.losses import LossConfig, check_loss
+from agents.training.memory import Storage
 from agents.training.optimization import OptimizerConfig
+from agents.training.rounds import DaggerConfig
 from agents.training.sampling import BalanceConfig
 from navsim.errors import ConfigError
 
@@ -33,6 +36,9 @@ class TrainConfig:
     accumulate: int = 1
     """Parts in which each process computes its frames of a batch, one after another, so that they need less memory; the
     step is the same within rounding."""
+    storage: Storage = "auto"
+    """Where the pictures are kept: `device`, in its memory; `mapped`, in a file beside the data that is written once;
+    `auto`, on the device if they take at most 60% of its free memory. What is learned is the same."""
     quiet_share: float = 1.0
     """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from
     an offset are always taken. Below 1 it spends the time where driving is hard."""
@@ -42,12 +48,16 @@ class TrainConfig:
     """The network."""
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     """Variation of the training pictures."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Terms added to the head's own loss."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """The optimiser."""
     ema: EmaConfig = field(default_factory=EmaConfig)
     """The moving average of the weights; what is validated, driven and kept."""
     closed_loop: ClosedLoopConfig = field(default_factory=ClosedLoopConfig)
     """Validation by driving."""
+    dagger: DaggerConfig = field(default_factory=DaggerConfig)
+    """Rounds of on-policy correction."""
     patience: int = 0
     """Stop early once so many validations in a row were not better than the best; 0 never. With `closed_loop.every`,
     those count that drove. It cuts the learning rate's schedule short, whose last epochs bring most."""
@@ -70,6 +80,7 @@ class TrainConfig:
     """Continue the unfinished run in `run_dir`."""
 
     def __post_init__(self) -> None:
+        check_loss(self.loss, self.policy)
         if not 0 < self.quiet_share <= 1:
             raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
         limits = {

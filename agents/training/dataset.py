@@ -1,10 +1,9 @@
-"""Recorded drives as tensors: everything decompressed once, checked, and gathered from there by index.
+"""Recorded drives as tensors: checked, decompressed once, and gathered from there by index.
 
 N: frames of all episodes, C: cameras, H and W: height and width [px], S: side of a map [px].
 """
 
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +15,20 @@ from torch import Tensor
 
 from agents.policies.senses import Senses, SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
+from agents.training.checks import check_numbers, check_pictures, check_recorded
+from agents.training.memory import Storage, choose_storage, free_memory
+from agents.training.packed import map_records
+from agents.training.samples import MappedSamples, Samples, record_bytes
 from navsim.driving.episode import Episode
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.dataset import Dataset, open_dataset
+from navsim.recording.dataset import Dataset, join_datasets, open_dataset
 from navsim.recording.versions import git_revision, software_versions
 from navsim.roads.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+
+__all__ = ["Samples", "TrainingData", "gather_samples", "is_demanding", "load_training_data"]
 
 JUNCTION_BEFORE = 15.0
 """A junction asks for attention from here before its mouth ... [m]"""
@@ -34,34 +39,7 @@ OFF_CENTRE = 0.25
 OFF_HEADING_DEG = 4.0
 """Beyond this heading error, too [deg]."""
 
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """N labelled situations on one device."""
-
-    senses: Senses
-    """What was sensed."""
-    labels: Tensor
-    """The expert's curvatures (N,) float32 [1/m]."""
-    demanding: Tensor
-    """Which situations ask for more than holding the lane (N,) bool, see `is_demanding`."""
-
-    def __len__(self) -> int:
-        """Number of situations, N."""
-        return len(self.labels)
-
-    def __getitem__(self, index: Tensor | slice) -> "Samples":
-        """Gather situations by their indices or a slice."""
-        return Samples(self.senses[index], self.labels[index], self.demanding[index])
-
-    def to(self, device: torch.device) -> "Samples":
-        """Copy to `device`."""
-        return Samples(self.senses.to(device), self.labels.to(device), self.demanding.to(device))
-
-    @property
-    def fingerprint(self) -> str:
-        """A short text that differs, in all likelihood, for other frames or labels."""
-        return f"{len(self)}-{zlib.crc32(self.labels.cpu().numpy().tobytes()):08x}"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +55,7 @@ class TrainingData:
     map: MapSpec
     """Map patches of both."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Software that trains, its git revision, and the renderer that drew the images."""
+    """Software that trains, its git revision, and the renderers that drew the images."""
     simulation: SimulationConfig | None = None
     """The car and the rules of the drives, if known."""
 
@@ -87,14 +65,32 @@ class TrainingData:
         return self.simulation or SimulationConfig(cameras=self.cameras, map=self.map)
 
 
-def load_training_data(folder: Path, policy: PolicyConfig) -> TrainingData:
-    """Read the training and validation drives of a data folder into memory.
+def load_training_data(
+    folder: Path,
+    policy: PolicyConfig,
+    storage: Storage = "auto",
+    device: torch.device = CPU,
+    more: Sequence[Path] = (),
+) -> TrainingData:
+    """Read the training and validation drives of a data folder.
+
+    The numbers of all drives are checked before any picture is read.
+
+    Args:
+        folder: The data folder.
+        policy: What shall learn.
+        storage: Where the pictures are wanted.
+        device: Which device trains.
+        more: Further data folders, whose training drives are added.
 
     Raises:
         EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or cannot be learned from.
-        ConfigError: If the policy may command what the vehicle of the drives cannot.
+        ConfigError: If the policy may command what the vehicle of the drives cannot, or the device's memory is asked
+            for and too small.
+        StorageError: If the data fits neither into memory nor, packed, on the disk.
     """
-    train, validation = open_dataset(folder, Split.TRAIN), open_dataset(folder, Split.VALIDATION)
+    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
+    splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(folder, Split.VALIDATION)}
     simulation = train.description.simulation
     if policy.max_curvature > simulation.vehicle.max_curvature:
         raise ConfigError(
@@ -102,33 +98,46 @@ def load_training_data(folder: Path, policy: PolicyConfig) -> TrainingData:
             f"{simulation.vehicle.max_curvature} 1/m"
         )
     spec = senses_spec(simulation.cameras, simulation.map)
+    for dataset in splits.values():
+        check_recorded(dataset)
+    numbers = {split: _numbers(dataset, policy.max_curvature) for split, dataset in splits.items()}
+    needed = sum(dataset.frames for dataset in splits.values()) * record_bytes(spec)
+    chosen = choose_storage(storage, needed, free_memory(device), device)
+    samples = {
+        split: gather_samples(dataset.episodes(), dataset.frames, spec, policy.max_curvature, str(folder), device)
+        if chosen == "device"
+        else MappedSamples.of(map_records(dataset, split, spec), spec, *numbers[split]).to(device)
+        for split, dataset in splits.items()
+    }
     return TrainingData(
-        _gathered(train, spec, policy.max_curvature),
-        _gathered(validation, spec, policy.max_curvature),
+        samples[Split.TRAIN],
+        samples[Split.VALIDATION],
         simulation.cameras,
         simulation.map,
-        _versions(train),
+        _versions([*splits.values()]),
         simulation,
     )
 
 
-def _gathered(dataset: Dataset, spec: SensesSpec, max_curvature: float) -> Samples:
-    return gather_samples(dataset.episodes(), dataset.frames, spec, max_curvature, str(dataset.folder))
-
-
-def _versions(dataset: Dataset) -> dict[str, str]:
-    """Software here and now, and what drew the images of the first drive."""
-    header = next(iter(dataset.headers.values()))
+def _versions(datasets: Iterable[Dataset]) -> dict[str, str]:
+    """Software here and now, and what drew the images."""
+    headers = [header for dataset in datasets for header in dataset.headers.values()]
+    renderers = sorted({str(header.metadata.get("renderer", "unknown")) for header in headers})
     return software_versions() | {
         "torch": version("torch"),
         "safetensors": version("safetensors"),
         "git": git_revision(),
-        "renderer": str(header.metadata.get("renderer", "unknown")),
+        "renderer": ", ".join(renderers),
     }
 
 
 def gather_samples(
-    episodes: Iterable[Episode], frames: int, spec: SensesSpec, max_curvature: float, source: str
+    episodes: Iterable[Episode],
+    frames: int,
+    spec: SensesSpec,
+    max_curvature: float,
+    source: str,
+    device: torch.device = CPU,
 ) -> Samples:
     """Copy the frames of episodes, one after another, into tensors made once for all.
 
@@ -138,18 +147,20 @@ def gather_samples(
         spec: Shapes that every episode must have.
         max_curvature: Largest curvature of the vehicle [1/m].
         source: Name of the data, for errors.
+        device: Where the tensors are made.
 
     Raises:
-        EpisodeError: If there are no frames, or an episode lacks images, has other shapes than `spec`, or has labels
-            that are not finite or beyond `max_curvature`.
+        EpisodeError: If there are no frames, or an episode lacks images, has other shapes than `spec`, or has numbers
+            that are not finite or labels beyond `max_curvature`.
     """
     if frames < 1:
         raise EpisodeError(f"{source}: holds no frames to learn from")
-    samples = _empty(frames, spec)
+    samples = _empty(frames, spec, device)
     start = 0
     for episode in episodes:
         name = f"{source}: episode {episode.scenario.name}"
-        _check(episode, spec, max_curvature, name)
+        check_pictures(episode, spec, name)
+        check_numbers(episode, max_curvature, name)
         if start + len(episode) > frames:
             raise EpisodeError(f"{name}: has more frames than the {frames} that were announced for all")
         _copy(episode, samples, start)
@@ -171,14 +182,28 @@ def is_demanding(episode: Episode) -> NDArray[np.bool_]:
     return np.asarray(np.any([off, turned, *near], axis=0))
 
 
-def _empty(frames: int, spec: SensesSpec) -> Samples:
+def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Check all that is not a picture; returns speeds (N,), labels (N,) and which frames are demanding (N,)."""
+    speeds, labels, demanding = [], [], []
+    for episode in dataset.episodes(images=False):
+        check_numbers(episode, max_curvature, f"{dataset.folder}: episode {episode.scenario.name}")
+        speeds.append(episode.speeds[:-1])
+        labels.append(episode.labels)
+        demanding.append(is_demanding(episode))
+    return (
+        torch.tensor(np.concatenate(speeds), dtype=torch.float32),
+        torch.tensor(np.concatenate(labels), dtype=torch.float32),
+        torch.tensor(np.concatenate(demanding)),
+    )
+
+
+def _empty(frames: int, spec: SensesSpec, device: torch.device) -> Samples:
     """Tensors for `frames` situations."""
     maps = (frames, spec.map_size, spec.map_size)
-    images = torch.empty((frames, spec.cameras, spec.height, spec.width, 3), dtype=torch.uint8)
-    road, route = (torch.empty(maps, dtype=torch.uint8) for _ in range(2))
-    return Samples(
-        Senses(images, road, route, torch.empty(frames)), torch.empty(frames), torch.empty(frames, dtype=torch.bool)
-    )
+    images = torch.empty((frames, spec.cameras, spec.height, spec.width, 3), dtype=torch.uint8, device=device)
+    road, route = (torch.empty(maps, dtype=torch.uint8, device=device) for _ in range(2))
+    speed, labels = (torch.empty(frames, device=device) for _ in range(2))
+    return Samples(Senses(images, road, route, speed), labels, torch.empty(frames, dtype=torch.bool, device=device))
 
 
 def _copy(episode: Episode, samples: Samples, start: int) -> None:
@@ -193,26 +218,4 @@ def _copy(episode: Episode, samples: Samples, start: int) -> None:
         (samples.demanding, is_demanding(episode)),
     )
     for tensor, values in pairs:
-        target = tensor[part].numpy()
-        target[...] = values
-
-
-def _check(episode: Episode, spec: SensesSpec, max_curvature: float, name: str) -> None:
-    """Raise EpisodeError if an episode cannot be learned from."""
-    if len(episode.images) != len(episode):
-        raise EpisodeError(f"{name}: was recorded without images")
-    images, maps = (spec.cameras, spec.height, spec.width, 3), (spec.map_size, spec.map_size)
-    if episode.images.shape[1:] != images:
-        raise EpisodeError(f"{name}: images are (C, H, W, 3) = {episode.images.shape[1:]}, the data set has {images}")
-    for kind in ("road_maps", "route_maps"):
-        shape = getattr(episode, kind).shape[1:]
-        if shape != maps:
-            raise EpisodeError(f"{name}: {kind} are (S, S) = {shape}, the data set has {maps}")
-    if not np.isfinite(episode.labels).all():
-        raise EpisodeError(f"{name}: label {int(np.argmin(np.isfinite(episode.labels)))} is not finite")
-    worst = int(np.abs(episode.labels).argmax())
-    if abs(episode.labels[worst]) > max_curvature * (1 + 1e-6):
-        raise EpisodeError(
-            f"{name}: label {worst} is {episode.labels[worst]:.4f} 1/m, "
-            f"beyond the policy's max_curvature of {max_curvature} 1/m"
-        )
+        tensor[part] = torch.tensor(values, dtype=tensor.dtype)

@@ -8,18 +8,21 @@ import torch
 
 from agents.policies.policy import Policy
 from agents.policies.senses import scale_senses
+from agents.scoring.calibration import SampleScores, Scores, join, score_samples
+from agents.scoring.plots import figure_pixels, plot_calibration
 from agents.training.activations import channel_picture, convolution_outputs
+from agents.training.camera_noise import NoisyCameras
 from agents.training.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop, DriveScores
 from agents.training.dataset import TrainingData
 from agents.training.interruption import StopRequest
 from agents.training.journal import Journal
-from agents.training.losses import Scores, score
 from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.trainer import Trainer
 from navsim.progress import Advance
 
 _BATCH = 512
+_NOISE_SEED = 0  # the cameras' noise is the same in all validations
 
 
 class Examiner:
@@ -35,18 +38,19 @@ class Examiner:
             course: Where to drive.
         """
         self._frames, self._cameras = data.validation.to(device), data.cameras
+        self._noise = NoisyCameras(data.world.camera_noise, device)
         self._device, self._dtype, self._course = device, dtype, course
 
-    def validate(self, trainer: Trainer) -> Scores:
-        """Score the policy on the validation frames, without augmentation."""
-        log_probs, modes = [], []
-        with trainer.clock.part("validation"), self._predicting():
+    def validate(self, policy: Policy) -> SampleScores:
+        """Score a policy on each of the validation frames, without augmentation."""
+        parts = []
+        self._noise.restart(_NOISE_SEED)
+        with self._predicting():
             for start in range(0, len(self._frames), _BATCH):
                 part = self._frames[slice(start, start + _BATCH)]
-                distribution = trainer.policy.distribution(scale_senses(part.senses, self._dtype))
-                log_probs.append(distribution.log_prob(part.labels))
-                modes.append(distribution.mode)
-        return score(torch.cat(log_probs), torch.cat(modes), self._frames.labels)
+                answer = policy.answer(scale_senses(self._noise(part.senses), self._dtype))
+                parts.append(score_samples(answer.distribution, part.labels, answer.steering))
+        return join(parts)
 
     def drive(self, trainer: Trainer, stop: StopRequest, advance: Advance) -> DriveScores | None:
         """Let the policy drive; None if `stop` was made before it had.
@@ -65,15 +69,18 @@ class Examiner:
         finally:
             candidate.unlink()
 
-    def report(self, journal: Journal, trainer: Trainer) -> None:
+    def report(self, journal: Journal, trainer: Trainer, samples: SampleScores, scores: Scores) -> None:
         """Show TensorBoard the epoch that has just been noted."""
         row, config = trainer.history.epochs[-1], trainer.config
         step = row["step"]
-        _report_numbers(journal, row, trainer.parts.shares())
+        _report_numbers(journal, row, scores, trainer.parts.shares())
         with self._predicting():
             if config.pictures > 0:
                 fans = draw_predictions(trainer.policy, self._frames, self._cameras, config.pictures)
                 journal.picture("validation/fans", fans, step)
+                title = f"epoch {row['epoch']}, {len(samples)} validation frames"
+                figure = plot_calibration({"validation": samples}, title)
+                journal.picture("validation/calibration", figure_pixels(figure), step)
             if config.activations > 0 and row["epoch"] % config.activations == 0:
                 self._report_activations(journal, trainer.policy, step)
 
@@ -94,10 +101,10 @@ class Examiner:
             yield
 
 
-def _report_numbers(journal: Journal, row: Mapping[str, Any], shares: Mapping[str, float]) -> None:
+def _report_numbers(journal: Journal, row: Mapping[str, Any], scores: Scores, shares: Mapping[str, float]) -> None:
     """Write the curves of an epoch: its record, and the shares of the parts of a step in its time."""
     step = row["step"]
-    journal.curves("validation", row["validation"], step)
+    journal.curves("validation", scores.curves(), step)
     journal.curves("speed", {"images_per_second": row["images_per_second"]}, step)
     journal.curves("speed", {f"share_of_{name}": share for name, share in shares.items()}, step)
     journal.curves("seconds", row["seconds"], step)

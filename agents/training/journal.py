@@ -8,9 +8,10 @@ from typing import Any, Self
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
-from agents.training.losses import Scores
 from agents.training.run_folder import RunFolder
+from navsim.config import from_mapping, to_mapping
 from navsim.sensing.observation import Image
 from navsim.storage import write_json
 
@@ -57,12 +58,12 @@ class History:
             "step": self.step,
             "train_nll": losses["nll"],
             "losses": dict(losses),
-            "validation": asdict(scores),
+            "validation": to_mapping(scores),
             "closed_loop": None if drives is None else asdict(drives),
             "images_per_second": round(images_per_second, 1),
             "seconds": {name: round(value, 3) for name, value in (seconds or {}).items()},
         }
-        best = self.best is None or _merit(row) > _merit(self.best)
+        best = self.best is None or merit(row) > merit(self.best)
         self.epochs.append(row)
         if best:
             self.best_nll, self.best_epoch = scores.nll, epoch
@@ -77,10 +78,17 @@ class History:
         return sum(not driven or row["closed_loop"] is not None for row in self.epochs[self.best_epoch :])
 
 
-def _merit(row: Mapping[str, Any]) -> tuple[float, ...]:
+def merit(row: Mapping[str, Any]) -> tuple[float, ...]:
     """What makes an epoch better than another: arrivals, then the share of the routes driven, then NLL."""
     drives, nll = row["closed_loop"], row["validation"]["nll"]
     return (-1.0, 0.0, -nll) if drives is None else (drives["arrived"], drives["completion"], -nll)
+
+
+def read_history(folder: RunFolder) -> History:
+    """The history in a run's `metrics.json`."""
+    known = History.__dataclass_fields__
+    values = {key: value for key, value in folder.read_metrics().items() if key in known}
+    return from_mapping(History, values, str(folder.metrics))
 
 
 class Journal:

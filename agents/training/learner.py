@@ -10,7 +10,7 @@ from agents.policies.policy import Policy
 from agents.policies.senses import Inputs
 from agents.training.averaging import EmaConfig, WeightAverage
 from agents.training.distributed import Group, without_exchange
-from agents.training.losses import steering_loss
+from agents.training.losses import LossConfig, steering_loss
 from agents.training.optimization import OptimizerConfig, make_optimizer, set_learning_rate
 from navsim.errors import ConfigError
 
@@ -18,17 +18,21 @@ from navsim.errors import ConfigError
 class PolicyLoss(nn.Module):
     """A policy and its loss as one module, which can be compiled and shared between processes."""
 
-    def __init__(self, policy: Policy, dtype: torch.dtype) -> None:
-        """Score `policy`, whose layers compute in `dtype`; the loss is computed in float32."""
+    def __init__(self, policy: Policy, loss: LossConfig, dtype: torch.dtype) -> None:
+        """Score `policy`, whose layers compute in `dtype`, by `loss`, which is computed in float32."""
         super().__init__()
         self.policy = policy
+        self._config = loss
         self._dtype = dtype
 
     def forward(self, inputs: Inputs, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
         """Return the terms of the loss and their `total`, scalars averaged over the batch."""
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            distribution = self.policy.distribution(inputs)
-        return steering_loss(distribution, labels, weights).named()
+            answer = self.policy.answer(inputs)
+        parts = steering_loss(
+            answer.distribution, labels, self.policy.config, self._config, command=answer.command, weights=weights
+        )
+        return parts.named()
 
 
 class Learner:
@@ -37,6 +41,7 @@ class Learner:
     def __init__(
         self,
         policy: Policy,
+        loss: LossConfig,
         optimizer: OptimizerConfig,
         ema: EmaConfig,
         dtype: torch.dtype,
@@ -47,6 +52,7 @@ class Learner:
 
         Args:
             policy: The network, which will change.
+            loss: What is minimised besides the head's own loss.
             optimizer: How it changes.
             ema: How its average follows.
             dtype: Type of the layers' arithmetic.
@@ -58,7 +64,7 @@ class Learner:
         self.optimizer = make_optimizer(policy, optimizer)
         self._group = group
         self._most = optimizer.max_gradient_norm
-        self._shared = group.together(PolicyLoss(policy, dtype))
+        self._shared = group.together(PolicyLoss(policy, loss, dtype))
         self._compiled = compiled
         self._loss = torch.compile(self._shared) if compiled else self._shared
 

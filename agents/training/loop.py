@@ -8,9 +8,11 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from agents.scoring.calibration import score
 from agents.training.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device
@@ -32,7 +34,9 @@ _LOG_STEPS = 20
 _AGREE_STEPS = 8  # several processes ask each other so often whether one of them was interrupted
 
 
-def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE) -> History:
+def train(
+    config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE, start: Path | None = None
+) -> History:
     """Train a policy, or continue from the folder's last checkpoint if there is one.
 
     Args:
@@ -40,6 +44,7 @@ def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Gro
         data: What to learn from.
         folder: Where to keep it.
         group: The processes that train together; all of them call this with the same arguments.
+        start: Checkpoint with the weights that a new run begins with; None draws them.
 
     Raises:
         KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
@@ -52,7 +57,7 @@ def train(config: TrainConfig, data: TrainingData, folder: RunFolder, group: Gro
         ClosedLoop(config.closed_loop if group.first else replace(config.closed_loop, every=0), data.world) as course,
         stop_on_interrupt() as stop,
     ):
-        trainer = Trainer(config, data, folder, group)
+        trainer = Trainer(config, data, folder, group, start)
         examiner = Examiner(data, trainer.device, trainer.dtype, course) if group.first else None
         if group.first:
             begin_run(config, folder)
@@ -80,6 +85,7 @@ def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: A
     draw = trainer.sampler.draw(trainer.epoch)
     index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
     size, first, last = trainer.batch_size, trainer.position, trainer.steps_per_epoch
+    trainer.announce(index[first * size : last * size])
     trainer.clock = Stopwatch(trainer.device)
     with trainer.clock.part("training"):
         for position in range(first, last):
@@ -101,15 +107,18 @@ def judge(trainer: Trainer, examiner: Examiner | None, journal: Journal, stop: S
     judges for all.
     """
     losses = trainer.losses.means(trainer.group)
+    _check_finite(losses["total"], trainer)
     if examiner is not None:
-        scores = examiner.validate(trainer)
-        _check_finite(losses["nll"] + scores.nll, trainer)
+        with trainer.clock.part("validation"):
+            samples = examiner.validate(trainer.policy)
+        scores = score(samples)
+        _check_finite(scores.nll, trainer)
         due = trainer.config.closed_loop.due(trainer.epoch + 1, trainer.config.epochs)
         drives = examiner.drive(trainer, stop, advance) if due else None
         if drives is not None or not due:
             seconds = trainer.clock.seconds
             best = trainer.history.add(trainer.epoch + 1, scores, losses, drives, seconds, trainer.rate)
-            examiner.report(journal, trainer)
+            examiner.report(journal, trainer, samples, scores)
             if best:
                 save_checkpoint(trainer.folder.best, trainer.info, trainer.policy)
     trainer.take_over(trainer.group.from_first(trainer.history))
@@ -119,7 +128,7 @@ def _log(trainer: Trainer, journal: Journal) -> None:
     """Write the mean losses of the last steps and the learning rate."""
     means, step = trainer.recent.means(trainer.group), trainer.history.step
     trainer.recent = Means()
-    _check_finite(means["nll"], trainer)
+    _check_finite(means["total"], trainer)
     rate = learning_rate(step - 1, trainer.steps, trainer.config.optimizer)
     journal.curves("train", means | {"learning_rate": rate}, step)
 

@@ -1,13 +1,64 @@
-"""The loss and its parts, and the scores of a validation. B: batch."""
+"""The loss and its parts. B: batch, K: components."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
+from agents.policies.distributions.mixture import SteeringMixture
+from agents.policies.distributions.truncated import TruncatedMixture
+from agents.policies.heads import HEADS
+from agents.policies.settings import PolicyConfig
+from navsim.errors import ConfigError
 
-SPIKE_CURVATURE = 1e-4
-"""Labels below this [1/m] form the spike of exact repetitions that a scripted expert makes on straights."""
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Terms beside the head's own loss.
+
+    The regularisers, `weight_norm` and `log_scale`, are off by default. Both are known only from a re-implementation of
+    the source (Amini et al., ICRA 2019), without their constants: the exponent and the target below are ours.
+    """
+
+    weight_norm: float = 0.0
+    """Weight of the L_p norm of the mixture's weights phi."""
+    weight_norm_power: float = 2.0
+    """The norm's p, not 1: above 1 the norm is least for equal weights, below 1 for a single component."""
+    log_scale: float = 0.0
+    """Weight of (log sigma - c)^2, averaged over the components."""
+    log_scale_target: float = -3.0
+    """Its c, with sigma in units of `max_curvature`: -3 is a twentieth of the range."""
+    command: float = 10.0
+    """Weight of the squared error of the command in units of `max_curvature`, for networks with a branch for the route.
+    The source trains both jointly and does not say how it weighs them: ours, so that both are of one size."""
+
+    def __post_init__(self) -> None:
+        for name in REGULARISERS:
+            if not 0 <= getattr(self, name) <= 1e6:
+                raise ConfigError(f"loss.{name} must be 0 to 1000000, got {getattr(self, name)}")
+        if not 0 < self.command <= 1e6:
+            raise ConfigError(f"loss.command must be above 0 and at most 1000000, got {self.command}")
+        if not 0.1 <= self.weight_norm_power <= 10 or self.weight_norm_power == 1:
+            raise ConfigError(f"loss.weight_norm_power must be 0.1 to 10 and not 1, got {self.weight_norm_power}")
+        if not -20 <= self.log_scale_target <= 0:
+            raise ConfigError(f"loss.log_scale_target must be -20 to 0, got {self.log_scale_target}")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the regularisers that are on, by name."""
+        return {name: getattr(self, name) for name in REGULARISERS if getattr(self, name)}
+
+
+def check_loss(loss: LossConfig, policy: PolicyConfig) -> None:
+    """Raise ConfigError if a term has a weight that the policy's head has not got."""
+    for name, weight in loss.weights.items():
+        if name not in HEADS[policy.head].regularisers:
+            having = ", ".join(kind for kind, head in HEADS.items() if name in head.regularisers)
+            raise ConfigError(
+                f"loss.{name} = {weight} needs a head with that term ({having}); policy.head is {policy.head}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,60 +66,73 @@ class LossParts:
     """The terms of the loss, each a scalar averaged over the batch."""
 
     nll: Tensor
-    """Negative log-likelihood of the labels [nats], of a density over curvature in 1/m."""
+    """Negative log-likelihood of the labels [nats], of a density over curvature in 1/m; minimised by most heads."""
+    terms: Mapping[str, Tensor]
+    """What is minimised, by name, before weighting."""
+    weights: Mapping[str, float]
+    """Weight of each term."""
 
     @property
     def total(self) -> Tensor:
-        """What is minimised."""
-        return self.nll
+        """What is minimised: the weighted sum of the terms."""
+        return torch.stack([self.weights[name] * term for name, term in self.terms.items()]).sum()
 
     def named(self) -> dict[str, Tensor]:
-        """The terms and their total by name."""
-        return {"nll": self.nll, "total": self.total}
+        """The likelihood, the terms and their total by name."""
+        return {"nll": self.nll, **self.terms, "total": self.total}
 
 
-def steering_loss(distribution: SteeringDistribution, labels: Tensor, weights: Tensor | None = None) -> LossParts:
-    """Score a batch: L = -log P(label | images, map), the source's loss (Amini et al., ICRA 2019).
+def steering_loss(
+    distribution: SteeringDistribution,
+    labels: Tensor,
+    policy: PolicyConfig,
+    loss: LossConfig,
+    *,
+    command: Tensor | None = None,
+    weights: Tensor | None = None,
+) -> LossParts:
+    """Score a batch by the head's own loss and the regularisers that are on.
+
+    The source's loss is L = -log P(label | images, map) (Amini et al., ICRA 2019), with the squared error of the
+    command beside it where the network gives one.
 
     Args:
-        distribution: Predictions for B situations.
+        distribution: Predictions of the policy's head for B situations.
         labels: The expert's curvatures (B,) [1/m].
+        policy: Which head it is, and its settings.
+        loss: Weights of further terms; they must be the head's, see `check_loss`.
+        command: The commands (B,) [1/m] that the network gives besides, if it does.
         weights: Weights (B,) of the situations, 1 on average over the data; None weighs all alike.
     """
-    log_probs = distribution.log_prob(labels)
-    return LossParts(nll=-(log_probs if weights is None else weights * log_probs).mean())
+    head = HEADS[policy.head]
+
+    def averaged(costs: Tensor) -> Tensor:
+        return (costs if weights is None else weights * costs).mean()
+
+    terms = {head.loss_name: averaged(head.loss(distribution, labels, policy))}
+    terms |= {name: REGULARISERS[name](distribution, loss) for name in loss.weights}
+    shares = {head.loss_name: 1.0} | loss.weights
+    if command is not None:
+        terms["command"] = averaged(((command - labels) / policy.max_curvature).square())
+        shares["command"] = loss.command
+    if "nll" in terms:
+        nll = terms["nll"]
+    else:
+        with torch.no_grad():
+            nll = averaged(-distribution.log_prob(labels))
+    return LossParts(nll, terms, shares)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """How well a policy predicts the expert's commands; says little about how it drives."""
-
-    nll: float
-    """Mean negative log-likelihood [nats]."""
-    nll_without_spike: float | None
-    """The same over the labels outside the spike at zero; None without any."""
-    curvature_error: float
-    """Mean absolute error of the mode [1/m]."""
-    curvature_error_without_spike: float | None
-    """The same over the labels outside the spike at zero; None without any."""
-    spike_share: float
-    """Share of the labels inside the spike."""
+def _weight_norm(mixture: SteeringMixture | TruncatedMixture, loss: LossConfig) -> Tensor:
+    """Mean L_p norm of the weights, by way of logarithms: for p below 1 the slope of phi^p has no bound at 0."""
+    power = loss.weight_norm_power
+    return (torch.logsumexp(power * mixture.log_weights, dim=-1) / power).exp().mean()
 
 
-def score(log_probs: Tensor, modes: Tensor, labels: Tensor) -> Scores:
-    """Average over N situations: log densities, modes [1/m] and labels [1/m], each (N,)."""
-    outside = labels.abs() >= SPIKE_CURVATURE
-    errors = (modes - labels).abs()
-    some = bool(outside.any())
-    return Scores(
-        nll=-_mean(log_probs),
-        nll_without_spike=-_mean(log_probs[outside]) if some else None,
-        curvature_error=_mean(errors),
-        curvature_error_without_spike=_mean(errors[outside]) if some else None,
-        spike_share=1 - _mean(outside),
-    )
+def _log_scale(mixture: SteeringMixture | TruncatedMixture, loss: LossConfig) -> Tensor:
+    """Mean squared distance of the scales' logarithms from the target."""
+    return (mixture.scales.log() - loss.log_scale_target).square().mean()
 
 
-def _mean(values: Tensor) -> float:
-    """Mean in double precision."""
-    return float(values.double().mean())
+REGULARISERS: dict[str, Callable[..., Tensor]] = {"weight_norm": _weight_norm, "log_scale": _log_scale}
+"""The further terms by name, each a function of a mixture and a LossConfig."""

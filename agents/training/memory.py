@@ -1,9 +1,23 @@
-"""How the process keeps its memory while it trains."""
+"""How much memory there is, where the data goes for it, and how the process keeps its memory while it trains."""
 
 import ctypes
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from navsim.errors import ConfigError
+
+Storage = Literal["auto", "device", "mapped"]
+"""Where the data is wanted: in the memory of the device that trains, or in a file mapped into memory; `auto` maps it
+if it does not fit."""
+
+DEVICE_SHARE = 0.6
+"""Share of the device's free memory that the data may take; the network, its activations and the rest need some."""
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
 _LARGEST = 2**31 - 1
+_LIMITLESS = 2**62
 
 
 def keep_freed_memory() -> bool:
@@ -20,3 +34,68 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return bool(mallopt(_TRIM_THRESHOLD, _LARGEST)) and bool(mallopt(_MMAP_MAX, 0))
+
+
+def free_memory(device: torch.device) -> int:
+    """Memory [bytes] that can still be taken on `device`; on the CPU, what the system and a container's limit allow."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_system_memory(Path("/proc/meminfo")), group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
+
+
+def choose_storage(wanted: Storage, needed: int, free: int, device: torch.device) -> Literal["device", "mapped"]:
+    """Decide where the data goes.
+
+    Args:
+        wanted: What the configuration says.
+        needed: Size of the data [bytes].
+        free: Free memory of the device [bytes].
+        device: Which one that is.
+
+    Raises:
+        ConfigError: If the device is asked for and the data does not fit there.
+    """
+    fits = needed <= DEVICE_SHARE * free
+    if wanted == "device" and not fits:
+        raise ConfigError(
+            f"storage = 'device': the data needs {needed / 1e9:.2f} GB, {DEVICE_SHARE:.0%} of the {free / 1e9:.2f} GB "
+            f"free on {device} may be taken; 'mapped' keeps it in a file"
+        )
+    return "device" if fits and wanted != "mapped" else "mapped"
+
+
+def group_memory(membership: Path, root: Path) -> int:
+    """Memory [bytes] that control groups (version 2) leave this process, very much without a limit.
+
+    Args:
+        membership: The kernel's file that names the process's group.
+        root: Where the groups are mounted.
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return _LIMITLESS
+    name = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    groups = [root / name, *(root / name).parents]
+    return min(_group_room(group) for group in groups if group.is_relative_to(root))
+
+
+def _group_room(group: Path) -> int:
+    """What is left below the limit of one group; the file cache counts as left, since it can be let go."""
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:
+        return _LIMITLESS
+    return _LIMITLESS if limit == "max" else max(int(limit) - used + int(statistics["inactive_file"]), 0)
+
+
+def _system_memory(path: Path) -> int:
+    """What the system can give without swapping [bytes]; very much where it does not say."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return _LIMITLESS
+    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kilobytes[0]) * 1024 if kilobytes else _LIMITLESS

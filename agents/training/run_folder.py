@@ -12,7 +12,7 @@ from navsim.config import to_mapping
 from navsim.errors import StorageError
 from navsim.storage import remove_partial, write_yaml
 
-_MAY_DIFFER = ("resume", "run_dir")
+_MAY_DIFFER = ("resume", "run_dir", "storage")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class RunFolder:
         """TensorBoard's event files."""
         return self.path / "tensorboard"
 
+    @property
+    def rounds(self) -> Path:
+        """Drives and policies of the rounds of on-policy correction."""
+        return self.path / "dagger"
+
     def read_metrics(self) -> dict[str, Any]:
         """What `metrics.json` holds, empty before the first epoch has ended."""
         if not self.metrics.exists():
@@ -89,7 +94,8 @@ def open_run(config: TrainConfig) -> RunFolder:
             f"{folder.path}: holds a run with another {key}: there {there!r}, asked for {wanted!r}; "
             "choose another run_dir"
         )
-    if folder.last.exists() and not folder.finished and not config.resume:
+    begun = folder.last.exists() or folder.rounds.exists()
+    if begun and not folder.finished and not config.resume:
         raise StorageError(f"{folder.path}: holds an unfinished run; continue it with --resume")
     for file in (folder.last, folder.best, folder.candidate, folder.metrics, folder.config):
         remove_partial(file)

@@ -60,7 +60,7 @@ class FrameSampler:
         """
         self._seed = seed
         self._demanding, self._quiet = np.flatnonzero(demanding), np.flatnonzero(~demanding)
-        self.frames_per_epoch = len(self._demanding) + round(quiet_share * len(self._quiet))
+        self.frames_per_epoch = max(len(self._demanding) + round(quiet_share * len(self._quiet)), 1)
         self._balance = balance
         wanted = np.where(demanding, 1.0, quiet_share)
         self._wanted = wanted / wanted.sum()

@@ -1,6 +1,7 @@
 """All that changes while a policy learns, and the one step that changes it. B: frames of a batch."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,10 +10,19 @@ from torch import Tensor
 from agents.policies.policy import Policy, build_policy, parameter_count
 from agents.policies.senses import scale_senses, senses_spec
 from agents.training.augmentation import Augmenter
-from agents.training.checkpoint import CheckpointInfo, restore_training, save_checkpoint
+from agents.training.camera_noise import NoisyCameras
+from agents.training.checkpoint import (
+    CheckpointInfo,
+    check_senses,
+    load_policy,
+    read_info,
+    restore_training,
+    save_checkpoint,
+)
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import TrainingData
 from agents.training.distributed import ALONE, Group
+from agents.training.feed import Feed
 from agents.training.journal import History
 from agents.training.learner import Learner
 from agents.training.meters import Means, Stopwatch
@@ -29,8 +39,22 @@ _WATCHED_STEPS = 20  # on a GPU the parts of one step in so many are timed
 class Trainer:
     """Owns weights, optimiser and history, and keeps them in the run's folder."""
 
-    def __init__(self, config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: TrainingData,
+        folder: RunFolder,
+        group: Group = ALONE,
+        start: Path | None = None,
+    ) -> None:
         """Build the network, or restore it with its optimiser from the folder's last checkpoint.
+
+        Args:
+            config: What to do.
+            data: What to learn from.
+            folder: Where the run is kept.
+            group: The processes that train together.
+            start: Checkpoint with the weights to begin with; None draws them.
 
         Raises:
             ConfigError: If the configuration cannot be used.
@@ -41,17 +65,21 @@ class Trainer:
         self.dtype = choose_dtype(config, self.device)
         self._header = CheckpointInfo(config.policy, data.cameras, data.map, to_mapping(config), {}, data.versions)
         self._data_name = f"{data.train.fingerprint}/{data.validation.fingerprint}"
-        self._train, self._validation_frames = data.train.to(self.device), len(data.validation)
+        self._feed = Feed(data.train.to(self.device))
+        self._frames, self._validation_frames = len(data.train), len(data.validation)
         labels, demanding = data.train.labels.cpu().numpy(), data.train.demanding.cpu().numpy()
         self.sampler = FrameSampler(
             labels.astype(np.float64), demanding, config.quiet_share, config.balance, config.seed
         )
         self._check_shares()
         spec, seed = senses_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
-        policy = build_policy(config.policy, spec, seed).to(self.device)
-        self._learner = Learner(policy, config.optimizer, config.ema, self.dtype, group, config.compile)
+        policy = load_policy(start, data.cameras, data.map) if start else build_policy(config.policy, spec, seed)
+        self._learner = Learner(
+            policy.to(self.device), config.loss, config.optimizer, config.ema, self.dtype, group, config.compile
+        )
         noise_seed = derived_seed(config.seed, "noise")
         self._augment = Augmenter(config.augmentation, data.map, noise_seed, self.device)
+        self._cameras = NoisyCameras(data.world.camera_noise, self.device)
         self.parts, self.clock, self.rate = Stopwatch(self.device), Stopwatch(self.device), 0.0
         self.history, self.losses, self.recent = History(), Means(), Means()
         if folder.last.exists():
@@ -98,12 +126,17 @@ class Trainer:
         """What does not change during the run."""
         return {
             "parameters": parameter_count(self.policy),
-            "frames": len(self._train),
+            "frames": self._frames,
             "validation_frames": self._validation_frames,
             "device": str(self.device),
             "precision": str(self.dtype).removeprefix("torch."),
             "processes": self.group.size,
         }
+
+    def announce(self, index: Tensor) -> None:
+        """Say which frames (steps * B,) the next steps will be taken on, so that they can be read ahead."""
+        shares = ((batch, self.group.share(len(batch))) for batch in torch.split(index, self.batch_size))
+        self._feed.announce([batch[part] for batch, mine in shares for part in parts(mine, self.config.accumulate)])
 
     def step(self, index: Tensor, weights: Tensor) -> None:
         """Take one step on the frames `index` with loss `weights`, both (B,); this process computes its share of them.
@@ -116,10 +149,11 @@ class Trainer:
         mine, losses = self.group.share(len(index)), dict[str, Tensor]()
         for part in parts(mine, self.config.accumulate):
             with watch.part("frames"):
-                frames = self._train[index[part]]
+                frames = self._feed.take(index[part])
             with watch.part("augmentation"):
+                self._cameras.restart(derived_seed(seed, "camera noise", step), part.start, len(index))
                 self._augment.restart(derived_seed(seed, "augmentation", step), part.start, len(index))
-                inputs = self._augment(scale_senses(frames.senses, self.dtype))
+                inputs = self._augment(scale_senses(self._cameras(frames.senses), self.dtype))
             with watch.part("forward"):
                 share = (part.stop - part.start) / len(index)
                 terms = self._learner.losses(inputs, frames.labels, weights[part])
@@ -160,6 +194,7 @@ class Trainer:
     def _restore(self) -> None:
         """Take up weights, optimiser and history from the last checkpoint."""
         path = self.folder.last
+        check_senses(path, read_info(path), self._header.cameras, self._header.map)
         found = restore_training(path, self._learner).progress
         if found.get("data") != self._data_name:
             raise CheckpointError(f"{path}: was trained on other data than {self.config.data} now holds")

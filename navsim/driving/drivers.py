@@ -1,5 +1,6 @@
 """What drives a car: the `Driver` protocol for those who sense, `Expert` for those who see the truth."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -43,6 +44,22 @@ class Driver(Protocol):
 
 
 @runtime_checkable
+class BatchDriver(Driver, Protocol):
+    """Decides for several cars in one go, which a network does in less time than one after the other.
+
+    Each car has a drive of its own, with nothing carried over from one to another; cars are told apart by their
+    numbers. What is decided for a car does not depend on which others are asked about with it. `begin` and `drive` are
+    for one more car.
+    """
+
+    def begin_car(self, car: int, seed: int) -> None:
+        """Forget the last drive of `car`, as `begin` does."""
+
+    def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
+        """Choose the command of each of the cars for its next control step."""
+
+
+@runtime_checkable
 class Expert(Protocol):
     """Drives by the true state and route; reports mark that it saw the truth."""
 
@@ -54,6 +71,43 @@ class Expert(Protocol):
 
     def command(self, state: VehicleState) -> Decision:
         """Choose the command for the next control step."""
+
+
+class Seat:
+    """One car's place with a driver that decides for several; a `Driver` whose answer may be fetched beforehand."""
+
+    def __init__(self, driver: BatchDriver, car: int) -> None:
+        """Take the place of `car`."""
+        self.name = driver.name
+        self.driver = driver
+        """Who decides."""
+        self.car = car
+        """For which of its cars."""
+        self._told: tuple[Observation, Decision] | None = None
+
+    def begin(self, seed: int) -> None:
+        """Begin a drive of this car."""
+        self._told = None
+        self.driver.begin_car(self.car, seed)
+
+    def drive(self, observation: Observation) -> Decision:
+        """The decision that was fetched for `observation`, or else one for this car alone."""
+        if self._told is not None and self._told[0] is observation:
+            return self._told[1]
+        return self.driver.drive_cars({self.car: observation})[self.car]
+
+    def tell(self, observation: Observation, decision: Decision) -> None:
+        """Lay ready the decision for `observation`."""
+        self._told = observation, decision
+
+
+def decide_together(seats: Sequence[tuple[Seat, Observation]]) -> None:
+    """Let each driver decide for all of its cars in one go, and lay the decisions ready in their seats."""
+    for driver in {id(seat.driver): seat.driver for seat, _ in seats}.values():
+        own = {seat.car: (seat, observation) for seat, observation in seats if seat.driver is driver}
+        decisions = driver.drive_cars({car: observation for car, (_, observation) in own.items()})
+        for car, (seat, observation) in own.items():
+            seat.tell(observation, decisions[car])
 
 
 class ConstantDriver:

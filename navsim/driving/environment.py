@@ -1,6 +1,7 @@
 """The Gymnasium environment `navsim/Town-v0`."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, SupportsFloat, cast
 
 import gymnasium
@@ -110,6 +111,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         self._window = Window() if render_mode == "human" else None
         self._simulation = simulation or Simulation(self._config)
         self._last: Step | None = None
+        self._cameras = {camera.name: calibration(camera) for camera in self._config.cameras}
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.observation_space = _observation_space(self._config)
 
@@ -201,7 +203,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             "station": step.progress.station,
             "offset": step.progress.offset,
             "completion": step.progress.fraction,
-            "cameras": {camera.name: calibration(camera) for camera in self._config.cameras},
+            "cameras": deepcopy(self._cameras),  # Gymnasium forbids to give the same object twice
         }
 
 

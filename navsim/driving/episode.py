@@ -9,6 +9,7 @@ from navsim.driving.scenario import Outcome, Scenario
 from navsim.geometry import Array, Pose
 from navsim.roads.routing import JunctionPassage
 from navsim.sensing.observation import Image
+from navsim.world.obstacles import ObstacleKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,8 @@ class Episode:
     """Offset from the route's lane centre (T + 1,) [m], positive to the left."""
     heading_errors: Array
     """Heading relative to the route (T + 1,) [rad]."""
+    struck: ObstacleKind | None = None
+    """What the car touched; None if nothing, or if the drive was recorded before this was kept."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)

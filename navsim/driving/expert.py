@@ -14,7 +14,8 @@ import numpy as np
 
 from navsim.driving.drivers import Decision
 from navsim.errors import ConfigError
-from navsim.roads.routing import Route
+from navsim.geometry import Polyline
+from navsim.roads.routing import Progress, Route
 from navsim.world.vehicle import VehicleSpec, VehicleState
 
 
@@ -63,10 +64,30 @@ class LaneExpert:
             raise RuntimeError("the expert has no route yet: call follow(route) first")
         progress = self._route.progress(state.pose, near=self._station)
         self._station = progress.station
-        bend = float(self._route.path.curvature(progress.station + self._spec.preview_time * state.speed))
-        # The car's middle, halfway between the axles, moves at this angle to the heading while it turns.
-        slip = math.atan(self._vehicle.wheelbase / 2 * float(self._route.path.curvature(progress.station)))
-        reach = max(self._spec.lookahead_time * state.speed, self._spec.min_lookahead)
-        error = progress.offset + reach * math.sin(progress.heading_error + slip)
-        limit = self._vehicle.max_curvature
-        return Decision(float(np.clip(bend - 2 * error / reach**2, -limit, limit)))
+        return Decision(lane_curvature(self._spec, self._vehicle, self._route.path, progress, state.speed))
+
+
+def lane_curvature(spec: ExpertSpec, vehicle: VehicleSpec, path: Polyline, progress: Progress, speed: float) -> float:
+    """The expert's law: the curvature [1/m] that leads a car along a path.
+
+    Args:
+        spec: How far ahead to look.
+        vehicle: The car, within whose largest curvature the command stays.
+        path: Middle of the lane to drive [m].
+        progress: Where the car is along it.
+        speed: How fast the car drives [m/s].
+    """
+    bend = float(path.curvature(progress.station + spec.preview_time * speed))
+    reach = max(spec.lookahead_time * speed, spec.min_lookahead)
+    error = progress.offset + reach * math.sin(course_error(vehicle, path, progress))
+    limit = vehicle.max_curvature
+    return float(np.clip(bend - 2 * error / reach**2, -limit, limit))
+
+
+def course_error(vehicle: VehicleSpec, path: Polyline, progress: Progress) -> float:
+    """The direction in which a car that follows a path's curvature moves, minus that of the path [rad].
+
+    The car's middle, halfway between the axles, moves at an angle to the heading while it turns.
+    """
+    slip = math.atan(vehicle.wheelbase / 2 * float(path.curvature(progress.station)))
+    return progress.heading_error + slip

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from navsim.driving.drivers import Decision, Driver, Expert
+from navsim.driving.drivers import Decision, Expert
 from navsim.driving.episode import Episode
 from navsim.driving.expert import LaneExpert
+from navsim.driving.mixture import Mixture, Pilot
 from navsim.driving.perturbation import SteeringNoise, noisy_command, steering_noise
 from navsim.driving.scenario import Scenario
 from navsim.driving.simulation import Simulation, Situation, Step
@@ -45,7 +46,7 @@ class _Log:
 
 def drive(
     simulation: Simulation,
-    driver: Driver | Expert,
+    driver: Pilot,
     scenario: Scenario,
     noise: SteeringNoise | None = None,
     sense: bool = True,
@@ -56,7 +57,7 @@ def drive(
 
     Args:
         simulation: The world to drive in.
-        driver: Who steers; an `Expert` is given the truth, a `Driver` the observation.
+        driver: Who steers; an `Expert` is given the truth, a `Driver` the observation, a `Mixture` both.
         scenario: What to drive.
         noise: Pulls at the steering; the label stays the expert's command.
         sense: Whether to render and draw maps; a `Driver` that looks needs them.
@@ -78,7 +79,7 @@ def drive(
 
 def course(
     simulation: Simulation,
-    driver: Driver | Expert,
+    driver: Pilot,
     scenario: Scenario,
     noise: SteeringNoise | None = None,
     sense: bool = True,
@@ -107,26 +108,28 @@ def course(
         step = yield situation
         if step.outcome is not None:
             return _episode(simulation, driver.name, log, step, sense and record_images)
-        label = labeller.command(step.state).curvature
-        decision = _decide(driver, step)
+        wanted = labeller.command(step.state)
+        decision = _decide(driver, step, wanted)
         pull = pulls[len(log.steps)] if len(log.steps) < len(pulls) else 0.0
         command = decision.curvature
         if pull:
             command = noisy_command(command, pull, step.state.speed, config.vehicle.max_curvature)
         if on_step is not None:
-            on_step(Moment(step, decision, command, label))
+            on_step(Moment(step, decision, command, wanted.curvature))
         log.steps.append(step)
         log.commands.append(command)
-        log.labels.append(label)
+        log.labels.append(wanted.curvature)
         situation = simulation.advance(command)
 
 
-def _decide(driver: Driver | Expert, step: Step) -> Decision:
-    """Ask the driver, giving it what its kind may know."""
+def _decide(driver: Pilot, step: Step, wanted: Decision) -> Decision:
+    """Ask the driver, giving it what its kind may know; `wanted` is what the labelling expert would do."""
     if isinstance(driver, Expert):
         return driver.command(step.state)
     if step.observation is None:
         raise ValueError(f"driver {driver.name!r} looks, but the drive was begun with sense=False")
+    if isinstance(driver, Mixture):
+        return driver.choose(step.observation, wanted)
     return driver.drive(step.observation)
 
 
@@ -168,6 +171,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
         stations=np.array([p.station for p in progress]),
         offsets=np.array([p.offset for p in progress]),
         heading_errors=np.array([p.heading_error for p in progress]),
+        struck=simulation.struck,
     )
 
 

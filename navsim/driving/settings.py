@@ -9,6 +9,7 @@ from navsim.rendering.renderer import RendererName
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import CameraNoise, MountError
 from navsim.sensing.gps import GpsSpec
+from navsim.sensing.map_faults import MapFault
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.world.vehicle import VehicleSpec, VehicleSpread
@@ -24,6 +25,8 @@ class SimulationConfig:
     """Cameras on the car, all of one size."""
     map: MapSpec = field(default_factory=MapSpec)
     """Map patches."""
+    map_fault: MapFault = field(default_factory=MapFault)
+    """What is wrong with the map that the car carries."""
     camera_noise: CameraNoise = field(default_factory=CameraNoise)
     """What the cameras add to the pictures that drivers see; never recorded."""
     mount_error: MountError = field(default_factory=MountError)

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 
+from navsim.driving.instruments import carried_map, gps_sensor, mounted_cameras
 from navsim.driving.rules import judge
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.settings import SimulationConfig
@@ -19,10 +20,9 @@ from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import with_mount_error, with_noise
-from navsim.sensing.gps import GpsSensor
+from navsim.sensing.camera_noise import with_noise
 from navsim.sensing.observation import Image, Observation
-from navsim.sensing.roadmap import draw_map, rasterise_route
+from navsim.world.obstacles import ObstacleKind
 from navsim.world.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle
 from navsim.world.world import World
@@ -113,6 +113,12 @@ class Simulation:
         return self._situation
 
     @property
+    def struck(self) -> ObstacleKind | None:
+        """What the car has touched in this drive, if anything."""
+        contact = self._world.contact
+        return None if contact is None else contact.kind
+
+    @property
     def time_limit(self) -> float:
         """Time allowed for the route [s]."""
         return self.config.rules.time_limit(self.route.length)
@@ -151,13 +157,11 @@ class Simulation:
             self._show(town.scene)
         self.scenario = scenario
         self.route: Route = scenario_route(town.network, scenario)
-        self._route_raster = rasterise_route(self.route.path, self.config.map)
+        self._map = carried_map(self.config, scenario, town, self.route)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
-        self._gps = GpsSensor(self.config.gps, generator(scenario.seed, scenario.name, "gps"))
+        self._gps = gps_sensor(self.config, scenario)
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
-        mounts = generator(scenario.seed, scenario.name, "mounts")
-        mounted = tuple(with_mount_error(camera, self.config.mount_error, mounts) for camera in self.config.cameras)
-        self._mounted = mounted if sense else ()
+        self._mounted = mounted_cameras(self.config, scenario) if sense else ()
         self._sense = sense
         self._still = 0.0
         self._elapsed = 0.0
@@ -247,10 +251,11 @@ class Simulation:
     def _sensed(self, images: Image) -> Observation:
         """What the car senses; the maps are drawn where the GPS says it is."""
         gps = self._gps.measure(self.situation.state.pose, self._elapsed)
+        road_map, route_map = self._map.patches(self.config.map, gps)
         return Observation(
             images=with_noise(images, self.config.camera_noise, self._pixels),
-            road_map=draw_map(self.town.raster, self.config.map, gps),
-            route_map=draw_map(self._route_raster, self.config.map, gps),
+            road_map=road_map,
+            route_map=route_map,
             speed=self.situation.state.speed,
             gps=gps,
             cameras=self.config.cameras,

@@ -1,13 +1,14 @@
 """Several simulations in one process, their pictures drawn in one pass of a renderer that they share."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from navsim.driving.drivers import Driver, Expert
+from navsim.driving.drivers import Seat, decide_together
 from navsim.driving.episode import Episode
+from navsim.driving.mixture import Pilot
 from navsim.driving.perturbation import SteeringNoise
 from navsim.driving.rollout import Course, course
 from navsim.driving.scenario import Scenario
@@ -23,8 +24,8 @@ class Crew:
 
     simulation: Simulation
     """A world of its own; its renderer is everyone's."""
-    driver: Driver | Expert
-    """A driver of its own: drivers remember."""
+    driver: Pilot
+    """A driver of its own, since drivers remember; or a `Seat` with one that decides for several cars in one go."""
 
 
 @contextmanager
@@ -70,10 +71,12 @@ def drive_together(
     noise: SteeringNoise | None = None,
     sense: bool = True,
     record_images: bool = True,
+    on_step: Callable[[Sequence[tuple[Crew, Step]]], None] | None = None,
 ) -> Iterator[Episode]:
     """Drive scenarios, as many at a time as there are crews, all cars in step.
 
-    Each drive is the same as `navsim.driving.rollout.drive` alone would give.
+    Each drive is the same as `navsim.driving.rollout.drive` alone would give, if the driver decides alike for one car
+    and for several.
 
     Args:
         crews: Cars and drivers; a crew whose drive has ended takes up the next scenario.
@@ -81,6 +84,7 @@ def drive_together(
         noise: Pulls at the steering, see `drive`.
         sense: Whether to render and draw maps, see `drive`.
         record_images: Whether episodes keep images and maps, see `drive`.
+        on_step: Called in each control step with all crews and what they sense, before they decide.
 
     Yields:
         The episodes in the order of their ends.
@@ -98,6 +102,16 @@ def drive_together(
         if not underway:
             return
         steps = see_together(moments)
+        seen = [(crew, step) for (crew, _), step in zip(underway, steps, strict=True)]
+        if on_step is not None:
+            on_step(seen)
+        decide_together(
+            [
+                (crew.driver, step.observation)
+                for crew, step in seen
+                if isinstance(crew.driver, Seat) and step.observation is not None and step.outcome is None
+            ]
+        )
         going: list[tuple[Crew, Course]] = []
         moments = []
         for (crew, drive), step in zip(underway, steps, strict=True):

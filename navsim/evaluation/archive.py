@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from navsim.driving.episode import Episode
-from navsim.driving.scenario import Scenario
+from navsim.driving.scenario import Scenario, StartOffset
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.storage import write_json
@@ -32,11 +32,22 @@ class Drive:
     """Wall time of the drive, town and rendering included [s]."""
     error: str = ""
     """Why it broke off."""
+    decision_seconds: tuple[float, ...] = ()
+    """How long single decisions took, of all or of some control steps [s]."""
+    part: str = ""
+    """Part of the suite that it belongs to; empty where there are no parts."""
+
+
+def drive_name(scenario: Scenario) -> str:
+    """A name for one drive, fit for a file: the scenario's, with the start where that is not the route's own."""
+    start = scenario.start
+    moved = f"-start{start.lateral:+g}m{start.heading_deg:+g}deg" if start != StartOffset() else ""
+    return f"{scenario.name}{moved}"
 
 
 def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
     """Where a finished drive is kept below `folder`."""
-    return folder / driver / f"{scenario.name}.parquet"
+    return folder / driver / f"{drive_name(scenario)}.parquet"
 
 
 def save_drive(folder: Path, drive: Drive) -> None:
@@ -48,7 +59,8 @@ def save_drive(folder: Path, drive: Drive) -> None:
     """
     if drive.episode is None:
         raise ValueError(f"{drive.driver} on {drive.scenario.name} broke off: {drive.error}")
-    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), {"seconds": drive.seconds})
+    times = {"seconds": drive.seconds, "decision_us": [round(1e6 * taken) for taken in drive.decision_seconds]}
+    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), times)
 
 
 def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
@@ -61,7 +73,9 @@ def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
     episode = read_episode(path, images=False)
     if episode.scenario != scenario:
         raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it to drive again")
-    return Drive(driver, scenario, episode, float(read_header(path).metadata["seconds"]))
+    times = read_header(path).metadata
+    decisions = tuple(taken / 1e6 for taken in times.get("decision_us", ()))  # not noted by earlier versions
+    return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions)
 
 
 def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:

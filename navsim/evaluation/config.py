@@ -1,11 +1,12 @@
 """The settings of an evaluation: who drives, on which routes, in what, and where the results go."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
 from navsim.evaluation.suite import RouteSuite
+from navsim.evaluation.suites import Stage, load_suite, stages
 from navsim.evaluation.viewer import ViewerOptions
 from navsim.parallel import available_cores
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
@@ -16,11 +17,13 @@ class EvaluateConfig:
     """What to evaluate, and how."""
 
     driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
-    """Who drives: a checkpoint's path, policy, blind, constant or expert; several may follow each other."""
+    """Who drives: a policy's path, policy, blind, constant or expert; several may follow each other."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
-    """The checkpoint that the word `policy` means."""
+    """What the word `policy` means: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
     """The checkpoint that the word `blind` means: the same network, trained on black images."""
+    suite: str | None = None
+    """Routes and conditions from a file instead: a name such as quick or standard, or the path of a YAML file."""
     routes: int = 40
     """Routes through junctions, at least 1."""
     lane_routes: int = 20
@@ -55,11 +58,35 @@ class EvaluateConfig:
             raise ConfigError("driver must name at least one driver")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
-        _ = self.suite  # refuses impossible numbers
+        if self.routes < 1:
+            raise ConfigError(f"routes must be at least 1, got {self.routes}")
+        _ = self.own_routes  # refuses impossible numbers
+        if self.suite is not None:
+            self._check_suite()
+
+    def _check_suite(self) -> None:
+        """Refuse an unusable suite, and routes asked for beside one."""
+        fixed = ("routes", "lane_routes", "towns", "split", "generators", "appearance")
+        defaults = {field.name: field.default for field in fields(EvaluateConfig)}
+        for name in fixed:
+            if getattr(self, name) != defaults[name]:
+                raise ConfigError(f"suite {self.suite} says which routes are driven; leave out {name}")
+        _ = self.stages
 
     @property
-    def suite(self) -> RouteSuite:
-        """The routes."""
+    def stages(self) -> tuple[Stage, ...]:
+        """What is driven: the parts of the suite, or the one part that the routes' settings make.
+
+        Raises:
+            ConfigError: If there is no such suite, or it holds wrong keys or values.
+        """
+        if self.suite is None:
+            return (Stage("", self.own_routes.scenarios(), self.simulation),)
+        return stages(load_suite(self.suite), self.simulation, self.seed, self.town)
+
+    @property
+    def own_routes(self) -> RouteSuite:
+        """The routes where no suite is named."""
         return RouteSuite(
             self.routes,
             self.lane_routes,
@@ -79,6 +106,9 @@ class EvaluateConfig:
     @property
     def title(self) -> str:
         """What is driven, in a few words."""
+        if self.suite is not None:
+            where = f", in {self.town}" if self.town is not None else ""
+            return f"{load_suite(self.suite).title or self.suite}{where}, seed {self.seed}"
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
         by = "" if self.generators == DEFAULT_GENERATORS else f" ({', '.join(self.generators)})"
         where = f"in {self.town}" if self.town is not None else f"{self.towns} {self.split} towns{by}"

@@ -27,6 +27,8 @@ class Entrant:
     """Where it comes from, for the results: a path, or a few words."""
     digest: str = ""
     """Tells two drivers of one name apart, such as a checksum of the file."""
+    cars: int = 1
+    """How many cars it drives side by side; above 1, `make` makes a `BatchDriver`."""
     renderer: str = ""
     """What drew the images that it learned from, if it did and that is known."""
 

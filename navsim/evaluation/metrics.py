@@ -149,6 +149,26 @@ def junction_shares(episodes: Sequence[Episode]) -> tuple[Share, dict[Manoeuvre,
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How long a driver takes for one decision."""
+
+    median: float
+    """Half of the decisions are taken within this time [s]."""
+    p95: float
+    """95% of them are [s]."""
+    longest: float
+    """All of them are [s]."""
+
+
+def latency(decision_seconds: Sequence[float]) -> Latency | None:
+    """Sum up how long single decisions took (N,) [s]; None of none."""
+    if not len(decision_seconds):
+        return None
+    median, p95 = np.percentile(decision_seconds, [50, 95])
+    return Latency(float(median), float(p95), max(decision_seconds))
+
+
+@dataclass(frozen=True)
 class DriverSummary:
     """One driver's numbers over one set of routes."""
 
@@ -178,6 +198,8 @@ class DriverSummary:
     """Control steps driven."""
     seconds: float
     """Wall time of the drives, summed over the processes [s]."""
+    latency: Latency | None = None
+    """How long single decisions took; None where no time was taken."""
 
     @property
     def failures_per_km(self) -> float | None:
@@ -194,13 +216,16 @@ class DriverSummary:
         return per_kilometre(self.outcomes[outcome], self.km)
 
 
-def summarise(episodes: Sequence[Episode], errors: int = 0, seconds: float = 0.0) -> DriverSummary:
+def summarise(
+    episodes: Sequence[Episode], errors: int = 0, seconds: float = 0.0, decision_seconds: Sequence[float] = ()
+) -> DriverSummary:
     """Take all measures of one driver's drives.
 
     Args:
         episodes: The drives that came to an outcome.
         errors: How many others broke off with an error.
         seconds: Wall time of `episodes` [s].
+        decision_seconds: How long single decisions took [s].
     """
     junctions, manoeuvres = junction_shares(episodes)
     arrived, total = arrivals(episodes).count, len(episodes) + errors
@@ -219,4 +244,5 @@ def summarise(episodes: Sequence[Episode], errors: int = 0, seconds: float = 0.0
         manoeuvres=manoeuvres,
         steps=sum(len(episode) for episode in episodes),
         seconds=seconds,
+        latency=latency(decision_seconds),
     )

@@ -9,17 +9,22 @@ from rich.table import Table
 
 from navsim.config import to_mapping
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.archive import Drive, drive_name
+from navsim.evaluation.driving_score import drive_score
+from navsim.evaluation.infractions import interventions
 from navsim.evaluation.metrics import (
     CLOSE,
     DriverSummary,
+    Latency,
     Share,
     largest_lane_offset,
+    latency,
     mean_lane_offset,
     per_kilometre,
     percentile_lane_offset,
     summarise,
 )
+from navsim.evaluation.protocols import ProtocolScores, protocol_rows, protocol_scores, protocols_mapping
 
 SEES_TRUTH = "expert"
 """The driver that is given the true state; tables mark it."""
@@ -33,24 +38,37 @@ class DriverScores:
     """Over the routes through junctions."""
     lanes: DriverSummary
     """Over the routes along one lane; no routes if the suite has none."""
+    protocols: ProtocolScores
+    """By the protocols of the field, over the routes through junctions."""
+    lane_protocols: ProtocolScores
+    """The same over the routes along one lane."""
 
 
 def driver_scores(drives: Sequence[Drive]) -> dict[str, DriverScores]:
     """Sum up each driver's drives, in the order in which the drivers first appear."""
     names = dict.fromkeys(drive.driver for drive in drives)
-    own = {name: [drive for drive in drives if drive.driver == name] for name in names}
-    return {
-        name: DriverScores(
-            routes=_summary([drive for drive in own[name] if drive.scenario.junctions]),
-            lanes=_summary([drive for drive in own[name] if not drive.scenario.junctions]),
-        )
-        for name in names
-    }
+    return {name: _scores([drive for drive in drives if drive.driver == name]) for name in names}
+
+
+def _scores(drives: Sequence[Drive]) -> DriverScores:
+    routes = [drive for drive in drives if drive.scenario.junctions]
+    lanes = [drive for drive in drives if not drive.scenario.junctions]
+    return DriverScores(_summary(routes), _summary(lanes), _protocols(routes), _protocols(lanes))
+
+
+def _protocols(drives: Sequence[Drive]) -> ProtocolScores:
+    episodes = [drive.episode for drive in drives if drive.episode is not None]
+    return protocol_scores(episodes, errors=len(drives) - len(episodes))
 
 
 def _summary(drives: Sequence[Drive]) -> DriverSummary:
     episodes = [drive.episode for drive in drives if drive.episode is not None]
-    return summarise(episodes, errors=len(drives) - len(episodes), seconds=sum(drive.seconds for drive in drives))
+    return summarise(
+        episodes,
+        errors=len(drives) - len(episodes),
+        seconds=sum(drive.seconds for drive in drives),
+        decision_seconds=[taken for drive in drives for taken in drive.decision_seconds],
+    )
 
 
 def results_mapping(drives: Sequence[Drive], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,11 +79,17 @@ def results_mapping(drives: Sequence[Drive], about: Mapping[str, Any]) -> dict[s
         about: What else is to be said: configuration, versions, machine.
 
     Returns:
-        `drivers` with the numbers of each, `about`'s values, and `drives` with one row per drive.
+        `drivers` with the numbers of each over the routes through junctions of all parts together (`summary_mapping`,
+        with `protocols` as in `protocols_mapping`) and the same over those along lanes under `lane_following`;
+        `about`'s values, among them the suite's `fingerprint` and, where a suite has parts, `parts` (see
+        `navsim.evaluation.parts.parts_mapping`); and `drives` with one row per drive (`drive_mapping`). Driver,
+        `part` and `name` together tell one drive from all others; its file is `drives/PART/DRIVER/NAME.parquet`.
     """
     scores = driver_scores(drives)
     drivers = {
-        name: summary_mapping(score.routes) | {"lane_following": summary_mapping(score.lanes)}
+        name: summary_mapping(score.routes)
+        | {"protocols": protocols_mapping(score.protocols)}
+        | {"lane_following": summary_mapping(score.lanes) | {"protocols": protocols_mapping(score.lane_protocols)}}
         for name, score in scores.items()
     }
     return {"drivers": drivers, **about, "drives": [drive_mapping(drive) for drive in drives]}
@@ -91,7 +115,14 @@ def summary_mapping(summary: DriverSummary) -> dict[str, Any]:
         | {"by_manoeuvre": {kind.value: _share_mapping(share) for kind, share in summary.manoeuvres.items()}},
         "steps": summary.steps,
         "steps_per_second": summary.steps_per_second,
+        "decision_ms": _latency_mapping(summary.latency),
     }
+
+
+def _latency_mapping(taken: Latency | None) -> dict[str, float] | None:
+    if taken is None:
+        return None
+    return {"median": 1e3 * taken.median, "p95": 1e3 * taken.p95, "max": 1e3 * taken.longest}
 
 
 def _share_mapping(share: Share) -> dict[str, Any]:
@@ -100,7 +131,12 @@ def _share_mapping(share: Share) -> dict[str, Any]:
 
 def drive_mapping(drive: Drive) -> dict[str, Any]:
     """One drive as plain values."""
-    row: dict[str, Any] = {"driver": drive.driver, "name": drive.scenario.name, "scenario": to_mapping(drive.scenario)}
+    row: dict[str, Any] = {
+        "driver": drive.driver,
+        "name": drive_name(drive.scenario),
+        "part": drive.part,
+        "scenario": to_mapping(drive.scenario),
+    }
     episode = drive.episode
     if episode is None:
         return row | {"outcome": None, "error": drive.error}
@@ -112,9 +148,13 @@ def drive_mapping(drive: Drive) -> dict[str, Any]:
         "lane_offset_mean": mean_lane_offset([episode]),
         "lane_offset_p95": percentile_lane_offset([episode]),
         "lane_offset_max": largest_lane_offset(episode),
+        "driving_score": drive_score(episode),
+        "interventions": interventions(episode),
+        "struck": None if episode.struck is None else episode.struck.value,
         "time": float(episode.times[-1]),
         "steps": len(episode),
         "seconds": drive.seconds,
+        "decision_ms": _latency_mapping(latency(drive.decision_seconds)),
     }
 
 
@@ -122,11 +162,29 @@ def table_rows(scores: Mapping[str, DriverScores]) -> list[tuple[str, list[tuple
     """The table as text: sections of rows, each row a measure with one cell per driver."""
     routes = [score.routes for score in scores.values()]
     lanes = [score.lanes for score in scores.values()]
-    sections = [("routes through junctions", _main_rows(routes)), ("the junctions on them", _junction_rows(routes))]
-    if any(summary.arrivals.total for summary in lanes):
-        sections.append(("lane following, no junction", _score_rows(lanes)))
-    speeds = [_number(summary.steps_per_second, "{:.0f}") for summary in routes]
-    return [*sections, ("cost", [("steps/s and process", speeds)])]
+    sections: list[tuple[str, list[tuple[str, list[str]]]]] = []
+    through, along = any(s.arrivals.total for s in routes), any(s.arrivals.total for s in lanes)
+    protocols = [s.protocols if through else s.lane_protocols for s in scores.values()]
+    if through or not along:
+        sections += [
+            ("routes through junctions", _main_rows(routes)),
+            ("the junctions on them", _junction_rows(routes)),
+        ]
+    if through or along:
+        sections.append(("by the field's protocols", protocol_rows(protocols)))
+    if along:
+        sections.append(("lane following, no junction", _score_rows(lanes) if through else _main_rows(lanes)))
+    return [*sections, ("cost", _cost_rows(routes if through else lanes))]
+
+
+def _cost_rows(summaries: Sequence[DriverSummary]) -> list[tuple[str, list[str]]]:
+    """What driving takes: steps of the whole simulation, and decisions of the driver alone."""
+    rows = [("steps/s and process", [_number(s.steps_per_second, "{:.0f}") for s in summaries])]
+    parts = {"one decision, median": "median", "95% of decisions within": "p95", "the longest decision": "longest"}
+    return rows + [
+        (words, ["-" if s.latency is None else f"{1e3 * getattr(s.latency, part):.2f} ms" for s in summaries])
+        for words, part in parts.items()
+    ]
 
 
 def _score_rows(summaries: Sequence[DriverSummary]) -> list[tuple[str, list[str]]]:

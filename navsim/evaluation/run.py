@@ -4,6 +4,7 @@ import logging
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +15,13 @@ from navsim.driving.town import scenario_route
 from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
-from navsim.evaluation.harness import Contest, evaluate, pending
+from navsim.evaluation.harness import evaluate, pending
+from navsim.evaluation.parts import has_parts, parts_mapping, parts_markdown_table
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.report import driver_scores, markdown_table, results_mapping
+from navsim.evaluation.suites import Stage, fingerprint
 from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_show, film
+from navsim.evaluation.worker import Contest
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
@@ -49,35 +53,61 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
         ConfigError: If the folder holds another evaluation.
         StorageError: If something cannot be written.
     """
-    with Simulation(config.simulation) as simulation:  # the workers have their own; this one films
+    stages = config.stages
+    with Simulation(stages[0].simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
         _note_other_renderers(entrants, renderer, console)
-        if config.town is not None:  # say at once if it cannot be driven
-            network = load_town_map(config.town).network
-            for scenario in (config.suite.scenarios()[0], config.suite.scenarios()[-1]):
-                scenario_route(network, scenario)
+        _check_towns(stages)  # say at once if one cannot be driven
         claim_folder(config.out, identity(config, entrants, renderer))
-        contest = Contest(config.simulation, tuple(entrants), config.out / DRIVES_NAME)
-        left = pending(contest, config.suite.scenarios())
+        contests = [_contest(config, stage, entrants) for stage in stages]
+        left = sum(pending(contest, stage.scenarios) for contest, stage in zip(contests, stages, strict=True))
         if left:
             for name in OUTPUTS:  # what an earlier call wrote of fewer drives
                 (config.out / name).unlink(missing_ok=True)
         else:
             console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
         started = time.perf_counter()
-        drives = evaluate(contest, config.suite.scenarios(), config.processes, console)
+        drives: list[Drive] = []
+        for contest, stage in zip(contests, stages, strict=True):
+            if stage.name and pending(contest, stage.scenarios):
+                console.print(f"part {stage.name}", highlight=False)
+            done = evaluate(contest, stage.scenarios, config.processes, console)
+            drives += [replace(drive, part=stage.name) for drive in done]
         about = _about(config, entrants, renderer)
         about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
+        if has_parts(stages):
+            about |= {"parts": parts_mapping(drives, stages)}
         _write(config, drives, about)
         if config.film and not (config.out / GIF_NAME).exists():
-            _film(config, simulation, entrants[0], drives, console)
-    return drives
+            _film(config, simulation, entrants[0], _first_part(drives), console)
+    return tuple(drives)
+
+
+def _contest(config: EvaluateConfig, stage: Stage, entrants: Sequence[Entrant]) -> Contest:
+    """Who drives a part, in what, and where its drives are kept."""
+    folder = config.out / DRIVES_NAME
+    return Contest(stage.simulation, tuple(entrants), folder / stage.name if stage.name else folder)
+
+
+def _first_part(drives: Sequence[Drive]) -> list[Drive]:
+    """The drives of the suite's first part: those that are shown in pictures."""
+    return [drive for drive in drives if drive.part == drives[0].part]
+
+
+def _check_towns(stages: Sequence[Stage]) -> None:
+    """Refuse towns from files that cannot be read or have no routes."""
+    scenarios = [scenario for stage in stages for scenario in stage.scenarios]
+    for town in dict.fromkeys(scenario.town for scenario in scenarios if is_osm_town(scenario.town)):
+        there, network = [s for s in scenarios if s.town == town], load_town_map(town).network
+        for scenario in (there[0], there[-1]):
+            scenario_route(network, scenario)
 
 
 def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
     """What must be the same for drives to belong to one evaluation, as plain values."""
     return {
-        "suite": to_mapping(config.suite),
+        "suite": to_mapping(config.own_routes) if config.suite is None else {"name": config.suite, "seed": config.seed},
+        "fingerprint": fingerprint(config.stages),
         "town": None if config.town is None else f"{town_seed(config.town):x}",
         "drivers": {entrant.name: entrant.digest for entrant in entrants},
         "renderer": renderer,
@@ -87,10 +117,12 @@ def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str)
 
 def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
     """Conditions of the evaluation."""
+    known = identity(config, entrants, renderer)
     return {
-        "identity": identity(config, entrants, renderer),
+        "identity": known,
+        "fingerprint": known["fingerprint"],
         "config": to_mapping(config),
-        "map_attribution": attribution_of(config.town) if config.town else "",
+        "map_attribution": _credit(config.stages),
         "origins": {entrant.name: entrant.origin for entrant in entrants},
         "trained_with_renderer": {entrant.name: entrant.renderer for entrant in entrants if entrant.renderer},
         "renderer": renderer,
@@ -108,19 +140,27 @@ def _note_other_renderers(entrants: Sequence[Entrant], renderer: str, console: C
             console.print(f"note: {words}", highlight=False, soft_wrap=True)
 
 
+def _credit(stages: Sequence[Stage]) -> str:
+    """What must be said of where the towns' data comes from."""
+    towns = dict.fromkeys(scenario.town for stage in stages for scenario in stage.scenarios)
+    return "; ".join(dict.fromkeys(filter(None, map(attribution_of, towns))))
+
+
 def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any]) -> None:
     """Write the numbers and plots that are missing."""
-    scores, town = driver_scores(drives), town_to_show(drives)
+    scores, town = driver_scores(drives), town_to_show(_first_part(drives))
     results, table, bars, paths = (config.out / name for name in (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME))
     if not results.exists():
         write_json(results, results_mapping(drives, about))
     if not table.exists():
-        credit = attribution_of(config.town) if config.town else ""
-        write_text(table, markdown_table(scores, config.title, credit))
+        text = markdown_table(scores, config.title, _credit(config.stages))
+        by_part = parts_markdown_table(drives, config.stages) if has_parts(config.stages) else ""
+        write_text(table, text + (f"\n{by_part}" if by_part else ""))
     if not bars.exists():
         save_figure(plot_scores(scores, config.title), bars)
     if not paths.exists():
-        there = [drive for drive in drives if drive.scenario.town == town and drive.scenario.junctions]
+        there = [drive for drive in _first_part(drives) if drive.scenario.town == town]
+        there = [drive for drive in there if drive.scenario.junctions] or there
         title = f"{town_slug(town)}\n{attribution_of(town)}" if is_osm_town(town) else f"held-out town {town}"
         save_figure(plot_town(load_town_map(town).network, there, title), paths)
 

@@ -23,7 +23,7 @@ class RouteSuite:
     """
 
     routes: int = 40
-    """Routes through junctions, at least 1: they give the main score."""
+    """Routes through junctions: they give the main score; 0 leaves it out."""
     lane_routes: int = 20
     """Routes along one lane between junctions: they give the lane-follow score; 0 leaves it out."""
     towns: int = 10
@@ -43,8 +43,8 @@ class RouteSuite:
         check_generators(self.generators)
         parse_spec(self.appearance)
         asked = f"got routes {self.routes}, lane_routes {self.lane_routes}"
-        if self.routes < 1 or self.lane_routes < 0:
-            raise ConfigError(f"routes must be at least 1 and lane_routes at least 0, {asked}")
+        if self.routes < 0 or self.lane_routes < 0 or self.routes + self.lane_routes < 1:
+            raise ConfigError(f"routes and lane_routes must be at least 0, and at least 1 together, {asked}")
         if not 1 <= self.towns <= TOWN_POOL:
             raise ConfigError(f"towns must be 1 to {TOWN_POOL}, got {self.towns}")
         if self.seed < 0:

@@ -5,7 +5,7 @@ in `streets`, outside all splits.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,23 @@ def open_dataset(folder: Path, split: Split | None = None) -> Dataset:
     return Dataset(folder, description, {path: checked_header(path, description) for path in paths})
 
 
+def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
+    """Put the episodes of several folders one after another, under the name of the first.
+
+    Args:
+        datasets: At least one.
+
+    Raises:
+        EpisodeError: If the folders differ in cameras, maps or anything else of their simulation.
+    """
+    first, headers = datasets[0], dict[Path, EpisodeHeader]()
+    for dataset in datasets:
+        if dataset.description.simulation != first.description.simulation:
+            raise EpisodeError(f"{dataset.folder}: was recorded in another simulation than {first.folder}")
+        headers |= dataset.headers
+    return Dataset(first.folder, first.description, headers)
+
+
 def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader:
     """Read an episode's header and check that the episode belongs to the folder it is in.
 
@@ -174,7 +191,28 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
     for kind, shape in expected.items():
         if header.shapes[kind] != shape:
             raise EpisodeError(f"{path}: {kind} are {header.shapes[kind]}, the data folder has {shape}")
+    _check_senses(path, header, description.simulation)
     return header
+
+
+def _check_senses(path: Path, header: EpisodeHeader, simulation: SimulationConfig) -> None:
+    """Make sure that an episode, if it tells its cameras and map, was recorded with those of its folder.
+
+    Pictures of one size may still show different things.
+
+    Raises:
+        EpisodeError: If it was not.
+    """
+    there, here = header.metadata.get("simulation", {}), to_mapping(simulation)
+    for kind in ("cameras", "map"):
+        own, others = there.get(kind, here[kind]), here[kind]
+        parts = enumerate(zip(own, others, strict=False)) if isinstance(own, list) else [("", (own, others))]
+        for number, (one, other) in parts:
+            # Settings that later versions have added are not told by older files.
+            key = next((key for key in one if key in other and one[key] != other[key]), None)
+            if key is not None:
+                name = f"{kind}.{number}.{key}".replace("..", ".")
+                raise EpisodeError(f"{path}: was recorded with {name} = {one[key]}, the data folder has {other[key]}")
 
 
 def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]:

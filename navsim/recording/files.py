@@ -27,6 +27,7 @@ from navsim.roads.routing import JunctionPassage
 from navsim.roads.townmap import check_town_name
 from navsim.sensing.observation import Image
 from navsim.storage import atomic_file
+from navsim.world.obstacles import ObstacleKind
 
 EPISODE_FORMAT = 1
 """Version of the file format; later versions read the earlier ones."""
@@ -76,6 +77,8 @@ class EpisodeHeader:
     """Software that wrote the file."""
     format: int = EPISODE_FORMAT
     """Version of the file format."""
+    struck: ObstacleKind | None = None
+    """What the car touched; None if nothing, and in files written before this was kept."""
 
     def __post_init__(self) -> None:
         if set(self.shapes) != set(_IMAGES) or not set(self.recorded) <= set(_IMAGES):
@@ -105,6 +108,7 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
         recorded=tuple(name for name in _IMAGES if len(getattr(episode, name))),
         metadata=dict(metadata),
         versions=software_versions(),
+        struck=episode.struck,
     )
     columns = _float_columns(episode, _STATES) | _float_columns(episode, _STEPS)
     columns |= {name: _binary_column(getattr(episode, name)) for name in header.recorded}
@@ -177,6 +181,7 @@ def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) ->
         outcome=header.outcome,
         route_length=header.route_length,
         passages=header.passages,
+        struck=header.struck,
         **arrays,
     )
 

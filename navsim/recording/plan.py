@@ -62,6 +62,8 @@ class CollectConfig:
     """Conditions of all drives, see `navsim.world.appearance`; empty draws those of training for each town."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
+    images: bool = True
+    """Whether to record images and maps; without them a drive takes a few kB, and `scripts/render.py` draws them."""
     worlds: int = 2
     """Drives of a town that a process drives side by side and draws in one pass."""
     shard: str = "0/1"
@@ -108,7 +110,10 @@ def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
 
 def data_settings(config: CollectConfig) -> dict[str, Any]:
     """The settings that decide what is recorded, as plain values; the others decide only where and how fast."""
-    return {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
+    settings = {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
+    if config.images:
+        del settings["images"]  # folders from before there was a choice do not name it
+    return settings
 
 
 def differences(there: Any, asked: Any, key: str = "") -> list[str]:

@@ -46,6 +46,23 @@ class Progress:
     """Part of the route that lies behind, in [0, 1]."""
 
 
+def progress_along(path: Polyline, pose: Pose, near: float | None = None) -> Progress:
+    """Locate a vehicle on a path.
+
+    Args:
+        path: Middle of the lane to drive [m].
+        pose: The vehicle's pose.
+        near: Its last station [m]; only the path close to it is searched.
+    """
+    station, offset = path.project((pose.x, pose.y), near)
+    if station <= 0.0 or station >= path.length:
+        # Beyond an end of the path only the sideways distance is an offset.
+        end = path.pose(station)
+        offset = (pose.y - end.y) * np.cos(end.heading) - (pose.x - end.x) * np.sin(end.heading)
+    error = wrap_angle(pose.heading - path.heading(station))
+    return Progress(station, float(offset), float(error), min(max(station / path.length, 0.0), 1.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Route:
     """A drive from one lane, through junctions, to another lane."""
@@ -73,13 +90,7 @@ class Route:
             pose: The vehicle's pose.
             near: Its last station [m]; only the path close to it is searched.
         """
-        station, offset = self.path.project((pose.x, pose.y), near)
-        if station <= 0.0 or station >= self.length:
-            # Beyond an end of the path only the sideways distance is an offset.
-            end = self.path.pose(station)
-            offset = (pose.y - end.y) * np.cos(end.heading) - (pose.x - end.x) * np.sin(end.heading)
-        error = wrap_angle(pose.heading - self.path.heading(station))
-        return Progress(station, float(offset), float(error), min(max(station / self.length, 0.0), 1.0))
+        return progress_along(self.path, pose, near)
 
     def in_junction(self, station: float) -> bool:
         """Whether `station` [m] lies inside a junction."""

@@ -63,12 +63,12 @@ _SHIFT = 4
 
 def rasterise_roads(network: RoadNetwork, spec: MapSpec) -> MapRaster:
     """Draw all roads of a town along their centre lines."""
-    return _rasterise([road.centre for road in network.roads], spec)
+    return rasterise_paths([road.centre for road in network.roads], spec)
 
 
 def rasterise_route(path: Polyline, spec: MapSpec) -> MapRaster:
     """Draw the wanted path."""
-    return _rasterise([path], spec)
+    return rasterise_paths([path], spec)
 
 
 def draw_map(raster: MapRaster, spec: MapSpec, pose: Pose) -> Image:
@@ -95,8 +95,8 @@ def patch_pixels(points: Array, spec: MapSpec, pose: Pose) -> Array:
     return np.stack([spec.size_px / 2 - left, spec.ego_row - ahead], axis=-1)
 
 
-def _rasterise(paths: Sequence[Polyline], spec: MapSpec) -> MapRaster:
-    """Draw paths, `spec.road_width` wide, on a picture that just holds them."""
+def rasterise_paths(paths: Sequence[Polyline], spec: MapSpec) -> MapRaster:
+    """Draw one or more paths, `spec.road_width` wide, on a picture that just holds them."""
     scale = spec.metres_per_pixel / _OVERSAMPLING
     points = np.concatenate([path.points for path in paths])
     west, south = points.min(axis=0) - spec.road_width

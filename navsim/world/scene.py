@@ -29,7 +29,7 @@ from navsim.world.trees import place_trees, tree_instances, tree_obstacles
 
 __all__ = ["Instances", "Mesh", "ObstacleKind", "Obstacles", "Scene", "SemanticClass", "build_scene"]
 
-FAINT = 0.1
+FAINT = 0.12
 """Sunlight below which no shadow is seen."""
 
 

@@ -54,9 +54,11 @@ def draw_shade(
     image = np.full((math.ceil((y1 - y0) / scale), math.ceil((x1 - x0) / scale)), 255, np.uint8)
     slope = -np.array(sun[:2]) / max(sun[2], 1e-3)  # a shadow's reach for each metre of height
     pen = _Pen(image, np.array([x0, y1]), scale)
-    for kind, trees in enumerate(casters.trees):
-        through = UNDER_BRANCHES if casters.bare and kind != EVERGREEN else UNDER_TREES
-        pen.fill(_crown_shadows(kind, trees, slope), through)
+    tones = [
+        UNDER_BRANCHES if casters.bare and kind != EVERGREEN else UNDER_TREES for kind in range(len(casters.trees))
+    ]
+    for kind in sorted(range(len(tones)), key=lambda kind: -tones[kind]):  # the darkest last, that they stay dark
+        pen.fill(_crown_shadows(kind, casters.trees[kind], slope), tones[kind])
     for outlines, heights in _by_corners(casters):
         pen.fill(outlines, 0)
         pen.fill(_swept_walls(outlines, heights, slope), 0)

@@ -30,7 +30,7 @@ class World:
     The same calls after `place` give bit-identical states, whatever was driven before.
     """
 
-    def __init__(self, vehicle: VehicleSpec | None = None, control_step: float = 0.1, substeps: int = 12) -> None:
+    def __init__(self, vehicle: VehicleSpec | None = None, control_step: float = 0.1, substeps: int = 10) -> None:
         """Create an empty world with the car at the origin.
 
         Args:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.policies.distributions.base import SteeringDistribution
+from agents.policies.heads import HEADS
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import Senses, SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
@@ -119,3 +121,12 @@ def small_policy(seed: int = 0, **changes: Any) -> Policy:
 def small_info(policy: Policy) -> CheckpointInfo:
     """A header for a checkpoint of `policy`."""
     return CheckpointInfo(policy.config, CAMERAS, MAP, {"epochs": 3}, {"epoch": 1}, {"torch": "test"})
+
+
+def random_distribution(kind: str, batch: int, seed: int = 0) -> SteeringDistribution:
+    """What a head makes of random outputs."""
+    config = PolicyConfig(head=kind)  # type: ignore[arg-type]  # one of the names of HEADS
+    count = len(HEADS[kind].initial_bias(config))
+    outputs = torch.randn(batch, count, generator=torch.Generator().manual_seed(seed))
+    answer: SteeringDistribution = HEADS[kind].distribution(outputs, config)
+    return answer

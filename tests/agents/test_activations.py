@@ -17,7 +17,7 @@ def test_every_convolution_is_heard_before_what_follows_changes_it(policy: Polic
     with torch.inference_mode():
         outputs = convolution_outputs(policy, senses)
         images = senses.images.float().mul(1 / 127.5).sub(1)[:, 0].permute(0, 3, 1, 2)
-        first = policy.network.camera_trunk[0](images)
+        first = policy.network.get_submodule("camera_trunk.0")(images)
     layers = [name for name, module in policy.named_modules() if isinstance(module, torch.nn.Conv2d)]
     assert list(outputs) == layers
     assert len(layers) == 8

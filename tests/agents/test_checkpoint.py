@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from agents.policies.senses import scale_senses
 from agents.training.averaging import EmaConfig
-from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint
+from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_temperature
 from agents.training.distributed import ALONE
 from agents.training.learner import Learner
+from agents.training.losses import LossConfig
 from agents.training.optimization import OptimizerConfig
-from navsim.errors import CheckpointError, StorageError
+from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
@@ -105,7 +107,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def small_learner(seed: int = 0) -> Learner:
     """An untrained network with its optimiser."""
-    return Learner(small_policy(seed), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
+    return Learner(small_policy(seed), LossConfig(), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
 
 
 def step(learner: Learner) -> None:
@@ -143,6 +145,43 @@ def test_one_drives_by_the_average_and_not_by_the_trained_weights(tmp_path: Path
     for name, weight in learner.policy.named_parameters():
         assert torch.equal(loaded[name], dict(learner.average.policy.named_parameters())[name])
         assert not torch.equal(loaded[name], weight)
+
+
+def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
+    learner, senses = small_learner(), small_samples(4).senses
+    step(learner)
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, small_info(learner.policy), learner.average.policy, learner)
+    before, info = load_file(path), read_info(path)
+    assert info.temperature == 1.0
+    write_temperature(path, 2.5)
+    after = load_file(path)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert read_info(path) == replace(info, temperature=2.5)
+    with torch.no_grad():
+        cold, warm = learner.average.policy.steer(senses), load_policy(path, CAMERAS, MAP).steer(senses)
+        torch.testing.assert_close(warm.quantile(0.9), cold.tempered(2.5).quantile(0.9))
+    assert bool((warm.quantile(0.9) > cold.quantile(0.9)).all())
+    restore_training(path, learner)
+    assert learner.policy.temperature == learner.average.policy.temperature == 1.0  # training goes on without it
+
+
+def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    before = path.read_bytes()
+    for temperature in (0.0, float("nan"), 1000.0):
+        with pytest.raises(ConfigError, match=r"temperature must be 0.01 to 100"):
+            write_temperature(path, temperature)
+    assert path.read_bytes() == before
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata()
+    save_file(load_file(path), path, header | {"temperature": "-1.0"})
+    with pytest.raises(CheckpointError, match=r"damaged header.*temperature must be"):
+        read_info(path)
+    del header["temperature"]  # as written before there was one
+    save_file(load_file(path), path, header)
+    assert read_info(path).temperature == 1.0
 
 
 def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:

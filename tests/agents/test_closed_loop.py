@@ -102,7 +102,7 @@ def test_impossible_drives_are_refused() -> None:
     for changes in ({"every": -1}, {"worlds": 0}, {"time_limit": 0.0}):
         with pytest.raises(ConfigError, match=r"closed_loop.every must be at least 0, worlds 1 to 256"):
             replace(SMALL, **changes)
-    with pytest.raises(ConfigError, match="routes must be at least 1"):
+    with pytest.raises(ConfigError, match="at least 1 together, got routes 0"):
         replace(SMALL, routes=0)
 
 

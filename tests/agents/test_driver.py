@@ -1,17 +1,20 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from agents.acting import ActingConfig, Outlook
 from agents.driver import PolicyDriver
+from agents.learned import CARS, LearnedDriver
 from agents.training.checkpoint import save_checkpoint
-from navsim.driving.drivers import Driver
+from navsim.driving.drivers import BatchDriver, Decision, Driver
 from navsim.driving.rollout import drive
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation
 from navsim.errors import CheckpointError
-from navsim.geometry import Pose
+from navsim.geometry import Array, Pose
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, SIMULATION, small_episode, small_info, small_policy
@@ -47,10 +50,10 @@ def test_it_is_a_driver_that_decides_with_a_density(checkpoint: Path) -> None:
 def test_the_same_observation_gives_the_same_decision(checkpoint: Path) -> None:
     driver = PolicyDriver(checkpoint, CAMERAS, MAP)
     first = driver.drive(made_observation())
-    driver.drive(made_observation(1))
+    driver.begin(0)
+    assert driver.drive(made_observation(1)).curvature != first.curvature
     driver.begin(1)
     assert driver.drive(made_observation()).curvature == first.curvature
-    assert driver.drive(made_observation(1)).curvature != first.curvature
 
 
 def test_it_does_not_touch_what_it_is_shown(checkpoint: Path) -> None:
@@ -70,6 +73,93 @@ def test_another_map_is_refused(checkpoint: Path) -> None:
 def test_driving_leaves_gradients_enabled(checkpoint: Path) -> None:
     PolicyDriver(checkpoint, CAMERAS, MAP).drive(made_observation())
     assert torch.is_grad_enabled()
+
+
+def many_observations(count: int) -> dict[int, Observation]:
+    episode = small_episode(steps=count)
+    frames = zip(episode.images, episode.road_maps, episode.route_maps, strict=True)
+    return {car: Observation(*frame, 5.0, Pose(0.0, 0.0, 0.0)) for car, frame in enumerate(frames)}
+
+
+def density(decision: Decision) -> Array:
+    assert decision.density is not None
+    return decision.density
+
+
+def test_several_cars_in_one_pass_drive_as_each_alone(checkpoint: Path) -> None:
+    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), many_observations(2 * CARS + 3)
+    assert isinstance(driver, BatchDriver)
+    for car in seen:
+        driver.begin_car(car, 0)
+    together = driver.drive_cars(seen)
+    assert list(together) == list(seen)
+    for car, observation in seen.items():
+        alone = driver.drive(observation)
+        assert together[car].curvature == pytest.approx(alone.curvature, abs=1e-6)
+        np.testing.assert_allclose(density(together[car]), density(alone), rtol=1e-3, atol=1e-3)
+
+
+def test_a_decision_does_not_depend_on_who_is_asked_beside(checkpoint: Path) -> None:
+    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), many_observations(CARS)
+    for car in seen:
+        driver.begin_car(car, 0)
+    together = driver.drive_cars(seen)
+    for others in ([3], [3, 0], [5, 3, 7, 1], [7, 6, 5, 4, 3, 2]):
+        fewer = driver.drive_cars({car: seen[car] for car in others})
+        for car in others:
+            assert fewer[car].curvature == together[car].curvature
+            np.testing.assert_array_equal(density(fewer[car]), density(together[car]))
+
+
+class Fork(LearnedDriver):
+    """Sees a way to the left and one to the right, of which the brighter the picture, the likelier is the left one."""
+
+    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+        grid = np.linspace(-0.2, 0.2, 401)
+        shares = [float(seen.images.mean()) / 255 for seen in observations]
+        ways = np.exp(-(((grid + 0.1) / 0.01) ** 2)), np.exp(-(((grid - 0.1) / 0.01) ** 2))
+        modes = [0.1 if share > 0.5 else -0.1 for share in shares]
+        return [
+            Outlook(grid, (1 - share) * ways[0] + share * ways[1], mode, 0.0)
+            for share, mode in zip(shares, modes, strict=True)
+        ]
+
+
+def lit(brightness: int) -> Observation:
+    picture = np.full((1, 4, 4, 3), brightness, np.uint8)
+    return Observation(picture, picture[0, ..., 0], picture[0, ..., 0], 5.0, Pose(0.0, 0.0, 0.0))
+
+
+def test_each_car_remembers_its_own_way_until_its_next_drive() -> None:
+    driver = Fork("fork", ActingConfig("sticky"))
+    for car in (0, 1):
+        driver.begin_car(car, 0)
+    driver.begin(0)
+    first = driver.drive_cars({0: lit(150), 1: lit(100)})
+    assert (first[0].curvature, first[1].curvature) == (0.1, -0.1)
+    assert driver.drive(lit(100)).curvature == -0.1
+    for brightness in (120, 135, 110):
+        later = driver.drive_cars({0: lit(brightness), 1: lit(brightness)})
+        assert later[0].curvature == pytest.approx(0.1)
+        assert later[1].curvature == pytest.approx(-0.1)
+        assert driver.drive(lit(brightness)).curvature == pytest.approx(-0.1)
+    driver.begin_car(0, 0)
+    assert driver.drive_cars({0: lit(110)})[0].curvature == -0.1
+
+
+def test_the_rule_is_that_of_the_settings() -> None:
+    swaying = Fork("fork", ActingConfig("mode"))
+    swaying.begin(0)
+    assert [swaying.drive(lit(brightness)).curvature for brightness in (150, 100, 150)] == [0.1, -0.1, 0.1]
+
+
+def test_samples_depend_on_the_seed_of_the_drive_alone() -> None:
+    driver = Fork("fork", ActingConfig("sample_hold", hold_steps=1))
+    drawn = []
+    for seed in (1, 1, 2):
+        driver.begin(seed)
+        drawn.append([driver.drive(lit(128)).curvature for _ in range(5)])
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_it_drives_a_car_through_a_town(checkpoint: Path) -> None:

@@ -8,15 +8,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
 from agents.training.journal import History, Journal
-from agents.training.losses import Scores
 from agents.training.run_folder import RunFolder
 from navsim.config import from_mapping, to_mapping
 
 
 def scores(nll: float) -> Scores:
-    return Scores(nll, None, 0.01, None, 1.0)
+    return Scores(nll, None, 0.01, None, 1.0, 0.005, 0.1, (0.4, 0.7, 0.9, 0.95), 0.05, 0.01, 0.03, 12)
 
 
 def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:

@@ -11,6 +11,7 @@ from agents.training.averaging import EmaConfig
 from agents.training.config import TrainConfig
 from agents.training.distributed import ALONE
 from agents.training.learner import Learner, explained_shortage
+from agents.training.losses import LossConfig
 from agents.training.optimization import OptimizerConfig
 from agents.training.run_folder import RunFolder
 from agents.training.trainer import Trainer
@@ -19,7 +20,7 @@ from tests.agents.small_runs import small_config, small_data, small_policy, smal
 
 
 def learner(optimizer: OptimizerConfig | None = None) -> Learner:
-    return Learner(small_policy(), optimizer or OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
+    return Learner(small_policy(), LossConfig(), optimizer or OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
 
 
 def gradients(some: Learner, cuts: list[int], weights: torch.Tensor) -> list[torch.Tensor]:

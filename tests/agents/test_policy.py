@@ -3,12 +3,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from agents.policies.decisions import GRID_POINTS, decide
+from agents.acting import GRID_POINTS, SHOWN_EVERY
+from agents.policies.decisions import decide, outlooks
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.encoders import ConvLayer, convolutions, feature_count
 from agents.policies.heads import HEADS
 from agents.policies.networks.compact import CompactNetwork
 from agents.policies.policy import NETWORKS, build_policy, parameter_count
@@ -150,14 +148,6 @@ def test_cameras_of_different_sizes_are_refused() -> None:
         senses_spec([], MapSpec())
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(16, 70), st.integers(16, 70), st.sampled_from([1, 3, 5]), st.sampled_from([1, 2, 3]))
-def test_feature_count_is_what_the_convolutions_give(height: int, width: int, kernel: int, stride: int) -> None:
-    layers = (ConvLayer(8, kernel, stride), ConvLayer(16, 3, 2))
-    features = convolutions(2, layers)(torch.zeros(1, 2, height, width))
-    assert features.shape == (1, feature_count(layers, (height, width)))
-
-
 def test_senses_are_scaled_and_not_changed() -> None:
     samples = small_samples(3)
     before = samples.senses.images.clone()
@@ -180,10 +170,24 @@ def test_decisions_take_the_mode_and_carry_the_density() -> None:
     for decision in decisions:
         assert decision.grid is not None
         assert decision.density is not None
-        assert decision.grid.shape == decision.density.shape == (GRID_POINTS,)
+        assert decision.grid.shape == decision.density.shape == (GRID_POINTS // SHOWN_EVERY + 1,)
         assert decision.grid[0] == -0.1
         assert decision.grid[-1] == 0.1
         assert 0.5 < np.trapezoid(decision.density, decision.grid) <= 1.001
+
+
+def test_outlooks_say_in_numbers_what_the_distribution_says() -> None:
+    policy, senses = small_policy(max_curvature=0.1), small_samples(3).senses
+    with torch.inference_mode():
+        seen = outlooks(policy, senses)
+        distribution = policy.steer(senses)
+    for i, outlook in enumerate(seen):
+        assert (outlook.grid[0], outlook.grid[-1], len(outlook.grid)) == (-0.1, 0.1, GRID_POINTS)
+        assert outlook.mode == pytest.approx(float(distribution.mode[i]))
+        assert outlook.mean == pytest.approx(float(distribution.mean[i]))
+        log_prob = distribution.log_prob(torch.full((3,), float(outlook.grid[200])))[i]
+        assert outlook.density[200] == pytest.approx(float(log_prob.exp()), rel=1e-4)
+        assert outlook.command is None
 
 
 def test_a_decision_never_exceeds_the_range_by_rounding() -> None:

@@ -69,6 +69,37 @@ def test_without_data_it_says_so_before_training(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()  # so that the same folder can be used once the data is there
 
 
+def test_it_describes_the_policy_for_the_datas_cameras_and_does_not_train(tmp_path: Path) -> None:
+    small_folder(tmp_path / "data")
+    file = tmp_path / "layers.json"
+    result = run(tmp_path, "--describe", "--description", str(file))
+    assert result.returncode == 0, result.stderr
+    assert "compact with mixture head" in result.stdout
+    assert f"of the data in {tmp_path / 'data'}" in result.stdout
+    written = json.loads(file.read_text())
+    assert written["camera_size"] == [32, 32]
+    assert f"{written['parameters']:,}" in result.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_it_describes_a_policy_without_data(tmp_path: Path) -> None:
+    result = run(tmp_path, "--describe", "--policy.network", "pilotnet", "--policy.hidden", "None")
+    assert result.returncode == 0, result.stderr
+    assert "1 x 66x200x3" in " ".join(result.stdout.split())
+    assert "of the rig pilotnet, as there is no data" in result.stdout
+    three = run(tmp_path, "--describe", "--rig", "amini2019")
+    assert "3 x 80x200x3" in " ".join(three.stdout.split())
+    small = run(tmp_path, "--describe", "--policy.network", "pilotnet", "--policy.hidden", "None", "--rig", "demo")
+    assert small.returncode == 2
+    assert "pictures of 128x48 px are too small" in small.stderr
+
+
+def test_options_of_the_description_are_refused_without_it(tmp_path: Path) -> None:
+    result = run(tmp_path, "--rig", "demo")
+    assert result.returncode == 2
+    assert "rig and description go with describe" in result.stderr
+
+
 @pytest.mark.slow
 def test_ctrl_c_saves_and_the_run_can_continue(tmp_path: Path) -> None:
     small_folder(tmp_path / "data")

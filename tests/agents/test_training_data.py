@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from agents.policies.settings import PolicyConfig
 from agents.training.dataset import gather_samples, is_demanding, load_training_data
 from navsim.driving.episode import Episode
+from navsim.driving.scenario import Scenario
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.dataset import DatasetDescription, write_description
+from navsim.recording.dataset import DatasetDescription, episode_path, write_description
+from navsim.recording.files import write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
 from navsim.world.vehicle import VehicleSpec
@@ -67,6 +70,9 @@ def test_samples_are_gathered_by_index() -> None:
 def test_fingerprints_tell_data_apart() -> None:
     assert small_samples(10).fingerprint == small_samples(10).fingerprint
     assert small_samples(10).fingerprint != small_samples(10, seed=1).fingerprint
+    looks = small_samples(10)
+    looks.senses.images[4, 0, 2, 3] ^= 1
+    assert looks.fingerprint != small_samples(10).fingerprint, "the same drives in other pictures are other data"
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -141,6 +147,57 @@ def test_the_number_of_frames_must_be_as_announced() -> None:
     for announced, words in ((11, "more frames than the 11"), (13, "holds 12 frames, 13"), (0, "no frames")):
         with pytest.raises(EpisodeError, match=words):
             gather_samples([small_episode()], announced, SPEC, LIMIT, "data")
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        ("speeds", "speed 4"),
+        ("stations", "station 4"),
+        ("offsets", "offset 4"),
+        ("heading_errors", "heading_error 4"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused_by_name(array: str, words: str) -> None:
+    episode = small_episode()
+    values = getattr(episode, array).copy()
+    values[4] = float("nan")
+    with pytest.raises(EpisodeError, match=f"train-0-route0-seed0: {words} is not finite"):
+        gathered(replace(episode, **{array: values}))
+
+
+def test_pictures_that_are_no_bytes_are_refused() -> None:
+    episode = small_episode()
+    images = np.full(episode.images.shape, np.nan, np.float32)
+    with pytest.raises(EpisodeError, match="images are float32, must be uint8"):
+        gathered(replace(episode, images=images))  # type: ignore[arg-type]  # what a type checker would have told
+
+
+@pytest.mark.parametrize("storage", ["device", "mapped"])
+def test_numbers_of_all_drives_are_checked_before_any_picture_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, storage: Literal["device", "mapped"]
+) -> None:
+    small_folder(tmp_path)
+    episode = with_label(float("nan"))
+    add_episode(tmp_path, replace(episode, scenario=Scenario("validation-7")))
+    monkeypatch.setattr("agents.training.dataset.gather_samples", None)
+    with pytest.raises(EpisodeError, match="validation-7-route0-seed0: label 3 is not finite"):
+        load_training_data(tmp_path, PolicyConfig(), storage)
+    assert not (tmp_path / "packed").exists()
+
+
+def test_drives_without_images_are_refused_with_the_way_to_draw_them(tmp_path: Path) -> None:
+    small_folder(tmp_path)
+    add_episode(tmp_path, small_episode("train-7", images=False))
+    with pytest.raises(EpisodeError, match=r"train-7.*was recorded without images; scripts/render.py draws"):
+        load_training_data(tmp_path, PolicyConfig())
+
+
+def test_all_renderers_of_the_data_are_named(tmp_path: Path) -> None:
+    small_folder(tmp_path)
+    episode = small_episode("validation-7")
+    write_episode(episode, episode_path(tmp_path, episode.scenario), {"renderer": "another"})
+    assert load_training_data(tmp_path, PolicyConfig()).versions["renderer"] == "another, made up"
 
 
 def test_a_data_set_of_one_sample_can_be_gathered() -> None:

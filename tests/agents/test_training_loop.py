@@ -13,20 +13,24 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from agents.policies.policy import build_policy
+from agents.scoring.calibration import score
 from agents.training.averaging import EmaConfig
 from agents.training.checkpoint import load_policy, read_info
+from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device, choose_dtype
+from agents.training.examiner import Examiner
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
 from agents.training.loop import take_steps, train
-from agents.training.memory import keep_freed_memory
 from agents.training.optimization import OptimizerConfig
 from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.sampling import BalanceConfig
 from agents.training.trainer import Trainer
+from navsim.driving.simulation import SimulationConfig
 from navsim.errors import CheckpointError, ConfigError
 from navsim.randomness import derived_seed
+from navsim.sensing.camera_noise import CameraNoise
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_config, small_data, small_policy, small_samples
 
 
@@ -215,13 +219,18 @@ def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
         "validation/nll",
         "validation/nll_without_spike",
         "validation/curvature_error",
+        "validation/crps",
+        "validation/coverage_z0.5",
+        "validation/coverage_z2",
+        "validation/pit_distance",
+        "validation/width_90",
         "speed/images_per_second",
         "speed/share_of_backward",
         "seconds/training",
         "seconds/validation",
     } <= set(tags["scalars"])
     layers = {f"activations/network.{trunk}.{i}" for trunk in ("camera_trunk", "map_trunk") for i in (0, 2, 4, 6)}
-    assert set(tags["images"]) == {"validation/fans"} | layers
+    assert set(tags["images"]) == {"validation/fans", "validation/calibration"} | layers
     assert set(tags["histograms"]) == layers
     shares = [log.Scalars(tag)[0].value for tag in tags["scalars"] if tag.startswith("speed/share_of_")]
     assert sum(shares) == pytest.approx(1.0, abs=1e-5)
@@ -248,6 +257,45 @@ def test_other_data_under_the_same_name_is_noticed(tmp_path: Path, monkeypatch: 
             run(config)
     with pytest.raises(CheckpointError, match="trained on other data"):
         run(replace(config, resume=True), train=49)
+
+
+def test_a_checkpoint_of_other_cameras_or_maps_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, data = small_config(tmp_path), small_data()
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    resumed = replace(config, resume=True)
+    wide = tuple(replace(camera, fov_deg=60.0) for camera in CAMERAS)
+    with pytest.raises(CheckpointError, match=r"made for cameras \[front 32x32 fov 115 .* given are .* fov 60 deg"):
+        train(resumed, replace(data, cameras=wide), open_run(resumed))
+    with pytest.raises(CheckpointError, match=r"made for the map .* given is .*metres_per_pixel=2.0"):
+        train(resumed, replace(data, map=replace(MAP, metres_per_pixel=2.0)), open_run(resumed))
+
+
+@pytest.mark.parametrize("quiet_share", [1.0, 0.3])
+def test_one_frame_is_enough_to_train_on(tmp_path: Path, quiet_share: float) -> None:
+    history = run(small_config(tmp_path, epochs=3, quiet_share=quiet_share), train=1, validation=1)
+    assert history.step == 3
+    assert math.isfinite(history.epochs[-1]["validation"]["nll"])
+
+
+def test_noisy_cameras_are_learned_and_validated_through(tmp_path: Path) -> None:
+    nlls, weights = [], []
+    for name, noise in (("clean", CameraNoise()), ("same", CameraNoise()), ("noisy", CameraNoise(variance=0.2))):
+        config = small_config(tmp_path / name, epochs=1, pictures=0)
+        data = replace(small_data(), simulation=SimulationConfig(cameras=CAMERAS, map=MAP, camera_noise=noise))
+        with ClosedLoop(config.closed_loop, data.world) as course:
+            examiner = Examiner(data, torch.device("cpu"), torch.float32, course)
+        nlls.append(score(examiner.validate(small_policy())).nll)
+        assert nlls[-1] == score(examiner.validate(small_policy())).nll
+        train(config, data, open_run(config))
+        weights.append(load_file(RunFolder(config.run_dir).last)["policy.head.weight"])
+    assert nlls[0] == nlls[1] != nlls[2]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
 
 
 def test_a_loss_that_explodes_ends_the_run_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,10 +377,6 @@ def test_pictures_show_frames_from_right_to_left() -> None:
     assert picture.dtype == np.uint8
     assert picture.shape[0] == 5 * (192 + 6)
     assert len(np.unique(picture)) > 20
-
-
-def test_keeping_memory_is_said_to_work_or_not() -> None:
-    assert keep_freed_memory() in (True, False)
 
 
 @pytest.mark.gpu

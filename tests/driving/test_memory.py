@@ -28,4 +28,4 @@ def test_memory_stays_flat_over_ten_thousand_resets(renderer: str) -> None:
                 marks.append(resident_mib())
     # Ten towns take turns; after each has been seen once, the process has what it needs.
     assert max(marks[-10:]) - max(marks[10:20]) < 10.0
-    assert max(marks) < 350.0
+    assert max(marks) < 400.0  # one process with its libraries, driver and one world

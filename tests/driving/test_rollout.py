@@ -12,6 +12,7 @@ from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.driving.simulation import Simulation
 from navsim.errors import ActionError
 from navsim.sensing.observation import Observation
+from navsim.world.obstacles import ObstacleKind
 
 SCENARIO = Scenario("train-1", 0, 3)
 LANE = Scenario("train-1", 0, 3, junctions=False)
@@ -136,3 +137,10 @@ def test_every_moment_is_shown_before_its_command(simulation: Simulation) -> Non
     assert [moment.command for moment in moments] == episode.commands.tolist()
     assert [moment.label for moment in moments] == episode.labels.tolist()
     assert [moment.step.state.time for moment in moments] == episode.times[:-1].tolist()
+
+
+def test_an_episode_tells_what_was_struck(simulation: Simulation) -> None:
+    episode = drive(simulation, ConstantDriver(-0.1), LANE, record_images=False)  # onto the kerb
+    assert episode.outcome is Outcome.COLLIDED
+    assert episode.struck is ObstacleKind.KERB
+    assert drive(simulation, expert(simulation), LANE, sense=False).struck is None

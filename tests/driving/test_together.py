@@ -1,9 +1,10 @@
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import Decision
+from navsim.driving.drivers import BatchDriver, Decision, Driver, Seat, decide_together
 from navsim.driving.episode import Episode
 from navsim.driving.expert import LaneExpert
 from navsim.driving.perturbation import SteeringNoise
@@ -11,6 +12,7 @@ from navsim.driving.rollout import drive
 from navsim.driving.scenario import Scenario
 from navsim.driving.simulation import Simulation
 from navsim.driving.together import Crew, drive_together, simulations
+from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
 from tests.driving.conftest import SMALL
 
@@ -28,6 +30,29 @@ class Watcher:
 
     def drive(self, observation: Observation) -> Decision:
         return Decision(float(observation.images.mean()) * 1e-5 + self.bias)
+
+
+class Fleet(Watcher):
+    """Decides for several cars in one go, as the watcher does for each."""
+
+    name = "fleet"
+
+    def __init__(self) -> None:
+        self.passes: list[int] = []
+        self._cars: dict[int, Watcher] = {}
+
+    def begin_car(self, car: int, seed: int) -> None:
+        self._cars[car] = Watcher()
+        self._cars[car].begin(seed)
+
+    def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
+        self.passes.append(len(observations))
+        return {car: self._cars[car].drive(observation) for car, observation in observations.items()}
+
+
+def observation(brightness: int) -> Observation:
+    images = np.full((1, 4, 4, 3), brightness, np.uint8)
+    return Observation(images, images[0, ..., 0], images[0, ..., 0], 5.0, Pose(0.0, 0.0, 0.0))
 
 
 def equal(one: Episode, other: Episode) -> bool:
@@ -53,6 +78,46 @@ def test_nothing_is_drawn_for_those_who_do_not_look(simulation: Simulation) -> N
         assert len(episode.images) == 0
         alone = drive(simulation, LaneExpert(SMALL.expert, SMALL.vehicle), episode.scenario, sense=False)
         assert equal(episode, alone)
+
+
+def test_one_driver_decides_for_all_its_cars_in_one_go(simulation: Simulation) -> None:
+    alone = {s: drive(simulation, Watcher(), s, NOISE) for s in SCENARIOS}
+    driver, other, counts = Fleet(), Fleet(), list[int]()
+    with simulations(SMALL, 3) as cars:
+        crews = [Crew(cars[0], Seat(driver, 0)), Crew(cars[1], Seat(driver, 1)), Crew(cars[2], Seat(other, 0))]
+        together = list(drive_together(crews, SCENARIOS, NOISE, on_step=lambda seen: counts.append(len(seen))))
+    for episode in together:
+        assert equal(replace(episode, driver="watcher"), alone[episode.scenario])
+    assert max(driver.passes) == 2
+    assert max(other.passes) == 1
+    assert sum(driver.passes + other.passes) == sum(map(len, together))
+    assert counts[0] == 3
+    assert sum(counts) == sum(len(episode) + 1 for episode in together)  # their ends are seen, too
+
+
+def test_a_seat_decides_for_its_own_car_where_nothing_was_fetched(simulation: Simulation) -> None:
+    driver = Fleet()
+    assert isinstance(driver, BatchDriver)
+    assert not isinstance(Watcher(), BatchDriver)
+    seat = Seat(driver, 7)
+    assert isinstance(seat, Driver)
+    alone = drive(simulation, Watcher(), SCENARIOS[0], NOISE)
+    episode = drive(simulation, seat, SCENARIOS[0], NOISE)
+    assert equal(replace(episode, driver="watcher"), alone)
+    assert driver.passes == [1] * len(episode)
+
+
+def test_what_was_fetched_for_another_moment_is_not_driven() -> None:
+    driver, seen = Fleet(), [observation(brightness) for brightness in (10, 200)]
+    seat = Seat(driver, 0)
+    seat.begin(0)
+    decide_together([(seat, seen[0])])
+    assert seat.drive(seen[0]).curvature == pytest.approx(10e-5)
+    assert seat.drive(seen[1]).curvature == pytest.approx(200e-5)
+    decide_together([(seat, seen[0])])
+    seat.begin(0)
+    seat.drive(seen[0])
+    assert driver.passes == [1, 1, 1, 1]  # what was fetched before a new drive is forgotten
 
 
 def test_towns_are_shared(simulation: Simulation) -> None:

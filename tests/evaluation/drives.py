@@ -8,6 +8,7 @@ from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
+from navsim.world.obstacles import ObstacleKind
 
 
 def make_drive(
@@ -19,8 +20,15 @@ def make_drive(
     passages: Sequence[tuple[float, float, Manoeuvre]] = (),
     scenario: Scenario | None = None,
     driver: str = "policy",
+    speeds: Sequence[float] | None = None,
+    headings: Sequence[float] | None = None,
+    commands: Sequence[float] | None = None,
+    struck: ObstacleKind | None = None,
 ) -> Episode:
-    """A drive through `positions` [m], or straight on by `stations` [m]; without either, 100 m in two steps."""
+    """A drive through `positions` [m], or straight on by `stations` [m]; without either, 100 m in two steps.
+
+    Steps last 0.1 s. Without `speeds` [m/s] it drives at 8 m/s, without `headings` [rad] eastward.
+    """
     along = list(stations) if stations is not None else np.linspace(0, 100, len(positions or "012")).tolist()
     places = list(positions) if positions is not None else [(s, 0.0) for s in along]
     states, steps = len(places), len(places) - 1
@@ -34,12 +42,13 @@ def make_drive(
         road_maps=np.zeros((0, 50, 50), np.uint8),
         route_maps=np.zeros((0, 50, 50), np.uint8),
         gps=np.zeros((steps, 3)),
-        commands=np.zeros(steps),
+        commands=np.array(commands if commands is not None else np.zeros(steps), float),
         labels=np.zeros(steps),
         times=np.arange(states) / 10.0,
-        poses=np.array([(x, y, 0.0) for x, y in places]),
-        speeds=np.full(states, 8.0),
+        poses=np.array([(x, y, turned) for (x, y), turned in zip(places, headings or [0.0] * states, strict=True)]),
+        speeds=np.array(speeds if speeds is not None else np.full(states, 8.0), float),
         stations=np.array(along, float),
         offsets=np.array(offsets if offsets is not None else np.zeros(states), float),
         heading_errors=np.zeros(states),
+        struck=struck,
     )

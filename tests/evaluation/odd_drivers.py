@@ -1,6 +1,7 @@
 """Drivers that go wrong, in a module of their own so that worker processes find them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from navsim.driving.drivers import ConstantDriver, Decision, Driver
@@ -36,6 +37,50 @@ class DyingDriver(ConstantDriver):
             self._marker.touch()
             os._exit(9)
         return super().drive(observation)
+
+
+class FleetDriver(ConstantDriver):
+    """Drives several cars, each on a curve that its drive's seed decides, tighter with each step.
+
+    The car whose drive has the seed `flaw` commands what no car can do; if `deadly`, its process dies instead, each
+    time.
+    """
+
+    def __init__(self, flaw: int = -1, deadly: bool = False) -> None:
+        super().__init__()
+        self.name = "fleet"
+        self.passes: list[int] = []
+        self._flaw, self._deadly = flaw, deadly
+        self._seeds: dict[int, int] = {}
+        self._steps: dict[int, int] = {}
+
+    def begin(self, seed: int) -> None:
+        self.begin_car(-1, seed)
+
+    def drive(self, observation: Observation) -> Decision:
+        return self._decide(-1)
+
+    def begin_car(self, car: int, seed: int) -> None:
+        self._seeds[car], self._steps[car] = seed, 0
+
+    def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
+        self.passes.append(len(observations))
+        return {car: self._decide(car) for car in observations}
+
+    def _decide(self, car: int) -> Decision:
+        self._steps[car] += 1
+        if self._seeds[car] == self._flaw and self._deadly:
+            os._exit(9)
+        curvature = (self._seeds[car] % 100 - 50) * 2e-6 * self._steps[car]
+        return Decision(99.0 if self._seeds[car] == self._flaw else curvature)
+
+
+def make_fleet(flaw: int) -> Driver:
+    return FleetDriver(flaw)
+
+
+def make_deadly_fleet(flaw: int) -> Driver:
+    return FleetDriver(flaw, deadly=True)
 
 
 def make_constant(curvature: float) -> Driver:

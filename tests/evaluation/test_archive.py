@@ -8,6 +8,7 @@ import pytest
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.archive import IDENTITY_NAME, Drive, claim_folder, drive_path, load_drive, save_drive
+from navsim.recording.files import write_episode
 from tests.evaluation.drives import make_drive
 
 SCENARIO = Scenario("test-4", 7, 2)
@@ -15,16 +16,25 @@ SCENARIO = Scenario("test-4", 7, 2)
 
 def finished() -> Drive:
     episode = make_drive(Outcome.COLLIDED, offsets=[0.0, 0.1, 0.4], scenario=SCENARIO)
-    return Drive("policy", SCENARIO, episode, 1.25)
+    return Drive("policy", SCENARIO, episode, 1.25, decision_seconds=(0.0012344, 0.002))
 
 
 def test_a_drive_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     save_drive(tmp_path, finished())
     drive = load_drive(tmp_path, "policy", SCENARIO)
     assert (drive.driver, drive.scenario, drive.seconds, drive.error) == ("policy", SCENARIO, 1.25, "")
+    assert drive.decision_seconds == pytest.approx((0.001234, 0.002), abs=1e-9)  # whole microseconds
     assert drive.episode is not None
     assert drive.episode.outcome is Outcome.COLLIDED
     np.testing.assert_array_equal(drive.episode.offsets, [0.0, 0.1, 0.4])
+
+
+def test_a_drive_kept_without_times_of_decisions_can_be_read(tmp_path: Path) -> None:
+    episode = finished().episode
+    assert episode is not None
+    write_episode(episode, drive_path(tmp_path, "policy", SCENARIO), {"seconds": 1.5})
+    drive = load_drive(tmp_path, "policy", SCENARIO)
+    assert (drive.seconds, drive.decision_seconds) == (1.5, ())
 
 
 def test_a_drive_that_broke_off_is_not_kept(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Drives over real processes: resumed drive by drive, failures reported in their place, the same on every run."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -8,16 +9,27 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from navsim.driving.drivers import Driver
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import EpisodeError
 from navsim.evaluation.archive import drive_path
 from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
-from navsim.evaluation.harness import Contest, evaluate, pending
+from navsim.evaluation.harness import evaluate, pending, planned_units
+from navsim.evaluation.worker import Contest
+from navsim.randomness import derived_seed
 from navsim.sensing.camera import Camera
-from tests.evaluation.odd_drivers import make_constant, make_dying, make_flaky, make_nothing
+from tests.evaluation.odd_drivers import (
+    make_constant,
+    make_deadly_fleet,
+    make_dying,
+    make_flaky,
+    make_fleet,
+    make_nothing,
+)
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))
+MANY = tuple(Scenario("test-0", route, junctions=False) for route in range(3))
 SCENARIOS = (Scenario("test-0", 0, junctions=False), Scenario("test-0", 1, junctions=False))
 
 
@@ -73,6 +85,55 @@ def test_a_driver_that_kills_its_process_is_given_another(tmp_path: Path) -> Non
     assert (tmp_path / "died").exists()
     assert drive.episode is not None
     assert drive.episode.driver == "dying"
+
+
+def fleet(make: Callable[[int], Driver] = make_fleet, flaw: Scenario | None = None, cars: int = 3) -> Entrant:
+    """A driver of several cars that fails on the scenario `flaw`."""
+    seed = -1 if flaw is None else derived_seed(flaw.seed, flaw.name, "driver")
+    return Entrant("fleet", make, seed, cars=cars)
+
+
+def test_drives_side_by_side_are_those_driven_one_by_one(tmp_path: Path) -> None:
+    together = evaluate(contest(tmp_path / "together", fleet()), MANY, 1, quiet())
+    alone = evaluate(contest(tmp_path / "alone", fleet(cars=1)), MANY, 1, quiet())
+    for one, other in zip(together, alone, strict=True):
+        assert one.episode is not None
+        assert other.episode is not None
+        assert one.scenario == other.scenario
+        assert one.seconds > 0
+        np.testing.assert_array_equal(one.episode.commands, other.episode.commands)
+        np.testing.assert_array_equal(one.episode.poses, other.episode.poses)
+        assert len(other.decision_seconds) == len(other.episode)
+    assert any(drive.decision_seconds for drive in together)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"), [(make_fleet, "within -0.2 to 0.2 1/m, got 99"), (make_deadly_fleet, "died")]
+)
+def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
+    make: Callable[[int], Driver], words: str, tmp_path: Path
+) -> None:
+    console = quiet()
+    drives = evaluate(contest(tmp_path, fleet(make, MANY[1])), MANY, 1, console)
+    assert [drive.episode is None for drive in drives] == [False, True, False]
+    assert words in drives[1].error
+    assert "3/3 drives" in console.file.getvalue()  # type: ignore[attr-defined]
+    mended = evaluate(contest(tmp_path, fleet()), MANY, 1, quiet())
+    assert all(drive.episode is not None for drive in mended)
+
+
+def test_units_give_all_processes_as_much_to_do(tmp_path: Path) -> None:
+    scenarios = tuple(Scenario(f"test-{i % 4}", i) for i in range(20))
+    both = contest(tmp_path, fleet(cars=8), constant_entrant())
+    units = planned_units(both, scenarios, 2)
+    own = [unit for unit in units if unit.driver == "fleet"]
+    assert [len(unit.scenarios) for unit in own] == [5, 5, 5, 5]
+    assert sorted(s.route for unit in own for s in unit.scenarios) == list(range(20))
+    assert all(len({scenario.town for scenario in unit.scenarios}) == 1 for unit in own)
+    assert [len(unit.scenarios) for unit in units if unit.driver == "constant"] == [1] * 20
+    towns = [unit.scenarios[0].town for unit in units]
+    assert towns == sorted(towns)
+    assert planned_units(both, (), 2) == []
 
 
 def test_a_damaged_drive_is_named_and_not_counted(tmp_path: Path) -> None:

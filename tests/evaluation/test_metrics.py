@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from navsim.driving.scenario import Outcome
 from navsim.evaluation.metrics import (
+    Latency,
     Share,
     arrivals,
     junction_results,
@@ -14,6 +15,7 @@ from navsim.evaluation.metrics import (
     kept_to_lane,
     kilometres,
     largest_lane_offset,
+    latency,
     mean_lane_offset,
     offset_samples,
     outcome_counts,
@@ -185,6 +187,14 @@ def test_summary_takes_all_measures() -> None:
     assert summary.rate(Outcome.LEFT_ROAD) == pytest.approx(8.0)
     assert summary.rate(Outcome.COLLIDED) == 0.0
     assert summary.steps_per_second == pytest.approx(4.0)
+
+
+def test_latency_is_the_median_the_tail_and_the_longest() -> None:
+    taken = latency([0.001 * i for i in range(1, 102)])  # 1 to 101 ms
+    assert taken is not None
+    assert (taken.median, taken.p95, taken.longest) == pytest.approx((0.051, 0.096, 0.101))
+    assert latency(()) is None
+    assert summarise([], decision_seconds=[0.5]).latency == Latency(0.5, 0.5, 0.5)
 
 
 def test_drives_that_broke_off_count_as_routes_but_never_as_arrived() -> None:

@@ -1,6 +1,7 @@
 """Results as JSON, Markdown and for the terminal say the same, and hide no failure."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -24,7 +25,7 @@ def drive(driver: str, outcome: Outcome | None, route: int, junctions: bool = Tr
     episode = make_drive(
         outcome, stations=stations, offsets=[0.2, 0.2, 0.2], passages=passages, scenario=scenario, driver=driver
     )
-    return Drive(driver, scenario, episode, 0.01)
+    return Drive(driver, scenario, episode, 0.01, decision_seconds=(0.001, 0.002, 0.004))
 
 
 DRIVES = (
@@ -49,6 +50,32 @@ def test_results_hold_what_the_demo_promises() -> None:
     assert policy["junctions"]["by_manoeuvre"]["left"]["passed"] == 1
     assert policy["lane_following"]["arrived"] == 1
     assert results["renderer"] == "tiny"
+
+
+def test_results_and_tables_say_how_long_decisions_take() -> None:
+    results = results_mapping(DRIVES, {})
+    # Twice 1, 2 and 4 ms: the 95% quantile of six numbers is their largest by linear interpolation.
+    assert results["drivers"]["policy"]["decision_ms"] == pytest.approx({"median": 2.0, "p95": 4.0, "max": 4.0})
+    assert results["drives"][0]["decision_ms"] == pytest.approx({"median": 2.0, "p95": 3.8, "max": 4.0})
+    rows = markdown_table(driver_scores(DRIVES), "two drivers").splitlines()
+    assert "| one decision, median | 2.00 ms | 2.00 ms |" in rows
+    assert "| 95% of decisions within | 4.00 ms | 3.80 ms |" in rows
+    assert "| the longest decision | 4.00 ms | 4.00 ms |" in rows
+    untimed = [replace(drive, decision_seconds=()) for drive in DRIVES]
+    assert results_mapping(untimed, {})["drivers"]["policy"]["decision_ms"] is None
+    assert "| the longest decision | - | - |" in markdown_table(driver_scores(untimed), "two drivers")
+
+
+def test_results_and_tables_hold_the_protocols_of_the_field() -> None:
+    results = results_mapping(DRIVES, {})
+    policy = results["drivers"]["policy"]
+    # Arrived, collided half-way with something unnamed, broke off.
+    assert policy["protocols"]["driving_score"] == pytest.approx((1 + 0.5 / 1.6) / 3)
+    assert policy["protocols"]["infractions"]["static"]["count"] == 1
+    assert policy["lane_following"]["protocols"]["driving_score"] == 1.0
+    assert [row.get("driving_score") for row in results["drives"][:3]] == [1.0, pytest.approx(0.5 / 1.6), None]
+    assert results["drives"][1]["interventions"] == 1
+    assert "| driving score (CARLA 2.1) | 43.8% | 100.0% |" in markdown_table(driver_scores(DRIVES), "two").splitlines()
 
 
 def test_results_are_plain_json_without_nan() -> None:

@@ -84,15 +84,15 @@ def test_missing_pictures_are_drawn_from_the_kept_drives(tmp_path: Path) -> None
 
 def test_suite_follows_the_settings() -> None:
     config = EvaluateConfig(routes=3, lane_routes=2, towns=2, seed=5, split=Split.VALIDATION)
-    assert len(config.suite.scenarios()) == 5
-    assert {scenario.seed for scenario in config.suite.scenarios()} == {5}
+    assert len(config.own_routes.scenarios()) == 5
+    assert {scenario.seed for scenario in config.own_routes.scenarios()} == {5}
     assert config.title == "3 routes through junctions and 2 along lanes, 2 validation towns, seed 5"
 
 
 def test_generators_are_named_and_part_of_the_identity() -> None:
     plain, mixed = EvaluateConfig(), EvaluateConfig(generators=(Generator.GRID, Generator.VILLAGE))
     assert mixed.title.endswith("10 test towns (grid, village), seed 0")
-    assert {scenario.town.split("-")[0] for scenario in mixed.suite.scenarios()} == {"grid", "village"}
+    assert {scenario.town.split("-")[0] for scenario in mixed.own_routes.scenarios()} == {"grid", "village"}
     assert identity(plain, [], "tiny")["suite"]["generators"] == ["town"]
     assert identity(mixed, [], "tiny")["suite"]["generators"] == ["grid", "village"]
 

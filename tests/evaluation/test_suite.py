@@ -71,8 +71,9 @@ def test_routes_exist_in_their_towns_and_are_as_long_as_promised() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"routes": 0}, "routes must be at least 1"),
-        ({"lane_routes": -1}, "lane_routes at least 0"),
+        ({"routes": 0, "lane_routes": 0}, "at least 1 together"),
+        ({"routes": -1}, "must be at least 0"),
+        ({"lane_routes": -1}, "must be at least 0"),
         ({"towns": 0}, "towns must be 1 to 1000"),
         ({"towns": 1001}, "towns must be 1 to 1000"),
         ({"seed": -1}, "seed must be at least 0"),

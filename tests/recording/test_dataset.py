@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from navsim.config import to_mapping
 from navsim.driving.scenario import Scenario
 from navsim.errors import EpisodeError
 from navsim.recording.dataset import (
@@ -102,6 +103,26 @@ def test_episode_with_maps_of_another_size(tmp_path: Path) -> None:
     write_episode(made_up_episode(scenario, map_size=12), episode_path(tmp_path, scenario), {})
     with pytest.raises(EpisodeError, match=r"road_maps are \(12, 12\), the data folder has \(10, 10\)"):
         open_dataset(tmp_path)
+
+
+def test_episode_of_another_camera_or_map_of_the_same_size(tmp_path: Path) -> None:
+    made_up_folder(tmp_path)
+    scenario = Scenario("train-5")
+    path = episode_path(tmp_path, scenario)
+    episode, told = made_up_episode(scenario), to_mapping(TINY)
+    for kind, values, words in (
+        (
+            "cameras",
+            [{**told["cameras"][0], "fov_deg": 60.0}],
+            r"cameras\.0\.fov_deg = 60\.0, the data folder has 115\.0",
+        ),
+        ("map", {**told["map"], "metres_per_pixel": 2.0}, r"map\.metres_per_pixel = 2\.0, the data folder has 1\.0"),
+    ):
+        write_episode(episode, path, {"simulation": {**told, kind: values}})
+        with pytest.raises(EpisodeError, match=rf"train-5.*was recorded with {words}"):
+            open_dataset(tmp_path)
+    write_episode(episode, path, {"simulation": {"cameras": [{"width": 16}], "map": {}}})
+    assert len(open_dataset(tmp_path)) == 4, "a file need not tell what later versions have added"
 
 
 def test_validation_episode_moved_to_the_training_split(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from navsim.errors import EpisodeError
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
+from navsim.world.obstacles import ObstacleKind
 from tests.recording.synthetic import assert_same_episode, made_up_episode
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -62,6 +63,7 @@ def episodes(draw: st.DrawFn) -> Episode:
         stations=numbers(steps + 1),
         offsets=numbers(steps + 1),
         heading_errors=numbers(steps + 1),
+        struck=draw(st.one_of(st.none(), st.sampled_from(ObstacleKind))),
     )
 
 
@@ -236,3 +238,13 @@ def test_flipped_bit_in_the_images_is_noticed(path: Path) -> None:
     assert read_header(path).steps == 50
     with pytest.raises(EpisodeError, match=r"a\.parquet: is damaged: .*CRC"):
         read_episode(path)
+
+
+def test_a_file_from_before_contacts_were_kept_reads_as_touching_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "drive.parquet"
+    write_episode(made_up_episode(), path, {})
+    table = pq.read_table(path)
+    header = json.loads(table.schema.metadata[b"navsim"])
+    del header["struck"]
+    pq.write_table(table.replace_schema_metadata({b"navsim": json.dumps(header)}), path)
+    assert read_episode(path).struck is None

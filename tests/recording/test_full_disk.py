@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from agents.policies.settings import PolicyConfig
+from agents.training.dataset import load_training_data
 from navsim.errors import StorageError
 from navsim.recording.collection import collect
 from navsim.recording.dataset import checked_episodes
 from navsim.recording.files import read_episode, write_episode
 from navsim.storage import write_bytes
+from tests.agents.small_runs import small_folder
 from tests.recording.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode
 
 
@@ -48,6 +51,13 @@ def test_episode_keeps_the_old_file(small_disk: Path) -> None:
         write_episode(made_up_episode(steps=200, shape=(1, 48, 128)), path, {})
     assert [p.name for p in small_disk.iterdir()] == ["a.parquet"]
     assert_same_episode(read_episode(path), small)
+
+
+def test_packing_training_data_needs_room_and_writes_nothing_without(small_disk: Path) -> None:
+    folder = small_folder(small_disk / "data")
+    with pytest.raises(StorageError, match=r"packed/train-\w+\.bin: needs 0\.00 GB .*, the disk has 0\.00 GB free"):
+        load_training_data(folder, PolicyConfig(hidden=16), "mapped")
+    assert not (folder / "packed").exists()
 
 
 def test_collection_leaves_whole_episodes_and_goes_on_when_there_is_room(small_disk: Path) -> None:

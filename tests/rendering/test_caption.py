@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from navsim.rendering.caption import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
 from navsim.roads.osm import ATTRIBUTION
@@ -19,6 +20,12 @@ def test_lines_stand_one_below_the_other() -> None:
 def test_a_scenario_name_fits() -> None:
     changed = (draw_caption(("", "policy   validation-12-route123-seed4567")) != draw_caption(())).any(axis=(0, 2))
     assert np.flatnonzero(changed).max() < CAPTION_WIDTH - 4
+
+
+@pytest.mark.parametrize("words", ["expert   osm-west-oakland-175a7d9b-route610-seed0", 80 * "wide words ", "m" * 34])
+def test_wide_lines_are_written_smaller_or_cut(words: str) -> None:
+    changed = (draw_caption(("", words)) != draw_caption(())).any(axis=(0, 2))
+    assert CAPTION_WIDTH - 60 < np.flatnonzero(changed).max() < CAPTION_WIDTH - 4
 
 
 def test_the_credit_for_a_map_fits() -> None:

@@ -129,3 +129,18 @@ def test_help_names_every_option() -> None:
     assert done.returncode == 0
     for option in ("--config", "--out", "--train-towns", "--noise.bursts-per-minute", "--shard", "--resume"):
         assert option in done.stdout
+
+
+def test_drives_are_rendered_anew_with_cameras_from_a_file(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.yaml").write_text("cameras: [{width: 32, height: 16}]\nmap: {size_px: 12, ego_row: 8}\n")
+    words = ("--config", tmp_path / "new.yaml", "--source", data, "--out", tmp_path / "new", "--workers", "1")
+    done = run("render.py", *words, "--appearance", "rain")
+    assert done.returncode == 0, done.stderr
+    assert "rendering: 2/2 drives (100%)" in done.stdout
+    assert "rendered 2 drives, " in done.stdout
+    info = run("data.py", "info", tmp_path / "new").stdout
+    for text in ("front 32x16", "12 px", "2 tiny", "appearance rain", f"rendered from │ {data}"[:40]):
+        assert text in info
+    assert "done before: no drive is missing" in run("render.py", *words, "--appearance", "rain").stdout
+    assert "give another --out" in mistake(run("render.py", "--source", data, "--out", data))
+    assert "appearance is 'rain' there" in mistake(run("render.py", *words, "--appearance", "night"))

@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
+from agents.acting import ActingConfig
+from agents.export.bundle import ExportConfig, export
+from agents.learned import CARS
+from agents.onnx_driver import OnnxDriver
 from agents.policies.policy import build_policy
 from agents.policies.senses import senses_spec
 from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import CheckpointInfo, save_checkpoint
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import NavsimError
-from navsim.evaluation.config import EvaluateConfig
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
@@ -58,9 +61,9 @@ def checkpoint(path: Path, cameras: tuple[Camera, ...] = CAMERAS, blind: bool = 
     return path
 
 
-def settings(*words: str) -> EvaluateConfig:
+def settings(*words: str, **changes: Any) -> Any:
     """Settings for drivers that fit the checkpoints here."""
-    return EvaluateConfig(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP))
+    return SCRIPT.Settings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
 
 
 @pytest.fixture
@@ -84,17 +87,21 @@ def test_all_four_drivers_side_by_side(quick: Path, tmp_path: Path) -> None:
     assert len(results["drives"]) == 4 * 3
     assert results["origins"]["blind"] == str(blind)
     assert "expert *" in done.stdout
+    assert "one decision, median" in done.stdout
+    assert all(0 < results["drivers"][name]["decision_ms"]["median"] < 1000 for name in ("policy", "blind", "expert"))
+    assert results["config"]["acting"]["rule"] == "sticky"
     assert "note: policy learned from images of the opengl renderer and drives with tiny" in done.stdout
     assert (tmp_path / "run" / "table.md").read_text().startswith("# 2 routes through junctions and 1 along lanes")
 
 
 def test_the_command_line_has_the_last_word(quick: Path, tmp_path: Path) -> None:
-    words = ["--driver", "constant", "--routes", "1", "--lane-routes", "0", "--seed", "3"]
+    words = ["--driver", "constant", "--routes", "1", "--lane-routes", "0", "--seed", "3", "--acting.rule", "mean"]
     done = run(quick, *words, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert list(results["drivers"]) == ["constant"]
     assert [row["scenario"]["seed"] for row in results["drives"]] == [3]
+    assert results["config"]["acting"]["rule"] == "mean"
 
 
 def test_checkpoints_are_named_by_what_they_are(tmp_path: Path) -> None:
@@ -110,10 +117,34 @@ def test_checkpoints_are_named_by_what_they_are(tmp_path: Path) -> None:
     assert entrants[0].driver().name == "policy"
 
 
+def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "run" / "best.safetensors")
+    export(ExportConfig(path, tmp_path / "run" / "exported"))
+    folder, file = tmp_path / "run" / "exported", tmp_path / "run" / "exported" / "policy.onnx"
+    entrants = SCRIPT.resolve(settings(f"onnx:{folder}", str(file), str(path)))
+    assert [entrant.name for entrant in entrants] == ["policy", "exported-policy", "run-best"]
+    assert [entrant.origin for entrant in entrants] == [str(file), str(file), str(path)]
+    assert [entrant.renderer for entrant in entrants] == ["opengl"] * 3
+    assert entrants[0].digest == entrants[1].digest != entrants[2].digest
+    assert [type(entrant.driver()).__name__ for entrant in entrants] == ["OnnxDriver", "OnnxDriver", "PolicyDriver"]
+    (by_word,) = SCRIPT.resolve(settings("policy", policy=folder))
+    assert isinstance(by_word.driver(), OnnxDriver)
+    assert pickle.loads(pickle.dumps(entrants)) == entrants  # noqa: S301 - our own
+
+
+def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
+    path = str(checkpoint(tmp_path / "best.safetensors"))
+    (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("sticky", "mean"))
+    assert sticky.digest != mean.digest
+    assert sticky.cars == CARS
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["exprt"], r"unknown driver 'exprt': give a checkpoint's path \(\*.safetensors\) or one of policy, blind,"),
+        (["exprt"], r"unknown driver 'exprt': give a policy's path \(.*, or onnx:FOLDER\) or one of policy, blind,"),
+        (["onnx:none"], "none/policy.onnx: no such exported policy"),
+        (["torn.onnx"], r"torn.onnx: no ONNX file"),
         (["none.safetensors"], "none.safetensors: no such checkpoint file"),
         (["blind"], "which driver 'blind' stands for"),
         (["wide.safetensors"], "made for cameras"),
@@ -126,6 +157,7 @@ def test_unusable_drivers_are_refused(words: list[str], error: str, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     wide = checkpoint(tmp_path / "wide.safetensors", (replace(CAMERAS[0], fov_deg=60.0),))
     checkpoint(tmp_path / "coarse.safetensors", map_spec=replace(MAP, metres_per_pixel=2.0))
+    (tmp_path / "torn.onnx").write_bytes(b"torn")
     (tmp_path / "torn.safetensors").write_bytes(wide.read_bytes()[:1000])
     with pytest.raises(NavsimError, match=error):
         SCRIPT.resolve(settings(*words))
@@ -167,3 +199,20 @@ def test_an_interrupted_evaluation_continues(quick: Path, tmp_path: Path) -> Non
     assert run(quick, *arguments).returncode == 0
     assert len(list(out.glob("drives/constant/*.parquet"))) == 41
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_a_suite_by_its_path_and_an_unknown_one(quick: Path, tmp_path: Path) -> None:
+    kept = [line for line in QUICK.splitlines() if "routes" not in line and "towns" not in line]
+    quick.write_text("\n".join(kept))
+    suite = tmp_path / "suite.yaml"
+    parts = "[{name: right}, {name: none, simulation: {map_fault: {blank: true}}}]"
+    suite.write_text(f"routes: {{routes: 1, lane_routes: 0, towns: 1}}\nparts: {parts}")
+    done = run(quick, "--suite", suite, "--driver", "constant", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "none: arrived" in done.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert list(results["parts"]) == ["right", "none"]
+    wrong = run(quick, "--suite", "standrd", "--driver", "constant", "--out", tmp_path / "other")
+    assert wrong.returncode == 2
+    assert "unknown suite 'standrd': give one of lanes, quick" in wrong.stderr
+    assert "Traceback" not in wrong.stderr

@@ -110,6 +110,13 @@ def test_leaves_let_some_light_through_and_bare_branches_more() -> None:
     assert tone_at(draw_shade(casters(trees=fir, bare=True), overhead, LAND), 0.0, 0.0) == UNDER_TREES
 
 
+def test_a_bare_tree_does_not_lighten_the_shadow_of_a_fir() -> None:
+    here = np.array([[0.0, 0.0, 0.0, 1.0]])
+    every_kind_here = tuple(here for _ in CROWNS)
+    mixed = draw_shade(casters(trees=every_kind_here, bare=True), sun_at(0.0, 89.9), LAND)
+    assert tone_at(mixed, 0.0, 0.0) == UNDER_TREES
+
+
 def test_cars_throw_short_shadows() -> None:
     car = np.array([[[-2.3, -0.9], [2.3, -0.9], [2.3, 0.9], [-2.3, 0.9]]])
     shade = draw_shade(casters(cars=car), sun_at(180.0, 45.0), LAND)

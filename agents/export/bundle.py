@@ -1,0 +1,137 @@
+"""Everything about one policy in one folder: ONNX, weights and card; complete or absent."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.acting import GRID_POINTS
+from agents.export.card import CardContents, model_card
+from agents.export.facts import CARD_NAME, ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from agents.export.graph import DrivingGraph, export_graph
+from agents.export.verification import check_graph, driven_senses, random_senses
+from agents.policies.policy import parameter_count
+from agents.training.checkpoint import CheckpointInfo, load_policy, read_info, save_checkpoint
+from navsim.errors import ConfigError
+from navsim.recording.versions import git_revision, software_versions
+from navsim.storage import atomic_folder, write_bytes, write_text
+
+CHECKED = 8
+"""Situations of each kind on which an exported policy is compared with its checkpoint."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What to export, and where to."""
+
+    checkpoint: Path = Path("runs/demo/policy/best.safetensors")
+    """The policy."""
+    out: Path = Path("runs/demo/export")
+    """Folder of the export; it must not exist yet."""
+    results: Path | None = None
+    """The `results.json` of an evaluation that this checkpoint drove in, for the card."""
+
+
+def export(config: ExportConfig) -> CardContents:
+    """Export a policy; the folder appears when the ONNX file was found to answer as the checkpoint does.
+
+    Raises:
+        CheckpointError: If the checkpoint is unusable, or the ONNX file answers otherwise.
+        ConfigError: If the exporter is not installed or cannot express the network, or the results are not its own.
+        StorageError: If the folder is there already or cannot be written.
+    """
+    with atomic_folder(config.out) as folder:
+        info = read_info(config.checkpoint)
+        results = {} if config.results is None else closed_loop_scores(config.results, config.checkpoint)
+        policy = load_policy(config.checkpoint, info.cameras, info.map)
+        facts = _facts(info, commands=policy.command is not None)
+        graph = DrivingGraph(policy)
+        data = export_graph(graph, facts)
+        spec = info.senses
+        senses = [random_senses(spec, CHECKED), driven_senses(info.cameras, info.map, CHECKED)]
+        difference = check_graph(data, graph, senses)
+        with torch.inference_mode():
+            first = senses[0]
+            outputs = tuple(graph(first.images, first.road_map, first.route_map, first.speed))
+        contents = CardContents(
+            facts=facts,
+            outputs=outputs,
+            parameters=parameter_count(policy),
+            difference=difference,
+            checkpoint=str(config.checkpoint),
+            run=info.run,
+            scores=epoch_scores(info, config.checkpoint),
+            closed_loop=results,
+        )
+        write_bytes(folder / ONNX_NAME, data)
+        save_checkpoint(folder / WEIGHTS_NAME, dataclasses.replace(info, progress={}), policy)
+        write_text(folder / CARD_NAME, model_card(contents))
+    return contents
+
+
+def epoch_scores(info: CheckpointInfo, checkpoint: Path) -> dict[str, float]:
+    """The scores of a checkpoint's epoch, by name; none if they are not known.
+
+    Args:
+        info: The checkpoint's header, which holds the history of its run up to then.
+        checkpoint: Its file: where the header is silent, the best epoch in the `metrics.json` beside it counts.
+    """
+    history = info.progress.get("history")
+    if history is None and checkpoint.stem == "best":
+        history = _read_json(checkpoint.parent / "metrics.json")
+        best = history.get("best_epoch")
+        history = {"epochs": [epoch for epoch in history.get("epochs", ()) if epoch.get("epoch") == best]}
+    epochs = (history or {}).get("epochs", ())
+    rows = [epochs[-1].get(kind) or {} for kind in ("validation", "closed_loop")] if epochs else []
+    return {name: float(value) for row in rows for name, value in row.items() if isinstance(value, int | float)}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a file, an empty one if there is none."""
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
+    """What an evaluation found of a checkpoint: its driver's numbers, and a `title` that says on which routes.
+
+    Args:
+        results: The evaluation's `results.json`.
+        checkpoint: The checkpoint's file.
+
+    Raises:
+        ConfigError: If the file cannot be read, or the checkpoint did not drive there.
+    """
+    try:
+        values = json.loads(results.read_text())
+        origins, settings = values["origins"], values["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"results = {results}: no results of an evaluation ({error!r})") from None
+    own = [name for name, origin in origins.items() if Path(origin).resolve() == checkpoint.resolve()]
+    if not own:
+        drove = ", ".join(f"{name} ({origin})" for name, origin in origins.items())
+        raise ConfigError(f"results = {results}: {checkpoint} did not drive there, but {drove}")
+    where = f"{settings['towns']} {settings['split']} towns, seed {settings['seed']}"
+    title = f"{settings['routes']} routes through junctions, {where}"
+    return {**values["drivers"][own[0]], "title": title}
+
+
+def _facts(info: CheckpointInfo, commands: bool) -> ExportFacts:
+    """What the ONNX file says about itself."""
+    exporters = software_versions() | {name: version(name) for name in ("torch", "onnx", "onnxruntime")}
+    return ExportFacts(
+        policy=info.policy,
+        cameras=info.cameras,
+        map=info.map,
+        grid_points=GRID_POINTS,
+        commands=commands,
+        versions=info.versions,
+        exporters=exporters | {"git": git_revision()},
+    )

@@ -1,0 +1,102 @@
+"""The source's network (Amini, Rosman, Karaman, Rus, ICRA 2019, arXiv 1811.10119, figures 2 and 3). B: batch."""
+
+import torch
+from torch import Tensor, nn
+
+from agents.policies.encoders import ConvLayer, convolutions, rectified
+from agents.policies.networks.network import MAPS, Branch, Network
+from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.settings import PolicyConfig
+from navsim.errors import ConfigError
+
+_ROAD, _ROUTE = (MAPS.index(name) for name in ("road_map", "route_map"))
+
+
+class Amini2019(Network):
+    """A column of convolutions for each camera and for the unrouted map, then layers of 1000 and 100.
+
+    The routed map does not enter here: with `route_map` among the inputs there is a branch beside the head that gives
+    one deterministic command, trained jointly, and the distribution stays that of the unrouted map. With three
+    cameras of 200x80 px, both maps of 50x50 px and a mixture of three these are the source's 25.7 M parameters,
+    97.5% of them in the layers of 1000 and 100 and 0.24 M in the convolutions of the columns.
+
+    The source's padding is not known; none is ours, as nothing else gives these numbers (zeros around the
+    pictures would make it 51 M). Rectifiers after all layers and the speed's place, in front of the layer of 1000,
+    are ours, too.
+    """
+
+    _CAMERA = (
+        ConvLayer(24, 5, 2, padded=False),
+        ConvLayer(36, 5, 2, padded=False),
+        ConvLayer(48, 3, 2, padded=False),
+        ConvLayer(64, 3, 1, padded=False),
+    )
+    _ROAD_MAP = _CAMERA[:3]
+    features = 100
+    """Length of what `forward` returns."""
+
+    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+        """Draw the initial weights; see `Network` for arguments and errors.
+
+        Raises:
+            ConfigError: Also if there is nothing but the routed map, which the distribution never sees.
+        """
+        super().__init__(config, spec)
+        self._road_map = "road_map" in config.inputs
+        if not (self._camera or self._road_map or self._speed):
+            raise ConfigError(
+                f"policy.inputs = {list(config.inputs)}: the distribution of amini2019 never sees the route; "
+                "it needs the camera, the road_map or the speed besides"
+            )
+        gathered = int(self._speed)
+        if self._camera:
+            size = (spec.height, spec.width)
+            columns = [convolutions(3, self._CAMERA, size) for _ in range(spec.cameras)]
+            self.camera_columns = nn.ModuleList(columns)
+            gathered += sum(column.features for column in columns)
+        if self._road_map:
+            self.road_map_column = convolutions(1, self._ROAD_MAP, (spec.map_size, spec.map_size))
+            gathered += self.road_map_column.features
+        self._check_weights(gathered, 1000)
+        self.fuse = rectified(gathered, 1000, self.features)
+        if "route_map" in config.inputs:
+            self.branch = RouteBranch(self.features, spec)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Return features (B, `features`)."""
+        features = []
+        if self._camera:
+            images = self._images(inputs)
+            for camera, column in enumerate(self.camera_columns):
+                seen = column(images[:, camera].permute(0, 3, 1, 2))
+                features.append(seen.expand(inputs.images.shape[0], -1))
+        if self._road_map:
+            features.append(self.road_map_column(_one_map(inputs, _ROAD)))
+        if self._speed:
+            features.append(inputs.speed)
+        fused: Tensor = self.fuse(torch.cat(features, dim=1))
+        return fused
+
+
+class RouteBranch(Branch):
+    """Convolutions over the routed map; their output and the network's features go through a layer of 100."""
+
+    _ROUTE_MAP = (ConvLayer(24, 5, 2, padded=False), ConvLayer(36, 5, 2, padded=False))
+    features = 100
+    """Length of what `forward` returns."""
+
+    def __init__(self, features: int, spec: SensesSpec) -> None:
+        """Draw the initial weights for a network of `features` features and maps as in `spec`."""
+        super().__init__()
+        self.column = convolutions(1, self._ROUTE_MAP, (spec.map_size, spec.map_size))
+        self.fuse = rectified(self.column.features + features, self.features)
+
+    def forward(self, features: Tensor, inputs: Inputs) -> Tensor:
+        """From the network's features (B, F) and the inputs to features (B, `features`)."""
+        fused: Tensor = self.fuse(torch.cat([self.column(_one_map(inputs, _ROUTE)), features], dim=1))
+        return fused
+
+
+def _one_map(inputs: Inputs, channel: int) -> Tensor:
+    """One of the maps (B, 1, S, S)."""
+    return inputs.maps[:, channel : channel + 1].contiguous(memory_format=torch.channels_last)

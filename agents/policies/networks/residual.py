@@ -1,0 +1,101 @@
+"""A stronger network for the GPU: residual blocks with group normalisation. B: batch."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from agents.policies.encoders import ConvLayer, Trunk, convolution, output_size, pooling, rectified
+from agents.policies.networks.trunks import SharedTrunks
+from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.settings import PolicyConfig
+
+_GROUP = 16  # channels normalised together
+
+
+class Sum(nn.Module):
+    """Adds two pictures; a module of its own, so that a layer table can follow what goes through it."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return a + b."""
+        return a + b
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016, "Deep residual learning", figure 5).
+
+    Group normalisation (Wu and He 2018) stands for batch normalisation: it judges each situation by itself, in
+    training as in driving, so that batches of one and unequal batches on several devices are no special cases.
+    """
+
+    def __init__(self, channels: int, layer: ConvLayer) -> None:
+        """From `channels` channels to the layer's; the first convolution takes its stride."""
+        super().__init__()
+        width = layer.channels
+        self.main = nn.Sequential(
+            convolution(channels, layer),
+            nn.GroupNorm(width // _GROUP, width),
+            nn.ReLU(inplace=True),
+            convolution(width, layer._replace(stride=1)),
+            nn.GroupNorm(width // _GROUP, width),
+        )
+        self.skip = nn.Sequential()
+        if (channels, layer.stride) != (width, 1):
+            self.skip = nn.Sequential(
+                convolution(channels, layer._replace(kernel=1)), nn.GroupNorm(width // _GROUP, width)
+            )
+        self.sum = Sum()
+        self.rectify = nn.ReLU(inplace=True)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, channels, H, W) to (B, width, H / stride, W / stride)."""
+        result: Tensor = self.rectify(self.sum(self.main(pictures), self.skip(pictures)))
+        return result
+
+
+class ResidualNetwork(SharedTrunks):
+    """A small residual network shared by the cameras, a smaller one over the maps, two fully connected layers.
+
+    All channels are multiples of 16, for tensor cores. The last outputs are brought to few channels by a 1x1
+    convolution and averaged down to 3x8 (cameras) and 4x4 (maps).
+    """
+
+    _STEM = ConvLayer(32, 5, 2)
+    _CAMERA = tuple(ConvLayer(width, 3, stride) for width in (64, 128, 256) for stride in (2, 1))
+    _MAP = (ConvLayer(64, 3, 2), ConvLayer(128, 3, 2))
+    _NECK = ConvLayer(64, 1, 1)
+    _HIDDEN = 256
+    features = 128
+    """Length of what `forward` returns."""
+
+    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+        """Draw the initial weights; see `Network` for arguments and errors."""
+        super().__init__(config, spec)
+        self.fuse = rectified(self.gathered, config.hidden or self._HIDDEN, self.features)
+
+    def make_camera_trunk(self, size: tuple[int, int]) -> Trunk:
+        """Six residual blocks over one camera's images of `size` (H, W) [px]."""
+        return self._trunk(3, self._CAMERA, size, (3, 8))
+
+    def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
+        """Two residual blocks over `channels` maps of `size` (S, S) [px]."""
+        return self._trunk(channels, self._MAP, size, (4, 4))
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Return features (B, `features`)."""
+        features: Tensor = self.fuse(self.gather(inputs))
+        return features
+
+    def _trunk(self, channels: int, blocks: Sequence[ConvLayer], size: tuple[int, int], most: tuple[int, int]) -> Trunk:
+        """A convolution, residual blocks and the way down to few features."""
+        modules: list[nn.Module] = [
+            convolution(channels, self._STEM),
+            nn.GroupNorm(self._STEM.channels // _GROUP, self._STEM.channels),
+            nn.ReLU(inplace=True),
+        ]
+        width = self._STEM.channels
+        for block in blocks:
+            modules.append(ResidualBlock(width, block))
+            width = block.channels
+        pools, grid = pooling(output_size((self._STEM, *blocks), size), most)
+        modules += [convolution(width, self._NECK), nn.ReLU(inplace=True), *pools, nn.Flatten()]
+        return Trunk(*modules, features=self._NECK.channels * grid[0] * grid[1])

@@ -1,0 +1,47 @@
+"""The frame of several networks: one trunk shared by the cameras, one over the maps, then what fuses them. B: batch."""
+
+import torch
+from torch import Tensor
+
+from agents.policies.encoders import Trunk
+from agents.policies.networks.network import Network
+from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.settings import PolicyConfig
+
+
+class SharedTrunks(Network):
+    """A network whose cameras share one trunk; both maps, drawn at the same pose, are channels of one picture."""
+
+    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+        """Build the trunks; see `Network` for the arguments."""
+        super().__init__(config, spec)
+        self.pictured = 0
+        """Length of the trunks' features, all cameras' together."""
+        if self._camera:
+            self.camera_trunk = self.make_camera_trunk((spec.height, spec.width))
+            self.pictured += spec.cameras * self.camera_trunk.features
+        if self._map_channels:
+            self.map_trunk = self.make_map_trunk(len(self._map_channels), (spec.map_size, spec.map_size))
+            self.pictured += self.map_trunk.features
+
+    def make_camera_trunk(self, size: tuple[int, int]) -> Trunk:
+        """Layers over one camera's images of `size` (H, W) [px]."""
+        raise NotImplementedError
+
+    def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
+        """Layers over `channels` maps of `size` (S, S) [px]."""
+        raise NotImplementedError
+
+    @property
+    def gathered(self) -> int:
+        """Length of what `gather` returns."""
+        return self.pictured + int(self._speed)
+
+    def pictures(self, inputs: Inputs) -> list[Tensor]:
+        """Features of the cameras and of the maps, each (B, ...), as far as they are seen."""
+        features = [self._seen(self.camera_trunk, inputs)] if self._camera else []
+        return [*features, self.map_trunk(self._maps(inputs))] if self._map_channels else features
+
+    def gather(self, inputs: Inputs) -> Tensor:
+        """Features of all that is sensed side by side (B, `gathered`)."""
+        return torch.cat([*self.pictures(inputs), *([inputs.speed] if self._speed else [])], dim=1)

@@ -1,0 +1,193 @@
+"""Scores of distributions over steering against the expert's labels: how sharp, and whether to be trusted.
+
+N: situations.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+
+from agents.policies.distributions.base import SteeringDistribution
+from agents.scoring.crps import crps
+
+SPIKE_CURVATURE = 1e-4
+"""Labels below this [1/m] form the spike of exact repetitions that a scripted expert makes on straights."""
+COVERAGE_Z = (0.5, 1.0, 1.5, 2.0)
+"""The z-scores at which coverage is noted."""
+NOMINAL_COVERAGE = tuple(math.erf(z / math.sqrt(2)) for z in COVERAGE_Z)
+"""The coverage that belongs to them: 38%, 68%, 87% and 95%."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleScores:
+    """What N predictions are worth one by one; float64, on the CPU."""
+
+    labels: Tensor
+    """The expert's curvatures (N,) [1/m]."""
+    log_probs: Tensor
+    """Log densities at the labels (N,) [nats], of a density over curvature in 1/m."""
+    errors: Tensor
+    """Distances of what is driven by, mostly the modes, from the labels (N,) [1/m]."""
+    crps: Tensor
+    """Continuous ranked probability scores (N,) [1/m]."""
+    pit: Tensor
+    """Probability integral transforms (N,): the cdf at the label; uniform in [0, 1] if the distributions are right."""
+    widths_50: Tensor
+    """Widths of the central intervals of 50% (N,) [1/m]."""
+    widths_90: Tensor
+    """Widths of the central intervals of 90% (N,) [1/m]."""
+
+    def __len__(self) -> int:
+        """Number of situations, N."""
+        return len(self.labels)
+
+    def __getitem__(self, chosen: Tensor) -> "SampleScores":
+        """Choose situations by a mask (N,) or indices."""
+        return SampleScores(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+
+@torch.no_grad()
+def score_samples(distribution: SteeringDistribution, labels: Tensor, steering: Tensor | None = None) -> SampleScores:
+    """Score N predictions against labels (N,) [1/m].
+
+    Args:
+        distribution: The predictions.
+        labels: The expert's curvatures (N,) [1/m].
+        steering: What is driven by (N,) [1/m], where that is not the mode.
+    """
+    quantiles = {level: distribution.quantile(level) for level in (0.05, 0.25, 0.75, 0.95)}
+    values = (
+        labels,
+        distribution.log_prob(labels),
+        ((distribution.mode if steering is None else steering) - labels).abs(),
+        crps(distribution, labels),
+        distribution.cdf(labels).clamp(0.0, 1.0),
+        quantiles[0.75] - quantiles[0.25],
+        quantiles[0.95] - quantiles[0.05],
+    )
+    return SampleScores(*(value.detach().double().cpu() for value in values))
+
+
+def join(parts: Sequence[SampleScores]) -> SampleScores:
+    """Put the scores of several batches, at least one, one after another."""
+    return SampleScores(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(SampleScores)))
+
+
+def nominal_coverage(z: Tensor) -> Tensor:
+    """Share of a Gaussian within z standard deviations of its mean, for z of any shape."""
+    share: Tensor = torch.erf(z / math.sqrt(2))
+    return share
+
+
+def coverage(pit: Tensor, z: Tensor) -> Tensor:
+    """Share of the labels inside the central intervals of the probabilities that belong to z-scores.
+
+    The source's own measure (Amini et al., ICRA 2019), which for a range of z counts the labels in the predicted range;
+    for distributions that are no Gaussians, the range of z is the central interval, by quantiles, of the probability
+    that a Gaussian has within z sigma. A label lies in it exactly if its PIT is within half of that about 1/2.
+
+    Args:
+        pit: Probability integral transforms (N,).
+        z: z-scores (M,).
+
+    Returns:
+        Shares (M,), to be compared with `nominal_coverage(z)`.
+    """
+    inside = (pit[:, None] - 0.5).abs() <= nominal_coverage(z.double()) / 2
+    return inside.double().mean(dim=0)
+
+
+def pit_histogram(pit: Tensor, bins: int = 20) -> Tensor:
+    """Density (bins,) of the probability integral transforms over [0, 1]: 1 throughout if predictions are right.
+
+    A U says that the distributions are too narrow, a hill that they are too wide, a slope that they lean to one side.
+    """
+    return torch.histc(pit, bins, 0.0, 1.0) * (bins / len(pit))
+
+
+def pit_distance(pit: Tensor) -> float:
+    """Largest distance between the transforms' empirical cdf and that of the uniform distribution (Kolmogorov)."""
+    ordered = pit.double().sort().values
+    steps = torch.arange(len(pit) + 1, dtype=torch.float64) / len(pit)
+    return float(torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).max())
+
+
+def coverage_gap(pit: Tensor) -> float:
+    """Largest distance between the curves of `coverage` and of `nominal_coverage`, over all z."""
+    return pit_distance((2 * pit - 1).abs())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well a policy predicts the expert's commands; says little about how it drives."""
+
+    nll: float
+    """Mean negative log-likelihood [nats], of a density over curvature in 1/m."""
+    nll_without_spike: float | None
+    """The same over the labels outside the spike at zero; None without any."""
+    curvature_error: float
+    """Mean absolute error of the mode [1/m]."""
+    curvature_error_without_spike: float | None
+    """The same over the labels outside the spike at zero; None without any."""
+    spike_share: float
+    """Share of the labels inside the spike."""
+    crps: float
+    """Mean continuous ranked probability score [1/m]."""
+    pit_distance: float
+    """Largest distance of the probability integral transforms' cdf from the uniform one, in [0, 1]."""
+    coverage: tuple[float, ...]
+    """Share of the labels within the central intervals that belong to `COVERAGE_Z`."""
+    coverage_gap: float
+    """Largest distance of the coverage from its nominal value, over all z."""
+    width_50: float
+    """Sharpness: mean width of the central interval of 50% [1/m]."""
+    width_90: float
+    """Sharpness: mean width of the central interval of 90% [1/m]."""
+    count: int
+    """Number of situations."""
+
+    def curves(self) -> dict[str, float | None]:
+        """One number for each curve in a log."""
+        values = {name: value for name, value in asdict(self).items() if name not in ("coverage", "count")}
+        covered = zip(COVERAGE_Z, self.coverage, strict=True)
+        return values | {f"coverage_z{z:g}": share for z, share in covered}
+
+
+def score(samples: SampleScores) -> Scores:
+    """Average over N situations, at least one."""
+    outside = samples.labels.abs() >= SPIKE_CURVATURE
+    some = bool(outside.any())
+    return Scores(
+        nll=-_mean(samples.log_probs),
+        nll_without_spike=-_mean(samples.log_probs[outside]) if some else None,
+        curvature_error=_mean(samples.errors),
+        curvature_error_without_spike=_mean(samples.errors[outside]) if some else None,
+        spike_share=1 - _mean(outside),
+        crps=_mean(samples.crps),
+        pit_distance=pit_distance(samples.pit),
+        coverage=tuple(coverage(samples.pit, torch.tensor(COVERAGE_Z)).tolist()),
+        coverage_gap=coverage_gap(samples.pit),
+        width_50=_mean(samples.widths_50),
+        width_90=_mean(samples.widths_90),
+        count=len(samples),
+    )
+
+
+def score_groups(samples: SampleScores, groups: Tensor, names: Mapping[int, str]) -> dict[str, Scores]:
+    """Average over each group of situations by itself.
+
+    Args:
+        samples: Scores of N situations.
+        groups: The group of each (N,), integers.
+        names: Names of the groups that are wanted, in order; those that have no situation are left out.
+    """
+    masks = {name: groups == group for group, name in names.items()}
+    return {name: score(samples[mask]) for name, mask in masks.items() if bool(mask.any())}
+
+
+def _mean(values: Tensor) -> float:
+    """Mean in double precision."""
+    return float(values.double().mean())

@@ -1,0 +1,121 @@
+"""A policy on recorded drives: its scores for each kind of driving, and what it makes of junctions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.policies.policy import Policy
+from agents.scoring.frames import FrameBatch, judged_frames
+from agents.scoring.junctions import (
+    DecisionRules,
+    DecisionScores,
+    JunctionMeasures,
+    find_decisions,
+    joined_scores,
+    judge_decisions,
+    junction_measures,
+)
+from navsim.driving.manoeuvres import FrameManoeuvre
+from navsim.randomness import generator
+from navsim.recording.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class ManoeuvreScores:
+    """Scores over the frames of one manoeuvre."""
+
+    frames: int
+    """How many there are."""
+    share: float
+    """Their share of all frames."""
+    nll: float
+    """Mean negative log-likelihood of the expert's commands there [nats], of a density over curvature in 1/m."""
+    curvature_error: float
+    """Mean absolute error of the mode [1/m]."""
+
+
+@dataclass(frozen=True)
+class PolicyScores:
+    """A policy on recorded drives."""
+
+    frames: int
+    """Number of frames."""
+    manoeuvres: dict[FrameManoeuvre, ManoeuvreScores]
+    """Scores by manoeuvre, only of those that occur."""
+    junctions: JunctionMeasures
+    """What the policy makes of junctions."""
+
+
+@dataclass
+class _Tally:
+    """What has been gathered of the frames so far; a few numbers for each frame."""
+
+    log_probs: list[Tensor] = field(default_factory=list)
+    errors: list[Tensor] = field(default_factory=list)
+    manoeuvres: list[str] = field(default_factory=list)
+    decisions: list[DecisionScores] = field(default_factory=list)
+    passages: list[tuple[int, int]] = field(default_factory=list)
+    towns: list[str] = field(default_factory=list)
+
+
+@torch.inference_mode()
+def score_policy(
+    policy: Policy,
+    dataset: Dataset,
+    rules: DecisionRules,
+    device: torch.device,
+    advance: Callable[[float], None] | None = None,
+) -> PolicyScores:
+    """Score a policy on all frames of a data set; one episode is in memory at a time.
+
+    Args:
+        policy: In evaluation mode, on `device`.
+        dataset: Drives recorded with the policy's cameras and map.
+        rules: What counts at junctions.
+        device: Where to compute.
+        advance: Told how many frames were done after each batch.
+
+    Raises:
+        EpisodeError: If an episode is damaged or was recorded without images.
+        TownError: If a town cannot be built.
+    """
+    tally = _Tally()
+    for batch in judged_frames(dataset):
+        _add(tally, policy, batch, rules, device)
+        if advance is not None:
+            advance(len(batch))
+    measures = junction_measures(
+        joined_scores(tally.decisions), tally.passages, tally.towns, generator(0, "junction intervals")
+    )
+    return PolicyScores(len(tally.manoeuvres), _by_manoeuvre(tally), measures)
+
+
+def _add(tally: _Tally, policy: Policy, batch: FrameBatch, rules: DecisionRules, device: torch.device) -> None:
+    """Score one batch."""
+    senses, labels = batch.senses.to(device), batch.labels.to(device)
+    distribution = policy.steer(senses)
+    tally.log_probs.append(distribution.log_prob(labels).cpu())
+    tally.errors.append((distribution.mode - labels).abs().cpu())
+    tally.manoeuvres += batch.manoeuvres.tolist()
+    decisions = find_decisions(batch.exits, rules)
+    if len(decisions):
+        # Few frames are decisions: to look at them again costs little, and no distribution needs to be taken apart.
+        again = policy.steer(senses[torch.tensor(decisions.rows, device=device)])
+        tally.decisions.append(judge_decisions(again, decisions, rules))
+        tally.passages += [(batch.episode, passage) for passage in decisions.passages.tolist()]
+        tally.towns += [batch.town] * len(decisions)
+
+
+def _by_manoeuvre(tally: _Tally) -> dict[FrameManoeuvre, ManoeuvreScores]:
+    """Scores of the frames of each manoeuvre that occurs."""
+    log_probs, errors = (torch.cat(part).double().numpy() for part in (tally.log_probs, tally.errors))
+    manoeuvres, found = np.array(tally.manoeuvres), {}
+    for manoeuvre in FrameManoeuvre:
+        mine = manoeuvres == manoeuvre
+        if mine.any():
+            nll, error = -float(log_probs[mine].mean()), float(errors[mine].mean())
+            found[manoeuvre] = ManoeuvreScores(int(mine.sum()), float(mine.mean()), nll, error)
+    return found

@@ -1,0 +1,117 @@
+"""What a study compares: variants of one recipe, collected for, trained and driven with the project's own scripts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agents.training.config import TrainConfig
+from navsim.config import from_mapping, to_mapping
+from navsim.errors import ConfigError
+from navsim.evaluation.config import EvaluateConfig
+from navsim.recording.plan import CollectConfig
+
+T = TypeVar("T")
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to learn: how it differs from the study's recipe."""
+
+    words: str
+    """Its name in the tables."""
+    data: str = "data"
+    """Which of the study's data it learns from."""
+    train: Values = field(default_factory=dict)
+    """What differs in training, as in a file for `scripts/train.py`."""
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """Some of the variants, side by side."""
+
+    title: str
+    """Over the table."""
+    variants: tuple[str, ...]
+    """Their keys, in order; a variant may stand in several tables."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A recipe, its variants, and the tables that compare them."""
+
+    title: str = "A study"
+    """Over the page."""
+    out: Path = Path("runs/study")
+    """Folder for data, runs and evaluations; what is done there is not done again."""
+    page: Path = Path("runs/study/study.md")
+    """Where the tables are written."""
+    data: dict[str, Values] = field(default_factory=lambda: {"data": {}})
+    """Data sets by name: what differs from the defaults of `scripts/collect.py`."""
+    train: Values = field(default_factory=dict)
+    """What all variants train with."""
+    evaluate: Values = field(default_factory=dict)
+    """What all variants drive."""
+    variants: dict[str, Variant] = field(default_factory=dict)
+    """What is compared, by key."""
+    tables: tuple[StudyTable, ...] = ()
+    """How it is shown."""
+    side_by_side: int = 2
+    """Variants that are trained and driven at a time, each by one process with one thread: on a CPU that makes the most
+    of the cores. With a GPU, 1."""
+
+    def __post_init__(self) -> None:
+        if not self.variants or not self.tables:
+            raise ConfigError("a study needs variants and tables")
+        if self.side_by_side < 1:
+            raise ConfigError(f"side_by_side must be at least 1, got {self.side_by_side}")
+        for table in self.tables:
+            for key in table.variants:
+                if key not in self.variants:
+                    raise ConfigError(f"table {table.title!r} names {key!r}; variants are {', '.join(self.variants)}")
+        for key, variant in self.variants.items():
+            if variant.data not in self.data:
+                raise ConfigError(f"variants.{key}.data = {variant.data!r}; data sets are {', '.join(self.data)}")
+        for name in self.data:
+            _ = self.collection(name)
+        for key in self.variants:
+            _ = self.training(key), self.evaluation(key)  # every setting is checked before hours are spent
+
+    def collection(self, name: str) -> CollectConfig:
+        """How the data set `name` is collected."""
+        return _built(CollectConfig, {"out": str(self.out / name)}, self.data[name], f"data.{name}")
+
+    def training(self, key: str) -> TrainConfig:
+        """How the variant `key` is trained."""
+        variant = self.variants[key]
+        given = {"data": str(self.out / variant.data), "run_dir": str(self.out / key / "policy")}
+        return _built(TrainConfig, given, merged(self.train, variant.train), f"variants.{key}.train")
+
+    def evaluation(self, key: str) -> EvaluateConfig:
+        """What the variant `key` drives, in the world of its data."""
+        best = str(self.out / key / "policy" / "best.safetensors")
+        given = {"driver": ["policy"], "policy": best, "out": str(self.out / key / "drives"), "workers": 1}
+        given["simulation"] = to_mapping(self.collection(self.variants[key].data).simulation)
+        return _built(EvaluateConfig, given, self.evaluate, "evaluate")
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
+    """Lay `over` on `base`, mappings within mappings."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _built(kind: type[T], given: Values, values: Values, source: str) -> T:
+    """Build a script's settings; what the study itself decides may not be given.
+
+    Raises:
+        ConfigError: If `values` hold a key that the study decides, or one that the script does not know.
+    """
+    taken = sorted(given.keys() & values.keys() - {"simulation"})
+    if taken:
+        raise ConfigError(f"{source}.{taken[0]}: the study decides it")
+    return from_mapping(kind, merged(given, values), source)

@@ -1,0 +1,116 @@
+"""The tables of a study, from what its runs have left on disk."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.studies.plan import StudyConfig, StudyTable
+from navsim.errors import EpisodeError
+
+_HEADS = (
+    "",
+    "arrived",
+    "95% interval",
+    "completion",
+    "failures/km",
+    "mean offset",
+    "validation NLL",
+    "parameters",
+    "training",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came out of one variant."""
+
+    words: str
+    """Its name."""
+    arrived: int
+    """Routes on which it arrived ..."""
+    routes: int
+    """... of so many."""
+    interval: tuple[float, float]
+    """95% interval of that share (Wilson)."""
+    completion: float
+    """Mean share of a route that was driven."""
+    failures_per_km: float | None
+    """Drives that ended before the end, per kilometre driven; None if nothing was driven."""
+    offset: float | None
+    """Mean distance from the lane's middle [m]."""
+    nll: float
+    """Validation NLL of the checkpoint that drove [nats]; other inputs or heads make it no score of driving."""
+    parameters: int
+    """Numbers that were learned."""
+    minutes: float
+    """Training time, of one process beside the others."""
+
+
+def read_finding(config: StudyConfig, key: str) -> Finding:
+    """Read what came out of a variant that was trained and driven.
+
+    Raises:
+        EpisodeError: If it was not.
+    """
+    metrics = _read(config.training(key).run_dir / "metrics.json")
+    driver = _read(config.evaluation(key).out / "results.json")["drivers"]["policy"]
+    best = metrics["epochs"][metrics["best_epoch"] - 1]
+    low, high = driver["interval"]
+    return Finding(
+        words=config.variants[key].words,
+        arrived=driver["arrived"],
+        routes=driver["routes"],
+        interval=(low, high),
+        completion=driver["completion"],
+        failures_per_km=driver["failures_per_km"],
+        offset=driver["lane_offset_mean"],
+        nll=best["validation"]["nll"],
+        parameters=metrics["parameters"],
+        minutes=sum(epoch["seconds"]["training"] for epoch in metrics["epochs"]) / 60,
+    )
+
+
+def page(config: StudyConfig, findings: dict[str, Finding], about: str) -> str:
+    """The study as Markdown: what was done, then each table.
+
+    Args:
+        config: The study.
+        findings: What came out, by variant.
+        about: Machine and versions in a sentence.
+    """
+    first = config.evaluation(next(iter(config.variants)))
+    lines = [f"# {config.title}", ""]
+    lines += [f"Each policy was trained once (one seed) and then drove {first.title}.", about, ""]
+    for table in config.tables:
+        lines += [f"## {table.title}", "", *_table(table, findings), ""]
+    return "\n".join(lines)
+
+
+def _table(table: StudyTable, findings: dict[str, Finding]) -> list[str]:
+    rows = [_row(findings[key]) for key in table.variants]
+    return ["| " + " | ".join(_HEADS) + " |", "| --- |" + " ---: |" * (len(_HEADS) - 1), *rows]
+
+
+def _row(found: Finding) -> str:
+    low, high = found.interval
+    cells = (
+        found.words,
+        f"{found.arrived} of {found.routes}",
+        f"{low:.0%} to {high:.0%}",
+        f"{found.completion:.1%}",
+        "-" if found.failures_per_km is None else f"{found.failures_per_km:.2f}",
+        "-" if found.offset is None else f"{found.offset:.2f} m",
+        f"{found.nll:.2f}",
+        f"{found.parameters:,}",
+        f"{found.minutes:.1f} min",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise EpisodeError(f"{path}: missing; the variant was not run to its end") from None
+    return values

@@ -1,0 +1,166 @@
+"""On-policy correction: training, driving with what was learned, training on that too, and so on.
+
+Every round's training is a run of its own in the folder `dagger/policy-K`, and its drives are a data folder of their
+own, `dagger/round-K`; both can be interrupted and go on where they were. The run's own files tell of all rounds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agents.training.config import TrainConfig
+from agents.training.dataset import TrainingData
+from agents.training.distributed import ALONE, Group
+from agents.training.journal import History, Journal, merit, read_history
+from agents.training.loop import train
+from agents.training.on_policy import MixedDriving, record_round
+from agents.training.rounds import DaggerConfig
+from agents.training.run_folder import RunFolder, begin_run, open_run
+from navsim.driving.scenario import Outcome
+from navsim.randomness import derived_seed
+from navsim.recording.dataset import open_dataset, read_description
+from navsim.roads.towns import Split
+from navsim.storage import write_bytes
+
+Loader = Callable[[Sequence[Path]], TrainingData]
+"""Reads the recorded drives, together with the training drives of further data folders."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What the rounds of a run have brought so far."""
+
+    histories: tuple[History, ...]
+    """Of the training of each round; the first is that on the recorded drives."""
+    drives: tuple[Mapping[str, Any], ...]
+    """Of each round: the expert's `share`, number of `drives`, how many `arrived`, `frames`."""
+
+    @property
+    def history(self) -> History:
+        """All epochs one after another, each with its `round`, and the best of them."""
+        whole = History()
+        for number, history in enumerate(self.histories):
+            step, epoch = whole.step, len(whole.epochs)
+            for row in history.epochs:
+                after = {"round": number, "epoch": epoch + row["epoch"], "step": step + row["step"]}
+                whole.epochs.append({**row, **after})
+            whole.step += history.step
+        best = max(whole.epochs, key=merit)
+        whole.best_epoch, whole.best_nll = best["epoch"], best["validation"]["nll"]
+        return whole
+
+    @property
+    def best(self) -> int:
+        """The round of the best epoch."""
+        whole = self.history
+        return int(whole.epochs[whole.best_epoch - 1]["round"])
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Of each round: its drives, and how the policy then drove that was learned from all so far."""
+        pairs = enumerate(zip(self.drives, self.histories, strict=True))
+        return [
+            {"round": number, **drives, "closed_loop": history.epochs[history.best_epoch - 1]["closed_loop"]}
+            for number, (drives, history) in pairs
+        ]
+
+
+def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group: Group = ALONE) -> History:
+    """Train on the recorded drives, then for each round let the policy drive and train on; or continue with that.
+
+    Args:
+        config: What to do.
+        folder: Where to keep it.
+        load: Reads the data.
+        group: The processes that train together; all of them call this with the same arguments.
+
+    Returns:
+        The epochs of all rounds.
+
+    Raises:
+        EpisodeError: If the data cannot be used, or does not tell in what simulation it was recorded.
+        ConfigError: If the configuration cannot be used, or drives of other settings are in the way.
+        KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
+    """
+    simulation = read_description(config.data).simulation
+    group.any(False)  # all have looked at the folder before anything is written into it
+    rounds, recorded = Rounds((), ()), list[Path]()
+    start: Path | None = None
+    for number in range(config.dagger.rounds + 1):
+        share = 1.0
+        if start is not None:
+            share = config.dagger.expert_share(number)
+            recorded.append(folder.rounds / f"round-{number}")
+            if group.first:
+                driving = MixedDriving(
+                    recorded[-1], simulation, start, share, config.dagger.window, config.dagger.worlds
+                )
+                record_round(config.dagger, config.seed, number, driving)
+            group.any(False)  # the others wait for the drives
+        history, start = _train_round(config, folder, number, lambda: load(recorded), group, start)
+        drives = _drives(recorded[-1] if recorded else config.data, share)
+        rounds = Rounds((*rounds.histories, history), (*rounds.drives, drives))
+        if group.first:
+            _publish(rounds, folder, finished=number == config.dagger.rounds)
+    return rounds.history
+
+
+def round_config(config: TrainConfig, folder: RunFolder, number: int) -> TrainConfig:
+    """The training of one round as a run of its own; after its last epoch it drives in any case."""
+    first, epochs = number == 0, config.epochs if number == 0 else config.dagger.epochs
+    return replace(
+        config,
+        run_dir=folder.rounds / f"policy-{number}",
+        epochs=epochs,
+        seed=config.seed if first else derived_seed(config.seed, "dagger", number, "training"),
+        closed_loop=replace(config.closed_loop, every=config.closed_loop.every or epochs),
+        dagger=DaggerConfig(),
+        resume=True,
+    )
+
+
+def _train_round(
+    config: TrainConfig,
+    folder: RunFolder,
+    number: int,
+    load: Callable[[], TrainingData],
+    group: Group,
+    start: Path | None,
+) -> tuple[History, Path]:
+    """Train a round to its end, unless that is done already; returns its history and its policy."""
+    own = round_config(config, folder, number)
+    there = open_run(own)
+    if there.finished:
+        return read_history(there), there.best
+    data = load()
+    if group.first:
+        begin_run(config, folder)
+    return train(own, data, there, group, start), there.best
+
+
+def _drives(folder: Path, share: float) -> dict[str, Any]:
+    """Count the training drives of a data folder."""
+    headers = open_dataset(folder, Split.TRAIN).headers.values()
+    return {
+        "share": share,
+        "drives": len(headers),
+        "arrived": sum(header.outcome is Outcome.ARRIVED for header in headers),
+        "frames": sum(header.steps for header in headers),
+    }
+
+
+def _publish(rounds: Rounds, folder: RunFolder, finished: bool) -> None:
+    """Write what the rounds so far have brought into the run's own files."""
+    number = len(rounds.histories) - 1
+    last = RunFolder(folder.rounds / f"policy-{number}").read_metrics()
+    facts = {key: value for key, value in last.items() if key not in History.__dataclass_fields__ | {"finished": 0}}
+    write_bytes(folder.best, RunFolder(folder.rounds / f"policy-{rounds.best}").best.read_bytes())
+    row = rounds.rows[-1]
+    curves = {key: row[key] for key in ("share", "frames")}
+    if row["closed_loop"] is not None:
+        driven = row["closed_loop"]
+        curves |= {"arrived_share": driven["arrived"] / driven["routes"], "completion": driven["completion"]}
+    with Journal(folder, number) as journal:
+        journal.curves("dagger", curves, number)
+        journal.save(rounds.history, finished, facts | {"rounds": rounds.rows})

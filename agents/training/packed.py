@@ -1,0 +1,123 @@
+"""Packed files: the pictures of a data folder's split, decompressed once into one file that is mapped into memory.
+
+They lie in `packed` in the data folder, N records of `record_bytes` each and nothing else, and are named after the
+episode files that they were made of: other episodes, another name. They may be removed at any time.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.policies.senses import SensesSpec
+from agents.training.checks import check_pictures
+from agents.training.samples import record_bytes
+from navsim.config import to_mapping
+from navsim.driving.episode import Episode
+from navsim.errors import EpisodeError, StorageError
+from navsim.progress import progress
+from navsim.recording.dataset import DESCRIPTION_NAME, Dataset
+from navsim.storage import atomic_file, is_partial
+
+PACKED_NAME = "packed"
+"""Name of the folder with packed files in a data folder."""
+DISK_RESERVE = 256 * 2**20
+"""Free space [bytes] that packing leaves on the disk."""
+_FORMAT = 1
+
+
+def packed_path(dataset: Dataset, split: str, spec: SensesSpec) -> Path:
+    """Where the packed pictures of a split are; the name tells the episode files, their sizes, times and headers."""
+    digest = hashlib.sha256(json.dumps([_FORMAT, to_mapping(spec)]).encode())
+    for path, header in dataset.headers.items():
+        status = path.stat()
+        words = [path.name, status.st_size, status.st_mtime_ns, to_mapping(header)]
+        digest.update(json.dumps(words).encode())
+    return dataset.folder / PACKED_NAME / f"{split}-{digest.hexdigest()[:16]}.bin"
+
+
+def map_records(dataset: Dataset, split: str, spec: SensesSpec) -> Tensor:
+    """Map the pictures of a split into memory, after packing them if that has not been done yet.
+
+    Of several processes that want the same file, one packs and the others wait.
+
+    Returns:
+        Records (N, bytes) uint8, to be read only; pages come from the disk as they are looked at.
+
+    Raises:
+        EpisodeError: If an episode is damaged, lacks images, or has other shapes than `spec`.
+        StorageError: If the disk has too little room, of which nothing is taken then, or cannot be written to.
+    """
+    path = packed_path(dataset, split, spec)
+    size = dataset.frames * record_bytes(spec)
+    if not _is_there(path, size):
+        with _sole_access(dataset.folder / DESCRIPTION_NAME):
+            if not _is_there(path, size):
+                _remove_others(path, split)
+                _check_room(path, size, dataset.folder)
+                _pack(dataset, path, spec)
+    return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).view(dataset.frames, -1)
+
+
+def records_of(episode: Episode) -> NDArray[np.uint8]:
+    """An episode's pictures as records (T, bytes)."""
+    parts = (episode.images, episode.road_maps, episode.route_maps)
+    return np.concatenate([part.reshape(len(episode), -1) for part in parts], axis=1)
+
+
+def _is_there(path: Path, size: int) -> bool:
+    """Whether the file is there and whole."""
+    return path.is_file() and path.stat().st_size == size
+
+
+def _pack(dataset: Dataset, path: Path, spec: SensesSpec) -> None:
+    """Write the file."""
+    with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
+        frames = 0
+        for episode in dataset.episodes():
+            check_pictures(episode, spec, f"{dataset.folder}: episode {episode.scenario.name}")
+            file.write(records_of(episode).data)
+            frames += len(episode)
+            advance(len(episode))
+        if frames != dataset.frames:
+            raise EpisodeError(f"{dataset.folder}: holds {frames} frames, {dataset.frames} were announced")
+
+
+def _remove_others(path: Path, split: str) -> None:
+    """Remove what was packed of episodes that are no longer there, and what killed processes left.
+
+    Who still has them mapped keeps them until the end.
+    """
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        if other.name.lstrip(".").startswith(f"{split}-") and (other.suffix == ".bin" or is_partial(other)):
+            other.unlink(missing_ok=True)
+
+
+def _check_room(path: Path, size: int, folder: Path) -> None:
+    """Make sure that the file fits on the disk of `folder`.
+
+    Raises:
+        StorageError: If it does not.
+    """
+    free = shutil.disk_usage(folder).free
+    if size + DISK_RESERVE > free:
+        raise StorageError(
+            f"{path}: needs {size / 1e9:.2f} GB and {DISK_RESERVE / 1e9:.2f} GB to spare, the disk has "
+            f"{free / 1e9:.2f} GB free; make room, use smaller pictures, or train where the data fits into memory"
+        )
+
+
+@contextmanager
+def _sole_access(path: Path) -> Iterator[None]:
+    """Hold a lock on a file that is there; it ends with the process, however that ends."""
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

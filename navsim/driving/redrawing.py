@@ -1,0 +1,97 @@
+"""Recorded drives seen anew: other cameras, another renderer or other conditions, along the very same way."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from navsim.driving.episode import Episode
+from navsim.driving.instruments import carried_map, mounted_cameras
+from navsim.driving.scenario import Scenario
+from navsim.driving.settings import SimulationConfig
+from navsim.driving.shelf import TownShelf
+from navsim.driving.town import Town, scenario_route
+from navsim.geometry import Array, Pose
+from navsim.rendering.renderer import make_renderer
+from navsim.rendering.shots import Shot
+from navsim.sensing.observation import Image
+from navsim.world.scene import Scene
+
+_PICTURES = 64
+"""How many pictures are asked of the renderer in one go."""
+
+
+class Redrawer:
+    """Draws what the car of a recorded drive senses; holds a renderer, so close it."""
+
+    def __init__(self, config: SimulationConfig) -> None:
+        """Start the renderer.
+
+        Args:
+            config: Cameras, map patches and renderer; the rest is as it was when the drives were recorded.
+
+        Raises:
+            ConfigError: If the renderer cannot be had.
+        """
+        self._config = config
+        self._renderer = make_renderer(config.renderer)
+        self._shelf = TownShelf(config.map)
+        self._shown: Scene | None = None
+
+    @property
+    def renderer_name(self) -> str:
+        """The renderer in use."""
+        return self._renderer.name
+
+    def redraw(self, episode: Episode, appearance: str | None = None) -> Episode:
+        """Draw images and maps of a drive at its recorded poses and position fixes.
+
+        Args:
+            episode: The drive; images and maps in it are not looked at.
+            appearance: Conditions, see `navsim.world.appearance`; None leaves those of the drive. They change how the
+                town looks and how much stands in it, not how the car drove.
+
+        Raises:
+            TownError: If the town cannot be built.
+            ConfigError: If the conditions are unknown.
+        """
+        scenario = under(episode.scenario, appearance)
+        town = self._shelf.town(scenario.town, scenario.appearance)
+        self._show(town.scene)
+        carried = carried_map(self._config, scenario, town, scenario_route(town.network, scenario))
+        patches = [carried.patches(self._config.map, Pose(*fix)) for fix in episode.gps.tolist()]
+        return replace(
+            episode,
+            scenario=scenario,
+            images=np.concatenate([*self._images(town, scenario, episode.poses[:-1])]),
+            road_maps=np.stack([roads for roads, _ in patches]),
+            route_maps=np.stack([route for _, route in patches]),
+        )
+
+    def close(self) -> None:
+        """Free the renderer; may be called again."""
+        self._shown = None
+        self._renderer.close()
+
+    def _show(self, scene: Scene) -> None:
+        """Hand a scene to the renderer in place of the last one."""
+        if self._shown is scene:
+            return
+        if self._shown is not None:
+            self._renderer.remove(self._shown)
+        self._renderer.add(scene)
+        self._shown = scene
+
+    def _images(self, town: Town, scenario: Scenario, poses: Array) -> Iterator[Image]:
+        """Images of stretches of the drive (t, C, H, W, 3) at poses (T, 3)."""
+        cameras = mounted_cameras(self._config, scenario)
+        stretch = max(_PICTURES // len(cameras), 1)
+        for start in range(0, len(poses), stretch):
+            some = [Pose(*pose) for pose in poses[start : start + stretch].tolist()]
+            pictures = self._renderer.render([Shot(town.scene, camera, pose) for pose in some for camera in cameras])
+            yield pictures.reshape(len(some), len(cameras), *pictures.shape[1:])
+
+
+def under(scenario: Scenario, appearance: str | None) -> Scenario:
+    """The scenario under other conditions; None leaves its own."""
+    return scenario if appearance is None else replace(scenario, appearance=appearance)

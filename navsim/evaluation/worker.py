@@ -1,0 +1,110 @@
+"""What one process of an evaluation does: drive, one after the other or side by side, and keep each drive."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from navsim.driving.drivers import BatchDriver, Driver, Expert, Seat
+from navsim.driving.episode import Episode
+from navsim.driving.rollout import drive
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.driving.simulation import SimulationConfig
+from navsim.driving.together import Crew, drive_together, simulations
+from navsim.evaluation.archive import Drive, drive_path, save_drive
+from navsim.evaluation.entrants import Entrant
+from navsim.evaluation.stopwatch import FleetClock, timed
+
+_Driven = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and those of single decisions [s]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What the processes share."""
+
+    simulation: SimulationConfig
+    """The car, its senses and the rules."""
+    entrants: tuple[Entrant, ...]
+    """The drivers, under different names."""
+    folder: Path
+    """Where finished drives are kept."""
+
+    def __post_init__(self) -> None:
+        names = [entrant.name for entrant in self.entrants]
+        if len(set(names)) != len(names):
+            raise ValueError(f"drivers need different names, got {', '.join(names)}")
+
+
+@dataclass(frozen=True)
+class DriveUnit:
+    """One driver on scenarios that it drives side by side."""
+
+    driver: str
+    """Name of the entrant."""
+    scenarios: tuple[Scenario, ...]
+    """What it drives."""
+
+    @property
+    def singles(self) -> tuple["DriveUnit", ...]:
+        """The same, scenario by scenario."""
+        return tuple(DriveUnit(self.driver, (scenario,)) for scenario in self.scenarios)
+
+
+def missing(contest: Contest, unit: DriveUnit) -> tuple[Scenario, ...]:
+    """The scenarios of a unit whose drives are not kept yet."""
+    return tuple(s for s in unit.scenarios if not drive_path(contest.folder, unit.driver, s).exists())
+
+
+def make_worker(contest: Contest) -> Callable[[DriveUnit], tuple[Outcome, ...]]:
+    """Set up one process: simulations that share a renderer, and each driver when it is first needed."""
+    return _Worker(contest).drive
+
+
+class _Worker:
+    """Drives units one after the other in one process."""
+
+    def __init__(self, contest: Contest) -> None:
+        self._contest = contest
+        self._entrants = {entrant.name: entrant for entrant in contest.entrants}
+        self._drivers: dict[str, Driver | Expert] = {}
+        self._open = ExitStack()  # closed by the end of the process
+        count = max(entrant.cars for entrant in contest.entrants)
+        self._simulations = self._open.enter_context(simulations(contest.simulation, count))
+
+    def drive(self, unit: DriveUnit) -> tuple[Outcome, ...]:
+        """Drive what is missing of a unit, keep each drive when it ends, and say how these ended."""
+        if unit.driver not in self._drivers:
+            self._drivers[unit.driver] = self._entrants[unit.driver].driver()
+        driver, scenarios = self._drivers[unit.driver], missing(self._contest, unit)
+        if self._entrants[unit.driver].cars > 1 and isinstance(driver, BatchDriver):
+            drives = self._side_by_side(unit.driver, driver, scenarios)
+        else:
+            drives = self._one_by_one(unit.driver, driver, scenarios)
+        ends = []
+        for episode, seconds, decisions in drives:
+            # The drive bears the entrant's name: two checkpoints may call themselves the same.
+            kept = replace(episode, driver=unit.driver)
+            save_drive(
+                self._contest.folder,
+                Drive(unit.driver, episode.scenario, kept, seconds, decision_seconds=tuple(decisions)),
+            )
+            ends.append(episode.outcome)
+        return tuple(ends)
+
+    def _one_by_one(self, name: str, driver: Driver | Expert, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
+        """Drive scenarios one after the other."""
+        watched, looks = timed(driver), self._entrants[name].looks
+        for scenario in scenarios:
+            started = time.perf_counter()
+            episode = drive(self._simulations[0], watched, scenario, sense=looks, record_images=False)
+            yield episode, time.perf_counter() - started, watched.decision_seconds
+
+    def _side_by_side(self, name: str, driver: BatchDriver, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
+        """Drive scenarios together, as many at a time as the entrant can."""
+        cars = self._simulations[: self._entrants[name].cars]
+        crews = [Crew(simulation, Seat(driver, car)) for car, simulation in enumerate(cars)]
+        clock = FleetClock(driver)
+        for episode in drive_together(crews, scenarios, record_images=False, on_step=clock.step):
+            scenario = episode.scenario
+            yield episode, clock.seconds[scenario], clock.decision_seconds[scenario]

@@ -1,0 +1,187 @@
+"""Suites from files: the same drives everywhere, told apart by a fingerprint; mistakes are one clear line."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from navsim.driving.scenario import Scenario, StartOffset
+from navsim.driving.simulation import SimulationConfig
+from navsim.errors import ConfigError
+from navsim.evaluation.archive import drive_name
+from navsim.evaluation.suite import RouteSuite
+from navsim.evaluation.suites import (
+    SUITES,
+    Part,
+    Stage,
+    Suite,
+    check_same_suite,
+    fingerprint,
+    load_suite,
+    stages,
+    suite_path,
+)
+from navsim.roads.towns import Generator, Split, TownId
+from navsim.sensing.camera import Camera
+from tests.roads.osm_documents import grid
+
+SIMULATION = SimulationConfig()
+NAMED = sorted(path.stem for path in SUITES.glob("*.yaml"))
+
+
+def resolved(name: str, seed: int = 0) -> tuple[Stage, ...]:
+    return stages(load_suite(name), SIMULATION, seed)
+
+
+def test_the_named_suites_are_those_of_the_docs() -> None:
+    assert NAMED == ["lanes", "quick", "recovery", "robustness", "standard", "streets"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_drive_of_a_part_has_a_name_of_its_own(name: str) -> None:
+    for stage in resolved(name):
+        assert len({drive_name(scenario) for scenario in stage.scenarios}) == len(stage.scenarios)
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "first"),
+    [
+        ("quick", "7f2aab6429072e65", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
+        ("standard", "15b8e0823fbec1ef", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
+        (
+            "recovery",
+            "73a3a6e68a9a26ed",
+            ["test-484-lane583-seed0-start-1.5m+0deg", "test-484-lane583-seed0-start-1m+0deg"],
+        ),
+        (
+            "lanes",
+            "66e9ff83ceddaddd",
+            ["test-484-lane583-seed0-start+0.388m-4.419deg", "grid-test-220-lane843-seed0"],
+        ),
+        ("robustness", "56dd3aa3bc1ff3f3", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
+    ],
+)
+def test_a_suite_is_the_same_on_every_machine(name: str, mark: str, first: list[str]) -> None:
+    found = resolved(name)
+    for scenario, expected in zip(found[0].scenarios, first, strict=False):
+        assert drive_name(scenario).startswith(expected)
+    assert fingerprint(found) == mark
+    assert fingerprint(resolved(name, seed=1)) != mark
+
+
+def test_standard_drives_through_held_out_towns_of_all_generators() -> None:
+    (stage,) = resolved("standard")
+    towns = [TownId.parse(scenario.town) for scenario in stage.scenarios]
+    assert {town.split for town in towns} == {Split.TEST}
+    assert {town.generator for town in towns} == set(Generator)
+    assert Counter(scenario.junctions for scenario in stage.scenarios) == {True: 200, False: 60}
+
+
+def test_recovery_starts_twelve_times_at_fifteen_places() -> None:
+    offset, heading = resolved("recovery")
+    assert Counter(scenario.start for scenario in offset.scenarios) == {
+        StartOffset(lateral=metres): 15 for metres in (-1.5, -1.0, -0.5, 0.5, 1.0, 1.5)
+    }
+    assert Counter(scenario.start for scenario in heading.scenarios) == {
+        StartOffset(heading_deg=degrees): 15 for degrees in (-15.0, -10.0, -5.0, 5.0, 10.0, 15.0)
+    }
+    assert len({(scenario.town, scenario.route) for scenario in offset.scenarios}) == 15
+    assert offset.recovery
+    assert offset.simulation.rules.time_limit(100.0) == pytest.approx(5.0, abs=1e-3)
+    assert offset.simulation.rules.offset_limit == 2.0
+
+
+def test_robustness_drives_the_same_routes_under_each_fault() -> None:
+    parts = {stage.name: stage for stage in resolved("robustness")}
+    routes = {tuple((s.town, s.route) for s in stage.scenarios) for stage in parts.values()}
+    assert len(routes) == 1
+    assert parts["clean"].simulation == SIMULATION
+    assert parts["gps-10m"].simulation.gps.position_sigma == 10.0
+    assert parts["gps-10m"].simulation.gps.heading_sigma_deg == SIMULATION.gps.heading_sigma_deg
+    assert parts["map-none"].simulation.map_fault.blank
+    assert parts["noise-0.3"].simulation.camera_noise.variance == 0.3
+    assert {scenario.appearance for scenario in parts["shift-3"].scenarios} == {"shift-3"}
+
+
+def test_lanes_begin_a_thousand_times_beside_the_middle() -> None:
+    (stage,) = resolved("lanes")
+    starts = [scenario.start for scenario in stage.scenarios]
+    assert len(starts) == 1000
+    assert max(abs(start.lateral) for start in starts) == pytest.approx(0.5, abs=0.01)
+    assert sum(start.lateral for start in starts) / 1000 == pytest.approx(0.0, abs=0.04)
+    assert max(abs(start.heading_deg) for start in starts) <= 5.0
+
+
+SMALL = Suite(routes=RouteSuite(routes=2, lane_routes=0, towns=1), parts=(Part("all"),))
+
+
+def mark(suite: Suite = SMALL, simulation: SimulationConfig = SIMULATION, seed: int = 0) -> str:
+    return fingerprint(stages(suite, simulation, seed))
+
+
+def test_a_fingerprint_changes_with_routes_conditions_and_rules_only() -> None:
+    others = [
+        mark(replace(SMALL, routes=replace(SMALL.routes, routes=3))),
+        mark(seed=1),
+        mark(replace(SMALL, parts=(Part("all", simulation={"gps": {"position_sigma": 3.0}}),))),
+        mark(replace(SMALL, parts=(Part("all", appearance="dusk"),))),
+        mark(simulation=replace(SIMULATION, rules=replace(SIMULATION.rules, offset_limit=1.5))),
+        mark(simulation=replace(SIMULATION, cruise_speed=9.0)),
+    ]
+    assert len({mark(), *others}) == 7
+    assert mark(replace(SMALL, title="other words")) == mark()
+    # What a driver brings along is no condition: cameras and map patches; nor is what draws the pictures.
+    assert mark(simulation=replace(SIMULATION, cameras=(Camera(width=16, height=8),), renderer="tiny")) == mark()
+
+
+def test_a_file_of_streets_counts_by_its_content(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / name for name in ("one.osm", "same.osm", "other.osm"))
+    grid().write(one)
+    same.write_bytes(one.read_bytes())
+    grid(4, 4, 130.0).write(other)
+    marks = [fingerprint(stages(SMALL, SIMULATION, 0, f"osm:{path}")) for path in (one, same, other)]
+    assert marks[0] == marks[1] != marks[2]
+
+
+def test_results_of_one_suite_may_stand_side_by_side_and_others_not() -> None:
+    assert check_same_suite({"a": {"fingerprint": "1f"}, "b": {"fingerprint": "1f"}}) == "1f"
+    with pytest.raises(ConfigError, match="different suites cannot stand in one table: a is of 1f, b is of 2e"):
+        check_same_suite({"a": {"fingerprint": "1f"}, "b": {"fingerprint": "2e"}})
+    with pytest.raises(ConfigError, match="b: has no suite's fingerprint"):
+        check_same_suite({"a": {"fingerprint": "1f"}, "b": {}})
+
+
+def test_an_unknown_suite_is_told_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="unknown suite 'standrd': give one of lanes, quick, recovery"):
+        suite_path("standrd")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prts: []", "prts = .*: unknown key; perhaps you meant 'parts'"),
+        ("title: nothing", "a suite needs parts under different names, got none"),
+        ("parts: [{name: a}, {name: a}]", "under different names, got a, a"),
+        ("parts: [{name: A b}]", "small letters"),
+        ("parts: [{name: a, starts: []}]", "starts must hold at least one"),
+        ("parts: [{name: a, routs: {}}]", "unknown key; perhaps you meant 'routes'"),
+        ("parts: [{name: a, simulation: {gsp: {}}}]", "simulation.gsp: a part may set map_fault"),
+        ("parts: [{name: a, simulation: {renderer: tiny}}]", "simulation.renderer: a part may set"),
+        ("parts: [{name: a, simulation: {gps: {sigma: 1.0}}}]", "gps.sigma = 1.0: unknown key"),
+        ("parts: [{name: a, simulation: {gps: {position_sigma: -1.0}}}]", "position_sigma must be at least 0"),
+        ("parts: [{name: a, routes: {routes: 0, lane_routes: 0}}]", "at least 1 together"),
+    ],
+)
+def test_a_file_with_mistakes_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_suite(str(path))
+    assert "\n" not in str(caught.value)
+    assert "mine.yaml" in str(caught.value)
+
+
+def test_a_drive_from_beside_the_lane_has_a_name_that_says_so() -> None:
+    assert drive_name(Scenario("test-1", 2)) == "test-1-route2-seed0"
+    assert drive_name(Scenario("test-1", 2, start=StartOffset(-0.5, 5.0))) == "test-1-route2-seed0-start-0.5m+5deg"
