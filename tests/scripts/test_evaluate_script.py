@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agents.acting import ActingConfig
+from agents.evaluating import EvaluationSettings
 from agents.export.bundle import ExportConfig, export
 from agents.learned import CARS
 from agents.onnx_driver import OnnxDriver
@@ -61,9 +62,9 @@ def checkpoint(path: Path, cameras: tuple[Camera, ...] = CAMERAS, blind: bool = 
     return path
 
 
-def settings(*words: str, **changes: Any) -> Any:
+def settings(*words: str, **changes: Any) -> EvaluationSettings:
     """Settings for drivers that fit the checkpoints here."""
-    return SCRIPT.Settings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
+    return EvaluationSettings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
 
 
 @pytest.fixture
