@@ -88,7 +88,7 @@ def test_all_four_drivers_side_by_side(quick: Path, tmp_path: Path) -> None:
     assert len(results["drives"]) == 4 * 3
     assert results["origins"]["blind"] == str(blind)
     assert "expert *" in done.stdout
-    assert "one decision, median" in done.stdout
+    assert "| one decision, median |" in (tmp_path / "run" / "table.md").read_text()
     assert all(0 < results["drivers"][name]["decision_ms"]["median"] < 1000 for name in ("policy", "blind", "expert"))
     assert results["config"]["acting"]["rule"] == "sticky"
     assert "note: policy learned from images of the opengl renderer and drives with tiny" in done.stdout
