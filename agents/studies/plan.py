@@ -62,7 +62,7 @@ class StudyConfig:
     of the cores. With a GPU, 1."""
 
     def __post_init__(self) -> None:
-        if not self.variants or not self.tables:
+        if bool(self.variants) != bool(self.tables):
             raise ConfigError("a study needs variants and tables")
         if self.side_by_side < 1:
             raise ConfigError(f"side_by_side must be at least 1, got {self.side_by_side}")
