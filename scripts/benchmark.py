@@ -1,19 +1,28 @@
-"""Measure speed and memory: `python scripts/benchmark.py simulation`."""
+"""Measure speed and memory: `python scripts/benchmark.py simulation` or `training`."""
 
 from navsim.startup import check_libraries, run_script
 
 check_libraries()
 
-from typing import Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
 
+import torch
 import tyro
 from rich.console import Console
+from rich.table import Table
 
+from agents.benchmarks.ceilings import Ceilings, measure_ceilings
+from agents.benchmarks.devices import DeviceSpeed, measure_network, measured_networks
+from agents.benchmarks.tables import devices_table, loops_table
+from agents.benchmarks.training import LOOPS, Loop, Speed, TrainingBenchmark, fastest, measure_loop, record_drives
+from agents.training.config import choose_dtype
+from navsim.benchmarks.machine import machine
 from navsim.benchmarks.simulation import Case, Figures, SimulationBenchmark, best, measure
 from navsim.benchmarks.singles import measure_singles
 from navsim.benchmarks.tables import cases_table, singles_table
 from navsim.config import to_mapping
-from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
 from navsim.storage import write_json
@@ -40,23 +49,85 @@ def simulation(config: Annotated[SimulationBenchmark, tyro.conf.arg(name="")]) -
         "cases": [{"case": to_mapping(case), "best": to_mapping(figures)} for case, figures in results.items()],
         "rounds": [[to_mapping(figures) for figures in measured] for measured in rounds.values()],
         "singles": None if singles is None else to_mapping(singles),
-        "config": to_mapping(config),
-        "machine": {"cores": available_cores()},
-        "versions": software_versions(),
-        "git_revision": git_revision(),
+        **circumstances(config),
     }
     write_json(config.out, values)
+    tables = [cases_table(results)] if singles is None else [cases_table(results), singles_table(singles)]
+    show(tables, config.out)
+
+
+def training(config: Annotated[TrainingBenchmark, tyro.conf.arg(name="")]) -> None:
+    """Measure training: frames per second of ours and of a plain loop; on a GPU, networks against its ceilings.
+
+    Args:
+        config: What is measured, and how long.
+    """
+    record_drives(config)
+    rounds: list[dict[Loop, Speed]] = []
+    with progress("measuring", config.rounds * len(LOOPS), "loops") as advance:
+        for _ in range(config.rounds):
+            rounds.append({})
+            for loop in LOOPS:
+                rounds[-1][loop] = measure_loop(config, loop)
+                advance()
+    best = fastest(rounds)
+    values: dict[str, Any] = {
+        "best": {loop: to_mapping(speed) for loop, speed in best.items()},
+        "rounds": [{loop: to_mapping(speed) for loop, speed in measured.items()} for measured in rounds],
+        **circumstances(config),
+    }
+    values["versions"]["torch"] = torch.__version__
+    tables = [loops_table(best, rounds)]
+    if torch.cuda.is_available() and config.gpu_seconds > 0:
+        gpu, ceilings, speeds = measure_gpu(config)
+        values["gpu"] = {
+            "device": gpu,
+            "ceilings": to_mapping(ceilings),
+            "networks": [to_mapping(speed) for speed in speeds],
+        }
+        tables.append(devices_table(speeds, ceilings, gpu))
+    write_json(config.out, values)
+    show(tables, config.out)
+
+
+def measure_gpu(config: TrainingBenchmark) -> tuple[str, Ceilings, list[DeviceSpeed]]:
+    """The GPU's name, its ceilings, and how fast it trains each network."""
+    device = torch.device("cuda")
+    train = replace(config.train, device="cuda", batch_size=config.gpu_batch)
+    ceilings = measure_ceilings(device, choose_dtype(train, device))
+    names = measured_networks()
+    speeds = []
+    with progress("measuring on the GPU", len(names), "networks") as advance:
+        for name in names:
+            speeds.append(measure_network(name, train, config.gpu_frames, config.gpu_seconds, ceilings))
+            advance()
+    return torch.cuda.get_device_name(device), ceilings, speeds
+
+
+def circumstances(config: Any) -> dict[str, Any]:
+    """With which settings, where and with what a benchmark was run, as plain values."""
+    return {
+        "config": to_mapping(config),
+        "machine": machine(),
+        "versions": dict(software_versions()),
+        "git_revision": git_revision(),
+    }
+
+
+def show(tables: list[Table], out: Path) -> None:
+    """Print tables, and where the same is as JSON."""
     screen = Console()
     console = Console(width=max(screen.width, TABLE_WIDTH))  # a log file may have long lines
-    console.print(cases_table(results))
-    if singles is not None:
-        console.print(singles_table(singles))
-    console.print(f"all rounds, as JSON: {config.out}", highlight=False, soft_wrap=True)
+    for table in tables:
+        console.print(table)
+    console.print(f"all rounds, as JSON: {out}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
     """Do what the command line says."""
-    tyro.extras.subcommand_cli_from_dict({"simulation": simulation}, description="Measure speed and memory.")
+    tyro.extras.subcommand_cli_from_dict(
+        {"simulation": simulation, "training": training}, description="Measure speed and memory."
+    )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import hashlib
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from agents.acting import ActingConfig
+from agents.evaluating import EvaluationSettings
 from agents.export.facts import ONNX_NAME, ExportFacts
 from agents.learned import CARS
 from agents.onnx_driver import OnnxDriver, read_facts
@@ -23,7 +23,6 @@ from navsim.driving.drivers import Driver
 from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.archive import Drive
-from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
 from navsim.evaluation.parts import has_parts, parts_terminal_table
 from navsim.evaluation.report import driver_scores, failures, terminal_table
@@ -39,17 +38,9 @@ ONNX = "onnx:"
 WORDS = ("policy", "blind", "constant", "expert")
 
 
-@dataclass(frozen=True)
-class Settings(EvaluateConfig):
-    """What to evaluate, and how; learned drivers too."""
-
-    acting: ActingConfig = field(default_factory=ActingConfig)
-    """How learned drivers take commands from their distributions."""
-
-
 def main() -> None:
     """Drive, then print the table; drives that broke off make the exit code 1."""
-    config = parse_config(Settings, "Measure drivers in closed loop on held-out towns and routes.")
+    config = parse_config(EvaluationSettings, "Measure drivers in closed loop on held-out towns and routes.")
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     entrants = resolve(config)
@@ -67,7 +58,7 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
-def resolve(config: Settings) -> tuple[Entrant, ...]:
+def resolve(config: EvaluationSettings) -> tuple[Entrant, ...]:
     """Turn the words after `--driver` into drivers, each under a name of its own.
 
     Raises:
@@ -83,7 +74,7 @@ def resolve(config: Settings) -> tuple[Entrant, ...]:
     return tuple(entrants)
 
 
-def _entrant(word: str, config: Settings, taken: set[str]) -> Entrant:
+def _entrant(word: str, config: EvaluationSettings, taken: set[str]) -> Entrant:
     """One driver by its word."""
     if word == "expert":
         return expert_entrant(config.simulation)
@@ -123,7 +114,7 @@ def about_policy(path: Path) -> "CheckpointInfo | ExportFacts":
     return read_info(path)
 
 
-def policy_entrant(path: Path, config: Settings, name: str) -> Entrant:
+def policy_entrant(path: Path, config: EvaluationSettings, name: str) -> Entrant:
     """A learned driver, after trying whether its checkpoint fits the car.
 
     Raises:
@@ -146,7 +137,7 @@ def make_policy(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Dri
     return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
 
 
-def watch(config: Settings, entrants: Sequence[Entrant]) -> list[Drive]:
+def watch(config: EvaluationSettings, entrants: Sequence[Entrant]) -> list[Drive]:
     """Show the drives in the window, driver by driver, until the watcher quits.
 
     Raises:

@@ -17,6 +17,7 @@ from rich.console import Console
 from agents.studies.plan import StudyConfig
 from agents.studies.report import page, read_finding
 from navsim.config import parse_config, to_mapping
+from navsim.errors import ConfigError
 from navsim.parallel import available_cores
 from navsim.programs import run, run_chains
 from navsim.progress import progress
@@ -29,6 +30,8 @@ SCRIPTS = Path(__file__).parent
 def main() -> None:
     """Collect, train, drive, and write the page."""
     config = parse_config(StudyConfig, "Compare ways to learn on the same data and budget.")
+    if not config.variants:
+        raise ConfigError("nothing to compare; give --config with a study such as configs/studies/learning.yaml")
     console = Console()
     for name in config.data:
         run(_collect(config, name))

@@ -118,8 +118,10 @@ def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
     if not own:
         drove = ", ".join(f"{name} ({origin})" for name, origin in origins.items())
         raise ConfigError(f"results = {results}: {checkpoint} did not drive there, but {drove}")
-    where = f"{settings['towns']} {settings['split']} towns, seed {settings['seed']}"
-    title = f"{settings['routes']} routes through junctions, {where}"
+    where = f"{settings['towns']} {settings['split']} towns"
+    routes = f"{settings['routes']} routes through junctions, {where}"
+    suite = settings.get("suite")
+    title = f"{routes if suite is None else f'suite {suite}'}, seed {settings['seed']}"
     return {**values["drivers"][own[0]], "title": title}
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from agents.evaluating import EvaluationSettings
 from agents.training.config import TrainConfig
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import ConfigError
-from navsim.evaluation.config import EvaluateConfig
 from navsim.recording.plan import CollectConfig
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class StudyConfig:
     of the cores. With a GPU, 1."""
 
     def __post_init__(self) -> None:
-        if not self.variants or not self.tables:
+        if bool(self.variants) != bool(self.tables):
             raise ConfigError("a study needs variants and tables")
         if self.side_by_side < 1:
             raise ConfigError(f"side_by_side must be at least 1, got {self.side_by_side}")
@@ -88,12 +88,12 @@ class StudyConfig:
         given = {"data": str(self.out / variant.data), "run_dir": str(self.out / key / "policy")}
         return _built(TrainConfig, given, merged(self.train, variant.train), f"variants.{key}.train")
 
-    def evaluation(self, key: str) -> EvaluateConfig:
+    def evaluation(self, key: str) -> EvaluationSettings:
         """What the variant `key` drives, in the world of its data."""
         best = str(self.out / key / "policy" / "best.safetensors")
         given = {"driver": ["policy"], "policy": best, "out": str(self.out / key / "drives"), "workers": 1}
         given["simulation"] = to_mapping(self.collection(self.variants[key].data).simulation)
-        return _built(EvaluateConfig, given, self.evaluate, "evaluate")
+        return _built(EvaluationSettings, given, self.evaluate, "evaluate")
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:

@@ -58,7 +58,7 @@ class Redrawer:
         scenario = under(episode.scenario, appearance)
         town = self._shelf.town(scenario.town, scenario.appearance)
         self._show(town.scene)
-        carried = carried_map(self._config, scenario, town, scenario_route(town.network, scenario))
+        carried = carried_map(self._config, episode.scenario, town, scenario_route(town.network, scenario))
         patches = [carried.patches(self._config.map, Pose(*fix)) for fix in episode.gps.tolist()]
         return replace(
             episode,

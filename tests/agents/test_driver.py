@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting import ActingConfig, Outlook
+from agents.acting import ActingConfig, Outlook, Rule
 from agents.driver import PolicyDriver
 from agents.learned import CARS, LearnedDriver
 from agents.training.checkpoint import save_checkpoint
@@ -160,6 +160,32 @@ def test_samples_depend_on_the_seed_of_the_drive_alone() -> None:
         driver.begin(seed)
         drawn.append([driver.drive(lit(128)).curvature for _ in range(5)])
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+class Undecided(LearnedDriver):
+    """Sees two ways wherever it is, one a little to the left and one to the right, nearly equal and never the same."""
+
+    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+        grid = np.linspace(-0.2, 0.2, 401)
+        ways = [np.exp(-(((grid - at) / 0.004) ** 2)) for at in (-0.015, 0.015)]
+        shares = [0.5 + 0.15 * np.sin(1e3 * seen.gps.x) for seen in observations]
+        densities = [(1 - share) * ways[0] + share * ways[1] for share in shares]
+        return [Outlook(grid, density, float(grid[density.argmax()]), 0.0) for density in densities]
+
+
+def test_in_a_town_it_keeps_to_the_way_that_it_took() -> None:
+    reversals = {}
+    with Simulation(SIMULATION) as simulation:
+        rules: tuple[Rule, ...] = ("mode", "sticky")
+        for rule in rules:
+            driver = Undecided("undecided", ActingConfig(rule))
+            commands = drive(
+                simulation, driver, Scenario("validation-0", junctions=False), record_images=False
+            ).commands
+            assert np.abs(commands) == pytest.approx(0.015, abs=1e-3)
+            reversals[rule] = int((np.diff(np.sign(commands)) != 0).sum())
+    assert reversals["mode"] > 5
+    assert reversals["sticky"] == 0
 
 
 def test_it_drives_a_car_through_a_town(checkpoint: Path) -> None:

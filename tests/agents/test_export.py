@@ -212,7 +212,7 @@ def test_scores_are_those_of_the_checkpoints_own_epoch(tmp_path: Path) -> None:
 
 def test_results_count_for_the_checkpoint_that_drove(tmp_path: Path) -> None:
     path, checkpoint = tmp_path / "results.json", tmp_path / "run" / "best.safetensors"
-    values = {
+    values: dict[str, Any] = {
         "origins": {"expert": "the true state", "policy": str(tmp_path / "run" / ".." / "run" / "best.safetensors")},
         "config": {"routes": 40, "towns": 10, "split": "test", "seed": 0},
         "drivers": {"policy": {"arrived": 38}, "expert": {"arrived": 40}},
@@ -220,6 +220,9 @@ def test_results_count_for_the_checkpoint_that_drove(tmp_path: Path) -> None:
     path.write_text(json.dumps(values))
     scores = closed_loop_scores(path, checkpoint)
     assert scores == {"arrived": 38, "title": "40 routes through junctions, 10 test towns, seed 0"}
+    values["config"]["suite"] = "standard"
+    path.write_text(json.dumps(values))
+    assert closed_loop_scores(path, checkpoint)["title"] == "suite standard, seed 0"
     with pytest.raises(ConfigError, match=r"other.safetensors did not drive there, but expert \(the true state\)"):
         closed_loop_scores(path, tmp_path / "other.safetensors")
     for wrong in ("[]", "{}", "{"):

@@ -234,7 +234,7 @@ def test_it_learns_a_few_situations_by_heart(name: str) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         errors.append(float((distribution.mode - labels).abs().mean().detach()))
-    assert np.mean(errors[:2]) > 0.05
+    assert errors[0] > 0.05
     assert np.median(errors[-5:]) < 0.04
 
 

@@ -1,7 +1,10 @@
 import math
+import platform
+from pathlib import Path
 
 import pytest
 
+from navsim.benchmarks.machine import machine, processor
 from navsim.benchmarks.simulation import Case, Figures, SimulationBenchmark, best, combined, measure
 from navsim.benchmarks.singles import measure_singles
 from navsim.errors import ConfigError
@@ -61,3 +64,10 @@ def test_a_measurement_adds_up() -> None:
 def test_single_figures() -> None:
     singles = measure_singles("tiny", seconds=0.5, repeats=1)
     assert all(math.isfinite(value) and value > 0 for value in vars(singles).values())
+
+
+def test_the_machine_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: Some CPU 9000\nmodel name\t: Some CPU 9000\n")
+    assert processor(tmp_path / "cpuinfo") == "Some CPU 9000"
+    assert processor(tmp_path / "missing") == platform.processor()
+    assert int(machine()["cores"]) >= 1

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agents.acting import ActingConfig
+from agents.evaluating import EvaluationSettings
 from agents.export.bundle import ExportConfig, export
 from agents.learned import CARS
 from agents.onnx_driver import OnnxDriver
@@ -61,9 +62,9 @@ def checkpoint(path: Path, cameras: tuple[Camera, ...] = CAMERAS, blind: bool = 
     return path
 
 
-def settings(*words: str, **changes: Any) -> Any:
+def settings(*words: str, **changes: Any) -> EvaluationSettings:
     """Settings for drivers that fit the checkpoints here."""
-    return SCRIPT.Settings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
+    return EvaluationSettings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_all_four_drivers_side_by_side(quick: Path, tmp_path: Path) -> None:
     assert len(results["drives"]) == 4 * 3
     assert results["origins"]["blind"] == str(blind)
     assert "expert *" in done.stdout
-    assert "one decision, median" in done.stdout
+    assert "| one decision, median |" in (tmp_path / "run" / "table.md").read_text()
     assert all(0 < results["drivers"][name]["decision_ms"]["median"] < 1000 for name in ("policy", "blind", "expert"))
     assert results["config"]["acting"]["rule"] == "sticky"
     assert "note: policy learned from images of the opengl renderer and drives with tiny" in done.stdout

@@ -1,0 +1,1 @@
+"""How fast policies train, and what the hardware would allow."""
