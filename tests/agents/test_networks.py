@@ -1,5 +1,6 @@
 """What holds for every network, whatever it senses."""
 
+import shutil
 from itertools import product
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from agents.policies.heads import HEADS
 from agents.policies.networks.compact import CompactNetwork
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
 from agents.policies.senses import Inputs, SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig, Sense
+from agents.training.losses import LossConfig, steering_loss
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.rigs import RIGS, Rig
@@ -91,6 +94,20 @@ def test_what_is_not_an_input_changes_nothing_and_what_is_does(name: str, seen: 
     for sense in FIELDS:
         same = torch.equal(before, outputs(policy, changed(inputs, sense)))  # type: ignore[arg-type]
         assert same == (sense not in seen), sense
+
+
+@ALL
+def test_any_head_reads_it(name: str) -> None:
+    labels, blank = torch.linspace(-0.19, 0.19, 6), LossConfig()
+    for head in HEADS:
+        policy = policy_of(name, head=head)
+        answer = policy.answer(made_inputs(policy, 6))
+        assert answer.steering.shape == (6,)
+        assert float(answer.steering.detach().abs().max()) <= 0.2 + 1e-6
+        total = steering_loss(answer.distribution, labels, policy.config, blank, command=answer.command).total
+        total.backward()  # type: ignore[no-untyped-call]
+        assert torch.isfinite(total), head
+        assert all(value.grad is not None for value in policy.parameters()), head
 
 
 @ALL
@@ -198,6 +215,8 @@ def test_one_exported_graph_serves_any_number_of_situations(name: str, blind: bo
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's compiler uses what torch deprecates
 @ALL
 def test_it_can_be_compiled(name: str) -> None:
     policy = policy_of(name)

@@ -1,0 +1,59 @@
+"""The source's network in training: its command is learned beside the distribution."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+from torch.nn.functional import pad
+
+from agents.policies.senses import Senses
+from agents.policies.settings import PolicyConfig
+from agents.training.checkpoint import load_policy
+from agents.training.dataset import Samples, TrainingData
+from agents.training.loop import train
+from agents.training.run_folder import open_run
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+from tests.agents.small_runs import small_config, small_data
+
+
+def with_borders(samples: Samples) -> Samples:
+    """The same situations on larger pictures: the source's network takes no smaller ones."""
+    senses = samples.senses
+    road, route = (pad(picture, (2, 2, 2, 2)) for picture in (senses.road_map, senses.route_map))
+    return replace(samples, senses=Senses(pad(senses.images, (0, 0, 4, 4, 4, 4)), road, route, senses.speed))
+
+
+def larger_data() -> TrainingData:
+    data = small_data(train=320, validation=64)
+    return replace(
+        data,
+        train=with_borders(data.train),
+        validation=with_borders(data.validation),
+        cameras=(Camera(width=40, height=40),),
+        map=MapSpec(size_px=24, ego_row=17),
+    )
+
+
+def test_command_and_distribution_are_learned_jointly(tmp_path: Path) -> None:
+    policy = PolicyConfig(network="amini2019", inputs=("camera", "route_map"))
+    config = small_config(tmp_path, epochs=8, batch_size=32, pictures=1, policy=policy)
+    data, folder = larger_data(), open_run(config)
+    history = train(config, data, folder)
+    first, last = history.epochs[0]["validation"], history.epochs[-1]["validation"]
+    assert last["nll"] < first["nll"] - 0.3
+    assert last["curvature_error"] < 0.05  # of the command, by which it drives; guessing zero is wrong by 0.1
+
+    log = EventAccumulator(str(folder.tensorboard))
+    log.Reload()
+    errors, nll, total = ([event.value for event in log.Scalars(f"train/{k}")] for k in ("command", "nll", "total"))
+    assert errors[-1] < 0.5 * errors[0]
+    assert total == pytest.approx([n + config.loss.command * e for n, e in zip(nll, errors, strict=True)], abs=1e-4)
+
+    learned = load_policy(folder.best, data.cameras, data.map)
+    route = data.validation.senses
+    other = replace(route, route_map=255 - route.route_map)
+    with torch.no_grad():
+        assert torch.equal(learned.steer(route).mode, learned.steer(other).mode)
