@@ -1,9 +1,10 @@
 """Recorded drives seen anew: other cameras, another renderer or other conditions, along the very same way."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navsim.driving.episode import Episode
 from navsim.driving.instruments import carried_map, mounted_cameras
@@ -19,6 +20,18 @@ from navsim.world.scene import Scene
 
 _PICTURES = 64
 """How many pictures are asked of the renderer in one go."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPlaces:
+    """What every pixel of N recorded situations shows, and where that is."""
+
+    images: Image
+    """The pictures drawn anew (N, C, H, W, 3) uint8."""
+    semantic: NDArray[np.uint8]
+    """Class (N, C, H, W), see `navsim.world.meshes.SemanticClass`."""
+    places: Array
+    """East and north (N, C, H, W, 2) [m]; NaN in the sky."""
 
 
 class Redrawer:
@@ -67,6 +80,32 @@ class Redrawer:
             road_maps=np.stack([roads for roads, _ in patches]),
             route_maps=np.stack([route for _, route in patches]),
         )
+
+    def measure(self, episode: Episode, frames: Sequence[int]) -> SeenPlaces:
+        """Tell class and place of every pixel in some frames of a drive.
+
+        Args:
+            episode: The drive; images and maps in it are not looked at.
+            frames: Numbers of the frames, at least one.
+
+        Raises:
+            TownError: If the town cannot be built.
+            ConfigError: If the conditions are unknown.
+        """
+        town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
+        self._show(town.scene)
+        cameras = mounted_cameras(self._config, episode.scenario)
+        poses = [episode.pose(frame) for frame in frames]
+        found = self._renderer.measure([Shot(town.scene, camera, pose) for pose in poses for camera in cameras])
+        shape = (len(poses), len(cameras), *found.depth.shape[1:])
+        points = [
+            camera.unproject(depths)
+            for camera, depths in zip(cameras, np.moveaxis(found.depth.reshape(shape), 1, 0), strict=True)
+        ]
+        places = np.stack(points, axis=1)[..., :2]  # (N, C, H, W, 2) in the vehicle frames
+        for i, pose in enumerate(poses):
+            places[i] = pose.to_world(places[i].reshape(-1, 2)).reshape(places[i].shape)
+        return SeenPlaces(found.colour.reshape(*shape, 3), found.semantic.reshape(shape), places)
 
     def close(self) -> None:
         """Free the renderer; may be called again."""

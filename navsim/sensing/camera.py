@@ -102,3 +102,20 @@ class Camera:
             [self.width / 2 + self.focal_px * right / safe, self.height / 2 - self.focal_px * up / safe], axis=-1
         )
         return pixels, depth
+
+    def unproject(self, depth: ArrayLike) -> Array:
+        """Where what every pixel shows is: the inverse of `project` at the pixels' centres.
+
+        Args:
+            depth: (..., H, W) [m] along the optical axis, of this camera's height and width.
+
+        Returns:
+            Points of the vehicle frame (..., H, W, 3) [m]; NaN where the depth is not finite, as in the sky.
+        """
+        ahead = np.asarray(depth, dtype=float)
+        ahead = np.where(np.isfinite(ahead), ahead, np.nan)[..., None]
+        x = (np.arange(self.width) + 0.5 - self.width / 2) / self.focal_px
+        y = (np.arange(self.height) + 0.5 - self.height / 2) / self.focal_px
+        right, up, backward = self.axes
+        rays = x[None, :, None] * right - y[:, None, None] * up - backward  # (H, W, 3), of depth 1
+        return np.asarray(ahead * rays + np.array(self.position))

@@ -1,0 +1,1 @@
+"""What a policy learned to see: filters, feature maps, saliency, and what its decisions depend on."""

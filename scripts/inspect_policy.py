@@ -1,0 +1,36 @@
+"""What a policy learned to see, as one HTML page: `python scripts/inspect_policy.py CHECKPOINT --data FOLDER`.
+
+Not `inspect.py`: scripts stand first in Python's search path, and the standard library has a module of that name.
+"""
+
+from navsim.startup import check_libraries, run_script
+
+check_libraries()
+
+from rich.console import Console
+from rich.table import Table
+
+from agents.inspection.inspection import InspectConfig, inspect_policy
+from agents.inspection.writing import headlines, write_inspection
+from navsim.config import parse_config
+
+
+def main() -> None:
+    """Inspect, write the page, print the main numbers."""
+    config = parse_config(
+        InspectConfig, "Look into a policy: filters, feature maps, saliency, what decisions depend on."
+    )
+    seen = inspect_policy(config)
+    page = write_inspection(seen, config.folder)
+    table = Table("value", "95% interval", "what", title=f"{seen.numbers.frames} frames")
+    for line in headlines(seen):
+        table.add_row(line.value, line.interval, line.words)
+    console = Console()
+    console.print(table)
+    for note in seen.numbers.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    console.print(f"written: {page}, with its pictures and numbers beside it", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_script(main)
