@@ -91,7 +91,7 @@ def regions_figure(rows: Sequence[RegionRow]) -> Figure:
     """How much denser than the average saliency lies on each part, by method, beside an untrained network."""
     regions, methods = list(dict.fromkeys(r.region for r in rows)), list(dict.fromkeys(r.method for r in rows))
     found = {(row.region, row.method): row for row in rows}
-    figure = Figure(figsize=(8.4, 0.9 + 0.46 * len(regions)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(8.4, 1.2 + 0.46 * len(regions)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for index, (method, colour) in enumerate(zip(methods, _COLOURS, strict=False)):
         for row, region in enumerate(regions):
@@ -103,7 +103,7 @@ def regions_figure(rows: Sequence[RegionRow]) -> Figure:
     ax.set_yticks(range(len(regions)), regions, fontsize=9.5, color=_INK)
     ax.invert_yaxis()
     _plain(ax, "saliency per pixel against the picture's mean (hollow: random weights)")
-    ax.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="lower right")
+    figure.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="outside lower center", ncols=len(methods))
     ax.set_xlim(left=0)
     return figure
 

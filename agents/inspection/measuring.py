@@ -1,6 +1,6 @@
 """The numbers of an inspection: sanity, deletion and insertion, regions. N: frames, C: cameras, S: side of a map."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -24,6 +24,8 @@ RANDOM = "random order"
 """Name of the ranking that a method must beat."""
 SIDES: Mapping[Sense, int] = {"camera": 8, "map": 5}
 """Side of the squares that are removed at a time [px]."""
+DRAWS = 3
+"""Networks with random weights that the trained one is compared with."""
 _AT_ONCE = 16
 _RANDOM_ORDERS = 4
 
@@ -104,34 +106,33 @@ def find_saliency(policy: Policy, inputs: Inputs, advance: Callable[[float], Non
     return found
 
 
-def forgotten_saliency(policy: Policy, inputs: Inputs, seed: int) -> dict[Part, Found]:
-    """Saliency of networks like `policy` with random weights, by what of them is random."""
+def forgotten_saliency(policy: Policy, inputs: Inputs, seed: int) -> dict[Part, list[Found]]:
+    """Saliency of networks like `policy` with random weights, by what of them is random: `DRAWS` of each."""
     return {
-        part: find_saliency(with_random_weights(policy, derived_seed(seed, "forgotten", part), part), inputs)
+        part: [
+            find_saliency(with_random_weights(policy, derived_seed(seed, "forgotten", part, draw), part), inputs)
+            for draw in range(DRAWS)
+        ]
         for part in get_args(Part)
     }
 
 
 def sanity_rows(
-    trained: Found, forgotten: Mapping[Part, Found], inputs: Inputs, rng: np.random.Generator
+    trained: Found, forgotten: Mapping[Part, Sequence[Found]], inputs: Inputs, rng: np.random.Generator
 ) -> list[SanityRow]:
-    """Compare the trained network's saliency with that of forgetful ones.
+    """Compare the trained network's saliency with that of forgetful ones, of which each frame takes the mean.
 
     On maps only the pixels with something on them count: whatever the weights, the empty ones are hardly salient.
     """
     drawn = (inputs.maps > 0).any(dim=1, keepdim=True).cpu().numpy()
     counted: dict[Sense, NDArray[np.bool_] | None] = {"camera": None, "map": drawn}
-    return [
-        SanityRow(
-            method,
-            sense,
-            part,
-            mean_over_frames(rank_correlations(values, others[method][sense], counted[sense]), rng),
-        )
-        for method, senses in trained.items()
-        for sense, values in senses.items()
-        for part, others in forgotten.items()
-    ]
+    rows = []
+    for method, senses in trained.items():
+        for sense, values in senses.items():
+            for part, draws in forgotten.items():
+                found = [rank_correlations(values, other[method][sense], counted[sense]) for other in draws]
+                rows.append(SanityRow(method, sense, part, mean_over_frames(np.mean(found, axis=0), rng)))
+    return rows
 
 
 @torch.no_grad()
@@ -177,7 +178,7 @@ def removal(
 
 
 def all_region_rows(
-    trained: Found, untrained: Found, masks: Mapping[Sense, Masks], rng: np.random.Generator
+    trained: Found, untrained: Sequence[Found], masks: Mapping[Sense, Masks], rng: np.random.Generator
 ) -> dict[Sense, list[RegionRow]]:
     """On what each method's saliency lies, by sense; only of senses with parts."""
     return {
@@ -185,7 +186,7 @@ def all_region_rows(
             row
             for method, senses in trained.items()
             if sense in senses
-            for row in region_rows(method, senses[sense], untrained[method][sense], parts, rng)
+            for row in region_rows(method, senses[sense], [each[method][sense] for each in untrained], parts, rng)
         ]
         for sense, parts in masks.items()
     }

@@ -1,6 +1,6 @@
 """On what saliency lies: parts of the camera's view by class and place, parts of the map. N: frames, C: cameras."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -57,7 +57,7 @@ class RegionRow:
     density: Estimate
     """The latter divided by the former: 1 if the part is as salient as the rest."""
     untrained: Estimate
-    """The same of a network with random weights."""
+    """The same of networks with random weights, on average."""
     gain: Estimate
     """How much more it is after training."""
 
@@ -108,14 +108,18 @@ def borders(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def region_rows(
-    method: str, trained: NDArray[np.floating], untrained: NDArray[np.floating], masks: Masks, rng: np.random.Generator
+    method: str,
+    trained: NDArray[np.floating],
+    untrained: Sequence[NDArray[np.floating]],
+    masks: Masks,
+    rng: np.random.Generator,
 ) -> list[RegionRow]:
     """How the saliency of N frames (N, ...) is spread over the parts; parts that no frame shows are left out.
 
     Args:
         method: How it was found.
         trained: Saliency of the trained network (N, ...).
-        untrained: The same of one with random weights.
+        untrained: The same of some with random weights; their mean is taken.
         masks: The parts, each (N, ...).
         rng: Draws for the intervals.
     """
@@ -126,7 +130,8 @@ def region_rows(
         if not shown.any():
             continue
         pixels = flat[shown].mean(axis=1)
-        shares, others = (_shares(values[shown], mask[shown]) for values in (trained, untrained))
+        shares = _shares(trained[shown], mask[shown])
+        others = np.mean([_shares(values[shown], mask[shown]) for values in untrained], axis=0)
         rows.append(
             RegionRow(
                 name,

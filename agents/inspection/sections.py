@@ -135,10 +135,10 @@ def checks_section(seen: Inspection) -> Section:
             "frames."
         ),
         (
-            "Forgetting: the rank correlation between the saliency of the trained network and of one whose weights "
-            "were drawn anew. Saliency that stays as it was shows the picture, not what was learned. On maps only "
-            "the pixels with something on them count. VisualBackProp looks at the convolutions alone, so that "
-            "forgetting the layers after them cannot change it."
+            "Forgetting: the rank correlation between the saliency of the trained network and of three whose "
+            "weights were drawn anew, on average. Saliency that stays as it was shows the picture, not what was "
+            "learned. On maps only the pixels with something on them count. VisualBackProp looks at the "
+            "convolutions alone, so that forgetting the layers after them cannot change it."
         ),
         (
             f"Integrated gradients add up to the change that they explain within {numbers.residual:.1g} of the largest "
@@ -160,7 +160,7 @@ def regions_section(seen: Inspection) -> Section:
             "Each frame was drawn anew at its recorded pose with the class of every pixel. A density of 2 means "
             "twice as much saliency per pixel as in the picture on average. Junctions lie over the other parts and "
             "count in frames that show one. What training gained is the density minus that of the same network "
-            "with random weights."
+            "with random weights, the mean of three."
         ),
     )
     tables = tuple(regions_table(rows, sense) for sense, rows in seen.numbers.regions.items())

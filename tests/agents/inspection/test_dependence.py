@@ -1,0 +1,90 @@
+"""What a decision depends on, with policies that are known to ignore something."""
+
+import numpy as np
+import torch
+
+from agents.inspection.dependence import dependence_rows, gone, removals, swapped
+from agents.policies.policy import Policy, build_policy
+from agents.policies.senses import Inputs, SensesSpec, scale_senses
+from agents.policies.settings import PolicyConfig
+from navsim.randomness import generator
+from tests.agents.small_runs import small_policy, small_samples
+
+SAMPLES = small_samples(6)
+INPUTS = scale_senses(SAMPLES.senses, torch.float32)
+THREE = SensesSpec(3, 64, 64, 50)
+
+
+def three_cameras() -> Inputs:
+    draw = torch.Generator().manual_seed(3)
+    images = torch.rand(5, 3, 64, 64, 3, generator=draw) * 2 - 1
+    return Inputs(images, torch.rand(5, 2, 50, 50, generator=draw), torch.rand(5, 1, generator=draw))
+
+
+def names_of(policy: Policy, inputs: Inputs, cameras: list[str]) -> list[str]:
+    return list(removals(policy, inputs, gone(inputs), cameras))
+
+
+def test_only_what_is_seen_can_be_taken_away() -> None:
+    assert names_of(small_policy(), INPUTS, ["front"]) == ["camera", "road map", "route map", "both maps"]
+    assert names_of(small_policy(inputs=("route_map", "speed")), INPUTS, ["front"]) == ["route map", "speed"]
+    assert names_of(small_policy(blind=True, inputs=("camera", "road_map")), INPUTS, ["front"]) == ["road map"]
+    policy = build_policy(PolicyConfig(inputs=("camera",)), THREE, 0)
+    expected = ["front camera", "left camera", "right camera", "all cameras"]
+    assert names_of(policy, three_cameras(), ["front", "left", "right"]) == expected
+
+
+def test_only_the_one_part_is_taken_away() -> None:
+    inputs = three_cameras()
+    policy = build_policy(PolicyConfig(), THREE, 0)
+    found = removals(policy, inputs, gone(inputs), ["front", "left", "right"])
+    left = found["left camera"]
+    assert torch.equal(left.images[:, [0, 2]], inputs.images[:, [0, 2]])
+    assert not torch.equal(left.images[:, 1], inputs.images[:, 1])
+    assert torch.equal(left.maps, inputs.maps)
+    route = found["route map"]
+    assert torch.equal(route.maps[:, 0], inputs.maps[:, 0])
+    assert (route.maps[:, 1] == 0).all()
+    assert torch.equal(route.images, inputs.images)
+
+
+def test_a_frame_is_never_swapped_with_itself() -> None:
+    for seed in range(20):
+        other = swapped(INPUTS, generator(seed))
+        assert all(not torch.equal(other.images[i], INPUTS.images[i]) for i in range(6))
+        assert torch.equal(other.speed.sort(dim=0).values, INPUTS.speed.sort(dim=0).values)
+
+
+def test_a_policy_that_always_says_the_same_depends_on_nothing() -> None:
+    policy = small_policy()
+    with torch.no_grad():
+        policy.head.weight.zero_()
+    rows = dependence_rows(policy, INPUTS, SAMPLES.labels, ["front"], generator(0))
+    assert [(row.removed, row.how) for row in rows] == [
+        (name, how) for how in ("gone", "swapped") for name in ("camera", "road map", "route map", "both maps")
+    ]
+    assert all(row.distance.high == row.steering.high == row.loss.high == 0 for row in rows)
+
+
+def test_the_source_s_distribution_does_not_see_the_route_but_its_command_does() -> None:
+    policy = build_policy(PolicyConfig(network="amini2019"), THREE, 0).eval()
+    labels = torch.zeros(5)
+    rows = {
+        row.removed: row
+        for row in dependence_rows(policy, three_cameras(), labels, ["front", "left", "right"], generator(0))
+        if row.how == "gone"
+    }
+    assert rows["route map"].distance.value == rows["route map"].loss.value == 0
+    assert rows["route map"].steering.value > 0
+    assert rows["front camera"].distance.value > 0
+
+
+def test_what_a_policy_leans_on_costs_it_loss() -> None:
+    policy = small_policy(head="point", inputs=("speed",))
+    with torch.no_grad():
+        expert = policy.distribution(INPUTS).mode  # an expert who does what the policy does
+    rows = dependence_rows(policy, INPUTS, expert, ["front"], generator(0))
+    assert [row.removed for row in rows] == ["speed", "speed"]
+    assert all(row.loss.value > 0 for row in rows)
+    assert all(0 < row.distance.value <= 1 for row in rows)
+    assert np.isfinite([row.loss.high for row in rows]).all()
