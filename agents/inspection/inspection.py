@@ -30,7 +30,7 @@ from agents.policies.description import PolicyDescription, describe_policy
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import Inputs, scale_senses
 from agents.policies.settings import PolicyConfig
-from agents.training.checkpoint import load_policy
+from agents.training.checkpoint import load_policy, read_info
 from navsim.errors import ConfigError
 from navsim.progress import progress
 from navsim.randomness import generator
@@ -137,6 +137,7 @@ def inspect_policy(config: InspectConfig) -> Inspection:
         TownError: If a town cannot be built.
         ConfigError: If a renderer is asked for that does not work here.
     """
+    read_info(config.checkpoint)  # a wrong name shall be told before anything is read
     drives = drives_of_files(config.episode) if config.episode else drives_of_folder(config.data, config.split)
     simulation = drives.simulation
     policy = load_policy(config.checkpoint, simulation.cameras, simulation.map)

@@ -1,6 +1,6 @@
 """On what saliency lies: parts of the camera's view by class and place, parts of the map. N: frames, C: cameras."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -150,11 +150,6 @@ def region_rows(
 def joined_masks(parts: list[Masks]) -> Masks:
     """Masks of several stretches of frames as those of all of them."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def ordered(masks: Mapping[str, NDArray[np.bool_]], rows: NDArray[np.intp]) -> Masks:
-    """The masks of some frames, in the order wanted."""
-    return {name: mask[rows] for name, mask in masks.items()}
 
 
 def _shares(saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> Array:
