@@ -116,7 +116,7 @@ def test_removal_starts_and_ends_where_it_must() -> None:
     assert found["Grad-CAM"]["camera"].shape == (3, 1, 32, 32)
     assert found["Grad-CAM"]["map"].shape == (3, 1, 20, 20)
     for sense in ("camera", "map"):
-        measured = removal(policy, inputs, found, sense, generator(0))  # type: ignore[arg-type]
+        measured = removal(policy, inputs, found, sense, generator(0))
         assert measured is not None
         assert list(measured.curves) == [*found, RANDOM]
         whole = [curves[0, -1] for curves in measured.curves.values()]
@@ -152,7 +152,7 @@ def test_rank_correlations_by_hand() -> None:
 
 def test_forgetting_the_decision_keeps_the_convolutions() -> None:
     policy, inputs = small_policy(seed=1), some_inputs()
-    decision, everything = (with_random_weights(policy, 2, part) for part in ("decision", "all"))  # type: ignore[arg-type]
+    decision, everything = (with_random_weights(policy, 2, part) for part in ("decision", "all"))
     kinds = {name: isinstance(module, nn.Conv2d) for name, module in policy.named_modules()}
     for name, value in policy.state_dict().items():
         if value.ndim < 2:
