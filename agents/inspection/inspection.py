@@ -11,6 +11,7 @@ import tyro
 from agents.inspection.dependence import DependenceRow, dependence_rows
 from agents.inspection.frames import Drives, Frames, choose_frames, drives_of_files, drives_of_folder
 from agents.inspection.measuring import (
+    DRAWS,
     Found,
     Removal,
     RemovalRow,
@@ -90,8 +91,8 @@ class Numbers:
     """What was left out or could not be told."""
     overlay_ms: float | None
     """Median time of one live overlay on this machine [ms]; None of a policy that sees no camera."""
-    residual: float
-    """Largest error of the integrated gradients' sum, in units of the largest curvature."""
+    integral_error: float
+    """Mean error of the integrated gradients' sum, as a share of what they explain."""
     sanity: tuple[SanityRow, ...]
     """Saliency of networks that have forgotten."""
     removal: tuple[RemovalRow, ...]
@@ -146,9 +147,9 @@ def inspect_policy(config: InspectConfig) -> Inspection:
         raise ConfigError(f"at least 2 frames are needed, {len(frames)} were found")
     inputs = scale_senses(frames.senses, torch.float32)
     rng = generator(config.seed, "inspection")
-    with progress("inspecting", (len(METHODS) + len(_senses(policy))) * len(frames), "steps") as advance:
+    with progress("inspecting", _steps(policy) * len(frames), "steps") as advance:
         found = find_saliency(policy, inputs, advance)
-        forgotten = forgotten_saliency(policy, inputs, config.seed)
+        forgotten = forgotten_saliency(policy, inputs, config.seed, advance)
         curves: dict[Sense, Removal] = {}
         for sense in _senses(policy):
             of_sense = removal(policy, inputs, found, sense, rng, advance)
@@ -162,7 +163,7 @@ def inspect_policy(config: InspectConfig) -> Inspection:
         towns=tuple(sorted({header.scenario.town for header in drives.headers.values()})),
         notes=(*drives.notes, *frames.notes, *_notes(policy)),
         overlay_ms=_overlay_time(policy, inputs),
-        residual=float(integrated_gradients(policy, some(inputs, slice(0, 16))).residual.abs().max()),
+        integral_error=integrated_gradients(policy, some(inputs, slice(0, 16))).error,
         sanity=tuple(sanity_rows(found, forgotten, inputs, rng)),
         removal=tuple(row for each in curves.values() for row in each.rows),
         regions=all_region_rows(found, forgotten["all"], _masks(policy, frames), rng),
@@ -171,6 +172,11 @@ def inspect_policy(config: InspectConfig) -> Inspection:
         contrast=_contrast(policy),
     )
     return Inspection(config, policy, simulation.cameras, frames, inputs, found, curves, numbers)
+
+
+def _steps(policy: Policy) -> int:
+    """How often every frame is gone through: by each method for each network, and in each sense."""
+    return len(METHODS) * (1 + sum(DRAWS.values())) + len(_senses(policy))
 
 
 def _senses(policy: Policy) -> list[Sense]:

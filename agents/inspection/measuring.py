@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import torch
@@ -24,8 +23,8 @@ RANDOM = "random order"
 """Name of the ranking that a method must beat."""
 SIDES: Mapping[Sense, int] = {"camera": 8, "map": 5}
 """Side of the squares that are removed at a time [px]."""
-DRAWS = 3
-"""Networks with random weights that the trained one is compared with."""
+DRAWS: Mapping[Part, int] = {"decision": 1, "all": 3}
+"""Networks with random weights that the trained one is compared with, by what of them is random."""
 _AT_ONCE = 16
 _RANDOM_ORDERS = 4
 
@@ -106,14 +105,18 @@ def find_saliency(policy: Policy, inputs: Inputs, advance: Callable[[float], Non
     return found
 
 
-def forgotten_saliency(policy: Policy, inputs: Inputs, seed: int) -> dict[Part, list[Found]]:
+def forgotten_saliency(
+    policy: Policy, inputs: Inputs, seed: int, advance: Callable[[float], None] | None = None
+) -> dict[Part, list[Found]]:
     """Saliency of networks like `policy` with random weights, by what of them is random: `DRAWS` of each."""
     return {
         part: [
-            find_saliency(with_random_weights(policy, derived_seed(seed, "forgotten", part, draw), part), inputs)
-            for draw in range(DRAWS)
+            find_saliency(
+                with_random_weights(policy, derived_seed(seed, "forgotten", part, draw), part), inputs, advance
+            )
+            for draw in range(count)
         ]
-        for part in get_args(Part)
+        for part, count in DRAWS.items()
     }
 
 

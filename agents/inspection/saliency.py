@@ -17,8 +17,9 @@ from agents.inspection.streams import Stream, Window, listening, sees, streams_o
 from agents.policies.policy import Answer, Policy
 from agents.policies.senses import Inputs
 
-STEPS = 32
-"""Points on the way from nothing to the picture at which integrated gradients are taken."""
+STEPS = 64
+"""Points on the way from nothing to the picture at which integrated gradients are taken: with 32 the error is 2.5 times
+as large, and a tenth of what is explained."""
 _VEIL = (2, 4)  # what is left of a camera's picture: rows and columns of means
 _AT_ONCE = 256  # pictures that go through the network together
 
@@ -49,6 +50,13 @@ class Attribution:
         """The attributions' sizes, summed over colours and maps."""
         images = None if self.images is None else self.images.abs().sum(dim=-1)
         return Saliency(images, None if self.maps is None else self.maps.abs().sum(dim=1))
+
+    @property
+    def error(self) -> float:
+        """Mean size of the residual, as a share of the mean size of what is explained; 0 if there is nothing."""
+        parts = [part.flatten(1).sum(dim=1) for part in (self.images, self.maps) if part is not None]
+        explained = float((sum(parts) - self.residual).abs().mean()) if parts else 0.0
+        return float(self.residual.abs().mean()) / explained if explained > 0 else 0.0
 
 
 def steering(answer: Answer) -> Tensor:

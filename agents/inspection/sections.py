@@ -135,14 +135,14 @@ def checks_section(seen: Inspection) -> Section:
             "frames."
         ),
         (
-            "Forgetting: the rank correlation between the saliency of the trained network and of three whose "
-            "weights were drawn anew, on average. Saliency that stays as it was shows the picture, not what was "
-            "learned. On maps only the pixels with something on them count. VisualBackProp looks at the "
-            "convolutions alone, so that forgetting the layers after them cannot change it."
+            "Forgetting: the rank correlation between the saliency of the trained network and of one whose weights "
+            "were drawn anew, for all weights the mean of three such. Saliency that stays as it was shows the "
+            "picture, not what was learned. On maps only the pixels with something on them count. VisualBackProp "
+            "looks at the convolutions alone, so that forgetting the layers after them cannot change it."
         ),
         (
-            f"Integrated gradients add up to the change that they explain within {numbers.residual:.1g} of the largest "
-            "curvature."
+            "Integrated gradients add up to the change that they explain, from the veiled picture to the whole "
+            f"one, with a mean error of {numbers.integral_error:.1%} of it."
         ),
     )
     tables = (removal_table(numbers.removal), sanity_table(numbers.sanity))

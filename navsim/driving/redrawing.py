@@ -15,6 +15,7 @@ from navsim.driving.town import Town, scenario_route
 from navsim.geometry import Array, Pose
 from navsim.rendering.renderer import make_renderer
 from navsim.rendering.shots import Shot
+from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.world.scene import Scene
 
@@ -95,17 +96,17 @@ class Redrawer:
         town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
         self._show(town.scene)
         cameras = mounted_cameras(self._config, episode.scenario)
+        stretch = max(_PICTURES // len(cameras), 1)
         poses = [episode.pose(frame) for frame in frames]
-        found = self._renderer.measure([Shot(town.scene, camera, pose) for pose in poses for camera in cameras])
-        shape = (len(poses), len(cameras), *found.depth.shape[1:])
-        points = [
-            camera.unproject(depths)
-            for camera, depths in zip(cameras, np.moveaxis(found.depth.reshape(shape), 1, 0), strict=True)
+        parts = [
+            self._measured(town.scene, cameras, poses[start : start + stretch])
+            for start in range(0, len(poses), stretch)
         ]
-        places = np.stack(points, axis=1)[..., :2]  # (N, C, H, W, 2) in the vehicle frames
-        for i, pose in enumerate(poses):
-            places[i] = pose.to_world(places[i].reshape(-1, 2)).reshape(places[i].shape)
-        return SeenPlaces(found.colour.reshape(*shape, 3), found.semantic.reshape(shape), places)
+        return SeenPlaces(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.semantic for part in parts]),
+            np.concatenate([part.places for part in parts]),
+        )
 
     def close(self) -> None:
         """Free the renderer; may be called again."""
@@ -120,6 +121,17 @@ class Redrawer:
             self._renderer.remove(self._shown)
         self._renderer.add(scene)
         self._shown = scene
+
+    def _measured(self, scene: Scene, cameras: Sequence[Camera], poses: Sequence[Pose]) -> SeenPlaces:
+        """What is seen from a few poses, in one go."""
+        found = self._renderer.measure([Shot(scene, camera, pose) for pose in poses for camera in cameras])
+        shape = (len(poses), len(cameras), *found.depth.shape[1:])
+        depth = found.depth.reshape(shape)
+        points = np.stack([camera.unproject(depth[:, i]) for i, camera in enumerate(cameras)], axis=1)[..., :2]
+        places = [
+            pose.to_world(seen.reshape(-1, 2)).reshape(seen.shape) for pose, seen in zip(poses, points, strict=True)
+        ]
+        return SeenPlaces(found.colour.reshape(*shape, 3), found.semantic.reshape(shape), np.stack(places))
 
     def _images(self, town: Town, scenario: Scenario, poses: Array) -> Iterator[Image]:
         """Images of stretches of the drive (t, C, H, W, 3) at poses (T, 3)."""

@@ -58,3 +58,14 @@ def test_roads_are_seen_where_roads_are(drive: tuple[SimulationConfig, Episode],
         verge = (seen.semantic == SemanticClass.GROUND) & near
         assert network.is_drivable(seen.places[:, number][road[:, number]]).mean() > 0.98
         assert network.is_drivable(seen.places[:, number][verge[:, number]]).mean() < 0.05
+
+
+def test_many_frames_are_seen_as_few_are(drive: tuple[SimulationConfig, Episode], seen: SeenPlaces) -> None:
+    redrawer = Redrawer(drive[0])
+    try:
+        many = redrawer.measure(drive[1], [20] * 32 + FRAMES)  # more pictures than are drawn in one go
+    finally:
+        redrawer.close()
+    assert (many.semantic[32:] == seen.semantic).all()
+    assert (many.images[31] == seen.images[2]).all()
+    np.testing.assert_array_equal(many.places[32:], seen.places)

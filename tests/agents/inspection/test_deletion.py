@@ -172,7 +172,7 @@ def test_forgetting_the_decision_keeps_the_convolutions() -> None:
 def test_sanity_tells_who_looks_at_what_was_learned() -> None:
     policy, inputs = small_policy(seed=1), some_inputs()
     forgotten = forgotten_saliency(policy, inputs, seed=0)
-    assert [len(draws) for draws in forgotten.values()] == [DRAWS, DRAWS]
+    assert {part: len(draws) for part, draws in forgotten.items()} == DRAWS
     rows = {
         (row.method, row.sense, row.forgotten): row.correlation
         for row in sanity_rows(find_saliency(policy, inputs), forgotten, inputs, generator(0))

@@ -171,6 +171,8 @@ def test_integrated_gradients_add_up_to_what_they_explain(network: str) -> None:
     assert float(change.abs().max()) > 1e-3
     torch.testing.assert_close(total, change, atol=1e-3, rtol=0.02)
     torch.testing.assert_close(found.residual, total - change, atol=1e-5, rtol=1e-3)
+    assert found.error < 0.05
+    assert found.error < integrated_gradients(policy, inputs, steps=4).error
 
 
 def test_what_is_as_empty_as_the_veil_explains_nothing() -> None:
@@ -195,6 +197,7 @@ def test_only_what_is_seen_is_explained() -> None:
     nothing = integrated_gradients(small_policy(inputs=("speed",)), inputs)
     assert (nothing.images, nothing.maps) == (None, None)
     assert nothing.residual.tolist() == [0.0, 0.0]
+    assert nothing.error == 0
     assert visual_backprop(small_policy(inputs=("speed",)), inputs).images is None
     assert grad_cam(small_policy(network="fully_connected"), inputs).images is None
     road = integrated_gradients(small_policy(inputs=("road_map",)), inputs).maps
