@@ -18,7 +18,8 @@ class EvaluateConfig:
     """What to evaluate, and how."""
 
     driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
-    """Who drives: a policy's path, policy, blind, constant or expert; several may follow each other."""
+    """Who drives: a policy's path, policy, blind, constant, expert, or `package.module:factory` for a driver of your
+    own (see `navsim.evaluation.python_driver`); several may follow each other, and NAME=WORD gives one a name."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
     """What the word `policy` means: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
