@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor
 from torch.nn import functional
 
@@ -150,6 +149,8 @@ def integrated_gradients(policy: Policy, inputs: Inputs, steps: int = STEPS) -> 
     names = [*(["images"] if sees(policy, "camera") else []), *(["maps"] if sees(policy, "map") else [])]
     if not names:
         return Attribution(None, None, torch.zeros(len(inputs.images)))
+    from captum.attr import IntegratedGradients  # here, since a live overlay shall not wait half a second for it
+
     nothing = veiled(inputs)
 
     def explained(*parts: Tensor) -> Tensor:
