@@ -65,25 +65,19 @@ def map_picture(picture: Image, saliency: NDArray[np.floating] | None = None) ->
     return larger(picture if saliency is None else laid_over(picture, saliency), _MAP, smooth=False)
 
 
-def removal_figure(removal: Removal, sense: Sense) -> Figure:
-    """Deletion and insertion curves of the methods and of random orders."""
-    figure = Figure(figsize=(8.4, 3.3), dpi=110, layout="constrained")
-    for which, (ax, title) in enumerate(
-        zip(
-            figure.subplots(1, 2, sharey=True),
-            ("deletion: higher is better", "insertion: lower is better"),
-            strict=True,
-        )
-    ):
-        for (name, curves), colour in zip(removal.curves.items(), _COLOURS, strict=False):
-            chance = name == RANDOM
-            style = ("--", _DIM, 1.6) if chance else ("-", colour, 2.0)
-            ax.plot(100 * np.array(SHARES), curves[which], style[0], color=style[1], linewidth=style[2], label=name)
-        _plain(ax, title)
-        ax.set_xlabel(f"{SENSES[sense]}: share {('removed', 'put back')[which]} [%]", color=_DIM, fontsize=9)
-        ax.set_ylim(bottom=0)
-    figure.axes[0].set_ylabel("distance of the distributions", color=_DIM, fontsize=9)
-    figure.axes[0].legend(frameon=False, fontsize=8.5, labelcolor=_INK)
+def removal_figure(removal: Removal, sense: Sense, inserted: bool) -> Figure:
+    """Deletion or insertion curves of the methods and of random orders."""
+    figure = Figure(figsize=(4.6, 3.1), dpi=110, layout="constrained")
+    ax = figure.subplots()
+    for (name, curves), colour in zip(removal.curves.items(), _COLOURS, strict=False):
+        style = ("--", _DIM, 1.6) if name == RANDOM else ("-", colour, 2.0)
+        shares, heights = 100 * np.array(SHARES), curves[int(inserted)]
+        ax.plot(shares, heights, style[0], color=style[1], linewidth=style[2], label=name)
+    _plain(ax, "insertion: lower is better" if inserted else "deletion: higher is better")
+    ax.set_xlabel(f"{SENSES[sense]}: share {'put back' if inserted else 'removed'} [%]", color=_DIM, fontsize=9)
+    ax.set_ylabel("distance of the distributions", color=_DIM, fontsize=9)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=8.5, labelcolor=_INK)
     return figure
 
 
@@ -91,7 +85,7 @@ def regions_figure(rows: Sequence[RegionRow]) -> Figure:
     """How much denser than the average saliency lies on each part, by method, beside an untrained network."""
     regions, methods = list(dict.fromkeys(r.region for r in rows)), list(dict.fromkeys(r.method for r in rows))
     found = {(row.region, row.method): row for row in rows}
-    figure = Figure(figsize=(8.4, 1.2 + 0.46 * len(regions)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(5.0, 1.2 + 0.46 * len(regions)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for index, (method, colour) in enumerate(zip(methods, _COLOURS, strict=False)):
         for row, region in enumerate(regions):
@@ -102,8 +96,8 @@ def regions_figure(rows: Sequence[RegionRow]) -> Figure:
     ax.axvline(1.0, color=_DIM, linewidth=1.0, zorder=0)
     ax.set_yticks(range(len(regions)), regions, fontsize=9.5, color=_INK)
     ax.invert_yaxis()
-    _plain(ax, "saliency per pixel against the picture's mean (hollow: random weights)")
-    figure.legend(frameon=False, fontsize=8.5, labelcolor=_INK, loc="outside lower center", ncols=len(methods))
+    _plain(ax, "saliency per pixel, 1 is the mean; hollow: untrained")
+    figure.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="outside lower center", ncols=len(methods))
     ax.set_xlim(left=0)
     return figure
 
@@ -113,7 +107,7 @@ def dependence_figure(policy: Policy, frame: Inputs, label: float, cameras: Sequ
     """The distribution over steering in one frame, with everything and with each input gone."""
     limit = policy.config.max_curvature
     grid = torch.linspace(-limit, limit, 401)
-    figure = Figure(figsize=(5.6, 2.9), dpi=110, layout="constrained")
+    figure = Figure(figsize=(4.6, 2.9), dpi=110, layout="constrained")
     ax = figure.subplots()
     whole = policy.distribution(frame).density(grid)[0].numpy()
     ax.fill_between(grid, whole, color="#cfd5de", label="everything")
@@ -126,7 +120,7 @@ def dependence_figure(policy: Policy, frame: Inputs, label: float, cameras: Sequ
     ax.set_xlabel("curvature [1/m]; left turns on the left", color=_DIM, fontsize=9)
     ax.set_yticks([])
     ax.set_ylim(0, 1.6 * max(float(whole.max()), 1e-6))  # a sharp peak of one that sees less would flatten the rest
-    ax.legend(frameon=False, fontsize=7.5, labelcolor=_INK, loc="upper left")
+    ax.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="upper left")
     return figure
 
 

@@ -125,7 +125,9 @@ def checks_section(seen: Inspection) -> Section:
     numbers, pictures = seen.numbers, list[Picture]()
     for sense, removal in seen.removals.items():
         caption = f"{SENSES[sense]}, mean over {numbers.frames} frames"
-        pictures.append(Picture(f"removal-{sense}", png_of(removal_figure(removal, sense)), caption))
+        for name, inserted in (("deletion", False), ("insertion", True)):
+            png = png_of(removal_figure(removal, sense, inserted))
+            pictures.append(Picture(f"{name}-{sense}", png, caption))
     words = (
         (
             f"Deletion and insertion: squares of {SIDES['camera']} px (camera) and {SIDES['map']} px (map) are "
@@ -146,7 +148,7 @@ def checks_section(seen: Inspection) -> Section:
         ),
     )
     tables = (removal_table(numbers.removal), sanity_table(numbers.sanity))
-    return Section("Can the saliency be believed?", "checks", words, (Row(tuple(pictures), "wide"),), tables)
+    return Section("Can the saliency be believed?", "checks", words, (Row(tuple(pictures), "half"),), tables)
 
 
 def regions_section(seen: Inspection) -> Section:
@@ -164,7 +166,7 @@ def regions_section(seen: Inspection) -> Section:
         ),
     )
     tables = tuple(regions_table(rows, sense) for sense, rows in seen.numbers.regions.items())
-    return Section("On what it lies", "regions", words, (Row(pictures, "wide"),), tables)
+    return Section("On what it lies", "regions", words, (Row(pictures, "half"),), tables)
 
 
 def dependence_section(seen: Inspection, shown: Sequence[int]) -> Section:

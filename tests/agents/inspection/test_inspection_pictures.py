@@ -93,7 +93,7 @@ def made_up_removal() -> Removal:
 
 def test_curves_are_drawn_over_the_shares() -> None:
     removal = made_up_removal()
-    deletion, insertion = removal_figure(removal, "camera").axes
+    deletion, insertion = (removal_figure(removal, "camera", inserted).axes[0] for inserted in (False, True))
     for ax, which in ((deletion, 0), (insertion, 1)):
         lines = {str(line.get_label()): line for line in ax.get_lines()}
         assert set(lines) == {"Grad-CAM", RANDOM}
