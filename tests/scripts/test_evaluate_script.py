@@ -133,6 +133,14 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(entrants)) == entrants  # noqa: S301 - our own
 
 
+def test_drivers_of_ones_own_and_other_names() -> None:
+    words = ("examples.route_follower:make", "straight-on=constant", "own=examples.route_follower:make")
+    entrants = SCRIPT.resolve(settings(*words))
+    assert [entrant.name for entrant in entrants] == ["route-follower", "straight-on", "own"]
+    assert entrants[0].digest == entrants[2].digest
+    assert entrants[2].driver().name == "route-follower"
+
+
 def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
     path = str(checkpoint(tmp_path / "best.safetensors"))
     (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("sticky", "mean"))
@@ -143,7 +151,10 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["exprt"], r"unknown driver 'exprt': give a policy's path \(.*, or onnx:FOLDER\) or one of policy, blind,"),
+        (
+            ["exprt"],
+            r"unknown driver 'exprt': give a policy's path \(.*, or MODULE:FACTORY\) or one of policy, blind,",
+        ),
         (["onnx:none"], "none/policy.onnx: no such exported policy"),
         (["torn.onnx"], r"torn.onnx: no ONNX file"),
         (["none.safetensors"], "none.safetensors: no such checkpoint file"),
@@ -152,6 +163,8 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
         (["coarse.safetensors"], "made for the map"),
         (["torn.safetensors"], "damaged or no checkpoint"),
         (["expert", "expert"], "driver 'expert' is named twice"),
+        (["a=expert", "a=constant"], "driver 'a=constant' is named twice"),
+        (["nobody:make"], "driver 'nobody:make': no module 'nobody'"),
     ],
 )
 def test_unusable_drivers_are_refused(words: list[str], error: str, tmp_path: Path, monkeypatch: Any) -> None:
