@@ -116,6 +116,12 @@ class Viewer:
         return self.playback.ended or not self._window.is_open
 
     @property
+    def showing(self) -> tuple[str, str, str]:
+        """Driver, town and conditions that are shown."""
+        scenario = self._simulation.scenario
+        return self._driver, scenario.town, scenario.appearance
+
+    @property
     def films(self) -> tuple[Path, ...]:
         """The files of the films that were made."""
         return () if self._films is None else self._films.films
