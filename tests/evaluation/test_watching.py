@@ -104,31 +104,25 @@ def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: 
     with Viewer(simulation, FAST, ALL_CHOICES, hands, tmp_path / "films") as viewer:
         session = Session(simulation, viewer, {each.name: each for each in ENTRANTS}, hands, recorder, said.append)
 
-        def shows(town: str, driver: str, appearance: str = "") -> None:
-            def right() -> bool:
-                return viewer.story.trail != () and viewer.showing == (driver, town, appearance)
-
-            wait_until(right, 60)
-
         def press_keys() -> None:
             try:
-                shows("test-3", "expert")
+                wait_until(lambda: viewer.showing[0] == "expert" and viewer.story.trail != (), 90)
                 display.press("space", WINDOW)
-                display.press("4", WINDOW)
-                shows("train-0", "expert")
-                display.press("6", WINDOW)
-                shows("train-0", "expert", "noon+clear")
+                wait_until(lambda: viewer.playback.paused)
                 display.press("2", WINDOW)
-                shows("train-0", "constant", "noon+clear")
+                wait_until(lambda: viewer.showing[0] == "constant" and viewer.story.trail != (), 90)
                 display.press("m", WINDOW)
                 display.press("Left", WINDOW)
-                wait_until(lambda: hands.wheel.in_hand)
-                for _ in range(3):
-                    display.press("s", WINDOW)
+                wait_until(lambda: hands.wheel.in_hand and viewer.playback.filming)
+                display.press("s", WINDOW)
+                wait_until(lambda: len(viewer.films) == 1)
                 display.press("h", WINDOW)
-                wait_until(lambda: not hands.wheel.in_hand)
+                display.press("m", WINDOW)
+                wait_until(lambda: not hands.wheel.in_hand and not viewer.playback.filming)
                 display.press("space", WINDOW)  # to its end: a constant driver soon leaves the road
-                wait_until(lambda: bool(recorder.recorded), 90)
+                wait_until(lambda: bool(recorder.recorded), 120)
+                display.press("4", WINDOW)
+                wait_until(lambda: viewer.showing[1] == "train-0", 90)
             finally:
                 display.press("q", WINDOW)
 
@@ -142,7 +136,7 @@ def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: 
     assert all(error is None for _, error in checked_episodes(tmp_path / "data"))
     (path,) = viewer.films
     film_ = cv2.VideoCapture(str(path))
-    assert film_.get(cv2.CAP_PROP_FRAME_COUNT) >= 3
+    assert film_.get(cv2.CAP_PROP_FRAME_COUNT) >= 1
     film_.release()
 
 
