@@ -57,8 +57,8 @@ class Episode:
     """What the car touched; None if nothing, or if the drive was recorded before this was kept."""
     grid: Array = field(default_factory=lambda: np.zeros(0))
     """Curvatures (B,) [1/m], increasing, at which `densities` are given; (0,) where there are none."""
-    densities: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
-    """The driver's distribution at each command (T, B) [m] over `grid`; (0, 0) if it had none or it was not kept."""
+    densities: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 0), np.float16))
+    """The driver's distribution at each command (T, B) float16 [m] over `grid`; (0, 0) where none was kept."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navsim.driving.drivers import Decision, Expert
 from navsim.driving.episode import Episode
@@ -33,6 +34,9 @@ class Moment:
 
 Course = Generator[Situation, Step, Episode]
 """A drive that waits at every control step for what its car sees."""
+
+
+_LEAST_DENSITY = 1e-3  # of the highest: what is less is kept as 0, for distributions are kept to be looked at
 
 
 @dataclass
@@ -180,7 +184,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
     )
 
 
-def _distributions(decisions: list[Decision]) -> tuple[Array, Array]:
+def _distributions(decisions: list[Decision]) -> tuple[Array, NDArray[np.floating]]:
     """Grid (B,) and densities (T, B) where every decision comes with a density over one grid, else (0,) and (0, 0)."""
     grid = decisions[0].grid if decisions else None
     found = [each.density for each in decisions if each.density is not None and each.grid is not None]
@@ -188,8 +192,10 @@ def _distributions(decisions: list[Decision]) -> tuple[Array, Array]:
         each.grid is grid or (each.grid is not None and np.array_equal(each.grid, grid)) for each in decisions
     )
     if grid is None or not same or len(found) < len(decisions):
-        return np.zeros(0), np.zeros((0, 0), np.float32)
-    return np.asarray(grid, float), np.stack(found).astype(np.float32)
+        return np.zeros(0), np.zeros((0, 0), np.float16)
+    densities = np.stack(found)
+    seen = densities >= _LEAST_DENSITY * densities.max(axis=1, keepdims=True)
+    return np.asarray(grid, float), np.where(seen, densities, 0.0).astype(np.float16)
 
 
 def _stacked(frames: list[Image], shape: tuple[int, ...]) -> Image:

@@ -139,7 +139,7 @@ def moment(episode: Episode, simulation: SimulationConfig, index: int) -> Moment
         float(episode.heading_errors[index]),
         min(station / episode.route_length, 1.0),
     )
-    density = episode.densities[index] if len(episode.densities) else None
+    density = np.asarray(episode.densities[index], float) if len(episode.densities) else None
     decision = Decision(command, episode.grid if density is not None else None, density)
     return Moment(Step(observation, state, progress, None, images), decision, command, float(episode.labels[index]))
 

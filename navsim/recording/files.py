@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from navsim.config import from_mapping, to_mapping
 from navsim.driving.episode import Episode
@@ -240,9 +241,9 @@ def _binary_column(pictures: Image) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(pictures[0].size), len(pictures), [None, data])
 
 
-def _density_column(densities: Array) -> pa.Array:
-    """Densities (T, B) as a column of T lists of single precision."""
-    values = pa.array(np.ascontiguousarray(densities, np.float32).ravel())
+def _density_column(densities: NDArray[np.floating]) -> pa.Array:
+    """Densities (T, B) as a column of T lists of half precision."""
+    values = pa.array(np.ascontiguousarray(densities, np.float16).ravel())
     return pa.FixedSizeListArray.from_arrays(values, densities.shape[1])
 
 
@@ -260,12 +261,12 @@ def _floats(table: pa.Table, columns: Sequence[str], rows: int) -> Array:
     return values if len(columns) > 1 else values[:, 0]
 
 
-def _densities(column: pa.ChunkedArray, rows: int, points: int) -> Array:
+def _densities(column: pa.ChunkedArray, rows: int, points: int) -> NDArray[np.floating]:
     """The first `rows` lists of `points` densities (rows, points)."""
     column = column.slice(0, rows)
-    if column.null_count or column.type != pa.list_(pa.float32(), points):
+    if column.null_count or column.type != pa.list_(pa.float16(), points):
         raise ValueError(f"{rows} distributions need as many lists of {points} numbers, got {column.type}")
-    values: Array = column.combine_chunks().flatten().to_numpy()
+    values: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return values.reshape(rows, points)
 
 
