@@ -42,6 +42,7 @@ class _Log:
     steps: list[Step] = field(default_factory=list)
     commands: list[float] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
 
 
 def drive(
@@ -119,6 +120,7 @@ def course(
         log.steps.append(step)
         log.commands.append(command)
         log.labels.append(wanted.curvature)
+        log.decisions.append(decision)
         situation = simulation.advance(command)
 
 
@@ -151,6 +153,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
     images = [step.images for step in log.steps] if with_images else []
     camera, size = simulation.config.cameras[0], simulation.config.map.size_px
     fixes = [view.gps for view in seen] or [state.pose for state in states[:-1]]
+    grid, densities = _distributions(log.decisions)
     if last.outcome is None:
         raise RuntimeError("an episode is made when its drive has ended")
     return Episode(
@@ -172,7 +175,21 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
         offsets=np.array([p.offset for p in progress]),
         heading_errors=np.array([p.heading_error for p in progress]),
         struck=simulation.struck,
+        grid=grid,
+        densities=densities,
     )
+
+
+def _distributions(decisions: list[Decision]) -> tuple[Array, Array]:
+    """Grid (B,) and densities (T, B) where every decision comes with a density over one grid, else (0,) and (0, 0)."""
+    grid = decisions[0].grid if decisions else None
+    found = [each.density for each in decisions if each.density is not None and each.grid is not None]
+    same = grid is not None and all(
+        each.grid is grid or (each.grid is not None and np.array_equal(each.grid, grid)) for each in decisions
+    )
+    if grid is None or not same or len(found) < len(decisions):
+        return np.zeros(0), np.zeros((0, 0), np.float32)
+    return np.asarray(grid, float), np.stack(found).astype(np.float32)
 
 
 def _stacked(frames: list[Image], shape: tuple[int, ...]) -> Image:

@@ -55,8 +55,13 @@ def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
     return folder / driver / f"{drive_name(scenario)}.parquet"
 
 
-def save_drive(folder: Path, drive: Drive) -> None:
+def save_drive(folder: Path, drive: Drive, conditions: Mapping[str, Any] | None = None) -> None:
     """Keep a finished drive, whole or not at all.
+
+    Args:
+        folder: Where.
+        drive: What.
+        conditions: Plain values that tell under which conditions it was driven, for whoever replays it.
 
     Raises:
         StorageError: If it cannot be written.
@@ -65,7 +70,7 @@ def save_drive(folder: Path, drive: Drive) -> None:
     if drive.episode is None:
         raise ValueError(f"{drive.driver} on {drive.scenario.name} broke off: {drive.error}")
     times = {"seconds": drive.seconds, "decision_us": [round(1e6 * taken) for taken in drive.decision_seconds]}
-    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), times)
+    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), {**(conditions or {}), **times})
 
 
 def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:

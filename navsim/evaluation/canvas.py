@@ -24,6 +24,7 @@ ACCENT: Colour = (255, 170, 51)
 TRUTH: Colour = (94, 214, 150)
 ROUTE: Colour = (232, 72, 72)
 CAR: Colour = (90, 178, 255)
+TRAIL: Colour = (176, 122, 250)
 
 _OUTCOME_COLOURS: dict[Outcome, Colour] = {
     Outcome.ARRIVED: TRUTH,
@@ -128,6 +129,11 @@ def written(canvas: Image, texts: Iterable[Text]) -> Image:
         place, font = (text.x, text.y), _font(text.size)
         pen.text(place, text.words, text.colour, font, text.anchor, stroke_width=edge, stroke_fill=BACKGROUND)
     return np.array(picture, np.uint8)
+
+
+def text_width(words: str, size: int) -> float:
+    """Width of a line in a font of that height [px]."""
+    return float(_font(size).getlength(words))
 
 
 @lru_cache(maxsize=16)
