@@ -10,6 +10,7 @@ from rich.table import Table
 from navsim.config import to_mapping
 from navsim.driving.scenario import Outcome
 from navsim.evaluation.archive import Drive, drive_name
+from navsim.evaluation.calibration import calibration_mapping, calibration_rows
 from navsim.evaluation.driving_score import drive_score
 from navsim.evaluation.infractions import interventions
 from navsim.evaluation.metrics import (
@@ -68,6 +69,7 @@ def _summary(drives: Sequence[Drive]) -> DriverSummary:
         errors=len(drives) - len(episodes),
         seconds=sum(drive.seconds for drive in drives),
         decision_seconds=[taken for drive in drives for taken in drive.decision_seconds],
+        transforms=[drive.transforms for drive in drives],
     )
 
 
@@ -116,6 +118,7 @@ def summary_mapping(summary: DriverSummary) -> dict[str, Any]:
         "steps": summary.steps,
         "steps_per_second": summary.steps_per_second,
         "decision_ms": _latency_mapping(summary.latency),
+        "calibration": calibration_mapping(summary.calibration),
     }
 
 
@@ -174,6 +177,9 @@ def table_rows(scores: Mapping[str, DriverScores]) -> list[tuple[str, list[tuple
         sections.append(("by the field's protocols", protocol_rows(protocols)))
     if along:
         sections.append(("lane following, no junction", _score_rows(lanes) if through else _main_rows(lanes)))
+    calibrated = calibration_rows([s.calibration for s in (routes if through else lanes)])
+    if calibrated:
+        sections.append(("its distribution, while driving", calibrated))
     return [*sections, ("cost", _cost_rows(routes if through else lanes))]
 
 
