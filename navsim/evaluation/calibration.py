@@ -44,7 +44,8 @@ def label_transforms(episode: Episode) -> Array:
     """Probability below the expert's command, by the distribution that the driver drove from, at each step.
 
     The expert's command is that for the true state, recorded beside the one driven. Between the grid's points the
-    density is taken as a cubic, with slopes from the points beside; for a Gaussian whose scale is the grid's spacing this errs by less than 0.01.
+    density is taken as a cubic, with slopes from the points beside; for a Gaussian whose scale is the grid's spacing
+    this errs by less than 0.01.
     A density that is 0 everywhere gives 0: it held nothing.
 
     Args:

@@ -253,7 +253,7 @@ def _number(value: float | None, form: str) -> str:
 
 def terminal_table(scores: Mapping[str, DriverScores], title: str) -> Table:
     """The table for the terminal: drivers side by side."""
-    table = Table(title=title, title_justify="left", caption=_footnote(scores), caption_justify="left")
+    table = Table(title=title, title_justify="left", caption=footnote(scores), caption_justify="left")
     table.add_column("")
     for name in scores:
         table.add_column(_heading(name), justify="right")
@@ -271,14 +271,14 @@ def markdown_table(scores: Mapping[str, DriverScores], title: str, credit: str =
     for section, rows in table_rows(scores):
         lines.append(f"| **{section}** |" + " |" * len(scores))
         lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows]
-    return "\n".join([*lines, "", _footnote(scores), *([credit] if credit else []), ""])
+    return "\n".join([*lines, "", footnote(scores), *([credit] if credit else []), ""])
 
 
 def _heading(name: str) -> str:
     return f"{name} *" if name == SEES_TRUTH else name
 
 
-def _footnote(scores: Mapping[str, DriverScores]) -> str:
+def footnote(scores: Mapping[str, DriverScores]) -> str:
     """What the table's words mean."""
     words = "Arrived: the end reached in time, nothing touched, the lane's middle never left by more than 2 m."
     return f"{words} * sees the true state." if SEES_TRUTH in scores else words
