@@ -1,8 +1,8 @@
 """Films of what is watched: the town seen from a camera beside the panel, picture by picture, window or not."""
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -70,24 +70,40 @@ class FilmCamera:
         return next(path for path in paths if not path.exists() and path not in self.films)
 
 
+class Enough(Exception):  # noqa: N818 it is no error
+    """Raised by whoever takes pictures and needs no more."""
+
+
+class PictureTaker(Protocol):
+    """Whoever pictures are made for."""
+
+    def wants(self, time: float) -> bool:
+        """Whether a picture of the moment at `time` [s since the start] is wanted; may raise `Enough`."""
+
+    def take(self, picture: Image) -> None:
+        """Take a picture (540, 1920, 3); may raise `Enough`."""
+
+
 class Reel:
     """Turns moments into pictures, for a file instead of a window."""
 
-    def __init__(self, simulation: Simulation, driver: str, view: View, sink: Callable[[Image, float], None]) -> None:
-        """Hand pictures (540, 1920, 3) to `sink`, each with its time since the start [s]."""
-        self._simulation, self._driver, self._view, self._sink = simulation, driver, view, sink
+    def __init__(self, simulation: Simulation, driver: str, view: View, taker: PictureTaker) -> None:
+        """Make pictures for `taker`."""
+        self._simulation, self._driver, self._view, self._taker = simulation, driver, view, taker
         self._story = Story()
         self._last: Moment | None = None
 
     def show(self, moment: Moment, outcome: Outcome | None = None) -> None:
-        """Draw a moment."""
+        """Draw a moment, if it is wanted."""
         if outcome is None:
             self._story = self._story.after(moment, self._simulation.route.passages)
         self._last = moment
+        if not self._taker.wants(moment.step.state.time):
+            return
         panel = compose_panel(moment, PanelContext.of(self._simulation, self._driver), outcome, self._story)
         picture = compose_picture(self._simulation, moment, self._view, self._story.trail, panel)
         for _ in range(1 if outcome is None else HOLD_FRAMES):
-            self._sink(picture, moment.step.state.time)
+            self._taker.take(picture)
 
     def end(self, episode: Episode) -> None:
         """Draw how the drive ended, for a while."""
@@ -95,30 +111,22 @@ class Reel:
             self.show(self._last, episode.outcome)
 
 
-class Enough(Exception):  # noqa: N818 it is no error
-    """Raised by a sink that needs no more pictures."""
-
-
 def film_drive(
-    simulation: Simulation,
-    driver: Driver | Expert,
-    scenario: Scenario,
-    view: View,
-    sink: Callable[[Image, float], None],
+    simulation: Simulation, driver: Driver | Expert, scenario: Scenario, view: View, taker: PictureTaker
 ) -> Episode | None:
-    """Drive a scenario without a window and hand its pictures to `sink`, the last ones with the outcome.
+    """Drive a scenario without a window and make pictures of it, the last ones with the outcome.
 
     Args:
         simulation: In what is driven.
         driver: Who steers.
         scenario: What to drive.
         view: Where the camera stands.
-        sink: Takes each picture (540, 1920, 3) with its time [s]; may raise `Enough`.
+        taker: Who the pictures are for.
 
     Returns:
-        The drive, or None if the sink had enough before its end.
+        The drive, or None if the taker had enough before its end.
     """
-    reel = Reel(simulation, driver.name, view, sink)
+    reel = Reel(simulation, driver.name, view, taker)
     try:
         episode = drive(simulation, driver, scenario, sense=True, record_images=False, on_step=reel.show)
         reel.end(episode)

@@ -17,15 +17,17 @@ from navsim.driving.wheel import Hands
 from navsim.errors import ConfigError
 from navsim.evaluation.filming import FilmCamera
 from navsim.evaluation.frame_rate import FrameRate
+from navsim.evaluation.gliding import between, motion_words
 from navsim.evaluation.panel import PanelContext, compose_panel
 from navsim.evaluation.panel_parts import with_keys
 from navsim.evaluation.panel_window import PanelWindow
 from navsim.evaluation.scene_view import moment_fan
 from navsim.evaluation.story import Story
 from navsim.evaluation.viewer_keys import NEXT, Abilities, Playback
-from navsim.geometry import Pose, wrap_angle
+from navsim.geometry import Pose
 from navsim.rendering.viewpoints import View
 from navsim.rendering.window import WIDTH, Window
+from navsim.world.scene import Scene
 
 _FRAME_TIME = 1 / 60  # shortest time between two pictures [s]
 _OUTCOME_TIME = 1.0  # how long the end of a drive is shown [s]
@@ -98,6 +100,8 @@ class Viewer:
         """The drive that is shown, so far."""
         self.frame_rate = FrameRate()
         """How smoothly the window moves."""
+        self.showing = ("", "", "")
+        """Driver, town and conditions that are shown."""
         self.note = ""
         """A line for the corner of the window, such as what a replay's check has found."""
         self._simulation = simulation
@@ -105,6 +109,7 @@ class Viewer:
         self._window = Window(simulation.config.vehicle)
         self._panel = PanelWindow("navsim panel", corner=(WIDTH, 0)) if options.panel else None
         self._films = FilmCamera(films) if films is not None else None
+        self._loaded: tuple[Scene, int, bool] | None = None
         self._driver = ""
         self._last: Moment | None = None
         self._due = 0.0
@@ -180,8 +185,7 @@ class Viewer:
             _DriveLeft: If the watcher wants no more of this drive.
         """
         if self._last is None:
-            self._window.load(self._simulation.town.scene, self._simulation.route.path)
-            self._window.settle()  # time runs from when the town can be seen
+            self._load()
             self._last, self._due, self._count = moment, time.monotonic(), 0
         self._glide(self._last, moment)
         self._last = moment
@@ -195,6 +199,16 @@ class Viewer:
             self._pass_frame(time.monotonic())
             self._show_car(moment, moment.step.state.pose, None)
 
+    def _load(self) -> None:
+        """Load town and route into the window, unless they are there, and wait until they can be seen."""
+        town, scenario = self._simulation.town, self._simulation.scenario
+        self.showing = (self._driver, scenario.town, scenario.appearance)
+        wanted = (town.scene, scenario.route, scenario.junctions)
+        if self._loaded is None or self._loaded[0] is not wanted[0] or self._loaded[1:] != wanted[1:]:
+            self._window.load(town.scene, self._simulation.route.path)
+            self._loaded = wanted
+        self._window.settle()  # time runs from here
+
     def _glide(self, last: Moment, moment: Moment) -> None:
         """Show the way between two moments, for as long as a control step takes at the chosen speed.
 
@@ -206,7 +220,7 @@ class Viewer:
         duration = self._simulation.config.control_step / self.playback.speed
         self._due = max(self._due + duration, time.monotonic())
         while (left := self._due - (now := time.monotonic())) > 0:
-            pose = _between(last.step.state.pose, moment.step.state.pose, 1 - left / duration)
+            pose = between(last.step.state.pose, moment.step.state.pose, 1 - left / duration)
             self._show_car(last, pose, None)
             self._pass_frame(now)
 
@@ -227,7 +241,7 @@ class Viewer:
         self.frame_rate = self.frame_rate.after(time.monotonic())
         status = self._status if outcome is None else outcome.replace("_", " ")
         small = "   ".join(filter(None, (self.note, self._simulation.town.map.attribution)))
-        lines = (_motion(moment), self._title, status, *([small] if small else []))
+        lines = (motion_words(moment), self._title, status, *([small] if small else []))
         self._window.show(pose, moment_fan(moment), lines, self.story.trail)
 
     def _show_panel(self, moment: Moment, outcome: Outcome | None) -> None:
@@ -277,16 +291,3 @@ class Viewer:
         parts += ["by hand"] if self.story.by_hand else []
         parts += ["filming"] if self.playback.filming else []
         return "   ".join(filter(None, parts))
-
-
-def _motion(moment: Moment) -> str:
-    """Speed and place in the lane, in words."""
-    offset = moment.step.progress.offset
-    return f"{moment.step.state.speed:.1f} m/s   {abs(offset):.2f} m {'left' if offset > 0 else 'right'}"
-
-
-def _between(a: Pose, b: Pose, share: float) -> Pose:
-    """The pose at `share` in [0, 1] of the way from `a` to `b`."""
-    share = min(max(share, 0.0), 1.0)
-    turn = float(wrap_angle(b.heading - a.heading))
-    return Pose(a.x + share * (b.x - a.x), a.y + share * (b.y - a.y), a.heading + share * turn)

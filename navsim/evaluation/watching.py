@@ -170,7 +170,7 @@ def film(config: WatchConfig, entrants: Sequence[Entrant], say: Say) -> None:
     with Simulation(config.simulation) as simulation, _Output(config) as output:
         driver = entrants[0].driver()
         driver.name = entrants[0].name
-        film_drive(simulation, driver, scenario, config.viewer.view, output.take)
+        film_drive(simulation, driver, scenario, config.viewer.view, output)
     say(output.words)
 
 
@@ -184,7 +184,7 @@ def film_replay(config: WatchConfig, recording: Recording, say: Say) -> str:
     with Simulation(recording.simulation) as simulation, _Output(config) as output:
         difference = check_replay(simulation, recording)
         say(_checked(recording, difference))
-        reel = Reel(simulation, recording.episode.driver, config.viewer.view, output.take)
+        reel = Reel(simulation, recording.episode.driver, config.viewer.view, output)
         with suppress(Enough):
             reel.end(play(simulation, recording, reel.show))
     say(output.words)
@@ -219,16 +219,18 @@ class _Output:
             return f"nothing is written: the drive ends before {self._config.begin:g} s"
         return f"{self._config.out}: {self._count} picture{'s' if self._count > 1 else ''}"
 
-    def take(self, picture: Image, time: float) -> None:
-        """Take a picture of a moment [s]; raises `Enough` when the stretch is over."""
+    def wants(self, time: float) -> bool:
+        """Whether a moment [s] lies in the stretch; raises `Enough` when it is over."""
         config = self._config
-        if time < config.begin - 1e-6:
-            return
         if config.length and time > config.begin + config.length:
             raise Enough
+        return time > config.begin - 1e-6
+
+    def take(self, picture: Image) -> None:
+        """Take a picture; raises `Enough` when only one is wanted."""
         self._count += 1
-        if config.out.suffix == PICTURE:
-            write_picture(config.out, picture)
+        if self._config.out.suffix == PICTURE:
+            write_picture(self._config.out, picture)
             raise Enough
         for writer in (self._mp4, self._gif):
             if writer is not None:

@@ -27,9 +27,9 @@ ROUTE_PAINT = (0.25, 0.55, 1.0, 0.45)
 COMMAND_PAINT = (1.0, 1.0, 1.0, 1.0)
 MODE_PAINT = (1.0, 0.45, 0.05, 1.0)
 TRAIL_PAINT = (0.62, 0.36, 0.95, 0.85)
-TRAIL_MARKS = 24
+TRAIL_MARKS = 16
 """How many places of the past path are shown."""
-TRAIL_SPACING = 2.0
+TRAIL_SPACING = 2.5
 """Between two of them [m]."""
 _UNSEEN = (0.0, 0.0, 0.0, 0.0)
 _CELLS = len(CELL_EDGES) - 1
