@@ -18,7 +18,8 @@ from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.guard import guarded
 from navsim.evaluation.harness import evaluate, pending
-from navsim.evaluation.html.report_page import ReportSettings, report_page
+from navsim.evaluation.html.failures import ReportSettings
+from navsim.evaluation.html.report_page import report_page
 from navsim.evaluation.parts import has_parts, parts_mapping, parts_markdown_table
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.report import driver_scores, markdown_table, results_mapping

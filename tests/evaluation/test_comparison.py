@@ -60,7 +60,8 @@ def test_differences_are_taken_route_by_route() -> None:
     assert found.means["completion"].difference == pytest.approx(-1.5 / 4)
     # The drive that broke off has no offset: three pairs, 0.2 m apart each.
     offsets = found.means["lane_offset_mean"]
-    assert (offsets.total, offsets.difference) == (3, pytest.approx(0.2))
+    assert offsets.total == 3
+    assert offsets.difference == pytest.approx(0.2)
     assert offsets.interval == pytest.approx((0.2, 0.2))
     assert found.parts == {}
     assert first.mean(MEASURES[0]) == pytest.approx(3.5 / 4)

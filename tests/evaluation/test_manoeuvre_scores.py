@@ -25,10 +25,12 @@ def test_steps_count_for_what_they_show_and_failures_for_the_last() -> None:
         ]
     )
     straight, left = scores[FrameManoeuvre.STRAIGHT], scores[FrameManoeuvre.LEFT]
-    assert (straight.failures.count, straight.failures.km) == (0, pytest.approx(0.02))
+    assert straight.failures.count == 0
+    assert straight.failures.km == pytest.approx(0.02)
     assert straight.lane_offset_mean == pytest.approx((0.1 + 0.4) / 2)
     assert straight.beyond_metre == 0.0
-    assert (left.failures.count, left.failures.km) == (1, pytest.approx(0.02))
+    assert left.failures.count == 1
+    assert left.failures.km == pytest.approx(0.02)
     assert left.lane_offset_mean == pytest.approx((0.6 + 1.5) / 2)
     assert left.beyond_metre == pytest.approx(0.5)
     assert left.failures.value == pytest.approx(50.0)
