@@ -16,6 +16,7 @@ from navsim.config import parse_config
 from navsim.driving.simulation import Simulation
 from navsim.evaluation.archive import Drive
 from navsim.evaluation.entrants import Entrant
+from navsim.evaluation.guard import guarded
 from navsim.evaluation.parts import has_parts, parts_terminal_table
 from navsim.evaluation.report import driver_scores, failures, terminal_table
 from navsim.evaluation.run import run_evaluation
@@ -51,7 +52,7 @@ def watch(config: EvaluationSettings, entrants: Sequence[Entrant]) -> list[Drive
     drives: list[Drive] = []
     with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
         for entrant in entrants:
-            episodes = viewer.watch(entrant.driver(), config.stages[0].scenarios)
+            episodes = viewer.watch(guarded(entrant.driver(), config.decision_limit), config.stages[0].scenarios)
             drives += [Drive(entrant.name, episode.scenario, episode, 0.0) for episode in episodes]
             if viewer.ended:
                 break

@@ -35,7 +35,7 @@ class Forgetful(FleetDriver):
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(deed: str, words: str) -> None:
-    driver = guarded(FailingDriver(deed), limit=0.1)
+    driver = guarded(FailingDriver(deed), limit=0.1 if deed == "linger" else 10.0)
     assert isinstance(driver, Driver)
     driver.begin(0)
     with pytest.raises(DriverError, match=words) as raised:
@@ -46,23 +46,23 @@ def test_what_goes_wrong_is_said_in_one_line(deed: str, words: str) -> None:
 def test_a_curvature_must_be_a_number() -> None:
     driver = ConstantDriver()
     driver._decision = Decision(np.float32(0.25))  # type: ignore[arg-type]
-    assert isinstance(guarded(driver, 1.0), Driver)
-    assert guarded(driver, 1.0).drive(NOTHING).curvature == 0.25  # type: ignore[union-attr]
+    assert isinstance(guarded(driver, 10.0), Driver)
+    assert guarded(driver, 10.0).drive(NOTHING).curvature == 0.25  # type: ignore[union-attr]
     driver._decision = Decision(np.array([0.25]))  # type: ignore[arg-type]
     with pytest.raises(DriverError, match=r"curvature must be a number, got ndarray array\(\[0.25\]\)"):
-        guarded(driver, 1.0).drive(NOTHING)  # type: ignore[union-attr]
+        guarded(driver, 10.0).drive(NOTHING)  # type: ignore[union-attr]
 
 
 def test_a_guarded_driver_is_of_the_same_kind_and_decides_alike() -> None:
-    fleet = guarded(FleetDriver(), 1.0)
+    fleet = guarded(FleetDriver(), 10.0)
     assert isinstance(fleet, BatchDriver)
     assert fleet.name == "fleet"
     fleet.begin_car(0, 75)
     fleet.begin_car(4, 25)
     answers = fleet.drive_cars({0: NOTHING, 4: NOTHING})
     assert {car: answer.curvature for car, answer in answers.items()} == pytest.approx({0: 5e-5, 4: -5e-5})
-    assert not isinstance(guarded(ConstantDriver(), 1.0), BatchDriver)
-    expert = guarded(Unseeing(Decision(0.1), "unseeing"), 1.0)
+    assert not isinstance(guarded(ConstantDriver(), 10.0), BatchDriver)
+    expert = guarded(Unseeing(Decision(0.1), "unseeing"), 10.0)
     assert isinstance(expert, Expert)
     assert not isinstance(expert, Driver)
     expert.follow(NOTHING)
@@ -70,7 +70,7 @@ def test_a_guarded_driver_is_of_the_same_kind_and_decides_alike() -> None:
 
 
 def test_a_fleet_that_forgets_a_car_is_told() -> None:
-    fleet = guarded(Forgetful(), 1.0)
+    fleet = guarded(Forgetful(), 10.0)
     assert isinstance(fleet, BatchDriver)
     fleet.begin_car(0, 1)
     fleet.begin_car(1, 1)
@@ -79,6 +79,6 @@ def test_a_fleet_that_forgets_a_car_is_told() -> None:
 
 
 def test_a_driver_that_cannot_be_made_says_why() -> None:
-    assert made(ConstantDriver, 1.0).name == "constant"
+    assert made(ConstantDriver, 10.0).name == "constant"
     with pytest.raises(DriverError, match=r"making the driver: ValueError: invalid literal"):
-        made(lambda: int("x"), 1.0)
+        made(lambda: int("x"), 10.0)

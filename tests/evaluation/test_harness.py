@@ -118,9 +118,7 @@ def in_drive(scenario: Scenario) -> int:
     ("deed", "words"),
     [
         ("raise", "drive: ZeroDivisionError: nothing to share out ("),
-        ("nan", "drive: ActionError: a decision's curvature must be finite, got nan"),
-        ("nothing", "must answer with a Decision, got NoneType None"),
-        ("hang", "its process gave no answer within 1 s; driven again once, to no avail"),
+        ("hang", "its process gave no answer within 2 s; driven again once, to no avail"),
         ("segfault", "its process was ended by SIGSEGV; driven again once, to no avail"),
     ],
 )
@@ -128,7 +126,7 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
     deed: str, words: str, tmp_path: Path
 ) -> None:
     entrants = (Entrant("failing", make_failing, (deed, in_drive(MANY[1]))), expert_entrant(SIMULATION))
-    limited = replace(contest(tmp_path, *entrants), decision_limit=1.0)
+    limited = replace(contest(tmp_path, *entrants), decision_limit=2.0)
     drives = evaluate(limited, MANY, 2, quiet())
     assert [drive.outcome is Outcome.BROKE_OFF for drive in drives] == [False, True, False, False, False, False]
     assert words in drives[1].error
@@ -141,14 +139,14 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
     [
         (make_fleet, "within -0.2 to 0.2 1/m, got 99"),
         (make_deadly_fleet, "its process ended with code 9; driven again once, to no avail"),
-        (make_hanging_fleet, "its process gave no answer within 1 s; driven again once, to no avail"),
+        (make_hanging_fleet, "its process gave no answer within 2 s; driven again once, to no avail"),
     ],
 )
 def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
     make: Callable[[int], Driver], words: str, tmp_path: Path
 ) -> None:
     console = quiet()
-    limited = replace(contest(tmp_path, fleet(make, MANY[1])), decision_limit=1.0)
+    limited = replace(contest(tmp_path, fleet(make, MANY[1])), decision_limit=2.0)
     drives = evaluate(limited, MANY, 1, console)
     assert [drive.episode is None for drive in drives] == [False, True, False]
     assert words in drives[1].error
