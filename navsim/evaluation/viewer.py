@@ -46,6 +46,8 @@ class ViewerOptions:
     """Whether the panel with cameras, maps and distribution is shown."""
     view: View = View.CHASE
     """The window's first camera."""
+    pause_at: float = 0.0
+    """Time of each drive at which it is paused [s since its start]; 0 for never."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.real_time_factor <= 100:
@@ -106,6 +108,7 @@ class Viewer:
         """A line for the corner of the window, such as what a replay's check has found."""
         self._simulation = simulation
         self._hands = hands
+        self._pause_at = options.pause_at
         self._window = Window(simulation.config.vehicle)
         self._panel = PanelWindow("navsim panel", corner=(WIDTH, 0)) if options.panel else None
         self._films = FilmCamera(films) if films is not None else None
@@ -188,8 +191,9 @@ class Viewer:
             self._load()
             self._last, self._due, self._count = moment, time.monotonic(), 0
         self._glide(self._last, moment)
+        pausing = 0 < self._pause_at <= moment.step.state.time and self._last.step.state.time < self._pause_at
         self._last = moment
-        self.playback = replace(self.playback, stepping=False)
+        self.playback = replace(self.playback, stepping=False, paused=self.playback.paused or pausing)
         by_hand = self._hands is not None and self._hands.wheel.in_hand
         self.story = self.story.after(moment, self._simulation.route.passages, by_hand)
         self._show_car(moment, moment.step.state.pose, None)
@@ -249,7 +253,8 @@ class Viewer:
         filming = self._films is not None and self.playback.filming
         shown = self._panel is not None and self._panel.is_open
         self._count += 1
-        skipped = outcome is None and not filming and (self._count - 1) % self.frame_rate.panel_every > 0
+        kept = outcome is not None or filming or self.playback.paused
+        skipped = not kept and (self._count - 1) % self.frame_rate.panel_every > 0
         if self._films is not None and not filming:
             self._films.stop()
         if skipped or not (shown or filming):

@@ -18,11 +18,13 @@ from navsim.errors import TownError
 from navsim.evaluation.choices import Choices
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.filming import Enough, Reel, film_drive
+from navsim.evaluation.guard import guarded
 from navsim.evaluation.replay import Recording, check_replay, play
 from navsim.evaluation.video import GifWriter, Mp4Writer
 from navsim.evaluation.viewer import Viewer
 from navsim.evaluation.viewer_keys import NEXT, Abilities, Choice
 from navsim.evaluation.watch_config import PICTURE, WatchConfig
+from navsim.evaluation.worker import DECISION_LIMIT
 from navsim.recording.by_hand import KEYBOARD, DriveRecorder
 from navsim.roads.townmap import load_town_map
 from navsim.sensing.observation import Image
@@ -109,7 +111,7 @@ class Session:
     def _driver(self, name: str) -> Driver | Expert:
         """The driver of that name, made when it is first needed."""
         if name not in self._drivers:
-            self._drivers[name] = self._entrants[name].driver()
+            self._drivers[name] = guarded(self._entrants[name].driver(), DECISION_LIMIT)
         return self._drivers[name]
 
 
@@ -168,7 +170,7 @@ def film(config: WatchConfig, entrants: Sequence[Entrant], say: Say) -> None:
     scenario = config.choices(tuple(entrant.name for entrant in entrants)).scenario
     check_route(scenario)
     with Simulation(config.simulation) as simulation, _Output(config) as output:
-        driver = entrants[0].driver()
+        driver = guarded(entrants[0].driver(), DECISION_LIMIT)
         driver.name = entrants[0].name
         film_drive(simulation, driver, scenario, config.viewer.view, output)
     say(output.words)

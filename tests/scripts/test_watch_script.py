@@ -52,7 +52,7 @@ def test_mistakes_are_said(arguments: list[str], error: str, tmp_path: Path, mon
 
 
 def test_without_a_display_one_line_says_what_can_be_done() -> None:
-    command = [sys.executable, REPOSITORY / "scripts" / "watch.py"]
+    command = [sys.executable, str(REPOSITORY / "scripts" / "watch.py")]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "DISPLAY": ""}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 2
