@@ -108,6 +108,12 @@ def enlarged(image: Image, width: int, height: int, smooth: bool) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
 
 
+def downsized(image: Image, width: int) -> Image:
+    """An image (H, W, 3) at a smaller width [px], in its own shape, each pixel the mean of those it stands for."""
+    height = round(image.shape[0] * width / image.shape[1])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def polyline(canvas: Image, points: ArrayLike, colour: Colour, width: int = 2) -> None:
     """Draw a smooth-edged line through points (N, 2) as (x, y) [px]."""
     pixels = np.round(np.asarray(points, float) * 16).astype(np.int32)

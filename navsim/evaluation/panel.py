@@ -19,6 +19,7 @@ from navsim.evaluation.canvas import (
     Box,
     Text,
     blank,
+    downsized,
     enlarged,
     fill,
     outcome_colour,
@@ -106,6 +107,23 @@ def compose_panel(
     texts += draw_curve(canvas, _CURVE, moment.decision, moment.label, context.max_curvature)
     texts += draw_status(canvas, _STATUS, moment, context.passages, context.route_length, outcome, story)
     return written(canvas, texts)
+
+
+def excerpt(panel: Image) -> Image:
+    """What a panel shows of seeing and deciding, for small pictures: the cameras, under them the maps and the curve.
+
+    Args:
+        panel: From `compose_panel` (540, 960, 3).
+
+    Returns:
+        A picture (421, 700, 3).
+    """
+    width = _CAMERAS.width
+    lower = Box(_ROAD_MAP.x, _ROAD_MAP.y, _CURVE.x + _CURVE.width - _ROAD_MAP.x, _ROAD_MAP.height)
+    canvas = blank(width, _CAMERAS.height + 10 + round(lower.height * width / lower.width))
+    canvas[: _CAMERAS.height] = panel[_CAMERAS.slices]
+    canvas[_CAMERAS.height + 10 :] = downsized(panel[lower.slices], width)
+    return canvas
 
 
 def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[Box, ...]:

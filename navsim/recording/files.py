@@ -145,12 +145,13 @@ def read_header(path: Path) -> EpisodeHeader:
         return _header(path, file)
 
 
-def read_episode(path: Path, images: bool = True) -> Episode:
+def read_episode(path: Path, images: bool = True, distributions: bool | None = None) -> Episode:
     """Read an episode.
 
     Args:
         path: The file.
-        images: Whether to read images, maps and distributions; without them the episode is as one recorded without.
+        images: Whether to read images and maps; without them the episode is as one recorded without.
+        distributions: Whether to read the driver's distributions; None does as `images` says.
 
     Returns:
         The episode; its arrays may be read-only.
@@ -161,9 +162,10 @@ def read_episode(path: Path, images: bool = True) -> Episode:
     with _open(path) as file:
         header = _header(path, file)
         recorded = header.recorded if images else ()
+        with_density = bool(header.grid) and (images if distributions is None else distributions)
         names = [name for group in (_STATES, _STEPS) for parts in group.values() for name in parts]
         try:
-            table = file.read([*names, *recorded, *([_DENSITY] if images and header.grid else [])])
+            table = file.read([*names, *recorded, *([_DENSITY] if with_density else [])])
         except (pa.ArrowException, OSError) as error:
             raise EpisodeError(f"{path}: is damaged: {_first_line(error)}") from None
     try:

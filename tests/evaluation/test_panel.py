@@ -14,7 +14,7 @@ from navsim.driving.scenario import Outcome
 from navsim.driving.simulation import Step
 from navsim.evaluation.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
 from navsim.evaluation.curve import draw_curve
-from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, tiles
+from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, tiles
 from navsim.evaluation.panel_parts import KEYS_HEIGHT, next_manoeuvre, with_keys
 from navsim.evaluation.story import Event, Story
 from navsim.evaluation.viewer_keys import Abilities, Choice
@@ -186,3 +186,14 @@ def test_the_keys_stand_under_the_panel_and_fit() -> None:
     assert 5 < columns.min() < columns.max() < WIDTH - 5
     few = with_keys(panel, Abilities())[HEIGHT:]
     assert 0 < count(few, BRIGHT) < count(strip, BRIGHT)
+
+
+def test_an_excerpt_is_the_cameras_and_under_them_maps_and_curve() -> None:
+    panel = blank(WIDTH, HEIGHT)
+    panel[52:314, 16:716] = (10, 200, 10)  # where cameras are drawn
+    panel[326:524, 16:944] = (10, 10, 200)  # where maps and curve are drawn
+    panel[52:314, 728:944] = (200, 10, 10)  # where things stand, which is left out
+    small = excerpt(panel)
+    assert small.shape == (421, 700, 3)
+    assert (small[:262] == (10, 200, 10)).all()
+    assert (small[272:] == (10, 10, 200)).all()
