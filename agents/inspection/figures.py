@@ -96,7 +96,8 @@ def regions_figure(rows: Sequence[RegionRow]) -> Figure:
     ax.axvline(1.0, color=_DIM, linewidth=1.0, zorder=0)
     ax.set_yticks(range(len(regions)), regions, fontsize=9.5, color=_INK)
     ax.invert_yaxis()
-    _plain(ax, "saliency per pixel, 1 is the mean; hollow: untrained")
+    _plain(ax, "")
+    figure.suptitle("saliency per pixel, 1 is the mean; hollow: untrained", fontsize=10, color=_INK, x=0.01, ha="left")
     figure.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="outside lower center", ncols=len(methods))
     ax.set_xlim(left=0)
     return figure

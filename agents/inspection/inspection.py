@@ -28,6 +28,7 @@ from agents.inspection.regions import Masks, RegionRow, map_regions
 from agents.inspection.saliency import METHODS, integrated_gradients
 from agents.inspection.streams import Sense, sees, streams_of
 from agents.policies.description import PolicyDescription, describe_policy
+from agents.policies.networks.network import MAPS
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import Inputs, scale_senses
 from agents.policies.settings import PolicyConfig
@@ -120,7 +121,7 @@ class Inspection:
     frames: Frames
     """The frames."""
     inputs: Inputs
-    """The same, scaled."""
+    """The same, scaled, with nothing on maps that the policy does not look at."""
     found: Found
     """Their saliency."""
     removals: dict[Sense, Removal] = field(repr=False)
@@ -145,7 +146,7 @@ def inspect_policy(config: InspectConfig) -> Inspection:
     frames = choose_frames(drives, config.frames)
     if len(frames) < 2:
         raise ConfigError(f"at least 2 frames are needed, {len(frames)} were found")
-    inputs = scale_senses(frames.senses, torch.float32)
+    inputs = as_seen(policy, scale_senses(frames.senses, torch.float32))
     rng = generator(config.seed, "inspection")
     with progress("inspecting", _steps(policy) * len(frames), "steps") as advance:
         found = find_saliency(policy, inputs, advance)
@@ -166,12 +167,18 @@ def inspect_policy(config: InspectConfig) -> Inspection:
         integral_error=integrated_gradients(policy, some(inputs, slice(0, 16))).error,
         sanity=tuple(sanity_rows(found, forgotten, inputs, rng)),
         removal=tuple(row for each in curves.values() for row in each.rows),
-        regions=all_region_rows(found, forgotten["all"], _masks(policy, frames), rng),
+        regions=all_region_rows(found, forgotten["all"], _masks(policy, frames, inputs), rng),
         dependence=tuple(dependence_rows(policy, inputs, frames.labels, _names(drives), rng)),
         layers=describe_policy(policy),
         contrast=_contrast(policy),
     )
     return Inspection(config, policy, simulation.cameras, frames, inputs, found, curves, numbers)
+
+
+def as_seen(policy: Policy, inputs: Inputs) -> Inputs:
+    """Inputs with those maps empty that the policy does not look at, so that nothing is drawn or said of them."""
+    seen = [float(name in policy.config.inputs) for name in MAPS]
+    return replace(inputs, maps=inputs.maps * inputs.maps.new_tensor(seen)[:, None, None])
 
 
 def _steps(policy: Policy) -> int:
@@ -189,13 +196,14 @@ def _names(drives: Drives) -> list[str]:
     return [camera.name for camera in drives.simulation.cameras]
 
 
-def _masks(policy: Policy, frames: Frames) -> dict[Sense, Masks]:
+def _masks(policy: Policy, frames: Frames, inputs: Inputs) -> dict[Sense, Masks]:
     """The parts of what the policy looks at, as far as they are known."""
     masks: dict[Sense, Masks] = {}
     if sees(policy, "camera") and frames.regions is not None:
         masks["camera"] = frames.regions
     if sees(policy, "map"):
-        parts = map_regions(frames.senses.road_map.numpy(), frames.senses.route_map.numpy())
+        roads, route = (255 * inputs.maps).round().byte().numpy().swapaxes(0, 1)
+        parts = map_regions(roads, route)
         masks["map"] = {name: mask[:, None] for name, mask in parts.items()}
     return masks
 

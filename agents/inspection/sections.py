@@ -220,7 +220,8 @@ def _camera_saliency(seen: Inspection, row: int, number: int) -> tuple[Picture, 
 def _map_saliency(seen: Inspection, row: int, number: int) -> tuple[Picture, ...]:
     """One frame's map, then with the saliency of each method."""
     plain = map_of(some(seen.inputs, slice(row, row + 1)))[0]
-    pictures = [Picture(f"map-{number}", encoded(map_picture(plain)), "map; the route in red", pixelated=True)]
+    words = "map; the route in red" if "route_map" in seen.policy.config.inputs else "map"
+    pictures = [Picture(f"map-{number}", encoded(map_picture(plain)), words, pixelated=True)]
     for method, values in _by_method(seen, "map"):
         heat = encoded(map_picture(plain, values[row, 0]))
         pictures.append(Picture(f"map-{number}-{_SLUGS[method]}", heat, method, pixelated=True))

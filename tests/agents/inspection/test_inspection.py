@@ -103,21 +103,22 @@ def test_the_same_again_gives_the_same_numbers(seen: Inspection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "note", "senses"),
+    ("changes", "note", "senses", "unseen"),
     [
-        ({"blind": True}, "this policy is blind", {"map"}),
-        ({"inputs": ("road_map",)}, "this policy sees no camera", {"map"}),
-        ({"inputs": ("camera",)}, "this policy sees no map", {"camera"}),
-        ({"network": "fully_connected"}, "this policy has no convolutions", {"camera", "map"}),
-        ({"inputs": ("speed",)}, "this policy sees no map", set()),
+        ({"blind": True}, "this policy is blind", {"map"}, set()),
+        ({"inputs": ("road_map",)}, "this policy sees no camera", {"map"}, {"the route"}),
+        ({"inputs": ("camera",)}, "this policy sees no map", {"camera"}, {"other roads"}),
+        ({"network": "fully_connected"}, "this policy has no convolutions", {"camera", "map"}, set()),
+        ({"inputs": ("speed",)}, "this policy sees no map", set(), {"other roads"}),
     ],
 )
 def test_what_a_policy_has_not_got_is_said(
-    data: Path, tmp_path: Path, changes: dict[str, Any], note: str, senses: set[str]
+    data: Path, tmp_path: Path, changes: dict[str, Any], note: str, senses: set[str], unseen: set[str]
 ) -> None:
     found = inspect(tmp_path, data, **changes)
     assert any(words.startswith(note) for words in found.numbers.notes)
     assert set(found.removals) == senses
+    assert {row.region for row in found.numbers.regions.get("map", [])}.isdisjoint(unseen)
     assert note in write_inspection(found, tmp_path / "out").read_text()
     assert (found.numbers.contrast is None) == (changes.get("network") == "fully_connected")
 
