@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from agents.policies.distributions.recalibrated import fit_levels
 from agents.policies.policy import Policy
 from agents.scoring.frames import judged_frames
 from agents.scoring.report import Report
 from agents.scoring.temperature import LabelledPrediction, Objective, fit_temperature, score_predictions
-from agents.training.checkpoint import load_policy, read_info, write_temperature
+from agents.training.checkpoint import load_policy, read_info, write_calibration
 from navsim.progress import progress
 from navsim.recording.dataset import Dataset, open_dataset
 from navsim.roads.towns import Split
@@ -26,11 +27,11 @@ class ScoreConfig:
     data: Path = Path("runs/demo/data")
     """Folder with recorded drives."""
     split: Split = Split.VALIDATION
-    """Which of them to score on; the temperature is always fitted to `validation`."""
+    """Which of them to score on; calibration is always fitted to `validation`."""
     objective: Objective = "nll"
     """What the temperature is fitted to: the labels' likelihood, or the coverage curve over all z."""
     calibrate: bool = False
-    """Write the fitted temperature into the checkpoint, for driving, density and scores."""
+    """Write the fitted calibration into the checkpoint: temperature and levels."""
     out: Path | None = None
     """Folder of the scores; None means beside the checkpoint."""
 
@@ -46,7 +47,9 @@ class Predicted:
 
 
 def score_checkpoint(config: ScoreConfig) -> Report:
-    """Score a checkpoint as trained, as it is calibrated, and under the temperature that fits best.
+    """Score a checkpoint as trained, as it is calibrated, and under the calibration that fits best.
+
+    On the drives to which a calibration was fitted, levels are right by construction: judge them on others.
 
     Raises:
         CheckpointError: If the checkpoint is unusable or was made for other cameras or another map.
@@ -56,15 +59,20 @@ def score_checkpoint(config: ScoreConfig) -> Report:
     chosen = open_dataset(config.data, config.split)
     simulation = chosen.description.simulation
     policy = load_policy(config.checkpoint, simulation.cameras, simulation.map)
-    stored, policy.temperature = policy.temperature, 1.0
+    stored, known = policy.temperature, policy.levels
+    policy.temperature, policy.levels = 1.0, ()
     found = predict(policy, chosen)
     held_out = found
     if config.split is not Split.VALIDATION:
         held_out = predict(policy, open_dataset(config.data, Split.VALIDATION))
     fitted = fit_temperature(held_out.predictions, config.objective)
+    levels = fit_levels(score_predictions(held_out.predictions, fitted).pit)
     if config.calibrate:
-        write_temperature(config.checkpoint, fitted)
-    temperatures = {"as trained": 1.0} | {f"T = {value:.3f}": value for value in (stored, fitted) if value != 1.0}
+        write_calibration(config.checkpoint, fitted, levels)
+    calibrations: dict[str, tuple[float, tuple[float, ...]]] = {"as trained": (1.0, ())}
+    calibrations |= {f"T = {value:.3f}": (value, ()) for value in (stored, fitted) if value != 1.0}
+    calibrations |= {"as stored": (stored, known)} if known else {}
+    calibrations["levels"] = fitted, levels
     return Report(
         checkpoint=str(config.checkpoint),
         data=str(config.data),
@@ -73,7 +81,7 @@ def score_checkpoint(config: ScoreConfig) -> Report:
         stored_temperature=stored,
         fitted_temperature=fitted,
         objective=config.objective,
-        samples={name: score_predictions(found.predictions, value) for name, value in temperatures.items()},
+        samples={name: score_predictions(found.predictions, *values) for name, values in calibrations.items()},
         manoeuvres=found.manoeuvres,
     )
 

@@ -23,7 +23,9 @@ def main() -> None:
     console = Console()
     console.print(report.table())
     if config.calibrate:
-        words = f"{config.checkpoint}: temperature is now {report.fitted_temperature:.3f}"
+        words = (
+            f"{config.checkpoint}: temperature is now {report.fitted_temperature:.3f}, probabilities are recalibrated"
+        )
         console.print(words, highlight=False, soft_wrap=True)
     console.print(f"written: {folder / name}.json and .png", highlight=False, soft_wrap=True)
 

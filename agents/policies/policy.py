@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agents.policies.distributions.base import SteeringDistribution
+from agents.policies.distributions.recalibrated import recalibrated
 from agents.policies.heads import HEADS
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.compact import CompactNetwork
@@ -78,7 +79,8 @@ class Policy(nn.Module):
         super().__init__()
         self.config = config
         self.spec = spec
-        self.temperature = 1.0  # of the answers; fitted after training, kept in the checkpoint's header
+        # Of the answers; fitted after training, kept in the checkpoint's header.
+        self.temperature, self.levels = 1.0, tuple[float, ...]()
         self.network = NETWORKS[config.network](config, spec)
         self.head = OutputLayer(self.network.features, HEADS[config.head].initial_bias(config))
         branch = self.network.branch
@@ -105,12 +107,16 @@ class Policy(nn.Module):
         return Answer(distribution.tempered(self.temperature), command)
 
     def answer(self, inputs: Inputs) -> Answer:
-        """Return the distribution over curvature, and the command if there is one, for scaled inputs."""
+        """Return what to drive by, for scaled inputs: the distribution, and the command if there is one."""
         return self.read(self(inputs))
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
-        """Return the distribution over curvature for scaled inputs, tempered if the policy was calibrated."""
-        return self.answer(inputs).distribution
+        """Return what to believe, for scaled inputs: the distribution over curvature, as calibrated.
+
+        It has the modes of `answer`'s distribution. Where the policy was calibrated, its probabilities are those that
+        held-out drives bore out (`agents.policies.distributions.recalibrated`).
+        """
+        return recalibrated(self.answer(inputs).distribution, self.levels)
 
     def steer(self, senses: Senses) -> SteeringDistribution:
         """Return the distribution over curvature for senses as recorded."""

@@ -21,7 +21,7 @@ _ALL = "all"
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Scores of one checkpoint on one split, under several temperatures."""
+    """Scores of one checkpoint on one split, under several calibrations."""
 
     checkpoint: str
     """The policy's file."""
@@ -38,7 +38,7 @@ class Report:
     objective: str
     """... by this measure."""
     samples: Mapping[str, SampleScores]
-    """Scores of all N situations by the name of the temperature."""
+    """Scores of all N situations by the name of the calibration."""
     manoeuvres: NDArray[np.str_]
     """What the car was doing in each situation (N,), values of `FrameManoeuvre`."""
 
@@ -49,7 +49,7 @@ class Report:
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Scores]]:
-        """Scores by temperature and manoeuvre; `all` comes first."""
+        """Scores by calibration and manoeuvre; `all` comes first."""
         return {
             name: {_ALL: score(samples)} | score_groups(samples, self.manoeuvres, FrameManoeuvre)
             for name, samples in self.samples.items()
@@ -68,7 +68,7 @@ class Report:
         }
 
     def table(self) -> Table:
-        """One row for each temperature and manoeuvre; lengths in 1/km, shares in %."""
+        """One row for each calibration and manoeuvre; lengths in 1/km, shares in %."""
         table = Table(title=self.title, box=SIMPLE, padding=0, pad_edge=False, show_edge=False)
         table.add_column("", no_wrap=True)
         covered = (f"z {z:g}\n{100 * share:.1f}" for z, share in zip(COVERAGE_Z, NOMINAL_COVERAGE, strict=True))
@@ -81,7 +81,7 @@ class Report:
         return table
 
     def figure(self) -> Figure:
-        """Coverage curve and PIT histogram under each temperature."""
+        """Coverage curve and PIT histogram under each calibration."""
         return plot_calibration(self.samples, self.title)
 
 

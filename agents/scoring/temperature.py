@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
+from agents.policies.distributions.recalibrated import recalibrated
 from agents.scoring.calibration import SampleScores, coverage_gap, join, score_samples
 
 LabelledPrediction = tuple[SteeringDistribution, Tensor]
@@ -64,6 +65,10 @@ def fit_temperature(predictions: Sequence[LabelledPrediction], objective: Object
     return math.exp(float(found.x))
 
 
-def score_predictions(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> SampleScores:
-    """Score all situations of tempered predictions, in their order."""
-    return join([score_samples(distribution.tempered(temperature), labels) for distribution, labels in predictions])
+def score_predictions(
+    predictions: Sequence[LabelledPrediction], temperature: float = 1.0, levels: tuple[float, ...] = ()
+) -> SampleScores:
+    """Score all situations of predictions under a calibration, in their order."""
+    return join(
+        [score_samples(recalibrated(each.tempered(temperature), levels), labels) for each, labels in predictions]
+    )

@@ -19,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from agents.policies.distributions.base import check_temperature
+from agents.policies.distributions.recalibrated import check_levels
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
@@ -53,9 +54,12 @@ class CheckpointInfo:
     """Versions of the packages that trained it, the git revision, the renderer of the data."""
     temperature: float = 1.0
     """Temperature of its answers, fitted after training; see `agents.scoring.temperature`."""
+    levels: tuple[float, ...] = ()
+    """What its probabilities are worth, fitted after that; see `agents.policies.distributions.recalibrated`."""
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
+        check_levels(self.levels)
 
     @property
     def senses(self) -> SensesSpec:
@@ -104,7 +108,7 @@ def weights_digest(path: Path) -> str:
 
 
 def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Policy:
-    """Load the network at `path` for driving with `cameras` and `map_spec`; its answers are tempered as calibrated.
+    """Load the network at `path`, calibrated as its header says, for driving with `cameras` and `map_spec`.
 
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
@@ -113,7 +117,7 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
     check_senses(path, info, cameras, map_spec)
     policy = build_policy(info.policy, info.senses, seed=0)
     _load_weights(path, policy, tensors, _POLICY)
-    policy.temperature = info.temperature
+    policy.temperature, policy.levels = info.temperature, info.levels
     return policy.eval()
 
 
@@ -129,16 +133,16 @@ def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], ma
         raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
 
 
-def write_temperature(path: Path, temperature: float) -> None:
-    """Set the temperature in the header of the checkpoint at `path`, at once or not at all; all else stays.
+def write_calibration(path: Path, temperature: float, levels: tuple[float, ...] = ()) -> None:
+    """Set temperature and levels in the header of the checkpoint at `path`, at once or not at all; all else stays.
 
     Raises:
         CheckpointError: If the file is unusable.
-        ConfigError: If the temperature is out of its range.
+        ConfigError: If the temperature is out of its range, or the levels do not rise from 0 to 1.
         StorageError: If it cannot be written; it is as it was then.
     """
     info, tensors = _read(path)
-    write_bytes(path, save(tensors, _header(dataclasses.replace(info, temperature=temperature))))
+    write_bytes(path, save(tensors, _header(dataclasses.replace(info, temperature=temperature, levels=levels))))
 
 
 def restore_training(path: Path, learner: Learner) -> CheckpointInfo:

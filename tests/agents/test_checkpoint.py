@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from agents.policies.senses import scale_senses
 from agents.training.averaging import EmaConfig
-from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_temperature
+from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
 from agents.training.distributed import ALONE
 from agents.training.learner import Learner
 from agents.training.losses import LossConfig
@@ -154,7 +154,7 @@ def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
     save_checkpoint(path, small_info(learner.policy), learner.average.policy, learner)
     before, info = load_file(path), read_info(path)
     assert info.temperature == 1.0
-    write_temperature(path, 2.5)
+    write_calibration(path, 2.5)
     after = load_file(path)
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
@@ -167,12 +167,30 @@ def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
     assert learner.policy.temperature == learner.average.policy.temperature == 1.0  # training goes on without it
 
 
+def test_levels_are_kept_in_the_header_and_believed_but_not_driven_by(tmp_path: Path) -> None:
+    path, senses = saved(tmp_path / "a.safetensors"), small_samples(4).senses
+    levels = (0.0, 0.1, 0.9, 1.0)
+    write_calibration(path, 1.0, levels)
+    assert read_info(path).levels == levels
+    policy = load_policy(path, CAMERAS, MAP)
+    with torch.no_grad():
+        believed, driven = policy.steer(senses), policy.answer(scale_senses(senses, torch.float32)).distribution
+    torch.testing.assert_close(believed.cdf(driven.quantile(0.9)), torch.full((4,), 2 / 3), atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(driven.cdf(driven.quantile(0.9)), torch.full((4,), 0.9), atol=1e-4, rtol=0.0)
+    assert torch.equal(believed.mode, driven.mode)
+    before = path.read_bytes()
+    for wrong in ((0.0, 0.5), (0.5,), (0.0, 0.6, 0.5, 1.0), (0.0, float("nan"), 1.0)):
+        with pytest.raises(ConfigError, match="levels must be none, or rise from 0 to 1"):
+            write_calibration(path, 1.0, wrong)
+    assert path.read_bytes() == before
+
+
 def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors")
     before = path.read_bytes()
     for temperature in (0.0, float("nan"), 1000.0):
         with pytest.raises(ConfigError, match=r"temperature must be 0.01 to 100"):
-            write_temperature(path, temperature)
+            write_calibration(path, temperature)
     assert path.read_bytes() == before
     with safe_open(path, framework="pt") as file:
         header = file.metadata()

@@ -112,7 +112,7 @@ def test_calibrating_writes_what_was_fitted_and_driving_uses_it(tmp_path: Path, 
     config = made(tmp_path, head)
     before = load_file(config.checkpoint)
     report = score_checkpoint(ScoreConfig(config.checkpoint, config.data, calibrate=True))
-    assert list(report.samples) == ["as trained", f"T = {report.fitted_temperature:.3f}"]
+    assert list(report.samples) == ["as trained", f"T = {report.fitted_temperature:.3f}", "levels"]
     assert read_info(config.checkpoint).temperature == report.fitted_temperature
     assert all(torch.equal(value, before[name]) for name, value in load_file(config.checkpoint).items())
     scores = [by_group["all"].nll for by_group in report.scores.values()]
@@ -120,6 +120,8 @@ def test_calibrating_writes_what_was_fitted_and_driving_uses_it(tmp_path: Path, 
     again = score_checkpoint(config)
     assert again.stored_temperature == report.fitted_temperature
     assert again.fitted_temperature == pytest.approx(report.fitted_temperature)
+    assert len(read_info(config.checkpoint).levels) > 2
+    torch.testing.assert_close(again.samples["as stored"].pit, report.samples["levels"].pit)
     driver = PolicyDriver(config.checkpoint, CAMERAS, MAP)
     assert driver._policy.temperature == report.fitted_temperature
 

@@ -112,15 +112,15 @@ def test_the_ablation_gives_every_variant_the_same_network_and_budget() -> None:
         collection, training = config.collection(variant.data), config.training(key)
         drives = [collection.train_towns * collection.routes_per_town]
         drives += [training.dagger.routes] * training.dagger.rounds
-        assert sum(drives) == 80, key
+        assert sum(drives) == 40, key
         epochs = [training.epochs] + [training.dagger.epochs] * training.dagger.rounds
         passes = sum(count * sum(drives[: number + 1]) for number, count in enumerate(epochs))
-        assert passes == pytest.approx(640, rel=0.07), key
+        assert passes == pytest.approx(320, rel=0.07), key
         driven = sum(sum(training.closed_loop.due(epoch, count) for epoch in range(1, count + 1)) for count in epochs)
         assert driven == 3, key
     clean = config.collection("clean")
     assert clean.noise.bursts_per_minute == clean.start.lateral_sigma == clean.start.heading_sigma_deg == 0.0
-    assert config.collection("half_clean") == replace(clean, out=config.out / "half_clean", train_towns=20)
+    assert config.collection("half_clean") == replace(clean, out=config.out / "half_clean", train_towns=10)
 
 
 @pytest.mark.slow
