@@ -108,6 +108,11 @@ class Policy(nn.Module):
         """Return the distribution over curvature, and the command if there is one, for scaled inputs."""
         return self.read(self(inputs))
 
+    def distribution_of(self, features: Tensor) -> SteeringDistribution:
+        """Return the distribution over curvature for the network's features (B, F), tempered as in `read`."""
+        answer: SteeringDistribution = HEADS[self.config.head].distribution(self.head(features), self.config)
+        return answer.tempered(self.temperature)
+
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
         """Return the distribution over curvature for scaled inputs, tempered if the policy was calibrated."""
         return self.answer(inputs).distribution
