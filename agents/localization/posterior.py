@@ -65,8 +65,12 @@ class PosePosterior:
 
     @property
     def entropy(self) -> float:
-        """Entropy of the position [nats], against a density of 1 per m^2: log(2 pi e s^2) for a Gaussian of sigma s."""
-        return float(-(self.weights * np.log(np.maximum(self.densities, _EMPTY))).sum())
+        """Entropy of the position [nats], against a density of 1 per m^2: log(2 pi e s^2) for a Gaussian of sigma s.
+
+        A candidate that stands alone counts with its own kernel.
+        """
+        least = np.maximum(self.weights * _kernel(np.zeros(1), self.width), _EMPTY)
+        return float(-(self.weights * np.log(np.maximum(self.densities, least))).sum())
 
     @property
     def effective_size(self) -> float:

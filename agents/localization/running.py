@@ -123,10 +123,12 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
     wanted = scenarios(config)
     missing = [scenario for scenario in wanted if not result_path(config, scenario).exists()]
     workers = min(config.workers or available_cores(), max(len(missing), 1))
-    with progress("localising", len(wanted), "drives", already=len(wanted) - len(missing)) as advance:
-        with run_units(_worker, _Job(config), missing, workers) as results:
-            for finished in results:
-                advance(1, finished.result)
+    with (
+        progress("localising", len(wanted), "drives", already=len(wanted) - len(missing)) as advance,
+        run_units(_worker, _Job(config), missing, workers) as results,
+    ):
+        for finished in results:
+            advance(1, finished.result)
     return {scenario: read_result(config, scenario) for scenario in wanted}
 
 

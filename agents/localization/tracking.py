@@ -144,7 +144,7 @@ def localise(
     steps = sensed_motion(episode, spec)
     fixes = sensed_fixes(episode, case, spec)
     usable = [fix is not None and _on_map(fix, lanes) for fix in fixes]
-    log, last, started = _Log(episode, watch), 0, time.perf_counter()
+    log, last, started = TrackLog(episode, watch), 0, time.perf_counter()
     localiser.begin(fixes[0] if usable[0] else None)
     log.add(0, fixes[0], localiser.posterior, time.perf_counter() - started)
     for index in update_steps(steps, spec.every):
@@ -214,10 +214,11 @@ def _shared(
     return Fix(fix.pose, fix.sigma, fix.heading_sigma, float(share))
 
 
-class _Log:
-    """Gathers a track."""
+class TrackLog:
+    """Gathers a track of a drive, update by update."""
 
-    def __init__(self, episode: Episode, watch: Callable[[Moment], None] | None) -> None:
+    def __init__(self, episode: Episode, watch: Callable[[Moment], None] | None = None) -> None:
+        """Begin with nothing; `watch` is called with each update."""
         self._episode, self._watch = episode, watch
         self._driven = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(episode.poses[:, :2], axis=0).T))])
         self._rows: list[tuple[float, ...]] = []
@@ -245,7 +246,7 @@ class _Log:
             self._watch(Moment(index, truth, fix, posterior))
 
     def track(self, ignored: int) -> Track:
-        """What was gathered."""
+        """What was gathered; `ignored` fixes lay off the map."""
         return Track(*np.array(self._rows).T, ignored_fixes=ignored)
 
 

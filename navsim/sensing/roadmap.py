@@ -90,7 +90,7 @@ def draw_map(raster: MapRaster, spec: MapSpec, pose: Pose) -> Image:
 
 
 def draw_maps(raster: MapRaster, spec: MapSpec, poses: Array) -> Image:
-    """Cut the patches (N, S, S) uint8 for many poses (N, 3): x, y [m], heading [rad]; as `draw_map` does, but faster."""
+    """Cut the patches (N, S, S) uint8 for poses (N, 3): x, y [m], heading [rad]; as `draw_map` does, but faster."""
     c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
     m = spec.metres_per_pixel
     a, b, k = spec.ego_row * m, spec.size_px / 2 * m, m / raster.metres_per_pixel
