@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from agents.localization.likelihoods import Fix, Frame, Likelihood
 from agents.localization.motion import Motion, MotionNoise, moved
@@ -118,7 +119,7 @@ class ParticleFilter:
         if not count or not self._spec.jump:
             return
         new = self._lanes.spread(count, self._rng) if fix is None else fix.draw(count, self._rng)
-        old = np.log(self._weights) + math.log1p(-self._spec.jump)
+        old = self._logs - logsumexp(self._logs) + math.log1p(-self._spec.jump)
         self._logs = np.concatenate([old, np.full(count, math.log(self._spec.jump / count))])
         self._poses = np.concatenate([self._poses, new])
 

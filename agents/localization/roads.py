@@ -34,9 +34,7 @@ class LanePoints:
             TownError: If the town has no junction: without one, nothing on its map tells one place from another.
         """
         if not network.connectors:
-            raise TownError(
-                "a town without junctions gives nothing to localise by; give one with at least one junction"
-            )
+            raise TownError("this town has no junction, so that nothing on its map tells one place from another")
         paths = [lane.path for lane in network.lanes] + [connector.path for connector in network.connectors]
         parts = []
         for path in paths:

@@ -30,7 +30,7 @@ NEAR = 10.0
 class TrackingSpec:
     """When the belief is brought up to date, and with what errors the senses come."""
 
-    every: float = 2.5
+    every: float = 5.0
     """Distance between updates [m]; standing still brings nothing new."""
     odometry: OdometrySpec = field(default_factory=OdometrySpec)
     """Errors of the odometry."""
