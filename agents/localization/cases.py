@@ -101,9 +101,9 @@ class LastFix:
 class Exponents:
     """Powers of the likelihoods, chosen on drives through training towns by `scripts/localize.py --action tune`."""
 
-    steering: float = 0.15
+    steering: float = 0.3
     """Of the steering that was driven."""
-    soft: float = 0.15
+    soft: float = 0.3
     """Of the network's answer without the steering."""
     roads: float = 0.05
     """Of map matching."""
