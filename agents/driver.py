@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from agents.acting import ActingConfig, Outlook
-from agents.learned import LearnedDriver, blank_observation
+from agents.learned import CARS, LearnedDriver, blank_observation
 from agents.policies.decisions import outlooks
 from agents.policies.policy import Policy
 from agents.policies.senses import Senses
@@ -27,6 +27,7 @@ class PolicyDriver(LearnedDriver):
         map_spec: MapSpec,
         name: str = "policy",
         acting: ActingConfig | None = None,
+        cars: int = CARS,
     ) -> None:
         """Load the policy on the CPU; a batch of one is too small for anything else to be faster.
 
@@ -36,11 +37,12 @@ class PolicyDriver(LearnedDriver):
             map_spec: Map patches that it will be shown.
             name: Name in tables and files.
             acting: How commands are taken from distributions; None takes the defaults.
+            cars: For how many cars it decides in one pass.
 
         Raises:
             CheckpointError: If the file is unusable or was made for other cameras or another map.
         """
-        super().__init__(name, acting or ActingConfig())
+        super().__init__(name, acting or ActingConfig(), cars)
         self._policy: Policy = load_policy(checkpoint, cameras, map_spec)
         self.look([blank_observation(cameras, map_spec)])  # the first pass is slow
 

@@ -13,7 +13,7 @@ from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
 
 CARS = 8
-"""For how many cars a learned driver decides in one pass."""
+"""For how many cars a learned driver decides in one pass, unless it is told otherwise."""
 
 _ALONE = -1  # the car of `begin` and `drive`
 
@@ -21,14 +21,16 @@ _ALONE = -1  # the car of `begin` and `drive`
 class LearnedDriver(ABC):
     """Drives by what a network sees coming; a `navsim.driving.drivers.BatchDriver`."""
 
-    def __init__(self, name: str, acting: ActingConfig) -> None:
+    def __init__(self, name: str, acting: ActingConfig, cars: int = CARS) -> None:
         """Begin a drive of seed 0.
 
         Args:
             name: Name in tables and files.
             acting: How commands are taken from distributions.
+            cars: For how many cars it decides in one pass.
         """
         self.name = name
+        self._cars = cars
         self._acting = acting
         self._memories = {_ALONE: Memory(0)}
 
@@ -49,16 +51,16 @@ class LearnedDriver(ABC):
         self._memories[car] = Memory(seed)
 
     def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
-        """Choose the commands of several cars, `CARS` of them in one pass.
+        """Choose the commands of several cars, so many of them in one pass as it was made for.
 
         Passes that are not full are filled up with copies: numeric libraries round differently for batches of different
         sizes, and a drive must not depend on what is driven beside it.
         """
         cars, seen = list(observations), list(observations.values())
         answers: list[Outlook] = []
-        for first in range(0, len(seen), CARS):
-            part = seen[first : first + CARS]
-            answers += self.look(part + part[:1] * (CARS - len(part)))[: len(part)]
+        for first in range(0, len(seen), self._cars):
+            part = seen[first : first + self._cars]
+            answers += self.look(part + part[:1] * (self._cars - len(part)))[: len(part)]
         return {car: self._decide(car, answer) for car, answer in zip(cars, answers, strict=True)}
 
     def _decide(self, car: int, outlook: Outlook) -> Decision:

@@ -1,17 +1,17 @@
-"""Scores of a checkpoint on recorded drives: predict, calibrate, compare. T: frames of a drive, N: of all drives."""
+"""Scores of a checkpoint on recorded drives: predict, calibrate, compare. N: frames."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from agents.policies.policy import Policy
-from agents.scoring.manoeuvres import manoeuvre_groups
+from agents.scoring.frames import judged_frames
 from agents.scoring.report import Report
-from agents.scoring.temperature import Objective, Prediction, fit_temperature, score_predictions
+from agents.scoring.temperature import LabelledPrediction, Objective, fit_temperature, score_predictions
 from agents.training.checkpoint import load_policy, read_info, write_temperature
-from agents.training.dataset import gather_samples
 from navsim.progress import progress
 from navsim.recording.dataset import Dataset, open_dataset
 from navsim.roads.towns import Split
@@ -39,10 +39,10 @@ class ScoreConfig:
 class Predicted:
     """A policy's answers of temperature 1 on recorded drives."""
 
-    predictions: list[Prediction]
-    """Distributions and labels, one batch per drive."""
-    groups: Tensor
-    """Manoeuvre of each frame (N,), see `agents.scoring.manoeuvres.GROUPS`."""
+    predictions: list[LabelledPrediction]
+    """Distributions and labels, batch by batch."""
+    manoeuvres: NDArray[np.str_]
+    """What the car was doing in each frame (N,), values of `FrameManoeuvre`."""
 
 
 def score_checkpoint(config: ScoreConfig) -> Report:
@@ -74,30 +74,28 @@ def score_checkpoint(config: ScoreConfig) -> Report:
         fitted_temperature=fitted,
         objective=config.objective,
         samples={name: score_predictions(found.predictions, value) for name, value in temperatures.items()},
-        groups=found.groups,
+        manoeuvres=found.manoeuvres,
     )
 
 
 @torch.inference_mode()
 def predict(policy: Policy, dataset: Dataset) -> Predicted:
-    """Answer for every frame of a dataset, drive by drive, on CUDA if there is a device.
+    """Answer for every frame of a dataset in the order of its files, on CUDA if there is a device.
 
     Args:
         policy: In evaluation mode; it may be moved.
         dataset: Drives with images, recorded with the policy's cameras and map.
 
     Raises:
-        EpisodeError: If an episode is damaged or cannot be predicted.
+        EpisodeError: If an episode is damaged or was recorded without images.
+        TownError: If a town cannot be built.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     policy.to(device)
-    predictions, groups = list[Prediction](), list[Tensor]()
+    predictions, manoeuvres = list[LabelledPrediction](), list[NDArray[np.str_]]()
     with progress(f"predicting {dataset.folder}", dataset.frames, "frames") as advance:
-        for episode in dataset.episodes():
-            samples = gather_samples(
-                [episode], len(episode), policy.spec, policy.config.max_curvature, str(dataset.folder)
-            )
-            predictions.append((policy.steer(samples.senses.to(device)), samples.labels.to(device)))
-            groups.append(torch.from_numpy(manoeuvre_groups(episode)))
-            advance(len(episode))
-    return Predicted(predictions, torch.cat(groups))
+        for batch in judged_frames(dataset):
+            predictions.append((policy.steer(batch.senses.to(device)), batch.labels.to(device)))
+            manoeuvres.append(batch.manoeuvres)
+            advance(len(batch))
+    return Predicted(predictions, np.concatenate(manoeuvres))

@@ -25,6 +25,10 @@ class CheckpointError(NavsimError):
     """A checkpoint that is missing, damaged or made for other cameras or another map."""
 
 
+class DriverError(NavsimError):
+    """A driver that cannot be made, raises an error, answers with no decision, or takes too long."""
+
+
 class DisplayError(NavsimError):
     """A window was asked for where there is no display."""
 

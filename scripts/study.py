@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.studies.plan import StudyConfig
+from agents.studies.plan import StudyConfig, check_networks
 from agents.studies.report import page, read_finding
 from navsim.config import parse_config, to_mapping
 from navsim.errors import ConfigError
@@ -32,6 +32,7 @@ def main() -> None:
     config = parse_config(StudyConfig, "Compare ways to learn on the same data and budget.")
     if not config.variants:
         raise ConfigError("nothing to compare; give --config with a study such as configs/studies/learning.yaml")
+    check_networks(config)
     console = Console()
     for name in config.data:
         run(_collect(config, name))

@@ -1,11 +1,17 @@
 """Settings and fixtures of all tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests.virtual_display import VirtualDisplay, virtual_display
+
+# Tests side by side take a core each: threads of several torches on the same cores wait for one another. Set before
+# anything imports torch, and for the scripts that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A deadline would make a busy machine fail a correct program; the same examples every time make failures repeatable.
 settings.register_profile("navsim", deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ import cv2
 import pytest
 
 from navsim.errors import TownError
-from navsim.parallel import Finished, WorkerError, available_cores, run_units
+from navsim.parallel import Finished, WorkerError, available_cores, run_units, time_limit
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -38,6 +38,14 @@ def make_worker(trace: Trace) -> Callable[[str], str]:
         marks = trace.mark(f"did-{unit}")
         if unit == "die" or (unit == "die once" and marks == 1):
             os.kill(os.getpid(), signal.SIGKILL)
+        if unit == "hang" or (unit == "hang once" and marks == 1):
+            hang()
+        if unit == "leave":
+            os._exit(3)
+        if unit == "slow but free":
+            with time_limit(2.0):
+                pass
+            time.sleep(3)
         if unit == "mistake":
             raise TownError("no such town")
         if unit == "sleep":
@@ -47,6 +55,14 @@ def make_worker(trace: Trace) -> Callable[[str], str]:
         return f"{unit} by {os.getpid()}"
 
     return work
+
+
+def hang() -> None:
+    """Never end, whatever milder signals say."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with time_limit(0.5):
+        while True:
+            time.sleep(60)
 
 
 def make_nothing(trace: Trace) -> Callable[[str], str]:
@@ -99,10 +115,39 @@ def test_unit_whose_process_dies_once_is_done_by_another(tmp_path: Path) -> None
 def test_unit_whose_process_dies_twice_is_reported_and_harms_no_other(tmp_path: Path) -> None:
     done = run_all(tmp_path, ["a", "die", "b", "c"], workers=2)
     assert isinstance(done["die"].failure, WorkerError)
-    with pytest.raises(WorkerError, match="working on die died 2 times"):
+    words = "working on die was ended by SIGKILL, then another was ended by SIGKILL"
+    with pytest.raises(WorkerError, match=words) as raised:
         _ = done["die"].result
+    assert raised.value.ends == ("was ended by SIGKILL", "was ended by SIGKILL")
     assert [done[unit].failure for unit in "abc"] == [None, None, None]
     assert all(marks(tmp_path, f"did-{unit}") == 1 for unit in "abc")
+
+
+def test_unit_that_hangs_once_is_done_by_another_process(tmp_path: Path) -> None:
+    done = run_all(tmp_path, ["a", "hang once", "b", "slow but free"], workers=2)
+    assert [item.failure for item in done.values()] == [None] * 4
+    assert marks(tmp_path, "did-hang once") == 2
+    assert all(marks(tmp_path, f"did-{unit}") == 1 for unit in ("a", "b", "slow but free"))
+
+
+def test_unit_that_hangs_each_time_is_reported_and_harms_no_other(tmp_path: Path) -> None:
+    done = run_all(tmp_path, ["hang", "a", "leave"], workers=1)
+    assert isinstance(done["hang"].failure, WorkerError)
+    assert done["hang"].failure.ends == ("gave no answer within 0.5 s",) * 2
+    assert isinstance(done["leave"].failure, WorkerError)
+    assert done["leave"].failure.ends == ("ended with code 3",) * 2
+    assert done["a"].failure is None
+
+
+def test_a_unit_is_tried_as_often_as_asked_for(tmp_path: Path) -> None:
+    with run_units(make_worker, Trace(str(tmp_path)), ["die"], 1, attempts=1) as finished:
+        assert [len(item.failure.ends) for item in finished if isinstance(item.failure, WorkerError)] == [1]
+    assert marks(tmp_path, "did-die") == 1
+
+
+def test_a_time_limit_outside_of_a_worker_limits_nothing() -> None:
+    with time_limit(0.01):
+        time.sleep(0.05)
 
 
 def test_error_of_a_unit_keeps_its_type_and_words(tmp_path: Path) -> None:

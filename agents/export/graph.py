@@ -21,7 +21,7 @@ Inputs that a policy does not look at are there all the same, so that one progra
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -103,9 +103,20 @@ def export_graph(graph: DrivingGraph, facts: ExportFacts) -> bytes:
     fixed = [str(value.name) for value in inputs if value.shape is None or isinstance(value.shape[0], int)]
     if fixed:
         raise ConfigError(f"the network fixes the batch size of {', '.join(fixed)}: it takes a length somewhere")
+    _part_names(program, names)
     program.model.metadata_props.update(metadata_of(facts))
     data: bytes = program.model_proto.SerializeToString()
     return data
+
+
+def _part_names(program: torch.onnx.ONNXProgram, names: Sequence[str]) -> None:
+    """Rename values inside the graph that the exporter calls as the outputs are called: a mean is one of these, too."""
+    graph = program.model.graph
+    outputs = {id(value) for value in graph.outputs}
+    inner = [value for node in graph for value in node.outputs]
+    for value in [*inner, *graph.initializers.values()]:
+        if value.name in names and id(value) not in outputs:
+            value.name = f"inner_{value.name}"
 
 
 @contextmanager

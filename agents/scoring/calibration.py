@@ -4,10 +4,12 @@ N: situations.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
@@ -176,15 +178,16 @@ def score(samples: SampleScores) -> Scores:
     )
 
 
-def score_groups(samples: SampleScores, groups: Tensor, names: Mapping[int, str]) -> dict[str, Scores]:
+def score_groups(samples: SampleScores, groups: NDArray[np.str_], names: Iterable[str]) -> dict[str, Scores]:
     """Average over each group of situations by itself.
 
     Args:
         samples: Scores of N situations.
-        groups: The group of each (N,), integers.
+        groups: The group of each (N,). It must not be told by the label: predictions are calibrated for what can be
+            seen, and no longer so once their outcome has been looked at.
         names: Names of the groups that are wanted, in order; those that have no situation are left out.
     """
-    masks = {name: groups == group for group, name in names.items()}
+    masks = {name: torch.from_numpy(groups == name) for name in names}
     return {name: score(samples[mask]) for name, mask in masks.items() if bool(mask.any())}
 
 

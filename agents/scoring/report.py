@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.table import Table
-from torch import Tensor
 
 from agents.scoring.calibration import COVERAGE_Z, NOMINAL_COVERAGE, SampleScores, Scores, score, score_groups
-from agents.scoring.manoeuvres import GROUPS
 from agents.scoring.plots import plot_calibration
 from navsim.config import to_mapping
+from navsim.driving.manoeuvres import FrameManoeuvre
 
 _ALL = "all"
 
@@ -38,19 +39,19 @@ class Report:
     """... by this measure."""
     samples: Mapping[str, SampleScores]
     """Scores of all N situations by the name of the temperature."""
-    groups: Tensor
-    """Manoeuvre of each situation (N,)."""
+    manoeuvres: NDArray[np.str_]
+    """What the car was doing in each situation (N,), values of `FrameManoeuvre`."""
 
     @property
     def title(self) -> str:
         """What was scored, in a line."""
-        return f"{self.checkpoint} ({self.head}) on {self.split} of {self.data}: {len(self.groups)} frames"
+        return f"{self.checkpoint} ({self.head}) on {self.split} of {self.data}: {len(self.manoeuvres)} frames"
 
     @cached_property
     def scores(self) -> dict[str, dict[str, Scores]]:
         """Scores by temperature and manoeuvre; `all` comes first."""
         return {
-            name: {_ALL: score(samples)} | score_groups(samples, self.groups, GROUPS)
+            name: {_ALL: score(samples)} | score_groups(samples, self.manoeuvres, FrameManoeuvre)
             for name, samples in self.samples.items()
         }
 
@@ -58,7 +59,7 @@ class Report:
         """All of it as plain values."""
         names = ("checkpoint", "data", "split", "head", "stored_temperature", "fitted_temperature", "objective")
         return {name: getattr(self, name) for name in names} | {
-            "frames": len(self.groups),
+            "frames": len(self.manoeuvres),
             "nominal_coverage": dict(zip(map(str, COVERAGE_Z), NOMINAL_COVERAGE, strict=True)),
             "scores": {
                 name: {group: to_mapping(scores) for group, scores in by_group.items()}
@@ -75,7 +76,7 @@ class Report:
             table.add_column(head, justify="right", no_wrap=True)
         for name, by_group in self.scores.items():
             for group, scores in by_group.items():
-                table.add_row(name if group == _ALL else f"  {group}", *_cells(scores))
+                table.add_row(name if group == _ALL else f"  {group.replace('_', ' ')}", *_cells(scores))
             table.add_section()
         return table
 
@@ -86,8 +87,7 @@ class Report:
 
 def _cells(scores: Scores) -> list[str]:
     """One row's numbers."""
-    crps, error, narrow, wide = (
-        f"{1000 * length:.2f}" for length in (scores.crps, scores.curvature_error, scores.width_50, scores.width_90)
-    )
+    crps, error = (f"{1000 * length:.2f}" for length in (scores.crps, scores.curvature_error))
+    narrow, wide = (f"{1000 * length:.1f}" for length in (scores.width_50, scores.width_90))
     covered = [f"{100 * share:.1f}" for share in scores.coverage]
     return [str(scores.count), f"{scores.nll:.3f}", crps, error, *covered, narrow, wide, f"{scores.pit_distance:.3f}"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from agents.policies.distributions.base import SteeringDistribution
 from agents.scoring.calibration import SampleScores, coverage_gap, join, score_samples
 
-Prediction = tuple[SteeringDistribution, Tensor]
+LabelledPrediction = tuple[SteeringDistribution, Tensor]
 """Distributions for B situations and the expert's curvatures there (B,) [1/m]."""
 Objective = Literal["nll", "coverage"]
 """What a temperature is fitted to: likelihood, or the coverage curve."""
@@ -22,20 +22,20 @@ _PRECISION = 1e-3  # of the logarithm
 
 
 @torch.no_grad()
-def negative_log_likelihood(predictions: Sequence[Prediction], temperature: float = 1.0) -> float:
+def negative_log_likelihood(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> float:
     """Mean negative log-likelihood [nats] of all labels under tempered predictions, at least one."""
     parts = [distribution.tempered(temperature).log_prob(labels).double() for distribution, labels in predictions]
     return -float(torch.cat(parts).mean())
 
 
 @torch.no_grad()
-def tempered_coverage_gap(predictions: Sequence[Prediction], temperature: float = 1.0) -> float:
+def tempered_coverage_gap(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> float:
     """The `coverage_gap` of all labels under tempered predictions, at least one."""
     parts = [distribution.tempered(temperature).cdf(labels).double().cpu() for distribution, labels in predictions]
     return coverage_gap(torch.cat(parts))
 
 
-def fit_temperature(predictions: Sequence[Prediction], objective: Objective = "nll") -> float:
+def fit_temperature(predictions: Sequence[LabelledPrediction], objective: Objective = "nll") -> float:
     """The temperature, 0.05 to 20, that fits the labels best.
 
     `nll` makes them likeliest, which is the usual way (Guo et al., ICML 2017); rare labels far out weigh most in it.
@@ -64,6 +64,6 @@ def fit_temperature(predictions: Sequence[Prediction], objective: Objective = "n
     return math.exp(float(found.x))
 
 
-def score_predictions(predictions: Sequence[Prediction], temperature: float = 1.0) -> SampleScores:
+def score_predictions(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> SampleScores:
     """Score all situations of tempered predictions, in their order."""
     return join([score_samples(distribution.tempered(temperature), labels) for distribution, labels in predictions])

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.evaluating import EvaluationSettings
+from agents.policies.policy import build_policy
+from agents.policies.senses import senses_spec
 from agents.training.config import TrainConfig
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import ConfigError
@@ -94,6 +96,20 @@ class StudyConfig:
         given = {"driver": ["policy"], "policy": best, "out": str(self.out / key / "drives"), "workers": 1}
         given["simulation"] = to_mapping(self.collection(self.variants[key].data).simulation)
         return _built(EvaluationSettings, given, self.evaluate, "evaluate")
+
+
+def check_networks(config: StudyConfig) -> None:
+    """Build every variant's network once, so that one that its cameras do not suit is found before hours are spent.
+
+    Raises:
+        ConfigError: If a network cannot be built; names the variant.
+    """
+    for key, variant in config.variants.items():
+        simulation, training = config.collection(variant.data).simulation, config.training(key)
+        try:
+            build_policy(training.policy, senses_spec(simulation.cameras, simulation.map), training.seed)
+        except ConfigError as error:
+            raise ConfigError(f"variants.{key}: {error}") from None
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:

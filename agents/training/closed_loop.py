@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from agents.driver import PolicyDriver
-from navsim.driving.drivers import Decision, Driver
+from navsim.driving.drivers import Seat
 from navsim.driving.episode import Episode
 from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.driving.together import Crew, drive_together, simulations
@@ -17,7 +17,6 @@ from navsim.errors import ConfigError
 from navsim.evaluation.metrics import arrivals
 from navsim.evaluation.suite import RouteSuite
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
-from navsim.sensing.observation import Observation
 
 
 @dataclass(frozen=True)
@@ -127,12 +126,17 @@ class ClosedLoop:
             CheckpointError: If the file is unusable.
         """
         deadline = time.monotonic() + self._config.time_limit
+
+        def hurry(_: object) -> None:
+            if stop() or time.monotonic() > deadline:
+                raise _OutOfTimeError
+
         cameras, map_spec = self._simulation.cameras, self._simulation.map
-        drivers = [PolicyDriver(checkpoint, cameras, map_spec) for _ in self._cars]
-        crews = [Crew(car, _Hurried(driver, deadline, stop)) for car, driver in zip(self._cars, drivers, strict=True)]
+        driver = PolicyDriver(checkpoint, cameras, map_spec, cars=len(self._cars))
+        crews = [Crew(car, Seat(driver, number)) for number, car in enumerate(self._cars)]
         episodes: list[Episode] = []
         try:
-            for episode in drive_together(crews, self._scenarios, record_images=False):
+            for episode in drive_together(crews, self._scenarios, record_images=False, on_step=hurry):
                 episodes.append(episode)
                 tell(len(episodes))
         except _OutOfTimeError:
@@ -149,21 +153,3 @@ def drive_scores(episodes: list[Episode], routes: int) -> DriveScores:
 
 class _OutOfTimeError(Exception):
     """The drives are to be broken off."""
-
-
-class _Hurried:
-    """A driver that breaks off when the time is up or somebody wants to stop."""
-
-    def __init__(self, driver: Driver, deadline: float, stop: Callable[[], bool]) -> None:
-        self.name = driver.name
-        self._driver, self._deadline, self._stop = driver, deadline, stop
-
-    def begin(self, seed: int) -> None:
-        """Let the driver begin."""
-        self._driver.begin(seed)
-
-    def drive(self, observation: Observation) -> Decision:
-        """Let the driver choose."""
-        if self._stop() or time.monotonic() > self._deadline:
-            raise _OutOfTimeError
-        return self._driver.drive(observation)

@@ -23,6 +23,9 @@ class Outcome(StrEnum):
     """The car stood still for too long."""
     TIMED_OUT = "timed_out"
     """The time for the route was up."""
+    BROKE_OFF = "broke_off"
+    """The driver failed (an error, no decision, too slow, the end of its process), or else the machine did. No episode
+    ends so: there is none of such a drive, and an evaluation keeps the reason in its place."""
 
 
 @dataclass(frozen=True)

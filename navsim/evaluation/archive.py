@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from navsim.driving.episode import Episode
-from navsim.driving.scenario import Scenario, StartOffset
+from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.errors import ConfigError, EpisodeError
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.storage import write_json
@@ -36,6 +36,11 @@ class Drive:
     """How long single decisions took, of all or of some control steps [s]."""
     part: str = ""
     """Part of the suite that it belongs to; empty where there are no parts."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended; `BROKE_OFF` if it has no episode."""
+        return Outcome.BROKE_OFF if self.episode is None else self.episode.outcome
 
 
 def drive_name(scenario: Scenario) -> str:

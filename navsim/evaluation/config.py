@@ -8,6 +8,7 @@ from navsim.errors import ConfigError
 from navsim.evaluation.suite import RouteSuite
 from navsim.evaluation.suites import Stage, load_suite, stages
 from navsim.evaluation.viewer import ViewerOptions
+from navsim.evaluation.worker import DECISION_LIMIT
 from navsim.parallel import available_cores
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
 
@@ -17,7 +18,8 @@ class EvaluateConfig:
     """What to evaluate, and how."""
 
     driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
-    """Who drives: a policy's path, policy, blind, constant or expert; several may follow each other."""
+    """Who drives: a policy's path, policy, blind, constant, expert, or `package.module:factory` for a driver of your
+    own (see `navsim.evaluation.python_driver`); several may follow each other, and NAME=WORD gives one a name."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
     """What the word `policy` means: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
@@ -44,6 +46,8 @@ class EvaluateConfig:
     """Folder of the results; an interrupted evaluation in it is continued."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
+    decision_limit: float = DECISION_LIMIT
+    """Longest time that a driver may take for one decision [s]; the drive of one that takes longer has failed."""
     film: bool = True
     """Whether to film one of the first driver's drives."""
     gui: bool = False
@@ -58,6 +62,8 @@ class EvaluateConfig:
             raise ConfigError("driver must name at least one driver")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        if not self.decision_limit > 0:
+            raise ConfigError(f"decision_limit must be above 0 s, got {self.decision_limit}")
         if self.routes < 1:
             raise ConfigError(f"routes must be at least 1, got {self.routes}")
         _ = self.own_routes  # refuses impossible numbers

@@ -8,7 +8,7 @@ from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import NavsimError
 from navsim.evaluation.archive import Drive, load_drive
 from navsim.evaluation.worker import Contest, DriveUnit, make_worker, missing
-from navsim.parallel import run_units
+from navsim.parallel import WorkerError, run_units
 from navsim.progress import progress
 
 
@@ -17,7 +17,8 @@ def evaluate(
 ) -> tuple[Drive, ...]:
     """Drive every scenario with every driver; finished drives found in the folder are not driven again.
 
-    A drive that breaks off with an error is reported in its place and tried again by the next call.
+    A drive that breaks off with an error is reported in its place and tried again by the next call. One whose process
+    dies, or is killed since the driver gives no answer, is driven again once before that.
 
     Args:
         contest: Who drives, in what, and where the drives are kept.
@@ -86,21 +87,23 @@ def _drive_all(
 
 
 def _driven(
-    contest: Contest, units: Sequence[DriveUnit], workers: int
+    contest: Contest, units: Sequence[DriveUnit], workers: int, last: bool = False
 ) -> Iterator[tuple[DriveUnit, tuple[Outcome, ...] | BaseException]]:
     """Drive units; yields each with how its drives ended, or a single drive with why it broke off.
 
-    When something goes wrong in a unit of several drives, they are yielded one by one.
+    When something goes wrong in a unit of several drives, they are driven again one by one; so is a single drive whose
+    process has died. What dies then is reported: with `last` nothing is driven again.
     """
     again: list[DriveUnit] = []
-    with run_units(make_worker, contest, units, workers) as finished:
+    with run_units(make_worker, contest, units, workers, attempts=1) as finished:
         for item in finished:
-            if item.failure is not None and len(item.unit.scenarios) > 1:
+            several = len(item.unit.scenarios) > 1
+            if not last and (isinstance(item.failure, WorkerError) or (item.failure is not None and several)):
                 again += item.unit.singles
             else:
                 yield item.unit, item.outcome
     if again:
-        yield from _driven(contest, again, workers)
+        yield from _driven(contest, again, workers, last=True)
 
 
 def _standings(tally: dict[str, list[bool]]) -> str:
@@ -110,5 +113,7 @@ def _standings(tally: dict[str, list[bool]]) -> str:
 
 def _reason(failure: BaseException) -> str:
     """One line saying why a drive broke off."""
+    if isinstance(failure, WorkerError):
+        return f"its process {failure.ends[-1]}; driven again once, to no avail"
     words = " ".join(str(failure).split())
     return words if isinstance(failure, NavsimError) else f"{type(failure).__name__}: {words}"

@@ -35,6 +35,8 @@ class Infraction(StrEnum):
     """Stood still."""
     TIMED_OUT = "timed_out"
     """Was too late."""
+    BROKE_OFF = "broke_off"
+    """Failed to drive to an end: an error, no decision, too slow a one, or the end of its process."""
 
 
 _STRUCK = {ObstacleKind.PEDESTRIAN: Infraction.PEDESTRIAN, ObstacleKind.CAR: Infraction.VEHICLE}
@@ -80,15 +82,26 @@ def infraction(episode: Episode) -> Infraction | None:
     return Infraction(episode.outcome.value)
 
 
-def infraction_rates(episodes: Sequence[Episode]) -> dict[Infraction, Rate]:
-    """Infractions per kilometre driven by all drives together, by kind; every kind has an entry."""
+def infraction_rates(episodes: Sequence[Episode], errors: int = 0) -> dict[Infraction, Rate]:
+    """Infractions per kilometre driven by all drives together, by kind; every kind has an entry.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error; each is an infraction, and their distance is not known.
+    """
     kinds, km = [infraction(episode) for episode in episodes], kilometres(episodes)
+    kinds += [Infraction.BROKE_OFF] * errors
     return {kind: Rate(kinds.count(kind), km) for kind in Infraction}
 
 
-def failure_rate(episodes: Sequence[Episode]) -> Rate:
-    """Infractions of all kinds per kilometre: drives that did not arrive, over the distance of all."""
-    return Rate(sum(infraction(episode) is not None for episode in episodes), kilometres(episodes))
+def failure_rate(episodes: Sequence[Episode], errors: int = 0) -> Rate:
+    """Infractions of all kinds per kilometre: drives that did not arrive, over the distance of all.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error; see `infraction_rates`.
+    """
+    return Rate(sum(infraction(episode) is not None for episode in episodes) + errors, kilometres(episodes))
 
 
 def interventions(episode: Episode) -> int:
@@ -104,13 +117,17 @@ def interventions(episode: Episode) -> int:
     return begun + (episode.outcome is not Outcome.ARRIVED and not bool(beyond[-1]))
 
 
-def autonomy(episodes: Sequence[Episode]) -> float | None:
+def autonomy(episodes: Sequence[Episode], errors: int = 0) -> float | None:
     """PilotNet's share of autonomous time (Bojarski et al. 2016, section 7.1), in [0, 1]; None of no drives.
 
     1 - 6 s times the interventions over the time driven, of all drives together, but never below 0. See
     `interventions` for what counts.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error: one intervention each.
     """
     if not episodes:
         return None
     seconds = sum(float(episode.times[-1] - episode.times[0]) for episode in episodes)
-    return max(0.0, 1 - INTERVENTION_SECONDS * sum(map(interventions, episodes)) / seconds)
+    return max(0.0, 1 - INTERVENTION_SECONDS * (sum(map(interventions, episodes)) + errors) / seconds)

@@ -175,7 +175,7 @@ class DriverSummary:
     arrivals: Share
     """Drives that arrived, of all routes asked for; drives that broke off with an error have not arrived."""
     errors: int
-    """Drives that broke off with an error; but for `completion` they are in no number below."""
+    """Drives that broke off with an error: not completed, ended as `BROKE_OFF`, and in no other number below."""
     completion: float | None
     """Mean share of the route driven, in [0, 1]; drives that broke off count as 0."""
     lane_offset_mean: float | None
@@ -239,7 +239,7 @@ def summarise(
         lane_offset_max=max((largest_lane_offset(episode) for episode in episodes), default=None),
         kept_to_lane=Share(kept_to_lane(episodes).count, total),
         km=kilometres(episodes),
-        outcomes=outcome_counts(episodes),
+        outcomes=outcome_counts(episodes) | {Outcome.BROKE_OFF: errors},
         junctions=junctions,
         manoeuvres=manoeuvres,
         steps=sum(len(episode) for episode in episodes),

@@ -65,16 +65,17 @@ def protocol_scores(episodes: Sequence[Episode], errors: int = 0) -> ProtocolSco
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error; both scores count them as lost.
+        errors: How many others broke off with an error: both scores count them as lost, and each is an infraction
+            and an intervention.
     """
     far = [largest_lane_offset(episode) > INTERVENTION_OFFSET for episode in episodes]
     return ProtocolScores(
         driving_score=driving_score(episodes, errors),
         normalised_score=normalised_score(episodes, errors),
-        failures=failure_rate(episodes),
-        infractions=infraction_rates(episodes),
-        interventions=sum(map(interventions, episodes)),
-        autonomy=autonomy(episodes),
+        failures=failure_rate(episodes, errors),
+        infractions=infraction_rates(episodes, errors),
+        interventions=sum(map(interventions, episodes)) + errors,
+        autonomy=autonomy(episodes, errors),
         beyond_metre=beyond(episodes),
         ever_beyond_metre=Share(int(np.sum(far)), len(far)),
         comfort=comfort(episodes),

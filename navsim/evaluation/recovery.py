@@ -1,7 +1,8 @@
 """Recovery: does a driver that begins beside its lane, or turned, find back in time?
 
 After VISTA (Amini et al. 2020; PAPER.md, "VISTA recovery"): starts off by metres or degrees, to be recovered from
-within 5 s. VISTA does not say when a car is back; the bounds are ours.
+within 5 s. VISTA does not say when a car is back; the bounds are ours. Where a kerb is so close to the lane that the
+car touches it at the start, no driver can recover: such starts are not counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,9 +41,18 @@ def recovered(episode: Episode) -> bool:
     return bool(offset <= BACK_OFFSET and heading <= BACK_HEADING_DEG)
 
 
+def touches_at_start(episode: Episode) -> bool:
+    """Whether the car touched something in the first control step, which nobody steers out of."""
+    return episode.outcome is Outcome.COLLIDED and len(episode) == 1
+
+
 def recovery(drives: Sequence[Drive]) -> Share:
-    """Drives that recovered, of all asked for; those that broke off with an error have not."""
-    return Share(sum(drive.episode is not None and recovered(drive.episode) for drive in drives), len(drives))
+    """Drives that recovered, of all asked for but those that touch something at the start.
+
+    Those that broke off with an error have not recovered.
+    """
+    possible = [drive for drive in drives if drive.episode is None or not touches_at_start(drive.episode)]
+    return Share(sum(drive.episode is not None and recovered(drive.episode) for drive in possible), len(possible))
 
 
 def recovery_by_start(drives: Sequence[Drive]) -> Mapping[StartOffset, Share]:

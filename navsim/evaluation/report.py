@@ -139,7 +139,7 @@ def drive_mapping(drive: Drive) -> dict[str, Any]:
     }
     episode = drive.episode
     if episode is None:
-        return row | {"outcome": None, "error": drive.error}
+        return row | {"outcome": drive.outcome.value, "error": drive.error}
     return row | {
         "outcome": episode.outcome.value,
         "completion": episode.completion,

@@ -12,9 +12,11 @@ from rich.console import Console
 from navsim.config import to_mapping
 from navsim.driving.simulation import Simulation
 from navsim.driving.town import scenario_route
+from navsim.errors import DriverError
 from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
+from navsim.evaluation.guard import guarded
 from navsim.evaluation.harness import evaluate, pending
 from navsim.evaluation.parts import has_parts, parts_mapping, parts_markdown_table
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
@@ -79,14 +81,18 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
             about |= {"parts": parts_mapping(drives, stages)}
         _write(config, drives, about)
         if config.film and not (config.out / GIF_NAME).exists():
-            _film(config, simulation, entrants[0], _first_part(drives), console)
+            try:
+                _film(config, simulation, entrants[0], _first_part(drives), console)
+            except DriverError as error:  # it has driven this before, but may be random
+                console.print(f"no film: {entrants[0].name}: {error}", highlight=False, soft_wrap=True)
     return tuple(drives)
 
 
 def _contest(config: EvaluateConfig, stage: Stage, entrants: Sequence[Entrant]) -> Contest:
     """Who drives a part, in what, and where its drives are kept."""
     folder = config.out / DRIVES_NAME
-    return Contest(stage.simulation, tuple(entrants), folder / stage.name if stage.name else folder)
+    folder = folder / stage.name if stage.name else folder
+    return Contest(stage.simulation, tuple(entrants), folder, config.decision_limit)
 
 
 def _first_part(drives: Sequence[Drive]) -> list[Drive]:
@@ -185,7 +191,8 @@ def _film(
             mp4.add(panel)
             advance()
 
-        outcome = film(simulation, entrant.driver(), chosen.scenario, entrant.name, take)
+        pilot = guarded(entrant.driver(), config.decision_limit)
+        outcome = film(simulation, pilot, chosen.scenario, entrant.name, take)
     gif.save()
     if outcome is not chosen.episode.outcome:
         _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)

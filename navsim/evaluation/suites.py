@@ -65,7 +65,7 @@ class Part:
         unknown = sorted(set(self.simulation) - set(CONDITIONS))
         if unknown:
             raise ConfigError(f"part {self.name}: simulation.{unknown[0]}: a part may set {', '.join(CONDITIONS)}")
-        _changed(SimulationConfig(), self.simulation, f"part {self.name}: simulation")
+        changed_simulation(SimulationConfig(), self.simulation, f"part {self.name}: simulation")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def stages(suite: Suite, simulation: SimulationConfig, seed: int = 0, town: str 
         Stage(
             part.name,
             _scenarios(suite, part, seed, town),
-            _changed(simulation, part.simulation, f"part {part.name}: simulation"),
+            changed_simulation(simulation, part.simulation, f"part {part.name}: simulation"),
             part.recovery,
         )
         for part in suite.parts
@@ -154,6 +154,20 @@ def fingerprint(stages: tuple[Stage, ...]) -> str:
         parts.append([stage.name, stage.recovery, conditions, [_plain(scenario) for scenario in stage.scenarios]])
     text = json.dumps([SUITE_VERSION, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def changed_simulation(simulation: SimulationConfig, changes: Mapping[str, Any], source: str) -> SimulationConfig:
+    """A simulation with some values changed, key by key.
+
+    Args:
+        simulation: What it is without the changes.
+        changes: Plain values, mappings within mappings.
+        source: Where they come from, for errors.
+
+    Raises:
+        ConfigError: If they hold wrong keys or values.
+    """
+    return from_mapping(SimulationConfig, _merged(to_mapping(simulation), changes), source) if changes else simulation
 
 
 def check_same_suite(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -197,11 +211,6 @@ def _start(start: StartOffset, jitter: StartOffset, draw: Any) -> StartOffset:
     return StartOffset(
         round(start.lateral + jitter.lateral * lateral, 3), round(start.heading_deg + jitter.heading_deg * heading, 3)
     )
-
-
-def _changed(simulation: SimulationConfig, changes: Mapping[str, Any], source: str) -> SimulationConfig:
-    """A simulation with some values changed, key by key."""
-    return from_mapping(SimulationConfig, _merged(to_mapping(simulation), changes), source) if changes else simulation
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

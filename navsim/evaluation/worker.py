@@ -14,7 +14,11 @@ from navsim.driving.simulation import SimulationConfig
 from navsim.driving.together import Crew, drive_together, simulations
 from navsim.evaluation.archive import Drive, drive_path, save_drive
 from navsim.evaluation.entrants import Entrant
+from navsim.evaluation.guard import GuardedFleet, guarded, made
 from navsim.evaluation.stopwatch import FleetClock, timed
+
+DECISION_LIMIT = 30.0
+"""Longest time for one decision unless said otherwise [s]: generous, for a network's first one may compile it."""
 
 _Driven = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and those of single decisions [s]
 
@@ -29,6 +33,8 @@ class Contest:
     """The drivers, under different names."""
     folder: Path
     """Where finished drives are kept."""
+    decision_limit: float = DECISION_LIMIT
+    """Longest time that a driver may take for one decision [s]."""
 
     def __post_init__(self) -> None:
         names = [entrant.name for entrant in self.entrants]
@@ -44,6 +50,10 @@ class DriveUnit:
     """Name of the entrant."""
     scenarios: tuple[Scenario, ...]
     """What it drives."""
+
+    def __str__(self) -> str:
+        """Who drives what, in a few words."""
+        return f"{self.driver} on {self.scenarios[0].name}" + (", ..." if self.scenarios[1:] else "")
 
     @property
     def singles(self) -> tuple["DriveUnit", ...]:
@@ -73,10 +83,21 @@ class _Worker:
         self._simulations = self._open.enter_context(simulations(contest.simulation, count))
 
     def drive(self, unit: DriveUnit) -> tuple[Outcome, ...]:
-        """Drive what is missing of a unit, keep each drive when it ends, and say how these ended."""
-        if unit.driver not in self._drivers:
-            self._drivers[unit.driver] = self._entrants[unit.driver].driver()
-        driver, scenarios = self._drivers[unit.driver], missing(self._contest, unit)
+        """Drive what is missing of a unit, keep each drive when it ends, and say how these ended.
+
+        Raises:
+            DriverError: If the driver fails; the next unit gets it newly made.
+            ActionError: If it commands what the car cannot do; likewise.
+        """
+        limit = self._contest.decision_limit
+        driver = self._drivers.pop(unit.driver, None) or made(self._entrants[unit.driver].driver, limit)
+        ends = self._drive(unit, driver)
+        self._drivers[unit.driver] = driver  # what has failed may be in any state, and is not kept
+        return ends
+
+    def _drive(self, unit: DriveUnit, driver: Driver | Expert) -> tuple[Outcome, ...]:
+        """Drive what is missing of a unit."""
+        scenarios = missing(self._contest, unit)
         if self._entrants[unit.driver].cars > 1 and isinstance(driver, BatchDriver):
             drives = self._side_by_side(unit.driver, driver, scenarios)
         else:
@@ -95,16 +116,18 @@ class _Worker:
     def _one_by_one(self, name: str, driver: Driver | Expert, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
         """Drive scenarios one after the other."""
         watched, looks = timed(driver), self._entrants[name].looks
+        pilot = guarded(watched, self._contest.decision_limit)
         for scenario in scenarios:
             started = time.perf_counter()
-            episode = drive(self._simulations[0], watched, scenario, sense=looks, record_images=False)
+            episode = drive(self._simulations[0], pilot, scenario, sense=looks, record_images=False)
             yield episode, time.perf_counter() - started, watched.decision_seconds
 
     def _side_by_side(self, name: str, driver: BatchDriver, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
         """Drive scenarios together, as many at a time as the entrant can."""
         cars = self._simulations[: self._entrants[name].cars]
-        crews = [Crew(simulation, Seat(driver, car)) for car, simulation in enumerate(cars)]
-        clock = FleetClock(driver)
+        fleet = GuardedFleet(driver, self._contest.decision_limit)
+        crews = [Crew(simulation, Seat(fleet, car)) for car, simulation in enumerate(cars)]
+        clock = FleetClock(fleet)
         for episode in drive_together(crews, scenarios, record_images=False, on_step=clock.step):
             scenario = episode.scenario
             yield episode, clock.seconds[scenario], clock.decision_seconds[scenario]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from agents.policies.senses import Inputs
 from agents.training.augmentation import AugmentationConfig, Augmenter
@@ -113,3 +114,32 @@ def test_impossible_strengths_are_refused_by_name(changes: dict[str, float]) -> 
 def test_colours_stay_finite_for_extreme_strengths() -> None:
     images = augmented(AugmentationConfig(50, 50, 50, 50, 50, 50)).images
     assert bool(np.isfinite(images.numpy()).all())
+
+
+def test_light_is_a_gain_for_each_colour_and_a_shift_shared_by_cameras_and_pixels() -> None:
+    given = made_inputs(6)
+    images = torch.rand(6, 3, 4, 5, 3)
+    result = augmented(
+        AugmentationConfig(0.2, 0.2, 0.2, 0, 0, 0), inputs=Inputs(images.clone(), given.maps, given.speed)
+    )
+    for before, after in zip(images, result.images, strict=True):
+        lines = [np.polyfit(before[..., c].flatten().numpy(), after[..., c].flatten().numpy(), 1) for c in range(3)]
+        gains, shifts = np.array(lines).T
+        np.testing.assert_allclose(shifts, shifts[0], atol=1e-5)
+        assert len(set(gains.round(4))) == 3
+        torch.testing.assert_close(after, before * torch.tensor(gains).float() + float(shifts[0]), atol=1e-4, rtol=0)
+
+
+def test_maps_are_moved_as_an_affine_grid_would() -> None:
+    augmenter = Augmenter(AugmentationConfig(map_shift=3.0, map_turn_deg=20.0), MAP, 0, CPU)
+    maps = made_inputs(5).maps
+    augmenter.restart(4)
+    grid = augmenter._grid(maps)
+    augmenter.restart(4)
+    turn = torch.deg2rad(20.0 * augmenter._normals(5))
+    shift = 3.0 / (MAP.metres_per_pixel * MAP.size_px / 2) * augmenter._normals(5, 2)
+    c, s, car = turn.cos(), turn.sin(), 2 * MAP.ego_row / MAP.size_px - 1
+    motion = torch.stack(
+        [torch.stack([c, -s, shift[:, 0] + s * car], 1), torch.stack([s, c, shift[:, 1] + car - c * car], 1)], 1
+    )
+    torch.testing.assert_close(grid, functional.affine_grid(motion, list(maps.shape), align_corners=False))

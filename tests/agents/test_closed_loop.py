@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,14 +146,14 @@ def test_a_policy_that_exploded_is_not_let_drive(tmp_path: Path) -> None:
 def test_ctrl_c_while_driving_leaves_the_epoch_to_be_driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, whole = run(tmp_path / "unbroken", SMALL)
     with monkeypatch.context() as patched:
-        steps, original = iter(range(10**6)), PolicyDriver.drive
+        steps, original = iter(range(10**6)), PolicyDriver.drive_cars
 
-        def drive_and_interrupt(self: PolicyDriver, observation: Observation) -> Decision:
-            if next(steps) == 7:
+        def drive_and_interrupt(self: PolicyDriver, observations: Mapping[int, Observation]) -> dict[int, Decision]:
+            if next(steps) == 4:
                 os.kill(os.getpid(), signal.SIGINT)
-            return original(self, observation)
+            return original(self, observations)
 
-        patched.setattr(PolicyDriver, "drive", drive_and_interrupt)
+        patched.setattr(PolicyDriver, "drive_cars", drive_and_interrupt)
         with pytest.raises(KeyboardInterrupt, match="stopped after step 3 of 12"):
             run(tmp_path / "broken", SMALL)
     resumed, folder = run(tmp_path / "broken", SMALL, resume=True)

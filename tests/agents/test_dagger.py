@@ -155,6 +155,22 @@ def test_the_seed_decides_drives_and_scores(unbroken: Path, tmp_path: Path) -> N
     assert without_times(again) == without_times(read_history(RunFolder(unbroken / "run")))
 
 
+@pytest.mark.slow
+def test_two_processes_drive_each_round_once_and_learn_from_it_together(unbroken: Path, tmp_path: Path) -> None:
+    config = replace(dagger_config(tmp_path), device="cpu", precision="float32")
+    write_yaml(tmp_path / "train.yaml", to_mapping(config))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, str(ROOT / "scripts" / "train.py"), "--config", str(tmp_path / "train.yaml")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(episodes(tmp_path)) == sorted(episodes(unbroken))
+    folder = RunFolder(config.run_dir)
+    assert folder.finished
+    assert folder.read_metrics()["processes"] == 2
+    assert [row["drives"] for row in folder.read_metrics()["rounds"]] == [2, 2, 2]
+
+
 @pytest.mark.parametrize("phase", ["while driving", "before training", "while training"])
 def test_a_run_that_was_stopped_goes_on_where_it_was(
     unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str

@@ -34,6 +34,7 @@ from tests.agents.small_runs import (
 )
 
 ROOT = Path(__file__).parents[2]
+KINDS = np.array([*["straight", "curve", "straight_on"] * 133, "straight"])
 
 
 def made(folder: Path, head: str = "mixture") -> ScoreConfig:
@@ -52,7 +53,7 @@ def some_samples(seed: int = 0) -> SampleScores:
 
 def some_report() -> Report:
     samples = {"as trained": some_samples(0), "T = 1.500": some_samples(1)}
-    return Report("best.safetensors", "data", "test", "mixture", 1.0, 1.5, "nll", samples, torch.arange(400) % 3)
+    return Report("best.safetensors", "data", "test", "mixture", 1.0, 1.5, "nll", samples, KINDS)
 
 
 def test_every_temperature_and_manoeuvre_has_a_row() -> None:
@@ -61,7 +62,7 @@ def test_every_temperature_and_manoeuvre_has_a_row() -> None:
     console.print(report.table())
     lines = [line for line in console.export_text().splitlines() if line.strip()]
     rows = [line.split("  ")[0] or line.split("  ")[1] for line in lines]
-    for name in ("as trained", "T = 1.500", "straight", "curve", "left"):
+    for name in ("as trained", "T = 1.500", "straight", "curve", "straight on"):
         assert any(row.startswith(name) for row in rows), name
     assert all("…" not in line for line in lines)  # it fits into 80 columns
     first = next(line for line in lines if line.startswith("as trained"))
@@ -76,9 +77,9 @@ def test_the_mapping_holds_all_and_can_be_json() -> None:
     assert list(values["nominal_coverage"]) == [str(z) for z in COVERAGE_Z]
     assert list(values["nominal_coverage"].values()) == pytest.approx(NOMINAL_COVERAGE)
     assert list(values["scores"]) == ["as trained", "T = 1.500"]
-    assert list(values["scores"]["as trained"]) == ["all", "straight", "curve", "left"]
+    assert list(values["scores"]["as trained"]) == ["all", "straight", "curve", "straight_on"]
     assert values["scores"]["as trained"]["all"]["crps"] == pytest.approx(report.scores["as trained"]["all"].crps)
-    assert sum(values["scores"]["T = 1.500"][name]["count"] for name in ("straight", "curve", "left")) == 400
+    assert sum(values["scores"]["T = 1.500"][name]["count"] for name in ("straight", "curve", "straight_on")) == 400
 
 
 def test_the_figure_shows_each_set_and_differs_with_the_numbers() -> None:
@@ -103,7 +104,7 @@ def test_predictions_come_drive_by_drive_in_the_datasets_order(tmp_path: Path) -
     for (distribution, given), expected in zip(found.predictions, labels, strict=True):
         np.testing.assert_allclose(given.cpu(), expected, rtol=1e-6)
         assert distribution.mode.shape == given.shape
-    assert len(found.groups) == 24
+    assert len(found.manoeuvres) == 24
 
 
 @pytest.mark.parametrize("head", ["mixture", "bins"])
@@ -128,7 +129,7 @@ def test_a_test_split_is_scored_under_the_temperature_of_the_validation_split(tm
     fitted = score_checkpoint(config).fitted_temperature
     report = score_checkpoint(ScoreConfig(config.checkpoint, config.data, split=Split.TEST))
     assert report.fitted_temperature == pytest.approx(fitted)
-    assert len(report.groups) == 7
+    assert len(report.manoeuvres) == 7
     assert read_info(config.checkpoint).temperature == 1.0  # nobody asked to write it
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.studies.plan import StudyConfig, merged
+from agents.studies.plan import StudyConfig, check_networks, merged
 from agents.studies.report import Finding, page, read_finding
 from navsim.config import from_mapping, load_config
 from navsim.errors import ConfigError, EpisodeError
@@ -70,6 +70,12 @@ def test_mistakes_are_named_before_anything_runs(tmp_path: Path, changes: dict[s
         from_mapping(StudyConfig, study(tmp_path, **changes), "study")
 
 
+def test_a_network_that_the_cameras_do_not_suit_is_named_before_anything_runs(tmp_path: Path) -> None:
+    values = study(tmp_path, variants={"blind": {"train": {"policy": {"network": "pilotnet", "hidden": None}}}})
+    with pytest.raises(ConfigError, match=r"variants\.blind: pictures of 48x40 px are too small"):
+        check_networks(from_mapping(StudyConfig, values, "study"))
+
+
 def test_the_page_shows_every_table_with_its_rows_in_order(tmp_path: Path) -> None:
     config = from_mapping(StudyConfig, study(tmp_path), "study")
     findings = {
@@ -96,6 +102,7 @@ def test_the_projects_own_studies_are_sound(path: Path) -> None:
     config = load_config(StudyConfig, path)
     shown = {key for table in config.tables for key in table.variants}
     assert shown == set(config.variants), "every variant stands in a table"
+    check_networks(config)
 
 
 def test_the_ablation_gives_every_variant_the_same_network_and_budget() -> None:

@@ -1,6 +1,8 @@
 """Drivers that go wrong, in a module of their own so that worker processes find them."""
 
+import ctypes
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +25,44 @@ class FlakyDriver(ConstantDriver):
     def drive(self, observation: Observation) -> Decision:
         self._steps += 1
         return Decision(0.0 if self._steps < 4 else self._last)
+
+
+class FailingDriver(ConstantDriver):
+    """Drives straight on, but does `deed` in the drive with the seed `when`, or in every one if that is -1."""
+
+    def __init__(self, deed: str, when: int = -1) -> None:
+        super().__init__()
+        self.name = "failing"
+        self._deed, self._when = deed, when
+        self._seed = -1
+
+    def begin(self, seed: int) -> None:
+        self._seed = seed
+
+    def drive(self, observation: Observation) -> Decision:
+        if self._when in (-1, self._seed):
+            self._fail()
+            if self._deed == "nothing":
+                return None  # type: ignore[return-value]
+        return Decision(0.0)
+
+    def _fail(self) -> None:
+        match self._deed:
+            case "raise":
+                raise ZeroDivisionError("nothing to\nshare out")
+            case "exit":
+                raise SystemExit(3)
+            case "text":
+                Decision("left")  # type: ignore[arg-type]
+            case "nan":
+                Decision(float("nan"))
+            case "hang":
+                while True:
+                    time.sleep(60)
+            case "linger":
+                time.sleep(0.2)
+            case "segfault":
+                ctypes.string_at(0)
 
 
 class DyingDriver(ConstantDriver):
@@ -75,6 +115,15 @@ class FleetDriver(ConstantDriver):
         return Decision(99.0 if self._seeds[car] == self._flaw else curvature)
 
 
+class HangingFleet(FleetDriver):
+    """Never answers once the car with the flaw is among those it is asked about."""
+
+    def _decide(self, car: int) -> Decision:
+        while self._seeds[car] == self._flaw:
+            time.sleep(60)
+        return super()._decide(car)
+
+
 def make_fleet(flaw: int) -> Driver:
     return FleetDriver(flaw)
 
@@ -89,6 +138,14 @@ def make_constant(curvature: float) -> Driver:
 
 def make_flaky(last: float) -> Driver:
     return FlakyDriver(last)
+
+
+def make_failing(source: tuple[str, int]) -> Driver:
+    return FailingDriver(*source)
+
+
+def make_hanging_fleet(flaw: int) -> Driver:
+    return HangingFleet(flaw)
 
 
 def make_dying(marker: str) -> Driver:

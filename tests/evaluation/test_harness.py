@@ -23,8 +23,10 @@ from tests.evaluation.odd_drivers import (
     make_constant,
     make_deadly_fleet,
     make_dying,
+    make_failing,
     make_flaky,
     make_fleet,
+    make_hanging_fleet,
     make_nothing,
 )
 
@@ -73,7 +75,7 @@ def test_a_driver_that_goes_wrong_spoils_only_its_own_drives(tmp_path: Path) -> 
     drives = {drive.driver: drive for drive in evaluate(contest(tmp_path, *entrants), SCENARIOS[:1], 2, console)}
     assert "must be finite" in drives["nan"].error
     assert "within -0.2 to 0.2 1/m, got 99" in drives["huge"].error
-    assert drives["broken"].error == "KeyError: 'no such weights'"
+    assert drives["broken"].error.startswith("making the driver: KeyError: 'no such weights' (")
     assert {name for name, drive in drives.items() if drive.episode is None} == {"nan", "huge", "broken"}
     assert pending(contest(tmp_path, *entrants), SCENARIOS[:1]) == 3
     assert "4/4 drives" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -89,7 +91,7 @@ def test_a_driver_that_kills_its_process_is_given_another(tmp_path: Path) -> Non
 
 def fleet(make: Callable[[int], Driver] = make_fleet, flaw: Scenario | None = None, cars: int = 3) -> Entrant:
     """A driver of several cars that fails on the scenario `flaw`."""
-    seed = -1 if flaw is None else derived_seed(flaw.seed, flaw.name, "driver")
+    seed = -1 if flaw is None else in_drive(flaw)
     return Entrant("fleet", make, seed, cars=cars)
 
 
@@ -107,14 +109,45 @@ def test_drives_side_by_side_are_those_driven_one_by_one(tmp_path: Path) -> None
     assert any(drive.decision_seconds for drive in together)
 
 
+def in_drive(scenario: Scenario) -> int:
+    """The seed that a driver is told in the drive of a scenario."""
+    return derived_seed(scenario.seed, scenario.name, "driver")
+
+
 @pytest.mark.parametrize(
-    ("make", "words"), [(make_fleet, "within -0.2 to 0.2 1/m, got 99"), (make_deadly_fleet, "died")]
+    ("deed", "words"),
+    [
+        ("raise", "drive: ZeroDivisionError: nothing to share out ("),
+        ("hang", "its process gave no answer within 2 s; driven again once, to no avail"),
+        ("segfault", "its process was ended by SIGSEGV; driven again once, to no avail"),
+    ],
+)
+def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other(
+    deed: str, words: str, tmp_path: Path
+) -> None:
+    entrants = (Entrant("failing", make_failing, (deed, in_drive(MANY[1]))), expert_entrant(SIMULATION))
+    limited = replace(contest(tmp_path, *entrants), decision_limit=2.0)
+    drives = evaluate(limited, MANY, 2, quiet())
+    assert [drive.outcome is Outcome.BROKE_OFF for drive in drives] == [False, True, False, False, False, False]
+    assert words in drives[1].error
+    assert [drive.outcome for drive in drives[3:]] == [Outcome.ARRIVED] * 3
+    assert pending(limited, MANY) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (make_fleet, "within -0.2 to 0.2 1/m, got 99"),
+        (make_deadly_fleet, "its process ended with code 9; driven again once, to no avail"),
+        (make_hanging_fleet, "its process gave no answer within 2 s; driven again once, to no avail"),
+    ],
 )
 def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
     make: Callable[[int], Driver], words: str, tmp_path: Path
 ) -> None:
     console = quiet()
-    drives = evaluate(contest(tmp_path, fleet(make, MANY[1])), MANY, 1, console)
+    limited = replace(contest(tmp_path, fleet(make, MANY[1])), decision_limit=2.0)
+    drives = evaluate(limited, MANY, 1, console)
     assert [drive.episode is None for drive in drives] == [False, True, False]
     assert words in drives[1].error
     assert "3/3 drives" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -16,6 +16,7 @@ from navsim.evaluation.infractions import (
     infraction_rates,
     interventions,
 )
+from navsim.evaluation.metrics import kilometres
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive
 
@@ -112,6 +113,13 @@ def test_autonomy_is_pilotnets_formula() -> None:
     assert autonomy([calm, rough]) == pytest.approx(0.88)
     assert autonomy([calm]) == 1.0
     assert autonomy([]) is None
+
+
+def test_drives_that_broke_off_are_failures_and_interventions() -> None:
+    driven = [make_drive(Outcome.ARRIVED, stations=np.linspace(0, 480, 601).tolist(), route_length=480)]
+    rates = infraction_rates(driven, errors=2)
+    assert rates[Infraction.BROKE_OFF] == failure_rate(driven, errors=2) == Rate(2, kilometres(driven))
+    assert autonomy(driven, errors=2) == pytest.approx(1 - 12 / 60)
 
 
 def test_autonomy_is_never_below_none() -> None:

@@ -55,7 +55,7 @@ def test_a_share_of_more_than_all_is_refused() -> None:
 
 def test_arrivals_count_only_arrived_drives() -> None:
     drives = [make_drive(outcome) for outcome in Outcome]
-    assert arrivals(drives) == Share(1, 6)
+    assert arrivals(drives) == Share(1, 7)
     assert outcome_counts(drives) == dict.fromkeys(Outcome, 1)
 
 
@@ -201,7 +201,8 @@ def test_drives_that_broke_off_count_as_routes_but_never_as_arrived() -> None:
     summary = summarise([make_drive(Outcome.ARRIVED)], errors=3)
     assert summary.arrivals == Share(1, 4)
     assert summary.completion == pytest.approx(0.25)
-    assert summary.errors == 3
+    assert summary.errors == summary.outcomes[Outcome.BROKE_OFF] == 3
+    assert summary.failures_per_km == pytest.approx(3 / 0.1)
 
 
 def test_summary_of_no_drive_at_all() -> None:

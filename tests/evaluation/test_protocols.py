@@ -39,6 +39,8 @@ def test_plain_values_are_json() -> None:
         "interval": pytest.approx([0.0253 / 0.15, 5.5716 / 0.15], abs=1e-2),
     }
     assert values["ever_beyond_metre"]["total"] == 2
+    assert values["failures"]["count"] == values["interventions"] == 2
+    assert values["infractions"]["broke_off"]["count"] == 1
 
 
 def test_what_nothing_tells_is_null_and_a_dash() -> None:

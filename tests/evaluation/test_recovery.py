@@ -9,7 +9,7 @@ from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.evaluation.archive import Drive
 from navsim.evaluation.metrics import Share
-from navsim.evaluation.recovery import recovered, recovery, recovery_by_start
+from navsim.evaluation.recovery import recovered, recovery, recovery_by_start, touches_at_start
 from tests.evaluation.drives import make_drive
 
 
@@ -49,3 +49,13 @@ def test_recoveries_are_counted_per_start_and_errors_are_none() -> None:
     ]
     assert recovery(drives) == Share(1, 3)
     assert recovery_by_start(drives) == {left.start: Share(1, 2), right.start: Share(0, 1)}
+
+
+def test_a_start_that_touches_the_kerb_is_no_start() -> None:
+    at_once = make_drive(Outcome.COLLIDED, stations=[0, 0.8], offsets=[-1.5, -1.5])
+    soon = make_drive(Outcome.COLLIDED, stations=[0, 0.8, 1.6], offsets=[-1.5, -1.5, -1.6])
+    assert [touches_at_start(episode) for episode in (at_once, soon)] == [True, False]
+    assert not touches_at_start(make_drive(Outcome.LEFT_ROAD, stations=[0, 0.8]))
+    drives = [Drive("policy", Scenario("test-1"), episode, 1.0) for episode in (at_once, soon)]
+    assert recovery(drives) == Share(0, 1)
+    assert recovery(drives[:1]) == Share(0, 0)

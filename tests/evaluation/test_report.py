@@ -81,7 +81,7 @@ def test_results_and_tables_hold_the_protocols_of_the_field() -> None:
 def test_results_are_plain_json_without_nan() -> None:
     text = json.dumps(results_mapping(DRIVES, {}), allow_nan=False)
     rows = json.loads(text)["drives"]
-    assert [row["outcome"] for row in rows] == ["arrived", "collided", None, "arrived", "arrived"]
+    assert [row["outcome"] for row in rows] == ["arrived", "collided", "broke_off", "arrived", "arrived"]
     assert rows[1]["completion"] == pytest.approx(0.5)
     assert "must be finite" in rows[2]["error"]
     assert rows[3]["scenario"]["junctions"] is False

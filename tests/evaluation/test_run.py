@@ -99,7 +99,12 @@ def test_generators_are_named_and_part_of_the_identity() -> None:
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"routes": 0}, "routes must be at least 1"), ({"workers": 0}, "workers"), ({"driver": ()}, "at least one")],
+    [
+        ({"routes": 0}, "routes must be at least 1"),
+        ({"workers": 0}, "workers"),
+        ({"driver": ()}, "at least one"),
+        ({"decision_limit": 0.0}, "decision_limit"),
+    ],
 )
 def test_impossible_settings_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -133,6 +133,14 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(entrants)) == entrants  # noqa: S301 - our own
 
 
+def test_drivers_of_ones_own_and_other_names() -> None:
+    words = ("examples.route_follower:make", "straight-on=constant", "own=examples.route_follower:make")
+    entrants = SCRIPT.resolve(settings(*words))
+    assert [entrant.name for entrant in entrants] == ["route-follower", "straight-on", "own"]
+    assert entrants[0].digest == entrants[2].digest
+    assert entrants[2].driver().name == "route-follower"
+
+
 def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
     path = str(checkpoint(tmp_path / "best.safetensors"))
     (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("sticky", "mean"))
@@ -143,7 +151,10 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["exprt"], r"unknown driver 'exprt': give a policy's path \(.*, or onnx:FOLDER\) or one of policy, blind,"),
+        (
+            ["exprt"],
+            r"unknown driver 'exprt': give a policy's path \(.*, or MODULE:FACTORY\) or one of policy, blind,",
+        ),
         (["onnx:none"], "none/policy.onnx: no such exported policy"),
         (["torn.onnx"], r"torn.onnx: no ONNX file"),
         (["none.safetensors"], "none.safetensors: no such checkpoint file"),
@@ -152,6 +163,8 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
         (["coarse.safetensors"], "made for the map"),
         (["torn.safetensors"], "damaged or no checkpoint"),
         (["expert", "expert"], "driver 'expert' is named twice"),
+        (["a=expert", "a=constant"], "driver 'a=constant' is named twice"),
+        (["nobody:make"], "driver 'nobody:make': no module 'nobody'"),
     ],
 )
 def test_unusable_drivers_are_refused(words: list[str], error: str, tmp_path: Path, monkeypatch: Any) -> None:
@@ -200,6 +213,66 @@ def test_an_interrupted_evaluation_continues(quick: Path, tmp_path: Path) -> Non
     assert run(quick, *arguments).returncode == 0
     assert len(list(out.glob("drives/constant/*.parquet"))) == 41
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+FAULTY = """
+import os, time
+from navsim.driving.drivers import Decision
+class Faulty:
+    name = "faulty"
+    drives = 0
+    def begin(self, seed):
+        self.drives += 1
+    def drive(self, observation):
+        if not os.path.exists("mended"):
+            while True:
+                time.sleep(60)
+        return Decision(0.0)
+"""
+
+
+@pytest.mark.slow
+def test_a_driver_that_hangs_is_reported_and_its_drives_are_driven_when_it_is_mended(
+    quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(FAULTY)
+    quick.write_text(QUICK.replace("routes: 2", "routes: 1").replace("lane_routes: 1", "lane_routes: 0"))
+    arguments = ["--driver", "own:Faulty", "constant", "--out", str(tmp_path / "run"), "--decision-limit", "2"]
+    done = run(quick, *arguments)
+    assert done.returncode == 1
+    assert "error: faulty: 1 drives broke off" in done.stderr
+    assert "its process gave no answer within 2 s; driven again once, to no avail" in done.stderr
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["drives"]
+    assert {row["driver"]: row["outcome"] == "broke_off" for row in rows} == {"faulty": True, "constant": False}
+    assert "gave no answer within 2 s" in rows[0]["error"]
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    assert len(kept) == 1
+    (tmp_path / "mended").touch()
+    done = run(quick, *arguments[:-1], "30")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_a_folder_of_another_suite_is_refused(quick: Path, tmp_path: Path) -> None:
+    quick.write_text("\n".join(line for line in QUICK.splitlines() if "routes" not in line and "towns" not in line))
+    one, other, wrong = (tmp_path / f"{name}.yaml" for name in ("one", "other", "wrong"))
+    one.write_text("routes: {routes: 0, lane_routes: 1, towns: 1}\nparts: [{name: all}]")
+    other.write_text("routes: {routes: 0, lane_routes: 2, towns: 1}\nparts: [{name: all}]")
+    wrong.write_text("rutes: {routes: 0, lane_routes: 2, towns: 1}\nparts: [{name: all}]")
+    arguments = ["--driver", "constant", "--out", str(tmp_path / "run")]
+    assert run(quick, "--suite", one, *arguments).returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    for suite, words in ((other, "holds another evaluation (suite.name is"), (wrong, "perhaps you meant 'routes'")):
+        done = run(quick, "--suite", suite, *arguments)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    other.rename(one)  # the same name, with other routes in it
+    done = run(quick, "--suite", one, *arguments)
+    assert done.returncode == 2
+    assert "holds another evaluation (fingerprint is" in done.stderr
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
 
 
 def test_a_suite_by_its_path_and_an_unknown_one(quick: Path, tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""The page of all suites: every number where it belongs, from results as they stand in the files."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from navsim.driving.scenario import Outcome, Scenario, StartOffset
+from navsim.driving.simulation import SimulationConfig
+from navsim.errors import ConfigError
+from navsim.evaluation.archive import Drive
+from navsim.evaluation.parts import parts_mapping
+from navsim.evaluation.repeats import Repeat
+from navsim.evaluation.report import results_mapping
+from navsim.evaluation.suites import Stage
+from navsim.evaluation.suites_page import Repeats, SuiteResults, suites_page
+from navsim.world.obstacles import ObstacleKind
+from tests.evaluation.drives import make_drive
+
+ROUTES = tuple(Scenario("test-1", route) for route in range(2))
+LANE = Scenario("test-1", 0, junctions=False)
+LEFT = Scenario("test-1", 0, junctions=False, start=StartOffset(lateral=1.0))
+
+
+def results(
+    driver: str, outcomes: Sequence[tuple[Scenario, Outcome]], parts: tuple[Stage, ...] = (), mark: str = "abc"
+) -> dict[str, Any]:
+    """What a results file holds; drives that did not arrive went half of their 100 m and hit a car."""
+    drives = []
+    for scenario, outcome in outcomes:
+        arrived = outcome is Outcome.ARRIVED
+        stations = [0.0, 50.0, 100.0] if arrived else [0.0, 25.0, 50.0]
+        struck = None if arrived else ObstacleKind.CAR
+        episode = make_drive(outcome, stations=stations, scenario=scenario, driver=driver, struck=struck)
+        drives.append(
+            Drive(driver, scenario, episode, 1.0, decision_seconds=(0.002,), part=parts[0].name if parts else "")
+        )
+    about: dict[str, Any] = {"fingerprint": mark, "renderer": "tiny", "map_attribution": ""}
+    about |= {"parts": parts_mapping(drives, parts)} if parts else {}
+    values: dict[str, Any] = json.loads(json.dumps(results_mapping(drives, about)))
+    return values
+
+
+GOOD = results("good", [(ROUTES[0], Outcome.ARRIVED), (ROUTES[1], Outcome.ARRIVED), (LANE, Outcome.ARRIVED)])
+BAD = results("bad", [(ROUTES[0], Outcome.ARRIVED), (ROUTES[1], Outcome.COLLIDED), (LANE, Outcome.COLLIDED)])
+
+
+def page(*suites: SuiteResults, repeats: Repeats | None = None) -> str:
+    return suites_page("All", {"good": "sees"}, suites, repeats or Repeats("standard"), "On a machine.")
+
+
+def cells(text: str, words: str) -> list[str]:
+    """Cells of the row that begins with `words`."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {words} |")]
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+def test_drivers_stand_side_by_side() -> None:
+    text = page(SuiteResults("standard", "held-out towns", {"good": GOOD, "bad": BAD}))
+    assert "# All\n\nOn a machine.\n\n* **good**: sees" in text
+    assert "## standard: held-out towns\n\nFingerprint `abc`, 3 drives for each driver, drawn with tiny." in text
+    assert "| | good | bad |\n| --- | ---: | ---: |\n" in text
+    assert cells(text, "arrived") == ["2 of 2 (34%-100%)", "1 of 2 (9%-91%)"]
+    assert cells(text, "along lanes: arrived") == ["1 of 1 (21%-100%)", "0 of 1 (0%-79%)"]
+    assert cells(text, "route completion") == ["100.0%", "75.0%"]
+    assert cells(text, "driving score") == ["100.0%", f"{(1 + 0.5 / 1.7) / 2:.1%}"]
+    assert cells(text, "infractions per km") == ["0.00 (0-18)", "6.67 (0.17-37)"]
+    assert cells(text, "... vehicle") == cells(text, "infractions per km")
+    assert "... left road" not in text
+    assert cells(text, "one decision, median (95%)") == ["2.00 ms (2.00 ms)"] * 2
+    assert cells(text, "driven") == ["0.2 km", "0.1 km"]
+    assert "## Same seed" not in text
+    assert "## Two renderers" not in text
+
+
+def test_a_suite_of_lanes_alone_has_the_numbers_of_these() -> None:
+    text = page(SuiteResults("lanes", "short starts", {"bad": results("bad", [(LANE, Outcome.COLLIDED)])}))
+    assert cells(text, "arrived") == ["0 of 1 (0%-79%)"]
+    assert "along lanes" not in text
+
+
+@pytest.mark.parametrize("recovery", [True, False])
+def test_parts_are_counted_as_they_ask_for(recovery: bool) -> None:
+    stage = Stage("offset", (LANE, LEFT), SimulationConfig(), recovery)
+    both = [(LANE, Outcome.ARRIVED), (LEFT, Outcome.COLLIDED)]
+    text = page(SuiteResults("recovery", "starts", {"bad": results("bad", both, (stage,))}))
+    if recovery:
+        assert cells(text, "offset: recovered") == ["1 of 2 (9%-91%)"]
+        assert cells(text, "... from +1 m, +0 deg") == ["0 of 1 (0%-79%)"]
+    else:
+        assert cells(text, "offset: arrived") == ["1 of 2 (9%-91%)"]
+        assert "from +1 m" not in text
+
+
+def test_a_suite_left_out_says_why() -> None:
+    text = page(SuiteResults("streets", "real ones", left_out="there is no map file x.osm"))
+    assert "## streets: real ones\n\nNot driven: there is no map file x.osm." in text
+
+
+def test_what_nothing_tells_is_a_dash() -> None:
+    (drive,) = [Drive("good", ROUTES[0], None, 0.0, "fell over")]
+    broken = results_mapping([drive], {"fingerprint": "abc", "renderer": "tiny"})
+    text = page(SuiteResults("standard", "", {"good": json.loads(json.dumps(broken))}))
+    assert cells(text, "arrived") == ["0 of 1 (0%-79%)"]
+    assert cells(text, "... broke off") == cells(text, "infractions per km") == ["1 in 0 km"]
+    assert cells(text, "lane offset, mean") == cells(text, "comfortable") == ["-"]
+
+
+def test_results_of_another_suite_are_refused() -> None:
+    other = results("bad", [(LANE, Outcome.ARRIVED)], mark="xyz")
+    with pytest.raises(ConfigError, match="different suites cannot stand in one table: good is of abc, bad is of xyz"):
+        page(SuiteResults("standard", "", {"good": GOOD, "bad": other}))
+
+
+def test_what_was_driven_twice_is_told() -> None:
+    again, redrawn = {"good": Repeat(260, (), 0, 0, 0)}, {"good": Repeat(200, ("a", "b", "c"), 200, 2, 1)}
+    text = page(repeats=Repeats("standard", again, ("opengl", "tiny"), redrawn))
+    assert "All of `standard` driven a second time" in text
+    assert "| good | 260 | 0 | 0 |" in text
+    assert "| | routes | changed outcome | arrived with opengl only | arrived with tiny only |" in text
+    assert "| good | 200 | 3 | 2 | 1 |" in text
