@@ -37,7 +37,9 @@ def write_gallery(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> 
     """
     for case in config.cases:
         methods = [method for method in config.methods if config.applies(case, method)]
-        chosen = {method: [found[case.name][method] for found in tracks.values()] for method in methods}
+        chosen: dict[str, list[Track]] = {
+            method: [found[case.name][method] for found in tracks.values()] for method in methods
+        }
         title = f"{config.title}: {case.name}, {len(tracks)} drives, median and quartiles"
         save_figure(plot_curves(chosen, title), config.out / f"curves-{case.name}.png")
     if config.film:

@@ -74,8 +74,8 @@ class Chart:
         places = self.pixels(posterior.poses[:, :2]) - [self._box.x, self._box.y]
         bounds = ((0, self._box.height), (0, self._box.width))
         shape = (self._box.height, self._box.width)
-        heat, _, _ = np.histogram2d(places[:, 1], places[:, 0], shape, bounds, weights=posterior.weights)
-        heat = cv2.GaussianBlur(heat, (0, 0), max(1.5 * self._scale, 2.0))
+        counted, _, _ = np.histogram2d(places[:, 1], places[:, 0], shape, bounds, weights=posterior.weights)
+        heat = np.asarray(cv2.GaussianBlur(counted, (0, 0), max(1.5 * self._scale, 2.0)), float)
         share = np.sqrt(heat / max(heat.max(), 1e-12))
         colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
         shown = np.clip(share * 1.6, 0, 1)[..., None]
@@ -196,7 +196,8 @@ def plot_towns(network: RoadNetwork, posterior: PosePosterior, truth: Pose, titl
         ax.plot(*road.centre.points.T, color="#cfd5de", linewidth=4, zorder=1, solid_capstyle="round")
     for level, colour in ((0.9, "#f2b48c"), (0.5, "#d9694f")):
         inside = posterior.credible_region(level)
-        ax.scatter(*posterior.poses[inside, :2].T, s=5, color=colour, zorder=2, label=f"{level:.0%} region")
+        east, north = posterior.poses[inside, :2].T
+        ax.scatter(east, north, s=5, color=colour, zorder=2, label=f"{level:.0%} region")
     ax.plot(truth.x, truth.y, "*", color="#1a8f56", markersize=14, markeredgecolor="white", zorder=3, label="truth")
     ax.set(aspect="equal", xticks=[], yticks=[])
     ax.set_title(title, fontsize=12, color=_INK, loc="left")

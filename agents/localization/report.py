@@ -1,7 +1,8 @@
 """Numbers over drives with their intervals, and the table they stand in. D: drives."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -110,13 +111,14 @@ def _second_half(values: Array) -> Array:
     return values[len(values) // 2 :]
 
 
-def _estimate(values: Array, statistic: object, rng: np.random.Generator) -> Estimate:
+def _estimate(values: Array, statistic: Callable[..., Any], rng: np.random.Generator) -> Estimate:
     """A statistic of values (D,) with a percentile bootstrap; a single value leaves its interval a point."""
-    value = float(statistic(values))  # type: ignore[operator]  # numpy's median or mean
+    value = float(statistic(values))
     if len(values) < 2 or np.ptp(values) == 0:
         return Estimate(value, value, value)
     drawn = bootstrap((values,), statistic, n_resamples=_DRAWS, confidence_level=LEVEL, method="percentile", rng=rng)
-    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+    low, high = drawn.confidence_interval
+    return Estimate(value, float(low), float(high))
 
 
 def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Score]:

@@ -247,7 +247,8 @@ class TrackLog:
 
     def track(self, ignored: int) -> Track:
         """What was gathered; `ignored` fixes lay off the map."""
-        return Track(*np.array(self._rows).T, ignored_fixes=ignored)
+        columns = dict(zip(_arrays(), np.array(self._rows).T, strict=True))
+        return Track(**columns, ignored_fixes=ignored)
 
 
 def _apart(pose: Pose, truth: Pose) -> tuple[float, float]:

@@ -53,7 +53,7 @@ def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
         gps=np.zeros((steps, 3)),
         commands=curvature,
         labels=curvature,
-        times=np.arange(steps + 1) * STEP,
+        times=np.arange(steps + 1.0) * np.float64(STEP),
         poses=np.column_stack([way.path.position(stations), way.path.heading(stations)]),
         speeds=np.full(steps + 1, SPEED),
         stations=stations,

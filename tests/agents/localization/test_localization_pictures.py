@@ -18,7 +18,7 @@ from tests.agents.localization.test_runs import track
 CHART = Chart(rasterise_roads(network(), MapSpec()), Box(10, 20, 300, 200))
 
 
-def belief(place: np.ndarray) -> PosePosterior:  # type: ignore[type-arg]
+def belief(place: np.ndarray) -> PosePosterior:
     return PosePosterior(place + np.random.default_rng(0).normal(size=(200, 3)) * 0.5, np.full(200, 1 / 200))
 
 

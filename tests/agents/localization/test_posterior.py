@@ -8,7 +8,7 @@ import pytest
 from agents.localization.posterior import PosePosterior
 
 
-def equal(poses: np.ndarray) -> PosePosterior:  # type: ignore[type-arg]
+def equal(poses: np.ndarray) -> PosePosterior:
     return PosePosterior(poses, np.full(len(poses), 1 / len(poses)))
 
 

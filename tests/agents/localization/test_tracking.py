@@ -1,6 +1,6 @@
 """Localising one drive: updates, fixes, cases and what is refused."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -129,8 +129,7 @@ def test_tracks_survive_their_file_and_the_watcher_sees_every_update() -> None:
 
 
 def test_found_is_where_the_estimate_stays() -> None:
-    zeros = np.zeros(5)
-    track = Track(*[zeros] * 12)
+    track = Track(**{entry.name: np.zeros(5) for entry in fields(Track) if entry.name != "ignored_fixes"})  # type: ignore[arg-type]
     assert track.found_at == 0
     assert replace(track, errors=np.array([50.0, 5.0, 11.0, 9.0, 3.0])).found_at == 3
     assert replace(track, errors=np.array([50.0, 5.0, 3.0, 9.0, 30.0])).found_at is None
