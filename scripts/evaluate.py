@@ -36,7 +36,7 @@ def main() -> None:
     console.print(terminal_table(driver_scores(drives), config.title))
     if has_parts(config.stages):
         console.print(parts_terminal_table(drives, config.stages))
-    console.print(f"results, table and pictures are in {config.out}/", highlight=False, soft_wrap=True)
+    console.print(f"results, table, report.html and pictures are in {config.out}/", highlight=False, soft_wrap=True)
     broken = failures(drives)
     for line in broken:
         print(f"error: {line}", file=sys.stderr)

@@ -137,7 +137,7 @@ def virtual_display() -> Iterator[VirtualDisplay]:
             server.wait(10)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
     """Wait until something holds; fail if it does not in time."""
     end = time.monotonic() + seconds
     while not condition():

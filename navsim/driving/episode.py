@@ -1,6 +1,6 @@
 """One drive as arrays: what was sensed, commanded and labelled, and the truth beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,10 @@ class Episode:
     """Heading relative to the route (T + 1,) [rad]."""
     struck: ObstacleKind | None = None
     """What the car touched; None if nothing, or if the drive was recorded before this was kept."""
+    grid: Array = field(default_factory=lambda: np.zeros(0))
+    """Curvatures (B,) [1/m], increasing, at which `densities` are given; (0,) where there are none."""
+    densities: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 0), np.float16))
+    """The driver's distribution at each command (T, B) float16 [m] over `grid`; (0, 0) where none was kept."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)
@@ -66,7 +70,7 @@ class Episode:
         for name in ("labels", "gps"):
             if len(getattr(self, name)) != steps:
                 raise ValueError(f"{steps} commands need as many {name}, got {len(getattr(self, name))}")
-        for name in ("images", "road_maps", "route_maps"):
+        for name in ("images", "road_maps", "route_maps", "densities"):
             if len(getattr(self, name)) not in (0, steps):
                 raise ValueError(f"{steps} commands need as many {name} or none, got {len(getattr(self, name))}")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navsim.driving.drivers import Decision, Expert
 from navsim.driving.episode import Episode
@@ -35,6 +36,9 @@ Course = Generator[Situation, Step, Episode]
 """A drive that waits at every control step for what its car sees."""
 
 
+_LEAST_DENSITY = 1e-3  # of the highest: what is less is kept as 0, for distributions are kept to be looked at
+
+
 @dataclass
 class _Log:
     """What a drive has gathered so far."""
@@ -42,6 +46,7 @@ class _Log:
     steps: list[Step] = field(default_factory=list)
     commands: list[float] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
 
 
 def drive(
@@ -119,6 +124,7 @@ def course(
         log.steps.append(step)
         log.commands.append(command)
         log.labels.append(wanted.curvature)
+        log.decisions.append(decision)
         situation = simulation.advance(command)
 
 
@@ -151,6 +157,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
     images = [step.images for step in log.steps] if with_images else []
     camera, size = simulation.config.cameras[0], simulation.config.map.size_px
     fixes = [view.gps for view in seen] or [state.pose for state in states[:-1]]
+    grid, densities = _distributions(log.decisions)
     if last.outcome is None:
         raise RuntimeError("an episode is made when its drive has ended")
     return Episode(
@@ -172,7 +179,23 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_imag
         offsets=np.array([p.offset for p in progress]),
         heading_errors=np.array([p.heading_error for p in progress]),
         struck=simulation.struck,
+        grid=grid,
+        densities=densities,
     )
+
+
+def _distributions(decisions: list[Decision]) -> tuple[Array, NDArray[np.floating]]:
+    """Grid (B,) and densities (T, B) where every decision comes with a density over one grid, else (0,) and (0, 0)."""
+    grid = decisions[0].grid if decisions else None
+    found = [each.density for each in decisions if each.density is not None and each.grid is not None]
+    same = grid is not None and all(
+        each.grid is grid or (each.grid is not None and np.array_equal(each.grid, grid)) for each in decisions
+    )
+    if grid is None or not same or len(found) < len(decisions):
+        return np.zeros(0), np.zeros((0, 0), np.float16)
+    densities = np.stack(found)
+    seen = densities >= _LEAST_DENSITY * densities.max(axis=1, keepdims=True)
+    return np.asarray(grid, float), np.where(seen, densities, 0.0).astype(np.float16)
 
 
 def _stacked(frames: list[Image], shape: tuple[int, ...]) -> Image:

@@ -15,9 +15,10 @@ from navsim.driving.shelf import TownShelf
 from navsim.driving.speed import curve_speed, speed_profile
 from navsim.driving.town import Town, scenario_route
 from navsim.errors import ActionError
+from navsim.geometry import Pose
 from navsim.randomness import generator
 from navsim.rendering.renderer import make_renderer
-from navsim.rendering.shots import Renderer, Shot
+from navsim.rendering.shots import Measurement, Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import with_noise
@@ -211,6 +212,11 @@ class Simulation:
         self._show(self.town.scene)
         view: Image = self.renderer.render([Shot(self.town.scene, camera, self.situation.state.pose)])[0]
         return view
+
+    def measure(self, camera: Camera, pose: Pose) -> Measurement:
+        """Draw the town from `camera` on a car at `pose`, with the depth of each pixel."""
+        self._show(self.town.scene)
+        return self.renderer.measure([Shot(self.town.scene, camera, pose)])
 
     def close(self) -> None:
         """Free the physics, and the renderer if it is this simulation's own; may be called again."""

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.errors import ConfigError, EpisodeError
+from navsim.evaluation.calibration import label_transforms
+from navsim.geometry import Array
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.storage import write_json
 
@@ -27,13 +31,15 @@ class Drive:
     scenario: Scenario
     """What it drove."""
     episode: Episode | None
-    """The drive without images; None if it broke off with an error."""
+    """The drive without images and distributions; None if it broke off with an error."""
     seconds: float
     """Wall time of the drive, town and rendering included [s]."""
     error: str = ""
     """Why it broke off."""
     decision_seconds: tuple[float, ...] = ()
     """How long single decisions took, of all or of some control steps [s]."""
+    transforms: Array = field(default_factory=lambda: np.zeros(0))
+    """Of its distributions, see `navsim.evaluation.calibration.label_transforms` (T,), or (0,) if it had none."""
     part: str = ""
     """Part of the suite that it belongs to; empty where there are no parts."""
 
@@ -55,8 +61,13 @@ def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
     return folder / driver / f"{drive_name(scenario)}.parquet"
 
 
-def save_drive(folder: Path, drive: Drive) -> None:
+def save_drive(folder: Path, drive: Drive, conditions: Mapping[str, Any] | None = None) -> None:
     """Keep a finished drive, whole or not at all.
+
+    Args:
+        folder: Where.
+        drive: What.
+        conditions: Plain values that tell under which conditions it was driven, for whoever replays it.
 
     Raises:
         StorageError: If it cannot be written.
@@ -65,7 +76,7 @@ def save_drive(folder: Path, drive: Drive) -> None:
     if drive.episode is None:
         raise ValueError(f"{drive.driver} on {drive.scenario.name} broke off: {drive.error}")
     times = {"seconds": drive.seconds, "decision_us": [round(1e6 * taken) for taken in drive.decision_seconds]}
-    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), times)
+    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), {**(conditions or {}), **times})
 
 
 def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
@@ -75,12 +86,14 @@ def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
         EpisodeError: If it is missing, damaged or of another scenario.
     """
     path = drive_path(folder, driver, scenario)
-    episode = read_episode(path, images=False)
+    episode = read_episode(path, images=False, distributions=True)
     if episode.scenario != scenario:
         raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it to drive again")
     times = read_header(path).metadata
     decisions = tuple(taken / 1e6 for taken in times.get("decision_us", ()))  # not noted by earlier versions
-    return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions)
+    transforms = label_transforms(episode)  # a thousandth of the size of the distributions, which are not kept
+    episode = replace(episode, grid=np.zeros(0), densities=np.zeros((0, 0), np.float32))
+    return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions, transforms=transforms)
 
 
 def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ ACCENT: Colour = (255, 170, 51)
 TRUTH: Colour = (94, 214, 150)
 ROUTE: Colour = (232, 72, 72)
 CAR: Colour = (90, 178, 255)
+TRAIL: Colour = (176, 122, 250)
 
 _OUTCOME_COLOURS: dict[Outcome, Colour] = {
     Outcome.ARRIVED: TRUTH,
@@ -107,6 +108,12 @@ def enlarged(image: Image, width: int, height: int, smooth: bool) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
 
 
+def downsized(image: Image, width: int) -> Image:
+    """An image (H, W, 3) at a smaller width [px], in its own shape, each pixel the mean of those it stands for."""
+    height = round(image.shape[0] * width / image.shape[1])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def polyline(canvas: Image, points: ArrayLike, colour: Colour, width: int = 2) -> None:
     """Draw a smooth-edged line through points (N, 2) as (x, y) [px]."""
     pixels = np.round(np.asarray(points, float) * 16).astype(np.int32)
@@ -128,6 +135,11 @@ def written(canvas: Image, texts: Iterable[Text]) -> Image:
         place, font = (text.x, text.y), _font(text.size)
         pen.text(place, text.words, text.colour, font, text.anchor, stroke_width=edge, stroke_fill=BACKGROUND)
     return np.array(picture, np.uint8)
+
+
+def text_width(words: str, size: int) -> float:
+    """Width of a line in a font of that height [px]."""
+    return float(_font(size).getlength(words))
 
 
 @lru_cache(maxsize=16)

@@ -48,6 +48,8 @@ class EvaluateConfig:
     """Number of processes; None takes one per core."""
     decision_limit: float = DECISION_LIMIT
     """Longest time that a driver may take for one decision [s]; the drive of one that takes longer has failed."""
+    clips: int = 3
+    """Clips of failures for each driver in the report, at most."""
     film: bool = True
     """Whether to film one of the first driver's drives."""
     gui: bool = False
@@ -66,6 +68,8 @@ class EvaluateConfig:
             raise ConfigError(f"decision_limit must be above 0 s, got {self.decision_limit}")
         if self.routes < 1:
             raise ConfigError(f"routes must be at least 1, got {self.routes}")
+        if self.clips < 0:
+            raise ConfigError(f"clips must be at least 0, got {self.clips}")
         _ = self.own_routes  # refuses impossible numbers
         if self.suite is not None:
             self._check_suite()

@@ -1,8 +1,11 @@
 """The distribution over steering as a curve, with the command and the expert's label. Left is left."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from navsim.driving.drivers import Decision
+from navsim.driving.modes import Mode
 from navsim.evaluation.canvas import (
     ACCENT,
     BRIGHT,
@@ -16,6 +19,7 @@ from navsim.evaluation.canvas import (
     fill,
     polyline,
 )
+from navsim.evaluation.story import decision_modes
 from navsim.geometry import Array
 from navsim.sensing.observation import Image
 
@@ -33,6 +37,8 @@ def draw_curve(canvas: Image, box: Box, decision: Decision, label: float | None,
     texts = _axis(canvas, plot, limit)
     if decision.grid is not None and decision.density is not None:
         _density(canvas, plot, decision.grid, decision.density, limit)
+    modes = decision_modes(decision)
+    texts += _mode_texts(plot, modes, limit) if len(modes) > 1 else []
     _marker(canvas, plot, decision.curvature, limit, BRIGHT, dashed=False)
     if label is not None:
         _marker(canvas, plot, label, limit, TRUTH, dashed=True)
@@ -72,6 +78,14 @@ def _density(canvas: Image, plot: Box, grid: Array, density: Array, limit: float
     area[rows >= plot.height - heights] = _ACCENT_FILL
     bottom = plot.y + plot.height
     polyline(canvas, np.stack([plot.x + columns, bottom - heights], axis=-1), ACCENT, 2)
+
+
+def _mode_texts(plot: Box, modes: Sequence[Mode], limit: float) -> list[Text]:
+    """The share of the probability that each mode holds, over it."""
+    return [
+        Text(f"{mode.mass:.0%}", _column(plot, mode.curvature, limit), plot.y - 3, 13, ACCENT, "ms", outlined=True)
+        for mode in modes
+    ]
 
 
 def _marker(canvas: Image, plot: Box, curvature: float, limit: float, colour: Colour, dashed: bool) -> None:

@@ -58,6 +58,11 @@ def expert_entrant(simulation: SimulationConfig) -> Entrant:
     return Entrant("expert", _make_expert, simulation, looks=False, origin="the true state")
 
 
+def keyboard_entrant(simulation: SimulationConfig) -> Entrant:
+    """A person at the wheel, see `navsim.driving.wheel`; who hands it back hands it to the expert."""
+    return Entrant("keyboard", _make_expert, simulation, looks=False, origin="a person")
+
+
 def constant_entrant(curvature: float = 0.0) -> Entrant:
     """A driver that holds one curvature [1/m]."""
     words = f"curvature {curvature:g} 1/m"

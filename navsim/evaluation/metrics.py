@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome
+from navsim.evaluation.calibration import Calibration, calibration
 from navsim.geometry import Array
 from navsim.roads.elements import Manoeuvre
 
@@ -200,6 +201,8 @@ class DriverSummary:
     """Wall time of the drives, summed over the processes [s]."""
     latency: Latency | None = None
     """How long single decisions took; None where no time was taken."""
+    calibration: Calibration | None = None
+    """How its distributions held the expert's commands while it drove; None of a driver without distributions."""
 
     @property
     def failures_per_km(self) -> float | None:
@@ -217,7 +220,11 @@ class DriverSummary:
 
 
 def summarise(
-    episodes: Sequence[Episode], errors: int = 0, seconds: float = 0.0, decision_seconds: Sequence[float] = ()
+    episodes: Sequence[Episode],
+    errors: int = 0,
+    seconds: float = 0.0,
+    decision_seconds: Sequence[float] = (),
+    transforms: Sequence[Array] = (),
 ) -> DriverSummary:
     """Take all measures of one driver's drives.
 
@@ -226,6 +233,7 @@ def summarise(
         errors: How many others broke off with an error.
         seconds: Wall time of `episodes` [s].
         decision_seconds: How long single decisions took [s].
+        transforms: Of the distributions of each drive (T,), see `navsim.evaluation.calibration`.
     """
     junctions, manoeuvres = junction_shares(episodes)
     arrived, total = arrivals(episodes).count, len(episodes) + errors
@@ -245,4 +253,5 @@ def summarise(
         steps=sum(len(episode) for episode in episodes),
         seconds=seconds,
         latency=latency(decision_seconds),
+        calibration=calibration(transforms),
     )

@@ -1,6 +1,5 @@
 """The picture that a person watches: cameras with the fan, both maps, the distribution, and where things stand."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -8,26 +7,32 @@ import numpy as np
 
 from navsim.driving.rollout import Moment
 from navsim.driving.scenario import Outcome
+from navsim.driving.simulation import Simulation
 from navsim.evaluation.canvas import (
     ACCENT,
     BRIGHT,
     CAR,
     DIM,
-    LINE,
     ROUTE,
     SURFACE,
+    TRAIL,
     Box,
     Text,
     blank,
+    downsized,
     enlarged,
     fill,
     outcome_colour,
     paste,
     polygon,
+    polyline,
     written,
 )
 from navsim.evaluation.curve import draw_curve
 from navsim.evaluation.fan import draw_fan
+from navsim.evaluation.panel_parts import draw_status
+from navsim.evaluation.story import Story
+from navsim.geometry import Array
 from navsim.roads.routing import JunctionPassage
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
@@ -62,29 +67,63 @@ class PanelContext:
     max_curvature: float = 0.2
     """End of the curve's axis on either side [1/m]."""
 
+    @classmethod
+    def of(cls, simulation: Simulation, driver: str) -> "PanelContext":
+        """That of the drive that a simulation is in."""
+        config, route = simulation.config, simulation.route
+        return cls(
+            driver=driver,
+            scenario=simulation.scenario.name,
+            cameras=config.cameras,
+            map=config.map,
+            route_length=route.length,
+            passages=route.passages,
+            max_curvature=config.vehicle.max_curvature,
+        )
 
-def compose_panel(moment: Moment, context: PanelContext, outcome: Outcome | None = None) -> Image:
+
+def compose_panel(
+    moment: Moment, context: PanelContext, outcome: Outcome | None = None, story: Story | None = None
+) -> Image:
     """Draw one moment of a drive.
 
     Args:
         moment: The control step: what was sensed, decided and, by the expert, advised.
         context: What stays the same during the drive.
         outcome: How the drive ended, for the last picture.
+        story: The drive so far; None tells none.
 
     Returns:
         The panel (540, 960, 3) uint8 RGB.
     """
-    canvas = blank(WIDTH, HEIGHT)
-    texts = _header(context, outcome)
+    canvas, story = blank(WIDTH, HEIGHT), story or Story()
+    texts = _header(context, outcome, story)
     observation = moment.step.observation
     if observation is None:
         texts += _unseen(canvas)
     else:
         texts += _draw_cameras(canvas, observation, moment, context)
-        texts += _draw_maps(canvas, observation, context.map)
+        texts += _draw_maps(canvas, observation, context.map, _past(moment, story))
     texts += draw_curve(canvas, _CURVE, moment.decision, moment.label, context.max_curvature)
-    texts += _status(canvas, moment, context, outcome)
+    texts += draw_status(canvas, _STATUS, moment, context.passages, context.route_length, outcome, story)
     return written(canvas, texts)
+
+
+def excerpt(panel: Image) -> Image:
+    """What a panel shows of seeing and deciding, for small pictures: the cameras, under them the maps and the curve.
+
+    Args:
+        panel: From `compose_panel` (540, 960, 3).
+
+    Returns:
+        A picture (421, 700, 3).
+    """
+    width = _CAMERAS.width
+    lower = Box(_ROAD_MAP.x, _ROAD_MAP.y, _CURVE.x + _CURVE.width - _ROAD_MAP.x, _ROAD_MAP.height)
+    canvas = blank(width, _CAMERAS.height + 10 + round(lower.height * width / lower.width))
+    canvas[: _CAMERAS.height] = panel[_CAMERAS.slices]
+    canvas[_CAMERAS.height + 10 :] = downsized(panel[lower.slices], width)
+    return canvas
 
 
 def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[Box, ...]:
@@ -116,10 +155,10 @@ def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[
     return tuple(places)
 
 
-def _header(context: PanelContext, outcome: Outcome | None) -> list[Text]:
+def _header(context: PanelContext, outcome: Outcome | None, story: Story) -> list[Text]:
     """Who drives what, and how it ended."""
-    words = "driving" if outcome is None else outcome.replace("_", " ")
-    colour = DIM if outcome is None else outcome_colour(outcome)
+    words = ("by hand" if story.by_hand else "driving") if outcome is None else outcome.replace("_", " ")
+    colour = (ACCENT if story.by_hand else DIM) if outcome is None else outcome_colour(outcome)
     return [
         Text(context.driver, 18, 26, 22, BRIGHT, "lm"),
         Text(context.scenario, WIDTH / 2, 27, 15, DIM, "mm"),
@@ -153,8 +192,17 @@ def _draw_cameras(canvas: Image, observation: Observation, moment: Moment, conte
     return texts
 
 
-def _draw_maps(canvas: Image, observation: Observation, spec: MapSpec) -> list[Text]:
-    """Draw the unrouted map and the routed one, the route in red, the car where the position fix believes it."""
+def _past(moment: Moment, story: Story) -> Array:
+    """The past path in the vehicle frame (N, 2) [m], up to the car."""
+    pose = moment.step.state.pose
+    return pose.to_vehicle([*((mark.x, mark.y) for mark in story.trail), (pose.x, pose.y)])
+
+
+def _draw_maps(canvas: Image, observation: Observation, spec: MapSpec, past: Array) -> list[Text]:
+    """Draw the unrouted map and the routed one, the route in red, the car where the position fix believes it.
+
+    The past path (N, 2) [m], in the vehicle frame, leads to the car.
+    """
     roads = np.repeat(observation.road_map[..., None] // 2, 3, axis=2) + np.array([24, 28, 36], np.uint8)
     share = observation.route_map[..., None] / 255.0
     routed = (roads * (1 - share) + np.array(ROUTE) * share).astype(np.uint8)
@@ -163,39 +211,9 @@ def _draw_maps(canvas: Image, observation: Observation, spec: MapSpec) -> list[T
         paste(canvas, box, image, smooth=True)
         scale = box.width / spec.size_px
         x, y = box.x + box.width / 2, box.y + (spec.ego_row + 0.5) * scale
+        line = np.array([x, y]) - past[:, ::-1] * scale / spec.metres_per_pixel
+        part = canvas[box.slices]
+        polyline(part, line - [box.x, box.y], TRAIL, 2)
         polygon(canvas, [(x, y - 8), (x + 6, y + 7), (x, y + 4), (x - 6, y + 7)], CAR)
         texts.append(Text(words, box.x + 8, box.y + 6, 13, BRIGHT, outlined=True))
     return texts
-
-
-def _status(canvas: Image, moment: Moment, context: PanelContext, outcome: Outcome | None) -> list[Text]:
-    """Speed, offset, what comes next and how far the drive has come."""
-    fill(canvas, _STATUS, SURFACE)
-    x, y, right = _STATUS.x + 14, _STATUS.y + 12, _STATUS.x + _STATUS.width - 14
-    state, progress = moment.step.state, moment.step.progress
-    side = "left" if progress.offset > 0 else "right"
-    rows: Sequence[tuple[str, str]] = (
-        ("speed", f"{state.speed:.1f} m/s"),
-        ("offset", f"{abs(progress.offset):.2f} m {side}"),
-        ("next", next_manoeuvre(context.passages, progress.station)),
-        ("time", f"{state.time:.1f} s"),
-    )
-    texts = []
-    for i, (name, value) in enumerate(rows):
-        texts += [Text(name, x, y + 50 * i, 12, DIM), Text(value, x, y + 50 * i + 15, 20, BRIGHT)]
-    bar = Box(x, _STATUS.y + _STATUS.height - 20, right - x, 6)
-    fill(canvas, bar, LINE)
-    colour = ACCENT if outcome is None else outcome_colour(outcome)
-    fill(canvas, replace(bar, width=round(bar.width * progress.fraction)), colour)
-    words = f"{progress.station:.0f} of {context.route_length:.0f} m"
-    return [*texts, Text(words, x, bar.y - 20, 13, DIM)]
-
-
-def next_manoeuvre(passages: Sequence[JunctionPassage], station: float) -> str:
-    """What the route does at the junction being driven or coming next, in a few words."""
-    ahead = next((passage for passage in passages if passage.end > station), None)
-    if ahead is None:
-        return "to the end"
-    if ahead.start <= station:
-        return f"{ahead.manoeuvre} now"
-    return f"{ahead.manoeuvre} in {ahead.start - station:.0f} m"

@@ -7,7 +7,16 @@ import cv2
 from navsim.sensing.observation import Image
 from navsim.world.display import require_display
 
-_KEY_NAMES = {10: "enter", 13: "enter", 27: "escape", 32: "space"}
+_KEY_NAMES = {
+    10: "enter",
+    13: "enter",
+    27: "escape",
+    32: "space",
+    65361: "left",
+    65362: "up",
+    65363: "right",
+    65364: "down",
+}
 
 
 class PanelWindow:
@@ -47,8 +56,8 @@ class PanelWindow:
         if not self.is_open:
             return ()
         pressed = []
-        while (code := cv2.waitKey(1)) >= 0:
-            pressed.append(_KEY_NAMES.get(code & 0xFF, chr(code & 0xFF)))
+        while (code := cv2.waitKeyEx(1)) >= 0:
+            pressed.append(_KEY_NAMES.get(code & 0xFFFF, chr(code & 0xFF)))
         visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
         self.is_open = visible or not self._seen  # it takes a while to come up
         self._seen = self._seen or visible

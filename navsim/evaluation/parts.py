@@ -50,6 +50,12 @@ def part_rows(drives: Sequence[Drive], stages: Sequence[Stage]) -> list[tuple[st
     return rows
 
 
+def part_share(drives: Sequence[Drive], stage: Stage) -> Share:
+    """Drives of a part that arrived, or recovered where the part counts that, of all of it among `drives`."""
+    own = [drive for drive in drives if drive.part == stage.name]
+    return recovery(own) if stage.recovery else _arrived(own)
+
+
 def has_parts(stages: Sequence[Stage]) -> bool:
     """Whether a table by parts says more than the table of all drives."""
     return len(stages) > 1 or any(stage.recovery for stage in stages)

@@ -10,6 +10,7 @@ from rich.table import Table
 from navsim.config import to_mapping
 from navsim.driving.scenario import Outcome
 from navsim.evaluation.archive import Drive, drive_name
+from navsim.evaluation.calibration import calibration_mapping, calibration_rows
 from navsim.evaluation.driving_score import drive_score
 from navsim.evaluation.infractions import interventions
 from navsim.evaluation.metrics import (
@@ -68,6 +69,7 @@ def _summary(drives: Sequence[Drive]) -> DriverSummary:
         errors=len(drives) - len(episodes),
         seconds=sum(drive.seconds for drive in drives),
         decision_seconds=[taken for drive in drives for taken in drive.decision_seconds],
+        transforms=[drive.transforms for drive in drives],
     )
 
 
@@ -116,6 +118,7 @@ def summary_mapping(summary: DriverSummary) -> dict[str, Any]:
         "steps": summary.steps,
         "steps_per_second": summary.steps_per_second,
         "decision_ms": _latency_mapping(summary.latency),
+        "calibration": calibration_mapping(summary.calibration),
     }
 
 
@@ -174,6 +177,9 @@ def table_rows(scores: Mapping[str, DriverScores]) -> list[tuple[str, list[tuple
         sections.append(("by the field's protocols", protocol_rows(protocols)))
     if along:
         sections.append(("lane following, no junction", _score_rows(lanes) if through else _main_rows(lanes)))
+    calibrated = calibration_rows([s.calibration for s in (routes if through else lanes)])
+    if calibrated:
+        sections.append(("its distribution, while driving", calibrated))
     return [*sections, ("cost", _cost_rows(routes if through else lanes))]
 
 
@@ -247,7 +253,7 @@ def _number(value: float | None, form: str) -> str:
 
 def terminal_table(scores: Mapping[str, DriverScores], title: str) -> Table:
     """The table for the terminal: drivers side by side."""
-    table = Table(title=title, title_justify="left", caption=_footnote(scores), caption_justify="left")
+    table = Table(title=title, title_justify="left", caption=footnote(scores), caption_justify="left")
     table.add_column("")
     for name in scores:
         table.add_column(_heading(name), justify="right")
@@ -265,14 +271,14 @@ def markdown_table(scores: Mapping[str, DriverScores], title: str, credit: str =
     for section, rows in table_rows(scores):
         lines.append(f"| **{section}** |" + " |" * len(scores))
         lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows]
-    return "\n".join([*lines, "", _footnote(scores), *([credit] if credit else []), ""])
+    return "\n".join([*lines, "", footnote(scores), *([credit] if credit else []), ""])
 
 
 def _heading(name: str) -> str:
     return f"{name} *" if name == SEES_TRUTH else name
 
 
-def _footnote(scores: Mapping[str, DriverScores]) -> str:
+def footnote(scores: Mapping[str, DriverScores]) -> str:
     """What the table's words mean."""
     words = "Arrived: the end reached in time, nothing touched, the lane's middle never left by more than 2 m."
     return f"{words} * sees the true state." if SEES_TRUTH in scores else words

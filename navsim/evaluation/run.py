@@ -18,6 +18,8 @@ from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.guard import guarded
 from navsim.evaluation.harness import evaluate, pending
+from navsim.evaluation.html.failures import ReportSettings
+from navsim.evaluation.html.report_page import report_page
 from navsim.evaluation.parts import has_parts, parts_mapping, parts_markdown_table
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.report import driver_scores, markdown_table, results_mapping
@@ -32,9 +34,10 @@ from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
 
 RESULTS_NAME, TABLE_NAME = "results.json", "table.md"
+REPORT_NAME = "report.html"
 SCORES_NAME, TOWN_NAME = "scores.png", "town.png"
 GIF_NAME, MP4_NAME = "drive.gif", "drive.mp4"
-OUTPUTS = (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME, GIF_NAME, MP4_NAME)
+OUTPUTS = (RESULTS_NAME, TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME, GIF_NAME, MP4_NAME)
 """All that is written beside the drives."""
 
 _log = logging.getLogger(__name__)
@@ -164,6 +167,10 @@ def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any
         write_text(table, text + (f"\n{by_part}" if by_part else ""))
     if not bars.exists():
         save_figure(plot_scores(scores, config.title), bars)
+    if not (config.out / REPORT_NAME).exists():
+        known = {name: value for name, value in about.items() if name != "parts"}
+        settings = ReportSettings(config.title, config.out, config.stages, known, config.clips)
+        write_text(config.out / REPORT_NAME, report_page(drives, settings))
     if not paths.exists():
         there = [drive for drive in _first_part(drives) if drive.scenario.town == town]
         there = [drive for drive in there if drive.scenario.junctions] or there

@@ -63,18 +63,13 @@ def film(
     """
     last: list[Moment] = []
 
-    def context() -> PanelContext:
-        config, route = simulation.config, simulation.route
-        limit = config.vehicle.max_curvature
-        return PanelContext(name, scenario.name, config.cameras, config.map, route.length, route.passages, limit)
-
     def on_step(moment: Moment) -> None:
-        sink(compose_panel(moment, context()))
+        sink(compose_panel(moment, PanelContext.of(simulation, name)))
         last[:] = [moment]
 
     outcome = drive(simulation, driver, scenario, sense=True, record_images=False, on_step=on_step).outcome
     for _ in range(HOLD_FRAMES):
-        sink(compose_panel(last[0], context(), outcome))
+        sink(compose_panel(last[0], PanelContext.of(simulation, name), outcome))
     return outcome
 
 

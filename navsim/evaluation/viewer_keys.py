@@ -1,14 +1,62 @@
 """What the keys do while a drive is watched, as a pure function from one state of the playback to the next."""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
+from navsim.driving.wheel import HAND_BACK
 from navsim.rendering.viewpoints import View
-
-HELP = "space pause   s step   c camera   r next route   + faster   - slower   q quit"
-"""One line that names the keys."""
 
 SPEEDS = (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 0.0)
 """Real-time factors in the order of + and -; the last one, 0, is as fast as the machine can."""
+
+
+class Choice(StrEnum):
+    """What can be chosen while watching."""
+
+    ROUTE = "route"
+    DRIVER = "driver"
+    TOWN = "town"
+    WEATHER = "weather"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the watcher wants to see instead of the drive that is shown."""
+
+    choice: Choice
+    """What is to change."""
+    step: int
+    """1 for the next, -1 for the one before, 0 for the same once more."""
+
+
+NEXT = Wish(Choice.ROUTE, 1)
+"""What comes when a drive has ended."""
+
+WISHES: dict[str, Wish] = {
+    "r": Wish(Choice.ROUTE, 0),
+    "n": NEXT,
+    "enter": NEXT,
+    "p": Wish(Choice.ROUTE, -1),
+    "1": Wish(Choice.DRIVER, -1),
+    "2": Wish(Choice.DRIVER, 1),
+    "3": Wish(Choice.TOWN, -1),
+    "4": Wish(Choice.TOWN, 1),
+    "5": Wish(Choice.WEATHER, -1),
+    "6": Wish(Choice.WEATHER, 1),
+}
+"""Keys and what they wish for."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What keys may do in a window, for not everything can be done everywhere."""
+
+    choices: tuple[Choice, ...] = (Choice.ROUTE,)
+    """What can be chosen."""
+    steering: bool = False
+    """Whether the wheel can be taken."""
+    filming: bool = False
+    """Whether films can be made."""
 
 
 @dataclass(frozen=True)
@@ -23,21 +71,28 @@ class Playback:
     """Whether the drive stands still."""
     stepping: bool = False
     """Whether a paused drive may go on for one control step."""
-    skipping: bool = False
-    """Whether the next route is wanted."""
+    wish: Wish | None = None
+    """What is wanted instead of this drive."""
+    filming: bool = False
+    """Whether what is shown goes into a film."""
     ended: bool = False
     """Whether the watcher has had enough."""
+    abilities: Abilities = Abilities()
+    """What the keys may do."""
 
     def after(self, key: str) -> "Playback":
         """The playback after a key named as by `Window.keys`; keys without a meaning change nothing."""
+        wish = WISHES.get(key)
+        if wish is not None and wish.choice in self.abilities.choices:
+            return replace(self, wish=wish)
+        if key == "m" and self.abilities.filming:
+            return replace(self, filming=not self.filming)
         if key == "space":
             return replace(self, paused=not self.paused, stepping=False)
-        if key in ("s", "n"):
+        if key == "s":
             return replace(self, paused=True, stepping=True)
         if key == "c":
             return replace(self, view=self.view.following)
-        if key in ("r", "enter"):
-            return replace(self, skipping=True)
         if key in ("q", "escape"):
             return replace(self, ended=True)
         if key in ("+", "="):
@@ -51,6 +106,17 @@ class Playback:
         """How fast it goes, for the screen."""
         pace = "as fast as possible" if self.speed == 0 else f"{self.speed:g}x"
         return f"paused ({pace})" if self.paused else pace
+
+
+def key_help(abilities: Abilities) -> tuple[tuple[str, str], ...]:
+    """All keys that do something, each with a word on what."""
+    pairs = [("space", "pause"), ("s", "step"), ("c", "camera"), ("+ -", "speed")]
+    pairs += [("r", "restart"), ("p n", "route")]
+    for choice, keys in ((Choice.DRIVER, "1 2"), (Choice.TOWN, "3 4"), (Choice.WEATHER, "5 6")):
+        pairs += [(keys, str(choice))] if choice in abilities.choices else []
+    pairs += [("arrows", "steer"), (HAND_BACK, "hand back")] if abilities.steering else []
+    pairs += [("m", "film")] if abilities.filming else []
+    return (*pairs, ("q", "quit"))
 
 
 def _next_speed(speed: float, direction: int) -> float:

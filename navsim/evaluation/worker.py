@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from navsim.config import to_mapping
 from navsim.driving.drivers import BatchDriver, Driver, Expert, Seat
 from navsim.driving.episode import Episode
 from navsim.driving.rollout import drive
@@ -109,6 +110,7 @@ class _Worker:
             save_drive(
                 self._contest.folder,
                 Drive(unit.driver, episode.scenario, kept, seconds, decision_seconds=tuple(decisions)),
+                {"simulation": to_mapping(self._contest.simulation), "renderer": self._simulations[0].renderer_name},
             )
             ends.append(episode.outcome)
         return tuple(ends)

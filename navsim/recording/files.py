@@ -1,8 +1,9 @@
 """Episodes as Parquet files, readable with pandas, DuckDB and the like.
 
 One row per state: T rows with what was sensed and commanded there, and a last row for the end of the drive, where
-those columns are null. Images and maps are fixed-size binary: row-major uint8 of the shapes in the header; a drive
-recorded without them has no such columns. The header is JSON in the schema's metadata under the key `navsim`.
+those columns are null. Images and maps are fixed-size binary: row-major uint8 of the shapes in the header. The driver's
+distribution is a list of densities [m] over the header's grid. Drives without images, maps or distributions have no
+such columns. The header is JSON in the schema's metadata under the key `navsim`.
 
 Units: metres, seconds, radians; curvature [1/m] and offset [m] are positive to the left.
 """
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from navsim.config import from_mapping, to_mapping
 from navsim.driving.episode import Episode
@@ -36,6 +38,7 @@ COMPRESSION_LEVEL = 3
 
 _KEY = b"navsim"
 _IMAGES = ("images", "road_maps", "route_maps")
+_DENSITY = "density"
 _STATES = {  # columns of each per-state array of an episode
     "times": ("time",),
     "poses": ("x", "y", "heading"),
@@ -79,6 +82,8 @@ class EpisodeHeader:
     """Version of the file format."""
     struck: ObstacleKind | None = None
     """What the car touched; None if nothing, and in files written before this was kept."""
+    grid: tuple[float, ...] = ()
+    """Curvatures (B,) [1/m] of the densities in the column `density`; empty where there is no such column."""
 
     def __post_init__(self) -> None:
         if set(self.shapes) != set(_IMAGES) or not set(self.recorded) <= set(_IMAGES):
@@ -109,9 +114,12 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
         metadata=dict(metadata),
         versions=software_versions(),
         struck=episode.struck,
+        grid=tuple(episode.grid.tolist()),
     )
     columns = _float_columns(episode, _STATES) | _float_columns(episode, _STEPS)
     columns |= {name: _binary_column(getattr(episode, name)) for name in header.recorded}
+    if header.grid:
+        columns[_DENSITY] = _density_column(episode.densities)
     table = pa.table({name: _with_last_row(column, len(episode) + 1) for name, column in columns.items()})
     table = table.replace_schema_metadata({_KEY: json.dumps(to_mapping(header))})
     with atomic_file(path) as file:
@@ -137,12 +145,13 @@ def read_header(path: Path) -> EpisodeHeader:
         return _header(path, file)
 
 
-def read_episode(path: Path, images: bool = True) -> Episode:
+def read_episode(path: Path, images: bool = True, distributions: bool | None = None) -> Episode:
     """Read an episode.
 
     Args:
         path: The file.
         images: Whether to read images and maps; without them the episode is as one recorded without.
+        distributions: Whether to read the driver's distributions; None does as `images` says.
 
     Returns:
         The episode; its arrays may be read-only.
@@ -153,9 +162,10 @@ def read_episode(path: Path, images: bool = True) -> Episode:
     with _open(path) as file:
         header = _header(path, file)
         recorded = header.recorded if images else ()
+        with_density = bool(header.grid) and (images if distributions is None else distributions)
         names = [name for group in (_STATES, _STEPS) for parts in group.values() for name in parts]
         try:
-            table = file.read([*names, *recorded])
+            table = file.read([*names, *recorded, *([_DENSITY] if with_density else [])])
         except (pa.ArrowException, OSError) as error:
             raise EpisodeError(f"{path}: is damaged: {_first_line(error)}") from None
     try:
@@ -175,6 +185,8 @@ def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) ->
         name: _pictures(table[name], steps, shape) if name in recorded else np.zeros((0, *shape), np.uint8)
         for name, shape in header.shapes.items()
     }
+    if _DENSITY in table.column_names:
+        arrays |= {"grid": np.array(header.grid), "densities": _densities(table[_DENSITY], steps, len(header.grid))}
     return Episode(
         scenario=header.scenario,
         driver=header.driver,
@@ -231,6 +243,12 @@ def _binary_column(pictures: Image) -> pa.Array:
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(pictures[0].size), len(pictures), [None, data])
 
 
+def _density_column(densities: NDArray[np.floating]) -> pa.Array:
+    """Densities (T, B) as a column of T lists of half precision."""
+    values = pa.array(np.ascontiguousarray(densities, np.float16).ravel())
+    return pa.FixedSizeListArray.from_arrays(values, densities.shape[1])
+
+
 def _with_last_row(column: pa.Array, rows: int) -> pa.ChunkedArray:
     """Fill a column up with nulls to `rows` values."""
     return pa.chunked_array([column, pa.nulls(rows - len(column), column.type)])
@@ -243,6 +261,15 @@ def _floats(table: pa.Table, columns: Sequence[str], rows: int) -> Array:
         raise ValueError(f"{', '.join(columns)} must be numbers in the first {rows} rows")
     values: Array = np.stack([part.to_numpy() for part in parts], axis=-1)
     return values if len(columns) > 1 else values[:, 0]
+
+
+def _densities(column: pa.ChunkedArray, rows: int, points: int) -> NDArray[np.floating]:
+    """The first `rows` lists of `points` densities (rows, points)."""
+    column = column.slice(0, rows)
+    if column.null_count or column.type != pa.list_(pa.float16(), points):
+        raise ValueError(f"{rows} distributions need as many lists of {points} numbers, got {column.type}")
+    values: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(rows, points)
 
 
 def _pictures(column: pa.ChunkedArray, rows: int, shape: tuple[int, ...]) -> Image:

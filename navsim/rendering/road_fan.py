@@ -40,6 +40,8 @@ class Fan:
     """Curvatures (B,) [1/m], increasing, at which `density` is given."""
     density: Array | None = None
     """Probability density (B,) [m] over `grid`."""
+    modes: tuple[float, ...] = ()
+    """Curvatures of its modes [1/m]."""
 
 
 def path_points(curvature: float, distances: Array) -> Array:

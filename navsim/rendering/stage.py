@@ -6,7 +6,7 @@ import numpy as np
 
 from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.caption import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
-from navsim.rendering.car_model import car_parts
+from navsim.rendering.car_model import Paint, car_parts
 from navsim.rendering.road_fan import (
     CELL_EDGES,
     COMMANDS,
@@ -25,11 +25,18 @@ from navsim.world.vehicle import VehicleSpec
 
 ROUTE_PAINT = (0.25, 0.55, 1.0, 0.45)
 COMMAND_PAINT = (1.0, 1.0, 1.0, 1.0)
+MODE_PAINT = (1.0, 0.45, 0.05, 1.0)
+TRAIL_PAINT = (0.62, 0.36, 0.95, 0.85)
+TRAIL_MARKS = 16
+"""How many places of the past path are shown."""
+TRAIL_SPACING = 2.5
+"""Between two of them [m]."""
 _UNSEEN = (0.0, 0.0, 0.0, 0.0)
 _CELLS = len(CELL_EDGES) - 1
 _ROUTE_WIDTH = 0.5
 # The fan lies above the kerbs' 0.12 m, so that the verge does not hide where it leads.
-_ROUTE_HEIGHT, _FAN_HEIGHT, _COMMAND_HEIGHT = 0.05, 0.15, 0.17
+_ROUTE_HEIGHT, _TRAIL_HEIGHT, _FAN_HEIGHT, _COMMAND_HEIGHT = 0.05, 0.07, 0.15, 0.17
+_TRAIL_WIDTH, _TRAIL_LENGTH = 0.22, 1.2
 _UNDERGROUND: Vector = (0.0, 0.0, -50.0)
 _CAPTION_DISTANCE = 0.5
 _CAPTION_MARGIN = 12
@@ -48,6 +55,8 @@ class Frame:
     """What the driver wants, drawn on the road."""
     lines: tuple[str, ...] = ()
     """Up to four lines of text for the picture's corner."""
+    trail: tuple[Pose, ...] = ()
+    """Where the car has been, the latest last."""
 
 
 class Stage:
@@ -72,6 +81,7 @@ class Stage:
             self._add_mesh(mesh, texture)
         if route is not None:
             self._add_route(route)
+        self._add_trail()
         self._add_car()
         self._add_caption()
         self._client.draw()  # a new background shows from the second picture on
@@ -82,6 +92,7 @@ class Stage:
         for body in (self._car, self._commands):
             self._client.place(body, (pose.x, pose.y, 0.0), pose.heading)
         self._paint_fan(frame.fan)
+        self._lay_trail(frame.trail)
         eye, target = viewpoint(frame.view, pose)
         self._client.look(eye, target)
         self._show_caption(frame.lines, eye, target)
@@ -124,7 +135,33 @@ class Stage:
         for index in range(len(commands)):
             self._client.paint(self._commands, index, _UNSEEN)
         self._colours = np.full((_CELLS, 4), -1.0)
-        self._command: int | None = None
+        self._commands_shown: dict[int, Paint] = {}
+
+    def _add_trail(self) -> None:
+        """Add the marks of the past path, under the ground until they are needed."""
+        length, width = _TRAIL_LENGTH / 2, _TRAIL_WIDTH / 2
+        left, right = (np.array([(-length, side), (length, side)]) for side in (width, -width))
+        look = self._add_band(left, right, _TRAIL_HEIGHT)
+        self._marks = [self._client.add_ghost(look) for _ in range(TRAIL_MARKS)]
+        self._trail: dict[int, Pose] = {}
+        for mark in self._marks:
+            self._client.paint(mark, -1, TRAIL_PAINT)
+            self._client.place(mark, _UNDERGROUND, 0.0)
+
+    def _lay_trail(self, trail: tuple[Pose, ...]) -> None:
+        """Move those marks that are not where they should be: a mark stays at its place until it is needed anew."""
+        wanted = trail[-len(self._marks) :]
+        kept = {mark: pose for mark, pose in self._trail.items() if pose in wanted}
+        free = [mark for mark in self._marks if mark not in kept]
+        there = set(kept.values())
+        for pose in wanted:
+            if pose not in there:
+                kept[free[-1]] = pose
+                self._client.place(free.pop(), (pose.x, pose.y, 0.0), pose.heading)
+        for mark in free:
+            if mark in self._trail:
+                self._client.place(mark, _UNDERGROUND, 0.0)
+        self._trail = kept
 
     def _add_caption(self) -> None:
         """Add the plate, in the camera's frame: x towards what it looks at, y left, z up."""
@@ -157,14 +194,14 @@ class Stage:
             red, green, blue, opacity = wanted[part].tolist()
             self._client.paint(self._car, part, (red, green, blue, opacity))
         self._colours = wanted
-        command = None if fan is None else command_index(fan.curvature)
-        if command == self._command:
-            return
-        if self._command is not None:
-            self._client.paint(self._commands, self._command, _UNSEEN)
-        if command is not None:
-            self._client.paint(self._commands, command, COMMAND_PAINT)
-        self._command = command
+        self._paint_commands({} if fan is None else _command_paints(fan))
+
+    def _paint_commands(self, wanted: dict[int, Paint]) -> None:
+        """Paint those bands that have to look different."""
+        for index in self._commands_shown.keys() | wanted.keys():
+            if self._commands_shown.get(index) != wanted.get(index):
+                self._client.paint(self._commands, index, wanted.get(index, _UNSEEN))
+        self._commands_shown = wanted
 
     def _show_caption(self, lines: tuple[str, ...], eye: Vector, target: Vector) -> None:
         """Hold the plate with the lines before the camera."""
@@ -173,3 +210,8 @@ class Stage:
             self._lines = lines
         heading, pitch = facing(eye, target)
         self._client.place(self._caption, eye if lines else _UNDERGROUND, heading, pitch)
+
+
+def _command_paints(fan: Fan) -> dict[int, Paint]:
+    """The bands to be seen, with their colours: the modes, and over them the command."""
+    return dict.fromkeys(map(command_index, fan.modes), MODE_PAINT) | {command_index(fan.curvature): COMMAND_PAINT}

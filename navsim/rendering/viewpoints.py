@@ -28,17 +28,17 @@ class View(StrEnum):
         return views[(views.index(self) + 1) % len(views)]
 
 
-# Eye and target in the vehicle frame (forward, left, up) [m].
-_MOUNTS: dict[View, tuple[Point, Point]] = {
-    View.CHASE: ((-4.4, 0.0, 3.7), (4.0, 0.0, 0.0)),
+MOUNTS: dict[View, tuple[Point, Point]] = {
+    View.CHASE: ((-6.2, 0.0, 4.3), (4.6, 0.0, 0.0)),
     View.HOOD: ((0.55, 0.0, 1.45), (10.0, 0.0, -0.1)),
     View.TOP: ((5.98, 0.0, 20.0), (6.0, 0.0, 0.0)),
 }
+"""Eye and target of each view in the vehicle frame (forward, left, up) [m]."""
 
 
 def viewpoint(view: View, pose: Pose) -> tuple[Point, Point]:
     """Eye and target [m] in the world for a car at `pose`."""
-    eye, target = _MOUNTS[view]
+    eye, target = MOUNTS[view]
     return _to_world(pose, eye), _to_world(pose, target)
 
 

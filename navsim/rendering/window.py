@@ -22,7 +22,18 @@ from navsim.world.vehicle import VehicleSpec
 WIDTH, HEIGHT = 960, 540
 """Default size [px]."""
 
-_KEY_NAMES = {27: "escape", 32: "space", 65309: "enter", 10: "enter", 13: "enter", 65306: "shift"}
+_KEY_NAMES = {
+    27: "escape",
+    32: "space",
+    65309: "enter",
+    10: "enter",
+    13: "enter",
+    65306: "shift",
+    65295: "left",
+    65296: "right",
+    65297: "up",
+    65298: "down",
+}
 # An X server without clients, such as that of xvfb-run, restarts when one leaves, and for a moment takes no other [s].
 _RETRIES = (0.0, 0.5, 2.0)
 _PATIENCE = 60.0  # a busy machine may take long to open a window or to load a town [s]
@@ -47,6 +58,8 @@ class Window:
         """
         self.view = View.CHASE
         """The camera of the next picture."""
+        self.held: frozenset[str] = frozenset()
+        """Names of the keys that are held down."""
         self._keys: list[str] = []
         require_display()
         self._complaints = TemporaryFile("w+")  # noqa: SIM115 kept until `close`
@@ -70,22 +83,25 @@ class Window:
         self._receive(0)
         self._send(Loading(scene, route_path))
 
-    def show(self, pose: Pose, fan: Fan | None = None, lines: tuple[str, ...] = ()) -> None:
+    def show(
+        self, pose: Pose, fan: Fan | None = None, lines: tuple[str, ...] = (), trail: tuple[Pose, ...] = ()
+    ) -> None:
         """Draw the car at `pose`; returns while the picture is being drawn, unless the last one still is.
 
         Args:
             pose: Of the car.
             fan: What its driver wants, drawn on the road ahead.
             lines: Up to four lines of text in the corner.
+            trail: Where the car has been, the latest last, at most `TRAIL_MARKS` places.
 
         Raises:
             RuntimeError: If the window's process has failed.
         """
         self._receive(0)
-        self._send(Frame(pose, self.view, fan, lines))
+        self._send(Frame(pose, self.view, fan, lines, trail))
 
     def keys(self) -> tuple[str, ...]:
-        """Names of the keys pressed since the last call: characters, "space", "enter", "escape"."""
+        """Names of the keys pressed since the last call: characters, "space", "enter", "escape", "left", "right"."""
         pressed, self._keys = tuple(self._keys), []
         return pressed
 
@@ -131,7 +147,9 @@ class Window:
                 self._lose()
                 return
             self._awaited -= 1
-            self._keys += [_KEY_NAMES.get(code, chr(code)) for code in answer]
+            pressed, held = answer
+            self._keys += map(_name, pressed)
+            self.held = frozenset(map(_name, held))
 
     def _lose(self) -> None:
         """Note that the window is gone; that its user closed it is fine, that its process failed is not."""
@@ -153,6 +171,10 @@ class Window:
         self._complaints.seek(0)
         lines = (line for line in self._complaints.read().splitlines() if not line.startswith("pybullet build time"))
         return " ".join(" ".join(lines).split())
+
+
+def _name(code: int) -> str:
+    return _KEY_NAMES.get(code, chr(code))
 
 
 def _start(connection: Connection, errors: int) -> subprocess.Popen[bytes]:

@@ -41,8 +41,8 @@ class Loading:
 
 
 Message = Opening | Loading | Frame
-Answer = tuple[int, ...]
-"""Codes of the keys that were pressed in the window, see `BulletClient.new_keys`."""
+Answer = tuple[tuple[int, ...], tuple[int, ...]]
+"""Codes of the keys that were pressed in the window since the last answer, and of those held down."""
 
 
 def serve(connection: Connection) -> None:
@@ -52,10 +52,10 @@ def serve(connection: Connection) -> None:
         opening: Opening = connection.recv()
         client = BulletClient("gui", f"--width={opening.width} --height={opening.height}")
         stage = Stage(client, opening.vehicle)
-        connection.send(())
+        connection.send(((), ()))
         while True:
             _handle(connection.recv(), stage)
-            connection.send(client.new_keys())
+            connection.send((client.new_keys(), tuple(client.held_keys)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
     except DisplayError as error:

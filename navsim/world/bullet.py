@@ -59,7 +59,8 @@ class BulletClient:
         pybullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=self._id)
         self._files = tempfile.TemporaryDirectory(prefix="navsim-")
         self._written = 0
-        self._held_keys: set[int] = set()
+        self.held_keys: set[int] = set()
+        """Codes of the keys that were down at the last call of `new_keys`."""
         if mode == "gui":
             self._hide_panels()
 
@@ -275,13 +276,10 @@ class BulletClient:
     def new_keys(self) -> tuple[int, ...]:
         """Codes of the keys pressed in the window since the last call: lower-case ASCII, or PyBullet's B3G codes."""
         events = pybullet.getKeyboardEvents(physicsClientId=self._id)
+        new, gone = pybullet.KEY_WAS_TRIGGERED, pybullet.KEY_WAS_RELEASED
         # Of a key pressed and let go between two calls only the release is reported.
-        pressed = tuple(
-            code
-            for code, state in events.items()
-            if state & pybullet.KEY_WAS_TRIGGERED or (state & pybullet.KEY_WAS_RELEASED and code not in self._held_keys)
-        )
-        self._held_keys = {code for code, state in events.items() if not state & pybullet.KEY_WAS_RELEASED}
+        pressed = tuple(k for k, state in events.items() if state & new or (state & gone and k not in self.held_keys))
+        self.held_keys = {code for code, state in events.items() if not state & gone}
         return pressed
 
     def _hide_panels(self) -> None:

@@ -19,11 +19,11 @@ from agents.acting import (
     Rule,
     act,
     decision,
-    find_modes,
     follow,
     quantile,
 )
 from agents.policies.distributions.mixture import SteeringMixture
+from navsim.driving.modes import find_modes
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 

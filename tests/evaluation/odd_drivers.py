@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from navsim.driving.drivers import ConstantDriver, Decision, Driver
 from navsim.sensing.observation import Observation
 
@@ -159,3 +161,20 @@ def make_nothing(_: None) -> Driver:
 def make_healing(flaw: str) -> Driver:
     """Wrong as long as the file `flaw` is there."""
     return FlakyDriver(float("nan") if Path(flaw).exists() else 0.0)
+
+
+class SureDriver(ConstantDriver):
+    """Drives straight on, by an even distribution over a part of the range around it."""
+
+    def __init__(self, reach: float) -> None:
+        super().__init__()
+        self.name = "sure"
+        grid = np.linspace(-0.2, 0.2, 81)
+        self._sure = Decision(0.0, grid, (np.abs(grid) <= reach).astype(float))
+
+    def drive(self, observation: Observation) -> Decision:
+        return self._sure
+
+
+def make_sure(reach: float) -> Driver:
+    return SureDriver(reach)

@@ -1,5 +1,6 @@
 """Drives and the note of whose they are survive on disk, and nothing foreign is taken for them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,20 @@ def test_an_unreadable_note_is_refused(tmp_path: Path) -> None:
     (tmp_path / IDENTITY_NAME).write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):
         claim_folder(tmp_path, IDENTITY)
+
+
+def test_distributions_come_back_as_their_transforms(tmp_path: Path) -> None:
+    labels = np.array([-0.1, 0.1])
+    episode = replace(
+        make_drive(Outcome.COLLIDED, scenario=SCENARIO),
+        labels=labels,
+        grid=np.linspace(-0.2, 0.2, 5),
+        densities=np.full((2, 5), 2.5, np.float32),
+    )
+    save_drive(tmp_path, Drive("policy", SCENARIO, episode, 1.0))
+    kept = load_drive(tmp_path, "policy", SCENARIO)
+    assert kept.transforms == pytest.approx([0.25, 0.75], abs=1e-6)
+    assert kept.episode is not None
+    assert (kept.episode.grid.shape, kept.episode.densities.shape) == ((0,), (0, 0))
+    save_drive(tmp_path, finished())
+    assert load_drive(tmp_path, "policy", SCENARIO).transforms.shape == (0,)

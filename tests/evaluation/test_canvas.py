@@ -15,6 +15,7 @@ from navsim.evaluation.canvas import (
     Box,
     Text,
     blank,
+    downsized,
     enlarged,
     fill,
     outcome_colour,
@@ -98,3 +99,11 @@ def test_colours_of_outcomes() -> None:
     assert outcome_colour(Outcome.ARRIVED) == TRUTH
     assert outcome_colour(Outcome.TIMED_OUT) == outcome_colour(Outcome.STUCK) == ACCENT
     assert outcome_colour(Outcome.COLLIDED) == outcome_colour(Outcome.LEFT_ROAD) == ROUTE
+
+
+def test_a_smaller_picture_keeps_its_shape_and_averages() -> None:
+    image = np.zeros((8, 12, 3), np.uint8)
+    image[::2] = 100
+    small = downsized(image, 6)
+    assert small.shape == (4, 6, 3)
+    assert (small == 50).all()

@@ -12,9 +12,12 @@ from navsim.driving.drivers import Decision
 from navsim.driving.rollout import Moment
 from navsim.driving.scenario import Outcome
 from navsim.driving.simulation import Step
-from navsim.evaluation.canvas import ACCENT, BRIGHT, ROUTE, TRUTH, Box, Text, blank, outcome_colour, written
+from navsim.evaluation.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
 from navsim.evaluation.curve import draw_curve
-from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, next_manoeuvre, tiles
+from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, tiles
+from navsim.evaluation.panel_parts import KEYS_HEIGHT, next_manoeuvre, with_keys
+from navsim.evaluation.story import Event, Story
+from navsim.evaluation.viewer_keys import Abilities, Choice
 from navsim.geometry import Pose
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage, Progress
@@ -146,3 +149,51 @@ def test_written_text_leaves_the_canvas_and_marks_a_copy() -> None:
     marked = written(canvas, [Text("speed", 5, 5, 16, BRIGHT)])
     assert count(canvas, BRIGHT) == 0
     assert count(marked, BRIGHT) > 10
+
+
+def test_events_and_the_past_path_are_told() -> None:
+    trail = tuple(Pose(-2.0 * i, 0.0, 0.0) for i in range(6, 0, -1))
+    story = Story((Event(1.0, "junction: left"), Event(2.5, "wheel in hand")), trail, by_hand=True)
+    plain, told = compose_panel(moment(), CONTEXT), compose_panel(moment(), CONTEXT, story=story)
+    for left in (16, 226):
+        there = (told[326:524, left : left + 198] == TRAIL).all(axis=-1)
+        rows, columns = np.nonzero(there)
+        assert len(rows) > 10
+        assert columns.mean() == pytest.approx(99, abs=2)  # straight behind the car
+        assert rows.min() > CONTEXT.map.ego_row * 198 / CONTEXT.map.size_px
+        assert count(plain[326:524, left : left + 198], TRAIL) == 0
+    assert count(told[190:260, 728:944], BRIGHT) > 50
+    assert count(plain[210:260, 728:944], BRIGHT) == 0
+    assert count(told[:45, 700:], ACCENT) > 50 > count(plain[:45, 700:], ACCENT)  # by hand
+
+
+def test_shares_of_two_modes_stand_over_them() -> None:
+    first, second = bump(0.1).density, bump(-0.1).density
+    assert first is not None
+    assert second is not None
+    density = 0.75 * first + 0.25 * second
+    texts = draw_curve(blank(500, 200), Box(0, 0, 500, 200), Decision(0.1, GRID, density), None, 0.2)
+    places = {text.words: text.x for text in texts}
+    assert places["75%"] == pytest.approx(132, abs=2)
+    assert places["25%"] == pytest.approx(368, abs=2)
+
+
+def test_the_keys_stand_under_the_panel_and_fit() -> None:
+    panel = blank(WIDTH, HEIGHT)
+    strip = with_keys(panel, Abilities(tuple(Choice), steering=True, filming=True))[HEIGHT:]
+    assert strip.shape == (KEYS_HEIGHT, WIDTH, 3)
+    columns = np.flatnonzero((strip != panel[0, 0]).any(axis=(0, 2)))
+    assert 5 < columns.min() < columns.max() < WIDTH - 5
+    few = with_keys(panel, Abilities())[HEIGHT:]
+    assert 0 < count(few, BRIGHT) < count(strip, BRIGHT)
+
+
+def test_an_excerpt_is_the_cameras_and_under_them_maps_and_curve() -> None:
+    panel = blank(WIDTH, HEIGHT)
+    panel[52:314, 16:716] = (10, 200, 10)  # where cameras are drawn
+    panel[326:524, 16:944] = (10, 10, 200)  # where maps and curve are drawn
+    panel[52:314, 728:944] = (200, 10, 10)  # where things stand, which is left out
+    small = excerpt(panel)
+    assert small.shape == (421, 700, 3)
+    assert (small[:262] == (10, 200, 10)).all()
+    assert (small[272:] == (10, 10, 200)).all()

@@ -209,7 +209,7 @@ def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDi
     panel = picture[:, 960:].astype(int)
     red = (panel[326:524, 226:424, 0] > 200) & (panel[326:524, 226:424, 2] < 120)
     assert red.sum() > 500  # the route on the map
-    assert (panel[545:568].min(axis=2) > 120).sum() > 200  # the line that names the keys
+    assert (panel[545:572].min(axis=2) > 120).sum() > 200  # the line that names the keys
 
 
 @pytest.mark.parametrize("name", ["", ":987"])

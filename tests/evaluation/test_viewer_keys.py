@@ -2,8 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.evaluation.viewer_keys import HELP, SPEEDS, Playback
+from navsim.evaluation.viewer_keys import SPEEDS, Abilities, Choice, Playback, Wish, key_help
 from navsim.rendering.viewpoints import View
+
+EVERYTHING = Abilities(tuple(Choice), steering=True, filming=True)
 
 
 def after(playback: Playback, *keys: str) -> Playback:
@@ -17,9 +19,8 @@ def test_space_pauses_and_goes_on() -> None:
     assert not after(Playback(), "space", "space").paused
 
 
-@pytest.mark.parametrize("key", ["s", "n"])
-def test_a_single_step_leaves_the_drive_paused(key: str) -> None:
-    stepped = after(Playback(), key)
+def test_a_single_step_leaves_the_drive_paused() -> None:
+    stepped = after(Playback(), "s")
     assert stepped.paused
     assert stepped.stepping
     assert not after(stepped, "space").stepping
@@ -30,9 +31,34 @@ def test_the_camera_goes_round() -> None:
     assert after(Playback(), "c", "c", "c").view is View.CHASE
 
 
-def test_next_route_and_quitting() -> None:
-    assert after(Playback(), "r").skipping
-    assert after(Playback(), "enter").skipping
+@pytest.mark.parametrize(
+    ("key", "choice", "step"),
+    [
+        ("r", Choice.ROUTE, 0),
+        ("n", Choice.ROUTE, 1),
+        ("enter", Choice.ROUTE, 1),
+        ("p", Choice.ROUTE, -1),
+        ("1", Choice.DRIVER, -1),
+        ("2", Choice.DRIVER, 1),
+        ("3", Choice.TOWN, -1),
+        ("4", Choice.TOWN, 1),
+        ("5", Choice.WEATHER, -1),
+        ("6", Choice.WEATHER, 1),
+    ],
+)
+def test_keys_wish_for_what_can_be_chosen(key: str, choice: Choice, step: int) -> None:
+    assert after(Playback(abilities=EVERYTHING), key).wish == Wish(choice, step)
+    nothing = Playback(abilities=Abilities(choices=()))
+    assert after(nothing, key) == nothing
+
+
+def test_films_begin_and_end_with_a_key_where_they_can_be_made() -> None:
+    assert after(Playback(abilities=EVERYTHING), "m").filming
+    assert not after(Playback(abilities=EVERYTHING), "m", "m").filming
+    assert not after(Playback(), "m").filming
+
+
+def test_quitting() -> None:
     assert after(Playback(), "q").ended
     assert after(Playback(), "escape").ended
 
@@ -54,8 +80,8 @@ def test_faster_than_all_is_unbounded_and_comes_back() -> None:
 
 @given(st.text(max_size=3))
 def test_other_keys_change_nothing(key: str) -> None:
-    if key not in set("snrcq+=-_"):
-        assert after(Playback(), key) == Playback()
+    if key not in set("srnpcmq+=-_123456"):
+        assert after(Playback(abilities=EVERYTHING), key) == Playback(abilities=EVERYTHING)
 
 
 def test_words_tell_pace_and_pause() -> None:
@@ -64,6 +90,8 @@ def test_words_tell_pace_and_pause() -> None:
     assert after(Playback(), "space").words == "paused (1x)"
 
 
-def test_the_help_names_every_key() -> None:
-    for word in ("space", "s step", "c camera", "r next", "+ faster", "- slower", "q quit"):
-        assert word in HELP
+def test_the_help_names_every_key_that_does_something() -> None:
+    everything, little = dict(key_help(EVERYTHING)), dict(key_help(Abilities()))
+    for keys in ("space", "s", "c", "+ -", "r", "p n", "1 2", "3 4", "5 6", "arrows", "h", "m", "q"):
+        assert keys in everything
+    assert not {"1 2", "3 4", "5 6", "arrows", "h", "m"} & little.keys()

@@ -1,0 +1,1 @@
+"""Pages of results as single HTML files that need no network."""

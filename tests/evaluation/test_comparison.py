@@ -1,0 +1,179 @@
+"""Results side by side: the same routes only, differences with what can be said of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.errors import ConfigError
+from navsim.evaluation.archive import Drive
+from navsim.evaluation.comparison import (
+    MEASURES,
+    arrivals_words,
+    columns,
+    compare,
+    comparison_markdown,
+    comparison_rows,
+    ordered,
+    part_rows,
+    read_results,
+)
+from navsim.evaluation.html.compare_page import Checkpoint, compare_page, offline_correlations
+from navsim.evaluation.report import results_mapping
+from tests.chromium import CHROMIUM, page_widths
+from tests.evaluation.drives import make_drive
+
+A, L, N = Outcome.ARRIVED, Outcome.LEFT_ROAD, None
+
+
+def results(outcomes: dict[str, list[Outcome | None]], parts: int = 1, mark: str = "f1") -> dict[str, Any]:
+    """Results of drivers by how their drives ended; each second drive is of the second part."""
+    drives = []
+    for driver, ends in outcomes.items():
+        for number, outcome in enumerate(ends):
+            scenario = Scenario("test-1", number // parts)
+            offset = 0.1 if driver == "policy" else 0.3
+            episode = None
+            if outcome is not None:
+                stations = [0, 50, 100] if outcome is A else [0, 25, 50]
+                episode = make_drive(outcome, stations=stations, offsets=[offset] * 3, scenario=scenario, driver=driver)
+            part = ["clean", "no-map"][number % parts] if parts > 1 else ""
+            drives.append(Drive(driver, scenario, episode, 0.1, "" if episode else "failed", part=part))
+    origins = {driver: f"runs/{driver}/best.safetensors" for driver in outcomes}
+    return json.loads(json.dumps(results_mapping(drives, {"fingerprint": mark, "origins": origins})))  # type: ignore[no-any-return]
+
+
+def written(folder: Path, values: dict[str, Any]) -> Path:
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(values))
+    return folder
+
+
+def test_differences_are_taken_route_by_route() -> None:
+    first, second = columns({"a": results({"policy": [A, A, L, A], "blind": [A, L, L, N]})})
+    found = compare(first, second)
+    pair = found.arrivals
+    assert (pair.both, pair.first_only, pair.second_only, pair.neither) == (1, 2, 0, 1)
+    # Completions 1, 1, 0.5, 1 and 1, 0.5, 0.5, 0.
+    assert found.means["completion"].difference == pytest.approx(-1.5 / 4)
+    # The drive that broke off has no offset: three pairs, 0.2 m apart each.
+    offsets = found.means["lane_offset_mean"]
+    assert offsets.total == 3
+    assert offsets.difference == pytest.approx(0.2)
+    assert offsets.interval == pytest.approx((0.2, 0.2))
+    assert found.parts == {}
+    assert first.mean(MEASURES[0]) == pytest.approx(3.5 / 4)
+    assert second.mean(MEASURES[2]) == pytest.approx(0.3)
+
+
+def test_words_say_whether_a_difference_can_be_told() -> None:
+    few = compare(*columns({"a": results({"policy": [A] * 4, "blind": [L] * 4})}))
+    assert arrivals_words(few.arrivals).endswith("p = 0.12: not significant")
+    many = compare(*columns({"a": results({"policy": [A] * 8, "blind": [L] * 8})}))
+    assert arrivals_words(many.arrivals).startswith("-100.0% (")
+    assert arrivals_words(many.arrivals).endswith("p = 0.0078: significant")
+    rows = dict(comparison_rows([many]))
+    assert rows["only the first arrived"] == ["8"]
+    assert rows["route completion"] == ["-50.0% (-50.0% to -50.0%): worse"]
+    assert rows["mean lane offset"] == ["+0.200 m (+0.200 m to +0.200 m): worse"]
+    single = compare(*columns({"a": results({"policy": [A], "blind": [N]})}))
+    assert dict(comparison_rows([single]))["mean lane offset"] == ["too few routes (0)"]
+
+
+def test_parts_are_compared_apart() -> None:
+    found = compare(*columns({"a": results({"policy": [A, A, A, A], "blind": [A, L, A, L]}, parts=2)}))
+    assert found.parts["clean"].difference == 0.0
+    assert found.parts["no-map"].difference == -1.0
+    assert [words for words, _ in part_rows([found])] == ["clean", "no-map"]
+
+
+def test_drivers_of_one_name_bear_their_results_name() -> None:
+    found = columns({"runs/a": results({"policy": [A], "expert": [A]}), "runs/b": results({"policy": [L]})})
+    assert [column.name for column in found] == ["policy (runs/a)", "expert", "policy (runs/b)"]
+    assert found[0].origin == "runs/policy/best.safetensors"
+    assert [column.name for column in ordered(found, "expert")] == ["expert", "policy (runs/a)", "policy (runs/b)"]
+    assert [column.name for column in ordered(found, None)] == [column.name for column in found]
+    with pytest.raises(ConfigError, match="baseline 'blind' is none of policy"):
+        ordered(found, "blind")
+    with pytest.raises(ConfigError, match="at least two drivers, got expert"):
+        ordered(found[1:2], None)
+
+
+def test_only_routes_through_junctions_are_compared_where_there_are_any() -> None:
+    values = results({"policy": [A, L]})
+    values["drives"][1]["scenario"]["junctions"] = False
+    (column,) = columns({"a": values})
+    assert (column.arrived.count, column.arrived.total) == (1, 1)
+    values["drives"][0]["scenario"]["junctions"] = False
+    (column,) = columns({"a": values})
+    assert column.arrived.total == 2
+
+
+def test_results_are_read_from_folders_and_files(tmp_path: Path) -> None:
+    one = written(tmp_path / "one", results({"policy": [A]}))
+    two = written(tmp_path / "two", results({"policy": [L]}))
+    assert list(read_results([one, two / "results.json"])) == [str(one), str(two / "results.json")]
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    one = written(tmp_path / "one", results({"policy": [A]}))
+    other = written(tmp_path / "other", results({"policy": [A]}, mark="f2"))
+    with pytest.raises(ConfigError, match=r"different suites cannot stand in one table: .*one is of f1, .*other is of"):
+        read_results([one, other])
+    with pytest.raises(ConfigError, match="is given twice"):
+        read_results([one, one])
+    with pytest.raises(ConfigError, match=r"none/*.*cannot be read"):
+        read_results([tmp_path / "none"])
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(ConfigError, match="holds no results of an evaluation"):
+        read_results([tmp_path / "list.json"])
+    with pytest.raises(ConfigError, match="did not drive the same routes"):
+        compare(*columns({"a": results({"policy": [A, A]}), "b": results({"blind": [A]})}))
+
+
+def test_markdown_holds_both_tables_and_the_notes() -> None:
+    found = columns({"a": results({"policy": [A] * 6, "blind": [L] * 6}, parts=2)})
+    lines = comparison_markdown("two", found, [compare(*found)], "The end.").splitlines()
+    assert lines[0] == "# two"
+    assert "| policy | 6 of 6 | 61% to 100% |" in lines
+    assert "| against policy | blind |" in lines
+    assert "## Arrivals by part" in lines
+    assert lines[-1] == "The end."
+
+
+def checkpoints(count: int) -> list[Checkpoint]:
+    return [Checkpoint(f"c{i}", -4.0 + i, 0.01 * i, 1 - i / 10, (0.0, 1.0), 1 - i / 20) for i in range(count)]
+
+
+def test_correlations_are_between_offline_and_closed_loop_scores() -> None:
+    found = offline_correlations(checkpoints(6))
+    assert len(found) == 4
+    assert found["validation NLL and arrivals"].value == pytest.approx(-1.0)
+    assert "too few" in offline_correlations(checkpoints(2))["validation NLL and arrivals"].words
+
+
+def page(count: int) -> str:
+    found = columns({"a": results({"policy": [A] * 6, "<blind>": [L] * 6}, parts=2)})
+    return compare_page("two drivers", "f1", found, [compare(*found)], checkpoints(count))
+
+
+def test_the_page_shows_differences_and_correlations() -> None:
+    text = page(6)
+    assert "&lt;blind&gt;" in text
+    assert "<blind>" not in text
+    # -100% lies at the left end of the track, its interval within it.
+    assert '<s style="left:0.0%"></s>' in text
+    assert text.count('<svg class="chart"') == 4
+    assert "rank correlation -1.00" in text
+    assert "No driver here comes from a training run" in page(0)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_fits_the_screen(width: int, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(page(6))
+    needed, window = page_widths(tmp_path / "page.html", width, tmp_path)
+    assert window == width
+    assert needed <= width

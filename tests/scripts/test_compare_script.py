@@ -1,0 +1,64 @@
+"""scripts/compare.py as a user calls it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.evaluation.archive import Drive
+from navsim.evaluation.report import results_mapping
+from tests.evaluation.drives import make_drive
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def results(folder: Path, outcome: Outcome, mark: str = "f1", nll: float = -4.0) -> Path:
+    """An evaluation of one checkpoint on eight routes, with the folder of its training."""
+    drives = []
+    for route in range(8):
+        scenario = Scenario("test-1", route)
+        drives.append(Drive("policy", scenario, make_drive(outcome, scenario=scenario), 0.1))
+    trained = folder / "trained"
+    trained.mkdir(parents=True)
+    metrics = {"best_epoch": 1, "epochs": [{"validation": {"nll": nll, "curvature_error": 0.01}}]}
+    (trained / "metrics.json").write_text(json.dumps(metrics))
+    about = {"fingerprint": mark, "origins": {"policy": str(trained / "best.safetensors")}}
+    (folder / "results.json").write_text(json.dumps(results_mapping(drives, about)))
+    return folder
+
+
+def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, REPOSITORY / "scripts" / "compare.py", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_two_results_side_by_side(tmp_path: Path) -> None:
+    one, two = results(tmp_path / "one", Outcome.ARRIVED), results(tmp_path / "two", Outcome.LEFT_ROAD, nll=-2.0)
+    done = run(one, two, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "p = 0.0078: significant" in done.stdout
+    assert "2 points are too few to tell a correlation" in done.stdout
+    text = (tmp_path / "out" / "comparison.md").read_text()
+    assert text.startswith("# 2 drivers over 8 routes")
+    assert f"| policy ({two}) | 0 of 8 |" in text
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert "validation NLL and arrivals" in page
+    assert "<code>f1</code>" in page
+
+
+def test_other_suites_and_missing_results_are_one_line(tmp_path: Path) -> None:
+    one, two = results(tmp_path / "one", Outcome.ARRIVED), results(tmp_path / "two", Outcome.ARRIVED, "f2")
+    for arguments, words in (
+        ((one, two), "results of different suites cannot stand in one table"),
+        ((one,), "a comparison needs at least two drivers"),
+        ((tmp_path / "none", one), "cannot be read"),
+        ((), "none given"),
+    ):
+        done = run(*arguments, "--out", tmp_path / "out")
+        assert done.returncode == 2, done.stdout
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
