@@ -25,6 +25,8 @@ class LocalizeConfig:
     """A policy that sees the unrouted map and no route."""
     out: Path = Path("runs/localize")
     """Folder of the drives, the results, the table and the pictures."""
+    drives_folder: Path | None = None
+    """Folder of the recorded drives, to share them between runs; None: `drives` in `out`."""
     action: Literal["run", "tune", "benchmark"] = "run"
     """`run` localises drives, `tune` tries exponents on drives through training towns, `benchmark` times an update."""
     title: str = "Localisation, held-out towns"

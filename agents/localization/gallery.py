@@ -6,7 +6,7 @@ from agents.localization.cases import Case, Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.drives import recorded_drive
 from agents.localization.pictures import Chart, compose_picture, plot_curves, plot_towns
-from agents.localization.running import DRIVES_NAME, Tracks, localise_drive, make_bench, open_policy
+from agents.localization.running import Tracks, drives_folder, localise_drive, make_bench, open_policy
 from agents.localization.tracking import Moment, Track, TrackLog
 from navsim.driving.scenario import Scenario
 from navsim.evaluation.canvas import Box
@@ -61,7 +61,7 @@ def to_film(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> tuple[
 def film_drive(config: LocalizeConfig, scenario: Scenario, case: Case, method: Method) -> None:
     """Localise one drive once more, as it was localised before, and film the belief."""
     bench = make_bench(config, open_policy(config.checkpoint), scenario.town)
-    episode = recorded_drive(config.out / DRIVES_NAME, scenario, bench.simulation)
+    episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
     chart = Chart(rasterise_roads(bench.network, bench.simulation.map), _PLACE)
     gif, title = (
         GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND),

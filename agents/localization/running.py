@@ -34,7 +34,7 @@ from navsim.storage import write_json
 
 DRIVES_NAME, RESULTS_NAME = "drives", "results"
 """Folders of the recorded drives and of what became of them."""
-_ELSEWHERE = ("out", "action", "title", "drives", "tried", "film", "workers", "checkpoint")
+_ELSEWHERE = ("out", "action", "title", "drives", "tried", "film", "workers", "checkpoint", "drives_folder")
 
 Tracks = dict[str, dict[str, Track]]
 """The track of each case and method, by their names."""
@@ -138,6 +138,11 @@ def identity(config: LocalizeConfig) -> dict[str, Any]:
     return settings | {"weights": weights_digest(config.checkpoint)}
 
 
+def drives_folder(config: LocalizeConfig) -> Path:
+    """Where the recorded drives are kept."""
+    return config.drives_folder or config.out / DRIVES_NAME
+
+
 def result_path(config: LocalizeConfig, scenario: Scenario) -> Path:
     """Where the tracks of a drive are kept."""
     return config.out / RESULTS_NAME / f"{scenario.name}.json"
@@ -175,7 +180,7 @@ def _worker(job: _Job) -> Callable[[Scenario], str]:
 
     def work(scenario: Scenario) -> str:
         bench = bench_of(scenario.town)
-        episode = recorded_drive(config.out / DRIVES_NAME, scenario, bench.simulation)
+        episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
         tracks = {
             case.name: {
                 method: localise_drive(config, bench, episode, case, method).plain()
@@ -193,4 +198,6 @@ def _worker(job: _Job) -> Callable[[Scenario], str]:
 def with_exponent(config: LocalizeConfig, value: float) -> LocalizeConfig:
     """The run with all likelihoods to one power."""
     exponents = replace(config.exponents, steering=value, soft=value, roads=value)
-    return replace(config, exponents=exponents, out=config.out / f"exponent{value:g}")
+    return replace(
+        config, exponents=exponents, out=config.out / f"exponent{value:g}", drives_folder=drives_folder(config)
+    )
