@@ -30,6 +30,7 @@ def test_outcomes_are_words_for_files() -> None:
         "collided",
         "stuck",
         "timed_out",
+        "broke_off",
     }
 
 
