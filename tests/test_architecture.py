@@ -32,6 +32,7 @@ ROOMS = [
     "agents.policies",
     "agents.scoring",
     "agents",
+    "agents.localization",
     "agents.benchmarks",
     "scripts",
 ]

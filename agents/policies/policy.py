@@ -110,6 +110,11 @@ class Policy(nn.Module):
         """Return what to drive by, for scaled inputs: the distribution, and the command if there is one."""
         return self.read(self(inputs))
 
+    def distribution_of(self, features: Tensor) -> SteeringDistribution:
+        """Return the distribution over curvature for the network's features (B, F), tempered as in `read`."""
+        answer: SteeringDistribution = HEADS[self.config.head].distribution(self.head(features), self.config)
+        return answer.tempered(self.temperature)
+
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
         """Return what to believe, for scaled inputs: the distribution over curvature, as calibrated.
 

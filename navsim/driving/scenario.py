@@ -52,16 +52,22 @@ class Scenario:
     """Whether the route leads through junctions; otherwise it follows one lane between two of them."""
     start: StartOffset = field(default_factory=StartOffset)
     """Where the car starts relative to the route."""
+    length: float | None = None
+    """About how long the route through junctions shall be [m], which may then come back to where it was; None draws
+    routes of 300 to 600 m that do not."""
     appearance: str = ""
     """Conditions such as "dusk+rain", see `navsim.world.appearance`; empty draws those of training for the town."""
 
     def __post_init__(self) -> None:
         if self.route < 0 or self.seed < 0:
             raise ConfigError(f"a scenario's route and seed must be at least 0, got {self.route} and {self.seed}")
+        if self.length is not None and not (self.junctions and 100 <= self.length <= 20_000):
+            raise ConfigError(f"a scenario's length must be 100 to 20000 m and through junctions, got {self.length}")
         parse_spec(self.appearance)
 
     @property
     def name(self) -> str:
-        """A name fit for a file, such as `test-3-route7-seed1`; `lane` instead of `route` without junctions."""
+        """A name fit for a file, such as `test-3-route7-seed1`; `lane` without junctions, `way` of a length."""
         look = f"-look-{self.appearance}" if self.appearance else ""
-        return f"{town_slug(self.town)}-{'route' if self.junctions else 'lane'}{self.route}-seed{self.seed}{look}"
+        kind = "lane" if not self.junctions else "route" if self.length is None else f"way{self.length:g}m-"
+        return f"{town_slug(self.town)}-{kind}{self.route}-seed{self.seed}{look}"

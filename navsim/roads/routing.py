@@ -130,8 +130,9 @@ def sample_route(
     min_length: float = 300.0,
     max_length: float = 600.0,
     min_junctions: int = 2,
+    again: bool = False,
 ) -> Route:
-    """Draw a route that visits no junction and no road twice.
+    """Draw a route that visits no junction and no road twice, unless it may.
 
     Args:
         network: Where to drive.
@@ -139,6 +140,7 @@ def sample_route(
         min_length: Least length [m].
         max_length: Greatest length [m].
         min_junctions: How many junctions are passed at least.
+        again: Whether the route may come back to junctions and roads; it never turns back on a road.
 
     Raises:
         TownError: If no such route is found.
@@ -150,7 +152,7 @@ def sample_route(
         )
     for _ in range(TRIES):
         target = rng.uniform(min_length, max_length)
-        lanes, connectors = _random_way(network, rng, target, min_junctions)
+        lanes, connectors = _random_way(network, rng, target, min_junctions, again)
         ends = _ends(network, lanes, connectors, target, rng) if len(connectors) >= min_junctions else None
         if ends is not None:
             return make_route(network, lanes, connectors, *ends)
@@ -235,7 +237,7 @@ def _check_place(network: RoadNetwork, lane: int, station: float) -> None:
 
 
 def _random_way(
-    network: RoadNetwork, rng: np.random.Generator, target: float, min_junctions: int
+    network: RoadNetwork, rng: np.random.Generator, target: float, min_junctions: int, again: bool
 ) -> tuple[list[int], list[int]]:
     """Wander from a random lane until `target` [m] can be reached; the way may be too short when it got stuck."""
     lanes, connectors = [int(rng.integers(len(network.lanes)))], list[int]()
@@ -245,8 +247,11 @@ def _random_way(
         open_ways = [
             index
             for index in network.successors(lanes[-1])
-            if network.connectors[index].junction not in junctions
-            and network.lanes[network.connectors[index].to_lane].road not in roads
+            if again
+            or (
+                network.connectors[index].junction not in junctions
+                and network.lanes[network.connectors[index].to_lane].road not in roads
+            )
         ]
         if not open_ways:
             break

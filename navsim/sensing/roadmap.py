@@ -89,6 +89,21 @@ def draw_map(raster: MapRaster, spec: MapSpec, pose: Pose) -> Image:
     return np.asarray(cv2.warpAffine(raster.image, raster_from_patch, size, flags=flags), dtype=np.uint8)
 
 
+def draw_maps(raster: MapRaster, spec: MapSpec, poses: Array) -> Image:
+    """Cut the patches (N, S, S) uint8 for poses (N, 3): x, y [m], heading [rad]; as `draw_map` does, but faster."""
+    c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
+    m = spec.metres_per_pixel
+    a, b, k = spec.ego_row * m, spec.size_px / 2 * m, m / raster.metres_per_pixel
+    x = (poses[:, 0] + c * a - s * b - raster.west) / raster.metres_per_pixel + (s - c) * k / 2 - 0.5
+    y = (raster.north - poses[:, 1] - s * a - c * b) / raster.metres_per_pixel + (c + s) * k / 2 - 0.5
+    raster_from_patch = np.stack([np.stack([s * k, -c * k, x], -1), np.stack([c * k, s * k, y], -1)], axis=1)
+    patches = np.empty((len(poses), spec.size_px, spec.size_px), np.uint8)
+    size, flags = (spec.size_px, spec.size_px), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for matrix, patch in zip(raster_from_patch, patches, strict=True):
+        cv2.warpAffine(raster.image, matrix, size, dst=patch, flags=flags)
+    return patches
+
+
 def patch_pixels(points: Array, spec: MapSpec, pose: Pose) -> Array:
     """Where points (N, 2) of the world lie on the patch of a car at `pose`: (N, 2) as (x, y) [px], edges at 0."""
     ahead, left = pose.to_vehicle(points).T / spec.metres_per_pixel

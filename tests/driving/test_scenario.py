@@ -30,4 +30,13 @@ def test_outcomes_are_words_for_files() -> None:
         "collided",
         "stuck",
         "timed_out",
+        "broke_off",
     }
+
+
+def test_a_length_is_part_of_the_name_and_needs_junctions() -> None:
+    assert Scenario("test-3", route=7, seed=1, length=1000.0).name == "test-3-way1000m-7-seed1"
+    assert Scenario("test-3", route=7, seed=1).name == "test-3-route7-seed1"
+    for wrong in ({"length": 50.0}, {"length": 1000.0, "junctions": False}):
+        with pytest.raises(ConfigError, match="length"):
+            Scenario(**wrong)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import pytest
 from navsim.driving.scenario import Scenario
 from navsim.driving.town import Town, build_town_for_driving, scenario_route
 from navsim.errors import TownError
+from navsim.roads.towns import build_town
 from navsim.sensing.roadmap import MapSpec
 
 NAMES = ("train-0", "validation-0", "test-0")
@@ -58,3 +59,18 @@ def test_same_name_same_town_and_other_name_other_town() -> None:
 def test_a_name_that_is_no_towns_is_refused(name: str) -> None:
     with pytest.raises(TownError, match=name):
         build_town_for_driving(name, MapSpec())
+
+
+@pytest.mark.parametrize("town", ["test-1", "village-test-0"])
+def test_routes_of_a_length_have_it_and_may_come_back(town: str) -> None:
+    network = build_town(town)
+    route = scenario_route(network, Scenario(town, length=1000.0))
+    assert 950 <= route.length <= 1050
+    again = scenario_route(network, Scenario(town, length=1000.0, seed=5))
+    assert again.lanes == route.lanes
+    for before, after in pairwise(route.lanes):  # it never turns back on a road
+        first, second = network.lanes[before], network.lanes[after]
+        assert (first.road, first.forward) != (second.road, not second.forward)
+    gaps = np.hypot(*np.diff(route.path.points, axis=0).T)
+    assert gaps.max() < 40
+    assert [passage.start for passage in route.passages] == sorted(passage.start for passage in route.passages)

@@ -62,19 +62,22 @@ class Amini2019(Network):
         if "route_map" in config.inputs:
             self.branch = RouteBranch(self.features, spec)
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return features (B, `features`)."""
-        features = []
-        if self._camera:
-            images = self._images(inputs)
-            for camera, column in enumerate(self.camera_columns):
-                seen = column(images[:, camera].permute(0, 3, 1, 2))
-                features.append(seen.expand(inputs.images.shape[0], -1))
-        if self._road_map:
-            features.append(self.road_map_column(_one_map(inputs, _ROAD)))
-        if self._speed:
-            features.append(inputs.speed)
-        fused: Tensor = self.fuse(torch.cat(features, dim=1))
+    def look(self, inputs: Inputs) -> list[Tensor]:
+        """Features of each camera (B, F), or none if they are not seen."""
+        if not self._camera:
+            return []
+        images = self._images(inputs)
+        columns = enumerate(self.camera_columns)
+        seen = [column(images[:, camera].permute(0, 3, 1, 2)) for camera, column in columns]
+        return [features.expand(inputs.images.shape[0], -1) for features in seen]
+
+    def read_maps(self, inputs: Inputs) -> list[Tensor]:
+        """Features of the unrouted map (B, F), or none if it is not seen; the route is the branch's."""
+        return [self.road_map_column(_one_map(inputs, _ROAD))] if self._road_map else []
+
+    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Return features (B, `features`); see `Network` for the arguments."""
+        fused: Tensor = self.fuse(torch.cat([*seen, *([speed] if self._speed else [])], dim=1))
         return fused
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from agents.policies.encoders import ConvLayer, Trunk, convolutions
 from agents.policies.networks.trunks import SharedTrunks
-from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.senses import SensesSpec
 from agents.policies.settings import PolicyConfig
 
 
@@ -39,11 +39,10 @@ class CompactNetwork(SharedTrunks):
         """Four convolutions over `channels` maps of `size` (S, S) [px]."""
         return convolutions(channels, self._MAP, size, most=(4, 4))
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return features (B, `features`)."""
-        pictures = self.pictures(inputs)
-        fused = [self.norm(torch.cat(pictures, dim=1))] if pictures else []
+    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Return features (B, `features`); see `Network` for the arguments."""
+        fused = [self.norm(torch.cat(seen, dim=1))] if seen else []
         if self._speed:
-            fused.append(inputs.speed)
+            fused.append(speed)
         features: Tensor = self.fuse(torch.cat(fused, dim=1))
         return features

@@ -29,14 +29,15 @@ class FullyConnectedNetwork(Network):
         self._check_weights(pixels, hidden)
         self.fuse = rectified(pixels, hidden, self.features)
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return features (B, `features`)."""
-        values = []
-        if self._camera:
-            values.append(self._images(inputs).flatten(1).expand(inputs.images.shape[0], -1))
-        if self._map_channels:
-            values.append(inputs.maps[:, self._map_channels].flatten(1))
-        if self._speed:
-            values.append(inputs.speed)
-        features: Tensor = self.fuse(torch.cat(values, dim=1))
+    def look(self, inputs: Inputs) -> list[Tensor]:
+        """Pixels of the cameras (B, F), or none if they are not seen."""
+        return [self._images(inputs).flatten(1).expand(inputs.images.shape[0], -1)] if self._camera else []
+
+    def read_maps(self, inputs: Inputs) -> list[Tensor]:
+        """Pixels of the maps (B, F), or none if they are not seen."""
+        return [inputs.maps[:, self._map_channels].flatten(1)] if self._map_channels else []
+
+    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Return features (B, `features`); see `Network` for the arguments."""
+        features: Tensor = self.fuse(torch.cat([*seen, *([speed] if self._speed else [])], dim=1))
         return features

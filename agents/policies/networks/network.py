@@ -56,6 +56,26 @@ class Network(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Return features (B, `features`)."""
+        return self.join([*self.look(inputs), *self.read_maps(inputs)], inputs.speed)
+
+    def look(self, inputs: Inputs) -> list[Tensor]:
+        """Features of the cameras (B, F), or none if they are not seen."""
+        raise NotImplementedError
+
+    def read_maps(self, inputs: Inputs) -> list[Tensor]:
+        """Features of the maps (B, F), or none if they are not seen.
+
+        They depend on nothing else, so that the features of one map serve for many images, and the other way round.
+        """
+        raise NotImplementedError
+
+    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Return features (B, `features`).
+
+        Args:
+            seen: What `look` and `read_maps` returned, in this order.
+            speed: As in `Inputs` (B, 1).
+        """
         raise NotImplementedError
 
     def _images(self, inputs: Inputs) -> Tensor:

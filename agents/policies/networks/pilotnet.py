@@ -4,7 +4,7 @@ from torch import Tensor
 
 from agents.policies.encoders import ConvLayer, Trunk, convolutions, rectified
 from agents.policies.networks.trunks import SharedTrunks
-from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.senses import SensesSpec
 from agents.policies.settings import PolicyConfig
 
 
@@ -42,7 +42,7 @@ class PilotNet(SharedTrunks):
         """Three convolutions of ours over `channels` maps of `size` (S, S) [px]."""
         return convolutions(channels, self._MAP, size)
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return features (B, `features`)."""
-        features: Tensor = self.fuse(self.gather(inputs))
+    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Return features (B, `features`); see `Network` for the arguments."""
+        features: Tensor = self.fuse(self.gather(seen, speed))
         return features

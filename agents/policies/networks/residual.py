@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from agents.policies.encoders import ConvLayer, Trunk, convolution, output_size, pooling, rectified
 from agents.policies.networks.trunks import SharedTrunks
-from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.senses import SensesSpec
 from agents.policies.settings import PolicyConfig
 
 _GROUP = 16  # channels normalised together
@@ -80,9 +80,9 @@ class ResidualNetwork(SharedTrunks):
         """Two residual blocks over `channels` maps of `size` (S, S) [px]."""
         return self._trunk(channels, self._MAP, size, (4, 4))
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Return features (B, `features`)."""
-        features: Tensor = self.fuse(self.gather(inputs))
+    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Return features (B, `features`); see `Network` for the arguments."""
+        features: Tensor = self.fuse(self.gather(seen, speed))
         return features
 
     def _trunk(self, channels: int, blocks: Sequence[ConvLayer], size: tuple[int, int], most: tuple[int, int]) -> Trunk:

@@ -37,11 +37,14 @@ class SharedTrunks(Network):
         """Length of what `gather` returns."""
         return self.pictured + int(self._speed)
 
-    def pictures(self, inputs: Inputs) -> list[Tensor]:
-        """Features of the cameras and of the maps, each (B, ...), as far as they are seen."""
-        features = [self._seen(self.camera_trunk, inputs)] if self._camera else []
-        return [*features, self.map_trunk(self._maps(inputs))] if self._map_channels else features
+    def look(self, inputs: Inputs) -> list[Tensor]:
+        """Features of the cameras (B, F), or none if they are not seen."""
+        return [self._seen(self.camera_trunk, inputs)] if self._camera else []
 
-    def gather(self, inputs: Inputs) -> Tensor:
-        """Features of all that is sensed side by side (B, `gathered`)."""
-        return torch.cat([*self.pictures(inputs), *([inputs.speed] if self._speed else [])], dim=1)
+    def read_maps(self, inputs: Inputs) -> list[Tensor]:
+        """Features of the maps (B, F), or none if they are not seen."""
+        return [self.map_trunk(self._maps(inputs))] if self._map_channels else []
+
+    def gather(self, seen: list[Tensor], speed: Tensor) -> Tensor:
+        """Features of all that is sensed side by side (B, `gathered`); see `join` for the arguments."""
+        return torch.cat([*seen, *([speed] if self._speed else [])], dim=1)

@@ -1,0 +1,95 @@
+"""Settings of a localisation run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from agents.localization.cases import CASES, Case, Exponents, Method
+from agents.localization.likelihoods import RoadSpec
+from agents.localization.particles import FilterSpec
+from agents.localization.steering import LatticeSpec
+from agents.localization.tracking import TrackingSpec
+from navsim.errors import ConfigError
+from navsim.roads.townmap import check_town_name
+from navsim.roads.towns import Generator, Split, check_generators, spread_towns
+
+FILTERS: tuple[Method, ...] = ("odometry", "roads", "network", "network_roads", "soft_roads")
+"""The methods that filter, in the order of tables."""
+
+
+@dataclass(frozen=True)
+class LocalizeConfig:
+    """Which policy is read backwards, on which drives."""
+
+    checkpoint: Path = Path("runs/demo/policy/best.safetensors")
+    """A policy that sees the unrouted map and no route."""
+    out: Path = Path("runs/localize")
+    """Folder of the drives, the results, the table and the pictures."""
+    drives_folder: Path | None = None
+    """Folder of the recorded drives, to share them between runs; None: `drives` in `out`."""
+    action: Literal["run", "tune", "benchmark"] = "run"
+    """`run` localises drives, `tune` tries exponents on drives through training towns, `benchmark` times an update."""
+    title: str = "Localisation, held-out towns"
+    """What the table is called."""
+    drives: int = 8
+    """Number of drives; the towns take turns."""
+    length: float = 1000.0
+    """Length of a drive [m]."""
+    towns: int = 8
+    """Number of held-out towns, spread over the generators; drives to tune on lie in as many training towns."""
+    generators: tuple[Generator, ...] = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
+    """Who draws the towns."""
+    town: str = ""
+    """One town in place of those, such as `test-3` or `osm:maps/west-oakland.osm`."""
+    cases: tuple[Case, ...] = CASES
+    """What is known of the position from outside."""
+    methods: tuple[Method, ...] = ("uniform", "gps", *FILTERS)
+    """How the pose is found, see `agents.localization.cases.Method`."""
+    tracking: TrackingSpec = field(default_factory=TrackingSpec)
+    """When the belief is brought up to date, and the errors of the senses."""
+    filter: FilterSpec = field(default_factory=FilterSpec)
+    """The particle filter."""
+    roads: RoadSpec = field(default_factory=RoadSpec)
+    """Map matching."""
+    lattice: LatticeSpec = field(default_factory=LatticeSpec)
+    """Where maps are drawn."""
+    exponents: Exponents = field(default_factory=Exponents)
+    """Powers of the likelihoods."""
+    tried: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Exponents that `tune` tries."""
+    film: bool = True
+    """Whether the drive that took longest to be found is filmed."""
+    seed: int = 0
+    """Seed of the filters' draws."""
+    workers: int | None = None
+    """Number of processes; None takes one per core."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("drives", 1), ("towns", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        if not 100 <= self.length <= 20_000:
+            raise ConfigError(f"length must be 100 to 20000 m, got {self.length}")
+        if not self.cases or not self.methods or len({case.name for case in self.cases}) < len(self.cases):
+            raise ConfigError("cases and methods must name at least one each, and no two cases alike")
+        if not self.tried or not all(0 < value <= 1 for value in self.tried):
+            raise ConfigError(f"tried must be one or more exponents within (0, 1], got {list(self.tried)}")
+        check_generators(self.generators)
+        if self.town:
+            check_town_name(self.town)
+
+    @property
+    def town_names(self) -> tuple[str, ...]:
+        """The towns that are driven: training towns to tune, held-out ones otherwise."""
+        if self.town:
+            return (self.town,)
+        split = Split.TRAIN if self.action == "tune" else Split.TEST
+        return tuple(map(str, spread_towns(split, range(self.towns), self.generators)))
+
+    def applies(self, case: Case, method: Method) -> bool:
+        """Whether a method says anything of its own in a case: without fixes, `gps` is `uniform`."""
+        return not (method == "gps" and case.gps_sigma is None) and not (
+            method == "uniform" and case.gps_sigma is not None
+        )

@@ -1,0 +1,105 @@
+"""What an observation says of candidate poses. N: candidates, C: cameras, H and W: height and width [px]."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from agents.localization.roads import LanePoints
+from navsim.errors import ConfigError
+from navsim.geometry import Array, wrap_angle
+from navsim.sensing.observation import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What the car knows at one moment beside its odometry and its position fix."""
+
+    images: Image
+    """Camera images (C, H, W, 3) uint8."""
+    speed: float
+    """[m/s]."""
+    steering: float | None
+    """Curvature that is really driven [1/m]; None if nobody tells."""
+
+
+class Likelihood(Protocol):
+    """One source of evidence."""
+
+    def __call__(self, frame: Frame, poses: Array) -> Array:
+        """Logarithm of the likelihood (N,) [nats], up to a constant, of candidate poses (N, 3)."""
+        ...
+
+
+@dataclass(frozen=True)
+class RoadSpec:
+    """How strictly cars keep to their lanes."""
+
+    offset_sigma: float = 1.0
+    """Standard deviation from the lane's middle [m]."""
+    turn_sigma_deg: float = 8.0
+    """Standard deviation of the heading from the lane's [deg]."""
+    elsewhere: float = 0.01
+    """What the likelihood never falls below, as a share of its peak."""
+
+    def __post_init__(self) -> None:
+        if not (self.offset_sigma > 0 and self.turn_sigma_deg > 0 and 0 < self.elsewhere < 1):
+            raise ConfigError(
+                "roads needs offset_sigma and turn_sigma_deg above 0 and elsewhere within (0, 1), "
+                f"got {self.offset_sigma}, {self.turn_sigma_deg} and {self.elsewhere}"
+            )
+
+
+class RoadLikelihood:
+    """Map matching without any network: cars are on lanes, in their direction."""
+
+    def __init__(self, spec: RoadSpec, lanes: LanePoints) -> None:
+        """Judge by the lanes of a town."""
+        self._spec = spec
+        self._lanes = lanes
+
+    def __call__(self, frame: Frame, poses: Array) -> Array:  # noqa: ARG002 - it does not look
+        """Logarithm of the likelihood (N,) of candidate poses (N, 3)."""
+        offset, turn = self._lanes.apart(poses)
+        apart = np.square(offset / self._spec.offset_sigma) + np.square(turn / np.radians(self._spec.turn_sigma_deg))
+        floor = self._spec.elsewhere
+        return np.asarray(np.log((1 - floor) * np.exp(-apart / 2) + floor))
+
+
+class Tempered:
+    """A likelihood to a power below 1: moments that follow each other err alike and say less than as many others."""
+
+    def __init__(self, likelihood: Likelihood, exponent: float) -> None:
+        """Take `likelihood` to the power `exponent`."""
+        self._likelihood = likelihood
+        self._exponent = exponent
+
+    def __call__(self, frame: Frame, poses: Array) -> Array:
+        """Logarithm of the tempered likelihood (N,) of candidate poses (N, 3)."""
+        return self._exponent * self._likelihood(frame, poses)
+
+
+@dataclass(frozen=True, eq=False)
+class Fix:
+    """A position fix with heading."""
+
+    pose: Array
+    """(3,): x, y [m], heading [rad]."""
+    sigma: float
+    """Standard deviation east and north, each [m]."""
+    heading_sigma: float
+    """Standard deviation of the heading [rad]."""
+    share: float = 1.0
+    """How much of an independent fix it is, in (0, 1]: its error is nearly that of the last one."""
+
+    def log_likelihood(self, poses: Array) -> Array:
+        """Logarithm of the likelihood (N,) of candidate poses (N, 3), to the power `share`."""
+        apart = poses - self.pose
+        gap = np.square(apart[:, :2] / self.sigma).sum(axis=1)
+        return np.asarray(-self.share / 2 * (gap + np.square(wrap_angle(apart[:, 2]) / self.heading_sigma)))
+
+    def draw(self, count: int, rng: np.random.Generator) -> Array:
+        """Poses (count, 3) that the car may have."""
+        drawn = self.pose + rng.normal(size=(count, 3)) * [self.sigma, self.sigma, self.heading_sigma]
+        drawn[:, 2] = wrap_angle(drawn[:, 2])
+        return np.asarray(drawn)

@@ -1,0 +1,107 @@
+"""How the car moved: odometry with its errors, and candidates moved by it. T: control steps, N: candidates."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from navsim.errors import ConfigError
+from navsim.geometry import Array, wrap_angle
+
+
+class Motion(NamedTuple):
+    """A movement in the frame of the pose it began at."""
+
+    forward: float
+    """[m]."""
+    left: float
+    """[m]."""
+    turn: float
+    """Counter-clockwise [rad]."""
+
+    @property
+    def distance(self) -> float:
+        """Length of the straight way [m]."""
+        return float(np.hypot(self.forward, self.left))
+
+
+@dataclass(frozen=True)
+class OdometrySpec:
+    """Errors of wheel ticks and a gyroscope, as of a road car."""
+
+    scale_sigma: float = 0.01
+    """Standard deviation between drives of the error of distance, as a share of it: worn tyres."""
+    distance_sigma: float = 0.02
+    """Standard deviation of the distance driven over 1 m [m]; grows with the root of the way."""
+    bias_sigma_deg: float = 0.05
+    """Standard deviation between drives of the gyroscope's drift [deg/s]."""
+    turn_sigma_deg: float = 0.2
+    """Standard deviation of the heading after 1 m [deg]; grows with the root of the way."""
+
+    def __post_init__(self) -> None:
+        for name in ("scale_sigma", "distance_sigma", "bias_sigma_deg", "turn_sigma_deg"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"odometry.{name} must be at least 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class MotionNoise:
+    """What the filter holds possible beyond the odometry: larger than its errors, for they persist over a drive."""
+
+    distance: float = 0.06
+    """Standard deviation of the distance after 1 m [m]; grows with the root of the way."""
+    across: float = 0.04
+    """Standard deviation of the sideways movement after 1 m [m]; likewise."""
+    turn_deg: float = 0.4
+    """Standard deviation of the heading after 1 m [deg]; likewise."""
+
+    def __post_init__(self) -> None:
+        for name in ("distance", "across", "turn_deg"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"motion.{name} must be at least 0, got {getattr(self, name)}")
+
+
+def odometry(spec: OdometrySpec, poses: Array, times: Array, rng: np.random.Generator) -> Array:
+    """What the odometry says of a drive.
+
+    Args:
+        spec: Its errors.
+        poses: True poses (T + 1, 3): x, y [m], heading [rad].
+        times: When the car was there (T + 1,) [s].
+        rng: Draws the errors.
+
+    Returns:
+        (T, 3): forward, left [m] and turn [rad] of each control step, with errors.
+    """
+    moved = np.diff(poses, axis=0)
+    c, s = np.cos(poses[:-1, 2]), np.sin(poses[:-1, 2])
+    true = np.stack([c * moved[:, 0] + s * moved[:, 1], c * moved[:, 1] - s * moved[:, 0], wrap_angle(moved[:, 2])], 1)
+    root = np.sqrt(np.hypot(true[:, 0], true[:, 1]))
+    scale, bias = 1 + spec.scale_sigma * rng.normal(), np.radians(spec.bias_sigma_deg) * rng.normal()
+    draws = rng.normal(size=(2, len(true)))
+    true[:, :2] *= scale
+    true[:, 0] += spec.distance_sigma * root * draws[0]
+    true[:, 2] += bias * np.diff(times) + np.radians(spec.turn_sigma_deg) * root * draws[1]
+    return true
+
+
+def composed(steps: Array) -> Motion:
+    """Several movements (T, 3) one after the other, as one."""
+    before = np.concatenate([[0.0], np.cumsum(steps[:, 2])])
+    c, s = np.cos(before[:-1]), np.sin(before[:-1])
+    forward = float((c * steps[:, 0] - s * steps[:, 1]).sum())
+    left = float((s * steps[:, 0] + c * steps[:, 1]).sum())
+    return Motion(forward, left, float(before[-1]))
+
+
+def moved(poses: Array, motion: Motion, noise: MotionNoise, rng: np.random.Generator) -> Array:
+    """Candidates (N, 3) after a movement, each with errors of its own.
+
+    Half of the turn's error acts before the car has moved, so that the way bends with it.
+    """
+    draws = rng.normal(size=(3, len(poses))) * np.sqrt(motion.distance)
+    forward, left = motion.forward + noise.distance * draws[0], motion.left + noise.across * draws[1]
+    error = np.radians(noise.turn_deg) * draws[2]
+    c, s = np.cos(poses[:, 2] + error / 2), np.sin(poses[:, 2] + error / 2)
+    x, y = poses[:, 0] + c * forward - s * left, poses[:, 1] + s * forward + c * left
+    return np.stack([x, y, wrap_angle(poses[:, 2] + motion.turn + error)], axis=1)

@@ -1,0 +1,205 @@
+"""Pictures of a belief: on the town's map, with the true pose and the fix, and as curves over a drive."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from agents.localization.posterior import PosePosterior
+from agents.localization.tracking import NEAR, Moment, Track
+from navsim.evaluation.canvas import (
+    ACCENT,
+    BRIGHT,
+    CAR,
+    DIM,
+    ROUTE,
+    SURFACE,
+    TRUTH,
+    Box,
+    Text,
+    blank,
+    fill,
+    paste,
+    polygon,
+    polyline,
+    written,
+)
+from navsim.geometry import Array, Pose
+from navsim.roads.network import RoadNetwork
+from navsim.sensing.observation import Image
+from navsim.sensing.roadmap import MapRaster
+
+WIDTH, HEIGHT = 960, 600
+"""Size of a film's pictures [px]."""
+_MAP = Box(16, 52, 600, 532)
+_CAMERA = Box(632, 52, 312, 120)
+_ERRORS = Box(632, 236, 312, 140)
+_DOUBT = Box(632, 428, 312, 140)
+_ROADS = np.array((62, 70, 84))
+_COLOURS = {
+    "odometry": "#8e9bb0",
+    "roads": "#c2a25a",
+    "network": "#2f6fde",
+    "network_roads": "#d9694f",
+    "soft": "#b25fc4",
+    "soft_roads": "#3fa66b",
+    "gps": "#6b7585",
+    "uniform": "#c3c9d3",
+}
+_INK = "#1d232c"
+_MOST_ERROR = 100.0  # the curves' upper end in films [m]
+
+
+class Chart:
+    """A town's map fitted into a box, on which beliefs are drawn."""
+
+    def __init__(self, raster: MapRaster, box: Box) -> None:
+        """Fit the roads into a box."""
+        height, width = raster.image.shape
+        self._box = box.fitted(width, height)
+        self._raster = raster
+        self._scale = self._box.width / (width * raster.metres_per_pixel)  # pixels per metre
+        shrunk = cv2.resize(raster.image, (self._box.width, self._box.height), interpolation=cv2.INTER_AREA)
+        share = shrunk[..., None] / 255.0
+        self._base = (np.array(SURFACE) * (1 - share) + _ROADS * share).astype(np.uint8)
+
+    def pixels(self, positions: Array) -> Array:
+        """Where positions (N, 2) [m] lie on the picture (N, 2) [px]."""
+        east, south = positions[:, 0] - self._raster.west, self._raster.north - positions[:, 1]
+        return np.stack([self._box.x + east * self._scale, self._box.y + south * self._scale], axis=-1)
+
+    def draw(self, canvas: Image, posterior: PosePosterior) -> None:
+        """Draw the map with the belief as a heat map: how probable each place is, the likeliest white."""
+        places = self.pixels(posterior.poses[:, :2]) - [self._box.x, self._box.y]
+        bounds = ((0, self._box.height), (0, self._box.width))
+        shape = (self._box.height, self._box.width)
+        counted, _, _ = np.histogram2d(places[:, 1], places[:, 0], shape, bounds, weights=posterior.weights)
+        heat = np.asarray(cv2.GaussianBlur(counted, (0, 0), max(1.5 * self._scale, 2.0)), float)
+        share = np.sqrt(heat / max(heat.max(), 1e-12))
+        colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+        shown = np.clip(share * 1.6, 0, 1)[..., None]
+        canvas[self._box.slices] = (self._base * (1 - shown) + colours * shown).astype(np.uint8)
+
+    def mark(self, canvas: Image, pose: Pose, colour: tuple[int, int, int], size: float = 9.0) -> None:
+        """Draw a pose as an arrow."""
+        (x, y), c, s = self.pixels(pose.position[None])[0], np.cos(pose.heading), -np.sin(pose.heading)
+        shape = size * np.array([(1.0, 0.0), (-0.8, 0.7), (-0.4, 0.0), (-0.8, -0.7)])
+        polygon(canvas, shape @ np.array([[c, s], [-s, c]]) + [x, y], colour)
+
+    def ring(self, canvas: Image, position: Array, radius: float, colour: tuple[int, int, int]) -> None:
+        """Draw a circle of `radius` [m]."""
+        x, y = self.pixels(position[None])[0]
+        cv2.circle(canvas, (round(x), round(y)), max(round(radius * self._scale), 3), colour, 2, cv2.LINE_AA)
+
+
+def compose_picture(title: str, chart: Chart, moment: Moment, track: Track, camera: Image | None) -> Image:
+    """Draw one moment of a drive that is being localised.
+
+    Args:
+        title: What is shown.
+        chart: The town's map.
+        moment: The update.
+        track: The drive up to it.
+        camera: What the first camera saw (H, W, 3); None if nothing was recorded.
+
+    Returns:
+        The picture (600, 960, 3) uint8 RGB.
+    """
+    canvas = blank(WIDTH, HEIGHT)
+    chart.draw(canvas, moment.posterior)
+    if moment.fix is not None:
+        chart.ring(canvas, moment.fix.pose[:2], 2 * moment.fix.sigma, CAR)
+    chart.mark(canvas, moment.posterior.estimate, ACCENT, 8.0)
+    chart.mark(canvas, moment.truth, TRUTH)
+    texts = [Text(title, 18, 26, 18, BRIGHT, "lm"), *_legend()]
+    fill(canvas, _CAMERA, SURFACE)
+    if camera is not None:
+        paste(canvas, _CAMERA.fitted(camera.shape[1], camera.shape[0]), camera, smooth=True)
+    error, sure = track.errors[-1], track.near[-1]
+    words = f"{track.times[-1]:.1f} s, {track.distances[-1]:.0f} m, {track.junctions[-1]:.0f} junctions"
+    texts.append(Text(words, _CAMERA.x, _CAMERA.y + _CAMERA.height + 12, 14, DIM))
+    texts.append(Text(f"error {error:.1f} m, {sure:.0%} sure of it", _ERRORS.x, _ERRORS.y - 24, 15, BRIGHT))
+    texts.append(Text(f"entropy {track.entropies[-1]:.1f} nats", _DOUBT.x, _DOUBT.y - 24, 15, BRIGHT))
+    _curve(canvas, _ERRORS, track.distances, np.sqrt(np.minimum(track.errors, _MOST_ERROR) / _MOST_ERROR), ACCENT)
+    level = _ERRORS.y + _ERRORS.height * (1 - np.sqrt(NEAR / _MOST_ERROR))
+    polyline(canvas, [(_ERRORS.x, level), (_ERRORS.x + _ERRORS.width, level)], DIM, 1)
+    texts.append(Text(f"{NEAR:g} m", _ERRORS.x + _ERRORS.width - 4, level - 2, 12, DIM, "rs"))
+    top = max(float(track.entropies.max()), 1.0)
+    _curve(canvas, _DOUBT, track.distances, np.clip(track.entropies / top, 0, 1), ROUTE)
+    return written(canvas, texts)
+
+
+def _legend() -> list[Text]:
+    """What the marks mean."""
+    words = (("true pose", TRUTH), ("estimate", ACCENT), ("GPS fix, two sigma", CAR))
+    return [Text(text, WIDTH - 330 + 92 * i, 26, 13, colour, "lm") for i, (text, colour) in enumerate(words)]
+
+
+def _curve(canvas: Image, box: Box, x: Array, shares: Array, colour: tuple[int, int, int]) -> None:
+    """A curve of values in [0, 1] over a box."""
+    fill(canvas, box, SURFACE)
+    if len(x) > 1:
+        across = box.x + box.width * (x - x[0]) / max(float(x[-1] - x[0]), 1e-9)
+        polyline(canvas, np.stack([across, box.y + box.height * (1 - shares)], axis=-1), colour, 2)
+
+
+def plot_curves(tracks: Mapping[str, Sequence[Track]], title: str) -> Figure:
+    """Error and entropy against time and against junctions passed, the median over drives of each method.
+
+    Args:
+        tracks: Those of each method, the same drives for all.
+        title: What is shown.
+    """
+    figure = Figure(figsize=(11.5, 6.4), dpi=110, layout="constrained")
+    figure.suptitle(title, fontsize=13, color=_INK, x=0.01, ha="left")
+    axes = figure.subplots(2, 2, sharex="col")
+    for method, drives in tracks.items():
+        for row, name in enumerate(("errors", "entropies")):
+            for column, against in enumerate(("times", "junctions")):
+                x, low, middle, high = _bands(drives, against, name)
+                colour = _COLOURS.get(method, _INK)
+                axes[row, column].plot(x, middle, color=colour, linewidth=2, label=method.replace("_", " + "))
+                axes[row, column].fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
+    for row, words in enumerate(("position error [m]", "entropy of the position [nats]")):
+        axes[row, 0].set_ylabel(words)
+    for column, words in enumerate(("time [s]", "junctions passed")):
+        axes[0, column].set_yscale("log")
+        axes[0, column].axhline(NEAR, color="#c3c9d3", linewidth=1, zorder=0)
+        axes[1, column].set_xlabel(words)
+    axes[0, 1].legend(frameon=False, fontsize=9)
+    for ax in axes.flat:
+        ax.grid(color="#e3e7ed")
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _bands(drives: Sequence[Track], against: str, name: str) -> tuple[Array, Array, Array, Array]:
+    """Quartiles over drives (P,) at points of time, or at numbers of junctions, that half of the drives reach."""
+    reach = float(np.median([getattr(track, against)[-1] for track in drives]))
+    points = np.linspace(0, reach, 120) if against == "times" else np.arange(int(reach) + 1.0)
+    rows = []
+    for track in drives:
+        at = np.searchsorted(getattr(track, against), points, side="right") - 1
+        values = getattr(track, name)[np.maximum(at, 0)].astype(float)
+        values[points > getattr(track, against)[-1]] = np.nan
+        rows.append(values)
+    low, middle, high = np.nanpercentile(np.stack(rows), [25, 50, 75], axis=0)
+    return points, low, middle, high
+
+
+def plot_towns(network: RoadNetwork, posterior: PosePosterior, truth: Pose, title: str) -> Figure:
+    """A belief on a town's map with its 50 and 90% credible regions."""
+    figure = Figure(figsize=(6.5, 6.5), dpi=110, layout="constrained")
+    ax = figure.subplots()
+    for road in network.roads:
+        ax.plot(*road.centre.points.T, color="#cfd5de", linewidth=4, zorder=1, solid_capstyle="round")
+    for level, colour in ((0.9, "#f2b48c"), (0.5, "#d9694f")):
+        inside = posterior.credible_region(level)
+        east, north = posterior.poses[inside, :2].T
+        ax.scatter(east, north, s=5, color=colour, zorder=2, label=f"{level:.0%} region")
+    ax.plot(truth.x, truth.y, "*", color="#1a8f56", markersize=14, markeredgecolor="white", zorder=3, label="truth")
+    ax.set(aspect="equal", xticks=[], yticks=[])
+    ax.set_title(title, fontsize=12, color=_INK, loc="left")
+    ax.legend(frameon=False, fontsize=9)
+    return figure

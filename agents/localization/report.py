@@ -1,0 +1,183 @@
+"""Numbers over drives with their intervals, and the table they stand in. D: drives."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import bootstrap
+
+from agents.localization.cases import Case, Method
+from agents.localization.config import LocalizeConfig
+from agents.localization.running import Tracks
+from agents.localization.tracking import NEAR, Track
+from agents.scoring.intervals import LEVEL, Estimate, share_estimate
+from navsim.driving.scenario import Scenario
+from navsim.geometry import Array
+from navsim.randomness import generator
+
+_DRAWS = 2000
+_WORDS: dict[Method, str] = {
+    "uniform": "anywhere on the roads",
+    "gps": "GPS only",
+    "odometry": "odometry",
+    "roads": "odometry, map matching",
+    "network": "odometry, network",
+    "network_roads": "odometry, map matching, network",
+    "soft": "odometry, network without steering",
+    "soft_roads": "odometry, map matching, network without steering",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well one method localises in one case; over drives, intervals of 95% by bootstrap over drives."""
+
+    case: str
+    """Name of the case."""
+    method: str
+    """Name of the method."""
+    drives: int
+    """Number of drives, D."""
+    error: Estimate
+    """Median over a drive's second half of the position error, median over drives [m]."""
+    heading_error_deg: Estimate
+    """The same of the heading error [deg]."""
+    fix_error: Estimate | None
+    """Median over a drive of the fixes' position error, median over drives [m]; None without fixes."""
+    fix_heading_error_deg: Estimate | None
+    """The same of their heading error [deg]."""
+    start_error: Estimate
+    """Position error before anything was seen, median over drives [m]."""
+    found: Estimate
+    """Share of drives that end with the estimate within `tracking.NEAR` of the truth."""
+    found_after: Estimate | None
+    """Distance driven until it stays there, median over the drives that were found [m]."""
+    junctions: Estimate | None
+    """Junctions passed by then, mean over the drives that were found."""
+    within_50: Estimate
+    """Share of updates with the true position in the 50% credible region, mean over drives."""
+    within_90: Estimate
+    """The same for 90%."""
+    entropy: Estimate
+    """Entropy at the end, mean over drives [nats]."""
+    updates_per_second: float
+    """Updates per second of the time they took."""
+    candidates: float
+    """Number of candidates, mean over updates."""
+
+
+def score(case: str, method: str, tracks: Sequence[Track]) -> Score:
+    """Sum up the tracks of one method in one case."""
+    rng = generator(0, "localisation bootstrap", case, method)
+    found = [(track, track.found_at) for track in tracks]
+    hits = [(track, index) for track, index in found if index is not None]
+    fixed = [track for track in tracks if np.isfinite(track.fix_errors).any()]
+
+    def median(values: Sequence[float]) -> Estimate:
+        return _estimate(np.array(values), np.median, rng)
+
+    def mean(values: Sequence[float]) -> Estimate:
+        return _estimate(np.array(values), np.mean, rng)
+
+    share = share_estimate(np.array([index is not None for _, index in found], float))
+    if share is None:
+        raise ValueError("a score needs at least one track")
+    seconds = sum(float(track.seconds[1:].sum()) for track in tracks)
+    return Score(
+        case=case,
+        method=method,
+        drives=len(tracks),
+        error=median([float(np.median(_second_half(track.errors))) for track in tracks]),
+        heading_error_deg=median([float(np.degrees(np.median(_second_half(t.heading_errors)))) for t in tracks]),
+        fix_error=median([float(np.nanmedian(track.fix_errors)) for track in fixed]) if fixed else None,
+        fix_heading_error_deg=(
+            median([float(np.degrees(np.nanmedian(track.fix_heading_errors))) for track in fixed]) if fixed else None
+        ),
+        start_error=median([float(track.errors[0]) for track in tracks]),
+        found=share,
+        found_after=median([float(track.distances[index]) for track, index in hits]) if hits else None,
+        junctions=mean([float(track.junctions[index]) for track, index in hits]) if hits else None,
+        within_50=mean([float(np.mean(track.levels <= 0.5)) for track in tracks]),
+        within_90=mean([float(np.mean(track.levels <= 0.9)) for track in tracks]),
+        entropy=mean([float(track.entropies[-1]) for track in tracks]),
+        updates_per_second=sum(len(track.times) - 1 for track in tracks) / max(seconds, 1e-9),
+        candidates=float(np.mean(np.concatenate([track.candidates for track in tracks]))),
+    )
+
+
+def _second_half(values: Array) -> Array:
+    """The later half of a track: the first shows how it begins, not how well it ends up."""
+    return values[len(values) // 2 :]
+
+
+def _estimate(values: Array, statistic: Callable[..., Any], rng: np.random.Generator) -> Estimate:
+    """A statistic of values (D,) with a percentile bootstrap; a single value leaves its interval a point."""
+    value = float(statistic(values))
+    if len(values) < 2 or np.ptp(values) == 0:
+        return Estimate(value, value, value)
+    drawn = bootstrap((values,), statistic, n_resamples=_DRAWS, confidence_level=LEVEL, method="percentile", rng=rng)
+    low, high = drawn.confidence_interval
+    return Estimate(value, float(low), float(high))
+
+
+def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Score]:
+    """Scores of all methods in all cases, in the order of the configuration."""
+    pairs: list[tuple[Case, Method]] = [
+        (case, method) for case in config.cases for method in config.methods if config.applies(case, method)
+    ]
+    return [score(case.name, method, [found[case.name][method] for found in tracks.values()]) for case, method in pairs]
+
+
+def markdown(title: str, table: Sequence[Score]) -> str:
+    """The table as Markdown, with what its columns mean."""
+    head = (
+        "case",
+        "known beside the map",
+        "error m",
+        "heading deg",
+        "fix m",
+        "fix deg",
+        f"within {NEAR:g} m at the end",
+        "after m",
+        "junctions",
+        "in 50%",
+        "in 90%",
+        "updates/s",
+    )
+    lines = [f"# {title}", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in table:
+        cells = (
+            row.case,
+            _WORDS[row.method],  # type: ignore[index]  # a method's name
+            _shown(row.error, 1),
+            _shown(row.heading_error_deg, 1),
+            _shown(row.fix_error, 1),
+            _shown(row.fix_heading_error_deg, 1),
+            _shown(row.found, 0, 100, "%"),
+            _shown(row.found_after, 0),
+            _shown(row.junctions, 1),
+            _shown(row.within_50, 0, 100, "%"),
+            _shown(row.within_90, 0, 100, "%"),
+            f"{row.updates_per_second:.0f}",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    drives = table[0].drives if table else 0
+    return "\n".join([*lines, "", _legend(drives), ""])
+
+
+def _legend(drives: int) -> str:
+    return (
+        f"{drives} drives, 95% intervals by bootstrap over drives (Wilson's for the share at the end). Errors: median "
+        "over the second half of a drive, median over drives; of fixes: over the whole drive. After m, junctions: "
+        f"what was driven and passed until the estimate stays within {NEAR:g} m of the truth, where it does. "
+        "In 50%, in 90%: how often the true position lies in that credible region; calibrated is 50% and 90%."
+    )
+
+
+def _shown(estimate: Estimate | None, digits: int, factor: float = 1.0, unit: str = "") -> str:
+    """A value and its interval."""
+    if estimate is None:
+        return "-"
+    value, low, high = (f"{factor * part:.{digits}f}" for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value}{unit} ({low} to {high})"

@@ -1,0 +1,78 @@
+"""How fast updates are: `python scripts/localize.py --action benchmark`."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from agents.localization.config import LocalizeConfig
+from agents.localization.likelihoods import Frame, Tempered
+from agents.localization.motion import Motion
+from agents.localization.particles import ParticleFilter
+from agents.localization.running import Bench, make_bench, open_policy
+from navsim.parallel import available_cores
+from navsim.randomness import generator
+
+CANDIDATES = 2000
+"""Candidates of a timed update."""
+_UPDATES = 12
+_WAY = Motion(2.5, 0.0, 0.01)
+
+
+@dataclass(frozen=True)
+class UpdateTimes:
+    """Updates of one kind."""
+
+    candidates: int
+    """Number of candidates."""
+    threads: int
+    """Threads that torch may use."""
+    maps: Literal["new", "remembered"]
+    """`new`: each map is drawn and read anew. `remembered`: as in a drive through a town that was driven before."""
+    updates_per_second: float
+    """Median rate."""
+
+
+def time_updates(config: LocalizeConfig) -> list[UpdateTimes]:
+    """Time updates all over a town, with maps that are new and with maps seen before, on one thread and on all.
+
+    Raises:
+        CheckpointError: If the checkpoint is unusable or sees no unrouted map.
+    """
+    policy = open_policy(config.checkpoint)
+    town = config.town_names[0]
+    rows: list[UpdateTimes] = []
+    for threads in dict.fromkeys((1, available_cores())):
+        torch.set_num_threads(threads)
+        bench = make_bench(config, policy, town)
+        kinds: tuple[Literal["new", "remembered"], ...] = ("new", "remembered")
+        for maps in kinds:
+            seconds = [_timed(config, bench, maps) for _ in range(_UPDATES)]
+            rows.append(UpdateTimes(CANDIDATES, threads, maps, 1 / float(np.median(seconds[1:]))))
+    return rows
+
+
+def _timed(config: LocalizeConfig, bench: Bench, maps: str) -> float:
+    """Seconds of one update from a belief of `CANDIDATES` all over the town."""
+    simulation, lanes = bench.simulation, bench.evidence.lanes
+    camera = simulation.cameras[0]
+    images = np.zeros((len(simulation.cameras), camera.height, camera.width, 3), np.uint8)
+    source = bench.evidence.steering
+    if maps == "new":  # without what was remembered, and every candidate with a map of its own
+        fine = replace(config.lattice, metres=0.01, turn_deg=0.5)
+        source = make_bench(replace(config, lattice=fine), bench.policy, config.town_names[0]).evidence.steering
+    spec = replace(config.filter, least=CANDIDATES, most=CANDIDATES, per_metre=1e-9 + CANDIDATES / lanes.length, jump=0)
+    running = ParticleFilter(
+        spec, lanes, (Tempered(source, config.exponents.steering),), generator(config.seed, "time")
+    )
+    running.begin(None)
+    frame = Frame(images, 8.0, 0.0)
+    if maps == "remembered":
+        running.observe(frame, None)
+    started = time.perf_counter()
+    if maps == "new":
+        running.move(_WAY)
+    running.observe(frame, None)
+    return time.perf_counter() - started

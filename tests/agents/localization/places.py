@@ -1,0 +1,62 @@
+"""A town, and drives along a way through it that take no simulator."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from agents.localization.roads import LanePoints
+from navsim.driving.episode import Episode
+from navsim.driving.scenario import Outcome, Scenario
+from navsim.driving.town import scenario_route
+from navsim.geometry import Array
+from navsim.roads.network import RoadNetwork
+from navsim.roads.routing import Route
+from navsim.roads.towns import build_town
+
+TOWN = "village-test-0"
+SPEED, STEP = 8.0, 0.1
+
+
+@lru_cache(maxsize=1)
+def network() -> RoadNetwork:
+    """The town's roads."""
+    return build_town(TOWN)
+
+
+@lru_cache(maxsize=1)
+def lanes() -> LanePoints:
+    """Where cars can be in it."""
+    return LanePoints.of(network())
+
+
+def route(length: float = 400.0, number: int = 0) -> Route:
+    """A way through it."""
+    return scenario_route(network(), Scenario(TOWN, route=number, length=length))
+
+
+def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
+    """A drive in the middle of the lane at `SPEED`, steered by the lane's curvature."""
+    stations = np.arange(0.0, way.length, SPEED * STEP)
+    steps = len(stations) - 1
+    curvature = way.path.curvature(stations[:-1])
+    none = np.zeros((0, 4, 4), np.uint8)
+    pictures = np.zeros((0, 1, 4, 4, 3), np.uint8) if images is None else images.astype(np.uint8)
+    return Episode(
+        scenario=Scenario(TOWN, length=max(way.length, 100.0), seed=seed),
+        driver="line",
+        outcome=Outcome.ARRIVED,
+        route_length=way.length,
+        passages=way.passages,
+        images=pictures,
+        road_maps=none,
+        route_maps=none,
+        gps=np.zeros((steps, 3)),
+        commands=curvature,
+        labels=curvature,
+        times=np.arange(steps + 1.0) * np.float64(STEP),
+        poses=np.column_stack([way.path.position(stations), way.path.heading(stations)]),
+        speeds=np.full(steps + 1, SPEED),
+        stations=stations,
+        offsets=np.zeros(steps + 1),
+        heading_errors=np.zeros(steps + 1),
+    )

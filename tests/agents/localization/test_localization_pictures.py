@@ -1,0 +1,65 @@
+"""Pictures of beliefs: what is drawn where."""
+
+from pathlib import Path
+
+import numpy as np
+
+from agents.localization.likelihoods import Fix
+from agents.localization.pictures import HEIGHT, WIDTH, Chart, compose_picture, plot_curves, plot_towns
+from agents.localization.posterior import PosePosterior
+from agents.localization.tracking import Moment
+from navsim.evaluation.canvas import TRUTH, Box, blank
+from navsim.evaluation.plots import save_figure
+from navsim.geometry import Pose
+from navsim.sensing.roadmap import MapSpec, rasterise_roads
+from tests.agents.localization.places import lanes, network
+from tests.agents.localization.test_runs import track
+
+CHART = Chart(rasterise_roads(network(), MapSpec()), Box(10, 20, 300, 200))
+
+
+def belief(place: np.ndarray) -> PosePosterior:
+    return PosePosterior(place + np.random.default_rng(0).normal(size=(200, 3)) * 0.5, np.full(200, 1 / 200))
+
+
+def test_a_town_is_drawn_north_up_within_its_box() -> None:
+    x0, y0, x1, y1 = network().bounds
+    low, high = CHART.pixels(np.array([(x0, y0), (x1, y1)]))
+    assert low[0] < high[0]
+    assert low[1] > high[1]
+    assert 10 <= low[0] <= 310
+    assert 20 <= high[1] <= 220
+
+
+def test_the_heat_is_where_the_belief_is() -> None:
+    place = lanes().poses[700]
+    empty, drawn = blank(330, 240), blank(330, 240)
+    CHART.draw(empty, belief(np.array([1e6, 1e6, 0.0])))
+    CHART.draw(drawn, belief(place))
+    changed = np.argwhere(np.abs(drawn.astype(int) - empty).sum(axis=2) > 60)
+    x, y = CHART.pixels(place[None, :2])[0]
+    assert np.hypot(*(changed.mean(axis=0) - [y, x])) < 3
+
+
+def test_a_picture_shows_the_truth_and_the_fix() -> None:
+    place = lanes().poses[700]
+    moment = Moment(3, Pose(*place), Fix(place, 10.0, 0.1), belief(place + np.array([40.0, 0.0, 0.0])))
+    camera = np.full((66, 200, 3), 200, np.uint8)
+    chart = Chart(rasterise_roads(network(), MapSpec()), Box(16, 52, 600, 532))
+    picture = compose_picture("a drive", chart, moment, track([40.0, 30.0, 4.0]), camera)
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    x, y = chart.pixels(place[None, :2])[0].round().astype(int)
+    near = picture[y - 6 : y + 7, x - 6 : x + 7].reshape(-1, 3)
+    assert (np.abs(near.astype(int) - TRUTH).sum(axis=1) < 30).any()
+    assert (picture == 200).all(axis=2).sum() > 5000  # the camera's picture
+    unseen = compose_picture("a drive", chart, Moment(3, moment.truth, None, moment.posterior), track([4.0]), None)
+    assert (unseen != picture).any()
+
+
+def test_curves_and_regions_are_written(tmp_path: Path) -> None:
+    drives = {"roads": [track([90.0, 8.0, 4.0, 2.0]), track([70.0, 60.0])], "network": [track([5.0] * 6)] * 2}
+    save_figure(plot_curves(drives, "two methods"), tmp_path / "curves.png")
+    place = lanes().poses[700]
+    save_figure(plot_towns(network(), belief(place), Pose(*place), "a belief"), tmp_path / "regions.png")
+    for name in ("curves.png", "regions.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

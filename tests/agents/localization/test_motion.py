@@ -1,0 +1,57 @@
+"""Odometry and the motion of candidates: exact without noise, with the right moments with it."""
+
+import numpy as np
+import pytest
+
+from agents.localization.motion import Motion, MotionNoise, OdometrySpec, composed, moved, odometry
+from navsim.errors import ConfigError
+from tests.agents.localization.places import along, route
+
+NO_ERRORS = OdometrySpec(0.0, 0.0, 0.0, 0.0)
+NO_NOISE = MotionNoise(0.0, 0.0, 0.0)
+
+
+def test_exact_odometry_leads_along_the_true_way() -> None:
+    drive = along(route())
+    steps = odometry(NO_ERRORS, drive.poses, drive.times, np.random.default_rng(0))
+    for end in (1, 40, len(steps)):
+        there = moved(drive.poses[:1], composed(steps[:end]), NO_NOISE, np.random.default_rng(0))
+        np.testing.assert_allclose(there[0], drive.poses[end], atol=1e-9)
+
+
+def test_a_quarter_of_a_circle_by_hand() -> None:
+    quarter = composed(np.tile([np.pi / 2 * 10 / 1000, 0.0, np.pi / 2 / 1000], (1000, 1)))
+    assert quarter == pytest.approx((10.0, 10.0, np.pi / 2), abs=0.02)
+    assert Motion(3.0, 4.0, 0.0).distance == 5.0
+    assert composed(np.zeros((0, 3))) == (0.0, 0.0, 0.0)
+
+
+def test_the_odometry_errs_as_it_says() -> None:
+    poses, times = np.column_stack([np.arange(101.0), np.zeros(101), np.zeros(101)]), np.arange(101.0) / 8
+    spec = OdometrySpec(scale_sigma=0.01, distance_sigma=0.02, bias_sigma_deg=0.05, turn_sigma_deg=0.2)
+    sums = np.array([odometry(spec, poses, times, np.random.default_rng(i)).sum(axis=0) for i in range(2000)])
+    assert sums.mean(axis=0) == pytest.approx([100.0, 0.0, 0.0], abs=0.1)
+    assert sums[:, 0].std() == pytest.approx(np.hypot(1.0, 0.2), rel=0.06)  # a share of 1%, and 0.02 times root 100
+    assert np.degrees(sums[:, 2].std()) == pytest.approx(np.hypot(0.05 * 12.5, 2.0), rel=0.06)
+
+
+def test_candidates_scatter_with_the_root_of_the_way() -> None:
+    noise, count = MotionNoise(distance=0.06, across=0.04, turn_deg=0.4), 40_000
+    there = moved(np.zeros((count, 3)), Motion(25.0, 0.0, 0.2), noise, np.random.default_rng(3))
+    turn = np.radians(0.4) * 5
+    assert there.mean(axis=0) == pytest.approx([25.0, 0.0, 0.2], abs=0.02)
+    assert there[:, 0].std() == pytest.approx(0.3, rel=0.03)
+    assert there[:, 1].std() == pytest.approx(np.hypot(0.2, 25 * turn / 2), rel=0.03)
+    assert there[:, 2].std() == pytest.approx(turn, rel=0.03)
+
+
+def test_headings_stay_wrapped_and_ways_turn_with_them() -> None:
+    there = moved(np.array([(0.0, 0.0, np.pi / 2)]), Motion(2.0, 1.0, np.pi), NO_NOISE, np.random.default_rng(0))
+    np.testing.assert_allclose(there[0], (-1.0, 2.0, -np.pi / 2), atol=1e-12)
+
+
+def test_errors_below_zero_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"odometry\.bias"):
+        OdometrySpec(bias_sigma_deg=-1.0)
+    with pytest.raises(ConfigError, match=r"motion\.across"):
+        MotionNoise(across=float("nan"))

@@ -1,0 +1,121 @@
+"""The particle filter: unbiased resampling, candidates as the doubt needs, and finding a pose by a known likelihood."""
+
+import numpy as np
+import pytest
+
+from agents.localization.likelihoods import Fix, Frame
+from agents.localization.motion import Motion, MotionNoise
+from agents.localization.particles import FilterSpec, ParticleFilter, needed, systematic
+from navsim.errors import ConfigError
+from navsim.geometry import Array
+from tests.agents.localization.places import lanes
+
+FRAME = Frame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
+STILL = Motion(0.0, 0.0, 0.0)
+
+
+class Beacon:
+    """Says how far the car is from a place."""
+
+    def __init__(self, place: tuple[float, float], sigma: float) -> None:
+        self.place, self.sigma = np.array(place), sigma
+
+    def __call__(self, frame: Frame, poses: Array) -> Array:
+        gap = np.square((poses[:, :2] - self.place) / self.sigma).sum(axis=1)
+        return np.asarray(-gap / 2)
+
+
+def test_resampling_is_unbiased_and_never_off_by_one() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.full(12, 0.4))
+    counts = np.array([np.bincount(systematic(weights, 50, rng), minlength=12) for _ in range(4000)])
+    assert counts.mean(axis=0) == pytest.approx(50 * weights, abs=0.04)
+    assert np.abs(counts - 50 * weights).max() < 1
+
+
+def test_all_weight_on_one_draws_it_alone() -> None:
+    assert set(systematic(np.array([0.0, 1.0, 0.0]), 9, np.random.default_rng(1)).tolist()) == {1}
+
+
+def test_more_doubt_needs_more_candidates() -> None:
+    rng = np.random.default_rng(0)
+    one = needed(np.tile([(3.0, 3.0, 0.1)], (500, 1)))
+    tight = needed(rng.normal(size=(500, 3)) * [0.5, 0.5, 0.05] + [3.0, 3.0, 0.1])
+    wide = needed(rng.uniform(-100, 100, (500, 3)))
+    assert one == 1.0
+    assert tight < 250
+    assert wide > 4000
+    # Fox (2003), equation 10, for 101 occupied bins: by hand.
+    bins = np.column_stack([np.arange(101) * 2.0 + 1, np.zeros(101), np.zeros(101)])
+    assert needed(bins) == pytest.approx(1000 * (1 - 2 / 900 + np.sqrt(2 / 900) * 2.326) ** 3, rel=1e-9)
+
+
+def test_a_gaussian_prior_times_a_gaussian_likelihood() -> None:
+    rng = np.random.default_rng(4)
+    spec = FilterSpec(least=20_000, most=20_000, jump=0.0)
+    running = ParticleFilter(spec, lanes(), [Beacon((10.0, 0.0), 4.0)], rng)
+    running.begin(Fix(np.zeros(3), 2.0, 0.1))
+    running.observe(FRAME, None)
+    # By hand: precisions 1/4 and 1/16, so that the mean is 10 * (1/16) / (5/16) and the variance 16/5.
+    assert running.posterior.mean[0] == pytest.approx(2.0, abs=0.1)
+    assert running.posterior.covariance[0, 0] == pytest.approx(3.2, rel=0.06)
+
+
+def test_resampling_keeps_the_belief() -> None:
+    spec = FilterSpec(least=5000, most=5000, jump=0.0, resample_below=1.0, motion=MotionNoise(0.0, 0.0, 0.0))
+    running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
+    running.begin(Fix(np.zeros(3), 1.0, 0.1))
+    running.observe(FRAME, None)
+    before = running.posterior
+    running.move(STILL)
+    after = running.posterior
+    assert len(set(after.weights.tolist())) == 1
+    assert after.mean == pytest.approx(before.mean, abs=0.03)
+    assert np.diag(after.covariance) == pytest.approx(np.diag(before.covariance), rel=0.06)
+
+
+def test_candidates_become_fewer_as_doubt_goes() -> None:
+    place = tuple(lanes().poses[400, :2].tolist())
+    spec = FilterSpec(least=200, most=3000)
+    running = ParticleFilter(spec, lanes(), [Beacon(place, 2.0)], np.random.default_rng(0))
+    running.begin(None)
+    start = len(running.posterior.weights)
+    for _ in range(4):
+        running.observe(FRAME, None)
+        running.move(STILL)
+    assert len(running.posterior.weights) < start / 2
+    assert running.posterior.estimate.position == pytest.approx(place, abs=1.5)
+
+
+def test_a_wrong_belief_is_given_up() -> None:
+    true = lanes().poses[100]
+    wrong = max(lanes().poses, key=lambda pose: float(np.hypot(*(pose - true)[:2])))
+    for jump, recovers in ((1e-3, True), (0.0, False)):
+        spec = FilterSpec(least=500, most=2000, jump=jump)
+        beacon = Beacon((float(true[0]), float(true[1])), 4.0)
+        running = ParticleFilter(spec, lanes(), [beacon], np.random.default_rng(2))
+        running.begin(Fix(wrong, 2.0, 0.1))
+        for _ in range(25):
+            running.move(STILL)
+            running.observe(FRAME, None)
+        error = np.hypot(*(running.posterior.estimate.position - true[:2]))
+        assert bool(error < 6.0) is recovers
+
+
+def test_after_a_fix_jumps_go_to_it() -> None:
+    running = ParticleFilter(FilterSpec(jumping=0.2), lanes(), [], np.random.default_rng(2))
+    running.begin(Fix(lanes().poses[1500], 1.0, 0.1))
+    fix = Fix(lanes().poses[100], 3.0, 0.1)
+    running.observe(FRAME, fix)
+    near = np.hypot(*(running.posterior.poses[:, :2] - fix.pose[:2]).T) < 12
+    assert near.sum() == pytest.approx(0.2 * FilterSpec().most, rel=0.02)
+    assert running.posterior.mass_within(fix.pose[:2], 12.0) > 0.99  # the old ones explain it by hundreds of sigmas
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"least": 5}, "least"), ({"most": 100}, "least"), ({"jump": 0.6}, "jump"), ({"per_metre": 0.0}, "per_metre")],
+)
+def test_filters_that_cannot_work_are_refused(changes: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        FilterSpec(**changes)  # type: ignore[arg-type]

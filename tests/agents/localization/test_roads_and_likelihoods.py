@@ -1,0 +1,74 @@
+"""Where cars can be, and what fixes and roads say of candidates."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agents.localization.likelihoods import Fix, Frame, RoadLikelihood, RoadSpec, Tempered
+from agents.localization.roads import LanePoints
+from navsim.errors import ConfigError, TownError
+from tests.agents.localization.places import lanes, network
+
+FRAME = Frame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
+
+
+def test_candidates_spread_over_all_lanes_alike() -> None:
+    drawn = lanes().spread(3000, np.random.default_rng(0), across=0.0, turn_deg=0.0)
+    assert network().is_drivable(drawn[:, :2]).mean() > 0.99
+    offset, turn = lanes().apart(drawn)
+    assert np.quantile(offset, 0.99) < 0.1
+    assert np.quantile(np.abs(turn), 0.95) < 0.06
+    lane = network().lanes[0].path
+    share = (np.abs(drawn[:, :2] - lane.position(lane.length / 2)).max(axis=1) < 20).mean()
+    points = (np.abs(lanes().poses[:, :2] - lane.position(lane.length / 2)).max(axis=1) < 20).mean()
+    assert share == pytest.approx(points, rel=0.15)
+
+
+def test_distance_and_turn_from_a_lane() -> None:
+    lane = max(network().lanes, key=lambda lane: lane.path.length).path
+    pose = lane.pose(lane.length / 2).moved(left=-0.8, turn=0.1)  # away from the other lane
+    offset, turn = lanes().apart(np.array([(pose.x, pose.y, pose.heading)]))
+    assert offset[0] == pytest.approx(0.8, abs=0.05)
+    assert turn[0] == pytest.approx(0.1, abs=0.03)
+    assert lanes().distance(pose.position) == pytest.approx(0.8, abs=0.15)
+
+
+def test_the_wrong_way_is_no_lane() -> None:
+    lane = max(network().lanes, key=lambda lane: lane.path.length).path
+    pose = lane.pose(lane.length / 2)
+    there = np.array([(pose.x, pose.y, pose.heading), (pose.x, pose.y, pose.heading + math.pi)])
+    right, wrong = RoadLikelihood(RoadSpec(), lanes())(FRAME, there)
+    assert right == pytest.approx(0.0, abs=0.02)
+    assert wrong < -2.0
+
+
+def test_the_likelihood_of_roads_by_hand_and_its_floor() -> None:
+    spec = RoadSpec(offset_sigma=1.0, turn_sigma_deg=8.0, elsewhere=0.01)
+    found = RoadLikelihood(spec, lanes())(FRAME, np.array([(9e3, 9e3, 0.0)]))
+    assert found[0] == pytest.approx(math.log(0.01))
+    tempered = Tempered(RoadLikelihood(spec, lanes()), 0.25)(FRAME, np.array([(9e3, 9e3, 0.0)]))
+    assert tempered[0] == pytest.approx(math.log(0.01) / 4)
+
+
+def test_a_fix_weighs_by_its_errors_and_its_share() -> None:
+    fix = Fix(np.array([10.0, 20.0, math.pi - 0.05]), 5.0, 0.1)
+    poses = np.array([(15.0, 20.0, math.pi - 0.05), (10.0, 20.0, 0.05 - math.pi)])
+    assert fix.log_likelihood(poses) == pytest.approx([-0.5, -0.5])
+    assert replace(fix, share=0.1).log_likelihood(poses) == pytest.approx([-0.05, -0.05])
+    drawn = fix.draw(20_000, np.random.default_rng(0))
+    assert drawn[:, :2].mean(axis=0) == pytest.approx([10.0, 20.0], abs=0.15)
+    assert drawn[:, :2].std(axis=0) == pytest.approx([5.0, 5.0], rel=0.03)
+    assert np.abs(drawn[:, 2]).max() <= math.pi
+
+
+def test_a_map_without_junctions_is_refused() -> None:
+    bare = replace(network(), connectors=())
+    with pytest.raises(TownError, match="no junction"):
+        LanePoints.of(bare)
+
+
+def test_a_map_matcher_without_room_is_refused() -> None:
+    with pytest.raises(ConfigError, match="elsewhere"):
+        RoadSpec(elsewhere=0.0)

@@ -1,0 +1,155 @@
+"""Localising one drive: updates, fixes, cases and what is refused."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from agents.localization.cases import CASES, Case, Evidence, Exponents, Method, Unsteered, make_localiser
+from agents.localization.likelihoods import Frame, RoadLikelihood, RoadSpec
+from agents.localization.particles import FilterSpec
+from agents.localization.tracking import (
+    Moment,
+    Track,
+    TrackingSpec,
+    localise,
+    sensed_fixes,
+    sensed_motion,
+    update_steps,
+)
+from navsim.errors import ConfigError, EpisodeError
+from navsim.geometry import Array
+from tests.agents.localization.places import along, lanes, route
+
+SPEC = FilterSpec(most=2000)
+
+
+class Silent:
+    """Says nothing of any pose."""
+
+    def __call__(self, frame: Frame, poses: Array) -> Array:
+        return np.zeros(len(poses))
+
+
+def tracked(method: Method, case: Case, seed: int = 0, length: float = 300.0) -> Track:
+    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
+    localiser = make_localiser(method, SPEC, Exponents(), evidence, np.random.default_rng(seed))
+    return localise(along(route(length), seed=seed), localiser, lanes(), case, TrackingSpec())
+
+
+def test_updates_come_every_so_many_metres() -> None:
+    steps = np.tile([0.8, 0.0, 0.0], (20, 1))
+    assert update_steps(steps, 2.5) == [4, 8, 12, 16]
+    assert update_steps(np.zeros((50, 3)), 2.5) == []
+
+
+def test_fixes_err_as_the_case_says_and_end_when_it_says() -> None:
+    drive, case = along(route(900.0)), Case("lost", 10.0, lost_after=60.0)
+    fixes = sensed_fixes(drive, case, TrackingSpec())
+    given = [fix for fix in fixes if fix is not None]
+    assert [fix is not None for fix in fixes] == (drive.times[:-1] <= 60.0).tolist()
+    errors = np.array([fix.pose[:2] for fix in given]) - drive.poses[: len(given), :2]
+    assert np.sqrt(np.square(errors).mean()) == pytest.approx(10.0, rel=0.5)  # some eight independent ones
+    assert sensed_fixes(drive, Case(), TrackingSpec()) == [None] * len(drive)
+    again = sensed_motion(drive, TrackingSpec())
+    np.testing.assert_array_equal(again, sensed_motion(drive, TrackingSpec()))
+
+
+def test_odometry_makes_more_of_fixes_and_the_roads_still_more() -> None:
+    case = Case("gps10", 10.0)
+    gps, odometry, roads = ([tracked(m, case, seed) for seed in range(4)] for m in ("gps", "odometry", "roads"))
+
+    def error(tracks: list[Track]) -> float:
+        return float(np.mean([np.median(track.errors) for track in tracks]))
+
+    assert error(gps) == pytest.approx(np.mean([np.nanmedian(track.fix_errors) for track in gps]), rel=0.1)
+    assert error(odometry) < error(gps)
+    assert error(roads) < error(odometry) / 2
+
+
+def test_beliefs_of_plain_cases_are_calibrated() -> None:
+    levels = np.concatenate([tracked("odometry", Case("gps5", 5.0), seed).levels for seed in range(12)])
+    assert (levels <= 0.9).mean() == pytest.approx(0.9, abs=0.1)
+    fixes = np.concatenate([tracked("gps", Case("gps5", 5.0), seed).levels for seed in range(12)])
+    assert (fixes <= 0.9).mean() == pytest.approx(0.9, abs=0.08)
+
+
+def test_without_fixes_odometry_drifts() -> None:
+    track = tracked("odometry", Case("lost", 5.0, lost_after=3.0), length=900.0)
+    assert np.isnan(track.fix_errors[-1])
+    assert track.entropies[-1] > track.entropies[3] + 1
+
+
+def test_knowing_nothing_stays_so() -> None:
+    track = tracked("uniform", Case())
+    assert track.found_at is None or track.near.max() < 0.2
+    assert np.ptp(track.entropies) < 0.5
+    assert np.isnan(track.fix_errors).all()
+
+
+def test_fixes_off_the_map_are_ignored_and_counted() -> None:
+    drive = along(route(200.0))
+    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
+    case = Case("wild", 3000.0)
+    localiser = make_localiser("roads", SPEC, Exponents(), evidence, np.random.default_rng(0))
+    near = localise(drive, localiser, lanes(), Case("gps5", 5.0), TrackingSpec())
+    assert near.ignored_fixes == 0
+    off = replace(drive, poses=drive.poses + np.array([5000.0, 0.0, 0.0]))
+    track = localise(off, localiser, lanes(), Case("gps5", 5.0), TrackingSpec())
+    assert track.ignored_fixes == len(off)
+    assert track.candidates[0] == pytest.approx(np.clip(0.5 * lanes().length, 500, 2000), rel=0.01)  # from the roads
+    assert case.gps_sigma == 3000.0
+
+
+def test_a_drive_of_less_than_a_second_is_refused() -> None:
+    drive = along(route(200.0))
+    short = replace(
+        drive,
+        **{name: getattr(drive, name)[:8] for name in ("commands", "labels", "gps")},
+        **{
+            name: getattr(drive, name)[:9]
+            for name in ("times", "poses", "speeds", "stations", "offsets", "heading_errors")
+        },
+    )
+    evidence = Evidence(lanes(), Silent(), Silent())
+    localiser = make_localiser("odometry", SPEC, Exponents(), evidence, np.random.default_rng(0))
+    with pytest.raises(EpisodeError, match=r"lasts 0\.7 s"):
+        localise(short, localiser, lanes(), Case(), TrackingSpec())
+
+
+def test_tracks_survive_their_file_and_the_watcher_sees_every_update() -> None:
+    seen = list[Moment]()
+    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
+    localiser = make_localiser("network_roads", SPEC, Exponents(), evidence, np.random.default_rng(0))
+    track = localise(along(route(200.0)), localiser, lanes(), CASES[4], TrackingSpec(), seen.append)
+    assert len(seen) == len(track.times)
+    again = Track.of(track.plain())
+    np.testing.assert_allclose(again.errors, track.errors, atol=1e-5)
+    assert again.found_at == track.found_at
+
+
+def test_found_is_where_the_estimate_stays() -> None:
+    track = Track(**{entry.name: np.zeros(5) for entry in fields(Track) if entry.name != "ignored_fixes"})  # type: ignore[arg-type]
+    assert track.found_at == 0
+    assert replace(track, errors=np.array([50.0, 5.0, 11.0, 9.0, 3.0])).found_at == 3
+    assert replace(track, errors=np.array([50.0, 5.0, 3.0, 9.0, 30.0])).found_at is None
+
+
+def test_the_soft_form_is_not_told_the_steering() -> None:
+    told = list[float | None]()
+
+    class Listening:
+        def __call__(self, frame: Frame, poses: Array) -> Array:
+            told.append(frame.steering)
+            return np.zeros(len(poses))
+
+    Unsteered(Listening())(Frame(np.zeros((1, 2, 2, 3), np.uint8), 1.0, 0.1), np.zeros((1, 3)))
+    assert told == [None]
+
+
+@pytest.mark.parametrize(
+    "case", [{"gps_sigma": 0.0}, {"lost_after": 3.0}, {"gps_sigma": 5.0, "lost_after": -1.0}], ids=str
+)
+def test_cases_that_make_no_sense_are_refused(case: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="case"):
+        Case("odd", **case)

@@ -1,0 +1,29 @@
+"""The cameras' and the maps' features are separate: those of one image serve for many maps."""
+
+import pytest
+import torch
+
+from agents.policies.policy import NETWORKS, build_policy
+from agents.policies.senses import Inputs, SensesSpec
+from agents.policies.settings import PolicyConfig
+
+SPEC = SensesSpec(2, 64, 96, 50)
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+@pytest.mark.parametrize("senses", [("camera", "road_map", "speed"), ("camera", "road_map"), ("road_map",)])
+@torch.inference_mode()
+def test_one_image_with_many_maps_gives_what_as_many_copies_of_it_give(network: str, senses: tuple[str, ...]) -> None:
+    config = PolicyConfig(network=network, inputs=senses)  # type: ignore[arg-type]  # names of networks and senses
+    policy = build_policy(config, SPEC, seed=1).eval()
+    draws = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 2, 64, 96, 3, generator=draws) * 2 - 1
+    maps, speed = torch.rand(5, 2, 50, 50, generator=draws), torch.rand(1, 1, generator=draws)
+    one = Inputs(image, maps, speed)
+    copies = Inputs(image.expand(5, -1, -1, -1, -1).contiguous(), maps, speed.expand(5, -1))
+    seen = [features.expand(5, -1) for features in policy.network.look(Inputs(image, maps[:1], speed))]
+    features = policy.network.join([*seen, *policy.network.read_maps(one)], speed.expand(5, -1))
+    answer, wanted = policy.distribution_of(features), policy.distribution(copies)
+    places = torch.linspace(-0.2, 0.2, 7)[:, None].expand(-1, 5)
+    torch.testing.assert_close(answer.log_prob(places), wanted.log_prob(places), rtol=1e-3, atol=1e-3)
+    assert answer.mean.std() > 0  # the maps do tell
