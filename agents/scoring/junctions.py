@@ -38,11 +38,11 @@ class DecisionRules:
     about how well a pose can be told from a picture."""
     least_mass: float = 0.05
     """Least probability of an exit's band for the exit to count as seen."""
-    open_offset: float = 0.5
+    open_offset: float = 0.25
     """An exit is open while the car is no farther than this from the way to it [m] ..."""
-    open_course_deg: float = 6.0
-    """... and its course differs by no more than this [deg]: nine of ten recorded frames lie within both of the driven
-    way, steering noise included, so that a pose beyond them says that the car is on another one."""
+    open_course_deg: float = 3.0
+    """... and its course differs by no more than this [deg]. As far as that a picture hardly tells on which way the car
+    is, the same measure as for the tolerance; farther off, a policy that sees well rules exits out, and should."""
 
     def __post_init__(self) -> None:
         for name in ("tolerance", "open_offset", "open_course_deg"):
