@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agents.evaluating import EvaluationSettings
-from agents.policies.policy import build_policy
+from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import senses_spec
 from agents.training.config import TrainConfig
 from navsim.config import from_mapping, to_mapping
@@ -104,12 +104,21 @@ def check_networks(config: StudyConfig) -> None:
     Raises:
         ConfigError: If a network cannot be built; names the variant.
     """
-    for key, variant in config.variants.items():
-        simulation, training = config.collection(variant.data).simulation, config.training(key)
+    for key in config.variants:
         try:
-            build_policy(training.policy, senses_spec(simulation.cameras, simulation.map), training.seed)
+            _ = untrained_policy(config, key)
         except ConfigError as error:
             raise ConfigError(f"variants.{key}: {error}") from None
+
+
+def untrained_policy(config: StudyConfig, key: str) -> Policy:
+    """The network of the variant `key`, as it begins.
+
+    Raises:
+        ConfigError: If the variant's cameras do not suit it.
+    """
+    simulation, training = config.collection(config.variants[key].data).simulation, config.training(key)
+    return build_policy(training.policy, senses_spec(simulation.cameras, simulation.map), training.seed)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:

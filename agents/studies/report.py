@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.studies.plan import StudyConfig, StudyTable
+from agents.policies.description import describe_policy
+from agents.studies.plan import StudyConfig, StudyTable, untrained_policy
 from navsim.errors import EpisodeError
+from navsim.recording.plan import CollectConfig
 
 _HEADS = (
     "",
@@ -17,7 +19,7 @@ _HEADS = (
     "mean offset",
     "validation NLL",
     "parameters",
-    "training",
+    "MFLOPs/decision",
 )
 
 
@@ -43,8 +45,8 @@ class Finding:
     """Validation NLL of the checkpoint that drove [nats]; other inputs or heads make it no score of driving."""
     parameters: int
     """Numbers that were learned."""
-    minutes: float
-    """Training time, of one process beside the others."""
+    megaflops: float
+    """Floating-point operations for one decision, a multiply-add counted as 2 [1e6]."""
 
 
 def read_finding(config: StudyConfig, key: str) -> Finding:
@@ -67,7 +69,7 @@ def read_finding(config: StudyConfig, key: str) -> Finding:
         offset=driver["lane_offset_mean"],
         nll=best["validation"]["nll"],
         parameters=metrics["parameters"],
-        minutes=sum(epoch["seconds"]["training"] for epoch in metrics["epochs"]) / 60,
+        megaflops=describe_policy(untrained_policy(config, key)).flops / 1e6,
     )
 
 
@@ -82,9 +84,18 @@ def page(config: StudyConfig, findings: dict[str, Finding], about: str) -> str:
     first = config.evaluation(next(iter(config.variants)))
     lines = [f"# {config.title}", ""]
     lines += [f"Each policy was trained once (one seed) and then drove {first.title}.", about, ""]
+    lines += ["Learned from:", "", *(_data(name, config.collection(name)) for name in config.data), ""]
     for table in config.tables:
         lines += [f"## {table.title}", "", *_table(table, findings), ""]
     return "\n".join(lines)
+
+
+def _data(name: str, collection: CollectConfig) -> str:
+    """What a data set holds, as a line of a list."""
+    cameras, routes = collection.simulation.cameras, collection.routes_per_town
+    drives = f"{collection.train_towns * routes} drives in {collection.train_towns} towns to learn from"
+    size = f"{len(cameras)} camera{'s' * (len(cameras) > 1)} of {cameras[0].width}x{cameras[0].height}"
+    return f"* `{name}`: {drives}, {collection.validation_towns * routes} to validate on; {size}"
 
 
 def _table(table: StudyTable, findings: dict[str, Finding]) -> list[str]:
@@ -103,7 +114,7 @@ def _row(found: Finding) -> str:
         "-" if found.offset is None else f"{found.offset:.2f} m",
         f"{found.nll:.2f}",
         f"{found.parameters:,}",
-        f"{found.minutes:.1f} min",
+        f"{found.megaflops:.1f}",
     )
     return "| " + " | ".join(cells) + " |"
 

@@ -85,10 +85,11 @@ def test_the_page_shows_every_table_with_its_rows_in_order(tmp_path: Path) -> No
     text = page(config, findings, "On two cores.")
     assert text.startswith("# Two networks\n")
     assert "On two cores." in text
+    assert "* `data`: 1 drives in 1 towns to learn from, 1 to validate on; 1 camera of 48x40" in text
     rows = [line for line in text.splitlines() if line.startswith(("| with", "| blind"))]
-    first = "| with a camera | 99 of 100 | 94% to 100% | 99.5% | 0.04 | 0.12 m | -3.46 | 1,234,567 | 7.0 min |"
+    first = "| with a camera | 99 of 100 | 94% to 100% | 99.5% | 0.04 | 0.12 m | -3.46 | 1,234,567 | 7.0 |"
     assert rows[0] == first
-    assert rows[1] == "| blind | 0 of 100 | 0% to 4% | 10.0% | - | - | -1.00 | 10 | 0.5 min |"
+    assert rows[1] == "| blind | 0 of 100 | 0% to 4% | 10.0% | - | - | -1.00 | 10 | 0.5 |"
 
 
 def test_a_variant_that_was_not_run_is_named(tmp_path: Path) -> None:
