@@ -12,6 +12,7 @@ from navsim.geometry import Array, Polyline
 from navsim.roads.connectors import Way, connector_paths, manoeuvre_of
 from navsim.roads.elements import Connector, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
 from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
+from navsim.roads.lane_choice import lane_pairs
 
 __all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
 
@@ -182,14 +183,12 @@ def lanes_by_node(plan: NetworkPlan) -> tuple[dict[int, list[int]], dict[int, li
 
 
 def _connectors(plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
-    """Join every lane that enters a junction to every lane that leaves it on another road end."""
+    """Join the lanes that enter each junction to those that leave it on every other road end."""
     entering, leaving = lanes_by_node(plan)
     pairs = [
         (number, a, b)
         for number, junction in enumerate(plan.junctions)
-        for a in entering.get(junction.node, [])
-        for b in leaving.get(junction.node, [])
-        if not _turns_back(plan.lanes[a], plan.lanes[b])
+        for a, b in lane_pairs(plan.lanes, entering.get(junction.node, []), leaving.get(junction.node, []), np.pi)
     ]
     into = {a: lane_inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
     out = {b: lane_inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
@@ -212,8 +211,3 @@ def lane_inside(plan: NetworkPlan, index: int, *, arriving: bool) -> Polyline:
     at_end = lane.forward == arriving
     start, end = (float(last), road.centre.length) if at_end else (0.0, float(first))
     return _lane_part(road, (lane.forward, lane.index), start, end)
-
-
-def _turns_back(before: Lane, after: Lane) -> bool:
-    """Whether a lane leaves by the same road end at which the other entered."""
-    return before.road == after.road and before.forward != after.forward

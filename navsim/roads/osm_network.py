@@ -10,10 +10,10 @@ from navsim.geometry import Polyline
 from navsim.roads.connectors import Way, judged_paths
 from navsim.roads.elements import Connector, Junction, Lane, Road, junction_kind
 from navsim.roads.junctions import paved, strip
+from navsim.roads.lane_choice import lane_pairs
 from navsim.roads.network import NetworkPlan, RoadNetwork, lane_inside, lanes_by_node, lay_lanes, manoeuvre_at
 from navsim.roads.osm_crossings import Crossing, CrossingPlan
 from navsim.roads.osm_graph import Edge
-from navsim.roads.osm_lanes import lane_pairs
 from navsim.roads.osm_tags import MARGIN
 
 SEARCH = ((np.inf, 1), (np.inf, 12), (20.0, 8), (13.0, 8), (8.0, 8))

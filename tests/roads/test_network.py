@@ -124,10 +124,20 @@ def test_one_way_road_has_lanes_one_way_only() -> None:
     assert len(network.connectors) == 4
 
 
-def test_two_lanes_each_way_join_all_lanes() -> None:
+def test_with_two_lanes_each_way_a_turn_tells_its_lanes() -> None:
     network = star([0, 90, 180], lanes_forward=2, lanes_backward=2)
     assert len(network.lanes) == 12
-    assert len(network.connectors) == 3 * 2 * 2 * 2
+    joined = [(network.lanes[each.from_lane], network.lanes[each.to_lane], each) for each in network.connectors]
+    # The two lanes of the through street lead straight on, each way; turns join outer lanes on the right, inner ones on
+    # the left.
+    assert len(joined) == 2 * 2 + 2 + 2
+    for before, after, way in joined:
+        assert before.index == after.index
+        if way.manoeuvre is not Manoeuvre.STRAIGHT:
+            assert before.index == (0 if way.manoeuvre is Manoeuvre.LEFT else 1)
+    assert len({way.from_lane for _, _, way in joined}) == 6, "every lane leads on"
+    targets = [(way.from_lane, network.lanes[way.to_lane].road) for _, _, way in joined]
+    assert len(set(targets)) == len(targets), "where a lane leads is told by the street"
 
 
 def test_five_roads_meet() -> None:

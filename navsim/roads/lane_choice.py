@@ -14,17 +14,21 @@ U_TURN = np.deg2rad(150.0)
 """Turns by more than this are made only where there is no other way [rad]."""
 
 
-def lane_pairs(lanes: Sequence[Lane], entering: Sequence[int], leaving: Sequence[int]) -> list[tuple[int, int]]:
+def lane_pairs(
+    lanes: Sequence[Lane], entering: Sequence[int], leaving: Sequence[int], sharpest: float = U_TURN
+) -> list[tuple[int, int]]:
     """Choose the ways through a crossing.
 
     Straight on every lane leads into the one of the same number, counted from the divider, and the outermost into all
     that are left; turns lead from the outermost lane on their side into the outermost one. A lane from which none of
-    these leads on takes the turns of its street.
+    these leads on takes the turns of its street. So a route through a street and a crossing tells the lane, which a map
+    that draws streets as lines does not show.
 
     Args:
         lanes: All lanes of the network.
         entering: Indices of the lanes that end at the crossing, those of a street together, from the divider outwards.
         leaving: Indices of those that begin there, likewise.
+        sharpest: Turns by more than this are made only where there is no other way [rad].
 
     Returns:
         Pairs of indices.
@@ -38,7 +42,7 @@ def lane_pairs(lanes: Sequence[Lane], entering: Sequence[int], leaving: Sequence
             if not _turns_back(lanes[source[0]], lanes[target[0]])
             for turn in [_turn(lanes[source[0]], lanes[target[0]])]
         }
-        forward = {target: turn for target, turn in turns.items() if abs(turn) <= U_TURN}
+        forward = {target: turn for target, turn in turns.items() if abs(turn) <= sharpest}
         found += _from_street(source, forward or turns)
     return found
 
