@@ -11,7 +11,13 @@ from agents.policies.distributions.recalibrated import fit_levels
 from agents.policies.policy import Policy
 from agents.scoring.frames import judged_frames
 from agents.scoring.report import Report
-from agents.scoring.temperature import LabelledPrediction, Objective, fit_temperature, score_predictions
+from agents.scoring.temperature import (
+    LabelledPrediction,
+    Objective,
+    fit_temperature,
+    label_transforms,
+    score_predictions,
+)
 from agents.training.checkpoint import load_policy, read_info, write_calibration
 from navsim.progress import progress
 from navsim.recording.dataset import Dataset, open_dataset
@@ -66,7 +72,7 @@ def score_checkpoint(config: ScoreConfig) -> Report:
     if config.split is not Split.VALIDATION:
         held_out = predict(policy, open_dataset(config.data, Split.VALIDATION))
     fitted = fit_temperature(held_out.predictions, config.objective)
-    levels = fit_levels(score_predictions(held_out.predictions, fitted).pit)
+    levels = fit_levels(label_transforms(held_out.predictions, fitted).clamp(0.0, 1.0))
     if config.calibrate:
         write_calibration(config.checkpoint, fitted, levels)
     calibrations: dict[str, tuple[float, tuple[float, ...]]] = {"as trained": (1.0, ())}

@@ -9,9 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-
 from navsim.config import parse_config
+from navsim.evaluation.canvas import png
 from navsim.evaluation.gallery import Channel, View, contact_sheet
 from navsim.rendering.renderer import RendererName, make_renderer
 from navsim.sensing.camera import Camera
@@ -45,7 +44,7 @@ def main() -> None:
         sheet = contact_sheet(config.views, config.camera, renderer, config.columns, config.channel)
     finally:
         renderer.close()
-    write_bytes(config.out, cv2.imencode(".png", sheet[..., ::-1])[1].tobytes())
+    write_bytes(config.out, png(sheet))
     print(f"{len(config.views)} views: {config.out}")
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agents.scoring.intervals import LEVEL, Estimate
+from agents.scoring.intervals import Estimate
+from navsim.evaluation.resampling import ratio, ratio_interval
 from navsim.geometry import Array
 
 _DRAWS = 2000
@@ -18,10 +19,7 @@ def ratio_estimate(over: Array, under: Array, rng: np.random.Generator) -> Estim
     """
     if not len(over) or len(over) != len(under):
         raise ValueError(f"a ratio needs as many values above as below, at least one, got {len(over)} and {len(under)}")
-    drawn = rng.integers(len(over), size=(_DRAWS, len(over)))
-    ratios = _divided(over[drawn].mean(axis=1), under[drawn].mean(axis=1))
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(_divided(over.mean(), under.mean())), float(low), float(high))
+    return Estimate(float(ratio(over.mean(), under.mean())), *ratio_interval(over, under, rng, _DRAWS))
 
 
 def mean_over_frames(values: Array, rng: np.random.Generator) -> Estimate:
@@ -31,8 +29,3 @@ def mean_over_frames(values: Array, rng: np.random.Generator) -> Estimate:
         ValueError: If there is no frame.
     """
     return ratio_estimate(values, np.ones(len(values)), rng)
-
-
-def _divided(over: Array, under: Array) -> Array:
-    """A quotient; 0 where there is nothing below, as then there is nothing above."""
-    return np.asarray(over / np.where(under > 0, under, 1.0))

@@ -132,11 +132,6 @@ def png_of(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def encoded(picture: Image) -> bytes:
-    """A picture (H, W, 3) RGB as PNG."""
-    return cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
-
-
 def _plain(ax: Axes, title: str) -> None:
     """Few lines, small words."""
     ax.set_title(title, fontsize=10, color=_INK, loc="left")

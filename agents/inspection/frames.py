@@ -11,14 +11,13 @@ from torch import Tensor
 
 from agents.inspection.regions import Masks, camera_regions, joined_masks
 from agents.policies.senses import Senses
-from navsim.config import from_mapping
 from navsim.driving.episode import Episode
 from navsim.driving.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
 from navsim.driving.redrawing import Redrawer
 from navsim.driving.settings import SimulationConfig
 from navsim.driving.town import scenario_route
-from navsim.errors import ConfigError, EpisodeError, NavsimError
-from navsim.recording.dataset import open_dataset
+from navsim.errors import EpisodeError, NavsimError
+from navsim.recording.dataset import open_dataset, simulation_settings
 from navsim.recording.files import EpisodeHeader, read_episode, read_header
 from navsim.roads.townmap import load_town_map
 from navsim.roads.towns import Split
@@ -157,10 +156,7 @@ def _simulation(path: Path, header: EpisodeHeader) -> SimulationConfig:
     told = header.metadata.get("simulation")
     if told is None:
         raise EpisodeError(f"{path}: does not tell its cameras; give the data folder that it lies in")
-    try:
-        return from_mapping(SimulationConfig, told, f"{path}: simulation")
-    except ConfigError as error:
-        raise EpisodeError(str(error)) from None
+    return simulation_settings(told, path)
 
 
 def _frames(path: Path, rows: NDArray[np.intp], redrawer: Redrawer) -> Frames:

@@ -1,10 +1,9 @@
 """An inspection as one HTML page that needs nothing beside it: pictures are inside, no script, no network."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from navsim.evaluation.html.page import data_uri, templates_of
 
 TEMPLATE = "page.html"
 """The page's template, in the package's `templates`."""
@@ -26,7 +25,7 @@ class Picture:
     @property
     def source(self) -> str:
         """The content as an address that a page can hold."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        return data_uri("image/png", self.png)
 
 
 @dataclass(frozen=True)
@@ -104,11 +103,4 @@ class Page:
 
 def page_html(page: Page) -> str:
     """Render the page."""
-    environment = Environment(
-        loader=PackageLoader("agents.inspection"),
-        autoescape=select_autoescape(),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(page=page)
+    return templates_of("agents.inspection").get_template(TEMPLATE).render(page=page)

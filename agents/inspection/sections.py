@@ -11,7 +11,6 @@ from agents.inspection.figures import (
     SENSES,
     cameras_picture,
     dependence_figure,
-    encoded,
     from_left,
     larger,
     map_picture,
@@ -29,6 +28,7 @@ from agents.inspection.streams import Sense, Stream, sees, streams_of
 from agents.inspection.tables import dependence_table, layer_table, regions_table, removal_table, sanity_table
 from agents.policies.description import Layer, PolicyDescription
 from agents.training.activations import channel_picture, convolution_outputs
+from navsim.evaluation.canvas import png
 
 _SLUGS = {"VisualBackProp": "vbp", "Grad-CAM": "gradcam", "integrated gradients": "ig"}
 
@@ -49,10 +49,10 @@ def sections_of(seen: Inspection) -> tuple[Section, ...]:
 def filters_section(seen: Inspection, shown: int) -> Section:
     """Hand-made filters beside the learned first ones."""
     image = seen.frames.senses.images[shown, 0].numpy()
-    pictures = [Picture("frame", encoded(larger(image)), f"a frame: {seen.frames.names[shown]}")]
+    pictures = [Picture("frame", png(larger(image)), f"a frame: {seen.frames.names[shown]}")]
     for name, kernel in HAND_MADE.items():
         words = f"{name}: {' / '.join(' '.join(map(str, row)) for row in kernel)}"
-        pictures.append(Picture(f"filter-{name.replace(' ', '-')}", encoded(larger(filtered(image, kernel))), words))
+        pictures.append(Picture(f"filter-{name.replace(' ', '-')}", png(larger(filtered(image, kernel))), words))
     rows = [Row(tuple(pictures), "half", "Filters made by hand, on a frame of the first camera")]
     outputs = _outputs(seen, shown)
     streams = [stream for stream in streams_of(seen.policy) if stream.sense == "map" or 0 in stream.inputs]
@@ -71,7 +71,7 @@ def features_section(seen: Inspection, shown: int) -> Section:
     for sense, what in SENSES.items():
         streams = [stream.name + "." for stream in streams_of(seen.policy) if stream.sense == sense]
         pictures = tuple(
-            Picture(f"features-{name}", encoded(channel_picture(output[0])), _layer_words(layers[name]))
+            Picture(f"features-{name}", png(channel_picture(output[0])), _layer_words(layers[name]))
             for name, output in outputs.items()
             if any(name.startswith(stream) for stream in streams)
         )
@@ -200,9 +200,9 @@ def _learned_filters(policy: nn.Module, stream: Stream, outputs: dict[str, Tenso
     if len(stream.inputs) > 1 and stream.sense == "map":
         words += "; one below the other for each map"
     columns = None if layer.in_channels == 3 else max(layer.out_channels // 2, 1)
-    tiles = Picture(f"learned-{name}", encoded(filter_picture(layer.weight, columns)), words, pixelated=True)
+    tiles = Picture(f"learned-{name}", png(filter_picture(layer.weight, columns)), words, pixelated=True)
     what = "first camera" if stream.sense == "camera" else "maps"
-    maps = Picture(f"learned-maps-{name}", encoded(channel_picture(outputs[name][0])), "their feature maps")
+    maps = Picture(f"learned-maps-{name}", png(channel_picture(outputs[name][0])), "their feature maps")
     return Row((tiles, maps), "half", f"Filters that were learned, on the {what}")
 
 
@@ -210,9 +210,9 @@ def _camera_saliency(seen: Inspection, row: int, number: int) -> tuple[Picture, 
     """One frame's cameras, then with the saliency of each method."""
     images, cameras = seen.frames.senses.images[row].numpy(), seen.cameras
     names = ", ".join(cameras[i].name for i in from_left(cameras))
-    pictures = [Picture(f"seen-{number}", encoded(cameras_picture(images, cameras)), f"seen: {names}")]
+    pictures = [Picture(f"seen-{number}", png(cameras_picture(images, cameras)), f"seen: {names}")]
     for method, values in _by_method(seen, "camera"):
-        heat = encoded(cameras_picture(images, cameras, values[row]))
+        heat = png(cameras_picture(images, cameras, values[row]))
         pictures.append(Picture(f"saliency-{number}-{_SLUGS[method]}", heat, method))
     return tuple(pictures)
 
@@ -221,9 +221,9 @@ def _map_saliency(seen: Inspection, row: int, number: int) -> tuple[Picture, ...
     """One frame's map, then with the saliency of each method."""
     plain = map_of(some(seen.inputs, slice(row, row + 1)))[0]
     words = "map; the route in red" if "route_map" in seen.policy.config.inputs else "map"
-    pictures = [Picture(f"map-{number}", encoded(map_picture(plain)), words, pixelated=True)]
+    pictures = [Picture(f"map-{number}", png(map_picture(plain)), words, pixelated=True)]
     for method, values in _by_method(seen, "map"):
-        heat = encoded(map_picture(plain, values[row, 0]))
+        heat = png(map_picture(plain, values[row, 0]))
         pictures.append(Picture(f"map-{number}-{_SLUGS[method]}", heat, method, pixelated=True))
     return tuple(pictures)
 

@@ -93,10 +93,10 @@ class ParticleFilter:
 
         Resampled only here, the belief between is never one of many equal candidates.
         """
-        weights = self._weights
-        few = 1 / np.square(weights).sum() < self._spec.resample_below * len(weights)
-        if few or len(weights) > self._spec.most:
-            self._resample(weights)
+        belief = self.posterior
+        few = belief.effective_size < self._spec.resample_below * len(belief.weights)
+        if few or len(belief.weights) > self._spec.most:
+            self._resample(belief.weights)
         self._poses = moved(self._poses, motion, self._spec.motion, self._rng)
 
     def observe(self, frame: Frame, fix: Fix | None) -> None:

@@ -1,22 +1,19 @@
 """Numbers over drives with their intervals, and the table they stand in. D: drives."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from agents.localization.cases import Case, Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.running import Tracks
 from agents.localization.tracking import NEAR, Track
-from agents.scoring.intervals import LEVEL, Estimate, share_estimate
+from agents.scoring.intervals import Estimate, bootstrap_estimate, share_estimate
 from navsim.driving.scenario import Scenario
 from navsim.geometry import Array
 from navsim.randomness import generator
 
-_DRAWS = 2000
 _WORDS: dict[Method, str] = {
     "uniform": "anywhere on the roads",
     "gps": "GPS only",
@@ -75,10 +72,10 @@ def score(case: str, method: str, tracks: Sequence[Track]) -> Score:
     fixed = [track for track in tracks if np.isfinite(track.fix_errors).any()]
 
     def median(values: Sequence[float]) -> Estimate:
-        return _estimate(np.array(values), np.median, rng)
+        return bootstrap_estimate(np.array(values), np.median, rng)
 
     def mean(values: Sequence[float]) -> Estimate:
-        return _estimate(np.array(values), np.mean, rng)
+        return bootstrap_estimate(np.array(values), np.mean, rng)
 
     share = share_estimate(np.array([index is not None for _, index in found], float))
     if share is None:
@@ -109,16 +106,6 @@ def score(case: str, method: str, tracks: Sequence[Track]) -> Score:
 def _second_half(values: Array) -> Array:
     """The later half of a track: the first shows how it begins, not how well it ends up."""
     return values[len(values) // 2 :]
-
-
-def _estimate(values: Array, statistic: Callable[..., Any], rng: np.random.Generator) -> Estimate:
-    """A statistic of values (D,) with a percentile bootstrap; a single value leaves its interval a point."""
-    value = float(statistic(values))
-    if len(values) < 2 or np.ptp(values) == 0:
-        return Estimate(value, value, value)
-    drawn = bootstrap((values,), statistic, n_resamples=_DRAWS, confidence_level=LEVEL, method="percentile", rng=rng)
-    low, high = drawn.confidence_interval
-    return Estimate(value, float(low), float(high))
 
 
 def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Score]:

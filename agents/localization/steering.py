@@ -98,15 +98,14 @@ class SteeringLikelihood:
             driven = min(max(frame.steering, -limit), limit)
             return answers.log_prob(torch.full((len(cells),), driven))
         grid = torch.linspace(-limit, limit, _GRID)
-        blank = np.zeros((1, self._spec.size_px, self._spec.size_px), np.uint8)
-        alone = self._answers(frame, self._read(blank)).density(grid)  # (1, G)
+        alone = self._answers(frame, self._read(self._blank)).density(grid)  # (1, G)
         share = alone / alone.sum()
         return (answers.density(grid) * share).sum(dim=1).clamp(min=1e-30).log()
 
     def _answers(self, frame: Frame, maps: Tensor) -> SteeringDistribution:
         """Distributions (U,) of one frame with the features of U maps (U, F); the images are looked at once."""
         network, count = self._policy.network, len(maps)
-        inputs = scale_senses(self._senses(frame.images[None], self._blank(1), frame.speed), torch.float32)
+        inputs = scale_senses(self._senses(frame.images[None], self._blank, frame.speed), torch.float32)
         seen = [features.expand(count, -1) for features in network.look(inputs)]
         return self._policy.distribution_of(network.join([*seen, maps], inputs.speed.expand(count, -1)))
 
@@ -132,8 +131,10 @@ class SteeringLikelihood:
             (features,) = self._policy.network.read_maps(inputs)
         return features.float()
 
-    def _blank(self, count: int) -> NDArray[np.uint8]:
-        return np.zeros((count, self._spec.size_px, self._spec.size_px), np.uint8)
+    @property
+    def _blank(self) -> NDArray[np.uint8]:
+        """An empty map (1, S, S)."""
+        return np.zeros((1, self._spec.size_px, self._spec.size_px), np.uint8)
 
     @staticmethod
     def _senses(images: NDArray[np.uint8], maps: NDArray[np.uint8], speed: float) -> Senses:

@@ -103,8 +103,7 @@ class Policy(nn.Module):
         command = None
         if self.command is not None:
             outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
-        distribution: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
-        return Answer(distribution.tempered(self.temperature), command)
+        return Answer(self._tempered(outputs), command)
 
     def answer(self, inputs: Inputs) -> Answer:
         """Return what to drive by, for scaled inputs: the distribution, and the command if there is one."""
@@ -112,8 +111,12 @@ class Policy(nn.Module):
 
     def distribution_of(self, features: Tensor) -> SteeringDistribution:
         """Return the distribution over curvature for the network's features (B, F), tempered as in `read`."""
-        answer: SteeringDistribution = HEADS[self.config.head].distribution(self.head(features), self.config)
-        return answer.tempered(self.temperature)
+        return self._tempered(self.head(features))
+
+    def _tempered(self, outputs: Tensor) -> SteeringDistribution:
+        """The distribution that the head's outputs (B, outputs) mean, tempered."""
+        distribution: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
+        return distribution.tempered(self.temperature)
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
         """Return what to believe, for scaled inputs: the distribution over curvature, as calibrated.

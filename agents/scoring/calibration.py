@@ -14,13 +14,10 @@ from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
 from agents.scoring.crps import crps
+from navsim.evaluation.calibration import COVERAGE_Z, uniform_distance
 
 SPIKE_CURVATURE = 1e-4
 """Labels below this [1/m] form the spike of exact repetitions that a scripted expert makes on straights."""
-COVERAGE_Z = (0.5, 1.0, 1.5, 2.0)
-"""The z-scores at which coverage is noted."""
-NOMINAL_COVERAGE = tuple(math.erf(z / math.sqrt(2)) for z in COVERAGE_Z)
-"""The coverage that belongs to them: 38%, 68%, 87% and 95%."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +109,7 @@ def pit_histogram(pit: Tensor, bins: int = 20) -> Tensor:
 
 def pit_distance(pit: Tensor) -> float:
     """Largest distance between the transforms' empirical cdf and that of the uniform distribution (Kolmogorov)."""
-    ordered = pit.double().sort().values
-    steps = torch.arange(len(pit) + 1, dtype=torch.float64) / len(pit)
-    return float(torch.maximum(steps[1:] - ordered, ordered - steps[:-1]).max())
+    return uniform_distance(pit.double().cpu().numpy())
 
 
 def coverage_gap(pit: Tensor) -> float:

@@ -1,7 +1,9 @@
 """Means over independent units with the interval that such a sample leaves open."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -50,8 +52,21 @@ def mean_estimate(values: Array, rng: np.random.Generator) -> Estimate | None:
     """
     if not len(values):
         return None
-    mean = float(np.mean(values))
     if len(values) == 1:
-        return Estimate(mean, 0.0, 1.0)
-    result = bootstrap((values,), np.mean, n_resamples=_DRAWS, confidence_level=LEVEL, method="percentile", rng=rng)
-    return Estimate(mean, float(result.confidence_interval.low), float(result.confidence_interval.high))
+        return Estimate(float(values[0]), 0.0, 1.0)
+    return bootstrap_estimate(values, np.mean, rng)
+
+
+def bootstrap_estimate(values: Array, statistic: Callable[..., Any], rng: np.random.Generator) -> Estimate:
+    """A statistic of values (N,), at least one, with a percentile bootstrap; equal values leave its interval a point.
+
+    Args:
+        values: One for each of N independent units.
+        statistic: Such as `numpy.median`; takes an `axis`.
+        rng: Draws the samples.
+    """
+    value = float(statistic(values))
+    if np.ptp(values) == 0:
+        return Estimate(value, value, value)
+    drawn = bootstrap((values,), statistic, n_resamples=_DRAWS, confidence_level=LEVEL, method="percentile", rng=rng)
+    return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))

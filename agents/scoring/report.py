@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.table import Table
 
-from agents.scoring.calibration import COVERAGE_Z, NOMINAL_COVERAGE, SampleScores, Scores, score, score_groups
+from agents.scoring.calibration import SampleScores, Scores, score, score_groups
 from agents.scoring.plots import plot_calibration
 from navsim.config import to_mapping
 from navsim.driving.manoeuvres import FrameManoeuvre
+from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 
 _ALL = "all"
 

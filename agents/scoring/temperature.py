@@ -30,10 +30,15 @@ def negative_log_likelihood(predictions: Sequence[LabelledPrediction], temperatu
 
 
 @torch.no_grad()
+def label_transforms(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> Tensor:
+    """The cdfs of tempered predictions at all labels (N,), at least one; float64, on the CPU."""
+    parts = [distribution.tempered(temperature).cdf(labels).double().cpu() for distribution, labels in predictions]
+    return torch.cat(parts)
+
+
 def tempered_coverage_gap(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> float:
     """The `coverage_gap` of all labels under tempered predictions, at least one."""
-    parts = [distribution.tempered(temperature).cdf(labels).double().cpu() for distribution, labels in predictions]
-    return coverage_gap(torch.cat(parts))
+    return coverage_gap(label_transforms(predictions, temperature))
 
 
 def fit_temperature(predictions: Sequence[LabelledPrediction], objective: Objective = "nll") -> float:

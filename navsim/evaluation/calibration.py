@@ -13,6 +13,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
 from navsim.driving.episode import Episode
+from navsim.evaluation.resampling import ratio_interval
 from navsim.geometry import Array
 from navsim.randomness import generator
 
@@ -82,10 +83,15 @@ def coverage(transforms: Array, z: float) -> float:
 
 
 def coverage_gap(transforms: Array) -> float:
-    """Largest distance between `coverage` and its nominal value over all z (Kolmogorov's), of transforms (N,)."""
-    reach = np.sort(np.abs(2 * transforms - 1))
-    steps = np.arange(len(reach) + 1) / len(reach)
-    return float(max((steps[1:] - reach).max(), (reach - steps[:-1]).max()))
+    """Largest distance between `coverage` and its nominal value over all z, of transforms (N,)."""
+    return uniform_distance(np.abs(2 * transforms - 1))
+
+
+def uniform_distance(values: Array) -> float:
+    """Largest distance between the empirical cdf of values (N,) and that of the uniform distribution (Kolmogorov)."""
+    ordered = np.sort(values)
+    steps = np.arange(len(ordered) + 1) / len(ordered)
+    return float(max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max()))
 
 
 def calibration(drives: Sequence[Array]) -> Calibration | None:
@@ -142,9 +148,7 @@ def _inside(transforms: Array, z: float) -> Array:
 
 
 def _interval(drives: Sequence[Array], z: float) -> tuple[float, float]:
-    """95% interval of the coverage by a bootstrap over drives (Efron's percentiles)."""
+    """95% interval of the coverage by a bootstrap over drives."""
     hits = np.array([_inside(transforms, z).sum() for transforms in drives])
     sizes = np.array([len(transforms) for transforms in drives])
-    drawn = generator(0, "calibration").integers(len(drives), size=(RESAMPLES, len(drives)))
-    low, high = np.percentile(hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    return ratio_interval(hits, sizes, generator(0, "calibration"), RESAMPLES)

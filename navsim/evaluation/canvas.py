@@ -114,6 +114,11 @@ def downsized(image: Image, width: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def png(image: Image) -> bytes:
+    """An image (H, W, 3) as the content of a PNG file, as small as can be."""
+    return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+
+
 def polyline(canvas: Image, points: ArrayLike, colour: Colour, width: int = 2) -> None:
     """Draw a smooth-edged line through points (N, 2) as (x, y) [px]."""
     pixels = np.round(np.asarray(points, float) * 16).astype(np.int32)

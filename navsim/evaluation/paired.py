@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from navsim.evaluation.metrics import Share
+from navsim.evaluation.resampling import ratio_interval
 from navsim.randomness import generator
 
 RESAMPLES = 4000
@@ -139,9 +140,7 @@ def paired_mean(first: Sequence[float | None], second: Sequence[float | None]) -
     differences = values[:, 1] - values[:, 0]
     interval = None
     if len(pairs) > 1:
-        drawn = generator(0, "paired").integers(len(pairs), size=(RESAMPLES, len(pairs)))
-        low, high = np.percentile(differences[drawn].mean(axis=1), [2.5, 97.5])
-        interval = float(low), float(high)
+        interval = ratio_interval(differences, np.ones(len(pairs)), generator(0, "paired"), RESAMPLES)
     return PairedMean(
         len(pairs), float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
     )

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from navsim.config import from_mapping
 from navsim.driving.drivers import Decision
 from navsim.driving.episode import Episode
 from navsim.driving.redrawing import Redrawer
 from navsim.driving.rollout import Moment
 from navsim.driving.simulation import Simulation, SimulationConfig, Step
-from navsim.errors import ConfigError, EpisodeError
+from navsim.errors import EpisodeError
 from navsim.evaluation.archive import IDENTITY_NAME
 from navsim.geometry import Pose
+from navsim.recording.dataset import simulation_settings
 from navsim.recording.files import EpisodeHeader, read_episode, read_header
 from navsim.recording.versions import DISTRIBUTION, software_versions
 from navsim.roads.routing import Progress
@@ -153,10 +153,7 @@ def _simulation(path: Path, header: EpisodeHeader) -> SimulationConfig:
     values = header.metadata.get("simulation") or _evaluations(path)
     if values is None:
         raise EpisodeError(f"{path}: does not tell its simulation, and lies in no folder of an evaluation")
-    try:
-        return from_mapping(SimulationConfig, values, f"{path}: simulation")
-    except ConfigError as error:
-        raise EpisodeError(str(error)) from None
+    return simulation_settings(values, path)
 
 
 def _evaluations(path: Path) -> Any:

@@ -58,21 +58,6 @@ class _DriveLeft(Exception):  # noqa: N818 leaving is no error
     """The watcher does not want to see the rest of the drive."""
 
 
-def watch(
-    simulation: Simulation, driver: Driver | Expert, scenarios: Sequence[Scenario], options: ViewerOptions
-) -> tuple[Episode, ...]:
-    """Show a driver in a window, scenario by scenario, until the last one or until the watcher quits.
-
-    Returns:
-        The drives that were watched to their end, without images.
-
-    Raises:
-        DisplayError: If there is no display.
-    """
-    with Viewer(simulation, options) as viewer:
-        return viewer.watch(driver, scenarios)
-
-
 class Viewer:
     """The windows and the state of the playback, over any number of drivers; use `close` or a `with` block."""
 

@@ -3,10 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from io import BytesIO
-from pathlib import Path
-
-from PIL import Image as Picture
 
 from navsim.driving.drivers import Driver, Expert
 from navsim.driving.episode import Episode
@@ -15,6 +11,7 @@ from navsim.driving.simulation import Simulation
 from navsim.driving.town import scenario_route
 from navsim.driving.wheel import Hands, handed
 from navsim.errors import TownError
+from navsim.evaluation.canvas import png
 from navsim.evaluation.choices import Choices
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.filming import Enough, Reel, film_drive
@@ -232,22 +229,11 @@ class _Output:
         """Take a picture; raises `Enough` when only one is wanted."""
         self._count += 1
         if self._config.out.suffix == PICTURE:
-            write_picture(self._config.out, picture)
+            write_bytes(self._config.out, png(picture))
             raise Enough
         for writer in (self._mp4, self._gif):
             if writer is not None:
                 writer.add(picture)
-
-
-def write_picture(path: Path, picture: Image) -> None:
-    """Write a picture (H, W, 3) as PNG.
-
-    Raises:
-        StorageError: If it cannot be written.
-    """
-    buffer = BytesIO()
-    Picture.fromarray(picture).save(buffer, "PNG", optimize=True)
-    write_bytes(path, buffer.getvalue())
 
 
 def _checked(recording: Recording, difference: str) -> str:

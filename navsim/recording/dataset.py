@@ -233,3 +233,15 @@ def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]
             yield path, error
         else:
             yield path, None
+
+
+def simulation_settings(values: Any, path: Path) -> SimulationConfig:
+    """Read the simulation in which the drive at `path` is told to have been driven, from its plain values.
+
+    Raises:
+        EpisodeError: If they hold wrong keys or values.
+    """
+    try:
+        return from_mapping(SimulationConfig, values, f"{path}: simulation")
+    except ConfigError as error:
+        raise EpisodeError(str(error)) from None

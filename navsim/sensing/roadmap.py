@@ -73,26 +73,15 @@ def rasterise_route(path: Polyline, spec: MapSpec) -> MapRaster:
 
 def draw_map(raster: MapRaster, spec: MapSpec, pose: Pose) -> Image:
     """Cut the patch (S, S) uint8 for a car at `pose`, heading-up; the car is at (ego_row, S / 2) of the edges' grid."""
-    c, s = np.cos(pose.heading), np.sin(pose.heading)
-    m = spec.metres_per_pixel
-    # The patch's upper left corner lies a ahead and b to the left of the car; right on the patch is (s, -c) in the
-    # world, down is (-c, -s); the raster's y points south.
-    a, b = spec.ego_row * m, spec.size_px / 2 * m
-    x0, y0 = pose.x + c * a - s * b, pose.y + s * a + c * b
-    k = m / raster.metres_per_pixel
-    turn = np.array([[s * k, -c * k], [c * k, s * k]])
-    corner = np.array([x0 - raster.west, raster.north - y0]) / raster.metres_per_pixel
-    # OpenCV counts from the pixels' centres on both sides.
-    raster_from_patch = np.column_stack([turn, corner + turn.sum(axis=1) / 2 - 0.5])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    size = (spec.size_px, spec.size_px)
-    return np.asarray(cv2.warpAffine(raster.image, raster_from_patch, size, flags=flags), dtype=np.uint8)
+    return np.asarray(draw_maps(raster, spec, np.array([[pose.x, pose.y, pose.heading]]))[0], np.uint8)
 
 
 def draw_maps(raster: MapRaster, spec: MapSpec, poses: Array) -> Image:
-    """Cut the patches (N, S, S) uint8 for poses (N, 3): x, y [m], heading [rad]; as `draw_map` does, but faster."""
+    """Cut the patches (N, S, S) uint8, as `draw_map` does, for cars at poses (N, 3): x, y [m], heading [rad]."""
     c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
     m = spec.metres_per_pixel
+    # A patch's upper left corner lies a ahead and b to the left of the car; right on the patch is (s, -c) in the world,
+    # down is (-c, -s); the raster's y points south. OpenCV counts from the pixels' centres on both sides.
     a, b, k = spec.ego_row * m, spec.size_px / 2 * m, m / raster.metres_per_pixel
     x = (poses[:, 0] + c * a - s * b - raster.west) / raster.metres_per_pixel + (s - c) * k / 2 - 0.5
     y = (raster.north - poses[:, 1] - s * a - c * b) / raster.metres_per_pixel + (c + s) * k / 2 - 0.5

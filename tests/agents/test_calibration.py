@@ -13,8 +13,6 @@ from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.heads import HEADS
 from agents.policies.settings import PolicyConfig
 from agents.scoring.calibration import (
-    COVERAGE_Z,
-    NOMINAL_COVERAGE,
     coverage,
     coverage_gap,
     join,
@@ -27,6 +25,7 @@ from agents.scoring.calibration import (
 )
 from agents.scoring.crps import crps
 from agents.scoring.temperature import Objective, fit_temperature, negative_log_likelihood, score_predictions
+from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 from tests.agents.small_runs import random_distribution
 
 LIMIT = 0.2

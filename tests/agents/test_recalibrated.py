@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.distributions.recalibrated import Recalibrated, check_levels, fit_levels, recalibrated
-from agents.scoring.calibration import COVERAGE_Z, NOMINAL_COVERAGE, score
+from agents.scoring.calibration import score
 from agents.scoring.temperature import fit_temperature, score_predictions
 from navsim.errors import ConfigError
+from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 
 LIMIT = 0.2
 LEVELS = (0.0, 0.05, 0.45, 0.55, 0.95, 1.0)

@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from agents.driver import PolicyDriver
 from agents.predictions import ScoreConfig, predict, score_checkpoint
-from agents.scoring.calibration import COVERAGE_Z, NOMINAL_COVERAGE, SampleScores, score_samples
+from agents.scoring.calibration import SampleScores, score_samples
 from agents.scoring.plots import figure_pixels, plot_calibration
 from agents.scoring.report import Report
 from agents.training.checkpoint import load_policy, read_info, save_checkpoint
 from navsim.errors import CheckpointError, EpisodeError
+from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 from navsim.recording.dataset import open_dataset
 from navsim.roads.towns import Split
 from tests.agents.small_runs import (

@@ -5,18 +5,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import Decision
+from navsim.driving.drivers import Decision, Driver, Expert
+from navsim.driving.episode import Episode
 from navsim.driving.expert import ExpertSpec, LaneExpert
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.errors import ConfigError, DisplayError
-from navsim.evaluation.viewer import Viewer, ViewerOptions, watch
+from navsim.evaluation.viewer import Viewer, ViewerOptions
 from navsim.rendering.viewpoints import View
 from navsim.roads.routing import Route
 from navsim.world.vehicle import VehicleSpec, VehicleState
@@ -31,12 +32,12 @@ import sys
 from navsim.driving.drivers import ConstantDriver
 from navsim.driving.scenario import Scenario
 from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.evaluation.viewer import ViewerOptions, watch
+from navsim.evaluation.viewer import Viewer, ViewerOptions
 from navsim.startup import run_script
 
 def main():
-    with Simulation(SimulationConfig()) as simulation:
-        episodes = watch(simulation, ConstantDriver(), [Scenario("test-3")], ViewerOptions(0.1))
+    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerOptions(0.1)) as viewer:
+        episodes = viewer.watch(ConstantDriver(), [Scenario("test-3")])
         print(len(episodes), "watched to the end")
 
 run_script(main)
@@ -66,6 +67,14 @@ class CountingExpert(LaneExpert):
 def simulation() -> Iterator[Simulation]:
     with Simulation(SimulationConfig()) as opened:
         yield opened
+
+
+def watch(
+    simulation: Simulation, driver: Driver | Expert, scenarios: Sequence[Scenario], options: ViewerOptions
+) -> tuple[Episode, ...]:
+    """Show the drives in a window of their own."""
+    with Viewer(simulation, options) as viewer:
+        return viewer.watch(driver, scenarios)
 
 
 def complaints(errors: str) -> list[str]:

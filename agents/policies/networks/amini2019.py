@@ -75,11 +75,6 @@ class Amini2019(Network):
         """Features of the unrouted map (B, F), or none if it is not seen; the route is the branch's."""
         return [self.road_map_column(_one_map(inputs, _ROAD))] if self._road_map else []
 
-    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`); see `Network` for the arguments."""
-        fused: Tensor = self.fuse(torch.cat([*seen, *([speed] if self._speed else [])], dim=1))
-        return fused
-
 
 class RouteBranch(Branch):
     """Convolutions over the routed map; their output and the network's features go through a layer of 100."""

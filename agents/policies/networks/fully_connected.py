@@ -1,6 +1,5 @@
 """A network without any notion of space, to contrast with convolutions. B: batch."""
 
-import torch
 from torch import Tensor
 
 from agents.policies.encoders import rectified
@@ -36,8 +35,3 @@ class FullyConnectedNetwork(Network):
     def read_maps(self, inputs: Inputs) -> list[Tensor]:
         """Pixels of the maps (B, F), or none if they are not seen."""
         return [inputs.maps[:, self._map_channels].flatten(1)] if self._map_channels else []
-
-    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`); see `Network` for the arguments."""
-        features: Tensor = self.fuse(torch.cat([*seen, *([speed] if self._speed else [])], dim=1))
-        return features

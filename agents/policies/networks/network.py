@@ -33,6 +33,8 @@ class Network(nn.Module):
 
     features: int
     """Length of what `forward` returns."""
+    fuse: nn.Module
+    """Fully connected layers over all that is sensed."""
     branch: Branch | None
     """Layers for a command that stands beside the head's distribution, if the network has any."""
 
@@ -70,13 +72,14 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`).
+        """Return features (B, `features`): all that is sensed side by side, through `fuse`.
 
         Args:
             seen: What `look` and `read_maps` returned, in this order.
             speed: As in `Inputs` (B, 1).
         """
-        raise NotImplementedError
+        features: Tensor = self.fuse(torch.cat([*seen, *([speed] if self._speed else [])], dim=1))
+        return features
 
     def _images(self, inputs: Inputs) -> Tensor:
         """Images (B, C, H, W, 3); of a blind network (1, C, H, W, 3), one black situation for the whole batch."""

@@ -1,7 +1,5 @@
 """PilotNet (Bojarski et al. 2016, arXiv 1604.07316). B: batch."""
 
-from torch import Tensor
-
 from agents.policies.encoders import ConvLayer, Trunk, convolutions, rectified
 from agents.policies.networks.trunks import SharedTrunks
 from agents.policies.senses import SensesSpec
@@ -41,8 +39,3 @@ class PilotNet(SharedTrunks):
     def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
         """Three convolutions of ours over `channels` maps of `size` (S, S) [px]."""
         return convolutions(channels, self._MAP, size)
-
-    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`); see `Network` for the arguments."""
-        features: Tensor = self.fuse(self.gather(seen, speed))
-        return features

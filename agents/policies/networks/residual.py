@@ -80,11 +80,6 @@ class ResidualNetwork(SharedTrunks):
         """Two residual blocks over `channels` maps of `size` (S, S) [px]."""
         return self._trunk(channels, self._MAP, size, (4, 4))
 
-    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`); see `Network` for the arguments."""
-        features: Tensor = self.fuse(self.gather(seen, speed))
-        return features
-
     def _trunk(self, channels: int, blocks: Sequence[ConvLayer], size: tuple[int, int], most: tuple[int, int]) -> Trunk:
         """A convolution, residual blocks and the way down to few features."""
         modules: list[nn.Module] = [

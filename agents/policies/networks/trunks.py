@@ -1,6 +1,5 @@
 """The frame of several networks: one trunk shared by the cameras, one over the maps, then what fuses them. B: batch."""
 
-import torch
 from torch import Tensor
 
 from agents.policies.encoders import Trunk
@@ -34,7 +33,7 @@ class SharedTrunks(Network):
 
     @property
     def gathered(self) -> int:
-        """Length of what `gather` returns."""
+        """Length of all that is sensed, side by side."""
         return self.pictured + int(self._speed)
 
     def look(self, inputs: Inputs) -> list[Tensor]:
@@ -44,7 +43,3 @@ class SharedTrunks(Network):
     def read_maps(self, inputs: Inputs) -> list[Tensor]:
         """Features of the maps (B, F), or none if they are not seen."""
         return [self.map_trunk(self._maps(inputs))] if self._map_channels else []
-
-    def gather(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Features of all that is sensed side by side (B, `gathered`); see `join` for the arguments."""
-        return torch.cat([*seen, *([speed] if self._speed else [])], dim=1)

@@ -28,15 +28,20 @@ def data_uri(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{b64encode(data).decode()}"
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("navsim.evaluation.html"),
+def templates_of(package: str) -> Environment:
+    """The templates of a package: text is escaped, what a template misses is an error, its own lines leave none."""
+    return Environment(
+        loader=PackageLoader(package),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = templates_of("navsim.evaluation.html")
     environment.filters["percent"] = _percent
     environment.globals["style"] = Markup(environment.get_template("style.css").render())  # noqa: S704 - our own file
     return environment

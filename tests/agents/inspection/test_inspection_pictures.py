@@ -10,7 +10,6 @@ from agents.inspection.dependence import DependenceRow
 from agents.inspection.figures import (
     cameras_picture,
     dependence_figure,
-    encoded,
     from_left,
     larger,
     map_picture,
@@ -34,6 +33,7 @@ from agents.inspection.tables import (
 from agents.policies.description import describe_policy
 from agents.policies.senses import scale_senses
 from agents.scoring.intervals import Estimate
+from navsim.evaluation.canvas import png
 from navsim.sensing.camera import Camera
 from tests.agents.small_runs import small_policy, small_samples
 
@@ -43,7 +43,7 @@ HALF, NOTHING = Estimate(0.5, 0.25, 0.75), Estimate(0.0, 0.0, 0.0)
 
 def test_a_picture_on_disk_is_the_picture() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
-    back = cv2.imdecode(np.frombuffer(encoded(picture), np.uint8), cv2.IMREAD_COLOR)
+    back = cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_COLOR)
     assert back is not None
     assert (back[..., ::-1] == picture).all()
 
