@@ -26,6 +26,8 @@ class PageDriver:
     """What it is, in a few words."""
     simulation: dict[str, Any] = field(default_factory=dict)
     """What differs from the page's simulation for it, such as its cameras; the suites say the conditions."""
+    suites: tuple[str, ...] = ()
+    """Which of the page's suites it drives; none named are all."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,21 @@ class SuitesPageConfig:
         stray = sorted(set(self.towns) - set(self.suites))
         if stray:
             raise ConfigError(f"towns names {stray[0]!r}, which is none of suites: {', '.join(self.suites)}")
-        for name in self.drivers:
+        for name, driver in self.drivers.items():
+            strange = sorted(set(driver.suites) - set(self.suites))
+            if strange:
+                raise ConfigError(
+                    f"drivers.{name}.suites names {strange[0]!r}, none of suites: {', '.join(self.suites)}"
+                )
+            if not self.drives(name, self.checked) and name in {*self.again, *self.redrawn}:
+                raise ConfigError(f"drivers.{name}.suites lacks {self.checked!r}, which it is to drive once more")
             if not _NAME.fullmatch(name):
                 raise ConfigError(f"drivers: {name!r} must be a name of letters, digits, dots, dashes and underscores")
             _ = self.simulation_of(name)
+
+    def drives(self, name: str, suite: str) -> bool:
+        """Whether a driver is on a suite's table."""
+        return suite in (self.drivers[name].suites or self.suites)
 
     def simulation_of(self, name: str) -> SimulationConfig:
         """What a driver drives in.
@@ -113,12 +126,14 @@ class SuitesPageConfig:
         )
 
     def left_out(self, suite: str) -> str:
-        """Why a suite cannot be driven: its map's file is not there; empty if it can.
+        """Why a suite is not driven: nobody is to, or its map's file is not there; empty if it is.
 
         Raises:
             ConfigError: If there is no such suite, or it holds wrong keys or values.
         """
         loaded = load_suite(suite)
+        if not any(self.drives(name, suite) for name in self.drivers):
+            return "none of the drivers is to drive it"
         own = [self.towns.get(suite) or (part.routes or loaded.routes).town for part in loaded.parts]
         for town in own:
             if town is not None and is_osm_town(town) and not Path(town.removeprefix(OSM_PREFIX)).is_file():

@@ -62,7 +62,8 @@ def _suite(config: SuitesPageConfig, suite: str, left_out: str, console: Console
     if left_out:
         console.print(f"{suite} is left out: {left_out}", highlight=False, soft_wrap=True)
         return SuiteResults(suite, title, left_out=left_out)
-    results = {name: _driven(config.evaluation(suite, name), console, broken) for name in config.drivers}
+    names = [name for name in config.drivers if config.drives(name, suite)]
+    results = {name: _driven(config.evaluation(suite, name), console, broken) for name in names}
     return SuiteResults(suite, title, results)
 
 

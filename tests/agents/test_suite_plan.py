@@ -42,6 +42,15 @@ def test_a_suite_whose_map_is_not_there_is_left_out(tmp_path: Path) -> None:
     assert SuitesPageConfig(drivers=DRIVERS, towns={"streets": f"osm:{there}"}).left_out("streets") == ""
 
 
+def test_a_driver_may_take_some_of_the_suites() -> None:
+    drivers = {"all": PageDriver("constant"), "some": PageDriver("constant", suites=("quick",))}
+    config = SuitesPageConfig(drivers=drivers)
+    assert [config.drives("some", suite) for suite in ("quick", "standard")] == [True, False]
+    assert all(config.drives("all", suite) for suite in config.suites)
+    alone = SuitesPageConfig(drivers={"some": drivers["some"]})
+    assert alone.left_out("standard") == "none of the drivers is to drive it"
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -51,6 +60,8 @@ def test_a_suite_whose_map_is_not_there_is_left_out(tmp_path: Path) -> None:
         ("drivers: {a: {driver: constant, simulation: {mapp: {}}}}", "mapp"),
         ("drivers: {a: {driver: constant}}\ntowns: {roads: 'osm:x'}", "towns names 'roads', which is none of suites"),
         ("drivers: {a: {driver: constant}}\nagain: [a]\nsuites: [quick]", "checked must be one of suites"),
+        ("drivers: {a: {driver: constant, suites: [fast]}}", "drivers.a.suites names 'fast', none of suites: quick"),
+        ("drivers: {a: {driver: constant, suites: [quick]}}\nagain: [a]", "drivers.a.suites lacks 'standard'"),
         ("drivers: {a: {words: nobody}}", "drivers.a.driver"),
         ("drivers: {a: {driver: constant}}\nsuite: [quick]", "unknown key; perhaps you meant 'suites'"),
     ],
