@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.scoring.intervals import Estimate
-from agents.scoring.junctions import DecisionRules, JunctionMeasures
+from agents.scoring.junctions import DecisionRules, JunctionMeasures, RangeRecall
 from agents.scoring.policy_scores import PolicyScores, score_policy
 from agents.training.checkpoint import load_policy
 from navsim.config import parse_config, to_mapping
@@ -73,10 +73,20 @@ def junction_table(measures: JunctionMeasures, rules: DecisionRules) -> Table:
     all_of_them = str(measures.frames), str(measures.passages)
     some = str(measures.missing_frames), str(measures.missing_passages)
     table.add_row(f"mode recall (at least {rules.least_mass:.0%})", *_shown(measures.recall), *all_of_them)
+    for part in measures.recall_by_distance:
+        words = f"  {distance_range(part)} past the mouth"
+        table.add_row(words, *_shown(part.recall), str(part.frames), str(part.passages))
     table.add_row("mass on lawful exits", *_shown(measures.lawful_mass), *all_of_them)
     table.add_row("mass on missing exits", *_shown(measures.missing_mass), *some)
     table.caption = f"in {measures.towns} towns; each passage counts once"
     return table
+
+
+def distance_range(part: RangeRecall) -> str:
+    """A range of distances in words."""
+    if part.up_to is None:
+        return f"more than {part.above:g} m"
+    return f"up to {part.up_to:g} m" if part.above is None else f"{part.above:g} to {part.up_to:g} m"
 
 
 def _shown(estimate: Estimate | None) -> tuple[str, str]:

@@ -12,11 +12,16 @@ two exits that can be told apart are still open, that is, if the car's pose does
 Neighbouring frames are no independent evidence, so every junction passage counts once, by the mean over its decisions,
 and intervals are those of as many passages.
 
+Mode recall is also given by how far past the junction's mouth the car is: a policy that learns from drives rightly
+rules out a turn that no driver has ever begun so late, although the pose alone would still allow it.
+
 D: decisions, E: largest number of exits.
 """
 
+import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,6 +32,9 @@ from agents.scoring.intervals import Estimate, mean_estimate, share_estimate
 from navsim.driving.exits import JunctionExits
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+
+DISTANCE_EDGES = (1.0, 2.0, 3.0)
+"""Where the ranges of the distance past a junction's mouth end [m], by which mode recall is broken down."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,8 @@ class Decisions:
     """Which of the frames they are (D,)."""
     passages: NDArray[np.int64]
     """The passage of the episode that each belongs to (D,)."""
+    distances: Array
+    """How far past the junction's mouth the car is (D,) [m]; negative before it."""
     lawful: Array
     """Curvatures of all lawful exits (D, E) [1/m], rising."""
     open: Array
@@ -76,6 +86,8 @@ class Decisions:
 class DecisionScores:
     """How D decisions were answered."""
 
+    distances: Array
+    """How far past the junction's mouth the car is (D,) [m]; negative before it."""
     exits: NDArray[np.int64]
     """Number of open exits that can be told apart (D,), at least 2."""
     seen: NDArray[np.int64]
@@ -84,6 +96,22 @@ class DecisionScores:
     """Probability of the lawful exits (D,)."""
     missing: Array
     """Probability of the missing exits (D,); NaN where none can be told apart."""
+
+
+@dataclass(frozen=True)
+class RangeRecall:
+    """Mode recall over the decisions in one range of the distance past a junction's mouth."""
+
+    above: float | None
+    """The range begins past this distance [m]; None for the first, which has no beginning ..."""
+    up_to: float | None
+    """... and ends at this one [m]; None for the last, which has no end."""
+    frames: int
+    """Decisions in it."""
+    passages: int
+    """Passages that they belong to."""
+    recall: Estimate | None
+    """Mode recall, where each passage counts once; None without any decision."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +126,8 @@ class JunctionMeasures:
     """Towns that these lie in."""
     recall: Estimate | None
     """Mode recall; None without any decision."""
+    recall_by_distance: tuple[RangeRecall, ...]
+    """The same by the distance past the mouth."""
     lawful_mass: Estimate | None
     """Mass on lawful exits."""
     missing_frames: int
@@ -122,6 +152,7 @@ def find_decisions(exits: JunctionExits, rules: DecisionRules) -> Decisions:
     return Decisions(
         rows,
         exits.passages[rows],
+        exits.distances[rows],
         np.sort(lawful, axis=1),
         still_open[rows],
         np.sort(np.where(apart, missing, np.nan), axis=1),
@@ -142,6 +173,7 @@ def judge_decisions(distribution: SteeringDistribution, decisions: Decisions, ru
     np.add.at(by_group, (np.arange(len(groups))[:, None], groups), masses)
     missing = _band_masses(distribution, decisions.missing, rules.tolerance).sum(axis=1)
     return DecisionScores(
+        distances=decisions.distances,
         exits=_group_count(decisions.open, rules.tolerance),
         seen=(by_group >= rules.least_mass).sum(axis=1),
         lawful=_band_masses(distribution, decisions.lawful, rules.tolerance).sum(axis=1),
@@ -163,12 +195,12 @@ def junction_measures(
     numbers = {passage: number for number, passage in enumerate(dict.fromkeys(passages))}
     owners = np.array([numbers[passage] for passage in passages], dtype=np.int64)
     told = ~np.isnan(scores.missing)
-    seen, exits = (np.bincount(owners, values) for values in (scores.seen, scores.exits))
     return JunctionMeasures(
         frames=len(owners),
         passages=len(numbers),
         towns=len(set(towns)),
-        recall=share_estimate(seen / exits),
+        recall=_recall(scores, owners),
+        recall_by_distance=_recall_by_distance(scores, owners),
         lawful_mass=mean_estimate(_means(scores.lawful, owners), rng),
         missing_frames=int(told.sum()),
         missing_passages=len(set(owners[told].tolist())),
@@ -178,9 +210,28 @@ def junction_measures(
 
 def joined_scores(parts: Sequence[DecisionScores]) -> DecisionScores:
     """The scores of several batches as one."""
-    empty = DecisionScores(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-    names = ("exits", "seen", "lawful", "missing")
-    return DecisionScores(*(np.concatenate([getattr(part, name) for part in (empty, *parts)]) for name in names))
+    none, no_counts = np.zeros(0), np.zeros(0, np.int64)
+    every = (DecisionScores(none, no_counts, no_counts, none, none), *parts)
+    names = (item.name for item in fields(DecisionScores))
+    return DecisionScores(*(np.concatenate([getattr(part, name) for part in every]) for name in names))
+
+
+def _recall(scores: DecisionScores, owners: NDArray[np.int64]) -> Estimate | None:
+    """Mode recall over decisions of the passages `owners` (D,), each of which counts once."""
+    exits = np.bincount(owners, scores.exits)
+    return share_estimate(np.bincount(owners, scores.seen)[exits > 0] / exits[exits > 0])
+
+
+def _recall_by_distance(scores: DecisionScores, owners: NDArray[np.int64]) -> tuple[RangeRecall, ...]:
+    """Mode recall in each range of the distance past the mouth."""
+    found = []
+    for above, up_to in pairwise((None, *DISTANCE_EDGES, None)):
+        past = scores.distances > (-math.inf if above is None else above)
+        mine = past & (scores.distances <= (math.inf if up_to is None else up_to))
+        there = DecisionScores(*(getattr(scores, item.name)[mine] for item in fields(DecisionScores)))
+        passages = len(set(owners[mine].tolist()))
+        found.append(RangeRecall(above, up_to, int(mine.sum()), passages, _recall(there, owners[mine])))
+    return tuple(found)
 
 
 def _means(values: Array, owners: NDArray[np.int64]) -> Array:

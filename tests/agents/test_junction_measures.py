@@ -155,6 +155,7 @@ def test_all_exits_as_modes_are_all_recalled_and_one_gaussian_recalls_one() -> N
 
 def test_every_passage_counts_once() -> None:
     scores = DecisionScores(
+        distances=np.ones(4),
         exits=np.array([2, 2, 2, 3]),
         seen=np.array([2, 2, 2, 1]),
         lawful=np.array([0.9, 0.8, 0.7, 0.2]),
@@ -172,10 +173,30 @@ def test_every_passage_counts_once() -> None:
     assert measures.missing_mass.value == pytest.approx(0.1)
 
 
+def test_recall_by_distance_past_the_mouth_by_hand() -> None:
+    scores = DecisionScores(
+        distances=np.array([-2.0, 1.0, 1.5, 2.5, 2.5, 3.5]),
+        exits=np.array([2, 2, 3, 2, 2, 4]),
+        seen=np.array([2, 1, 3, 1, 0, 1]),
+        lawful=np.ones(6),
+        missing=np.full(6, NAN),
+    )
+    passages = [1, 1, 1, 1, 2, 2]
+    measures = junction_measures(scores, passages, ["a"] * 6, np.random.default_rng(0))
+    parts = measures.recall_by_distance
+    # Two decisions of one passage up to 1 m (3 of 4 exits); one; two passages with 1 of 2 and 0 of 2; one.
+    assert [part.frames for part in parts] == [2, 1, 2, 1]
+    assert [part.passages for part in parts] == [1, 1, 2, 1]
+    assert [part.recall and part.recall.value for part in parts] == pytest.approx([3 / 4, 1.0, 1 / 4, 1 / 4])
+    assert [part.up_to for part in parts] == [1.0, 2.0, 3.0, None]
+    assert [part.above for part in parts] == [None, 1.0, 2.0, 3.0]
+
+
 def test_without_any_decision_there_is_nothing_to_say() -> None:
     measures = junction_measures(joined_scores([]), [], [], np.random.default_rng(0))
     assert (measures.frames, measures.passages, measures.towns, measures.missing_frames) == (0, 0, 0, 0)
     assert measures.recall is measures.lawful_mass is measures.missing_mass is None
+    assert all(part.frames == 0 and part.recall is None for part in measures.recall_by_distance)
 
 
 def test_batches_are_joined_in_order() -> None:
