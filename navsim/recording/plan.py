@@ -18,7 +18,7 @@ from navsim.world.appearance import parse_spec
 
 _NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
 
-_LEAST = {"train_towns": 0, "validation_towns": 0, "routes_per_town": 1, "seed": 0, "worlds": 1}
+_LEAST = {"train_towns": 0, "validation_towns": 0, "first_town": 0, "routes_per_town": 1, "seed": 0, "worlds": 1}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class CollectConfig:
     """Number of towns to learn from."""
     validation_towns: int = 8
     """Number of towns to validate on."""
+    first_town: int = 0
+    """Which town of a split comes first; to collect towns that another folder does not hold."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
     """Who draws the towns, in turn; the towns of a split are spread evenly over them."""
     routes_per_town: int = 2
@@ -99,9 +101,9 @@ def parse_shard(text: str) -> tuple[int, int]:
 def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
     """The drives of the collection's shard, town by town."""
     counts = {Split.TRAIN: config.train_towns, Split.VALIDATION: config.validation_towns}
-    towns = [
-        str(town) for split, count in counts.items() for town in spread_towns(split, range(count), config.generators)
-    ]
+    first = config.first_town
+    spread = {split: spread_towns(split, range(first, first + n), config.generators) for split, n in counts.items()}
+    towns = [str(town) for of_split in spread.values() for town in of_split]
     part, parts = parse_shard(config.shard)
     return [
         tuple(_scenario(config, town, route) for route in range(config.routes_per_town)) for town in towns[part::parts]
@@ -112,7 +114,9 @@ def data_settings(config: CollectConfig) -> dict[str, Any]:
     """The settings that decide what is recorded, as plain values; the others decide only where and how fast."""
     settings = {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
     if config.images:
-        del settings["images"]  # folders from before there was a choice do not name it
+        del settings["images"]  # folders from before there was a choice do not name it,
+    if config.first_town == 0:
+        del settings["first_town"]  # nor this one
     return settings
 
 

@@ -92,7 +92,14 @@ def test_wrong_shards_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("train_towns", -1), ("validation_towns", -1), ("routes_per_town", 0), ("seed", -1), ("workers", 0)],
+    [
+        ("train_towns", -1),
+        ("validation_towns", -1),
+        ("first_town", -1),
+        ("routes_per_town", 0),
+        ("seed", -1),
+        ("workers", 0),
+    ],
 )
 def test_numbers_out_of_range_are_refused(field: str, value: int) -> None:
     with pytest.raises(ConfigError, match=f"{field} must be at least .*, got {value}"):
@@ -104,6 +111,15 @@ def test_nothing_to_collect_is_refused() -> None:
         CollectConfig(train_towns=0, validation_towns=0)
     with pytest.raises(ConfigError, match=r"lateral_sigma must be at least 0, got -1"):
         StartSpread(lateral_sigma=-1.0)
+
+
+def test_later_towns_are_none_of_an_earlier_collection() -> None:
+    earlier = CollectConfig(train_towns=0, validation_towns=8, generators=tuple(Generator))
+    later = dataclasses.replace(earlier, first_town=8, validation_towns=4)
+    whole = dataclasses.replace(earlier, validation_towns=12)
+    assert planned_towns(earlier) + planned_towns(later) == planned_towns(whole)
+    assert data_settings(later)["first_town"] == 8
+    assert "first_town" not in data_settings(earlier)
 
 
 def test_where_and_how_fast_are_no_settings_of_the_data() -> None:
