@@ -1,5 +1,6 @@
 """The README's commands are those that exist; the two that set everything up are what CI and users run."""
 
+import functools
 import re
 import shlex
 import subprocess
@@ -15,6 +16,13 @@ COMMANDS = [
     line.split(" #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.split(" #")[0].strip()
 ]
 SCRIPTS = [command for command in COMMANDS if "python scripts/" in command]
+
+
+@functools.cache
+def help_of(script: str) -> str:
+    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_readme_shows_the_two_commands_that_do_everything() -> None:
@@ -43,17 +51,14 @@ def test_every_script_and_config_exists(command: str) -> None:
 
 @pytest.mark.parametrize("script", sorted({re.findall(r"scripts/\w+\.py", command)[0] for command in SCRIPTS}))
 def test_every_script_that_is_shown_explains_its_options(script: str) -> None:
-    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout) > 200
+    assert len(help_of(script)) > 200
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"(?<=\s)--[a-z][a-z.-]+", "\n".join(SCRIPTS)))))
 def test_every_option_that_is_shown_exists(option: str) -> None:
     users = [re.findall(r"scripts/\w+\.py", command)[0] for command in SCRIPTS if option in command.split()]
     for script in sorted(set(users)):
-        done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert option in done.stdout, f"{script} has no {option}"
+        assert option in help_of(script), f"{script} has no {option}"
 
 
 def test_pictures_that_are_shown_exist() -> None:
