@@ -1,13 +1,16 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`. Both make the environment first.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. All targets make the environment first.
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo test lint clean
+.PHONY: demo watch test lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
+
+watch: $(INSTALLED)
+	$(BIN)/python scripts/watch.py --driver policies/reference/model.safetensors expert --town test-3 village-test-0 grid-test-1 suburb-test-2
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
