@@ -59,6 +59,8 @@ class Episode:
     """Curvatures (B,) [1/m], increasing, at which `densities` are given; (0,) where there are none."""
     densities: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 0), np.float16))
     """The driver's distribution at each command (T, B) float16 [m] over `grid`; (0, 0) where none was kept."""
+    classes: Image = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
+    """What each pixel of `images` shows (T, C, H, W) uint8, a `SemanticClass`; (0, ...) where that was not recorded."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)
@@ -70,7 +72,7 @@ class Episode:
         for name in ("labels", "gps"):
             if len(getattr(self, name)) != steps:
                 raise ValueError(f"{steps} commands need as many {name}, got {len(getattr(self, name))}")
-        for name in ("images", "road_maps", "route_maps", "densities"):
+        for name in ("images", "road_maps", "route_maps", "densities", "classes"):
             if len(getattr(self, name)) not in (0, steps):
                 raise ValueError(f"{steps} commands need as many {name} or none, got {len(getattr(self, name))}")
 

@@ -14,7 +14,7 @@ from navsim.driving.shelf import TownShelf
 from navsim.driving.town import Town, scenario_route
 from navsim.geometry import Array, Pose
 from navsim.rendering.renderer import make_renderer
-from navsim.rendering.shots import Shot
+from navsim.rendering.shots import Renderer, Shot
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.world.scene import Scene
@@ -38,18 +38,23 @@ class SeenPlaces:
 class Redrawer:
     """Draws what the car of a recorded drive senses; holds a renderer, so close it."""
 
-    def __init__(self, config: SimulationConfig) -> None:
+    def __init__(
+        self, config: SimulationConfig, renderer: Renderer | None = None, shelf: TownShelf | None = None
+    ) -> None:
         """Start the renderer.
 
         Args:
             config: Cameras, map patches and renderer; the rest is as it was when the drives were recorded.
+            renderer: Someone else's to draw with, who closes it; None starts one.
+            shelf: Someone else's towns; None builds them.
 
         Raises:
             ConfigError: If the renderer cannot be had.
         """
         self._config = config
-        self._renderer = make_renderer(config.renderer)
-        self._shelf = TownShelf(config.map)
+        self._renderer = renderer or make_renderer(config.renderer)
+        self._owns_renderer = renderer is None
+        self._shelf = shelf or TownShelf(config.map)
         self._shown: Scene | None = None
 
     @property
@@ -108,10 +113,37 @@ class Redrawer:
             np.concatenate([part.places for part in parts]),
         )
 
+    def classes(self, episode: Episode) -> Image:
+        """Tell what every pixel of a drive's images shows.
+
+        Args:
+            episode: The drive; images and maps in it are not looked at.
+
+        Returns:
+            Classes (T, C, H, W) uint8, see `navsim.world.meshes.SemanticClass`.
+
+        Raises:
+            TownError: If the town cannot be built.
+            ConfigError: If the conditions are unknown.
+        """
+        town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
+        self._show(town.scene)
+        cameras = mounted_cameras(self._config, episode.scenario)
+        stretch = max(_PICTURES // len(cameras), 1)
+        parts: list[Image] = []
+        for start in range(0, len(episode), stretch):
+            poses = [Pose(*pose) for pose in episode.poses[:-1][start : start + stretch].tolist()]
+            found = self._renderer.measure([Shot(town.scene, camera, pose) for pose in poses for camera in cameras])
+            parts.append(found.semantic.reshape(len(poses), len(cameras), *found.semantic.shape[1:]))
+        return np.concatenate(parts)
+
     def close(self) -> None:
-        """Free the renderer; may be called again."""
+        """Free the renderer if it is its own; may be called again."""
+        if self._owns_renderer:
+            self._renderer.close()
+        elif self._shown is not None:
+            self._renderer.remove(self._shown)
         self._shown = None
-        self._renderer.close()
 
     def _show(self, scene: Scene) -> None:
         """Hand a scene to the renderer in place of the last one."""

@@ -85,7 +85,7 @@ class Simulation:
             ConfigError: If the renderer cannot be had.
         """
         self.config = config
-        self._shelf = shelf or TownShelf(config.map)
+        self.shelf = shelf or TownShelf(config.map)
         self.renderer = renderer or make_renderer(config.renderer)
         self._owns_renderer = renderer is None
         self._world = World(config.vehicle, config.control_step)
@@ -150,7 +150,7 @@ class Simulation:
 
     def begin(self, scenario: Scenario, sense: bool = True) -> Situation:
         """Begin a drive as `reset` does, but draw nothing."""
-        town = self._shelf.town(scenario.town, scenario.appearance)
+        town = self.shelf.town(scenario.town, scenario.appearance)
         if town is not self._town:
             self._world.load(town.scene.obstacles)
             self._town = town

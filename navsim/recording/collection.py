@@ -1,13 +1,14 @@
 """Collecting: the expert drives, pulled aside by steering noise, and every drive becomes one file."""
 
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from navsim.config import to_mapping
 from navsim.driving.expert import LaneExpert
 from navsim.driving.instruments import position_fixes
+from navsim.driving.redrawing import Redrawer
 from navsim.driving.together import Crew, drive_together, simulations
 from navsim.recording.dataset import DatasetDescription, episode_path
 from navsim.recording.files import write_episode
@@ -65,6 +66,7 @@ def make_recorder(config: CollectConfig) -> Maker:
     simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
     cars = stack.enter_context(simulations(simulation, min(config.worlds, config.routes_per_town)))
     crews = [Crew(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
+    redrawer = stack.enter_context(closing(Redrawer(simulation, cars[0].renderer, cars[0].shelf)))
     metadata: dict[str, Any] = {
         "simulation": to_mapping(config.simulation),
         "noise": to_mapping(config.noise),
@@ -76,6 +78,8 @@ def make_recorder(config: CollectConfig) -> Maker:
         for episode in drive_together(crews, scenarios, config.noise, sense=config.images):
             if not config.images:
                 episode = replace(episode, gps=position_fixes(simulation, episode.scenario, episode.poses[:-1]))
+            if "classes" in config.channels:
+                episode = replace(episode, classes=redrawer.classes(episode))
             write_episode(episode, episode_path(config.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps

@@ -39,6 +39,7 @@ _UNITS = {
     "images": "uint8 (cameras, height, width, RGB), row 0 at the top, without camera noise",
     "road_maps": "uint8 (size, size), heading-up at the gps pose, roads 255",
     "route_maps": "uint8 (size, size), the same patch, route 255",
+    "classes": "uint8 (cameras, height, width), where recorded: what each pixel of images shows, see class_names",
 }
 
 
@@ -188,6 +189,8 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
         "road_maps": (size, size),
         "route_maps": (size, size),
     }
+    if "classes" in header.shapes:
+        expected["classes"] = expected["images"][:-1]
     for kind, shape in expected.items():
         if header.shapes[kind] != shape:
             raise EpisodeError(f"{path}: {kind} are {header.shapes[kind]}, the data folder has {shape}")

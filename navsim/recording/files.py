@@ -1,9 +1,9 @@
 """Episodes as Parquet files, readable with pandas, DuckDB and the like.
 
 One row per state: T rows with what was sensed and commanded there, and a last row for the end of the drive, where
-those columns are null. Images and maps are fixed-size binary: row-major uint8 of the shapes in the header. The driver's
-distribution is a list of densities [m] over the header's grid. Drives without images, maps or distributions have no
-such columns. The header is JSON in the schema's metadata under the key `navsim`.
+those columns are null. Images, maps and pictures of classes are fixed-size binary: row-major uint8 of the shapes in the
+header, which also names the classes. The driver's distribution is a list of densities [m] over the header's grid. What
+a drive was recorded without has no such column. The header is JSON in the schema's metadata under the key `navsim`.
 
 Units: metres, seconds, radians; curvature [1/m] and offset [m] are positive to the left.
 """
@@ -24,11 +24,12 @@ from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError, EpisodeError, TownError
 from navsim.geometry import Array
+from navsim.recording.picture_columns import binary_column, pictures_of
 from navsim.recording.versions import software_versions
 from navsim.roads.routing import JunctionPassage
 from navsim.roads.townmap import check_town_name
-from navsim.sensing.observation import Image
 from navsim.storage import atomic_file
+from navsim.world.meshes import CLASS_NAMES
 from navsim.world.obstacles import ObstacleKind
 
 EPISODE_FORMAT = 1
@@ -38,6 +39,7 @@ COMPRESSION_LEVEL = 3
 
 _KEY = b"navsim"
 _IMAGES = ("images", "road_maps", "route_maps")
+_CLASSES = "classes"
 _DENSITY = "density"
 _STATES = {  # columns of each per-state array of an episode
     "times": ("time",),
@@ -71,7 +73,8 @@ class EpisodeHeader:
     steps: int
     """Number of commands, T."""
     shapes: dict[str, tuple[int, ...]]
-    """Shape of one `images` (C, H, W, 3), one `road_maps` and one `route_maps` (S, S)."""
+    """Shape of one `images` (C, H, W, 3), one `road_maps` and one `route_maps` (S, S); where recorded, of one `classes`
+    (C, H, W)."""
     recorded: tuple[str, ...]
     """Which of these the file holds; the others were not recorded."""
     metadata: dict[str, Any]
@@ -84,9 +87,11 @@ class EpisodeHeader:
     """What the car touched; None if nothing, and in files written before this was kept."""
     grid: tuple[float, ...] = ()
     """Curvatures (B,) [1/m] of the densities in the column `density`; empty where there is no such column."""
+    class_names: tuple[str, ...] = ()
+    """Names of the values in the column `classes`; empty where there is no such column."""
 
     def __post_init__(self) -> None:
-        if set(self.shapes) != set(_IMAGES) or not set(self.recorded) <= set(_IMAGES):
+        if set(self.shapes) - {_CLASSES} != set(_IMAGES) or not set(self.recorded) <= set(self.shapes):
             raise ValueError(f"shapes must name {', '.join(_IMAGES)}, got {', '.join(self.shapes)}")
         check_town_name(self.scenario.town)
 
@@ -102,6 +107,7 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
     Raises:
         StorageError: If the file cannot be written; nothing is left of it then.
     """
+    classes = (_CLASSES,) if len(episode.classes) else ()
     header = EpisodeHeader(
         scenario=episode.scenario,
         driver=episode.driver,
@@ -109,15 +115,16 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
         route_length=episode.route_length,
         passages=episode.passages,
         steps=len(episode),
-        shapes={name: getattr(episode, name).shape[1:] for name in _IMAGES},
-        recorded=tuple(name for name in _IMAGES if len(getattr(episode, name))),
+        shapes={name: getattr(episode, name).shape[1:] for name in (*_IMAGES, *classes)},
+        recorded=tuple(name for name in (*_IMAGES, *classes) if len(getattr(episode, name))),
         metadata=dict(metadata),
         versions=software_versions(),
         struck=episode.struck,
         grid=tuple(episode.grid.tolist()),
+        class_names=CLASS_NAMES if classes else (),
     )
     columns = _float_columns(episode, _STATES) | _float_columns(episode, _STEPS)
-    columns |= {name: _binary_column(getattr(episode, name)) for name in header.recorded}
+    columns |= {name: binary_column(getattr(episode, name)) for name in header.recorded}
     if header.grid:
         columns[_DENSITY] = _density_column(episode.densities)
     table = pa.table({name: _with_last_row(column, len(episode) + 1) for name, column in columns.items()})
@@ -150,7 +157,7 @@ def read_episode(path: Path, images: bool = True, distributions: bool | None = N
 
     Args:
         path: The file.
-        images: Whether to read images and maps; without them the episode is as one recorded without.
+        images: Whether to read images, maps and classes; without them the episode is as one recorded without.
         distributions: Whether to read the driver's distributions; None does as `images` says.
 
     Returns:
@@ -182,9 +189,11 @@ def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) ->
     arrays: dict[str, Any] = {name: _floats(table, columns, steps + 1) for name, columns in _STATES.items()}
     arrays |= {name: _floats(table, columns, steps) for name, columns in _STEPS.items()}
     arrays |= {
-        name: _pictures(table[name], steps, shape) if name in recorded else np.zeros((0, *shape), np.uint8)
+        name: pictures_of(table[name], steps, shape) if name in recorded else np.zeros((0, *shape), np.uint8)
         for name, shape in header.shapes.items()
     }
+    if _CLASSES in recorded and arrays[_CLASSES].max() >= len(header.class_names):
+        raise ValueError(f"classes must be below {len(header.class_names)}, got {arrays[_CLASSES].max()}")
     if _DENSITY in table.column_names:
         arrays |= {"grid": np.array(header.grid), "densities": _densities(table[_DENSITY], steps, len(header.grid))}
     return Episode(
@@ -237,12 +246,6 @@ def _float_columns(episode: Episode, names: Mapping[str, Sequence[str]]) -> dict
     return columns
 
 
-def _binary_column(pictures: Image) -> pa.Array:
-    """Pictures (T, ...) as a column of T binary values, without a copy."""
-    data = pa.py_buffer(np.ascontiguousarray(pictures))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(pictures[0].size), len(pictures), [None, data])
-
-
 def _density_column(densities: NDArray[np.floating]) -> pa.Array:
     """Densities (T, B) as a column of T lists of half precision."""
     values = pa.array(np.ascontiguousarray(densities, np.float16).ravel())
@@ -270,22 +273,6 @@ def _densities(column: pa.ChunkedArray, rows: int, points: int) -> NDArray[np.fl
         raise ValueError(f"{rows} distributions need as many lists of {points} numbers, got {column.type}")
     values: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return values.reshape(rows, points)
-
-
-def _pictures(column: pa.ChunkedArray, rows: int, shape: tuple[int, ...]) -> Image:
-    """The first `rows` binary values as (rows, *shape), without a copy where they lie in one piece."""
-    size = int(np.prod(shape))
-    column = column.slice(0, rows)
-    if column.null_count or column.type != pa.binary(size):
-        raise ValueError(f"{rows} pictures of {shape} need as many values of {size} bytes, got {column.type}")
-    pieces = [_bytes(chunk, size) for chunk in column.chunks]
-    return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(rows, *shape)
-
-
-def _bytes(chunk: pa.FixedSizeBinaryArray, size: int) -> Image:
-    """The bytes of a chunk of binary values of one size."""
-    data = np.frombuffer(chunk.buffers()[1], np.uint8)
-    return data[chunk.offset * size : (chunk.offset + len(chunk)) * size]
 
 
 def _first_line(error: Exception) -> str:

@@ -1,9 +1,10 @@
 """Which drives a collection consists of, decided by its settings alone, and which of them are still to be made."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +17,13 @@ from navsim.randomness import generator
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.world.appearance import parse_spec
 
+Channel = Literal["classes"]
+"""What can be recorded of the images besides their colours."""
+
 _NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
+
+_LATER = ("images", "channels", "first_town")
+"""Settings that folders from before there was a choice do not name, and no folder does where they have their default."""
 
 _LEAST = {"train_towns": 0, "validation_towns": 0, "first_town": 0, "routes_per_town": 1, "seed": 0, "worlds": 1}
 
@@ -66,6 +73,8 @@ class CollectConfig:
     """Number of processes; None takes one per core."""
     images: bool = True
     """Whether to record images and maps; without them a drive takes a few kB, and `scripts/render.py` draws them."""
+    channels: tuple[Channel, ...] = ()
+    """What is recorded of the images besides their colours: `classes`, what each pixel shows."""
     worlds: int = 2
     """Drives of a town that a process drives side by side and draws in one pass."""
     shard: str = "0/1"
@@ -81,9 +90,18 @@ class CollectConfig:
             raise ConfigError("train_towns and validation_towns are both 0: nothing to collect")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        check_channels(self.channels, self.images)
         check_generators(self.generators)
         parse_spec(self.appearance)
         parse_shard(self.shard)
+
+
+def check_channels(channels: Sequence[Channel], images: bool) -> None:
+    """Raise ConfigError if a channel is named twice, or if there are no `images` that it could belong to."""
+    if len(set(channels)) < len(channels):
+        raise ConfigError(f"channels must name each channel once, got {list(channels)}")
+    if channels and not images:
+        raise ConfigError(f"channels = {list(channels)}: drives without images have none; leave out images = false")
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -112,12 +130,9 @@ def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
 
 def data_settings(config: CollectConfig) -> dict[str, Any]:
     """The settings that decide what is recorded, as plain values; the others decide only where and how fast."""
-    settings = {key: value for key, value in to_mapping(config).items() if key not in _NOT_DATA}
-    if config.images:
-        del settings["images"]  # folders from before there was a choice do not name it,
-    if config.first_town == 0:
-        del settings["first_town"]  # nor this one
-    return settings
+    settings, plain = to_mapping(config), to_mapping(CollectConfig())
+    unsaid = {key for key in _LATER if settings[key] == plain[key]}
+    return {key: value for key, value in settings.items() if key not in _NOT_DATA and key not in unsaid}
 
 
 def differences(there: Any, asked: Any, key: str = "") -> list[str]:

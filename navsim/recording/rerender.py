@@ -6,7 +6,7 @@ without images get some. With the very settings of the source the pictures are t
 
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -20,6 +20,7 @@ from navsim.driving.settings import SimulationConfig
 from navsim.errors import ConfigError, StorageError
 from navsim.recording.dataset import Dataset, DatasetDescription, episode_path, open_dataset
 from navsim.recording.files import read_episode, read_header, write_episode
+from navsim.recording.plan import Channel, check_channels
 from navsim.recording.production import Maker, Plan, Recording, Work, claim_folder, produce
 from navsim.recording.statistics import Statistics
 from navsim.recording.versions import git_revision, software_versions
@@ -51,6 +52,9 @@ class RenderConfig:
     appearance: str | None = None
     """Conditions of all drives, see `navsim.world.appearance`; empty draws those of training for each town, None
     leaves those of each drive."""
+    channels: tuple[Channel, ...] | None = None
+    """What is recorded of the images besides their colours: `classes`, what each pixel shows; None means what is
+    recorded in the source."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
     resume: bool = False
@@ -59,6 +63,7 @@ class RenderConfig:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        check_channels(self.channels or (), images=True)
         if self.appearance is not None:
             parse_spec(self.appearance)
 
@@ -75,6 +80,8 @@ class Rendition:
     """The new cameras, map patches and renderer."""
     sources: tuple[tuple[Scenario, Scenario], ...]
     """Pairs of the new scenario and the one in the source."""
+    channels: tuple[Channel, ...] = ()
+    """What is recorded of the images besides their colours."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,9 @@ def rerender(config: RenderConfig) -> Rendering:
     source = open_dataset(config.source)
     simulation = rendered_simulation(config, source)
     sources = _sources(source, config.appearance)
-    claim_folder(config.out, _description(config, source, simulation))
-    rendition = Rendition(config.source, config.out, simulation, tuple(sources.items()))
+    channels = source.description.collection.get("channels", []) if config.channels is None else config.channels
+    claim_folder(config.out, _description(config, source, simulation, channels))
+    rendition = Rendition(config.source, config.out, simulation, tuple(sources.items()), tuple(channels))
     plan = Plan(config.out, tuple(_units(sources)), "rendering", config.workers, config.resume)
     return Rendering(*produce(plan, make_rerenderer, rendition))
 
@@ -120,6 +128,8 @@ def make_rerenderer(rendition: Rendition) -> Maker:
         for scenario in scenarios:
             path = episode_path(rendition.source, sources[scenario])
             episode = redrawer.redraw(read_episode(path, images=False), scenario.appearance)
+            if "classes" in rendition.channels:
+                episode = replace(episode, classes=redrawer.classes(episode))
             write_episode(episode, episode_path(rendition.out, scenario), read_header(path).metadata | told)
             steps.append(len(episode))
         return steps
@@ -145,10 +155,16 @@ def rendered_simulation(config: RenderConfig, source: Dataset) -> SimulationConf
     )
 
 
-def _description(config: RenderConfig, source: Dataset, simulation: SimulationConfig) -> DatasetDescription:
+def _description(
+    config: RenderConfig, source: Dataset, simulation: SimulationConfig, channels: Sequence[Channel]
+) -> DatasetDescription:
     """What the new folder says about itself: the settings of the source, and what that was."""
     settings: dict[str, Any] = dict(source.description.collection)
     settings.pop("images", None)
+    if channels:
+        settings["channels"] = list(channels)
+    else:
+        settings.pop("channels", None)
     if config.appearance is not None:
         settings["appearance"] = config.appearance
     settings["rendered_from"] = {"folder": str(config.source), **to_mapping(source.description)}

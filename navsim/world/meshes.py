@@ -31,6 +31,10 @@ class SemanticClass(IntEnum):
     SKY = 9
 
 
+CLASS_NAMES = tuple(member.name.lower() for member in SemanticClass)
+"""Their names, by number."""
+
+
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """Textured triangles of one semantic class."""

@@ -17,6 +17,7 @@ from navsim.errors import EpisodeError
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
+from navsim.world.meshes import SemanticClass
 from navsim.world.obstacles import ObstacleKind
 from tests.recording.synthetic import assert_same_episode, made_up_episode
 
@@ -64,6 +65,10 @@ def episodes(draw: st.DrawFn) -> Episode:
         offsets=numbers(steps + 1),
         heading_errors=numbers(steps + 1),
         struck=draw(st.one_of(st.none(), st.sampled_from(ObstacleKind))),
+        classes=draw(
+            st.just(np.zeros((0, 0, 0, 0), np.uint8))
+            | arrays(np.uint8, (steps, cameras, height, width), elements=st.sampled_from(list(SemanticClass)))
+        ),
     )
 
 
