@@ -33,12 +33,31 @@ def parse_config(kind: type[T], description: str, arguments: Sequence[str] | Non
         ConfigError: If the file cannot be used.
         SystemExit: From the option parser, with 0 after `--help` and 2 after an unknown or mistyped option.
     """
-    files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    files.add_argument("--config", type=Path)
-    known, rest = files.parse_known_args(arguments)
+    known, rest = _file_option().parse_known_args(arguments)
     default = kind() if known.config is None else load_config(kind, known.config)
     text = f"{description} Give --config FILE for a YAML file with fields that differ from the defaults below."
     return tyro.cli(kind, default=default, args=rest, description=text, config=(tyro.conf.EnumChoicesFromValues,))
+
+
+def chosen_task(tasks: Sequence[str], arguments: Sequence[str] | None = None) -> str:
+    """Tell which of several configurations is meant, by `task` in the file or on the command line.
+
+    Args:
+        tasks: The names that `task` may have; the first is meant where none is given.
+        arguments: Words of the command line; None takes the program's own.
+
+    Raises:
+        ConfigError: If the file cannot be used, or there is no such task.
+    """
+    options = _file_option()
+    options.add_argument("--task")
+    known, _ = options.parse_known_args(arguments)
+    task = known.task
+    if task is None:
+        task = tasks[0] if known.config is None else _read_yaml(known.config, ()).get("task", tasks[0])
+    if task not in tasks:
+        raise ConfigError(f"task must be one of {', '.join(tasks)}, got {task!r}")
+    return str(task)
 
 
 def load_config(kind: type[T], path: Path) -> T:
@@ -72,6 +91,13 @@ def to_mapping(config: Any) -> dict[str, Any]:
     return values
 
 
+def _file_option() -> argparse.ArgumentParser:
+    """What finds `--config FILE` among other options."""
+    files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    files.add_argument("--config", type=Path)
+    return files
+
+
 def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """Read a mapping and merge it over the file that it extends."""
     if path in seen:
@@ -88,13 +114,13 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    return _merged(_read_yaml(path.parent / str(base), (*seen, path)), values)
+    return merged(_read_yaml(path.parent / str(base), (*seen, path)), values)
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Lay `over` on `base`, key by key, mappings within mappings."""
     both = {
-        key: _merged(base[key], over[key])
+        key: merged(base[key], over[key])
         for key in base.keys() & over.keys()
         if isinstance(base[key], dict) and isinstance(over[key], dict)
     }

@@ -1,6 +1,7 @@
-"""Train a policy on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`.
+"""Train a network on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`.
 
-With `--describe` it prints the policy's layers instead of training it.
+What is learned is the file's or the option's `task`: `driving`, a policy, unless it says `segmentation`. With
+`--describe` it prints the policy's layers instead of training it.
 """
 
 from navsim.startup import INTERRUPTED, check_libraries, run_script
@@ -20,6 +21,8 @@ from rich.table import Table
 from agents.policies.description import describe_policy, layer_table
 from agents.policies.policy import build_policy
 from agents.policies.senses import SensesSpec, senses_spec
+from agents.segmentation.config import SegmentationConfig
+from agents.segmentation.running import run_segmentation
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dagger import train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
@@ -28,7 +31,7 @@ from agents.training.journal import History, read_history
 from agents.training.loop import train
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
-from navsim.config import parse_config, to_mapping
+from navsim.config import chosen_task, parse_config, to_mapping
 from navsim.errors import ConfigError, NavsimError
 from navsim.recording.dataset import read_description
 from navsim.sensing.rigs import RIGS, Rig
@@ -40,6 +43,8 @@ from navsim.storage import write_json
 class TrainCommand(TrainConfig):
     """A training run, and what else the script can do with its configuration."""
 
+    task: Literal["driving"] = "driving"
+    """What is learned; other tasks have other settings, see `--task segmentation --help`."""
     describe: bool = False
     """Print the layers of the policy with their sizes, receptive fields, parameters and FLOPs instead of training."""
     rig: Literal["demo", "pilotnet", "amini2019"] | None = None
@@ -60,7 +65,18 @@ class TrainCommand(TrainConfig):
 
 
 def main() -> None:
-    """Train, then print the scores of each epoch; or describe the policy."""
+    """Do what the task asks for."""
+    TASKS[chosen_task([*TASKS])]()
+
+
+def segment() -> None:
+    """Train a segmentation network and judge it in held-out towns."""
+    config = parse_config(SegmentationConfig, "Learn what each pixel shows, from recorded drives with classes.")
+    run_segmentation(config, Console())
+
+
+def drive() -> None:
+    """Train a policy, then print the scores of each epoch; or describe the policy."""
     command = parse_config(TrainCommand, "Train a policy on recorded drives.")
     if command.describe:
         describe(command)
@@ -83,9 +99,10 @@ def main() -> None:
 
 def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console) -> None:
     """Load the data and train, in rounds if wanted."""
+    labelled = config.loss.segmentation > 0
 
     def load(more: Sequence[Path] = ()) -> TrainingData:
-        data = load_training_data(config.data, config.policy, config.storage, choose_device(config), more)
+        data = load_training_data(config.data, config.policy, config.storage, choose_device(config), more, labelled)
         words = f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on"
         console.print(words, highlight=False, soft_wrap=True)
         return data
@@ -173,6 +190,9 @@ def drives_cells(drives: dict[str, Any] | None) -> list[str]:
         return ["-", "-"]
     return [f"{drives['arrived']} of {drives['routes']}", f"{drives['completion']:.0%}"]
 
+
+TASKS = {"driving": drive, "segmentation": segment}
+"""What can be learned, by the name that `task` has in configurations; the first where none is given."""
 
 if __name__ == "__main__":
     run_script(main)

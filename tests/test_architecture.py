@@ -33,6 +33,7 @@ ROOMS = [
     "agents.scoring",
     "agents",
     "agents.localization",
+    "agents.segmentation",
     "agents.benchmarks",
     "scripts",
 ]

@@ -19,8 +19,8 @@ _NOISE_STEP = 64
 
 
 @dataclass(frozen=True)
-class AugmentationConfig:
-    """How strongly training pictures vary; 0 turns a part off. Images lie in [-1, 1], maps in [0, 1]."""
+class ImageVariation:
+    """How strongly training images vary; 0 turns a part off. They lie in [-1, 1]."""
 
     brightness: float = 0.15
     """Standard deviation of what is added to a whole image."""
@@ -30,12 +30,6 @@ class AugmentationConfig:
     """Standard deviation of the factor on each colour channel, around 1."""
     noise: float = 0.08
     """Largest standard deviation of the Gaussian noise of pixels; each image draws its own, from 0 to this."""
-    map_shift: float = 1.0
-    """Standard deviation of the maps' shift, ahead and left, each [m]; comes on top of the recorded GPS error."""
-    map_turn_deg: float = 2.0
-    """Standard deviation of the maps' turn about the car [deg]."""
-    map_dropout: float = 0.0
-    """Share of the situations whose maps are blank."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -43,27 +37,37 @@ class AugmentationConfig:
                 raise ConfigError(f"augmentation.{name} must be at least 0 (a share at most 1), got {value}")
 
 
-class Augmenter:
-    """Draws and applies augmentations; owns a bank of noise and a random generator.
+@dataclass(frozen=True)
+class AugmentationConfig(ImageVariation):
+    """How strongly training pictures vary; 0 turns a part off. Images lie in [-1, 1], maps in [0, 1]."""
+
+    map_shift: float = 1.0
+    """Standard deviation of the maps' shift, ahead and left, each [m]; comes on top of the recorded GPS error."""
+    map_turn_deg: float = 2.0
+    """Standard deviation of the maps' turn about the car [deg]."""
+    map_dropout: float = 0.0
+    """Share of the situations whose maps are blank."""
+
+
+class ImageAugmenter:
+    """Draws and applies changes of images; owns a bank of noise and a random generator.
 
     What a batch gets depends on the seed given to `restart` alone, so that a training run can be taken up at any step.
     """
 
-    def __init__(self, config: AugmentationConfig, map_spec: MapSpec, seed: int, device: torch.device) -> None:
+    def __init__(self, variation: ImageVariation, seed: int, device: torch.device) -> None:
         """Fill the noise bank.
 
         Args:
-            config: How strongly to augment.
-            map_spec: Scale of the maps and the car's place on them.
+            variation: How strongly to change images.
             seed: Seed of the noise bank.
             device: Where the batches live.
         """
-        self._config = config
-        self._map_spec = map_spec
+        self._variation = variation
         self._generator = torch.Generator(device).manual_seed(seed)
         self._first, self._of = 0, 0
         # Drawing normal numbers costs more than the rest of a step's augmentation: images take stretches of a bank.
-        self._bank = self._normal(_NOISE_BANK if config.noise else 0).to(torch.bfloat16)
+        self._bank = self._normal(_NOISE_BANK if variation.noise else 0).to(torch.bfloat16)
 
     def restart(self, seed: int, first: int = 0, of: int = 0) -> None:
         """Let `seed` decide all that follows.
@@ -79,13 +83,9 @@ class Augmenter:
         self._generator.manual_seed(seed)
         self._first, self._of = first, of
 
-    def __call__(self, inputs: Inputs) -> Inputs:
-        """Return augmented inputs; the given ones may be overwritten."""
-        return Inputs(self._images(inputs.images), self._maps(inputs.maps), inputs.speed)
-
-    def _images(self, images: Tensor) -> Tensor:
+    def images(self, images: Tensor) -> Tensor:
         """Change light, contrast and colours of images (B, C, H, W, 3) and add noise; the cameras share the light."""
-        config, batch = self._config, len(images)
+        config, batch = self._variation, len(images)
         bright = config.brightness * self._normals(batch, 1, 1, 1, 1)
         gain = 1 + config.contrast * self._normals(batch, 1, 1, 1, 1) + config.colour * self._normals(batch, 1, 1, 1, 3)
         # Rows with a gain for each of their numbers: runs over three colours at a time took ten times as long.
@@ -102,6 +102,40 @@ class Augmenter:
         sigma = config.noise * self._uniforms(batch, 1, 1, 1, 1)
         noise = torch.index_select(stretches, 0, starts).view(images.shape)
         return torch.addcmul(images, noise.to(images.dtype), sigma.to(images))
+
+    def _normal(self, *shape: int) -> Tensor:
+        """Standard normal numbers."""
+        return torch.randn(shape, generator=self._generator, device=self._generator.device)
+
+    def _normals(self, batch: int, *shape: int) -> Tensor:
+        """Standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
+        return self._normal(self._of or batch, *shape)[self._first :][:batch]
+
+    def _uniforms(self, batch: int, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), likewise."""
+        size = (self._of or batch, *shape)
+        return torch.rand(size, generator=self._generator, device=self._generator.device)[self._first :][:batch]
+
+
+class Augmenter(ImageAugmenter):
+    """Draws and applies changes of images and maps."""
+
+    def __init__(self, config: AugmentationConfig, map_spec: MapSpec, seed: int, device: torch.device) -> None:
+        """Fill the noise bank.
+
+        Args:
+            config: How strongly to augment.
+            map_spec: Scale of the maps and the car's place on them.
+            seed: Seed of the noise bank.
+            device: Where the batches live.
+        """
+        super().__init__(config, seed, device)
+        self._config = config
+        self._map_spec = map_spec
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        """Return augmented inputs; the given ones may be overwritten."""
+        return Inputs(self.images(inputs.images), self._maps(inputs.maps), inputs.speed)
 
     def _maps(self, maps: Tensor) -> Tensor:
         """Shift and turn maps (B, 2, S, S) together, as a worse GPS fix would have drawn them, and blank some."""
@@ -125,16 +159,3 @@ class Augmenter:
         x, y = middles[None, None, :], middles[None, :, None] - car
         # As affine_grid does, whose product of many small matrices takes several times as long.
         return torch.stack([c * x - s * y + right, s * x + c * y + down + car], dim=-1)
-
-    def _normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers."""
-        return torch.randn(shape, generator=self._generator, device=self._generator.device)
-
-    def _normals(self, batch: int, *shape: int) -> Tensor:
-        """Standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
-        return self._normal(self._of or batch, *shape)[self._first :][:batch]
-
-    def _uniforms(self, batch: int, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1), likewise."""
-        size = (self._of or batch, *shape)
-        return torch.rand(size, generator=self._generator, device=self._generator.device)[self._first :][:batch]

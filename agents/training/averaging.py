@@ -2,12 +2,14 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from agents.policies.policy import Policy
 from navsim.errors import ConfigError
+
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,15 @@ class EmaConfig:
         return min(self.decay, (1 + step) / (self.warmup + step))
 
 
-class WeightAverage:
+class WeightAverage(Generic[N]):
     """A copy of a network whose weights follow those of the network slowly."""
 
-    def __init__(self, policy: Policy, config: EmaConfig) -> None:
+    def __init__(self, network: N, config: EmaConfig) -> None:
         """Start from the network's weights."""
         self._config = config
-        self.policy = copy.deepcopy(policy).eval().requires_grad_(False)
-        self._pairs = list(zip(self.policy.parameters(), policy.parameters(), strict=True))
-        self._buffers = list(zip(self.policy.buffers(), policy.buffers(), strict=True))
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._pairs = list(zip(self.network.parameters(), network.parameters(), strict=True))
+        self._buffers = list(zip(self.network.buffers(), network.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self, step: int) -> None:

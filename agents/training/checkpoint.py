@@ -6,7 +6,6 @@ optimiser's state, so that training continues from it as if it had never stopped
 """
 
 import dataclasses
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -24,6 +22,15 @@ from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
 from agents.training.learner import Learner
+from agents.training.tensors import (
+    check_continuable,
+    header_texts,
+    load_weights,
+    named_tensors,
+    optimizer_tensors,
+    read_tensors,
+    restore_optimizer,
+)
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
@@ -33,7 +40,7 @@ from navsim.storage import write_bytes
 FORMAT = "navsim-policy"
 FORMAT_VERSION = 1
 
-_POLICY, _TRAINED, _OPTIMIZER = "policy.", "trained.", "optimizer."
+_POLICY, _TRAINED, _DECODER = "policy.", "trained.", "decoder."
 
 
 @dataclass(frozen=True)
@@ -79,9 +86,11 @@ def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: L
     Raises:
         StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
     """
-    tensors = _named(_POLICY, policy)
+    tensors = named_tensors(_POLICY, policy)
     if learner is not None:
-        tensors |= _named(_TRAINED, learner.policy) | _optimizer_tensors(learner.optimizer)
+        tensors |= named_tensors(_TRAINED, learner.policy) | optimizer_tensors(learner.optimizer)
+        if learner.decoder is not None:
+            tensors |= named_tensors(_DECODER, learner.decoder)
     write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, _header(info)))
 
 
@@ -116,7 +125,7 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
     info, tensors = _read(path)
     check_senses(path, info, cameras, map_spec)
     policy = build_policy(info.policy, info.senses, seed=0)
-    _load_weights(path, policy, tensors, _POLICY)
+    load_weights(path, policy, tensors, _POLICY)
     policy.temperature, policy.levels = info.temperature, info.levels
     return policy.eval()
 
@@ -152,29 +161,19 @@ def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
         CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
     """
     info, tensors = _read(path)
-    optimizer = learner.optimizer
-    state = {key.removeprefix(_OPTIMIZER): value for key, value in tensors.items() if key.startswith(_OPTIMIZER)}
-    if not state:
-        raise CheckpointError(f"{path}: holds no optimiser state; continue from last.safetensors")
-    _load_weights(path, learner.policy, tensors, _TRAINED)
-    _load_weights(path, learner.average.policy, tensors, _POLICY)
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    layout = optimizer.state_dict()
-    layout["state"] = {index: {} for index in range(len(parameters))}
-    for key, value in state.items():
-        index, name = key.split(".")
-        # The fused optimiser walks through memory: state must lie there in its parameter's order (channels last).
-        parameter = parameters[int(index)]
-        fits = value.shape == parameter.shape
-        layout["state"][int(index)][name] = torch.empty_like(parameter.detach()).copy_(value) if fits else value
-    optimizer.load_state_dict(layout)
+    check_continuable(path, tensors)
+    load_weights(path, learner.policy, tensors, _TRAINED)
+    load_weights(path, learner.average.network, tensors, _POLICY)
+    if learner.decoder is not None:
+        load_weights(path, learner.decoder, tensors, _DECODER)
+    restore_optimizer(learner.optimizer, tensors)
     return info
 
 
 def _header(info: CheckpointInfo) -> dict[str, str]:
     """A checkpoint's header as texts."""
-    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
-    return header | {field.name: json.dumps(_plain(getattr(info, field.name))) for field in dataclasses.fields(info)}
+    fields = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
+    return header_texts(FORMAT, FORMAT_VERSION, fields)
 
 
 def _plain(value: Any) -> Any:
@@ -184,49 +183,9 @@ def _plain(value: Any) -> Any:
     return to_mapping(value) if dataclasses.is_dataclass(value) else value
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's state as tensors named by the parameter's number and the quantity."""
-    return {
-        f"{_OPTIMIZER}{index}.{name}": value
-        for index, state in optimizer.state_dict()["state"].items()
-        for name, value in state.items()
-    }
-
-
-def _named(prefix: str, policy: Policy) -> dict[str, Tensor]:
-    """A network's weights under names that begin with `prefix`."""
-    return {prefix + name: value for name, value in policy.state_dict().items()}
-
-
-def _load_weights(path: Path, policy: Policy, tensors: dict[str, Tensor], prefix: str) -> None:
-    """Copy the weights among `tensors` whose names begin with `prefix` into `policy`."""
-    weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-    expected = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if expected != found:
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        name = wrong[0]
-        raise CheckpointError(
-            f"{path}: holds another network: {name} has shape {found.get(name)}, expected {expected.get(name)}"
-        )
-    policy.load_state_dict(weights)
-
-
 def _read(path: Path, tensors: bool = True) -> tuple[CheckpointInfo, dict[str, Tensor]]:
     """Read a checkpoint's header and, if wanted, its tensors."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            values = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118 - no dict
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or no checkpoint of this project: {error}") from None
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of this project")
-    if header["format_version"] != str(FORMAT_VERSION):
-        raise CheckpointError(f"{path}: format {header['format_version']}, this version reads {FORMAT_VERSION}")
-    fields = {key: json.loads(header[key]) for key in header if key not in ("format", "format_version")}
+    fields, values = read_tensors(path, FORMAT, FORMAT_VERSION, tensors)
     try:
         return from_mapping(CheckpointInfo, fields, str(path)), values
     except ConfigError as error:

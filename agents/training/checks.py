@@ -6,6 +6,7 @@ from agents.policies.senses import SensesSpec
 from navsim.driving.episode import Episode
 from navsim.errors import EpisodeError
 from navsim.recording.dataset import Dataset
+from navsim.world.meshes import CLASS_NAMES
 
 _NUMBERS = ("labels", "speeds", "stations", "offsets", "heading_errors")
 
@@ -20,6 +21,24 @@ def check_recorded(dataset: Dataset) -> None:
         if len(header.recorded) < len(header.shapes):
             raise EpisodeError(
                 f"{path}: was recorded without images; scripts/render.py draws those of a whole data folder"
+            )
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Make sure that the drives have the class of every pixel; reads headers only.
+
+    Raises:
+        EpisodeError: If one was recorded without, or with other classes than there are now.
+    """
+    for path, header in dataset.headers.items():
+        if "classes" not in header.recorded:
+            raise EpisodeError(
+                f"{path}: was recorded without classes; collect with channels: [classes], or scripts/render.py with "
+                "--channels classes adds them to a whole data folder"
+            )
+        if header.class_names != CLASS_NAMES:
+            raise EpisodeError(
+                f"{path}: has the classes {', '.join(header.class_names)}; this version knows {', '.join(CLASS_NAMES)}"
             )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 
@@ -81,6 +81,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_loss(self.loss, self.policy)
+        if self.loss.segmentation and self.dagger.rounds:
+            raise ConfigError("loss.segmentation does not go with dagger.rounds, whose drives are without classes")
         if not 0 < self.quiet_share <= 1:
             raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
         limits = {
@@ -99,7 +101,21 @@ class TrainConfig:
             raise ConfigError(f"accumulate must be at most batch_size ({self.batch_size}), got {self.accumulate}")
 
 
-def choose_device(config: TrainConfig) -> torch.device:
+class Hardware(Protocol):
+    """What a configuration says of where to compute."""
+
+    @property
+    def device(self) -> Literal["auto", "cpu", "cuda"]:
+        """Where to train."""
+        ...
+
+    @property
+    def precision(self) -> Literal["auto", "bfloat16", "float32"]:
+        """Type of the layers' arithmetic."""
+        ...
+
+
+def choose_device(config: Hardware) -> torch.device:
     """The device to train on.
 
     Raises:
@@ -112,7 +128,7 @@ def choose_device(config: TrainConfig) -> torch.device:
     return torch.device(config.device)
 
 
-def choose_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
+def choose_dtype(config: Hardware, device: torch.device) -> torch.dtype:
     """Type of the layers' arithmetic on `device`."""
     wanted = config.precision
     if wanted == "auto":

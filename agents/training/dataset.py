@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.policies.senses import Senses, SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
-from agents.training.checks import check_numbers, check_pictures, check_recorded
+from agents.training.checks import check_classes, check_numbers, check_pictures, check_recorded
 from agents.training.memory import Storage, choose_storage, free_memory
 from agents.training.packed import map_records
 from agents.training.samples import MappedSamples, Samples, record_bytes
@@ -71,6 +71,7 @@ def load_training_data(
     storage: Storage = "auto",
     device: torch.device = CPU,
     more: Sequence[Path] = (),
+    classes: bool = False,
 ) -> TrainingData:
     """Read the training and validation drives of a data folder.
 
@@ -82,6 +83,7 @@ def load_training_data(
         storage: Where the pictures are wanted.
         device: Which device trains.
         more: Further data folders, whose training drives are added.
+        classes: Whether the classes of the training images' pixels are wanted, too.
 
     Raises:
         EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or cannot be learned from.
@@ -100,13 +102,18 @@ def load_training_data(
     spec = senses_spec(simulation.cameras, simulation.map)
     for dataset in splits.values():
         check_recorded(dataset)
+    if classes:
+        check_classes(train)
     numbers = {split: _numbers(dataset, policy.max_curvature) for split, dataset in splits.items()}
-    needed = sum(dataset.frames for dataset in splits.values()) * record_bytes(spec)
+    labelled = {Split.TRAIN: classes, Split.VALIDATION: False}
+    needed = sum(dataset.frames * record_bytes(spec, labelled[split]) for split, dataset in splits.items())
     chosen = choose_storage(storage, needed, free_memory(device), device)
     samples = {
-        split: gather_samples(dataset.episodes(), dataset.frames, spec, policy.max_curvature, str(folder), device)
+        split: gather_samples(
+            dataset.episodes(), dataset.frames, spec, policy.max_curvature, str(folder), device, labelled[split]
+        )
         if chosen == "device"
-        else MappedSamples.of(map_records(dataset, split, spec), spec, *numbers[split]).to(device)
+        else MappedSamples.of(map_records(dataset, split, spec, labelled[split]), spec, *numbers[split]).to(device)
         for split, dataset in splits.items()
     }
     return TrainingData(
@@ -138,6 +145,7 @@ def gather_samples(
     max_curvature: float,
     source: str,
     device: torch.device = CPU,
+    classes: bool = False,
 ) -> Samples:
     """Copy the frames of episodes, one after another, into tensors made once for all.
 
@@ -148,6 +156,7 @@ def gather_samples(
         max_curvature: Largest curvature of the vehicle [1/m].
         source: Name of the data, for errors.
         device: Where the tensors are made.
+        classes: Whether the classes of the images' pixels are wanted, too.
 
     Raises:
         EpisodeError: If there are no frames, or an episode lacks images, has other shapes than `spec`, or has numbers
@@ -155,7 +164,7 @@ def gather_samples(
     """
     if frames < 1:
         raise EpisodeError(f"{source}: holds no frames to learn from")
-    samples = _empty(frames, spec, device)
+    samples = _empty(frames, spec, device, classes)
     start = 0
     for episode in episodes:
         name = f"{source}: episode {episode.scenario.name}"
@@ -197,13 +206,15 @@ def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Te
     )
 
 
-def _empty(frames: int, spec: SensesSpec, device: torch.device) -> Samples:
+def _empty(frames: int, spec: SensesSpec, device: torch.device, classes: bool) -> Samples:
     """Tensors for `frames` situations."""
     maps = (frames, spec.map_size, spec.map_size)
     images = torch.empty((frames, spec.cameras, spec.height, spec.width, 3), dtype=torch.uint8, device=device)
     road, route = (torch.empty(maps, dtype=torch.uint8, device=device) for _ in range(2))
     speed, labels = (torch.empty(frames, device=device) for _ in range(2))
-    return Samples(Senses(images, road, route, speed), labels, torch.empty(frames, dtype=torch.bool, device=device))
+    demanding = torch.empty(frames, dtype=torch.bool, device=device)
+    shown = torch.empty(images.shape[:-1], dtype=torch.uint8, device=device) if classes else None
+    return Samples(Senses(images, road, route, speed), labels, demanding, classes=shown)
 
 
 def _copy(episode: Episode, samples: Samples, start: int) -> None:
@@ -219,3 +230,5 @@ def _copy(episode: Episode, samples: Samples, start: int) -> None:
     )
     for tensor, values in pairs:
         tensor[part] = torch.tensor(values, dtype=tensor.dtype)
+    if samples.classes is not None:
+        samples.classes[part] = torch.tensor(episode.classes)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -14,6 +14,9 @@ from agents.training.run_folder import RunFolder
 from navsim.config import from_mapping, to_mapping
 from navsim.sensing.observation import Image
 from navsim.storage import write_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass
@@ -124,7 +127,7 @@ class Journal:
         if self._writer is not None:
             self._writer.add_histogram(name, values, step)
 
-    def save(self, history: History, finished: bool, facts: Mapping[str, Any]) -> None:
+    def save(self, history: "DataclassInstance", finished: bool, facts: Mapping[str, Any]) -> None:
         """Write `metrics.json` anew.
 
         Raises:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from agents.policies.policy import Policy
 from agents.policies.senses import Inputs
+from agents.training.auxiliary import SegmentationDecoder, picture_layer
 from agents.training.averaging import EmaConfig, WeightAverage
 from agents.training.distributed import Group, without_exchange
 from agents.training.losses import LossConfig, steering_loss
@@ -18,21 +19,49 @@ from navsim.errors import ConfigError
 class PolicyLoss(nn.Module):
     """A policy and its loss as one module, which can be compiled and shared between processes."""
 
-    def __init__(self, policy: Policy, loss: LossConfig, dtype: torch.dtype) -> None:
-        """Score `policy`, whose layers compute in `dtype`, by `loss`, which is computed in float32."""
+    def __init__(
+        self, policy: Policy, loss: LossConfig, dtype: torch.dtype, decoder: SegmentationDecoder | None = None
+    ) -> None:
+        """Score `policy`, whose layers compute in `dtype`, by `loss`, which is computed in float32.
+
+        With a `decoder`, what the policy's camera trunk sees is scored besides.
+        """
         super().__init__()
         self.policy = policy
+        self.decoder = decoder
         self._config = loss
         self._dtype = dtype
+        self._pictures: list[Tensor] = []
+        if decoder is not None:
+            picture_layer(policy).register_forward_hook(lambda _layer, _given, made: self._pictures.append(made))
 
-    def forward(self, inputs: Inputs, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Return the terms of the loss and their `total`, scalars averaged over the batch."""
+    def forward(
+        self, inputs: Inputs, labels: Tensor, weights: Tensor, classes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the terms of the loss and their `total`, scalars averaged over the batch.
+
+        Args:
+            inputs: B situations.
+            labels: The expert's curvatures (B,) [1/m].
+            weights: Weights of the situations (B,).
+            classes: With a decoder, what each pixel of the images shows (B, C, H, W) uint8.
+        """
+        self._pictures.clear()
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
             answer = self.policy.answer(inputs)
+            seen = None if self.decoder is None else self.decoder.loss(self._pictures.pop(), _wanted(classes))
         parts = steering_loss(
             answer.distribution, labels, self.policy.config, self._config, command=answer.command, weights=weights
         )
+        if seen is not None:
+            parts = parts.joined("segmentation", seen, self._config.segmentation)
         return parts.named()
+
+
+def _wanted(classes: Tensor | None) -> Tensor:
+    if classes is None:
+        raise ValueError("a decoder needs the classes of the images' pixels")
+    return classes
 
 
 class Learner:
@@ -47,6 +76,7 @@ class Learner:
         dtype: torch.dtype,
         group: Group,
         compiled: bool = False,
+        decoder: SegmentationDecoder | None = None,
     ) -> None:
         """Take up a policy that lies on the device already.
 
@@ -58,25 +88,30 @@ class Learner:
             dtype: Type of the layers' arithmetic.
             group: The processes that learn together.
             compiled: Whether to compile the network and the loss.
+            decoder: What tells classes from the policy's camera trunk, for `loss.segmentation`.
         """
-        self.policy = policy
+        self.policy, self.decoder = policy, decoder
         self.average = WeightAverage(policy, ema)
-        self.optimizer = make_optimizer(policy, optimizer)
+        scored = PolicyLoss(policy, loss, dtype, decoder)
+        self.optimizer = make_optimizer(scored, optimizer)
+        self._trained = [*scored.parameters()]
         self._group = group
         self._most = optimizer.max_gradient_norm
-        self._shared = group.together(PolicyLoss(policy, loss, dtype))
+        self._shared = group.together(scored)
         self._compiled = compiled
         self._loss = torch.compile(self._shared) if compiled else self._shared
 
-    def losses(self, inputs: Inputs, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
-        """Predict and score a part of a batch (B situations).
+    def losses(
+        self, inputs: Inputs, labels: Tensor, weights: Tensor, classes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Predict and score a part of a batch (B situations); see `PolicyLoss` for the arguments.
 
         Raises:
             ConfigError: If the network is to be compiled and cannot be.
         """
         self.policy.train()
         try:
-            losses: dict[str, Tensor] = self._loss(inputs, labels, weights)
+            losses: dict[str, Tensor] = self._loss(inputs, labels, weights, classes)
         except RuntimeError as error:
             if self._compiled and _cannot_compile(error):
                 words = " ".join(str(error).split())[:200]
@@ -94,7 +129,7 @@ class Learner:
 
     def update(self, step: int, rate: float) -> Tensor:
         """Take step `step` with the gradients added since the last one; returns their norm, before it was clipped."""
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), self._most)
+        norm = nn.utils.clip_grad_norm_(self._trained, self._most)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

@@ -10,6 +10,8 @@ from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.distributions.truncated import TruncatedMixture
 from agents.policies.heads import HEADS
+from agents.policies.networks.trunks import SharedTrunks
+from agents.policies.policy import NETWORKS
 from agents.policies.settings import PolicyConfig
 from navsim.errors import ConfigError
 
@@ -33,8 +35,13 @@ class LossConfig:
     command: float = 10.0
     """Weight of the squared error of the command in units of `max_curvature`, for networks with a branch for the route.
     The source trains both jointly and does not say how it weighs them: ours, so that both are of one size."""
+    segmentation: float = 0.0
+    """Weight of the cross entropy of a decoder that tells from the camera trunk what each pixel shows, for drives that
+    were recorded with classes. It is there only to learn the trunk by; nothing of it drives."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.segmentation <= 1e6:
+            raise ConfigError(f"loss.segmentation must be 0 to 1000000, got {self.segmentation}")
         for name in REGULARISERS:
             if not 0 <= getattr(self, name) <= 1e6:
                 raise ConfigError(f"loss.{name} must be 0 to 1000000, got {getattr(self, name)}")
@@ -52,7 +59,13 @@ class LossConfig:
 
 
 def check_loss(loss: LossConfig, policy: PolicyConfig) -> None:
-    """Raise ConfigError if a term has a weight that the policy's head has not got."""
+    """Raise ConfigError if a term has a weight that the policy's head or network has not got."""
+    seeing = not policy.blind and "camera" in policy.inputs
+    if loss.segmentation and not (seeing and issubclass(NETWORKS[policy.network], SharedTrunks)):
+        having = ", ".join(name for name, network in NETWORKS.items() if issubclass(network, SharedTrunks))
+        raise ConfigError(
+            f"loss.segmentation = {loss.segmentation} needs a network with a camera trunk ({having}) that is not blind"
+        )
     for name, weight in loss.weights.items():
         if name not in HEADS[policy.head].regularisers:
             having = ", ".join(kind for kind, head in HEADS.items() if name in head.regularisers)
@@ -71,6 +84,10 @@ class LossParts:
     """What is minimised, by name, before weighting."""
     weights: Mapping[str, float]
     """Weight of each term."""
+
+    def joined(self, name: str, term: Tensor, weight: float) -> "LossParts":
+        """These terms and one more."""
+        return LossParts(self.nll, {**self.terms, name: term}, {**self.weights, name: weight})
 
     @property
     def total(self) -> Tensor:

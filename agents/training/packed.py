@@ -34,9 +34,10 @@ DISK_RESERVE = 256 * 2**20
 _FORMAT = 1
 
 
-def packed_path(dataset: Dataset, split: str, spec: SensesSpec) -> Path:
+def packed_path(dataset: Dataset, split: str, spec: SensesSpec, classes: bool = False) -> Path:
     """Where the packed pictures of a split are; the name tells the episode files, their sizes, times and headers."""
-    digest = hashlib.sha256(json.dumps([_FORMAT, to_mapping(spec)]).encode())
+    contents = [_FORMAT, to_mapping(spec), *(["classes"] if classes else [])]
+    digest = hashlib.sha256(json.dumps(contents).encode())
     for path, header in dataset.headers.items():
         status = path.stat()
         words = [path.name, status.st_size, status.st_mtime_ns, to_mapping(header)]
@@ -44,10 +45,16 @@ def packed_path(dataset: Dataset, split: str, spec: SensesSpec) -> Path:
     return dataset.folder / PACKED_NAME / f"{split}-{digest.hexdigest()[:16]}.bin"
 
 
-def map_records(dataset: Dataset, split: str, spec: SensesSpec) -> Tensor:
+def map_records(dataset: Dataset, split: str, spec: SensesSpec, classes: bool = False) -> Tensor:
     """Map the pictures of a split into memory, after packing them if that has not been done yet.
 
     Of several processes that want the same file, one packs and the others wait.
+
+    Args:
+        dataset: The split's episodes.
+        split: Its name.
+        spec: Shapes of the pictures.
+        classes: Whether the classes of the images' pixels are wanted, too.
 
     Returns:
         Records (N, bytes) uint8, to be read only; pages come from the disk as they are looked at.
@@ -56,20 +63,20 @@ def map_records(dataset: Dataset, split: str, spec: SensesSpec) -> Tensor:
         EpisodeError: If an episode is damaged, lacks images, or has other shapes than `spec`.
         StorageError: If the disk has too little room, of which nothing is taken then, or cannot be written to.
     """
-    path = packed_path(dataset, split, spec)
-    size = dataset.frames * record_bytes(spec)
+    path = packed_path(dataset, split, spec, classes)
+    size = dataset.frames * record_bytes(spec, classes)
     if not _is_there(path, size):
         with _sole_access(dataset.folder / DESCRIPTION_NAME):
             if not _is_there(path, size):
                 _remove_others(path, split)
                 _check_room(path, size, dataset.folder)
-                _pack(dataset, path, spec)
+                _pack(dataset, path, spec, classes)
     return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).view(dataset.frames, -1)
 
 
-def records_of(episode: Episode) -> NDArray[np.uint8]:
-    """An episode's pictures as records (T, bytes)."""
-    parts = (episode.images, episode.road_maps, episode.route_maps)
+def records_of(episode: Episode, classes: bool = False) -> NDArray[np.uint8]:
+    """An episode's pictures as records (T, bytes), with or without the classes of the images' pixels."""
+    parts = (episode.images, episode.road_maps, episode.route_maps, *((episode.classes,) if classes else ()))
     return np.concatenate([part.reshape(len(episode), -1) for part in parts], axis=1)
 
 
@@ -78,13 +85,13 @@ def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _pack(dataset: Dataset, path: Path, spec: SensesSpec) -> None:
+def _pack(dataset: Dataset, path: Path, spec: SensesSpec, classes: bool) -> None:
     """Write the file."""
     with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
         frames = 0
         for episode in dataset.episodes():
             check_pictures(episode, spec, f"{dataset.folder}: episode {episode.scenario.name}")
-            file.write(records_of(episode).data)
+            file.write(records_of(episode, classes).data)
             frames += len(episode)
             advance(len(episode))
         if frames != dataset.frames:

@@ -3,16 +3,29 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from agents.training.config import TrainConfig
-from navsim.config import to_mapping
+from navsim.config import merged, to_mapping
 from navsim.errors import StorageError
 from navsim.storage import remove_partial, write_yaml
 
 _MAY_DIFFER = ("resume", "run_dir", "storage")
+
+
+class RunSettings(Protocol):
+    """What every training run's configuration says of its folder."""
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder."""
+        ...
+
+    @property
+    def resume(self) -> bool:
+        """Whether to continue what is unfinished in it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ class RunFolder:
         return bool(self.read_metrics().get("finished", False))
 
 
-def open_run(config: TrainConfig) -> RunFolder:
+def open_run(config: RunSettings) -> RunFolder:
     """Find the folder of a run, without ever mixing two runs in one; nothing is written before `begin_run`.
 
     Returns:
@@ -86,7 +99,8 @@ def open_run(config: TrainConfig) -> RunFolder:
         if folder.path.exists() and any(folder.path.iterdir()):
             raise StorageError(f"{folder.path}: holds files but no run of training; choose another run_dir")
         return folder
-    old = yaml.safe_load(folder.config.read_text())
+    # Settings that came later had their defaults.
+    old = merged(to_mapping(type(config)()), yaml.safe_load(folder.config.read_text()))
     difference = first_difference(_deciding(old), _deciding(values))
     if difference is not None:
         key, there, wanted = difference
@@ -103,7 +117,7 @@ def open_run(config: TrainConfig) -> RunFolder:
     return folder
 
 
-def begin_run(config: TrainConfig, folder: RunFolder) -> None:
+def begin_run(config: RunSettings, folder: RunFolder) -> None:
     """Lay the run's configuration into its folder, once all that it needs is at hand.
 
     Raises:

@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
@@ -32,6 +32,8 @@ class Samples:
     """The expert's curvatures (N,) float32 [1/m]."""
     demanding: Tensor
     """Which situations ask for more than holding the lane (N,) bool, see `is_demanding`."""
+    classes: Tensor | None = field(default=None, kw_only=True)
+    """What each pixel of the images shows (N, C, H, W) uint8, where that is learned, too."""
 
     def __len__(self) -> int:
         """Number of situations, N."""
@@ -41,11 +43,13 @@ class Samples:
         """Gather situations by their numbers (B,) or a slice; the numbers may lie on the CPU."""
         if isinstance(index, Tensor):
             index = index.to(self.labels.device, non_blocking=True)
-        return Samples(self.senses[index], _chosen(self.labels, index), _chosen(self.demanding, index))
+        classes = None if self.classes is None else _chosen(self.classes, index)
+        return Samples(self.senses[index], _chosen(self.labels, index), _chosen(self.demanding, index), classes=classes)
 
     def to(self, device: torch.device) -> "Samples":
         """Copy to `device`, unless they are there."""
-        return Samples(self.senses.to(device), self.labels.to(device), self.demanding.to(device))
+        classes = None if self.classes is None else self.classes.to(device)
+        return Samples(self.senses.to(device), self.labels.to(device), self.demanding.to(device), classes=classes)
 
     @property
     def fingerprint(self) -> str:
@@ -63,7 +67,8 @@ class MappedSamples(Samples):
     """N labelled situations whose pictures lie in a mapped file; what is gathered of them lies on `device`."""
 
     records: Tensor
-    """The file (N, bytes) uint8: of each situation the images, the road map and the route map, one after another."""
+    """The file (N, bytes) uint8: of each situation the images, the road map, the route map and, if they are in it, the
+    classes, one after another."""
     device: torch.device
     """Where gathered batches are wanted."""
 
@@ -109,31 +114,39 @@ class MappedSamples(Samples):
     def _samples(self, records: Tensor, index: Tensor | slice) -> Samples:
         """The situations that were read, on the device."""
         speed = _chosen(self.senses.speed, index)
-        there = senses_of_records(records.to(self.device, non_blocking=True), self.senses.spec, speed.to(self.device))
+        records = records.to(self.device, non_blocking=True)
+        there = senses_of_records(records, self.senses.spec, speed.to(self.device))
+        classes = classes_of_records(records, self.senses.spec)
         senses = Senses(
             there.images.contiguous(), there.road_map.contiguous(), there.route_map.contiguous(), there.speed
         )
         if isinstance(index, Tensor):
             index = index.to(self.labels.device, non_blocking=True)
-        return Samples(senses, _chosen(self.labels, index), _chosen(self.demanding, index))
+        return Samples(senses, _chosen(self.labels, index), _chosen(self.demanding, index), classes=classes)
 
 
-def record_bytes(spec: SensesSpec) -> int:
-    """Bytes of the pictures of one situation."""
-    return spec.cameras * spec.height * spec.width * 3 + 2 * spec.map_size**2
+def record_bytes(spec: SensesSpec, classes: bool = False) -> int:
+    """Bytes of the pictures of one situation, with or without the classes of the images' pixels."""
+    return spec.cameras * spec.height * spec.width * (4 if classes else 3) + 2 * spec.map_size**2
 
 
 def senses_of_records(records: Tensor, spec: SensesSpec, speed: Tensor) -> Senses:
     """Look at records (B, bytes), as in `MappedSamples`, as pictures; nothing is copied."""
     count, size = len(records), spec.map_size
-    pictures = records.shape[1] - 2 * size**2
-    images, road_map, route_map = torch.split(records, [pictures, size**2, size**2], dim=1)
+    pictures, shown = spec.cameras * spec.height * spec.width * 3, record_bytes(spec)
+    images, road_map, route_map = torch.split(records[:, :shown], [pictures, size**2, size**2], dim=1)
     return Senses(
         images.view(count, spec.cameras, spec.height, spec.width, 3),
         road_map.view(count, size, size),
         route_map.view(count, size, size),
         speed,
     )
+
+
+def classes_of_records(records: Tensor, spec: SensesSpec) -> Tensor | None:
+    """Copy the classes (B, C, H, W) out of records (B, bytes), as in `MappedSamples`; None if they are not in them."""
+    rest = records[:, record_bytes(spec) :]
+    return rest.reshape(len(records), spec.cameras, spec.height, spec.width) if rest.shape[1] else None
 
 
 def _chosen(values: Tensor, index: Tensor | slice) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from agents.policies.policy import Policy, build_policy, parameter_count
 from agents.policies.senses import scale_senses, senses_spec
 from agents.training.augmentation import Augmenter
+from agents.training.auxiliary import build_decoder
 from agents.training.camera_noise import NoisyCameras
 from agents.training.checkpoint import (
     CheckpointInfo,
@@ -74,8 +75,10 @@ class Trainer:
         self._check_shares()
         spec, seed = senses_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
         policy = load_policy(start, data.cameras, data.map) if start else build_policy(config.policy, spec, seed)
+        policy = policy.to(self.device)
+        decoder = build_decoder(policy, derived_seed(config.seed, "decoder")) if config.loss.segmentation else None
         self._learner = Learner(
-            policy.to(self.device), config.loss, config.optimizer, config.ema, self.dtype, group, config.compile
+            policy, config.loss, config.optimizer, config.ema, self.dtype, group, config.compile, decoder
         )
         noise_seed = derived_seed(config.seed, "noise")
         self._augment = Augmenter(config.augmentation, data.map, noise_seed, self.device)
@@ -89,7 +92,7 @@ class Trainer:
     @property
     def policy(self) -> Policy:
         """The network to drive by: its weights are the average of those that are trained."""
-        return self._learner.average.policy
+        return self._learner.average.network
 
     @property
     def batch_size(self) -> int:
@@ -156,7 +159,7 @@ class Trainer:
                 inputs = self._augment(scale_senses(self._cameras(frames.senses), self.dtype))
             with watch.part("forward"):
                 share = (part.stop - part.start) / len(index)
-                terms = self._learner.losses(inputs, frames.labels, weights[part])
+                terms = self._learner.losses(inputs, frames.labels, weights[part], frames.classes)
                 terms = {name: term * share for name, term in terms.items()}
             with watch.part("backward"):
                 self._learner.add_gradients(terms["total"], last=part.stop == mine.stop)

@@ -17,7 +17,7 @@ def test_young_averages_forget_faster() -> None:
 def test_the_average_is_the_one_computed_by_hand() -> None:
     policy = small_policy()
     average = WeightAverage(policy, EmaConfig(decay=0.5, warmup=10.0))
-    weight, mean = policy.head.bias, average.policy.head.bias
+    weight, mean = policy.head.bias, average.network.head.bias
     with torch.no_grad():
         weight.fill_(0.0)
     average.update(10**6)
@@ -36,11 +36,11 @@ def test_the_average_is_the_one_computed_by_hand() -> None:
 def test_the_first_steps_hardly_look_back() -> None:
     policy = small_policy()
     average = WeightAverage(policy, EmaConfig(decay=0.999))
-    before = average.policy.head.bias.clone()
+    before = average.network.head.bias.clone()
     with torch.no_grad():
         policy.head.bias.add_(1.0)
     average.update(0)
-    torch.testing.assert_close(average.policy.head.bias, before + 0.9)
+    torch.testing.assert_close(average.network.head.bias, before + 0.9)
 
 
 def test_without_decay_it_is_the_network_itself_bit_for_bit() -> None:
@@ -50,21 +50,21 @@ def test_without_decay_it_is_the_network_itself_bit_for_bit() -> None:
         for parameter in policy.parameters():
             parameter.mul_(1.1).add_(1e-3)
     average.update(5)
-    assert all(map(torch.equal, policy.state_dict().values(), average.policy.state_dict().values()))
+    assert all(map(torch.equal, policy.state_dict().values(), average.network.state_dict().values()))
 
 
 def test_it_is_a_copy_that_neither_learns_nor_is_changed_by_the_network() -> None:
     policy = small_policy().train()
     average = WeightAverage(policy, EmaConfig())
-    before = average.policy.head.weight.clone()
+    before = average.network.head.weight.clone()
     with torch.no_grad():
         policy.head.weight.add_(1.0)
-    assert torch.equal(average.policy.head.weight, before)
-    assert not average.policy.training
+    assert torch.equal(average.network.head.weight, before)
+    assert not average.network.training
     assert policy.training
-    assert not any(parameter.requires_grad for parameter in average.policy.parameters())
+    assert not any(parameter.requires_grad for parameter in average.network.parameters())
     strides = [parameter.stride() for parameter in policy.parameters()]
-    assert [parameter.stride() for parameter in average.policy.parameters()] == strides
+    assert [parameter.stride() for parameter in average.network.parameters()] == strides
 
 
 def test_impossible_averages_are_refused() -> None:

@@ -1,0 +1,43 @@
+"""What a network says of pictures. N: pictures, H and W: height and width [px], K: classes, U: towns."""
+
+import numpy as np
+import torch
+
+from agents.segmentation.network import SegmentationNetwork, network_inputs
+from agents.segmentation.pictures import LabelledPictures
+from agents.segmentation.scores import Counts, SegmentationScores, confusion, score_towns
+from navsim.sensing.observation import Image
+from navsim.world.meshes import CLASS_NAMES
+
+_BATCH = 32
+
+
+def predicted_classes(network: SegmentationNetwork, images: Image, dtype: torch.dtype = torch.float32) -> Image:
+    """The likeliest class of every pixel.
+
+    Args:
+        network: In evaluation mode, on any device.
+        images: Pictures (N, H, W, 3) uint8.
+        dtype: Type of the layers' arithmetic.
+
+    Returns:
+        Classes (N, H, W) uint8.
+    """
+    device = next(network.parameters()).device
+    parts = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+        for start in range(0, len(images), _BATCH):
+            pictures = torch.tensor(images[start : start + _BATCH], device=device)
+            parts.append(network(network_inputs(pictures, dtype)).argmax(dim=1).byte().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def score_pictures(pictures: LabelledPictures, predicted: Image, rng: np.random.Generator) -> SegmentationScores:
+    """Score predicted classes (N, H, W) of pictures; `rng` draws towns for the intervals."""
+    return score_towns(town_counts(pictures, predicted), CLASS_NAMES, len(pictures), rng)
+
+
+def town_counts(pictures: LabelledPictures, predicted: Image) -> Counts:
+    """Confusion of each town (U, K, K), towns in the order of their names."""
+    chosen = [pictures.towns == town for town in np.unique(pictures.towns)]
+    return np.stack([confusion(pictures.classes[own], predicted[own], len(CLASS_NAMES)) for own in chosen])

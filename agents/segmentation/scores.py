@@ -1,0 +1,123 @@
+"""How well pixels are told apart: confusion matrices and the intersection over union. K: classes, U: towns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from navsim.geometry import Array
+
+_DRAWS = 2000
+_ENDS = (2.5, 97.5)  # percentiles of a 95% interval
+
+Counts = NDArray[np.int64]
+"""Pixels (K, K) by true class (row) and predicted class (column)."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class is found."""
+
+    name: str
+    """The class."""
+    pixels: float
+    """Its share of all pixels."""
+    iou: float | None
+    """Intersection over union; None if no pixel shows the class."""
+    low: float | None
+    """Lower end of its 95% interval."""
+    high: float | None
+    """Upper end."""
+
+
+@dataclass(frozen=True)
+class SegmentationScores:
+    """How well all classes are found in pictures of some towns."""
+
+    pictures: int
+    """Number of pictures."""
+    towns: int
+    """Number of towns, U; the intervals are of draws of towns."""
+    classes: tuple[ClassScore, ...]
+    """Each class, also those that no pixel shows."""
+    mean_iou: float
+    """Mean intersection over union of the classes that are there."""
+    low: float
+    """Lower end of its 95% interval."""
+    high: float
+    """Upper end."""
+    accuracy: float
+    """Share of the pixels whose class is right."""
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The classes that count for the mean."""
+        return tuple(score.name for score in self.classes if score.iou is not None)
+
+
+def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classes: int) -> Counts:
+    """Count pixels by true and predicted class.
+
+    Args:
+        truth: True classes (...), each from 0 to classes - 1.
+        predicted: Predicted classes of the same pixels (...).
+        classes: How many there are, K.
+    """
+    both = truth.astype(np.int64).ravel() * classes + predicted.astype(np.int64).ravel()
+    return np.bincount(both, minlength=classes**2).reshape(classes, classes)
+
+
+def intersection_over_union(counts: NDArray[np.integer]) -> Array:
+    """TP / (TP + FP + FN) of each class (..., K) from counts (..., K, K), over all pixels of all pictures together.
+
+    That is the measure of Pascal VOC and of Cityscapes (Everingham et al., IJCV 2015; Cordts et al., CVPR 2016). NaN
+    for a class that no pixel shows, however often it is predicted: such predictions lower the score of what is there.
+    """
+    right = np.diagonal(counts, axis1=-2, axis2=-1).astype(float)
+    there, said = counts.sum(axis=-1), counts.sum(axis=-2)
+    union = there + said - right
+    return np.asarray(np.where(there > 0, right / np.maximum(union, 1), np.nan))
+
+
+def score_towns(counts: Counts, names: tuple[str, ...], pictures: int, rng: np.random.Generator) -> SegmentationScores:
+    """Score pictures of several towns, with percentile bootstraps that draw towns anew (Efron).
+
+    Pictures of one town look alike, so that drawing pictures would give intervals that are too narrow. A draw of towns
+    that misses a class is scored by the others.
+
+    Args:
+        counts: Confusion of each town (U, K, K), with at least one pixel.
+        names: Names of the classes (K,).
+        pictures: How many pictures were counted.
+        rng: Draws the towns.
+    """
+    total = counts.sum(axis=0)
+    found = intersection_over_union(total)
+    drawn = rng.integers(len(counts), size=(_DRAWS, len(counts)))
+    weights = np.stack([(drawn == town).sum(axis=1) for town in range(len(counts))], axis=1)  # (draws, U)
+    again = intersection_over_union(np.tensordot(weights, counts, axes=1))
+    low, high = (_percentile(again, end) for end in _ENDS)
+    means = np.nanmean(again, axis=1)
+    share = total.sum(axis=1) / total.sum()
+    return SegmentationScores(
+        pictures=pictures,
+        towns=len(counts),
+        classes=tuple(
+            ClassScore(name, float(share[k]), _value(found[k]), _value(low[k]), _value(high[k]))
+            for k, name in enumerate(names)
+        ),
+        mean_iou=float(np.nanmean(found)),
+        low=float(np.percentile(means, _ENDS[0])),
+        high=float(np.percentile(means, _ENDS[1])),
+        accuracy=float(np.trace(total) / total.sum()),
+    )
+
+
+def _percentile(values: Array, end: float) -> Array:
+    """Percentile of each column of values (draws, K) without its NaNs; NaN of nothing else."""
+    columns = [column[~np.isnan(column)] for column in values.T]
+    return np.array([np.percentile(column, end) if len(column) else np.nan for column in columns])
+
+
+def _value(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)

@@ -1,0 +1,64 @@
+"""Small data folders whose pictures tell their classes by colour."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from agents.segmentation.pictures import LabelledPictures
+from navsim.driving.episode import Episode
+from navsim.recording.dataset import DatasetDescription, episode_path, write_description
+from navsim.recording.files import write_episode
+from navsim.world.meshes import SemanticClass
+from tests.agents.small_runs import SIMULATION, small_episode
+
+SHOWN = (SemanticClass.ROAD, SemanticClass.GROUND, SemanticClass.BUILDING, SemanticClass.SKY)
+"""The classes in the pictures; they lie in bands, one below the other, the sky on top."""
+COLOURS = {
+    SemanticClass.ROAD: (90, 90, 95),
+    SemanticClass.GROUND: (90, 150, 60),
+    SemanticClass.BUILDING: (180, 90, 70),
+    SemanticClass.SKY: (150, 190, 240),
+}
+
+
+def banded_classes(count: int, cameras: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Classes (count, cameras, size, size): bands that begin anywhere."""
+    edges = np.sort(rng.integers(1, size, (count, cameras, len(SHOWN) - 1)))
+    rows = np.arange(size)[None, None, :, None]
+    band = (rows >= edges[:, :, None, :]).sum(axis=-1)  # 0 on top
+    classes = np.array(SHOWN[::-1], np.uint8)[band]
+    return np.repeat(classes[..., None], size, axis=-1)
+
+
+def coloured(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pictures (..., 3) of classes (...): their colours, a little noisy."""
+    palette = np.zeros((len(SemanticClass), 3))
+    for member, colour in COLOURS.items():
+        palette[member] = colour
+    return np.clip(palette[classes] + rng.normal(0, 6, (*classes.shape, 3)), 0, 255).astype(np.uint8)
+
+
+def labelled_episode(town: str, steps: int = 12, seed: int = 0) -> Episode:
+    """A drive of 32x32 px with classes."""
+    rng = np.random.default_rng(seed)
+    classes = banded_classes(steps, 1, 32, rng)
+    return replace(small_episode(town, steps, seed), images=coloured(classes, rng), classes=classes)
+
+
+def labelled_folder(folder: Path, train: int = 3, validation: int = 2) -> Path:
+    """Write a data folder with one episode per town."""
+    write_description(folder, DatasetDescription(SIMULATION, {"seed": 0}, {"numpy": "2"}, "unknown"))
+    towns = [f"train-{i}" for i in range(train)] + [f"validation-{i}" for i in range(validation)]
+    for seed, town in enumerate(towns):
+        episode = labelled_episode(town, seed=seed)
+        write_episode(episode, episode_path(folder, episode.scenario), {"renderer": "made up"})
+    return folder
+
+
+def labelled_pictures(count: int, towns: int = 2, seed: int = 0) -> LabelledPictures:
+    """Pictures of 32x32 px, from the towns in turn."""
+    rng = np.random.default_rng(seed)
+    classes = banded_classes(count, 1, 32, rng)[:, 0]
+    names = np.array([f"test-{i % towns}" for i in range(count)])
+    return LabelledPictures(coloured(classes, rng), classes, names)
