@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from agents.studies.contrasts import read_contrast
 from agents.studies.plan import StudyConfig, check_networks
 from agents.studies.report import page, read_finding
 from navsim.config import parse_config, to_mapping
@@ -41,7 +42,8 @@ def main() -> None:
     with progress("variants", len(chains), "variants", console=console) as advance:
         run_chains(chains, config.side_by_side, {"OMP_NUM_THREADS": threads}, lambda log: advance(1, log.parent.name))
     findings = {key: read_finding(config, key) for key in config.variants}
-    words = page(config, findings, _about(config))
+    contrasts = [(contrast, read_contrast(config, contrast)) for contrast in config.contrasts]
+    words = page(config, findings, _about(config), contrasts)
     write_text(config.page, words)
     console.print(words, highlight=False, soft_wrap=True, markup=False)
     console.print(f"the page is {config.page}", highlight=False, soft_wrap=True)

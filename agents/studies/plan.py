@@ -40,6 +40,27 @@ class StudyTable:
 
 
 @dataclass(frozen=True)
+class StudyContrast:
+    """Two ways to learn, set against each other: policies in pairs, such as those of one seed, over the same routes."""
+
+    title: str
+    """Over the table."""
+    words: tuple[str, str]
+    """Names of the two ways."""
+    first: tuple[str, ...]
+    """Keys of the variants of the first way ..."""
+    second: tuple[str, ...]
+    """... and their partners of the second."""
+
+    def __post_init__(self) -> None:
+        if not self.first or len(self.first) != len(self.second):
+            raise ConfigError(
+                f"contrast {self.title!r} needs as many second variants as first ones, at least one, got "
+                f"{list(self.first)} and {list(self.second)}"
+            )
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """A recipe, its variants, and the tables that compare them."""
 
@@ -59,6 +80,8 @@ class StudyConfig:
     """What is compared, by key."""
     tables: tuple[StudyTable, ...] = ()
     """How it is shown."""
+    contrasts: tuple[StudyContrast, ...] = ()
+    """Which ways are set against each other, part by part of the suite."""
     side_by_side: int = 2
     """Variants that are trained and driven at a time, each by one process with one thread: on a CPU that makes the most
     of the cores. With a GPU, 1."""
@@ -69,9 +92,9 @@ class StudyConfig:
         if self.side_by_side < 1:
             raise ConfigError(f"side_by_side must be at least 1, got {self.side_by_side}")
         for table in self.tables:
-            for key in table.variants:
-                if key not in self.variants:
-                    raise ConfigError(f"table {table.title!r} names {key!r}; variants are {', '.join(self.variants)}")
+            self._check_keys(f"table {table.title!r}", table.variants)
+        for contrast in self.contrasts:
+            self._check_keys(f"contrast {contrast.title!r}", (*contrast.first, *contrast.second))
         for key, variant in self.variants.items():
             if variant.data not in self.data:
                 raise ConfigError(f"variants.{key}.data = {variant.data!r}; data sets are {', '.join(self.data)}")
@@ -79,6 +102,12 @@ class StudyConfig:
             _ = self.collection(name)
         for key in self.variants:
             _ = self.training(key), self.evaluation(key)  # every setting is checked before hours are spent
+
+    def _check_keys(self, place: str, keys: tuple[str, ...]) -> None:
+        """Raise ConfigError if `place` names a variant that there is not."""
+        for key in keys:
+            if key not in self.variants:
+                raise ConfigError(f"{place} names {key!r}; variants are {', '.join(self.variants)}")
 
     def collection(self, name: str) -> CollectConfig:
         """How the data set `name` is collected."""

@@ -1,12 +1,14 @@
 """The tables of a study, from what its runs have left on disk."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.policies.description import describe_policy
-from agents.studies.plan import StudyConfig, StudyTable, untrained_policy
+from agents.studies.contrasts import ContrastRow, contrast_table
+from agents.studies.plan import StudyConfig, StudyContrast, StudyTable, untrained_policy
 from navsim.errors import EpisodeError
 from navsim.recording.plan import CollectConfig
 
@@ -20,6 +22,11 @@ _HEADS = (
     "validation NLL",
     "parameters",
     "MFLOPs/decision",
+)
+
+_ABOUT_CONTRASTS = (
+    "Arrivals on the same routes, policies in pairs; intervals of differences by Newcombe's method for pairs. They say "
+    "what other routes would change, not what further seeds of training would."
 )
 
 
@@ -73,13 +80,19 @@ def read_finding(config: StudyConfig, key: str) -> Finding:
     )
 
 
-def page(config: StudyConfig, findings: dict[str, Finding], about: str) -> str:
+def page(
+    config: StudyConfig,
+    findings: dict[str, Finding],
+    about: str,
+    contrasts: Sequence[tuple[StudyContrast, Sequence[ContrastRow]]] = (),
+) -> str:
     """The study as Markdown: what was done, then each table.
 
     Args:
         config: The study.
         findings: What came out, by variant.
         about: Machine and versions in a sentence.
+        contrasts: What came out where two ways are set against each other.
     """
     first = config.evaluation(next(iter(config.variants)))
     lines = [f"# {config.title}", ""]
@@ -87,6 +100,8 @@ def page(config: StudyConfig, findings: dict[str, Finding], about: str) -> str:
     lines += ["Learned from:", "", *(_data(name, config.collection(name)) for name in config.data), ""]
     for table in config.tables:
         lines += [f"## {table.title}", "", *_table(table, findings), ""]
+    for contrast, rows in contrasts:
+        lines += [f"## {contrast.title}", "", _ABOUT_CONTRASTS, "", *contrast_table(contrast, rows), ""]
     return "\n".join(lines)
 
 
