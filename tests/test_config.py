@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.config import from_mapping, load_config, parse_config, to_mapping
+from navsim.config import chosen_task, from_mapping, load_config, parse_config, to_mapping
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.gps import GpsSpec
@@ -129,3 +129,23 @@ def test_plain_values_and_back(count: int, rate: float, colour: Colour, note: st
 
 def test_plain_values_hold_every_field() -> None:
     assert set(to_mapping(Example())) == {item.name for item in dataclasses.fields(Example)}
+
+
+def test_the_task_is_the_options_then_the_files_then_the_first(tmp_path: Path) -> None:
+    tasks = ("driving", "flying")
+    write(tmp_path / "base.yaml", "task: flying\nspeed: 3\n")
+    inherits = str(write(tmp_path / "over.yaml", "extends: base.yaml\nspeed: 4\n"))
+    silent = str(write(tmp_path / "silent.yaml", "speed: 3\n"))
+    assert chosen_task(tasks, []) == "driving"
+    assert chosen_task(tasks, ["--config", silent, "--speed", "3"]) == "driving"
+    assert chosen_task(tasks, ["--config", inherits]) == "flying"
+    assert chosen_task(tasks, ["--speed", "3", "--task", "flying"]) == "flying"
+    assert chosen_task(tasks, ["--config", inherits, "--task=driving"]) == "driving"
+
+
+def test_a_task_that_is_none_is_named(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "a.yaml", "task: [driving]\n"))
+    with pytest.raises(ConfigError, match=r"task must be one of driving, flying, got \['driving'\]"):
+        chosen_task(("driving", "flying"), ["--config", path])
+    with pytest.raises(ConfigError, match="got 'swimming'"):
+        chosen_task(("driving", "flying"), ["--task", "swimming"])

@@ -36,6 +36,7 @@ def study(out: Path, **changes: Any) -> dict[str, Any]:
             "blind": {"words": "blind", "train": {"policy": {"blind": True}}},
         },
         "tables": [{"title": "Seeing or not", "variants": ["seeing", "blind"]}],
+        "contrasts": [{"title": "In pairs", "words": ["seeing", "blind"], "first": ["seeing"], "second": ["blind"]}],
     }
     return merged(values, changes)
 
@@ -133,6 +134,8 @@ def test_a_small_study_runs_and_running_it_again_repeats_nothing(tmp_path: Path)
     text = (tmp_path / "out" / "page.md").read_text()
     assert "| with a camera | " in text
     assert "| blind | " in text
+    assert "## In pairs" in text
+    assert "| all | " in text
     results = json.loads((tmp_path / "out" / "blind" / "drives" / "results.json").read_text())
     assert results["drivers"]["policy"]["routes"] == 2
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}

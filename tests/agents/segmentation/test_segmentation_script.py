@@ -1,0 +1,107 @@
+"""Segmentation as a user runs it: real drives with classes, training, and held-out towns under real conditions."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from agents.segmentation.config import HeldOutConfig
+from agents.segmentation.held_out import held_out_drives, pictures_under
+from agents.segmentation.running import read_results
+from agents.training.run_folder import RunFolder
+from navsim.driving.redrawing import Redrawer
+from navsim.recording.collection import collect
+from navsim.sensing.camera import Camera
+from navsim.world.meshes import CLASS_NAMES, SemanticClass
+from tests.recording.synthetic import SHORT_COLLECTION
+
+ROOT = Path(__file__).parents[3]
+SIMULATION = replace(SHORT_COLLECTION.simulation, cameras=(Camera(width=48, height=24),))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two short drives in `data`."""
+    folder = tmp_path_factory.mktemp("segmentation")
+    config = replace(SHORT_COLLECTION, out=folder / "data", simulation=SIMULATION, channels=("classes",))
+    collect(replace(config, routes_per_town=1))
+    return folder
+
+
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    settings = {
+        "task": "segmentation",
+        "data": str(folder / "data"),
+        "run_dir": str(folder / "network"),
+        "every": 3,
+        "epochs": 2,
+        "batch_size": 4,
+        "network": {"widths": [4, 8], "detail": 4},
+        "held_out": {"towns": 1, "every": 10, "conditions": ["", "fog"], "overlays": 2},
+        "device": "cpu",
+    }
+    (folder / "train.yaml").write_text(yaml.safe_dump(settings))
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(folder / "train.yaml"), *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_training_then_scores_then_done(folder: Path) -> None:
+    first = run(folder)
+    assert first.returncode == 0, first.stderr
+    assert "pictures to learn from" in first.stdout
+    assert "mean (95% interval)" in first.stdout
+    there = RunFolder(folder / "network")
+    results = read_results(there)
+    assert list(results) == ["", "fog"]
+    assert all(0 <= scores.low <= scores.mean_iou <= scores.high <= 1 for scores in results.values())
+    assert results[""].pictures == results["fog"].pictures > 0
+    assert "road" in results[""].counted
+    page = (there.path / "results.md").read_text()
+    assert "| IoU | training looks | fog |" in page
+    assert f"| road | {results[''].classes[0].iou:.3f} | {results['fog'].classes[0].iou:.3f} |" in page
+    assert json.loads(there.metrics.read_text())["finished"]
+    for name in ("training-looks", "fog"):
+        picture = cv2.imread(str(there.path / "overlays" / f"{name}.png"))
+        assert picture is not None
+        assert picture.std() > 20
+    again = run(folder)
+    assert again.returncode == 0
+    assert "this run is done" in again.stdout
+    assert "mean (95% interval)" in again.stdout
+    other = run(folder, "--seed", "3")
+    assert other.returncode == 2
+    assert "another seed: there 0, asked for 3" in other.stderr
+
+
+def test_a_task_that_is_none_is_one_line(folder: Path) -> None:
+    result = run(folder, "--task", "flying")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "error: task must be one of driving, segmentation, got 'flying'"
+
+
+def test_the_same_places_are_drawn_under_every_condition() -> None:
+    drives = held_out_drives(HeldOutConfig(towns=2), SIMULATION)
+    assert len({episode.scenario.town for episode in drives}) == 2
+    assert all("test" in episode.scenario.town for episode in drives)
+    redrawer = Redrawer(SIMULATION)
+    try:
+        clear, night, again = (pictures_under(redrawer, drives, spec, 7) for spec in ("", "night", ""))
+    finally:
+        redrawer.close()
+    assert len(clear) == sum(len(range(0, len(episode), 7)) for episode in drives)
+    assert clear.images.shape == (len(clear), 24, 48, 3)
+    np.testing.assert_array_equal(clear.images, again.images)
+    np.testing.assert_array_equal(clear.towns, night.towns)
+    assert night.images.mean() < clear.images.mean() - 20
+    ground = [SemanticClass.ROAD, SemanticClass.MARKING]
+    same = np.isin(clear.classes, ground) == np.isin(night.classes, ground)
+    assert same.mean() > 0.97  # the roads stay where they are
+    assert clear.classes.max() < len(CLASS_NAMES)
