@@ -109,7 +109,8 @@ def build_segmentation_network(config: SegmentationNetworkConfig, classes: int, 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SegmentationNetwork(config, classes)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    return network
 
 
 def network_inputs(pictures: Tensor, dtype: torch.dtype) -> Tensor:

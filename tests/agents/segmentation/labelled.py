@@ -9,6 +9,7 @@ from agents.segmentation.pictures import LabelledPictures
 from navsim.driving.episode import Episode
 from navsim.recording.dataset import DatasetDescription, episode_path, write_description
 from navsim.recording.files import write_episode
+from navsim.sensing.observation import Image
 from navsim.world.meshes import SemanticClass
 from tests.agents.small_runs import SIMULATION, small_episode
 
@@ -22,16 +23,16 @@ COLOURS = {
 }
 
 
-def banded_classes(count: int, cameras: int, size: int, rng: np.random.Generator) -> np.ndarray:
+def banded_classes(count: int, cameras: int, size: int, rng: np.random.Generator) -> Image:
     """Classes (count, cameras, size, size): bands that begin anywhere."""
     edges = np.sort(rng.integers(1, size, (count, cameras, len(SHOWN) - 1)))
     rows = np.arange(size)[None, None, :, None]
     band = (rows >= edges[:, :, None, :]).sum(axis=-1)  # 0 on top
     classes = np.array(SHOWN[::-1], np.uint8)[band]
-    return np.repeat(classes[..., None], size, axis=-1)
+    return np.asarray(np.repeat(classes[..., None], size, axis=-1))
 
 
-def coloured(classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def coloured(classes: Image, rng: np.random.Generator) -> Image:
     """Pictures (..., 3) of classes (...): their colours, a little noisy."""
     palette = np.zeros((len(SemanticClass), 3))
     for member, colour in COLOURS.items():

@@ -72,7 +72,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         right = round(100 * draws.beta(8, 2))
         return np.array([[right, 100 - right], [100 - right, right]])
 
-    truth = float(np.mean(intersection_over_union(sum(town() for _ in range(4000)))))
+    truth = float(np.mean(intersection_over_union(np.sum([town() for _ in range(4000)], axis=0))))
     held = 0
     for _ in range(100):
         scores = score_towns(np.stack([town() for _ in range(20)]), ("a", "b"), 20, draws)
