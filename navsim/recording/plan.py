@@ -23,7 +23,7 @@ Channel = Literal["classes"]
 _NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
 
 _LATER = ("images", "channels", "first_town")
-"""Settings that folders from before there was a choice do not name, and no folder does where they have their default."""
+"""Settings that folders from before there was a choice do not name, nor any folder where they have their default."""
 
 _LEAST = {"train_towns": 0, "validation_towns": 0, "first_town": 0, "routes_per_town": 1, "seed": 0, "worlds": 1}
 
