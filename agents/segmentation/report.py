@@ -16,7 +16,7 @@ def condition_words(condition: str) -> str:
 
 
 def score_rows(scores: Mapping[str, SegmentationScores]) -> list[list[str]]:
-    """Rows of cells: first the heads, then one row per class that is there, then the mean with its interval.
+    """Rows of cells: first the heads, then one row per class that is there, then the mean and its interval's ends.
 
     Args:
         scores: By condition, at least one.
@@ -27,15 +27,15 @@ def score_rows(scores: Mapping[str, SegmentationScores]) -> list[list[str]]:
         cells = [found.classes[k].iou for found in scores.values()]
         if any(cell is not None for cell in cells):
             rows.append([score.name, *("-" if cell is None else f"{cell:.3f}" for cell in cells)])
-    means = [f"{found.mean_iou:.3f} ({found.low:.3f}-{found.high:.3f})" for found in scores.values()]
-    rows.append(["mean (95% interval)", *means])
+    for name, words in (("mean_iou", "mean"), ("low", "95% from"), ("high", "to")):
+        rows.append([words, *(f"{getattr(found, name):.3f}" for found in scores.values())])
     rows.append(["pixels right", *(f"{found.accuracy:.1%}" for found in scores.values())])
     return rows
 
 
 def scores_table(scores: Mapping[str, SegmentationScores]) -> Table:
-    """The rows for the terminal, conditions one below the other as there are more of them than columns fit."""
-    rows = [list(column) for column in zip(*score_rows(scores), strict=True)]
+    """The rows for the terminal."""
+    rows = score_rows(scores)
     table = Table(title=title_of(scores), title_justify="left")
     for number, head in enumerate(rows[0]):
         table.add_column(head, justify="left" if number == 0 else "right")

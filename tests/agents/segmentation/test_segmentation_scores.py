@@ -103,7 +103,8 @@ def test_tables_name_classes_that_are_there_and_mark_looks_without_them() -> Non
     rows = score_rows({"": both, "fog": plain})
     assert rows[0] == ["IoU", "training looks", "fog"]
     assert rows[1:3] == [["road", "0.500", "0.500"], ["line", "0.500", "-"]]
-    assert rows[3] == ["mean (95% interval)", "0.500 (0.500-0.500)", "0.500 (0.500-0.500)"]
+    assert rows[3:6] == [[words, "0.500", "0.500"] for words in ("mean", "95% from", "to")]
+    assert rows[6] == ["pixels right", "62.5%", "50.0%"]
     page = scores_page({"": both}, "About it.")
     assert "| line | 0.500 |" in page
     assert "sign" not in page

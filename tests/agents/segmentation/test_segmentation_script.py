@@ -57,7 +57,7 @@ def test_training_then_scores_then_done(folder: Path) -> None:
     first = run(folder)
     assert first.returncode == 0, first.stderr
     assert "pictures to learn from" in first.stdout
-    assert "mean (95% interval)" in first.stdout
+    assert "95% from" in first.stdout
     there = RunFolder(folder / "network")
     results = read_results(there)
     assert list(results) == ["", "fog"]
@@ -75,7 +75,7 @@ def test_training_then_scores_then_done(folder: Path) -> None:
     again = run(folder)
     assert again.returncode == 0
     assert "this run is done" in again.stdout
-    assert "mean (95% interval)" in again.stdout
+    assert "95% from" in again.stdout
     other = run(folder, "--seed", "3")
     assert other.returncode == 2
     assert "another seed: there 0, asked for 3" in other.stderr
