@@ -53,7 +53,7 @@ class SegmentationConfig:
     """Folder for checkpoints, logs and results."""
     seed: int = 0
     """Seed of initial weights, order and variation."""
-    every: int = 8
+    every: int = 4
     """Each so many-th frame of the drives is learned from: neighbouring frames look alike."""
     epochs: int = 12
     """How often each of them is seen."""

@@ -9,6 +9,7 @@ from navsim.driving.episode import Episode
 from navsim.driving.expert import LaneExpert
 from navsim.driving.redrawing import Redrawer, under
 from navsim.driving.rollout import drive
+from navsim.driving.rules import Rules
 from navsim.driving.settings import SimulationConfig
 from navsim.driving.simulation import Simulation
 from navsim.evaluation.suite import RouteSuite
@@ -17,12 +18,12 @@ from navsim.roads.towns import Split
 
 
 def held_out_drives(config: HeldOutConfig, simulation: SimulationConfig) -> list[Episode]:
-    """Let the expert drive one route in each of the held-out towns; nothing is drawn."""
+    """Let the expert drive one route in each of the held-out towns to its end; nothing is drawn."""
     suite = RouteSuite(config.towns, 0, config.towns, Split.TEST, config.seed, config.generators)
     expert = LaneExpert(simulation.expert, simulation.vehicle)
     # Whoever draws nothing starts no context of OpenGL.
     with (
-        Simulation(replace(simulation, renderer="tiny")) as car,
+        Simulation(replace(simulation, renderer="tiny", rules=Rules())) as car,
         progress("driving", config.towns, "routes") as advance,
     ):
         episodes = []
