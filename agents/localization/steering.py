@@ -2,7 +2,7 @@
 
 By Bayes' rule P(pose | theta, I, M) is proportional to P(theta | I, M(pose)) P(pose) (Amini et al., ICRA 2019): the
 road map is drawn for every candidate pose, and the network says what it would do there. N: candidates, U: of them
-different, F: features, G: grid points.
+different, F: features, K: what is kept of them, G: grid points.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.localization.likelihoods import Frame
+from agents.localization.memory import Memory
 from agents.policies.distributions.base import SteeringDistribution
+from agents.policies.networks.map_side import MapSide
 from agents.policies.policy import Policy
 from agents.policies.senses import Senses, scale_senses
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array
+from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, MapSpec, draw_maps
 
 _GRID = 161  # points of the soft form
-_MOST_BYTES = 2**28  # of remembered features
-_PASS = 1024  # maps in one pass: their pictures stay in the processor's cache
+_MOST_BYTES = 2**28  # of what is remembered of maps
+_MASK = 2**24 - 1  # positions in lattice steps, as far as towns reach; turns take 12 bits
+_PASS = 256  # maps in one pass: their pictures stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,13 @@ class SteeringLikelihood:
         self._policy = policy
         self._raster, self._spec = raster, spec
         self._lattice = lattice or LatticeSpec()
-        self._rows: dict[tuple[int, int, int], int] = {}
-        self._features: Tensor = torch.zeros(0, 0)
+        blank = scale_senses(self._senses(self._dark, self._blank, 0.0), torch.float32)
+        with torch.inference_mode():
+            cameras = sum(features.shape[1] for features in policy.network.look(blank))
+            maps = self._features(self._blank)
+        self._side = MapSide(policy.network, cameras, maps.shape[1])
+        row = self._side.keep(maps)
+        self._memory = Memory(row.shape[1], _MOST_BYTES // (row.shape[1] * row.element_size()))
 
     def __call__(self, frame: Frame, poses: Array) -> Array:
         """Logarithm of the likelihood (N,) of candidate poses (N, 3).
@@ -80,54 +89,53 @@ class SteeringLikelihood:
         Without steering it is the soft form: the logarithm of the mean of P(theta | I, M(pose)) over the steering that
         the images alone let expect, which is the network's answer to an empty map.
         """
-        cells, inverse = np.unique(self._lattice.cells(poses), axis=0, return_inverse=True)
-        found = self._log_likelihood(frame, cells).double().numpy()
-        return np.asarray(found[inverse.ravel()])
+        cells = self._lattice.cells(poses)
+        _, first, inverse = np.unique(_keys(cells), return_index=True, return_inverse=True)
+        found = self._log_likelihood(frame, cells[first]).double().numpy()
+        return np.asarray(found[inverse])
 
     @torch.inference_mode()
     def answers(self, frame: Frame, poses: Array) -> SteeringDistribution:
         """The policy's distributions (N,) for candidate poses (N, 3), as drawn on the lattice."""
-        return self._answers(frame, self._map_features(self._lattice.cells(poses)))
+        return self._answers(frame, self._kept(self._lattice.cells(poses)))
 
     @torch.inference_mode()
     def _log_likelihood(self, frame: Frame, cells: NDArray[np.int64]) -> Tensor:
         """Logarithms (U,) of the likelihood of cells (U, 3)."""
-        answers = self._answers(frame, self._map_features(cells))
+        answers = self._answers(frame, self._kept(cells))
         limit = self._policy.config.max_curvature
         if frame.steering is not None:
             driven = min(max(frame.steering, -limit), limit)
             return answers.log_prob(torch.full((len(cells),), driven))
         grid = torch.linspace(-limit, limit, _GRID)
-        alone = self._answers(frame, self._read(self._blank)).density(grid)  # (1, G)
+        alone = self._answers(frame, self._side.keep(self._features(self._blank))).density(grid)  # (1, G)
         share = alone / alone.sum()
         return (answers.density(grid) * share).sum(dim=1).clamp(min=1e-30).log()
 
-    def _answers(self, frame: Frame, maps: Tensor) -> SteeringDistribution:
-        """Distributions (U,) of one frame with the features of U maps (U, F); the images are looked at once."""
-        network, count = self._policy.network, len(maps)
+    def _answers(self, frame: Frame, kept: Tensor) -> SteeringDistribution:
+        """Distributions (U,) of one frame with the kept of U maps (U, K); the images are looked at once."""
         inputs = scale_senses(self._senses(frame.images[None], self._blank, frame.speed), torch.float32)
-        seen = [features.expand(count, -1) for features in network.look(inputs)]
-        return self._policy.distribution_of(network.join([*seen, maps], inputs.speed.expand(count, -1)))
+        seen = torch.cat([*self._policy.network.look(inputs), torch.zeros(1, 0)], dim=1)
+        return self._policy.distribution_of(self._side.join(seen, kept, inputs.speed))
 
-    def _map_features(self, cells: NDArray[np.int64]) -> Tensor:
-        """Features (U, F) of the maps at the lattice's indices (U, 3)."""
-        keys = [tuple(cell) for cell in cells.tolist()]
-        new = [index for index, key in enumerate(keys) if key not in self._rows]
-        if new:
-            drawn = draw_maps(self._raster, self._spec, self._lattice.poses(cells[new]))
-            features = torch.cat([self._read(drawn[i : i + _PASS]) for i in range(0, len(drawn), _PASS)])
-            if self._features.nbytes + features.nbytes > _MOST_BYTES and self._rows:
-                self._rows, self._features = {}, torch.zeros(0, 0)
-                return self._map_features(cells)
-            first = len(self._rows)
-            self._features = torch.cat([self._features, features]) if first else features
-            self._rows |= {keys[index]: first + i for i, index in enumerate(new)}
-        return self._features[[self._rows[key] for key in keys]]
+    def _kept(self, cells: NDArray[np.int64]) -> Tensor:
+        """What is kept (U, K) of the maps at the lattice's indices (U, 3)."""
 
-    def _read(self, drawn: NDArray[np.uint8]) -> Tensor:
+        def make(new: NDArray[np.int64]) -> Tensor:
+            poses = self._lattice.poses(cells[new])
+            return torch.cat([self._read(poses[i : i + _PASS]) for i in range(0, len(poses), _PASS)])
+
+        return self._memory.recall(_keys(cells), make)
+
+    def _read(self, poses: Array) -> Tensor:
+        """What to keep (U, K) of the maps at poses (U, 3)."""
+        return self._side.keep(self._features(draw_maps(self._raster, self._spec, poses)))
+
+    def _features(self, drawn: NDArray[np.uint8]) -> Tensor:
         """Features (U, F) of maps (U, S, S) uint8."""
-        inputs = scale_senses(self._senses(np.zeros((1, 1, 1, 1, 3), np.uint8), drawn, 0.0), torch.float32)
-        with torch.autocast("cpu", torch.bfloat16):  # half the time, and maps are coarse
+        # bfloat16 takes half the time, and maps are coarse.
+        inputs = scale_senses(self._senses(self._dark[:, :, :1, :1], drawn, 0.0), torch.bfloat16)
+        with torch.autocast("cpu", torch.bfloat16):
             (features,) = self._policy.network.read_maps(inputs)
         return features.float()
 
@@ -136,10 +144,21 @@ class SteeringLikelihood:
         """An empty map (1, S, S)."""
         return np.zeros((1, self._spec.size_px, self._spec.size_px), np.uint8)
 
+    @property
+    def _dark(self) -> Image:
+        """Images of nothing (1, C, H, W, 3)."""
+        spec = self._policy.spec
+        return np.zeros((1, spec.cameras, spec.height, spec.width, 3), np.uint8)
+
     @staticmethod
     def _senses(images: NDArray[np.uint8], maps: NDArray[np.uint8], speed: float) -> Senses:
         drawn = torch.from_numpy(maps)
         return Senses(torch.from_numpy(images.copy()), drawn, torch.zeros_like(drawn), torch.tensor([speed]))
+
+
+def _keys(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lattice's indices (N, 3) as one number each (N,)."""
+    return np.asarray((cells[:, 0] & _MASK) << 36 | (cells[:, 1] & _MASK) << 12 | cells[:, 2])
 
 
 def check_localises(policy: Policy) -> None:

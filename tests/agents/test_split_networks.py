@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from agents.policies.networks.map_side import MapSide
 from agents.policies.policy import NETWORKS, build_policy
 from agents.policies.senses import Inputs, SensesSpec
 from agents.policies.settings import PolicyConfig
@@ -21,8 +22,13 @@ def test_one_image_with_many_maps_gives_what_as_many_copies_of_it_give(network: 
     maps, speed = torch.rand(5, 2, 50, 50, generator=draws), torch.rand(1, 1, generator=draws)
     one = Inputs(image, maps, speed)
     copies = Inputs(image.expand(5, -1, -1, -1, -1).contiguous(), maps, speed.expand(5, -1))
-    seen = [features.expand(5, -1) for features in policy.network.look(Inputs(image, maps[:1], speed))]
-    features = policy.network.join([*seen, *policy.network.read_maps(one)], speed.expand(5, -1))
+    seen = torch.cat([*policy.network.look(Inputs(image, maps[:1], speed)), torch.zeros(1, 0)], dim=1)
+    (read,) = policy.network.read_maps(one)
+    if policy.network.norm is not None:  # as after training
+        policy.network.norm.weight.uniform_(0.5, 1.5, generator=draws)
+        policy.network.norm.bias.uniform_(-1.0, 1.0, generator=draws)
+    side = MapSide(policy.network, seen.shape[1], read.shape[1])
+    features = side.join(seen, side.keep(read), speed)
     answer, wanted = policy.distribution_of(features), policy.distribution(copies)
     places = torch.linspace(-0.2, 0.2, 7)[:, None].expand(-1, 5)
     torch.testing.assert_close(answer.log_prob(places), wanted.log_prob(places), rtol=1e-3, atol=1e-3)

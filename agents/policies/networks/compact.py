@@ -1,7 +1,6 @@
 """A small network of our own, made to learn and drive fast on a CPU. B: batch."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from agents.policies.encoders import ConvLayer, Trunk, convolutions
 from agents.policies.networks.trunks import SharedTrunks
@@ -26,7 +25,7 @@ class CompactNetwork(SharedTrunks):
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
         hidden = config.hidden or self._HIDDEN
-        self.norm = nn.LayerNorm(self.pictured) if self.pictured else nn.Identity()
+        self.norm = nn.LayerNorm(self.pictured) if self.pictured else None
         self.fuse = nn.Sequential(
             nn.Linear(self.gathered, hidden), nn.ReLU(), nn.Linear(hidden, self.features), nn.ReLU()
         )
@@ -38,11 +37,3 @@ class CompactNetwork(SharedTrunks):
     def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
         """Four convolutions over `channels` maps of `size` (S, S) [px]."""
         return convolutions(channels, self._MAP, size, most=(4, 4))
-
-    def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`); see `Network` for the arguments."""
-        fused = [self.norm(torch.cat(seen, dim=1))] if seen else []
-        if self._speed:
-            fused.append(speed)
-        features: Tensor = self.fuse(torch.cat(fused, dim=1))
-        return features

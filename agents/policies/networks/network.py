@@ -33,8 +33,10 @@ class Network(nn.Module):
 
     features: int
     """Length of what `forward` returns."""
-    fuse: nn.Module
-    """Fully connected layers over all that is sensed."""
+    fuse: nn.Sequential
+    """Fully connected layers over all that is sensed; a `nn.Linear` comes first."""
+    norm: nn.LayerNorm | None
+    """Over the pictures' features in front of `fuse`, if the network has one."""
     branch: Branch | None
     """Layers for a command that stands beside the head's distribution, if the network has any."""
 
@@ -49,7 +51,7 @@ class Network(nn.Module):
             ConfigError: If the pictures are too small or too large for the network.
         """
         super().__init__()
-        self.branch = None
+        self.branch, self.norm = None, None
         self._spec = spec
         self._blind = config.blind
         self._camera = "camera" in config.inputs
@@ -72,13 +74,14 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def join(self, seen: list[Tensor], speed: Tensor) -> Tensor:
-        """Return features (B, `features`): all that is sensed side by side, through `fuse`.
+        """Return features (B, `features`): all that is sensed side by side, the pictures' normed, through `fuse`.
 
         Args:
             seen: What `look` and `read_maps` returned, in this order.
             speed: As in `Inputs` (B, 1).
         """
-        features: Tensor = self.fuse(torch.cat([*seen, *([speed] if self._speed else [])], dim=1))
+        pictured = [self.norm(torch.cat(seen, dim=1))] if self.norm is not None else seen
+        features: Tensor = self.fuse(torch.cat([*pictured, *([speed] if self._speed else [])], dim=1))
         return features
 
     def _images(self, inputs: Inputs) -> Tensor:

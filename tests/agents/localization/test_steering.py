@@ -150,5 +150,7 @@ def test_one_image_is_looked_at_once_for_all_candidates(monkeypatch: pytest.Monk
         return look(inputs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(net.network, "look", counted)
-    SteeringLikelihood(net, RASTER, MAP)(frame(), lanes().spread(1500, np.random.default_rng(0)))
+    likelihood = SteeringLikelihood(net, RASTER, MAP)
+    sizes.clear()  # it looks once to learn the sizes
+    likelihood(frame(), lanes().spread(1500, np.random.default_rng(0)))
     assert sizes == [1]
