@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from agents.acting import ActingConfig, Outlook
+from agents.inspection.overlay import quick_saliency
 from agents.learned import CARS, LearnedDriver, blank_observation
 from agents.policies.decisions import outlooks
 from agents.policies.policy import Policy
-from agents.policies.senses import Senses
+from agents.policies.senses import Senses, scale_senses
 from agents.training.checkpoint import load_policy
+from navsim.driving.drivers import Salience
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
@@ -50,6 +52,13 @@ class PolicyDriver(LearnedDriver):
     def look(self, observations: Sequence[Observation]) -> list[Outlook]:
         """What the policy answers to each observation."""
         return outlooks(self._policy, stacked_senses(observations))
+
+    @torch.inference_mode()
+    def explain(self, observation: Observation) -> Salience:
+        """What excites the network in an observation, see `agents.inspection.overlay.quick_saliency`."""
+        found = quick_saliency(self._policy, scale_senses(stacked_senses([observation]), torch.float32))
+        parts = (None if part is None else part[0].cpu().numpy() for part in (found.images, found.maps))
+        return Salience(*parts)
 
 
 def stacked_senses(observations: Sequence[Observation]) -> Senses:

@@ -11,11 +11,13 @@ from agents.evaluating import EvaluationSettings
 from agents.export.facts import ONNX_NAME, ExportFacts
 from agents.learned import CARS
 from agents.onnx_driver import OnnxDriver, read_facts
+from agents.watching import WatchSettings
 from navsim.driving.drivers import Driver
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import CheckpointError, ConfigError
-from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
+from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant, keyboard_entrant
 from navsim.evaluation.python_driver import names_python, python_entrant
+from navsim.recording.by_hand import KEYBOARD
 
 if TYPE_CHECKING:
     from agents.training.checkpoint import CheckpointInfo
@@ -45,6 +47,31 @@ def resolve(config: EvaluationSettings) -> tuple[Entrant, ...]:
             raise ConfigError(f"driver {word!r} is named twice")
         entrants.append(entrant)
     return tuple(entrants)
+
+
+def watchable(config: WatchSettings) -> tuple[Entrant, ...]:
+    """The drivers to watch: those that were asked for, in their order, then the built-in ones that were not.
+
+    Raises:
+        ConfigError: If a word is none of a driver.
+        CheckpointError: If a checkpoint is missing, damaged or made for other cameras or another map.
+        DriverError: If anyone's driver cannot be made.
+    """
+    simulation = config.simulation
+    words = tuple(word for word in config.driver if word != KEYBOARD)
+    asked = EvaluationSettings(
+        driver=words or ("expert",),
+        policy=config.policy,
+        blind=config.blind,
+        simulation=simulation,
+        acting=config.acting,
+    )
+    found = list(resolve(asked)) if words else []
+    if KEYBOARD in config.driver:
+        found.insert(config.driver.index(KEYBOARD), keyboard_entrant(simulation))
+    names = {entrant.name for entrant in found}
+    built_in = (expert_entrant(simulation), constant_entrant(), keyboard_entrant(simulation))
+    return (*found, *(entrant for entrant in built_in if entrant.name not in names))
 
 
 def _entrant(word: str, config: EvaluationSettings, taken: set[str]) -> Entrant:

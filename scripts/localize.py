@@ -9,6 +9,7 @@ from rich.table import Table
 
 from agents.localization.config import LocalizeConfig
 from agents.localization.gallery import write_gallery
+from agents.localization.live import watch_live
 from agents.localization.report import Score, markdown, scores
 from agents.localization.running import run_drives, scenarios
 from agents.localization.timing import UpdateTimes, time_updates
@@ -22,6 +23,9 @@ def main() -> None:
     """Do what `--action` says, print a table and write the same as JSON."""
     config = parse_config(LocalizeConfig, "Localise recorded drives by what a policy would do at candidate poses.")
     console = Console()
+    if config.gui or config.action == "film":
+        watch_live(config, lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
+        return
     about = {"config": to_mapping(config), "versions": dict(software_versions()), "git_revision": git_revision()}
     if config.action == "benchmark":
         times = time_updates(config)

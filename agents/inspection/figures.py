@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from agents.inspection.deletion import SHARES
 from agents.inspection.dependence import gone, removals
 from agents.inspection.measuring import RANDOM, Removal
-from agents.inspection.overlay import laid_over
 from agents.inspection.regions import RegionRow
 from agents.inspection.streams import Sense
 from agents.policies.policy import Policy
 from agents.policies.senses import Inputs
+from navsim.evaluation.heat import laid_over
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 

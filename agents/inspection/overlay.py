@@ -1,22 +1,16 @@
-"""Saliency laid over what it is about: a heat picture on a frame or a map. H and W: height and width [px]."""
+"""Saliency that is cheap enough to drive by, and the pictures that it is about. H and W: height and width [px]."""
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from agents.inspection.saliency import Saliency, integrated_gradients, visual_backprop
 from agents.inspection.streams import sees, streams_of
 from agents.policies.policy import Policy
 from agents.policies.senses import Inputs
 from navsim.errors import ConfigError
-from navsim.geometry import Array
+from navsim.evaluation.heat import laid_over
 from navsim.sensing.observation import Image
 
-_BRIGHTEST = 99.5  # percentile of the saliency that is drawn as the hottest; single pixels would darken the rest
-_GREY = 0.75  # how much of a picture's colour is taken from it, so that the heat is not taken for a part of it
-_DIMMED = 0.7
-_OPACITY = 0.9
 _QUICK_STEPS = 4
 _ROUTE = (232, 72, 72)
 
@@ -53,25 +47,6 @@ def quick_saliency(policy: Policy, inputs: Inputs) -> Saliency:
         return visual_backprop(policy, inputs)
     with torch.inference_mode(mode=False):
         return integrated_gradients(policy, Inputs(*(part.clone() for part in _parts(inputs))), _QUICK_STEPS).saliency
-
-
-def laid_over(picture: Image, saliency: NDArray[np.floating]) -> Image:
-    """Lay saliency (H, W) over a picture (H, W, 3) uint8 RGB, which is shown nearly grey and a little darker.
-
-    The hottest colour stands for the picture's own largest values; where nothing is salient, nothing is laid over it.
-    """
-    heat = relative(saliency)[..., None]
-    colours = cv2.applyColorMap(np.round(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    plain = picture.astype(float)
-    dull = _DIMMED * (plain + _GREY * (plain.mean(axis=-1, keepdims=True) - plain))
-    opacity = _OPACITY * np.sqrt(heat)
-    return np.asarray(np.round(dull + opacity * (colours - dull)), np.uint8)
-
-
-def relative(saliency: NDArray[np.floating]) -> Array:
-    """Saliency (...) from 0 to 1, cut off at its brightest."""
-    top = float(np.percentile(saliency, _BRIGHTEST)) or float(saliency.max())
-    return np.clip(saliency / top, 0.0, 1.0) if top > 0 else np.zeros(saliency.shape)
 
 
 def image_of(inputs: Inputs) -> Image:

@@ -99,7 +99,7 @@ class LastFix:
 
 @dataclass(frozen=True)
 class Exponents:
-    """Powers of the likelihoods, chosen on drives through training towns by `scripts/localize.py --action tune`."""
+    """Powers of the likelihoods, chosen on drives through validation towns by `scripts/localize.py --action tune`."""
 
     steering: float = 0.3
     """Of the steering that was driven."""

@@ -9,6 +9,7 @@ from agents.localization.likelihoods import RoadSpec
 from agents.localization.particles import FilterSpec
 from agents.localization.steering import LatticeSpec
 from agents.localization.tracking import TrackingSpec
+from agents.watching import WatchSettings
 from navsim.errors import ConfigError
 from navsim.roads.townmap import check_town_name
 from navsim.roads.towns import Generator, Split, check_generators, spread_towns
@@ -27,8 +28,17 @@ class LocalizeConfig:
     """Folder of the drives, the results, the table and the pictures."""
     drives_folder: Path | None = None
     """Folder of the recorded drives, to share them between runs; None: `drives` in `out`."""
-    action: Literal["run", "tune", "benchmark"] = "run"
-    """`run` localises drives, `tune` tries exponents on drives through training towns, `benchmark` times an update."""
+    action: Literal["run", "tune", "benchmark", "film"] = "run"
+    """`run` localises drives, `tune` tries exponents on drives through validation towns, `benchmark` times updates,
+    `film` writes to `watch.out` what `gui` shows."""
+    gui: bool = False
+    """Show the belief live in a window, while one drives or a recorded drive replays, as `watch` says."""
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    """With `gui` or `film`: who drives where, or what replays; its car has the checkpoint's cameras and map."""
+    watched_case: str = "none"
+    """With `gui` or `film`: what is known of the position from outside, one of `cases` by name."""
+    watched_method: Method = "network_roads"
+    """With `gui` or `film`: how the pose is found."""
     title: str = "Localisation, held-out towns"
     """What the table is called."""
     drives: int = 8
@@ -36,7 +46,7 @@ class LocalizeConfig:
     length: float = 1000.0
     """Length of a drive [m]."""
     towns: int = 8
-    """Number of held-out towns, spread over the generators; drives to tune on lie in as many training towns."""
+    """Number of held-out towns, spread over the generators; drives to tune on lie in as many validation towns."""
     generators: tuple[Generator, ...] = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
     """Who draws the towns."""
     town: str = ""
@@ -79,13 +89,16 @@ class LocalizeConfig:
         check_generators(self.generators)
         if self.town:
             check_town_name(self.town)
+        names = [case.name for case in self.cases]
+        if (self.gui or self.action == "film") and self.watched_case not in names:
+            raise ConfigError(f"watched_case must be one of {', '.join(names)}, got {self.watched_case!r}")
 
     @property
     def town_names(self) -> tuple[str, ...]:
-        """The towns that are driven: training towns to tune, held-out ones otherwise."""
+        """The towns that are driven: validation towns to tune, held-out ones otherwise."""
         if self.town:
             return (self.town,)
-        split = Split.TRAIN if self.action == "tune" else Split.TEST
+        split = Split.VALIDATION if self.action == "tune" else Split.TEST
         return tuple(map(str, spread_towns(split, range(self.towns), self.generators)))
 
     def applies(self, case: Case, method: Method) -> bool:

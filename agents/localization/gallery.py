@@ -5,18 +5,16 @@ from collections.abc import Mapping
 from agents.localization.cases import Case, Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.drives import recorded_drive
-from agents.localization.pictures import Chart, compose_picture, plot_curves, plot_towns
+from agents.localization.pictures import MAP_PLACE, Chart, compose_picture, plot_curves, plot_towns
 from agents.localization.running import Tracks, drives_folder, localise_drive, make_bench, open_policy
-from agents.localization.tracking import Moment, Track, TrackLog
+from agents.localization.track import Moment, Track, TrackLog
 from navsim.driving.scenario import Scenario
-from navsim.evaluation.canvas import Box
 from navsim.evaluation.plots import save_figure
 from navsim.evaluation.video import GifWriter, Mp4Writer
 from navsim.sensing.roadmap import rasterise_roads
 
 FRAMES_PER_SECOND = 10.0
 """Of films: an update takes about 0.3 s of the drive, so that they run three times as fast."""
-_PLACE = Box(16, 52, 600, 532)
 _PREFERRED: tuple[Method, ...] = (
     "network_roads",
     "network",
@@ -62,16 +60,16 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: Case, method: M
     """Localise one drive once more, as it was localised before, and film the belief."""
     bench = make_bench(config, open_policy(config.checkpoint), scenario.town)
     episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
-    chart = Chart(rasterise_roads(bench.network, bench.simulation.map), _PLACE)
+    chart = Chart(rasterise_roads(bench.network, bench.simulation.map), MAP_PLACE)
     gif, title = (
         GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND),
         f"{method}, case {case.name}: {scenario.name}",
     )
-    log, last = TrackLog(episode), list[Moment]()
+    log, last = TrackLog(), list[Moment]()
     with Mp4Writer(config.out / "localised.mp4", FRAMES_PER_SECOND) as mp4:
 
         def show(moment: Moment) -> None:
-            log.add(moment.index, moment.fix, moment.posterior, 0.0)
+            log.add(moment)
             picture = compose_picture(title, chart, moment, log.track(0), episode.images[moment.index, 0])
             mp4.add(picture)
             gif.add(picture)

@@ -1,12 +1,13 @@
-"""How the car moved: odometry with its errors, and candidates moved by it. T: control steps, N: candidates."""
+"""How the car moved: odometry with its errors, and candidates moved by it. N: candidates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from navsim.errors import ConfigError
-from navsim.geometry import Array, wrap_angle
+from navsim.geometry import Array, Pose, wrap_angle
 
 
 class Motion(NamedTuple):
@@ -61,32 +62,41 @@ class MotionNoise:
                 raise ConfigError(f"motion.{name} must be at least 0, got {getattr(self, name)}")
 
 
-def odometry(spec: OdometrySpec, poses: Array, times: Array, rng: np.random.Generator) -> Array:
-    """What the odometry says of a drive.
+class Odometer:
+    """What the odometry of one drive says, reading by reading."""
 
-    Args:
-        spec: Its errors.
-        poses: True poses (T + 1, 3): x, y [m], heading [rad].
-        times: When the car was there (T + 1,) [s].
-        rng: Draws the errors.
+    def __init__(self, spec: OdometrySpec, rng: np.random.Generator) -> None:
+        """Draw the errors that stay the same over the drive.
 
-    Returns:
-        (T, 3): forward, left [m] and turn [rad] of each control step, with errors.
-    """
-    moved = np.diff(poses, axis=0)
-    c, s = np.cos(poses[:-1, 2]), np.sin(poses[:-1, 2])
-    true = np.stack([c * moved[:, 0] + s * moved[:, 1], c * moved[:, 1] - s * moved[:, 0], wrap_angle(moved[:, 2])], 1)
-    root = np.sqrt(np.hypot(true[:, 0], true[:, 1]))
-    scale, bias = 1 + spec.scale_sigma * rng.normal(), np.radians(spec.bias_sigma_deg) * rng.normal()
-    draws = rng.normal(size=(2, len(true)))
-    true[:, :2] *= scale
-    true[:, 0] += spec.distance_sigma * root * draws[0]
-    true[:, 2] += bias * np.diff(times) + np.radians(spec.turn_sigma_deg) * root * draws[1]
-    return true
+        Args:
+            spec: Its errors.
+            rng: Draws them; owned by the odometer from here on.
+        """
+        self._spec, self._rng = spec, rng
+        self._scale = 1 + spec.scale_sigma * rng.normal()
+        self._bias = np.radians(spec.bias_sigma_deg) * rng.normal()
+        self._last: tuple[Pose, float] | None = None
+
+    def read(self, pose: Pose, time: float) -> Motion:
+        """The movement since the last reading, with errors; none at the first one.
+
+        Args:
+            pose: Where the car truly is.
+            time: Since the start [s].
+        """
+        before, since = self._last or (pose, time)
+        self._last = pose, time
+        forward, left = before.to_vehicle(pose.position[None])[0].tolist()
+        root, draws = np.sqrt(np.hypot(forward, left)), self._rng.normal(size=2)
+        turn = float(wrap_angle(pose.heading - before.heading))
+        turn += self._bias * (time - since) + np.radians(self._spec.turn_sigma_deg) * root * draws[1]
+        forward = self._scale * forward + self._spec.distance_sigma * root * draws[0]
+        return Motion(float(forward), float(self._scale * left), float(turn))
 
 
-def composed(steps: Array) -> Motion:
-    """Several movements (T, 3) one after the other, as one."""
+def composed(motions: Sequence[Motion]) -> Motion:
+    """Several movements one after the other, as one."""
+    steps = np.array(motions, float).reshape(-1, 3)
     before = np.concatenate([[0.0], np.cumsum(steps[:, 2])])
     c, s = np.cos(before[:-1]), np.sin(before[:-1])
     forward = float((c * steps[:, 0] - s * steps[:, 1]).sum())

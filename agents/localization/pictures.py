@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agents.localization.posterior import PosePosterior
-from agents.localization.tracking import NEAR, Moment, Track
+from agents.localization.track import NEAR, Moment, Track
 from navsim.evaluation.canvas import (
     ACCENT,
     BRIGHT,
@@ -30,12 +30,13 @@ from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster
 
-WIDTH, HEIGHT = 960, 600
-"""Size of a film's pictures [px]."""
-_MAP = Box(16, 52, 600, 532)
+WIDTH, HEIGHT = 960, 540
+"""Size of a film's pictures [px]: that of the panel."""
+MAP_PLACE = Box(16, 52, 600, 472)
+"""Where the town's map lies on them."""
 _CAMERA = Box(632, 52, 312, 120)
-_ERRORS = Box(632, 236, 312, 140)
-_DOUBT = Box(632, 428, 312, 140)
+_ERRORS = Box(632, 234, 312, 118)
+_DOUBT = Box(632, 406, 312, 118)
 _ROADS = np.array((62, 70, 84))
 _COLOURS = {
     "odometry": "#8e9bb0",
@@ -48,6 +49,7 @@ _COLOURS = {
     "uniform": "#c3c9d3",
 }
 _INK = "#1d232c"
+_DARKEST = 70  # of 255: the colours below are those of the empty map
 _MOST_ERROR = 100.0  # the curves' upper end in films [m]
 
 
@@ -76,8 +78,9 @@ class Chart:
         shape = (self._box.height, self._box.width)
         counted, _, _ = np.histogram2d(places[:, 1], places[:, 0], shape, bounds, weights=posterior.weights)
         heat = np.asarray(cv2.GaussianBlur(counted, (0, 0), max(1.5 * self._scale, 2.0)), float)
-        share = np.sqrt(heat / max(heat.max(), 1e-12))
-        colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+        share = np.cbrt(heat / max(heat.max(), 1e-12))  # else a sharp peak hides all other places
+        levels = _DARKEST + (255 - _DARKEST) * share
+        colours = cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
         shown = np.clip(share * 1.6, 0, 1)[..., None]
         canvas[self._box.slices] = (self._base * (1 - shown) + colours * shown).astype(np.uint8)
 
@@ -104,7 +107,7 @@ def compose_picture(title: str, chart: Chart, moment: Moment, track: Track, came
         camera: What the first camera saw (H, W, 3); None if nothing was recorded.
 
     Returns:
-        The picture (600, 960, 3) uint8 RGB.
+        The picture (540, 960, 3) uint8 RGB.
     """
     canvas = blank(WIDTH, HEIGHT)
     chart.draw(canvas, moment.posterior)

@@ -8,7 +8,7 @@ import numpy as np
 from agents.localization.cases import Case, Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.running import Tracks
-from agents.localization.tracking import NEAR, Track
+from agents.localization.track import NEAR, Track
 from agents.scoring.intervals import Estimate, bootstrap_estimate, share_estimate
 from navsim.driving.scenario import Scenario
 from navsim.geometry import Array
@@ -47,7 +47,7 @@ class Score:
     start_error: Estimate
     """Position error before anything was seen, median over drives [m]."""
     found: Estimate
-    """Share of drives that end with the estimate within `tracking.NEAR` of the truth."""
+    """Share of drives that end with the estimate within `track.NEAR` of the truth."""
     found_after: Estimate | None
     """Distance driven until it stays there, median over the drives that were found [m]."""
     junctions: Estimate | None

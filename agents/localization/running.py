@@ -15,7 +15,8 @@ from agents.localization.drives import recorded_drive, spread_drives
 from agents.localization.likelihoods import RoadLikelihood
 from agents.localization.roads import LanePoints
 from agents.localization.steering import SteeringLikelihood, check_localises
-from agents.localization.tracking import Moment, Track, localise
+from agents.localization.track import Moment, Track
+from agents.localization.tracking import localise
 from agents.policies.policy import Policy
 from agents.training.checkpoint import load_policy, read_info, weights_digest
 from navsim.config import to_mapping
@@ -34,7 +35,8 @@ from navsim.storage import write_json
 
 DRIVES_NAME, RESULTS_NAME = "drives", "results"
 """Folders of the recorded drives and of what became of them."""
-_ELSEWHERE = ("out", "action", "title", "drives", "tried", "film", "workers", "checkpoint", "drives_folder")
+_LIVE = ("gui", "watch", "watched_case", "watched_method")
+_ELSEWHERE = ("out", "action", "title", "drives", "tried", "film", "workers", "checkpoint", "drives_folder", *_LIVE)
 
 Tracks = dict[str, dict[str, Track]]
 """The track of each case and method, by their names."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from agents.localization.config import LocalizeConfig
 from agents.localization.running import Tracks, run_drives, with_exponent
-from agents.localization.tracking import NEAR
+from agents.localization.track import NEAR
 from navsim.driving.scenario import Scenario
 
 
@@ -24,9 +24,9 @@ class Trial:
     error: float
     """Median position error [m]."""
     near: float
-    """Share of updates within `tracking.NEAR` of the truth."""
+    """Share of updates within `track.NEAR` of the truth."""
     log_score: float
-    """Mean logarithm of the probability that the belief gives to within `tracking.NEAR` of its estimate, or to
+    """Mean logarithm of the probability that the belief gives to within `track.NEAR` of its estimate, or to
     elsewhere where the truth is there [nats]; the larger, the better."""
 
 

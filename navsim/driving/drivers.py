@@ -1,10 +1,11 @@
 """What drives a car: the `Driver` protocol for those who sense, `Expert` for those who see the truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from navsim.errors import ActionError
 from navsim.geometry import Array
@@ -27,6 +28,25 @@ class Decision:
     def __post_init__(self) -> None:
         if not np.isfinite(self.curvature):
             raise ActionError(f"a decision's curvature must be finite, got {self.curvature}")
+
+
+@dataclass(frozen=True, eq=False)
+class Salience:
+    """How much each pixel of an observation matters to a driver, at least 0; only ratios within a picture count."""
+
+    images: NDArray[np.floating] | None
+    """Of the cameras (C, H, W); None if it does not look at them."""
+    maps: NDArray[np.floating] | None
+    """Of the map patch (S, S), of road map and route together; None if it does not look at them."""
+
+
+Explain = Callable[[Observation], Salience]
+"""Tells what a driver looks at in an observation."""
+
+
+def explanation_of(driver: object) -> Explain | None:
+    """The method `explain` of a driver that can tell what it looks at; None of one that cannot."""
+    return getattr(driver, "explain", None)
 
 
 @runtime_checkable

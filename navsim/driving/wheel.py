@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from navsim.driving.drivers import Decision, Driver, Expert
+from navsim.driving.drivers import Decision, Driver, Expert, explanation_of
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Observation
 from navsim.world.vehicle import VehicleState
@@ -103,6 +103,8 @@ class HandedDriver:
     def __init__(self, driver: Driver, hands: Hands) -> None:
         """Sit beside `driver`."""
         self.name = driver.name
+        self.explain = explanation_of(driver)
+        """Tells what the driver looks at, whoever steers; None if it cannot."""
         self._driver, self._hands = driver, hands
 
     def begin(self, seed: int) -> None:

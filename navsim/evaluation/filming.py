@@ -6,15 +6,17 @@ from typing import Protocol
 
 import numpy as np
 
-from navsim.driving.drivers import Driver, Expert
+from navsim.driving.drivers import Driver, Expert, Explain, explanation_of
 from navsim.driving.episode import Episode
 from navsim.driving.rollout import Moment, drive
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation
-from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel
+from navsim.evaluation.painter import DrivePainter, Painter
+from navsim.evaluation.panel import HEIGHT, WIDTH
 from navsim.evaluation.scene_view import draw_scene
 from navsim.evaluation.story import Story
 from navsim.evaluation.video import HOLD_FRAMES, Mp4Writer
+from navsim.evaluation.viewer_keys import Playback
 from navsim.geometry import Pose
 from navsim.rendering.viewpoints import View
 from navsim.sensing.observation import Image
@@ -87,21 +89,43 @@ class PictureTaker(Protocol):
 class Reel:
     """Turns moments into pictures, for a file instead of a window."""
 
-    def __init__(self, simulation: Simulation, driver: str, view: View, taker: PictureTaker) -> None:
-        """Make pictures for `taker`."""
-        self._simulation, self._driver, self._view, self._taker = simulation, driver, view, taker
+    def __init__(
+        self,
+        simulation: Simulation,
+        driver: str,
+        look: Playback,
+        taker: PictureTaker,
+        painter: Painter | None = None,
+        explain: Explain | None = None,
+    ) -> None:
+        """Make pictures of one drive.
+
+        Args:
+            simulation: In what is driven.
+            driver: Name of who drives.
+            look: The town's camera, and whether to show what the driver looks at.
+            taker: Who the pictures are for.
+            painter: Who draws the panel; None takes `DrivePainter`.
+            explain: Tells what the driver looks at; None if it cannot.
+        """
+        self._simulation, self._driver, self._look, self._taker = simulation, driver, look, taker
+        self._painter: Painter = painter or DrivePainter()
+        self._explain = explain
         self._story = Story()
         self._last: Moment | None = None
 
     def show(self, moment: Moment, outcome: Outcome | None = None) -> None:
         """Draw a moment, if it is wanted."""
+        if self._last is None:
+            self._painter.begin(self._simulation, self._driver, self._explain)
         if outcome is None:
+            self._painter.note(moment)
             self._story = self._story.after(moment, self._simulation.route.passages)
         self._last = moment
         if not self._taker.wants(moment.step.state.time):
             return
-        panel = compose_panel(moment, PanelContext.of(self._simulation, self._driver), outcome, self._story)
-        picture = compose_picture(self._simulation, moment, self._view, self._story.trail, panel)
+        panel = self._painter.draw(moment, outcome, self._story, self._look.salient)
+        picture = compose_picture(self._simulation, moment, self._look.view, self._story.trail, panel)
         for _ in range(1 if outcome is None else HOLD_FRAMES):
             self._taker.take(picture)
 
@@ -112,7 +136,12 @@ class Reel:
 
 
 def film_drive(
-    simulation: Simulation, driver: Driver | Expert, scenario: Scenario, view: View, taker: PictureTaker
+    simulation: Simulation,
+    driver: Driver | Expert,
+    scenario: Scenario,
+    look: Playback,
+    taker: PictureTaker,
+    painter: Painter | None = None,
 ) -> Episode | None:
     """Drive a scenario without a window and make pictures of it, the last ones with the outcome.
 
@@ -120,13 +149,14 @@ def film_drive(
         simulation: In what is driven.
         driver: Who steers.
         scenario: What to drive.
-        view: Where the camera stands.
+        look: The town's camera, and whether to show what the driver looks at.
         taker: Who the pictures are for.
+        painter: Who draws the panel; None takes `DrivePainter`.
 
     Returns:
         The drive, or None if the taker had enough before its end.
     """
-    reel = Reel(simulation, driver.name, view, taker)
+    reel = Reel(simulation, driver.name, look, taker, painter, explanation_of(driver))
     try:
         episode = drive(simulation, driver, scenario, sense=True, record_images=False, on_step=reel.show)
         reel.end(episode)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import TypeVar
 
-from navsim.driving.drivers import BatchDriver, Decision, Driver, Expert
+from navsim.driving.drivers import BatchDriver, Decision, Driver, Expert, Explain, Salience, explanation_of
 from navsim.errors import DriverError
 from navsim.parallel import time_limit
 from navsim.roads.routing import Route
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class GuardedDriver:
-    """A driver whose mistakes are `DriverError`s; it shows nothing of the driver but the `Driver` protocol."""
+    """A driver whose mistakes are `DriverError`s; it shows nothing of the driver but `Driver` and what it looks at."""
 
     def __init__(self, driver: Driver, limit: float) -> None:
         """Guard `driver`.
@@ -36,6 +36,8 @@ class GuardedDriver:
             limit: Longest time for one decision [s].
         """
         self.name = driver.name
+        self.explain = None if (explain := explanation_of(driver)) is None else guarded_explanation(explain, limit)
+        """Tells what the driver looks at; None if it cannot."""
         self._driver = driver
         self._limit = limit
 
@@ -128,6 +130,21 @@ def guarded(driver: Driver | Expert, limit: float) -> GuardedDriver | GuardedExp
     if isinstance(driver, Expert):
         return GuardedExpert(driver, limit)
     return GuardedFleet(driver, limit) if isinstance(driver, BatchDriver) else GuardedDriver(driver, limit)
+
+
+def guarded_explanation(explain: Explain, limit: float) -> Explain:
+    """The same way of telling what a driver looks at, with its mistakes as `DriverError`s.
+
+    Args:
+        explain: Anyone's.
+        limit: Longest time for one observation [s].
+    """
+
+    def guarded_explain(observation: Observation) -> Salience:
+        with guard("explain", limit):
+            return explain(observation)
+
+    return guarded_explain
 
 
 def made(make: Callable[[], T], limit: float) -> T:

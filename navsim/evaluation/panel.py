@@ -5,6 +5,7 @@ from math import ceil
 
 import numpy as np
 
+from navsim.driving.drivers import Salience
 from navsim.driving.rollout import Moment
 from navsim.driving.scenario import Outcome
 from navsim.driving.simulation import Simulation
@@ -30,6 +31,7 @@ from navsim.evaluation.canvas import (
 )
 from navsim.evaluation.curve import draw_curve
 from navsim.evaluation.fan import draw_fan
+from navsim.evaluation.heat import laid_over
 from navsim.evaluation.panel_parts import draw_status
 from navsim.evaluation.story import Story
 from navsim.geometry import Array
@@ -83,7 +85,12 @@ class PanelContext:
 
 
 def compose_panel(
-    moment: Moment, context: PanelContext, outcome: Outcome | None = None, story: Story | None = None
+    moment: Moment,
+    context: PanelContext,
+    outcome: Outcome | None = None,
+    story: Story | None = None,
+    salience: Salience | None = None,
+    remark: str = "",
 ) -> Image:
     """Draw one moment of a drive.
 
@@ -92,6 +99,8 @@ def compose_panel(
         context: What stays the same during the drive.
         outcome: How the drive ended, for the last picture.
         story: The drive so far; None tells none.
+        salience: What the driver looks at, to be laid over cameras and maps; None lays nothing over them.
+        remark: A line for the lower edge of the cameras' pictures.
 
     Returns:
         The panel (540, 960, 3) uint8 RGB.
@@ -102,8 +111,11 @@ def compose_panel(
     if observation is None:
         texts += _unseen(canvas)
     else:
-        texts += _draw_cameras(canvas, observation, moment, context)
-        texts += _draw_maps(canvas, observation, context.map, _past(moment, story))
+        texts += _draw_cameras(canvas, observation, moment, context, salience)
+        texts += _draw_maps(canvas, observation, context.map, _past(moment, story), salience)
+    if remark:
+        x, y = _CAMERAS.x + _CAMERAS.width / 2, _CAMERAS.y + _CAMERAS.height - 6
+        texts.append(Text(remark, x, y, 14, BRIGHT, "ms", outlined=True))
     texts += draw_curve(canvas, _CURVE, moment.decision, moment.label, context.max_curvature)
     texts += draw_status(canvas, _STATUS, moment, context.passages, context.route_length, outcome, story)
     return written(canvas, texts)
@@ -176,7 +188,9 @@ def _unseen(canvas: Image) -> list[Text]:
     return texts
 
 
-def _draw_cameras(canvas: Image, observation: Observation, moment: Moment, context: PanelContext) -> list[Text]:
+def _draw_cameras(
+    canvas: Image, observation: Observation, moment: Moment, context: PanelContext, salience: Salience | None
+) -> list[Text]:
     """Draw every camera's image, enlarged, with the fan; the foremost comes first, then from left to right."""
     order = sorted(range(len(context.cameras)), key=lambda i: -context.cameras[i].yaw_deg)
     if len(order) % 2:
@@ -186,7 +200,10 @@ def _draw_cameras(canvas: Image, observation: Observation, moment: Moment, conte
     texts = []
     for box, i in zip(tiles(_CAMERAS, len(order), size.width, size.height), order, strict=True):
         camera = replace(context.cameras[i], width=box.width, height=box.height)
-        image = enlarged(observation.images[i], box.width, box.height, smooth=True)
+        seen = observation.images[i]
+        if salience is not None and salience.images is not None:
+            seen = laid_over(seen, salience.images[i])
+        image = enlarged(seen, box.width, box.height, smooth=True)
         canvas[box.slices] = draw_fan(image, camera, moment.decision, moment.label)
         texts.append(Text(camera.name, box.x + 8, box.y + 6, 13, BRIGHT, outlined=True))
     return texts
@@ -198,7 +215,9 @@ def _past(moment: Moment, story: Story) -> Array:
     return pose.to_vehicle([*((mark.x, mark.y) for mark in story.trail), (pose.x, pose.y)])
 
 
-def _draw_maps(canvas: Image, observation: Observation, spec: MapSpec, past: Array) -> list[Text]:
+def _draw_maps(
+    canvas: Image, observation: Observation, spec: MapSpec, past: Array, salience: Salience | None
+) -> list[Text]:
     """Draw the unrouted map and the routed one, the route in red, the car where the position fix believes it.
 
     The past path (N, 2) [m], in the vehicle frame, leads to the car.
@@ -208,7 +227,8 @@ def _draw_maps(canvas: Image, observation: Observation, spec: MapSpec, past: Arr
     routed = (roads * (1 - share) + np.array(ROUTE) * share).astype(np.uint8)
     texts = []
     for box, image, words in ((_ROAD_MAP, roads, "roads"), (_ROUTE_MAP, routed, "route")):
-        paste(canvas, box, image, smooth=True)
+        shown = image if salience is None or salience.maps is None else laid_over(image, salience.maps)
+        paste(canvas, box, shown, smooth=True)
         scale = box.width / spec.size_px
         x, y = box.x + box.width / 2, box.y + (spec.ego_row + 0.5) * scale
         line = np.array([x, y]) - past[:, ::-1] * scale / spec.metres_per_pixel

@@ -29,6 +29,7 @@ from navsim.sensing.observation import Image
 KEYS_HEIGHT = 34
 """Of the strip under the panel [px]."""
 _KEYS_SIZE = 13
+_KEYS_GAP, _KEYS_EDGE = 14, 8  # between two keys, less where there are many; and least beside them [px]
 
 
 def draw_status(
@@ -88,9 +89,10 @@ def with_keys(panel: Image, abilities: Abilities) -> Image:
     width = panel.shape[1]
     pairs = key_help(abilities)
     parts = [(words, colour) for key, word in pairs for words, colour in ((key, BRIGHT), (word, DIM))]
-    inner, outer = 5, 14
-    sizes = [text_width(words, _KEYS_SIZE) for words, _ in parts]
-    x = (width - sum(sizes) - inner * len(pairs) - outer * (len(pairs) - 1)) / 2
+    sizes, inner = [text_width(words, _KEYS_SIZE) for words, _ in parts], 5
+    least = sum(sizes) + inner * len(pairs)
+    outer = min(_KEYS_GAP, (width - 2 * _KEYS_EDGE - least) / (len(pairs) - 1))
+    x = (width - least - outer * (len(pairs) - 1)) / 2
     texts = []
     for i, ((words, colour), size) in enumerate(zip(parts, sizes, strict=True)):
         texts.append(Text(words, x, KEYS_HEIGHT / 2 - 3, _KEYS_SIZE, colour, "lm"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from navsim.driving.drivers import Driver, Expert
+from navsim.driving.drivers import Driver, Expert, Explain, explanation_of
 from navsim.driving.episode import Episode
 from navsim.driving.rollout import Moment, drive
 from navsim.driving.scenario import Outcome, Scenario
@@ -18,7 +18,7 @@ from navsim.errors import ConfigError
 from navsim.evaluation.filming import FilmCamera
 from navsim.evaluation.frame_rate import FrameRate
 from navsim.evaluation.gliding import between, motion_words
-from navsim.evaluation.panel import PanelContext, compose_panel
+from navsim.evaluation.painter import DrivePainter, Painter
 from navsim.evaluation.panel_parts import with_keys
 from navsim.evaluation.panel_window import PanelWindow
 from navsim.evaluation.scene_view import moment_fan
@@ -46,6 +46,8 @@ class ViewerOptions:
     """Whether the panel with cameras, maps and distribution is shown."""
     view: View = View.CHASE
     """The window's first camera."""
+    saliency: bool = False
+    """Whether the panel shows from the start what the driver looks at."""
     pause_at: float = 0.0
     """Time of each drive at which it is paused [s since its start]; 0 for never."""
 
@@ -68,6 +70,7 @@ class Viewer:
         abilities: Abilities | None = None,
         hands: Hands | None = None,
         films: Path | None = None,
+        painter: Painter | None = None,
     ) -> None:
         """Open the windows; the simulation stays its owner's to close.
 
@@ -77,11 +80,16 @@ class Viewer:
             abilities: What the keys may do; None takes the default.
             hands: What steering keys go to.
             films: Folder for films; needed where keys may make them.
+            painter: Who draws the panel; None takes `DrivePainter`.
 
         Raises:
             DisplayError: If there is no display.
         """
-        self.playback = Playback(options.real_time_factor, options.view, abilities=abilities or Abilities())
+        self._painter: Painter = painter or DrivePainter()
+        allowed = replace(abilities or Abilities(), saliency=self._painter.salient and options.panel)
+        self.playback = Playback(
+            options.real_time_factor, options.view, abilities=allowed, salient=options.saliency and allowed.saliency
+        )
         """What the watcher wants."""
         self.story = Story()
         """The drive that is shown, so far."""
@@ -99,6 +107,7 @@ class Viewer:
         self._films = FilmCamera(films) if films is not None else None
         self._loaded: tuple[Scene, int, bool] | None = None
         self._driver = ""
+        self._explain: Explain | None = None
         self._last: Moment | None = None
         self._due = 0.0
         self._count = 0
@@ -136,12 +145,18 @@ class Viewer:
         def play(on_step: Callable[[Moment], None]) -> Episode:
             return drive(self._simulation, driver, scenario, sense=sense, record_images=record_images, on_step=on_step)
 
-        return self.show(driver.name, play)
+        return self.show(driver.name, play, explanation_of(driver))
 
-    def show(self, driver: str, play: Play) -> Episode | None:
-        """Show a drive while it is played in the simulation's town; returns it if it was watched to its end."""
+    def show(self, driver: str, play: Play, explain: Explain | None = None) -> Episode | None:
+        """Show a drive while it is played in the simulation's town; returns it if it was watched to its end.
+
+        Args:
+            driver: Name of who drives.
+            play: Plays the drive.
+            explain: Tells what the driver looks at; None if it cannot.
+        """
         self.playback = replace(self.playback, wish=None)
-        self.story, self._driver, self._last = Story(), driver, None
+        self.story, self._driver, self._explain, self._last = Story(), driver, explain, None
         try:
             episode = play(self._show_moment)
         except _DriveLeft:
@@ -174,7 +189,9 @@ class Viewer:
         """
         if self._last is None:
             self._load()
+            self._painter.begin(self._simulation, self._driver, self._explain)
             self._last, self._due, self._count = moment, time.monotonic(), 0
+        self._painter.note(moment)
         self._glide(self._last, moment)
         pausing = 0 < self._pause_at <= moment.step.state.time and self._last.step.state.time < self._pause_at
         self._last = moment
@@ -244,8 +261,7 @@ class Viewer:
             self._films.stop()
         if skipped or not (shown or filming):
             return
-        context = PanelContext.of(self._simulation, self._driver)
-        panel = compose_panel(moment, context, outcome, self.story)
+        panel = self._painter.draw(moment, outcome, self.story, self.playback.salient)
         if self._panel is not None:
             self._panel.show(with_keys(panel, self.playback.abilities))
         if filming and self._films is not None:

@@ -8,6 +8,8 @@ from navsim.rendering.viewpoints import View
 
 SPEEDS = (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 0.0)
 """Real-time factors in the order of + and -; the last one, 0, is as fast as the machine can."""
+SALIENCY = "v"
+"""The key that shows what the driver looks at, and hides it again."""
 
 
 class Choice(StrEnum):
@@ -57,6 +59,8 @@ class Abilities:
     """Whether the wheel can be taken."""
     filming: bool = False
     """Whether films can be made."""
+    saliency: bool = True
+    """Whether the panel can show what the driver looks at."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Playback:
     """What is wanted instead of this drive."""
     filming: bool = False
     """Whether what is shown goes into a film."""
+    salient: bool = False
+    """Whether the panel's pictures show what the driver looks at."""
     ended: bool = False
     """Whether the watcher has had enough."""
     abilities: Abilities = Abilities()
@@ -87,6 +93,8 @@ class Playback:
             return replace(self, wish=wish)
         if key == "m" and self.abilities.filming:
             return replace(self, filming=not self.filming)
+        if key == SALIENCY and self.abilities.saliency:
+            return replace(self, salient=not self.salient)
         if key == "space":
             return replace(self, paused=not self.paused, stepping=False)
         if key == "s":
@@ -115,6 +123,7 @@ def key_help(abilities: Abilities) -> tuple[tuple[str, str], ...]:
     for choice, keys in ((Choice.DRIVER, "1 2"), (Choice.TOWN, "3 4"), (Choice.WEATHER, "5 6")):
         pairs += [(keys, str(choice))] if choice in abilities.choices else []
     pairs += [("arrows", "steer"), (HAND_BACK, "hand back")] if abilities.steering else []
+    pairs += [(SALIENCY, "saliency")] if abilities.saliency else []
     pairs += [("m", "film")] if abilities.filming else []
     return (*pairs, ("q", "quit"))
 

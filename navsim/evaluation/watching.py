@@ -16,10 +16,11 @@ from navsim.evaluation.choices import Choices
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.filming import Enough, Reel, film_drive
 from navsim.evaluation.guard import guarded
+from navsim.evaluation.painter import Painter
 from navsim.evaluation.replay import Recording, check_replay, play
 from navsim.evaluation.video import GifWriter, Mp4Writer
 from navsim.evaluation.viewer import Viewer
-from navsim.evaluation.viewer_keys import NEXT, Abilities, Choice
+from navsim.evaluation.viewer_keys import NEXT, Abilities, Choice, Playback
 from navsim.evaluation.watch_config import PICTURE, WatchConfig
 from navsim.evaluation.worker import DECISION_LIMIT
 from navsim.recording.by_hand import KEYBOARD, DriveRecorder
@@ -112,8 +113,16 @@ class Session:
         return self._drivers[name]
 
 
-def watch_choices(config: WatchConfig, entrants: Sequence[Entrant], say: Say) -> list[Episode]:
+def watch_choices(
+    config: WatchConfig, entrants: Sequence[Entrant], say: Say, painter: Painter | None = None
+) -> list[Episode]:
     """Open the window on the first of the choices, and show what is chosen until the watcher quits.
+
+    Args:
+        config: What to show, and how.
+        entrants: Who may drive.
+        say: Prints lines.
+        painter: Who draws the panel; None takes `navsim.evaluation.painter.DrivePainter`.
 
     Raises:
         DisplayError: If there is no display.
@@ -124,7 +133,7 @@ def watch_choices(config: WatchConfig, entrants: Sequence[Entrant], say: Say) ->
     check_route(choices.scenario)
     hands = Hands(config.simulation.vehicle.max_curvature, config.simulation.control_step)
     with Simulation(config.simulation) as simulation:
-        with Viewer(simulation, config.viewer, ALL_CHOICES, hands, config.films) as viewer:
+        with Viewer(simulation, config.viewer, ALL_CHOICES, hands, config.films, painter) as viewer:
             recorder = None
             if config.record is not None:
                 recorder = DriveRecorder(config.record, config.simulation, simulation.renderer_name)
@@ -134,8 +143,14 @@ def watch_choices(config: WatchConfig, entrants: Sequence[Entrant], say: Say) ->
     return episodes
 
 
-def watch_replay(config: WatchConfig, recording: Recording, say: Say) -> str:
+def watch_replay(config: WatchConfig, recording: Recording, say: Say, painter: Painter | None = None) -> str:
     """Show a recorded drive in the window, again and again, until the watcher quits or goes on.
+
+    Args:
+        config: How to show it.
+        recording: The drive.
+        say: Prints lines.
+        painter: Who draws the panel; None takes `navsim.evaluation.painter.DrivePainter`.
 
     Returns:
         What `check_replay` has found: empty if the drive is the same.
@@ -145,7 +160,7 @@ def watch_replay(config: WatchConfig, recording: Recording, say: Say) -> str:
         TownError: If the town cannot be had.
     """
     with Simulation(recording.simulation) as simulation:
-        with Viewer(simulation, config.viewer, REPLAYING, films=config.films) as viewer:
+        with Viewer(simulation, config.viewer, REPLAYING, None, config.films, painter) as viewer:
             difference = check_replay(simulation, recording)
             say(_checked(recording, difference))
             viewer.note = (difference and "replay differs: recorded states are shown") or "replay: poses as recorded"
@@ -157,8 +172,8 @@ def watch_replay(config: WatchConfig, recording: Recording, say: Say) -> str:
     return difference
 
 
-def film(config: WatchConfig, entrants: Sequence[Entrant], say: Say) -> None:
-    """Write a film or a picture of the first choice, without a display.
+def film(config: WatchConfig, entrants: Sequence[Entrant], say: Say, painter: Painter | None = None) -> None:
+    """Write a film or a picture of the first choice, without a display; arguments as for `watch_choices`.
 
     Raises:
         TownError: If the town or route cannot be had.
@@ -169,12 +184,12 @@ def film(config: WatchConfig, entrants: Sequence[Entrant], say: Say) -> None:
     with Simulation(config.simulation) as simulation, _Output(config) as output:
         driver = guarded(entrants[0].driver(), DECISION_LIMIT)
         driver.name = entrants[0].name
-        film_drive(simulation, driver, scenario, config.viewer.view, output)
+        film_drive(simulation, driver, scenario, _look(config), output, painter)
     say(output.words)
 
 
-def film_replay(config: WatchConfig, recording: Recording, say: Say) -> str:
-    """Write a film or a picture of a recorded drive, without a display; returns what `watch_replay` does.
+def film_replay(config: WatchConfig, recording: Recording, say: Say, painter: Painter | None = None) -> str:
+    """Write a film or a picture of a recorded drive, without a display; arguments and result as of `watch_replay`.
 
     Raises:
         TownError: If the town cannot be had.
@@ -183,7 +198,7 @@ def film_replay(config: WatchConfig, recording: Recording, say: Say) -> str:
     with Simulation(recording.simulation) as simulation, _Output(config) as output:
         difference = check_replay(simulation, recording)
         say(_checked(recording, difference))
-        reel = Reel(simulation, recording.episode.driver, config.viewer.view, output)
+        reel = Reel(simulation, recording.episode.driver, _look(config), output, painter)
         with suppress(Enough):
             reel.end(play(simulation, recording, reel.show))
     say(output.words)
@@ -234,6 +249,11 @@ class _Output:
         for writer in (self._mp4, self._gif):
             if writer is not None:
                 writer.add(picture)
+
+
+def _look(config: WatchConfig) -> Playback:
+    """How films without a window look."""
+    return Playback(view=config.viewer.view, salient=config.viewer.saliency)
 
 
 def _checked(recording: Recording, difference: str) -> str:

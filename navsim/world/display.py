@@ -6,15 +6,18 @@ import socket
 from navsim.errors import DisplayError
 
 
-def require_display() -> None:
+def require_display(otherwise: str = "run without --gui or under xvfb-run") -> None:
     """Check that an X display answers: PyBullet ends the whole process where none does.
+
+    Args:
+        otherwise: What can be done without one, for the error.
 
     Raises:
         DisplayError: If DISPLAY is not set or nobody listens there.
     """
     display = os.environ.get("DISPLAY", "")
     if not display:
-        raise DisplayError("a window needs a display, but DISPLAY is not set; run without --gui or under xvfb-run")
+        raise DisplayError(f"a window needs a display, but DISPLAY is not set; {otherwise}")
     host, _, rest = display.rpartition(":")
     number = rest.split(".")[0]
     addresses: list[tuple[socket.AddressFamily, str | tuple[str, int]]]
@@ -24,7 +27,7 @@ def require_display() -> None:
     else:
         addresses = [(socket.AF_INET, (host, 6000 + int(number)))] if number.isdigit() else []
     if not any(_answers(family, address) for family, address in addresses):
-        raise DisplayError(f"a window needs a display, but nothing answers on DISPLAY={display!r}")
+        raise DisplayError(f"a window needs a display, but nothing answers on DISPLAY={display!r}; {otherwise}")
 
 
 def _answers(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:

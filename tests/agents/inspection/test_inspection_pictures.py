@@ -19,7 +19,6 @@ from agents.inspection.figures import (
 )
 from agents.inspection.frames import Frames, frames_to_show
 from agents.inspection.measuring import RANDOM, Removal, RemovalRow, SanityRow
-from agents.inspection.overlay import laid_over
 from agents.inspection.regions import RegionRow
 from agents.inspection.tables import (
     dependence_table,
@@ -34,6 +33,7 @@ from agents.policies.description import describe_policy
 from agents.policies.senses import scale_senses
 from agents.scoring.intervals import Estimate
 from navsim.evaluation.canvas import png
+from navsim.evaluation.heat import laid_over
 from navsim.sensing.camera import Camera
 from tests.agents.small_runs import small_policy, small_samples
 

@@ -1,13 +1,14 @@
 """Pictures of beliefs: what is drawn where."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from agents.localization.likelihoods import Fix
-from agents.localization.pictures import HEIGHT, WIDTH, Chart, compose_picture, plot_curves, plot_towns
+from agents.localization.pictures import HEIGHT, MAP_PLACE, WIDTH, Chart, compose_picture, plot_curves, plot_towns
 from agents.localization.posterior import PosePosterior
-from agents.localization.tracking import Moment
+from agents.localization.track import Moment
 from navsim.evaluation.canvas import TRUTH, Box, blank
 from navsim.evaluation.plots import save_figure
 from navsim.geometry import Pose
@@ -43,16 +44,17 @@ def test_the_heat_is_where_the_belief_is() -> None:
 
 def test_a_picture_shows_the_truth_and_the_fix() -> None:
     place = lanes().poses[700]
-    moment = Moment(3, Pose(*place), Fix(place, 10.0, 0.1), belief(place + np.array([40.0, 0.0, 0.0])))
+    belief_there = belief(place + np.array([40.0, 0.0, 0.0]))
+    moment = Moment(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief_there, 0.05)
     camera = np.full((66, 200, 3), 200, np.uint8)
-    chart = Chart(rasterise_roads(network(), MapSpec()), Box(16, 52, 600, 532))
+    chart = Chart(rasterise_roads(network(), MapSpec()), MAP_PLACE)
     picture = compose_picture("a drive", chart, moment, track([40.0, 30.0, 4.0]), camera)
     assert picture.shape == (HEIGHT, WIDTH, 3)
     x, y = chart.pixels(place[None, :2])[0].round().astype(int)
     near = picture[y - 6 : y + 7, x - 6 : x + 7].reshape(-1, 3)
     assert (np.abs(near.astype(int) - TRUTH).sum(axis=1) < 30).any()
     assert (picture == 200).all(axis=2).sum() > 5000  # the camera's picture
-    unseen = compose_picture("a drive", chart, Moment(3, moment.truth, None, moment.posterior), track([4.0]), None)
+    unseen = compose_picture("a drive", chart, replace(moment, fix=None), track([4.0]), None)
     assert (unseen != picture).any()
 
 

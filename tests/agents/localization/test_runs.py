@@ -12,7 +12,7 @@ from agents.localization.drives import recorded_drive, spread_drives
 from agents.localization.report import markdown, score
 from agents.localization.running import identity, open_policy, read_result, result_path, run_drives, scenarios
 from agents.localization.timing import time_updates
-from agents.localization.tracking import Track
+from agents.localization.track import Track
 from agents.localization.tuning import trial
 from agents.policies.policy import build_policy
 from agents.policies.senses import senses_spec

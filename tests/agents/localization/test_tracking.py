@@ -5,18 +5,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from agents.localization.cases import CASES, Case, Evidence, Exponents, Method, Unsteered, make_localiser
-from agents.localization.likelihoods import Frame, RoadLikelihood, RoadSpec
+from agents.localization.cases import CASES, Case, Evidence, Exponents, LastFix, Method, Unsteered, make_localiser
+from agents.localization.likelihoods import Fix, Frame, RoadLikelihood, RoadSpec
+from agents.localization.motion import OdometrySpec
 from agents.localization.particles import FilterSpec
-from agents.localization.tracking import (
-    Moment,
-    Track,
-    TrackingSpec,
-    localise,
-    sensed_fixes,
-    sensed_motion,
-    update_steps,
-)
+from agents.localization.track import Moment, Track
+from agents.localization.tracking import FixSensor, Tracker, TrackingSpec, localise, sight
 from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Array
 from tests.agents.localization.places import along, lanes, route
@@ -31,28 +25,54 @@ class Silent:
         return np.zeros(len(poses))
 
 
+EVIDENCE = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
+
+
 def tracked(method: Method, case: Case, seed: int = 0, length: float = 300.0) -> Track:
-    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
-    localiser = make_localiser(method, SPEC, Exponents(), evidence, np.random.default_rng(seed))
+    localiser = make_localiser(method, SPEC, Exponents(), EVIDENCE, np.random.default_rng(seed))
     return localise(along(route(length), seed=seed), localiser, lanes(), case, TrackingSpec())
 
 
 def test_updates_come_every_so_many_metres() -> None:
-    steps = np.tile([0.8, 0.0, 0.0], (20, 1))
-    assert update_steps(steps, 2.5) == [4, 8, 12, 16]
-    assert update_steps(np.zeros((50, 3)), 2.5) == []
+    drive, exact = along(route(200.0)), OdometrySpec(0.0, 0.0, 0.0, 0.0)
+    localiser = make_localiser("odometry", SPEC, Exponents(), EVIDENCE, np.random.default_rng(0))
+    tracker = Tracker(drive.scenario, localiser, lanes(), Case(), TrackingSpec(every=2.5, odometry=exact))
+    standing = tracker.follow(sight(drive, 0)), *(tracker.follow(sight(drive, 0)) for _ in range(20))
+    assert [moment is not None for moment in standing] == [True] + [False] * 20  # it begins, and nothing new comes
+    moments = [tracker.follow(sight(drive, index)) for index in range(1, 18)]
+    assert [index for index, moment in enumerate(moments, 1) if moment is not None] == [4, 8, 12, 16]  # 0.8 m each
+    assert [moment.distance for moment in moments if moment is not None] == pytest.approx([3.2, 6.4, 9.6, 12.8], 0.01)
 
 
 def test_fixes_err_as_the_case_says_and_end_when_it_says() -> None:
     drive, case = along(route(900.0)), Case("lost", 10.0, lost_after=60.0)
-    fixes = sensed_fixes(drive, case, TrackingSpec())
-    given = [fix for fix in fixes if fix is not None]
-    assert [fix is not None for fix in fixes] == (drive.times[:-1] <= 60.0).tolist()
+
+    def fixes(case: Case) -> list[Fix | None]:
+        sensor = FixSensor(drive.scenario, case, TrackingSpec())
+        return [sensor.read(drive.pose(index), float(drive.times[index])) for index in range(len(drive))]
+
+    found = fixes(case)
+    given = [fix for fix in found if fix is not None]
+    assert [fix is not None for fix in found] == (drive.times[:-1] <= 60.0).tolist()
     errors = np.array([fix.pose[:2] for fix in given]) - drive.poses[: len(given), :2]
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(10.0, rel=0.5)  # some eight independent ones
-    assert sensed_fixes(drive, Case(), TrackingSpec()) == [None] * len(drive)
-    again = sensed_motion(drive, TrackingSpec())
-    np.testing.assert_array_equal(again, sensed_motion(drive, TrackingSpec()))
+    assert fixes(Case()) == [None] * len(drive)
+    again = [fix for fix in fixes(case) if fix is not None]
+    np.testing.assert_array_equal([fix.pose for fix in again], [fix.pose for fix in given])
+
+
+def test_what_follows_a_fix_counts_by_how_much_of_it_is_new() -> None:
+    told = list[Fix | None]()
+
+    class Listening(LastFix):
+        def observe(self, frame: Frame, fix: Fix | None) -> None:
+            told.append(fix)
+
+    drive = along(route(200.0))
+    listening = Listening(lanes(), np.random.default_rng(0), listens=True)
+    localise(drive, listening, lanes(), Case("gps5", 5.0), TrackingSpec(every=4.0, gps_time=8.0))
+    shares = [fix.share for fix in told if fix is not None]
+    assert np.median(shares) == pytest.approx(0.5 / 16, rel=0.25)  # half a second of twice the correlation time
 
 
 def test_odometry_makes_more_of_fixes_and_the_roads_still_more() -> None:

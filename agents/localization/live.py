@@ -1,0 +1,148 @@
+"""Where is the car, live: the belief on the town's map while one drives, in a window or as a film."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from agents.entrants import watchable
+from agents.fit import check_fit
+from agents.localization.cases import Case, make_localiser
+from agents.localization.config import LocalizeConfig
+from agents.localization.pictures import MAP_PLACE, Chart, compose_picture
+from agents.localization.running import Bench, make_bench, open_policy, simulation_of
+from agents.localization.track import Moment, TrackLog
+from agents.localization.tracking import Sight, Tracker, check_lasts
+from agents.policies.policy import Policy
+from navsim.driving.drivers import Explain
+from navsim.driving.rollout import Moment as Step
+from navsim.driving.scenario import Outcome
+from navsim.driving.simulation import Simulation
+from navsim.evaluation.replay import read_recording
+from navsim.evaluation.story import Story
+from navsim.evaluation.watching import Say, film, film_replay, watch_choices, watch_replay
+from navsim.randomness import generator
+from navsim.roads.routing import JunctionPassage
+from navsim.sensing.observation import Image
+from navsim.sensing.roadmap import rasterise_roads
+from navsim.world.display import require_display
+
+_FILM_INSTEAD = "give --action film for a film instead"
+
+
+class BeliefPainter:
+    """Localises a drive as it is driven, and draws the belief; a `navsim.evaluation.painter.Painter`."""
+
+    salient = False
+
+    def __init__(self, config: LocalizeConfig, policy: Policy) -> None:
+        """Localise by `config.watched_method` in `config.watched_case`."""
+        self._config, self._policy = config, policy
+        self._case: Case = next(case for case in config.cases if case.name == config.watched_case)
+        self._town: tuple[str, Bench, Chart] | None = None
+        self._drive: _Drive | None = None
+
+    def begin(self, simulation: Simulation, driver: str, explain: Explain | None) -> None:  # noqa: ARG002 - not asked
+        """A drive begins.
+
+        Raises:
+            TownError: If the town has no junction.
+        """
+        config, scenario = self._config, simulation.scenario
+        if self._town is None or self._town[0] != scenario.town:
+            bench = make_bench(config, self._policy, scenario.town)
+            chart = Chart(rasterise_roads(bench.network, bench.simulation.map), MAP_PLACE)
+            self._town = scenario.town, bench, chart
+        _, bench, chart = self._town
+        rng = generator(config.seed, scenario.name, self._case.name, config.watched_method)
+        localiser = make_localiser(config.watched_method, config.filter, config.exponents, bench.evidence, rng)
+        tracker = Tracker(scenario, localiser, bench.evidence.lanes, self._case, config.tracking)
+        title = f"{config.watched_method}, case {self._case.name}: {driver} on {scenario.name}"
+        self._drive = _Drive(title, tracker, chart, simulation.route.passages)
+
+    def note(self, moment: Step) -> None:
+        """Follow the car."""
+        self._under_way.follow(moment)
+
+    def draw(self, moment: Step, outcome: Outcome | None, story: Story, salient: bool) -> Image:  # noqa: ARG002
+        """Draw the belief as of the last update, and where the car truly is now."""
+        return self._under_way.picture(moment, outcome)
+
+    @property
+    def _under_way(self) -> "_Drive":
+        if self._drive is None:
+            raise RuntimeError("begin must be called first")
+        return self._drive
+
+
+class _Drive:
+    """One drive that is being localised."""
+
+    def __init__(self, title: str, tracker: Tracker, chart: Chart, passages: tuple[JunctionPassage, ...]) -> None:
+        self._title, self._tracker, self._chart, self._passages = title, tracker, chart, passages
+        self._log, self._count = TrackLog(), 0
+        self._last: Moment | None = None
+
+    def follow(self, moment: Step) -> None:
+        """Take the next control step."""
+        updated = self._tracker.follow(sight_of(moment, self._count, self._passages))
+        self._count += 1
+        if updated is not None:
+            self._log.add(updated)
+            self._last = updated
+
+    def picture(self, moment: Step, outcome: Outcome | None) -> Image:
+        """The last belief, and the car as it is now."""
+        if self._last is None:
+            raise RuntimeError("a step must be followed first")
+        title = self._title if outcome is None else f"{self._title}: {outcome.replace('_', ' ')}"
+        now = replace(self._last, truth=moment.step.state.pose)
+        observation = moment.step.observation
+        camera = None if observation is None else observation.images[0]
+        return compose_picture(title, self._chart, now, self._log.track(self._tracker.ignored), camera)
+
+
+def sight_of(moment: Step, index: int, passages: tuple[JunctionPassage, ...]) -> Sight:
+    """What a tracker is told of control step `index` of a drive under way, along a route with `passages`."""
+    step = moment.step
+    return Sight(
+        index=index,
+        time=step.state.time,
+        pose=step.state.pose,
+        speed=step.state.speed,
+        steering=moment.command,
+        images=np.zeros((0, 1, 1, 3), np.uint8) if step.observation is None else step.observation.images,
+        junctions=sum(passage.end <= step.progress.station for passage in passages),
+    )
+
+
+def watch_live(config: LocalizeConfig, say: Say) -> None:
+    """Open the window, or write a film where `config.action` is `film`.
+
+    Raises:
+        CheckpointError: If the checkpoint is unusable, sees no unrouted map, or was made for other cameras than those
+            of the drive that is to replay.
+        DisplayError: If a window has no display.
+        EpisodeError: If the drive that is to replay cannot be read, or is too short.
+        TownError: If the first town or route cannot be had, or the town has no junction.
+    """
+    filming = config.action == "film"
+    if not filming:
+        require_display(_FILM_INSTEAD)
+    policy, car = open_policy(config.checkpoint), simulation_of(config.checkpoint)
+    simulation = replace(config.watch.simulation, cameras=car.cameras, map=car.map)
+    options = replace(config.watch.viewer, panel=True)  # nobody would see the belief
+    settings = replace(config.watch, simulation=simulation, viewer=options, headless=filming)
+    painter = BeliefPainter(config, policy)
+    if settings.replay is not None:
+        recording = read_recording(settings.replay)
+        drive = recording.simulation
+        check_fit(config.checkpoint, (car.cameras, car.map), (drive.cameras, drive.map))
+        check_lasts(recording.episode)
+        (film_replay if filming else watch_replay)(settings, recording, say, painter)
+        return
+    entrants = watchable(settings)
+    make_bench(config, policy, settings.choices((entrants[0].name,)).scenario.town)  # refused before a window opens
+    if filming:
+        film(settings, entrants, say, painter)
+    else:
+        watch_choices(settings, entrants, say, painter)
