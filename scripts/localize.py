@@ -59,7 +59,9 @@ def scores_table(title: str, table: list[Score]) -> Table:
 
 def trials_table(trials: list[Trial]) -> Table:
     """Exponents and what came of them."""
-    shown = Table("method", "exponent", "miscalibration", "error m", "within 10 m", "log score", title="training towns")
+    shown = Table(
+        "method", "exponent", "miscalibration", "error m", "within 10 m", "log score", title="validation towns"
+    )
     for row in sorted(trials, key=lambda trial: (trial.method, trial.exponent)):
         numbers = f"{row.miscalibration:.3f}", f"{row.error:.1f}", f"{row.near:.0%}", f"{row.log_score:.3f}"
         shown.add_row(row.method, f"{row.exponent:g}", *numbers)

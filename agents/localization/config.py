@@ -65,8 +65,10 @@ class LocalizeConfig:
     """Where maps are drawn."""
     exponents: Exponents = field(default_factory=Exponents)
     """Powers of the likelihoods."""
+    tuned: Literal["steering", "soft", "roads"] = "steering"
+    """The exponent that `tune` varies; the others stay as they are."""
     tried: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    """Exponents that `tune` tries."""
+    """Its values that `tune` tries."""
     film: bool = True
     """Whether the drive that took longest to be found is filmed."""
     seed: int = 0

@@ -10,7 +10,7 @@ from agents.localization.cases import Case, make_localiser
 from agents.localization.config import LocalizeConfig
 from agents.localization.pictures import MAP_PLACE, Chart, compose_picture
 from agents.localization.running import Bench, make_bench, open_policy, simulation_of
-from agents.localization.track import Moment, TrackLog
+from agents.localization.track import Moment, Track, TrackLog
 from agents.localization.tracking import Sight, Tracker, check_lasts
 from agents.policies.policy import Policy
 from navsim.driving.drivers import Explain
@@ -68,6 +68,11 @@ class BeliefPainter:
         return self._under_way.picture(moment, outcome)
 
     @property
+    def track(self) -> Track:
+        """The drive so far."""
+        return self._under_way.track
+
+    @property
     def _under_way(self) -> "_Drive":
         if self._drive is None:
             raise RuntimeError("begin must be called first")
@@ -90,6 +95,10 @@ class _Drive:
             self._log.add(updated)
             self._last = updated
 
+    @property
+    def track(self) -> Track:
+        return self._log.track(self._tracker.ignored)
+
     def picture(self, moment: Step, outcome: Outcome | None) -> Image:
         """The last belief, and the car as it is now."""
         if self._last is None:
@@ -98,7 +107,7 @@ class _Drive:
         now = replace(self._last, truth=moment.step.state.pose)
         observation = moment.step.observation
         camera = None if observation is None else observation.images[0]
-        return compose_picture(title, self._chart, now, self._log.track(self._tracker.ignored), camera)
+        return compose_picture(title, self._chart, now, self.track, camera)
 
 
 def sight_of(moment: Step, index: int, passages: tuple[JunctionPassage, ...]) -> Sight:

@@ -36,7 +36,19 @@ from navsim.storage import write_json
 DRIVES_NAME, RESULTS_NAME = "drives", "results"
 """Folders of the recorded drives and of what became of them."""
 _LIVE = ("gui", "watch", "watched_case", "watched_method")
-_ELSEWHERE = ("out", "action", "title", "drives", "tried", "film", "workers", "checkpoint", "drives_folder", *_LIVE)
+_ELSEWHERE = (
+    "out",
+    "action",
+    "title",
+    "drives",
+    "tuned",
+    "tried",
+    "film",
+    "workers",
+    "checkpoint",
+    "drives_folder",
+    *_LIVE,
+)
 
 Tracks = dict[str, dict[str, Track]]
 """The track of each case and method, by their names."""
@@ -198,8 +210,6 @@ def _worker(job: _Job) -> Callable[[Scenario], str]:
 
 
 def with_exponent(config: LocalizeConfig, value: float) -> LocalizeConfig:
-    """The run with all likelihoods to one power."""
-    exponents = replace(config.exponents, steering=value, soft=value, roads=value)
-    return replace(
-        config, exponents=exponents, out=config.out / f"exponent{value:g}", drives_folder=drives_folder(config)
-    )
+    """The run with `config.tuned` at another value."""
+    exponents, out = replace(config.exponents, **{config.tuned: value}), config.out / f"{config.tuned}{value:g}"
+    return replace(config, exponents=exponents, out=out, drives_folder=drives_folder(config))

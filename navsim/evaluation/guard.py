@@ -142,7 +142,10 @@ def guarded_explanation(explain: Explain, limit: float) -> Explain:
 
     def guarded_explain(observation: Observation) -> Salience:
         with guard("explain", limit):
-            return explain(observation)
+            answer = explain(observation)
+        if not isinstance(answer, Salience):
+            raise DriverError(f"explain must answer with a Salience, got {_short(answer)}")
+        return answer
 
     return guarded_explain
 

@@ -202,7 +202,10 @@ class Viewer:
         self._show_panel(moment, None)
         self._take_keys()  # also where there was no time to glide
         while self.playback.paused and not self.playback.stepping:
+            salient = self.playback.salient
             self._pass_frame(time.monotonic())
+            if self.playback.salient is not salient:
+                self._show_panel(moment, None)
             self._show_car(moment, moment.step.state.pose, None)
 
     def _load(self) -> None:
@@ -293,7 +296,4 @@ class Viewer:
     @property
     def _status(self) -> str:
         """Pace, frame rate, and what else goes on, in words."""
-        parts = [self.playback.words, self.frame_rate.words]
-        parts += ["by hand"] if self.story.by_hand else []
-        parts += ["filming"] if self.playback.filming else []
-        return "   ".join(filter(None, parts))
+        return self.playback.status(self.frame_rate.words, "by hand" if self.story.by_hand else "")

@@ -115,6 +115,10 @@ class Playback:
         pace = "as fast as possible" if self.speed == 0 else f"{self.speed:g}x"
         return f"paused ({pace})" if self.paused else pace
 
+    def status(self, *others: str) -> str:
+        """The same with other words, those that are not empty, and whether it is filmed."""
+        return "   ".join(filter(None, (self.words, *others, "filming" if self.filming else "")))
+
 
 def key_help(abilities: Abilities) -> tuple[tuple[str, str], ...]:
     """All keys that do something, each with a word on what."""

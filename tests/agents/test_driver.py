@@ -56,6 +56,21 @@ def test_the_same_observation_gives_the_same_decision(checkpoint: Path) -> None:
     assert driver.drive(made_observation()).curvature == first.curvature
 
 
+def test_it_tells_what_it_looks_at(checkpoint: Path) -> None:
+    driver, observation = PolicyDriver(checkpoint, CAMERAS, MAP), made_observation()
+    told, again = driver.explain(observation), driver.explain(observation)
+    assert told.images is not None
+    assert told.maps is not None
+    assert told.images.shape == observation.images.shape[:3]
+    assert told.maps.shape == observation.road_map.shape
+    assert min(told.images.min(), told.maps.min()) >= 0
+    assert told.images.max() > 0
+    np.testing.assert_array_equal(told.images, again.images)
+    before = driver.drive(observation).curvature
+    driver.explain(made_observation(1))
+    assert driver.drive(observation).curvature == before
+
+
 def test_it_does_not_touch_what_it_is_shown(checkpoint: Path) -> None:
     observation = made_observation()
     for values in (observation.images, observation.road_map, observation.route_map):

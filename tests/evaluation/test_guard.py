@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import BatchDriver, ConstantDriver, Decision, Driver, Expert
+from navsim.driving.drivers import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
+from navsim.driving.wheel import Hands, handed
 from navsim.errors import DriverError
 from navsim.evaluation.entrants import Unseeing
 from navsim.evaluation.guard import guarded, made
@@ -82,3 +83,35 @@ def test_a_driver_that_cannot_be_made_says_why() -> None:
     assert made(ConstantDriver, 10.0).name == "constant"
     with pytest.raises(DriverError, match=r"making the driver: ValueError: invalid literal"):
         made(lambda: int("x"), 10.0)
+
+
+class Telling(ConstantDriver):
+    """Tells what it looks at; or something else."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def explain(self, observation: Observation) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+def test_what_a_driver_looks_at_comes_through_guard_and_hands() -> None:
+    told, hands = Salience(np.ones((1, 2, 2)), None), Hands(0.2, 0.1)
+    explain = explanation_of(handed(guarded(Telling(told), 10.0), hands))
+    assert explain is not None
+    assert explain(NOTHING) is told
+    assert explanation_of(handed(guarded(ConstantDriver(), 10.0), hands)) is None
+    assert explanation_of(handed(guarded(Unseeing(Decision(0.0), "none"), 10.0), hands)) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(ValueError("dark"), "^explain: ValueError: dark"), (None, "must answer with a Salience")]
+)
+def test_a_driver_that_tells_it_wrongly_is_named(answer: object, words: str) -> None:
+    explain = explanation_of(guarded(Telling(answer), 10.0))
+    assert explain is not None
+    with pytest.raises(DriverError, match=words):
+        explain(NOTHING)

@@ -90,8 +90,15 @@ def test_words_tell_pace_and_pause() -> None:
     assert after(Playback(), "space").words == "paused (1x)"
 
 
+def test_saliency_comes_and_goes_where_the_panel_can_show_it() -> None:
+    assert [after(Playback(), *"v" * times).salient for times in range(4)] == [False, True, False, True]
+    nothing = Playback(abilities=Abilities(saliency=False))
+    assert not after(nothing, "v").salient
+    assert "v" not in dict(key_help(nothing.abilities))
+
+
 def test_the_help_names_every_key_that_does_something() -> None:
     everything, little = dict(key_help(EVERYTHING)), dict(key_help(Abilities()))
-    for keys in ("space", "s", "c", "+ -", "r", "p n", "1 2", "3 4", "5 6", "arrows", "h", "m", "q"):
+    for keys in ("space", "s", "c", "+ -", "r", "p n", "1 2", "3 4", "5 6", "arrows", "h", "m", "v", "q"):
         assert keys in everything
     assert not {"1 2", "3 4", "5 6", "arrows", "h", "m"} & little.keys()

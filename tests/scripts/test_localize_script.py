@@ -70,7 +70,7 @@ def test_a_run_leaves_a_table_pictures_and_a_film(tmp_path: Path) -> None:
     assert len(list((out / "drives").glob("*.parquet"))) == 1
 
 
-def test_tuning_tries_every_exponent_on_a_training_town(tmp_path: Path) -> None:
+def test_tuning_tries_every_exponent_on_a_validation_town(tmp_path: Path) -> None:
     config = tmp_path / "tune.yaml"
     write_yaml(
         config,
@@ -84,6 +84,7 @@ def test_tuning_tries_every_exponent_on_a_training_town(tmp_path: Path) -> None:
             "length": 120.0,
             "cases": [{"name": "gps10", "gps_sigma": 10.0}],
             "methods": ["roads"],
+            "tuned": "roads",
             "tried": [0.05, 0.5],
             "workers": 1,
         },
@@ -93,7 +94,7 @@ def test_tuning_tries_every_exponent_on_a_training_town(tmp_path: Path) -> None:
     trials = json.loads((tmp_path / "out" / "tuning.json").read_text())["trials"]
     assert [(row["method"], row["exponent"]) for row in trials] == [("roads", 0.05), ("roads", 0.5)]
     drives = list((tmp_path / "out").rglob("*.parquet"))
-    assert all("village-train" in path.name for path in drives)
+    assert all("village-validation" in path.name for path in drives)
     assert len(drives) == 1  # driven once for all exponents
 
 

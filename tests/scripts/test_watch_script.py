@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
+from agents.entrants import watchable
 from agents.watching import WatchSettings
 from navsim.errors import NavsimError
 
@@ -28,7 +29,7 @@ SCRIPT: Any = importlib.import_module("scripts.watch")
 def test_drivers_come_in_the_order_asked_for_and_the_built_in_ones_follow(
     words: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    assert tuple(entrant.name for entrant in SCRIPT.choose(WatchSettings(driver=words))) == names
+    assert tuple(entrant.name for entrant in watchable(WatchSettings(driver=words))) == names
 
 
 @pytest.mark.parametrize(

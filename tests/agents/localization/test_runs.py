@@ -188,7 +188,7 @@ def test_updates_can_be_timed(checkpoint: Path, tmp_path: Path) -> None:
 def test_configurations_are_good(name: str) -> None:
     config = load_config(LocalizeConfig, ROOT / "configs" / "localize" / f"{name}.yaml")
     assert len(scenarios(replace(config, town=config.town and "test-0"))) == config.drives
-    split = "train" if config.action == "tune" else "test"
+    split = "validation" if config.action == "tune" else "test"
     assert config.town or all(split in town for town in config.town_names)
 
 

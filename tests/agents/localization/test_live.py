@@ -1,0 +1,118 @@
+"""Localisation live: what is followed while it is driven is what the recording gives, in a window and in a film."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from agents.localization.cases import Case
+from agents.localization.config import LocalizeConfig
+from agents.localization.live import BeliefPainter, watch_live
+from agents.localization.running import localise_drive, make_bench, open_policy, simulation_of
+from agents.watching import WatchSettings
+from navsim.config import to_mapping
+from navsim.driving.expert import LaneExpert
+from navsim.driving.rollout import Moment, drive
+from navsim.driving.scenario import Scenario
+from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeError
+from navsim.evaluation.story import Story
+from navsim.evaluation.viewer import ViewerOptions
+from navsim.recording.files import write_episode
+from tests.agents.localization.test_runs import checkpoint, small
+from tests.evaluation.test_viewer import PANEL, in_background
+from tests.virtual_display import VirtualDisplay, wait_until
+
+__all__ = ["checkpoint"]  # a fixture
+SCENARIO = Scenario("village-test-0", length=120.0)
+
+
+@pytest.fixture(scope="module")
+def settings(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalizeConfig:
+    watch = WatchSettings(
+        town=("village-test-0",), films=tmp_path_factory.mktemp("films"), viewer=ViewerOptions(real_time_factor=0.0)
+    )
+    return replace(small(checkpoint, Path("unused")), watch=watch, watched_case="gps10")
+
+
+def test_live_it_is_what_the_recording_gives(settings: LocalizeConfig) -> None:
+    policy, car = open_policy(settings.checkpoint), simulation_of(settings.checkpoint)
+    painter, pictures = BeliefPainter(settings, policy), []
+    with Simulation(car) as simulation:
+
+        def show(moment: Moment) -> None:
+            if moment.step.state.time == 0:
+                painter.begin(simulation, "expert", None)
+            painter.note(moment)
+            if round(moment.step.state.time / car.control_step) % 50 == 0:
+                pictures.append(painter.draw(moment, None, Story(), salient=False))
+
+        episode = drive(simulation, LaneExpert(car.expert, car.vehicle), SCENARIO, on_step=show)
+    bench = make_bench(settings, policy, SCENARIO.town)
+    recorded = localise_drive(settings, bench, episode, Case("gps10", 10.0), "network_roads")
+    for name in ("times", "distances", "junctions", "errors", "levels", "candidates"):
+        np.testing.assert_array_equal(getattr(painter.track, name), getattr(recorded, name))
+    assert len(recorded.times) > 15
+    assert pictures[0].shape == (540, 960, 3)
+    assert all((pictures[i] != pictures[i + 1]).any() for i in range(len(pictures) - 1))
+
+
+def test_a_film_without_a_display(settings: LocalizeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    path, said = tmp_path / "live.mp4", list[str]()
+    watch = replace(settings.watch, out=path, begin=2.0, length=0.5)
+    watch_live(replace(settings, action="film", watch=watch), said.append)
+    assert said == [f"{path}: 6 pictures"]
+    shown = cv2.VideoCapture(str(path))
+    assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+    shown.release()
+
+
+def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay, settings: LocalizeConfig) -> None:
+    said = list[str]()
+
+    def panel_shows() -> int:
+        return len(np.unique(display.picture()[52:524, 976:1560].reshape(-1, 3), axis=0))
+
+    def press_keys() -> None:
+        try:
+            wait_until(lambda: display.has(PANEL) and panel_shows() > 30)
+            display.press("2", PANEL)  # the next driver, who soon leaves the road
+            wait_until(lambda: any(line.startswith("constant on") for line in said))
+        finally:
+            display.press("q", PANEL)
+
+    join = in_background(press_keys)
+    watch_live(replace(settings, gui=True), said.append)
+    join()
+
+
+def test_what_cannot_be_followed_is_said(
+    settings: LocalizeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    car = simulation_of(settings.checkpoint)
+    with Simulation(car) as simulation:
+        episode = drive(simulation, LaneExpert(car.expert, car.vehicle), SCENARIO, sense=False)
+    steps = ("commands", "labels", "gps")
+    states = ("times", "poses", "speeds", "stations", "offsets", "heading_errors")
+    short = replace(
+        episode, **{n: getattr(episode, n)[:8] for n in steps}, **{n: getattr(episode, n)[:9] for n in states}
+    )
+    write_episode(short, tmp_path / "short.parquet", {"simulation": to_mapping(car)})
+    write_episode(episode, tmp_path / "other.parquet", {"simulation": to_mapping(SimulationConfig())})
+    filming = replace(settings, action="film")
+
+    def replaying(name: str) -> LocalizeConfig:
+        return replace(filming, watch=replace(settings.watch, replay=tmp_path / name))
+
+    with pytest.raises(EpisodeError, match=r"lasts 0\.\d s; to localise"):
+        watch_live(replaying("short.parquet"), print)
+    with pytest.raises(CheckpointError, match="made for cameras"):
+        watch_live(replaying("other.parquet"), print)
+    with pytest.raises(ConfigError, match="watched_case must be one of gps10, none"):
+        replace(filming, watched_case="gps99")
+    monkeypatch.setenv("DISPLAY", "")
+    with pytest.raises(DisplayError, match="--action film"):
+        watch_live(replace(settings, gui=True), print)

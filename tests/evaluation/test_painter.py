@@ -1,0 +1,134 @@
+"""Who draws the panel: with and without what the driver looks at, in pictures, in films and in the window."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from navsim.driving.drivers import ConstantDriver, Driver, Salience
+from navsim.driving.rollout import Moment, drive
+from navsim.driving.scenario import Scenario
+from navsim.driving.simulation import Simulation
+from navsim.evaluation.entrants import Entrant, constant_entrant
+from navsim.evaluation.filming import Enough
+from navsim.evaluation.painter import DrivePainter
+from navsim.evaluation.panel import PanelContext, compose_panel
+from navsim.evaluation.story import Story
+from navsim.evaluation.viewer import Viewer, ViewerOptions
+from navsim.evaluation.watching import film
+from navsim.sensing.observation import Image, Observation
+from tests.evaluation.test_viewer import PANEL, in_background
+from tests.evaluation.test_watching import SMALL, headless
+from tests.virtual_display import VirtualDisplay, wait_until
+
+SCENARIO = Scenario("test-3", 1, junctions=False)
+CAMERA, MAPS = (slice(52, 314), slice(16, 716)), (slice(326, 524), slice(16, 424))
+
+
+def left_half(observation: Observation) -> Salience:
+    """Looks at the left half of the camera, and at no map."""
+    images = np.zeros(observation.images.shape[:3])
+    images[..., : images.shape[2] // 2] = 1.0
+    return Salience(images, None)
+
+
+class Telling(ConstantDriver):
+    """Drives straight on, and says that it looks to the left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = 0
+
+    def explain(self, observation: Observation) -> Salience:
+        self.told += 1
+        return left_half(observation)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    with Simulation(SMALL) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def moment(simulation: Simulation) -> Moment:
+    """The first moment of a drive, in which the simulation still is."""
+    kept: list[Moment] = []
+
+    def keep(found: Moment) -> None:
+        kept.append(found)
+        raise Enough
+
+    with pytest.raises(Enough):
+        drive(simulation, ConstantDriver(), SCENARIO, on_step=keep)
+    return kept[0]
+
+
+def changed(first: Image, second: Image, part: tuple[slice, slice]) -> float:
+    """Share of the pixels in which two pictures differ."""
+    return float((first[part] != second[part]).any(axis=-1).mean())
+
+
+def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(simulation: Simulation, moment: Moment) -> None:
+    painter = DrivePainter()
+    painter.begin(simulation, "telling", left_half)
+    plain, shown = (painter.draw(moment, None, Story(), salient) for salient in (False, True))
+    np.testing.assert_array_equal(plain, compose_panel(moment, PanelContext.of(simulation, "telling")))
+    assert changed(plain, shown, (slice(60, 280), slice(120, 340))) > 0.9  # the left half of the camera's picture
+    heat = shown[60:280, 120:340].astype(float).mean(axis=(0, 1)) - shown[60:280, 400:600].mean(axis=(0, 1))
+    assert heat[0] > 30  # the hottest colour, against a dull picture
+    assert changed(plain, shown, MAPS) == 0
+    remark = (slice(290, 312), slice(250, 480))
+    assert changed(plain, shown, remark) > 0  # that it looks at no map
+
+
+def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, moment: Moment) -> None:
+    painter = DrivePainter()
+    painter.begin(simulation, "constant", None)
+    plain, shown = (painter.draw(moment, None, Story(), salient) for salient in (False, True))
+    assert changed(plain, shown, CAMERA) > 0
+    assert changed(plain, shown, (slice(52, 280), slice(16, 716))) == 0  # but for the line at its lower edge
+    assert changed(plain, shown, MAPS) == 0
+
+
+def test_films_show_it_if_wanted(tmp_path: Path) -> None:
+    telling = Entrant("constant", lambda _: Telling())
+    pictures = []
+    for name, entrant, saliency in (("a", telling, True), ("b", telling, False), ("c", constant_entrant(), False)):
+        out = tmp_path / f"{name}.png"
+        film(headless(out, begin=0.3, viewer=ViewerOptions(saliency=saliency)), [entrant], print)
+        with Picture.open(out) as picture:
+            pictures.append(np.asarray(picture)[:, 960:])
+    salient, plain, silent = pictures
+    np.testing.assert_array_equal(plain, silent)
+    assert changed(salient, plain, CAMERA) > 0.5
+
+
+def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(
+    display: VirtualDisplay, simulation: Simulation
+) -> None:
+    driver = Telling()
+    assert isinstance(driver, Driver)
+    with Viewer(simulation, ViewerOptions(real_time_factor=0.5)) as viewer:
+
+        def press_keys() -> None:
+            try:
+                wait_until(lambda: viewer.story.trail != () and display.has(PANEL))
+                display.press("space", PANEL)
+                wait_until(lambda: viewer.playback.paused)
+                assert driver.told == 0
+                before = display.picture()[:540, 960:]
+                display.press("v", PANEL)
+                wait_until(lambda: driver.told == 1)
+                wait_until(lambda: changed(display.picture()[:540, 960:], before, CAMERA) > 0.3)
+                display.press("v", PANEL)
+                wait_until(lambda: changed(display.picture()[:540, 960:], before, CAMERA) == 0)
+                assert driver.told == 1
+            finally:
+                display.press("q", PANEL)
+
+        join = in_background(press_keys)
+        viewer.watch(driver, [SCENARIO])
+        join()
