@@ -35,20 +35,8 @@ from navsim.storage import write_json
 
 DRIVES_NAME, RESULTS_NAME = "drives", "results"
 """Folders of the recorded drives and of what became of them."""
-_LIVE = ("gui", "watch", "watched_case", "watched_method")
-_ELSEWHERE = (
-    "out",
-    "action",
-    "title",
-    "drives",
-    "tuned",
-    "tried",
-    "film",
-    "workers",
-    "checkpoint",
-    "drives_folder",
-    *_LIVE,
-)
+_LIVE = ("film", "gui", "watch", "watched_case", "watched_method")
+_ELSEWHERE = ("out", "action", "title", "drives", "tuned", "tried", "workers", "checkpoint", "drives_folder", *_LIVE)
 
 Tracks = dict[str, dict[str, Track]]
 """The track of each case and method, by their names."""

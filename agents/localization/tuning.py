@@ -1,8 +1,8 @@
 """Choosing the powers of the likelihoods on drives through validation towns, by how well beliefs are calibrated.
 
-A Bayes filter takes each likelihood for independent evidence. That of a network is not: what it gets wrong it gets wrong
-for some metres, and maps of neighbouring candidates are read alike. So it counts by a power, about the share of updates
-that are independent, which is found by trying.
+A Bayes filter takes each likelihood for independent evidence. That of a network is not: what it gets wrong it gets
+wrong for some metres, and maps of neighbouring candidates are read alike. So it counts by a power, about the share of
+updates that are independent, which is found by trying.
 """
 
 from collections.abc import Mapping
