@@ -1,5 +1,8 @@
 """Localisation live: what is followed while it is driven is what the recording gives, in a window and in a film."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +24,9 @@ from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeErr
 from navsim.evaluation.story import Story
 from navsim.evaluation.viewer import ViewerOptions
 from navsim.recording.files import write_episode
-from tests.agents.localization.test_runs import checkpoint, small
-from tests.evaluation.test_viewer import PANEL, in_background
+from navsim.sensing.observation import Image
+from tests.agents.localization.test_runs import ROOT, checkpoint, small
+from tests.evaluation.test_viewer import PANEL
 from tests.virtual_display import VirtualDisplay, wait_until
 
 __all__ = ["checkpoint"]  # a fixture
@@ -71,22 +75,33 @@ def test_a_film_without_a_display(settings: LocalizeConfig, tmp_path: Path, monk
 
 
 def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay, settings: LocalizeConfig) -> None:
-    said = list[str]()
+    words = ["--gui", "--checkpoint", str(settings.checkpoint), "--watch.town", "village-test-0"]
+    words += ["--watch.viewer.real-time-factor", "0"]
+    watching = subprocess.Popen(  # OpenCV's windows live as long as their process
+        [sys.executable, str(ROOT / "scripts" / "localize.py"), *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
-    def panel_shows() -> int:
-        return len(np.unique(display.picture()[52:524, 976:1560].reshape(-1, 3), axis=0))
+    def belief() -> Image:
+        return display.picture()[52:524, 976:1576]  # the map
 
-    def press_keys() -> None:
-        try:
-            wait_until(lambda: display.has(PANEL) and panel_shows() > 30)
-            display.press("2", PANEL)  # the next driver, who soon leaves the road
-            wait_until(lambda: any(line.startswith("constant on") for line in said))
-        finally:
-            display.press("q", PANEL)
-
-    join = in_background(press_keys)
-    watch_live(replace(settings, gui=True), said.append)
-    join()
+    try:
+        wait_until(lambda: watching.poll() is not None or display.has(PANEL))
+        wait_until(lambda: watching.poll() is not None or len(np.unique(belief().reshape(-1, 3), axis=0)) > 100)
+        before = belief()
+        wait_until(lambda: watching.poll() is not None or bool((belief() != before).any()))
+        display.press("2", PANEL)  # the next driver, who soon leaves the road
+        assert watching.stdout is not None
+        line = watching.stdout.readline()
+        display.press("q", PANEL)
+        out, err = watching.communicate(timeout=60)
+    finally:
+        watching.kill()
+    assert watching.returncode == 0, err
+    assert (line + out).startswith("constant on village-test-0")
 
 
 def test_what_cannot_be_followed_is_said(
