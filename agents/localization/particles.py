@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from agents.localization.likelihoods import Fix, Frame, Likelihood
 from agents.localization.motion import Motion, MotionNoise, moved
-from agents.localization.posterior import PosePosterior
+from agents.localization.posterior import PosePosterior, effective_size
 from agents.localization.roads import LanePoints
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -93,10 +93,10 @@ class ParticleFilter:
 
         Resampled only here, the belief between is never one of many equal candidates.
         """
-        belief = self.posterior
-        few = belief.effective_size < self._spec.resample_below * len(belief.weights)
-        if few or len(belief.weights) > self._spec.most:
-            self._resample(belief.weights)
+        weights = self._weights
+        few = effective_size(weights) < self._spec.resample_below * len(weights)
+        if few or len(weights) > self._spec.most:
+            self._resample(weights)
         self._poses = moved(self._poses, motion, self._spec.motion, self._rng)
 
     def observe(self, frame: Frame, fix: Fix | None) -> None:

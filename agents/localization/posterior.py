@@ -74,8 +74,8 @@ class PosePosterior:
 
     @property
     def effective_size(self) -> float:
-        """How many candidates of equal weight would say as much: 1 / sum of squared weights, in [1, N]."""
-        return float(1.0 / np.square(self.weights).sum())
+        """How many candidates of equal weight would say as much."""
+        return effective_size(self.weights)
 
     @property
     def estimate(self) -> Pose:
@@ -124,6 +124,11 @@ class PosePosterior:
         return float(min(self.weights[self.densities > own].sum(), 1.0)) if own > 0 else 1.0
 
 
+def effective_size(weights: Array) -> float:
+    """How many equal weights would say as much as weights (N,) that sum to 1: 1 / sum of squares, in [1, N]."""
+    return float(1.0 / np.square(weights).sum())
+
+
 def _mean(poses: Array, weights: Array) -> Array:
     """Weighted mean of poses, headings on the circle."""
     x, y = weights @ poses[:, :2]
@@ -147,8 +152,7 @@ def _kernel_width(positions: Array, weights: Array) -> float:
     cells, index = np.unique(np.floor(positions / _CELL), axis=0, return_inverse=True)
     mass = np.bincount(index.ravel(), weights, minlength=len(cells))
     occupied = math.exp(-float((mass[mass > 0] * np.log(mass[mass > 0])).sum()))  # cells, as the entropy counts them
-    effective = 1 / float(np.square(weights).sum())
-    return float(np.clip(math.sqrt(occupied * _CELL**2 / effective), *WIDTHS))
+    return float(np.clip(math.sqrt(occupied * _CELL**2 / effective_size(weights)), *WIDTHS))
 
 
 def _kernel(squared_gaps: Array, width: float) -> Array:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,16 @@ def left_half(observation: Observation) -> Salience:
     images = np.zeros(observation.images.shape[:3])
     images[..., : images.shape[2] // 2] = 1.0
     return Salience(images, None)
+
+
+def resting(picture: Callable[[], Image]) -> Image:
+    """What is shown once it has not changed for two seconds."""
+    before, since = picture(), time.monotonic()
+    while time.monotonic() - since < 2.0:
+        time.sleep(0.1)
+        if (picture() != before).any():
+            before, since = picture(), time.monotonic()
+    return before
 
 
 class Telling(ConstantDriver):
@@ -123,8 +133,7 @@ def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display:
     try:
         wait_until(lambda: watching.poll() is not None or display.has(PANEL))
         wait_until(lambda: watching.poll() is not None or len(np.unique(panel()[MAPS].reshape(-1, 3), axis=0)) > 50)
-        time.sleep(1.0)  # it pauses by itself after a moment
-        before = panel()
+        before = resting(panel)  # it pauses by itself after a moment
         display.press("v", PANEL)
         wait_until(lambda: watching.poll() is not None or changed(panel(), before, CAMERA) > 0.3)
         assert watching.poll() is None
