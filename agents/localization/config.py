@@ -7,7 +7,7 @@ from typing import Literal
 from agents.localization.cases import CASES, Case, Exponents, Method
 from agents.localization.likelihoods import RoadSpec
 from agents.localization.particles import FilterSpec
-from agents.localization.steering import LatticeSpec
+from agents.localization.steering import UNFORESEEN, LatticeSpec
 from agents.localization.tracking import TrackingSpec
 from agents.watching import WatchSettings
 from navsim.errors import ConfigError
@@ -63,6 +63,8 @@ class LocalizeConfig:
     """Map matching."""
     lattice: LatticeSpec = field(default_factory=LatticeSpec)
     """Where maps are drawn."""
+    unforeseen: float = UNFORESEEN
+    """Probability of steering that the policy does not foresee, in (0, 1)."""
     exponents: Exponents = field(default_factory=Exponents)
     """Powers of the likelihoods."""
     tuned: Literal["steering", "soft", "roads"] = "steering"
@@ -84,6 +86,8 @@ class LocalizeConfig:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if not 100 <= self.length <= 20_000:
             raise ConfigError(f"length must be 100 to 20000 m, got {self.length}")
+        if not 0 < self.unforeseen < 1:
+            raise ConfigError(f"unforeseen must lie within (0, 1), got {self.unforeseen}")
         if not self.cases or not self.methods or len({case.name for case in self.cases}) < len(self.cases):
             raise ConfigError("cases and methods must name at least one each, and no two cases alike")
         if not self.tried or not all(0 < value <= 1 for value in self.tried):

@@ -5,6 +5,7 @@ road map is drawn for every candidate pose, and the network says what it would d
 different, F: features, K: what is kept of them, G: grid points.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ from navsim.geometry import Array
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, MapSpec, draw_maps
 
+UNFORESEEN = 0.05
+"""How often the steering is none that the policy foresees: one surprise must not rule out the true pose."""
 _GRID = 161  # points of the soft form
 _MOST_BYTES = 2**28  # of what is remembered of maps
 _MASK = 2**24 - 1  # positions in lattice steps, as far as towns reach; turns take 12 bits
@@ -59,7 +62,14 @@ class LatticeSpec:
 class SteeringLikelihood:
     """P(theta | I, M(pose)) of a policy that sees the unrouted map; remembers the maps' features between calls."""
 
-    def __init__(self, policy: Policy, raster: MapRaster, spec: MapSpec, lattice: LatticeSpec | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        raster: MapRaster,
+        spec: MapSpec,
+        lattice: LatticeSpec | None = None,
+        unforeseen: float = UNFORESEEN,
+    ) -> None:
         """Read a policy backwards in a town.
 
         Args:
@@ -67,6 +77,7 @@ class SteeringLikelihood:
             raster: The town's roads.
             spec: Map patches that the policy was trained with.
             lattice: Where maps are drawn; None takes the defaults.
+            unforeseen: Probability that the steering is what the policy does not foresee: then it may be any.
 
         Raises:
             CheckpointError: If the policy sees no unrouted map, or the routed one as well, which candidates have not.
@@ -74,7 +85,7 @@ class SteeringLikelihood:
         check_localises(policy)
         self._policy = policy
         self._raster, self._spec = raster, spec
-        self._lattice = lattice or LatticeSpec()
+        self._lattice, self._unforeseen = lattice or LatticeSpec(), unforeseen
         blank = scale_senses(self._senses(self._dark, self._blank, 0.0), torch.float32)
         with torch.inference_mode():
             cameras = sum(features.shape[1] for features in policy.network.look(blank))
@@ -106,11 +117,16 @@ class SteeringLikelihood:
         limit = self._policy.config.max_curvature
         if frame.steering is not None:
             driven = min(max(frame.steering, -limit), limit)
-            return answers.log_prob(torch.full((len(cells),), driven))
+            return self._doubted(answers.log_prob(torch.full((len(cells),), driven)))
         grid = torch.linspace(-limit, limit, _GRID)
         alone = self._answers(frame, self._side.keep(self._features(self._blank))).density(grid)  # (1, G)
         share = alone / alone.sum()
-        return (answers.density(grid) * share).sum(dim=1).clamp(min=1e-30).log()
+        return self._doubted((answers.density(grid) * share).sum(dim=1).clamp(min=1e-30).log())
+
+    def _doubted(self, logs: Tensor) -> Tensor:
+        """Logarithms of densities of the steering (U,), were it any with probability `unforeseen`."""
+        any_steering = math.log(self._unforeseen / (2 * self._policy.config.max_curvature))
+        return torch.logaddexp(logs + math.log1p(-self._unforeseen), torch.full_like(logs, any_steering))
 
     def _answers(self, frame: Frame, kept: Tensor) -> SteeringDistribution:
         """Distributions (U,) of one frame with the kept of U maps (U, K); the images are looked at once."""

@@ -54,6 +54,7 @@ def test_it_is_the_policys_density_of_the_driven_steering_with_the_candidates_ma
     senses = Senses(images, maps, torch.zeros_like(maps), torch.full((30,), 6.0))
     with torch.inference_mode():
         wanted = net.steer(senses).log_prob(torch.full((30,), 0.02)).double().numpy()
+    wanted = np.logaddexp(np.log(0.95) + wanted, np.log(0.05 / 0.4))  # any steering in one case of twenty
     np.testing.assert_allclose(found, wanted, atol=0.03)  # maps are read in bfloat16
     assert np.ptp(wanted) > 0
 
@@ -64,6 +65,15 @@ def test_maps_that_were_seen_are_remembered() -> None:
     other = likelihood(frame(seed=1), poses)
     np.testing.assert_array_equal(likelihood(frame(), poses), first)
     assert (other != first).any()
+
+
+def test_no_surprise_rules_a_pose_out() -> None:
+    net = policy()
+    with torch.no_grad():  # far too sure of itself
+        net.head.weight.mul_(1000)
+    poses = lanes().spread(200, np.random.default_rng(1))
+    for steering in (-0.2, 0.0, 0.2):
+        assert SteeringLikelihood(net, RASTER, MAP)(frame(steering), poses).min() >= np.log(0.05 / 0.4) - 1e-6
 
 
 def test_candidates_between_two_points_of_the_lattice_share_a_map() -> None:
