@@ -105,7 +105,7 @@ class Exponents:
     """Of the steering that was driven."""
     soft: float = 0.3
     """Of the network's answer without the steering."""
-    roads: float = 0.05
+    roads: float = 0.3
     """Of map matching."""
 
     def __post_init__(self) -> None:

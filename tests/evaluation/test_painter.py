@@ -40,8 +40,9 @@ CAMERA, MAPS = (slice(52, 314), slice(16, 716)), (slice(326, 524), slice(16, 424
 
 def left_half(observation: Observation) -> Salience:
     """Looks at the left half of the camera, and at no map."""
-    images = np.zeros(observation.images.shape[:3])
-    images[..., : images.shape[2] // 2] = 1.0
+    cameras, height, width, _ = observation.images.shape
+    images = np.zeros((cameras, height, width))
+    images[..., : width // 2] = 1.0
     return Salience(images, None)
 
 

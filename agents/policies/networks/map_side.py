@@ -28,11 +28,11 @@ class MapSide:
         self._rest, self._norm = network.fuse[1:], network.norm
         self._pictured = cameras + maps
         weight, bias = first.weight.detach(), first.bias.detach()
-        pictures, self._of_speed = weight.split([self._pictured, weight.shape[1] - self._pictured], dim=1)
+        pictures, self._of_speed = weight[:, : self._pictured], weight[:, self._pictured :]
         if self._norm is not None:
             bias = bias + pictures @ self._norm.bias.detach()
             pictures = pictures * self._norm.weight.detach()
-        self._of_cameras, self._of_maps = pictures.split([cameras, maps], dim=1)
+        self._of_cameras, self._of_maps = pictures[:, :cameras], pictures[:, cameras:]
         self._total, self._bias = pictures.sum(dim=1), bias
 
     def keep(self, maps: Tensor) -> Tensor:
