@@ -10,6 +10,7 @@ from rich.table import Table
 from agents.localization.config import LocalizeConfig
 from agents.localization.gallery import write_gallery
 from agents.localization.live import watch_live
+from agents.localization.regions import fit_regions, write_regions
 from agents.localization.report import Score, markdown, scores
 from agents.localization.running import run_drives, scenarios
 from agents.localization.timing import UpdateTimes, time_updates
@@ -38,6 +39,11 @@ def main() -> None:
         console.print(trials_table(trials))
         return
     tracks = run_drives(config)
+    if config.action == "calibrate":
+        path = config.out / "levels.json"
+        write_regions(path, fit_regions(tracks), about)
+        console.print(f"{len(tracks)} drives; {path} says how large regions must be", highlight=False, soft_wrap=True)
+        return
     table = scores(config, tracks)
     write_json(config.out / "results.json", {"scores": [to_mapping(row) for row in table], **about})
     write_text(config.out / "table.md", markdown(config.title, table))

@@ -28,9 +28,9 @@ class LocalizeConfig:
     """Folder of the drives, the results, the table and the pictures."""
     drives_folder: Path | None = None
     """Folder of the recorded drives, to share them between runs; None: `drives` in `out`."""
-    action: Literal["run", "tune", "benchmark", "film"] = "run"
-    """`run` localises drives, `tune` tries exponents on drives through validation towns, `benchmark` times updates,
-    `film` writes to `watch.out` what `gui` shows."""
+    action: Literal["run", "tune", "calibrate", "benchmark", "film"] = "run"
+    """`run` localises drives; on drives through validation towns, `tune` tries exponents, and `calibrate` finds out how
+    large credible regions must be; `benchmark` times updates; `film` writes to `watch.out` what `gui` shows."""
     gui: bool = False
     """Show the belief live in a window, while one drives or a recorded drive replays, as `watch` says."""
     watch: WatchSettings = field(default_factory=WatchSettings)
@@ -46,7 +46,7 @@ class LocalizeConfig:
     length: float = 1000.0
     """Length of a drive [m]."""
     towns: int = 8
-    """Number of held-out towns, spread over the generators; drives to tune on lie in as many validation towns."""
+    """Number of held-out towns, spread over the generators; to tune and to calibrate, of validation towns."""
     generators: tuple[Generator, ...] = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
     """Who draws the towns."""
     town: str = ""
@@ -69,6 +69,8 @@ class LocalizeConfig:
     """Powers of the likelihoods."""
     tuned: Literal["steering", "soft", "roads"] = "steering"
     """The exponent that `tune` varies; the others stay as they are."""
+    levels: Path | None = None
+    """What `calibrate` wrote: `run` tells as well how often the true position lies in regions of that size."""
     tried: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     """Its values that `tune` tries."""
     film: bool = True
@@ -101,10 +103,10 @@ class LocalizeConfig:
 
     @property
     def town_names(self) -> tuple[str, ...]:
-        """The towns that are driven: validation towns to tune, held-out ones otherwise."""
+        """The towns that are driven: validation towns to tune and calibrate, held-out ones otherwise."""
         if self.town:
             return (self.town,)
-        split = Split.VALIDATION if self.action == "tune" else Split.TEST
+        split = Split.VALIDATION if self.action in ("tune", "calibrate") else Split.TEST
         return tuple(map(str, spread_towns(split, range(self.towns), self.generators)))
 
     def applies(self, case: Case, method: Method) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from agents.localization.cases import Case, Method
 from agents.localization.config import LocalizeConfig
+from agents.localization.regions import Regions, read_regions
 from agents.localization.running import Tracks
 from agents.localization.track import NEAR, Track
 from agents.scoring.intervals import Estimate, bootstrap_estimate, share_estimate
@@ -56,6 +57,10 @@ class Score:
     """Share of updates with the true position in the 50% credible region, mean over drives."""
     within_90: Estimate
     """The same for 90%."""
+    calibrated_50: Estimate | None
+    """Share of updates with the true position in a region as large as on validation drives held 50%."""
+    calibrated_90: Estimate | None
+    """The same for 90%."""
     entropy: Estimate
     """Entropy at the end, mean over drives [nats]."""
     updates_per_second: float
@@ -64,8 +69,15 @@ class Score:
     """Number of candidates, mean over updates."""
 
 
-def score(case: str, method: str, tracks: Sequence[Track]) -> Score:
-    """Sum up the tracks of one method in one case."""
+def score(case: str, method: str, tracks: Sequence[Track], regions: Regions | None = None) -> Score:
+    """Sum up the tracks of one method in one case.
+
+    Args:
+        case: Name of the case.
+        method: Name of the method.
+        tracks: One of each drive.
+        regions: How large credible regions must be, if that is known.
+    """
     rng = generator(0, "localisation bootstrap", case, method)
     found = [(track, track.found_at) for track in tracks]
     hits = [(track, index) for track, index in found if index is not None]
@@ -76,6 +88,12 @@ def score(case: str, method: str, tracks: Sequence[Track]) -> Score:
 
     def mean(values: Sequence[float]) -> Estimate:
         return bootstrap_estimate(np.array(values), np.mean, rng)
+
+    def within(level: float) -> Estimate | None:
+        if regions is None:
+            return None
+        levels = [regions.calibrated(case, method, track.levels) for track in tracks]
+        return mean([float(np.mean(values <= level)) for values in levels])
 
     share = share_estimate(np.array([index is not None for _, index in found], float))
     if share is None:
@@ -97,6 +115,8 @@ def score(case: str, method: str, tracks: Sequence[Track]) -> Score:
         junctions=mean([float(track.junctions[index]) for track, index in hits]) if hits else None,
         within_50=mean([float(np.mean(track.levels <= 0.5)) for track in tracks]),
         within_90=mean([float(np.mean(track.levels <= 0.9)) for track in tracks]),
+        calibrated_50=within(0.5),
+        calibrated_90=within(0.9),
         entropy=mean([float(track.entropies[-1]) for track in tracks]),
         updates_per_second=sum(len(track.times) - 1 for track in tracks) / max(seconds, 1e-9),
         candidates=float(np.mean(np.concatenate([track.candidates for track in tracks]))),
@@ -109,11 +129,19 @@ def _second_half(values: Array) -> Array:
 
 
 def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Score]:
-    """Scores of all methods in all cases, in the order of the configuration."""
+    """Scores of all methods in all cases, in the order of the configuration.
+
+    Raises:
+        ConfigError: If `config.levels` cannot be used.
+    """
     pairs: list[tuple[Case, Method]] = [
         (case, method) for case in config.cases for method in config.methods if config.applies(case, method)
     ]
-    return [score(case.name, method, [found[case.name][method] for found in tracks.values()]) for case, method in pairs]
+    regions = None if config.levels is None else read_regions(config.levels)
+    return [
+        score(case.name, method, [found[case.name][method] for found in tracks.values()], regions)
+        for case, method in pairs
+    ]
 
 
 def markdown(title: str, table: Sequence[Score]) -> str:
@@ -130,6 +158,8 @@ def markdown(title: str, table: Sequence[Score]) -> str:
         "junctions",
         "in 50%",
         "in 90%",
+        "in fitted 50%",
+        "in fitted 90%",
         "updates/s",
     )
     lines = [f"# {title}", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
@@ -146,6 +176,8 @@ def markdown(title: str, table: Sequence[Score]) -> str:
             _shown(row.junctions, 1),
             _shown(row.within_50, 0, 100, "%"),
             _shown(row.within_90, 0, 100, "%"),
+            _shown(row.calibrated_50, 0, 100, "%"),
+            _shown(row.calibrated_90, 0, 100, "%"),
             f"{row.updates_per_second:.0f}",
         )
         lines.append("| " + " | ".join(cells) + " |")
@@ -158,7 +190,8 @@ def _legend(drives: int) -> str:
         f"{drives} drives, 95% intervals by bootstrap over drives (Wilson's for the share at the end). Errors: median "
         "over the second half of a drive, median over drives; of fixes: over the whole drive. After m, junctions: "
         f"what was driven and passed until the estimate stays within {NEAR:g} m of the truth, where it does. "
-        "In 50%, in 90%: how often the true position lies in that credible region; calibrated is 50% and 90%."
+        "In 50%, in 90%: how often the true position lies in that credible region; calibrated is 50% and 90%. In "
+        "fitted 50%, 90%: in regions as large as held 50% and 90% on other drives, through validation towns."
     )
 
 

@@ -35,7 +35,7 @@ from navsim.storage import write_json
 
 DRIVES_NAME, RESULTS_NAME = "drives", "results"
 """Folders of the recorded drives and of what became of them."""
-_LIVE = ("film", "gui", "watch", "watched_case", "watched_method")
+_LIVE = ("film", "levels", "gui", "watch", "watched_case", "watched_method")
 _ELSEWHERE = ("out", "action", "title", "drives", "tuned", "tried", "workers", "checkpoint", "drives_folder", *_LIVE)
 
 Tracks = dict[str, dict[str, Track]]

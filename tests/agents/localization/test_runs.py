@@ -184,11 +184,11 @@ def test_updates_can_be_timed(checkpoint: Path, tmp_path: Path) -> None:
     assert all(row.updates_per_second > 0 and row.candidates == 2000 for row in rows)
 
 
-@pytest.mark.parametrize("name", ["network", "quick", "standard", "streets", "tune"])
+@pytest.mark.parametrize("name", ["calibrate", "network", "quick", "standard", "streets", "tune"])
 def test_configurations_are_good(name: str) -> None:
     config = load_config(LocalizeConfig, ROOT / "configs" / "localize" / f"{name}.yaml")
     assert len(scenarios(replace(config, town=config.town and "test-0"))) == config.drives
-    split = "validation" if config.action == "tune" else "test"
+    split = "validation" if config.action in ("tune", "calibrate") else "test"
     assert config.town or all(split in town for town in config.town_names)
 
 
