@@ -1,6 +1,7 @@
 """How fast updates are: `python scripts/localize.py --action benchmark`."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,12 +13,15 @@ from agents.localization.likelihoods import Frame, Tempered
 from agents.localization.motion import Motion
 from agents.localization.particles import ParticleFilter
 from agents.localization.running import Bench, make_bench, open_policy
+from agents.localization.steering import LatticeSpec
 from navsim.parallel import available_cores
 from navsim.randomness import generator
 
 CANDIDATES = 2000
 """Candidates of a timed update."""
 _UPDATES = 12
+_FINE = LatticeSpec(metres=0.01, turn_deg=0.5)  # every candidate has a map of its own
+_KINDS: Mapping[Literal["new", "remembered"], LatticeSpec | None] = {"new": _FINE, "remembered": None}
 _WAY = Motion(2.5, 0.0, 0.01)
 
 
@@ -48,27 +52,21 @@ def time_updates(config: LocalizeConfig) -> list[UpdateTimes]:
     rows: list[UpdateTimes] = []
     for threads in dict.fromkeys((1, available_cores())):
         torch.set_num_threads(threads)
-        bench = make_bench(config, policy, town)
-        kinds: tuple[Literal["new", "remembered"], ...] = ("new", "remembered")
-        for maps in kinds:
-            seconds = np.array([_timed(config, bench, maps) for _ in range(_UPDATES)])
+        for maps, lattice in _KINDS.items():
+            bench = make_bench(replace(config, lattice=lattice or config.lattice), policy, town)
+            seconds = np.array([_timed(config, bench, maps, number) for number in range(_UPDATES)])
             rows.append(UpdateTimes(CANDIDATES, threads, maps, *(1 / np.median(seconds[1:], axis=0)).tolist()))
     return rows
 
 
-def _timed(config: LocalizeConfig, bench: Bench, maps: str) -> tuple[float, float]:
-    """Seconds, and seconds of processor time, of one update from a belief of `CANDIDATES` all over the town."""
+def _timed(config: LocalizeConfig, bench: Bench, maps: str, number: int) -> tuple[float, float]:
+    """Seconds, and seconds of processor time, of update `number` from a belief of `CANDIDATES` all over the town."""
     simulation, lanes = bench.simulation, bench.evidence.lanes
     camera = simulation.cameras[0]
     images = np.zeros((len(simulation.cameras), camera.height, camera.width, 3), np.uint8)
-    source = bench.evidence.steering
-    if maps == "new":  # without what was remembered, and every candidate with a map of its own
-        fine = replace(config.lattice, metres=0.01, turn_deg=0.5)
-        source = make_bench(replace(config, lattice=fine), bench.policy, config.town_names[0]).evidence.steering
     spec = replace(config.filter, least=CANDIDATES, most=CANDIDATES, per_metre=1e-9 + CANDIDATES / lanes.length, jump=0)
-    running = ParticleFilter(
-        spec, lanes, (Tempered(source, config.exponents.steering),), generator(config.seed, "time")
-    )
+    source = Tempered(bench.evidence.steering, config.exponents.steering)
+    running = ParticleFilter(spec, lanes, (source,), generator(config.seed, "time", str(number)))
     running.begin(None)
     frame = Frame(images, 8.0, 0.0)
     if maps == "remembered":
