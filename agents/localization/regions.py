@@ -40,7 +40,7 @@ class Regions:
         known = self.levels.get((case, method))
         if known is None:
             raise ConfigError(f"the levels tell nothing of case {case}, method {method}: calibrate with both")
-        return np.interp(levels, [0.0, *known, 1.0], [0.0, *SHARES, 1.0])
+        return np.asarray(np.interp(levels, [0.0, *known, 1.0], [0.0, *SHARES, 1.0]))
 
 
 def fit_regions(tracks: Mapping[Scenario, Tracks]) -> Regions:
