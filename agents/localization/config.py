@@ -22,7 +22,7 @@ FILTERS: tuple[Method, ...] = ("odometry", "roads", "network", "network_roads", 
 class LocalizeConfig:
     """Which policy is read backwards, on which drives."""
 
-    checkpoint: Path = Path("runs/demo/policy/best.safetensors")
+    checkpoint: Path = Path("policies/unrouted/model.safetensors")
     """A policy that sees the unrouted map and no route."""
     out: Path = Path("runs/localize")
     """Folder of the drives, the results, the table and the pictures."""
