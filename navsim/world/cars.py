@@ -10,7 +10,7 @@ import shapely
 
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
-from navsim.world.meshes import Instances, Mesh, SemanticClass, Surface
+from navsim.world.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface
 from navsim.world.obstacles import ObstacleKind, Obstacles, prisms
 from navsim.world.placing import Shapes, apart, beside_roads, clear_of, clear_of_road, rectangles
 from navsim.world.solids import block, panel
@@ -83,7 +83,7 @@ def car_heights(cars: tuple[Array, ...]) -> Array:
 
 def car_instances(cars: tuple[Array, ...], atlas: Image) -> tuple[Instances, ...]:
     """Shape the cars of each model."""
-    return tuple(Instances(_car(number, atlas), places) for number, places in enumerate(cars))
+    return tuple(Instances(_car(number, atlas), places, ObjectClass.CAR) for number, places in enumerate(cars))
 
 
 def car_obstacles(cars: tuple[Array, ...]) -> Obstacles:

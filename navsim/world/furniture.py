@@ -8,7 +8,7 @@ import shapely
 
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
-from navsim.world.meshes import Instances, Mesh, SemanticClass, Surface
+from navsim.world.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface
 from navsim.world.obstacles import ObstacleKind, Obstacles, prisms
 from navsim.world.placing import Shapes, beside_roads, clear_of, clear_of_road, rectangles
 from navsim.world.solids import block, panel
@@ -68,8 +68,8 @@ def furniture_instances(
     signs: Array, lamps: Array, walkers: tuple[Array, Array], atlas: Image
 ) -> tuple[Instances, ...]:
     """Shape all of them."""
-    people = [Instances(_walker(kind, atlas), places) for kind, places in enumerate(walkers)]
-    return (*people, Instances(_sign(atlas), signs), Instances(_lamp(atlas), lamps))
+    people = [Instances(_walker(kind, atlas), places, ObjectClass.PEDESTRIAN) for kind, places in enumerate(walkers)]
+    return (*people, Instances(_sign(atlas), signs, ObjectClass.SIGN), Instances(_lamp(atlas), lamps))
 
 
 def furniture_obstacles(signs: Array, lamps: Array, walkers: tuple[Array, Array]) -> Obstacles:

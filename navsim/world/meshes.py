@@ -6,7 +6,7 @@ count from the image's left edge and top row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import shapely
@@ -33,6 +33,14 @@ class SemanticClass(IntEnum):
 
 CLASS_NAMES = tuple(member.name.lower() for member in SemanticClass)
 """Their names, by number."""
+
+
+class ObjectClass(StrEnum):
+    """Single things that a detector is to find; a lamp is none, though its surface is of the class SIGN."""
+
+    CAR = "car"
+    PEDESTRIAN = "pedestrian"
+    SIGN = "sign"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +75,15 @@ class Instances:
     """In its own frame, standing on z = 0."""
     transforms: Array
     """x [m], y [m], heading [rad], scale of each (N, 4)."""
+    object_class: ObjectClass | None = None
+    """What each of them is to a detector; None for what is not looked for."""
 
-    def baked(self) -> Mesh:
-        """All of them as one mesh in the world frame."""
-        x, y, heading, scale = self.transforms.T
+    def placed(self, transforms: Array) -> Array:
+        """The mesh's vertices in the world frame (N, V, 3) [m] at places (N, 4)."""
+        x, y, heading, scale = transforms.T
         c, s = np.cos(heading) * scale, np.sin(heading) * scale
         px, py, pz = self.mesh.vertices.T.astype(float)
-        points = np.stack(  # (N, V, 3)
+        return np.stack(
             [
                 x[:, None] + c[:, None] * px - s[:, None] * py,
                 y[:, None] + s[:, None] * px + c[:, None] * py,
@@ -81,6 +91,10 @@ class Instances:
             ],
             axis=-1,
         )
+
+    def baked(self) -> Mesh:
+        """All of them as one mesh in the world frame."""
+        points = self.placed(self.transforms)
         shift = len(self.mesh.vertices) * np.arange(len(self.transforms))
         return Mesh(
             vertices=points.reshape(-1, 3).astype(np.float32),
