@@ -37,7 +37,7 @@ def info(folder: Folder) -> None:
         "frames": str(dataset.frames),
         "size": f"{size / 1e6:.1f} MB, {size / dataset.frames / 1e3:.1f} kB per frame",
         "cameras": cameras,
-        "channels": _counted(name for header in headers for name in header.recorded) or "no pictures",
+        "channels": _counted(name for header in headers for name in header.channels) or "no pictures",
         "map": f"{simulation.map.size_px} px of {simulation.map.metres_per_pixel} m",
         "drivers": _counted(header.driver for header in headers),
         "renderers": _counted(str(header.metadata.get("renderer")) for header in headers),

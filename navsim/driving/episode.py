@@ -11,6 +11,9 @@ from navsim.roads.routing import JunctionPassage
 from navsim.sensing.observation import Image
 from navsim.world.obstacles import ObstacleKind
 
+OBJECT_COLUMNS = ("frame", "camera", "class", "x0", "y0", "x1", "y1", "visible")
+"""What is told of each thing in an episode's images, see `navsim.rendering.objects`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Episode:
@@ -61,6 +64,8 @@ class Episode:
     """The driver's distribution at each command (T, B) float16 [m] over `grid`; (0, 0) where none was kept."""
     classes: Image = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
     """What each pixel of `images` shows (T, C, H, W) uint8, a `SemanticClass`; (0, ...) where that was not recorded."""
+    objects: Array | None = None
+    """Things in the images (N, OBJECT_COLUMNS), in the order of their frames; None where they were not recorded."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)
@@ -75,6 +80,8 @@ class Episode:
         for name in ("images", "road_maps", "route_maps", "densities", "classes"):
             if len(getattr(self, name)) not in (0, steps):
                 raise ValueError(f"{steps} commands need as many {name} or none, got {len(getattr(self, name))}")
+        if self.objects is not None and self.objects.shape[1:] != (len(OBJECT_COLUMNS),):
+            raise ValueError(f"objects need {len(OBJECT_COLUMNS)} numbers each, got {self.objects.shape[1:]}")
 
     def __len__(self) -> int:
         """Number of commands, T."""

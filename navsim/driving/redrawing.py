@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.driving.episode import Episode
+from navsim.driving.episode import OBJECT_COLUMNS, Episode
 from navsim.driving.instruments import carried_map, mounted_cameras
 from navsim.driving.scenario import Scenario
 from navsim.driving.settings import SimulationConfig
 from navsim.driving.shelf import TownShelf
 from navsim.driving.town import Town, scenario_route
 from navsim.geometry import Array, Pose
+from navsim.rendering.objects import objects_in
 from navsim.rendering.renderer import make_renderer
-from navsim.rendering.shots import Renderer, Shot
+from navsim.rendering.shots import Measurement, Renderer, Shot
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.world.scene import Scene
@@ -85,6 +86,7 @@ class Redrawer:
             images=np.concatenate([*self._images(town, scenario, episode.poses[:-1])]),
             road_maps=np.stack([roads for roads, _ in patches]),
             route_maps=np.stack([route for _, route in patches]),
+            objects=None,
         )
 
     def measure(self, episode: Episode, frames: Sequence[int]) -> SeenPlaces:
@@ -126,16 +128,31 @@ class Redrawer:
             TownError: If the town cannot be built.
             ConfigError: If the conditions are unknown.
         """
-        town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
-        self._show(town.scene)
-        cameras = mounted_cameras(self._config, episode.scenario)
-        stretch = max(_PICTURES // len(cameras), 1)
-        parts: list[Image] = []
-        for start in range(0, len(episode), stretch):
-            poses = [Pose(*pose) for pose in episode.poses[:-1][start : start + stretch].tolist()]
-            found = self._renderer.measure([Shot(town.scene, camera, pose) for pose in poses for camera in cameras])
-            parts.append(found.semantic.reshape(len(poses), len(cameras), *found.semantic.shape[1:]))
-        return np.concatenate(parts)
+        parts = [found.semantic for _, found in self._measurements(episode)]
+        pictures = np.concatenate(parts)
+        return pictures.reshape(len(episode), -1, *pictures.shape[1:])
+
+    def objects(self, episode: Episode) -> Array:
+        """Tell which cars, people and signs a drive's images show.
+
+        Args:
+            episode: The drive; images and maps in it are not looked at.
+
+        Returns:
+            Things (N, OBJECT_COLUMNS), see `navsim.driving.episode`.
+
+        Raises:
+            TownError: If the town cannot be built.
+            ConfigError: If the conditions are unknown.
+        """
+        cameras, number = len(self._config.cameras), 0
+        rows = [np.empty((0, len(OBJECT_COLUMNS)))]
+        for shots, found in self._measurements(episode):
+            for index, shot in enumerate(shots):
+                seen = objects_in(shot, found, index)
+                rows.append(np.column_stack([np.tile(divmod(number, cameras), (len(seen), 1)), seen]))
+                number += 1
+        return np.concatenate(rows)
 
     def close(self) -> None:
         """Free the renderer if it is its own; may be called again."""
@@ -164,6 +181,17 @@ class Redrawer:
             pose.to_world(seen.reshape(-1, 2)).reshape(seen.shape) for pose, seen in zip(poses, points, strict=True)
         ]
         return SeenPlaces(found.colour.reshape(*shape, 3), found.semantic.reshape(shape), np.stack(places))
+
+    def _measurements(self, episode: Episode) -> Iterator[tuple[list[Shot], Measurement]]:
+        """All shots of a drive, frame by frame and within it camera by camera, with what the renderer knows of them."""
+        town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
+        self._show(town.scene)
+        cameras = mounted_cameras(self._config, episode.scenario)
+        stretch = max(_PICTURES // len(cameras), 1)
+        for start in range(0, len(episode), stretch):
+            poses = [Pose(*pose) for pose in episode.poses[:-1][start : start + stretch].tolist()]
+            shots = [Shot(town.scene, camera, pose) for pose in poses for camera in cameras]
+            yield shots, self._renderer.measure(shots)
 
     def _images(self, town: Town, scenario: Scenario, poses: Array) -> Iterator[Image]:
         """Images of stretches of the drive (t, C, H, W, 3) at poses (T, 3)."""

@@ -80,6 +80,8 @@ def make_recorder(config: CollectConfig) -> Maker:
                 episode = replace(episode, gps=position_fixes(simulation, episode.scenario, episode.poses[:-1]))
             if "classes" in config.channels:
                 episode = replace(episode, classes=redrawer.classes(episode))
+            if "objects" in config.channels:
+                episode = replace(episode, objects=redrawer.objects(episode))
             write_episode(episode, episode_path(config.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps

@@ -40,6 +40,7 @@ _UNITS = {
     "road_maps": "uint8 (size, size), heading-up at the gps pose, roads 255",
     "route_maps": "uint8 (size, size), the same patch, route 255",
     "classes": "uint8 (cameras, height, width), where recorded: what each pixel of images shows, see class_names",
+    "objects": "where recorded: camera, class (see object_names), box [px] around what is visible, its share",
 }
 
 

@@ -2,8 +2,9 @@
 
 One row per state: T rows with what was sensed and commanded there, and a last row for the end of the drive, where
 those columns are null. Images, maps and pictures of classes are fixed-size binary: row-major uint8 of the shapes in the
-header, which also names the classes. The driver's distribution is a list of densities [m] over the header's grid. What
-a drive was recorded without has no such column. The header is JSON in the schema's metadata under the key `navsim`.
+header, which also names the classes. Objects are lists of records, see `navsim.recording.object_column`. The driver's
+distribution is a list of densities [m] over the header's grid. What a drive was recorded without has no such column.
+The header is JSON in the schema's metadata under the key `navsim`.
 
 Units: metres, seconds, radians; curvature [1/m] and offset [m] are positive to the left.
 """
@@ -24,12 +25,13 @@ from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError, EpisodeError, TownError
 from navsim.geometry import Array
+from navsim.recording.object_column import object_column, objects_of
 from navsim.recording.picture_columns import binary_column, pictures_of
 from navsim.recording.versions import software_versions
 from navsim.roads.routing import JunctionPassage
 from navsim.roads.townmap import check_town_name
 from navsim.storage import atomic_file
-from navsim.world.meshes import CLASS_NAMES
+from navsim.world.meshes import CLASS_NAMES, ObjectClass
 from navsim.world.obstacles import ObstacleKind
 
 EPISODE_FORMAT = 1
@@ -40,6 +42,7 @@ COMPRESSION_LEVEL = 3
 _KEY = b"navsim"
 _IMAGES = ("images", "road_maps", "route_maps")
 _CLASSES = "classes"
+_OBJECTS = "objects"
 _DENSITY = "density"
 _STATES = {  # columns of each per-state array of an episode
     "times": ("time",),
@@ -89,11 +92,18 @@ class EpisodeHeader:
     """Curvatures (B,) [1/m] of the densities in the column `density`; empty where there is no such column."""
     class_names: tuple[str, ...] = ()
     """Names of the values in the column `classes`; empty where there is no such column."""
+    object_names: tuple[str, ...] = ()
+    """Names of the classes in the column `objects`; empty where there is no such column."""
 
     def __post_init__(self) -> None:
         if set(self.shapes) - {_CLASSES} != set(_IMAGES) or not set(self.recorded) <= set(self.shapes):
             raise ValueError(f"shapes must name {', '.join(_IMAGES)}, got {', '.join(self.shapes)}")
         check_town_name(self.scenario.town)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All that the file holds of what was seen."""
+        return (*self.recorded, *([_OBJECTS] if self.object_names else []))
 
 
 def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> None:
@@ -122,9 +132,12 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
         struck=episode.struck,
         grid=tuple(episode.grid.tolist()),
         class_names=CLASS_NAMES if classes else (),
+        object_names=tuple(ObjectClass) if episode.objects is not None else (),
     )
     columns = _float_columns(episode, _STATES) | _float_columns(episode, _STEPS)
     columns |= {name: binary_column(getattr(episode, name)) for name in header.recorded}
+    if episode.objects is not None:
+        columns[_OBJECTS] = object_column(episode.objects, len(episode))
     if header.grid:
         columns[_DENSITY] = _density_column(episode.densities)
     table = pa.table({name: _with_last_row(column, len(episode) + 1) for name, column in columns.items()})
@@ -157,7 +170,7 @@ def read_episode(path: Path, images: bool = True, distributions: bool | None = N
 
     Args:
         path: The file.
-        images: Whether to read images, maps and classes; without them the episode is as one recorded without.
+        images: Whether to read images, maps, classes and objects; without them the episode is as one recorded without.
         distributions: Whether to read the driver's distributions; None does as `images` says.
 
     Returns:
@@ -169,10 +182,11 @@ def read_episode(path: Path, images: bool = True, distributions: bool | None = N
     with _open(path) as file:
         header = _header(path, file)
         recorded = header.recorded if images else ()
+        channels = header.channels if images else ()
         with_density = bool(header.grid) and (images if distributions is None else distributions)
         names = [name for group in (_STATES, _STEPS) for parts in group.values() for name in parts]
         try:
-            table = file.read([*names, *recorded, *([_DENSITY] if with_density else [])])
+            table = file.read([*names, *channels, *([_DENSITY] if with_density else [])])
         except (pa.ArrowException, OSError) as error:
             raise EpisodeError(f"{path}: is damaged: {_first_line(error)}") from None
     try:
@@ -194,6 +208,8 @@ def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) ->
     }
     if _CLASSES in recorded and arrays[_CLASSES].max() >= len(header.class_names):
         raise ValueError(f"classes must be below {len(header.class_names)}, got {arrays[_CLASSES].max()}")
+    if _OBJECTS in table.column_names:
+        arrays[_OBJECTS] = objects_of(table[_OBJECTS], steps, len(header.object_names))
     if _DENSITY in table.column_names:
         arrays |= {"grid": np.array(header.grid), "densities": _densities(table[_DENSITY], steps, len(header.grid))}
     return Episode(

@@ -17,7 +17,7 @@ from navsim.randomness import generator
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.world.appearance import parse_spec
 
-Channel = Literal["classes"]
+Channel = Literal["classes", "objects"]
 """What can be recorded of the images besides their colours."""
 
 _NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
@@ -74,7 +74,8 @@ class CollectConfig:
     images: bool = True
     """Whether to record images and maps; without them a drive takes a few kB, and `scripts/render.py` draws them."""
     channels: tuple[Channel, ...] = ()
-    """What is recorded of the images besides their colours: `classes`, what each pixel shows."""
+    """What is recorded of the images besides their colours: `classes`, what each pixel shows; `objects`, boxes around
+    the cars, people and signs that are seen."""
     worlds: int = 2
     """Drives of a town that a process drives side by side and draws in one pass."""
     shard: str = "0/1"

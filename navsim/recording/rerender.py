@@ -53,8 +53,8 @@ class RenderConfig:
     """Conditions of all drives, see `navsim.world.appearance`; empty draws those of training for each town, None
     leaves those of each drive."""
     channels: tuple[Channel, ...] | None = None
-    """What is recorded of the images besides their colours: `classes`, what each pixel shows; None means what is
-    recorded in the source."""
+    """What is recorded of the images besides their colours: `classes`, what each pixel shows, `objects`, boxes around
+    cars, people and signs; None means what is recorded in the source."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
     resume: bool = False
@@ -130,6 +130,8 @@ def make_rerenderer(rendition: Rendition) -> Maker:
             episode = redrawer.redraw(read_episode(path, images=False), scenario.appearance)
             if "classes" in rendition.channels:
                 episode = replace(episode, classes=redrawer.classes(episode))
+            if "objects" in rendition.channels:
+                episode = replace(episode, objects=redrawer.objects(episode))
             write_episode(episode, episode_path(rendition.out, scenario), read_header(path).metadata | told)
             steps.append(len(episode))
         return steps
