@@ -1,0 +1,1 @@
+"""Object detection: cars, people and signs as boxes, learned from the simulator's own labels."""

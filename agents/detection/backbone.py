@@ -1,0 +1,60 @@
+"""The convolutions that both detectors share: residual blocks downwards, and back up to a fine picture of features.
+
+B: batch, H and W: height and width of the pictures [px], multiples of 16.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 4
+"""Pixels per feature."""
+_WIDTHS = (32, 64, 96)
+
+
+def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution with batch normalisation: from scratch a detector hardly learns without."""
+    convolution = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width))
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016, arXiv 1512.03385)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(_convolution(width, width), nn.ReLU(inplace=True), _convolution(width, width))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Keep the shape (B, width, H, W)."""
+        return functional.relu(pictures + self.main(pictures))
+
+
+class Backbone(nn.Module):
+    """Features at a quarter of the resolution that also know what is seen around (Lin et al. 2017, arXiv 1612.03144)."""
+
+    out_channels = 64
+    """Channels of what `forward` returns; the name is torchvision's."""
+
+    def __init__(self) -> None:
+        """Draw the initial weights."""
+        super().__init__()
+        self.stem = nn.Sequential(_convolution(3, 16, 5, 2), nn.ReLU(inplace=True))
+        widths = (16, *_WIDTHS)
+        self.stages = nn.ModuleList(
+            nn.Sequential(_convolution(before, width, 3, 2), nn.ReLU(inplace=True), _Block(width))
+            for before, width in zip(widths, _WIDTHS, strict=False)
+        )
+        self.sides = nn.ModuleList(nn.Conv2d(width, self.out_channels, 1) for width in _WIDTHS)
+        self.smooth = nn.Sequential(_convolution(self.out_channels, self.out_channels), nn.ReLU(inplace=True))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) to features (B, out_channels, H / STRIDE, W / STRIDE)."""
+        found, levels = self.stem(images), []
+        for stage in self.stages:
+            found = stage(found)
+            levels.append(found)
+        result: Tensor = self.sides[-1](levels[-1])
+        for side, level in zip(list(self.sides)[-2::-1], levels[-2::-1], strict=True):
+            result = functional.interpolate(result, scale_factor=2.0, mode="nearest") + side(level)
+        smoothed: Tensor = self.smooth(result)
+        return smoothed
