@@ -1,7 +1,7 @@
 """Train a network on recorded drives: `python scripts/train.py --config configs/demo/train.yaml`.
 
-What is learned is the file's or the option's `task`: `driving`, a policy, unless it says `segmentation`. With
-`--describe` it prints the policy's layers instead of training it.
+What is learned is the file's or the option's `task`: `driving`, a policy, unless it says `segmentation` or
+`detection`. With `--describe` it prints the policy's layers instead of training it.
 """
 
 from navsim.startup import INTERRUPTED, check_libraries, run_script
@@ -18,6 +18,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from agents.detection.config import DetectionConfig
+from agents.detection.running import run_detection
 from agents.policies.description import describe_policy, layer_table
 from agents.policies.policy import build_policy
 from agents.policies.senses import SensesSpec, senses_spec
@@ -73,6 +75,12 @@ def segment() -> None:
     """Train a segmentation network and judge it in held-out towns."""
     config = parse_config(SegmentationConfig, "Learn what each pixel shows, from recorded drives with classes.")
     run_segmentation(config, Console())
+
+
+def detect() -> None:
+    """Train a detector and judge it in held-out towns."""
+    config = parse_config(DetectionConfig, "Learn to find cars, people and signs, from recorded drives with objects.")
+    run_detection(config, Console())
 
 
 def drive() -> None:
@@ -191,7 +199,7 @@ def drives_cells(drives: dict[str, Any] | None) -> list[str]:
     return [f"{drives['arrived']} of {drives['routes']}", f"{drives['completion']:.0%}"]
 
 
-TASKS = {"driving": drive, "segmentation": segment}
+TASKS = {"driving": drive, "segmentation": segment, "detection": detect}
 """What can be learned, by the name that `task` has in configurations; the first where none is given."""
 
 if __name__ == "__main__":

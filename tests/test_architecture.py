@@ -34,6 +34,7 @@ ROOMS = [
     "agents",
     "agents.localization",
     "agents.segmentation",
+    "agents.detection",
     "agents.benchmarks",
     "scripts",
 ]

@@ -30,7 +30,7 @@ class _Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Features at a quarter of the resolution that also know what is seen around (Lin et al. 2017, arXiv 1612.03144)."""
+    """Features of a quarter of the resolution that know what is around them (Lin et al. 2017, arXiv 1612.03144)."""
 
     out_channels = 64
     """Channels of what `forward` returns; the name is torchvision's."""

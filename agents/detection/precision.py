@@ -140,9 +140,7 @@ def precisions(classes: Sequence[Ranked], rng: np.random.Generator) -> tuple[lis
     draws = rng.multinomial(count, np.full(count, 1 / count), size=_DRAWS).astype(float)
     whole = np.array([average_precision(each) for each in classes])  # (K, 10)
     drawn = np.array([[average_precision(each, draw) for each in classes] for draw in draws])  # (D, K, 10)
-    each = [
-        Precision(*_estimates(whole[k], drawn[:, k]), int(found.objects.sum())) for k, found in enumerate(classes)
-    ]
+    each = [Precision(*_estimates(whole[k], drawn[:, k]), int(found.objects.sum())) for k, found in enumerate(classes)]
     there = [k for k, found in enumerate(classes) if found.objects.sum()]
     if not there:
         return each, Precision(None, None, 0)
@@ -159,7 +157,7 @@ def overlaps(a: Array, b: Array) -> Array:
 
 
 def _estimates(whole: Array, drawn: Array) -> tuple[Estimate | None, Estimate | None]:
-    """AP50 and AP from values at each threshold (10,) and those of D draws (D, 10), some of which may hold no object."""
+    """AP50 and AP from values at each threshold (10,) and those of D draws (D, 10), some of which hold no object."""
     if np.isnan(whole).any():
         return None, None
     seen = drawn[~np.isnan(drawn).any(axis=1)]

@@ -52,7 +52,7 @@ class TwoStageDetector(Detector):
 
 
 def best_of(boxes: Tensor, scores: Tensor) -> list[Detections]:
-    """Keep the best of boxes (B, R * K, 4) with scores (B, R, K) in each picture; classes do not suppress each other."""
+    """Keep the best of boxes (B, R * K, 4) with scores (B, R, K) in each picture; each class for itself."""
     classes = torch.arange(scores.shape[2], device=scores.device).expand_as(scores).flatten(1)
     best, order = scores.flatten(1).sort(dim=1, descending=True, stable=True)
     boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))

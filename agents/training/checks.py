@@ -6,7 +6,7 @@ from agents.policies.senses import SensesSpec
 from navsim.driving.episode import Episode
 from navsim.errors import EpisodeError
 from navsim.recording.dataset import Dataset
-from navsim.world.meshes import CLASS_NAMES
+from navsim.world.meshes import CLASS_NAMES, ObjectClass
 
 _NUMBERS = ("labels", "speeds", "stations", "offsets", "heading_errors")
 
@@ -39,6 +39,25 @@ def check_classes(dataset: Dataset) -> None:
         if header.class_names != CLASS_NAMES:
             raise EpisodeError(
                 f"{path}: has the classes {', '.join(header.class_names)}; this version knows {', '.join(CLASS_NAMES)}"
+            )
+
+
+def check_objects(dataset: Dataset) -> None:
+    """Make sure that the drives have boxes around objects; reads headers only.
+
+    Raises:
+        EpisodeError: If one was recorded without, or with other classes of objects than there are now.
+    """
+    for path, header in dataset.headers.items():
+        if not header.object_names:
+            raise EpisodeError(
+                f"{path}: was recorded without objects; collect with channels: [objects], or scripts/render.py with "
+                "--channels objects adds them to a whole data folder"
+            )
+        if header.object_names != tuple(ObjectClass):
+            raise EpisodeError(
+                f"{path}: has objects of the classes {', '.join(header.object_names)}; this version knows "
+                f"{', '.join(ObjectClass)}"
             )
 
 

@@ -132,14 +132,15 @@ class Redrawer:
         pictures = np.concatenate(parts)
         return pictures.reshape(len(episode), -1, *pictures.shape[1:])
 
-    def objects(self, episode: Episode) -> Array:
+    def objects(self, episode: Episode, frames: Sequence[int] | None = None) -> Array:
         """Tell which cars, people and signs a drive's images show.
 
         Args:
             episode: The drive; images and maps in it are not looked at.
+            frames: Numbers of the frames that are looked at; None means all.
 
         Returns:
-            Things (N, OBJECT_COLUMNS), see `navsim.driving.episode`.
+            Things (N, OBJECT_COLUMNS), see `navsim.driving.episode`; their frames count the ones that are looked at.
 
         Raises:
             TownError: If the town cannot be built.
@@ -147,7 +148,7 @@ class Redrawer:
         """
         cameras, number = len(self._config.cameras), 0
         rows = [np.empty((0, len(OBJECT_COLUMNS)))]
-        for shots, found in self._measurements(episode):
+        for shots, found in self._measurements(episode, frames):
             for index, shot in enumerate(shots):
                 seen = objects_in(shot, found, index)
                 rows.append(np.column_stack([np.tile(divmod(number, cameras), (len(seen), 1)), seen]))
@@ -182,14 +183,17 @@ class Redrawer:
         ]
         return SeenPlaces(found.colour.reshape(*shape, 3), found.semantic.reshape(shape), np.stack(places))
 
-    def _measurements(self, episode: Episode) -> Iterator[tuple[list[Shot], Measurement]]:
-        """All shots of a drive, frame by frame and within it camera by camera, with what the renderer knows of them."""
+    def _measurements(
+        self, episode: Episode, frames: Sequence[int] | None = None
+    ) -> Iterator[tuple[list[Shot], Measurement]]:
+        """Shots of a drive, frame by frame and within it camera by camera, with what the renderer knows of them."""
         town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
         self._show(town.scene)
         cameras = mounted_cameras(self._config, episode.scenario)
         stretch = max(_PICTURES // len(cameras), 1)
-        for start in range(0, len(episode), stretch):
-            poses = [Pose(*pose) for pose in episode.poses[:-1][start : start + stretch].tolist()]
+        places = [episode.pose(frame) for frame in (range(len(episode)) if frames is None else frames)]
+        for start in range(0, len(places), stretch):
+            poses = places[start : start + stretch]
             shots = [Shot(town.scene, camera, pose) for pose in poses for camera in cameras]
             yield shots, self._renderer.measure(shots)
 
