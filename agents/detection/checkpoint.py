@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save
@@ -73,7 +73,7 @@ def build_detector(name: DetectorName, classes: int, camera: Camera, seed: int) 
         torch.manual_seed(seed)
         own = name == "own"
         detector = TwoStageDetector(classes) if own else FasterRcnn(classes, camera.height, camera.width)
-    return detector.to(memory_format=torch.channels_last)
+    return cast(Detector, detector.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
 def save_detector(path: Path, info: DetectionInfo, detector: Detector) -> None:

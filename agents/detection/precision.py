@@ -54,7 +54,11 @@ class Precision:
     """Number of counted objects."""
 
 
-def match(boxes: Array, scores: Array, objects: Array, counted: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+Matches = tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]
+"""Detections of one class in one picture, the best first: scores (N,), hits (N, 10) and misses (N, 10)."""
+
+
+def match(boxes: Array, scores: Array, objects: Array, counted: NDArray[np.bool_]) -> Matches:
     """Match detections to the objects of one class in one picture.
 
     Args:
@@ -62,9 +66,6 @@ def match(boxes: Array, scores: Array, objects: Array, counted: NDArray[np.bool_
         scores: Of them (N,).
         objects: Boxes (G, 4) [px].
         counted: Which objects count (G,).
-
-    Returns:
-        Scores (N,), the best first, hits (N, 10) and misses (N, 10).
     """
     order = np.argsort(-scores, kind="stable")
     overlap = overlaps(boxes[order], objects)
@@ -82,7 +83,7 @@ def match(boxes: Array, scores: Array, objects: Array, counted: NDArray[np.bool_
 
 
 def ranked(
-    pictures: Sequence[tuple[Array, Array, Array]],
+    pictures: Sequence[Matches],
     towns: NDArray[np.intp],
     objects: NDArray[np.intp],
     count: int,

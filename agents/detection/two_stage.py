@@ -31,7 +31,7 @@ class TwoStageDetector(Detector):
         height, width = images.shape[2:]
         features = self.backbone(images)
         logits, offsets = self.proposals(features)
-        anchors = anchors_for(*features.shape[2:], images.device)
+        anchors = anchors_for(features.shape[2], features.shape[3], images.device)
         terms = proposal_losses(logits, offsets, anchors, targets)
         proposed = propose(logits.detach(), offsets.detach(), anchors, height, width)
         boxes, names, wanted = sample_regions(proposed, targets)
@@ -43,7 +43,7 @@ class TwoStageDetector(Detector):
         height, width = images.shape[2:]
         features = self.backbone(images)
         logits, offsets = self.proposals(features)
-        anchors = anchors_for(*features.shape[2:], images.device)
+        anchors = anchors_for(features.shape[2], features.shape[3], images.device)
         proposed = propose(logits, offsets, anchors, height, width)
         names, moves = self.regions(features, proposed)
         scores = names.softmax(dim=-1)[..., 1:]  # (B, R, K)

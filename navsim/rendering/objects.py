@@ -75,7 +75,7 @@ def cast(corners: Array, rays: Array) -> Array:
 
 def _things_before(shot: Shot) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
     """Class, mesh and vertices (V, 3) in the camera frame of each thing that stands before the camera."""
-    motion = np.linalg.inv(shot.camera.vehicle_from_camera)
+    motion: Array = np.linalg.inv(shot.camera.vehicle_from_camera)
     for group in shot.scene.instances:
         if group.object_class is None:
             continue
@@ -95,7 +95,8 @@ def _near(group: Instances, shot: Shot, motion: Array) -> Array:
     slope = np.hypot(1.0, shot.camera.width / 2 / shot.camera.focal_px) * _REACH
     wide = np.maximum(ahead, 0.0) * shot.camera.width / 2 / shot.camera.focal_px + slope
     seen = (ahead > -_REACH) & (np.hypot(*places.T) < VIEW_DISTANCE + _REACH) & (np.abs(right) < wide)
-    return group.transforms[seen]
+    near: Array = group.transforms[seen]
+    return near
 
 
 def _box(

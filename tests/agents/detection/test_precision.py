@@ -71,7 +71,7 @@ def test_detections_hit_what_they_overlap_enough() -> None:
     assert scores.tolist() == [0.9, 0.7, 0.5]
     enough = THRESHOLDS <= 9 / 11
     np.testing.assert_array_equal(hits, [enough, np.zeros(10, bool), THRESHOLDS <= 0.8 + 1e-12])
-    np.testing.assert_array_equal(misses, ~hits)
+    np.testing.assert_array_equal(misses, np.logical_not(hits))
 
 
 def test_an_object_is_hit_once_by_the_surer_one() -> None:
