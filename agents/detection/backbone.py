@@ -6,8 +6,8 @@ B: batch, H and W: height and width of the pictures [px], multiples of 16.
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 4
-"""Pixels per feature."""
+STRIDE, FINE_STRIDE = 4, 2
+"""Pixels per feature, and per fine one."""
 _WIDTHS = (32, 64, 96)
 
 
@@ -34,12 +34,14 @@ class Backbone(nn.Module):
 
     out_channels = 64
     """Channels of what `forward` returns; the name is torchvision's."""
+    fine_channels = 16
+    """Channels of the fine features."""
 
     def __init__(self) -> None:
         """Draw the initial weights."""
         super().__init__()
-        self.stem = nn.Sequential(_convolution(3, 16, 5, 2), nn.ReLU(inplace=True))
-        widths = (16, *_WIDTHS)
+        self.stem = nn.Sequential(_convolution(3, self.fine_channels, 5, 2), nn.ReLU(inplace=True))
+        widths = (self.fine_channels, *_WIDTHS)
         self.stages = nn.ModuleList(
             nn.Sequential(_convolution(before, width, 3, 2), nn.ReLU(inplace=True), _Block(width))
             for before, width in zip(widths, _WIDTHS, strict=False)
@@ -49,12 +51,16 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) to features (B, out_channels, H / STRIDE, W / STRIDE)."""
-        found, levels = self.stem(images), []
+        return self.levels(images)[1]
+
+    def levels(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same after fine features (B, fine_channels, H / FINE_STRIDE, W / FINE_STRIDE), edges and the like."""
+        fine = self.stem(images)
+        found, levels = fine, []
         for stage in self.stages:
             found = stage(found)
             levels.append(found)
         result: Tensor = self.sides[-1](levels[-1])
         for side, level in zip(list(self.sides)[-2::-1], levels[-2::-1], strict=True):
             result = functional.interpolate(result, scale_factor=2.0, mode="nearest") + side(level)
-        smoothed: Tensor = self.smooth(result)
-        return smoothed
+        return fine, self.smooth(result)

@@ -45,11 +45,11 @@ class DetectionConfig:
     detector: DetectorName = "own"
     """`own`, the project's two-stage detector in plain torch, or `torchvision`, the same idea as that library builds
     it: an optional extra."""
-    every: int = 5
+    every: int = 6
     """Each so many-th frame of the drives is learned from: neighbouring frames look alike."""
     validate_every: int = 15
     """The same of the frames that are validated on."""
-    epochs: int = 10
+    epochs: int = 8
     """How often each frame is seen."""
     batch_size: int = 16
     """Pictures per step of the optimiser."""
@@ -64,7 +64,7 @@ class DetectionConfig:
     ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.995))
     """The moving average of the weights; what is validated and kept."""
     held_out: HeldOutConfig = field(
-        default_factory=lambda: HeldOutConfig(every=8, conditions=("", "fog", "rain", "night"), overlays=6)
+        default_factory=lambda: HeldOutConfig(every=10, conditions=("", "fog", "night"), overlays=6)
     )
     """What is judged at the end."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

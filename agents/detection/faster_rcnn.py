@@ -13,7 +13,7 @@ from agents.detection.two_stage import LEAST_SCORE, MOST_DETECTIONS
 from navsim.errors import ConfigError
 
 _SIZES = (6, 11, 20, 38)  # square roots of the anchors' areas [px]
-_RATIOS = (0.6, 2.8)  # height over width: cars, people and signs
+_RATIOS = (0.45, 3.0)  # height over width: cars, people and signs
 _HIDDEN = 256
 
 

@@ -13,7 +13,7 @@ from agents.detection.interface import IGNORED, Targets
 
 HEIGHTS = (8.0, 14.0, 26.0, 48.0)
 """Of anchors [px]."""
-SHAPES = (0.35, 1.6)
+SHAPES = (0.33, 2.2)
 """Width over height: people and signs, cars."""
 _CONSIDERED, _KEPT, _LEAST_SIDE = 256, 64, 1.0
 _SUPPRESSION = 0.7

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.detection.backbone import STRIDE
+from agents.detection.backbone import FINE_STRIDE, STRIDE
 from agents.detection.boxes import offsets_of, overlaps
 from agents.detection.interface import IGNORED, Targets
 from agents.detection.proposals import drawn
@@ -19,20 +19,21 @@ _OBJECT = 0.5
 _SAMPLES, _OBJECTS = 32, 16
 
 
-def pool_regions(features: Tensor, boxes: Tensor) -> Tensor:
+def pool_regions(features: Tensor, boxes: Tensor, stride: int) -> Tensor:
     """Features of regions (B, R, C, P, P): means of 2 x 2 points in each of P x P parts, interpolated between features.
 
     As RoIAlign (He et al. 2017, arXiv 1703.06870), which rounds nothing.
 
     Args:
-        features: (B, C, H, W), one for STRIDE pixels.
+        features: (B, C, H, W).
         boxes: (B, R, 4) [px].
+        stride: Pixels per feature.
     """
     height, width = features.shape[2:]
     points = 2 * POOLED
     share = (torch.arange(points, device=boxes.device) + 0.5) / points
     low, size = boxes[..., None, :2], (boxes[..., 2:] - boxes[..., :2])[..., None, :]
-    spots = (low + share[:, None] * size) / STRIDE  # (B, R, points, 2) in features, their middles at 0.5
+    spots = (low + share[:, None] * size) / stride  # (B, R, points, 2) in features, their middles at 0.5
     x, y = (2 * spots / spots.new_tensor([width, height]) - 1).unbind(dim=-1)
     grid = torch.stack([x[..., None, :].expand(-1, -1, points, -1), y[..., None].expand(-1, -1, -1, points)], dim=-1)
     sampled = functional.grid_sample(
@@ -43,10 +44,13 @@ def pool_regions(features: Tensor, boxes: Tensor) -> Tensor:
 
 
 class RegionHead(nn.Module):
-    """Names regions and moves their boxes, for each class in its own way."""
+    """Names regions and moves their boxes, for each class in its own way.
+
+    People and signs are a few pixels wide: where exactly they are is seen in the fine features alone.
+    """
 
     def __init__(self, channels: int, classes: int) -> None:
-        """Draw the initial weights, for features of so many channels."""
+        """Draw the initial weights, for so many channels of both kinds of features together."""
         super().__init__()
         self._classes = classes
         self.shared = nn.Sequential(
@@ -60,13 +64,15 @@ class RegionHead(nn.Module):
         nn.init.normal_(self.name.weight, std=0.01)
         nn.init.normal_(self.move.weight, std=0.001)
 
-    def forward(self, features: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge regions (B, R, 4) of features (B, C, H, W).
+    def forward(self, fine: Tensor, features: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge regions (B, R, 4) of features as of `Backbone.levels`.
 
         Returns:
             Logits (B, R, 1 + K), background first, and offsets (B, R, K, 4).
         """
-        hidden = self.shared(pool_regions(features, boxes).flatten(2))
+        levels = (fine, FINE_STRIDE), (features, STRIDE)
+        pooled = [pool_regions(level, boxes, stride).flatten(2) for level, stride in levels]
+        hidden = self.shared(torch.cat(pooled, dim=2))
         return self.name(hidden).float(), self.move(hidden).unflatten(-1, (self._classes, 4)).float()
 
 

@@ -24,28 +24,28 @@ class TwoStageDetector(Detector):
         super().__init__()
         self.backbone = Backbone()
         self.proposals = ProposalNetwork(Backbone.out_channels)
-        self.regions = RegionHead(Backbone.out_channels, classes)
+        self.regions = RegionHead(Backbone.fine_channels + Backbone.out_channels, classes)
 
     def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
         """Terms of both stages, see `Detector.losses`."""
         height, width = images.shape[2:]
-        features = self.backbone(images)
+        fine, features = self.backbone.levels(images)
         logits, offsets = self.proposals(features)
         anchors = anchors_for(features.shape[2], features.shape[3], images.device)
         terms = proposal_losses(logits, offsets, anchors, targets)
         proposed = propose(logits.detach(), offsets.detach(), anchors, height, width)
         boxes, names, wanted = sample_regions(proposed, targets)
-        return terms | region_losses(*self.regions(features, boxes), boxes, names, wanted)
+        return terms | region_losses(*self.regions(fine, features, boxes), boxes, names, wanted)
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> list[Detections]:
         """Find objects, see `Detector.detect`."""
         height, width = images.shape[2:]
-        features = self.backbone(images)
+        fine, features = self.backbone.levels(images)
         logits, offsets = self.proposals(features)
         anchors = anchors_for(features.shape[2], features.shape[3], images.device)
         proposed = propose(logits, offsets, anchors, height, width)
-        names, moves = self.regions(features, proposed)
+        names, moves = self.regions(fine, features, proposed)
         scores = names.softmax(dim=-1)[..., 1:]  # (B, R, K)
         boxes = clipped(boxes_at(moves, proposed[:, :, None].expand_as(moves)), height, width)
         return best_of(boxes.flatten(1, 2), scores)

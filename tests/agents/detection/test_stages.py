@@ -77,7 +77,7 @@ def test_pooling_averages_what_lies_in_each_part() -> None:
     y, x = torch.meshgrid(torch.arange(12.0), torch.arange(16.0), indexing="ij")
     features = torch.stack([x, y, 3 * x - y])[None]  # linear, so that the mean of a part is the value at its middle
     box = torch.tensor([[[8.0, 12.0, 38.0, 32.0]]])
-    pooled = pool_regions(features, box)
+    pooled = pool_regions(features, box, STRIDE)
     assert pooled.shape == (1, 1, 3, POOLED, POOLED)
     share = (torch.arange(POOLED) + 0.5) / POOLED
     columns, rows = (8 + 30 * share) / STRIDE - 0.5, (12 + 20 * share) / STRIDE - 0.5
@@ -88,7 +88,7 @@ def test_pooling_averages_what_lies_in_each_part() -> None:
 
 def test_each_region_is_pooled_from_its_own_picture() -> None:
     features = torch.arange(2.0)[:, None, None, None].expand(2, 1, 8, 8)
-    pooled = pool_regions(features, torch.tensor([[[0.0, 0, 9, 9], [5.0, 5, 9, 9]]]).repeat(2, 1, 1))
+    pooled = pool_regions(features, torch.tensor([[[0.0, 0, 9, 9], [5.0, 5, 9, 9]]]).repeat(2, 1, 1), 2)
     assert not pooled[0].any()
     assert (pooled[1] == 1).all()
 
@@ -119,7 +119,8 @@ def test_the_detector_is_small_and_answers_within_the_picture() -> None:
     torch.manual_seed(0)
     detector = TwoStageDetector(3).eval()
     assert parameter_count(detector) < 1_000_000
-    assert Backbone()(torch.zeros(2, 3, 48, 80)).shape == (2, 64, 12, 20)
+    fine, features = Backbone().levels(torch.zeros(2, 3, 48, 80))
+    assert (fine.shape, features.shape) == ((2, 16, 24, 40), (2, 64, 12, 20))
     for found in detector.detect(torch.rand(2, 3, 32, 64) * 2 - 1):
         assert len(found.boxes) == len(found.scores) == len(found.classes)
         assert (found.scores.diff() <= 0).all()
