@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from agents.detection.checkpoint import DetectionInfo, build_detector, load_detector, save_detector
@@ -15,7 +17,7 @@ from agents.detection.overlay import COLOURS, detection_sheet
 from agents.detection.pictures import counted_classes, load_detection_data
 from agents.detection.prediction import found_objects
 from agents.detection.report import score_rows, scores_page
-from agents.detection.running import score_pictures
+from agents.detection.running import read_results, run_detection, score_pictures
 from agents.detection.training import CLASS_NAMES, DetectionTrainer, mirrored, train_detector
 from agents.segmentation.config import HeldOutConfig
 from agents.training.interruption import StopRequest
@@ -219,3 +221,28 @@ def test_the_projects_own_configuration_learns_from_the_projects_own_data() -> N
     assert config.run_dir != other.run_dir
     assert set(collection.generators) == set(HeldOutConfig().generators)
     assert Targets.of([torch.zeros(0, 4)], [torch.zeros(0)]).classes.shape == (1, 1)
+
+
+def test_a_run_ends_with_scores_and_pictures_from_held_out_towns(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held_out = HeldOutConfig(towns=2, every=150, conditions=("", "fog"), overlays=1)
+    config = small_config(data, tmp_path / "run", epochs=1, held_out=held_out, counted=CountedConfig(0, 0.0))
+    run_detection(config, Console(width=200))
+    assert "Objects found in" in capsys.readouterr().out
+    folder = RunFolder(config.run_dir)
+    found = read_results(folder)
+    assert list(found) == ["", "fog"]
+    for scores in found.values():
+        assert scores.towns == 2
+        assert set(scores.classes) == {"car", "pedestrian", "sign"}
+        assert scores.mean.objects == sum(part.objects for part in scores.classes.values()) > 0
+    assert found[""].pictures == found["fog"].pictures  # of the same places
+    page = (config.run_dir / "results.md").read_text()
+    assert page.startswith("# Objects found in")
+    assert "| fog | car |" in page
+    for name in ("training-looks", "fog"):
+        assert cv2.imread(str(config.run_dir / "overlays" / f"{name}.png")).shape[1] == 2 * 3 * CAMERA.width + 6
+    assert folder.finished
+    run_detection(config, Console(width=200))
+    assert "this run is done" in capsys.readouterr().out
