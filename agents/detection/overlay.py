@@ -3,18 +3,14 @@
 import cv2
 import numpy as np
 
-from agents.detection.interface import Detections, Targets
+from agents.detection.interface import ABSENT, IGNORED, Detections, Targets
 from agents.detection.pictures import Pictures
 from navsim.evaluation.canvas import BRIGHT, DIM, Colour, Text, blank, enlarged, written
 from navsim.sensing.observation import Image
 from navsim.world.meshes import ObjectClass
 
-COLOURS: dict[ObjectClass, Colour] = {
-    ObjectClass.CAR: (90, 178, 255),
-    ObjectClass.PEDESTRIAN: (94, 230, 130),
-    ObjectClass.SIGN: (255, 190, 60),
-}
-"""Of the boxes."""
+COLOURS: tuple[Colour, ...] = ((90, 178, 255), (94, 230, 130), (255, 190, 60))
+"""Of the boxes of each `ObjectClass`, in order."""
 LEAST_SHOWN = 0.3
 """Detections that are less sure are not drawn."""
 _FACTOR = 3
@@ -54,8 +50,8 @@ def with_truth(image: Image, targets: Targets) -> Image:
     """Draw the true boxes of one picture on it, which is enlarged."""
     drawn = image.copy()
     for box, number in zip(targets.boxes.tolist(), targets.classes.tolist(), strict=True):
-        if number >= -1:
-            _rectangle(drawn, box, _UNCOUNTED if number < 0 else COLOURS[[*COLOURS][number]])
+        if number != ABSENT:
+            _rectangle(drawn, box, _UNCOUNTED if number == IGNORED else COLOURS[number])
     return drawn
 
 
@@ -64,7 +60,7 @@ def with_found(image: Image, found: Detections) -> tuple[Image, list[Text]]:
     drawn, texts = image.copy(), []
     for box, score, number in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
         if score >= LEAST_SHOWN:
-            colour = COLOURS[[*COLOURS][number]]
+            colour = COLOURS[number]
             _rectangle(drawn, box, colour)
             texts.append(Text(f"{score:.2f}", _FACTOR * box[0], max(_FACTOR * box[1] - 13, 0), 11, colour))
     return drawn, texts
@@ -78,7 +74,7 @@ def _rectangle(image: Image, box: list[float], colour: Colour) -> None:
 def _legend(canvas: Image) -> list[Text]:
     """Paint a patch for each class along the lower edge; returns the names to be written beside them."""
     y, texts = canvas.shape[0] - _LEGEND + 8, []
-    for i, (kind, colour) in enumerate(COLOURS.items()):
+    for i, (kind, colour) in enumerate(zip(ObjectClass, COLOURS, strict=True)):
         x = 140 * i + 4
         canvas[y : y + 14, x : x + 14] = colour
         texts.append(Text(str(kind), x + 20, y, size=13, colour=BRIGHT))

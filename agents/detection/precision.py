@@ -23,7 +23,7 @@ THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """Overlaps (10,) from which on a detection is a hit."""
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Recalls (101,) at which precision is read."""
-_DRAWS = 1000
+_DRAWS = 500
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,7 @@ def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
     assert [row[1] for row in rows] == ["class", *CLASS_NAMES, "mean", *CLASS_NAMES, "mean"]
     assert f"{scores.mean.ap50.value:.3f}" in scores_page({"": scores}, "About.")
     sheet = detection_sheet(fresh, found, 3, "Title")
-    assert all((sheet == colour).all(axis=-1).any() for colour in COLOURS.values())
+    assert all((sheet == colour).all(axis=-1).any() for colour in COLOURS)
     history = folder.read_metrics()
     assert history["best_epoch"] == 1 + np.argmax([row["mean_ap50"] for row in history["epochs"]])
 
