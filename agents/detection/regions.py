@@ -40,7 +40,7 @@ def pool_regions(features: Tensor, boxes: Tensor, stride: int) -> Tensor:
         features.float(), grid.flatten(1, 2), padding_mode="border", align_corners=False
     )  # places of half precision would be off by a pixel
     pooled = functional.avg_pool2d(sampled, 2)  # (B, C, R * P, P)
-    return pooled.unflatten(2, (boxes.shape[1], POOLED)).transpose(1, 2)
+    return pooled.reshape(*features.shape[:2], boxes.shape[1], POOLED, POOLED).transpose(1, 2)
 
 
 class RegionHead(nn.Module):

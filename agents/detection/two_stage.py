@@ -35,7 +35,8 @@ class TwoStageDetector(Detector):
         terms = proposal_losses(logits, offsets, anchors, targets)
         proposed = propose(logits.detach(), offsets.detach(), anchors, height, width)
         boxes, names, wanted = sample_regions(proposed, targets)
-        return terms | region_losses(*self.regions(fine, features, boxes), boxes, names, wanted)
+        judged, moves = self.regions(fine, features, boxes)
+        return terms | region_losses(judged, moves, boxes, names, wanted)
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> list[Detections]:

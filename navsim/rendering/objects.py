@@ -75,7 +75,7 @@ def cast(corners: Array, rays: Array) -> Array:
 
 def _things_before(shot: Shot) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
     """Class, mesh and vertices (V, 3) in the camera frame of each thing that stands before the camera."""
-    motion: Array = np.linalg.inv(shot.camera.vehicle_from_camera)
+    motion = np.asarray(np.linalg.inv(shot.camera.vehicle_from_camera), float)
     for group in shot.scene.instances:
         if group.object_class is None:
             continue

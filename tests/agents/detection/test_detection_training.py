@@ -242,7 +242,9 @@ def test_a_run_ends_with_scores_and_pictures_from_held_out_towns(
     assert page.startswith("# Objects found in")
     assert "| fog | car |" in page
     for name in ("training-looks", "fog"):
-        assert cv2.imread(str(config.run_dir / "overlays" / f"{name}.png")).shape[1] == 2 * 3 * CAMERA.width + 6
+        sheet = cv2.imread(str(config.run_dir / "overlays" / f"{name}.png"))
+        assert sheet is not None
+        assert sheet.shape[1] == 2 * 3 * CAMERA.width + 6
     assert folder.finished
     run_detection(config, Console(width=200))
     assert "this run is done" in capsys.readouterr().out
