@@ -30,11 +30,11 @@ def score_rows(scores: Mapping[str, DetectionScores]) -> list[list[str]]:
     Args:
         scores: By condition.
     """
-    rows = [["condition", "class", "objects", "AP50", "95% interval", "AP50:95", "95% interval"]]
+    rows = [["condition", "class", "objects", "AP50", "AP50:95"]]
     for condition, found in scores.items():
         words = condition_words(condition)
         for name, each in [*found.classes.items(), ("mean", found.mean)]:
-            rows.append([words, name, str(each.objects), *_cells(each.ap50), *_cells(each.ap)])
+            rows.append([words, name, str(each.objects), _shown(each.ap50), _shown(each.ap)])
             words = ""
     return rows
 
@@ -69,7 +69,6 @@ def title_of(scores: Mapping[str, DetectionScores]) -> str:
     return f"Objects found in {first.pictures} pictures of {first.towns} held-out towns"
 
 
-def _cells(estimate: Estimate | None) -> tuple[str, str]:
-    if estimate is None:
-        return "-", "-"
-    return f"{estimate.value:.3f}", f"{estimate.low:.3f}-{estimate.high:.3f}"
+def _shown(estimate: Estimate | None) -> str:
+    """A value and its interval."""
+    return "-" if estimate is None else f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"

@@ -137,7 +137,8 @@ def _write_results(
         f"A two-stage detector ({config.detector}) of {parameters:,} parameters, epoch {history.best_epoch} of "
         f"{config.epochs}, on pictures of {camera.width}x{camera.height} px. Counted are objects of which at least "
         f"{config.counted.least_visible:.0%} is visible, in a box at least {config.counted.least_height} px high. AP50 "
-        "is average precision at an overlap of 0.5, AP50:95 its mean over 0.5 to 0.95; intervals are of draws of towns."
+        "is average precision at an overlap of 0.5, AP50:95 its mean over 0.5 to 0.95; in brackets 95% intervals of "
+        "draws of towns."
     )
     conditions = {condition: to_mapping(scores) for condition, scores in found.items()}
     write_json(folder.path / RESULTS, {"parameters": parameters, "conditions": conditions})

@@ -109,18 +109,18 @@ def test_mirrored_boxes_stay_on_their_objects() -> None:
 
 
 def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
-    folder = learn(small_config(data, tmp_path / "run", epochs=24, batch_size=8))
+    folder = learn(small_config(data, tmp_path / "run", epochs=14, batch_size=8))
     detector, info = load_detector(folder.best)
     assert info.class_names == ("car", "pedestrian", "sign")
     fresh = boxed_pictures(40, seed=77)
     found = found_objects(detector, fresh.images)
     scores = score_pictures(fresh, found, np.random.default_rng(0))
     assert scores.mean.ap50 is not None
-    assert scores.mean.ap50.value > 0.7
+    assert scores.mean.ap50.value > 0.6
     assert scores.mean.objects == int((fresh.targets.classes >= 0).sum())
     rows = score_rows({"": scores, "fog": scores})
     assert [row[1] for row in rows] == ["class", *CLASS_NAMES, "mean", *CLASS_NAMES, "mean"]
-    assert f"{scores.mean.ap50.value:.3f}" in scores_page({"": scores}, "About.")
+    assert f"{scores.mean.ap50.value:.2f} (" in scores_page({"": scores}, "About.")
     sheet = detection_sheet(fresh, found, 3, "Title")
     assert all((sheet == colour).all(axis=-1).any() for colour in COLOURS)
     history = folder.read_metrics()
