@@ -15,6 +15,8 @@ from navsim.errors import ConfigError
 _SIZES = (6, 11, 20, 38)  # square roots of the anchors' areas [px]
 _RATIOS = (0.45, 3.0)  # height over width: cars, people and signs
 _HIDDEN = 256
+# Of a picture; the library's own numbers are for photographs of ten times as many pixels.
+_CONSIDERED, _PROPOSED, _ANCHORS, _REGIONS = 256, 64, 96, 32
 
 
 def why_no_torchvision() -> str | None:
@@ -57,6 +59,12 @@ class FasterRcnn(Detector):
             box_roi_pool=MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
             box_head=TwoMLPHead(Backbone.out_channels * 7**2, _HIDDEN),
             box_predictor=FastRCNNPredictor(_HIDDEN, 1 + classes),
+            rpn_pre_nms_top_n_train=_CONSIDERED,
+            rpn_pre_nms_top_n_test=_CONSIDERED,
+            rpn_post_nms_top_n_train=_PROPOSED,
+            rpn_post_nms_top_n_test=_PROPOSED,
+            rpn_batch_size_per_image=_ANCHORS,
+            box_batch_size_per_image=_REGIONS,
             box_score_thresh=LEAST_SCORE,
             box_detections_per_img=MOST_DETECTIONS,
         )
