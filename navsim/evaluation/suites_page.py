@@ -73,8 +73,8 @@ lane's middle never left by more than 2 m. Driving score: CARLA 2.1's; the norma
 early. Infractions end a drive; each is counted by its kind. Autonomy: PilotNet's, an intervention at 1 m, 6 s each,
 turns included. Comfortable: windows of 20 steps within Bench2Drive's limits. A suite's fingerprint stands for its
 routes and conditions. Where a suite has routes through junctions, its numbers are of these, and of the routes along
-lanes the arrivals alone. Drives of `recovery` and `lanes` are cut after 5 s and 8 s, and so most end as timed out: there
-the recovered starts and the lane offsets count, and arrivals and what follows from them do not."""
+lanes the arrivals alone. Drives of `recovery` and `lanes` are cut after 5 s and 8 s, so that most end as timed out:
+there the recovered starts and the lane offsets count, and arrivals and what follows from them do not."""
 
 
 def _suite_section(suite: SuiteResults) -> str:
