@@ -37,6 +37,7 @@ def larger_data() -> TrainingData:
     )
 
 
+@pytest.mark.slow
 def test_command_and_distribution_are_learned_jointly(tmp_path: Path) -> None:
     policy = PolicyConfig(network="amini2019", inputs=("camera", "route_map"))
     config = small_config(tmp_path, epochs=8, batch_size=32, pictures=1, policy=policy)

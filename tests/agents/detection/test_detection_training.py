@@ -108,6 +108,7 @@ def test_mirrored_boxes_stay_on_their_objects() -> None:
     assert checked > 6
 
 
+@pytest.mark.slow
 def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
     folder = learn(small_config(data, tmp_path / "run", epochs=14, batch_size=8))
     detector, info = load_detector(folder.best)

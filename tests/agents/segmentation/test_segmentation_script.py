@@ -84,7 +84,7 @@ def test_training_then_scores_then_done(folder: Path) -> None:
 def test_a_task_that_is_none_is_one_line(folder: Path) -> None:
     result = run(folder, "--task", "flying")
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == "error: task must be one of driving, segmentation, got 'flying'"
+    assert result.stderr.splitlines()[-1] == "error: task must be one of driving, segmentation, detection, got 'flying'"
 
 
 def test_the_same_places_are_drawn_under_every_condition() -> None:
