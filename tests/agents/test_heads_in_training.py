@@ -13,7 +13,9 @@ from agents.training.run_folder import RunFolder, open_run
 from tests.agents.small_runs import small_config, small_data
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    "head", ["mixture", *(pytest.param(h, marks=pytest.mark.slow) for h in HEADS if h != "mixture")]
+)
 def test_every_head_learns_and_its_parts_are_logged(tmp_path: Path, head: str) -> None:
     loss = LossConfig(**dict.fromkeys(HEADS[head].regularisers, 1e-3))
     policy = PolicyConfig(hidden=16, head=head, bins=21, label_width=0.1)  # type: ignore[arg-type]

@@ -70,6 +70,7 @@ def test_a_run_leaves_a_table_pictures_and_a_film(tmp_path: Path) -> None:
     assert len(list((out / "drives").glob("*.parquet"))) == 1
 
 
+@pytest.mark.slow
 def test_tuning_tries_every_exponent_on_a_validation_town(tmp_path: Path) -> None:
     config = tmp_path / "tune.yaml"
     write_yaml(

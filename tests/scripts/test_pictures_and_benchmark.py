@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +44,7 @@ def test_a_wrong_size_is_one_line() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_benchmark_prints_a_table_and_writes_the_same_as_json(tmp_path: Path) -> None:
     words = "--sizes 8x16 --renderers tiny --cameras 1 --worlds 1 --processes 1 --seconds 0.1 --rounds 2 --resets 1"
     out = tmp_path / "figures.json"
