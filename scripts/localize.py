@@ -10,6 +10,7 @@ from rich.table import Table
 from agents.localization.config import LocalizeConfig
 from agents.localization.gallery import write_gallery
 from agents.localization.live import watch_live
+from agents.localization.pairs import paired_scores
 from agents.localization.regions import fit_regions, write_regions
 from agents.localization.report import Score, markdown, scores
 from agents.localization.running import run_drives, scenarios
@@ -45,8 +46,10 @@ def main() -> None:
         console.print(f"{len(tracks)} drives; {path} says how large regions must be", highlight=False, soft_wrap=True)
         return
     table = scores(config, tracks)
-    write_json(config.out / "results.json", {"scores": [to_mapping(row) for row in table], **about})
-    write_text(config.out / "table.md", markdown(config.title, table))
+    pairs = paired_scores(config, tracks)
+    plain = {"scores": [to_mapping(row) for row in table], "pairs": [to_mapping(row) for row in pairs]}
+    write_json(config.out / "results.json", plain | about)
+    write_text(config.out / "table.md", markdown(config.title, table, pairs))
     write_gallery(config, tracks)
     console.print(scores_table(config.title, table))
     words = f"{len(scenarios(config))} drives; results, table and pictures are in {config.out}/"

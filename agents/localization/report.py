@@ -7,15 +7,15 @@ import numpy as np
 
 from agents.localization.cases import Case, Method
 from agents.localization.config import LocalizeConfig
+from agents.localization.pairs import PairedScore
 from agents.localization.regions import Regions, read_regions
 from agents.localization.running import Tracks
 from agents.localization.track import NEAR, Track
 from agents.scoring.intervals import Estimate, bootstrap_estimate, share_estimate
 from navsim.driving.scenario import Scenario
-from navsim.geometry import Array
 from navsim.randomness import generator
 
-_WORDS: dict[Method, str] = {
+WORDS: dict[Method, str] = {
     "uniform": "anywhere on the roads",
     "gps": "GPS only",
     "odometry": "odometry",
@@ -103,8 +103,8 @@ def score(case: str, method: str, tracks: Sequence[Track], regions: Regions | No
         case=case,
         method=method,
         drives=len(tracks),
-        error=median([float(np.median(_second_half(track.errors))) for track in tracks]),
-        heading_error_deg=median([float(np.degrees(np.median(_second_half(t.heading_errors)))) for t in tracks]),
+        error=median([track.error for track in tracks]),
+        heading_error_deg=median([float(np.degrees(track.heading_error)) for track in tracks]),
         fix_error=median([float(np.nanmedian(track.fix_errors)) for track in fixed]) if fixed else None,
         fix_heading_error_deg=(
             median([float(np.degrees(np.nanmedian(track.fix_heading_errors))) for track in fixed]) if fixed else None
@@ -123,11 +123,6 @@ def score(case: str, method: str, tracks: Sequence[Track], regions: Regions | No
     )
 
 
-def _second_half(values: Array) -> Array:
-    """The later half of a track: the first shows how it begins, not how well it ends up."""
-    return values[len(values) // 2 :]
-
-
 def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Score]:
     """Scores of all methods in all cases, in the order of the configuration.
 
@@ -144,8 +139,8 @@ def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Sc
     ]
 
 
-def markdown(title: str, table: Sequence[Score]) -> str:
-    """The table as Markdown, with what its columns mean."""
+def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = ()) -> str:
+    """The table as Markdown, with what its columns mean, and what each kind of evidence adds if `pairs` say so."""
     head = (
         "case",
         "known beside the map",
@@ -166,7 +161,7 @@ def markdown(title: str, table: Sequence[Score]) -> str:
     for row in table:
         cells = (
             row.case,
-            _WORDS[row.method],  # type: ignore[index]  # a method's name
+            WORDS[row.method],  # type: ignore[index]  # a method's name
             _shown(row.error, 1),
             _shown(row.heading_error_deg, 1),
             _shown(row.fix_error, 1),
@@ -182,7 +177,25 @@ def markdown(title: str, table: Sequence[Score]) -> str:
         )
         lines.append("| " + " | ".join(cells) + " |")
     drives = table[0].drives if table else 0
-    return "\n".join([*lines, "", _legend(drives), ""])
+    return "\n".join([*lines, "", _legend(drives), "", *_pairs_table(pairs)])
+
+
+def _pairs_table(pairs: Sequence[PairedScore]) -> list[str]:
+    """What each kind of evidence adds, as lines of Markdown."""
+    if not pairs:
+        return []
+    head = ("case", "known beside the map", "less", "error m", f"within {NEAR:g} m, points", "entropy nats")
+    lines = ["## What each adds, drive by drive", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in pairs:
+        methods = WORDS[row.method], WORDS[row.baseline]  # type: ignore[index]  # names of methods
+        numbers = _shown(row.error, 2, sign="+"), _shown(row.near, 1, 100, sign="+"), _shown(row.entropy, 2, sign="+")
+        lines.append("| " + " | ".join((row.case, *methods, *numbers)) + " |")
+    words = (
+        "The second column less the third over the same drives. Error: as above, median of the differences; within "
+        f"{NEAR:g} m: mean difference of the shares of updates; entropy: mean difference. "
+        "What has 0 in its interval may be chance."
+    )
+    return [*lines, "", words, ""]
 
 
 def _legend(drives: int) -> str:
@@ -195,9 +208,9 @@ def _legend(drives: int) -> str:
     )
 
 
-def _shown(estimate: Estimate | None, digits: int, factor: float = 1.0, unit: str = "") -> str:
+def _shown(estimate: Estimate | None, digits: int, factor: float = 1.0, unit: str = "", sign: str = "") -> str:
     """A value and its interval."""
     if estimate is None:
         return "-"
-    value, low, high = (f"{factor * part:.{digits}f}" for part in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (f"{factor * part:{sign}.{digits}f}" for part in (estimate.value, estimate.low, estimate.high))
     return f"{value}{unit} ({low} to {high})"

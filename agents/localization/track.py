@@ -80,11 +80,30 @@ class Track:
         return Track(**arrays, ignored_fixes=values["ignored_fixes"])
 
     @property
+    def error(self) -> float:
+        """Median over the later half of `errors` [m]: the first half shows how it begins, not how well it ends up."""
+        return float(np.median(_later_half(self.errors)))
+
+    @property
+    def heading_error(self) -> float:
+        """Median over the later half of `heading_errors` [rad]."""
+        return float(np.median(_later_half(self.heading_errors)))
+
+    @property
+    def share_near(self) -> float:
+        """Share of the updates with the estimate within `NEAR` of the truth."""
+        return float(np.mean(self.errors <= NEAR))
+
+    @property
     def found_at(self) -> int | None:
         """The update from which on the estimate stays within `NEAR` of the truth; None if it ends elsewhere."""
         wrong = np.flatnonzero(self.errors > NEAR)
         first = int(wrong[-1]) + 1 if len(wrong) else 0
         return first if first < len(self.errors) else None
+
+
+def _later_half(values: Array) -> Array:
+    return values[len(values) // 2 :]
 
 
 def _arrays() -> list[str]:

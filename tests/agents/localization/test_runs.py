@@ -9,6 +9,7 @@ import pytest
 from agents.localization.cases import CASES, Case, Exponents
 from agents.localization.config import LocalizeConfig
 from agents.localization.drives import recorded_drive, spread_drives
+from agents.localization.pairs import paired_score, paired_scores
 from agents.localization.report import markdown, score
 from agents.localization.running import identity, open_policy, read_result, result_path, run_drives, scenarios
 from agents.localization.timing import time_updates
@@ -158,6 +159,31 @@ def test_scores_by_hand() -> None:
     assert found.fix_error is None
     assert found.updates_per_second == pytest.approx(20.0)
     assert found.error.low <= 6.0 <= found.error.high
+
+
+def test_methods_are_paired_with_what_they_build_on(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
+    config, _ = finished
+    rows = paired_scores(config, run_drives(config))
+    # Odometry alone was not run, so that map matching has nothing to be set against.
+    assert [(row.case, row.method, row.baseline) for row in rows] == [
+        ("gps10", "network_roads", "roads"), ("none", "network_roads", "roads"),
+    ]  # fmt: skip
+    page = markdown("A title", [], rows)
+    assert "| gps10 | odometry, map matching, network | odometry, map matching |" in page
+
+
+def test_paired_scores_by_hand() -> None:
+    drives = [
+        {"network_roads": track([90.0, 9.0, 4.0, 2.0]), "roads": track([90.0, 11.0, 5.0, 4.0])},  # 3 - 4.5 m
+        {"network_roads": track([90.0, 9.0, 7.0, 7.0]), "roads": track([90.0, 9.0, 6.0, 8.0])},  # 7 - 7 m
+        {"network_roads": track([90.0, 9.0, 60.0, 30.0]), "roads": track([90.0, 9.0, 6.0, 8.0])},  # 45 - 7 m
+    ]
+    found = paired_score("none", "network_roads", "roads", drives)
+    assert found.drives == 3
+    assert found.error.value == 0.0
+    assert (found.error.low, found.error.high) == (-1.5, 38.0)
+    assert found.near.value == pytest.approx((0.25 + 0.0 - 0.5) / 3)
+    assert (found.entropy.value, found.entropy.low, found.entropy.high) == (0.0, 0.0, 0.0)
 
 
 def test_the_table_names_its_rows() -> None:
