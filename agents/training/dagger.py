@@ -38,7 +38,7 @@ class Rounds:
 
     @property
     def history(self) -> History:
-        """All epochs one after another, each with its `round`, and the best of them."""
+        """All epochs one after another, each with its `round`, and the best; of the last round if none has driven."""
         whole = History()
         for number, history in enumerate(self.histories):
             step, epoch = whole.step, len(whole.epochs)
@@ -46,7 +46,10 @@ class Rounds:
                 after = {"round": number, "epoch": epoch + row["epoch"], "step": step + row["step"]}
                 whole.epochs.append({**row, **after})
             whole.step += history.step
-        best = max(whole.epochs, key=merit)
+        driven = any(row["closed_loop"] for row in whole.epochs)
+        # Without drives only NLL on the expert's tells epochs apart, of which later rounds need not think better.
+        rivals = whole.epochs if driven else whole.epochs[-len(self.histories[-1].epochs) :]
+        best = max(rivals, key=merit)
         whole.best_epoch, whole.best_nll = best["epoch"], best["validation"]["nll"]
         return whole
 
@@ -107,14 +110,16 @@ def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group:
 
 
 def round_config(config: TrainConfig, folder: RunFolder, number: int) -> TrainConfig:
-    """The training of one round as a run of its own; after its last epoch it drives in any case."""
+    """The training of one round as a run of its own; after its last epoch it drives, if it sees where to."""
     first, epochs = number == 0, config.epochs if number == 0 else config.dagger.epochs
+    # Without a route a policy arrives where chance takes it, which says nothing of what it has learned.
+    last = epochs if "route_map" in config.policy.inputs else 0
     return replace(
         config,
         run_dir=folder.rounds / f"policy-{number}",
         epochs=epochs,
         seed=config.seed if first else derived_seed(config.seed, "dagger", number, "training"),
-        closed_loop=replace(config.closed_loop, every=config.closed_loop.every or epochs),
+        closed_loop=replace(config.closed_loop, every=config.closed_loop.every or last),
         dagger=DaggerConfig(),
         resume=True,
     )

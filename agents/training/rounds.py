@@ -18,7 +18,8 @@ class DaggerConfig:
     """
 
     rounds: int = 0
-    """How many rounds follow the training on the recorded drives; 0 leaves it at that."""
+    """How many rounds follow the training on the recorded drives; 0 leaves it at that. The round that drove best
+    is kept, or of a policy that sees no route, the last."""
     routes: int = 48
     """Drives of a round; about 500 frames each, fewer where the policy fails."""
     towns: int = 24

@@ -234,6 +234,8 @@ def test_rounds_are_runs_of_their_own(tmp_path: Path) -> None:
     assert all(own.resume and own.dagger.rounds == 0 for own in rounds)
     often = replace(config, closed_loop=ClosedLoopConfig(every=2))
     assert round_config(often, RunFolder(config.run_dir), 0).closed_loop.every == 2
+    blind_to_routes = replace(config, policy=replace(config.policy, inputs=("camera", "road_map")))
+    assert round_config(blind_to_routes, RunFolder(config.run_dir), 1).closed_loop.every == 0, "it would be chance"
 
 
 def story(*scores: tuple[int, float]) -> History:
@@ -257,6 +259,15 @@ def test_the_best_round_is_the_one_that_drove_best() -> None:
     assert [row["step"] for row in whole.epochs] == [2, 4, 6, 8, 10]
     assert [row["epoch"] for row in whole.epochs] == [1, 2, 3, 4, 5]
     assert [row["closed_loop"]["completion"] for row in rounds.rows] == [0.5, 0.9, 0.7]
+
+
+def test_without_drives_the_best_is_of_the_last_round() -> None:
+    drives = {"share": 1.0, "drives": 1, "arrived": 1, "frames": 10}
+    histories = story((0, 0.5), (0, 0.9)), story((0, 0.5), (0, 0.4))
+    for row, nll in zip(histories[0].epochs + histories[1].epochs, (-4.0, -5.0, -4.5, -4.4), strict=True):
+        row.update(closed_loop=None, validation={"nll": nll})
+    rounds = Rounds(histories, (drives,) * 2)
+    assert (rounds.best, rounds.history.best_epoch, rounds.history.best_nll) == (1, 3, -4.5)
 
 
 def test_data_of_an_unknown_simulation_is_refused_before_training(tmp_path: Path) -> None:
