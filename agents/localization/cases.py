@@ -101,7 +101,7 @@ class LastFix:
 class Exponents:
     """Powers of the likelihoods, chosen on drives through validation towns by `scripts/localize.py --action tune`."""
 
-    steering: float = 0.1
+    steering: float = 0.3
     """Of the steering that was driven."""
     soft: float = 0.1
     """Of the network's answer without the steering."""
