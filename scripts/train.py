@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.detection.config import DetectionConfig
-from agents.detection.running import run_detection
+from agents.detection.task import run_detection
+from agents.perception.running import run_task
 from agents.policies.description import describe_policy, layer_table
 from agents.policies.policy import build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.segmentation.config import SegmentationConfig
-from agents.segmentation.running import run_segmentation
+from agents.segmentation.task import segmentation_task
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dagger import train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
@@ -74,7 +75,7 @@ def main() -> None:
 def segment() -> None:
     """Train a segmentation network and judge it in held-out towns."""
     config = parse_config(SegmentationConfig, "Learn what each pixel shows, from recorded drives with classes.")
-    run_segmentation(config, Console())
+    run_task(segmentation_task(config), Console())
 
 
 def detect() -> None:

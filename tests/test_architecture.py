@@ -33,6 +33,7 @@ ROOMS = [
     "agents.scoring",
     "agents",
     "agents.localization",
+    "agents.perception",
     "agents.segmentation",
     "agents.detection",
     "agents.benchmarks",

@@ -22,6 +22,14 @@ class Targets:
     classes: Tensor
     """(B, G) int64: number of the class, IGNORED or ABSENT."""
 
+    def __getitem__(self, pictures: Tensor) -> "Targets":
+        """Those of some pictures, by their numbers."""
+        return Targets(self.boxes[pictures], self.classes[pictures])
+
+    def to(self, device: torch.device) -> "Targets":
+        """Copy to `device`."""
+        return Targets(self.boxes.to(device), self.classes.to(device))
+
     @staticmethod
     def of(boxes: Sequence[Tensor], classes: Sequence[Tensor]) -> "Targets":
         """Put the boxes (G_i, 4) and classes (G_i,) of each picture into tables."""

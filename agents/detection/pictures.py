@@ -1,8 +1,7 @@
-"""Pictures with the objects in them, read from recorded drives. N: pictures, H and W: height and width [px]."""
+"""Pictures with the objects in them. T: frames, C: cameras."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,68 +9,25 @@ from numpy.typing import NDArray
 
 from agents.detection.config import CountedConfig
 from agents.detection.interface import IGNORED, Targets
-from agents.training.checks import check_objects, check_recorded
-from navsim.driving.episode import Episode
-from navsim.driving.simulation import SimulationConfig
+from agents.perception.pictures import Pictures, Seen, Source
+from agents.training.checks import check_objects
+from navsim.driving.episode import OBJECT_COLUMNS, Episode
+from navsim.driving.redrawing import Redrawer
 from navsim.errors import ConfigError
 from navsim.geometry import Array
-from navsim.recording.dataset import Dataset, open_dataset
-from navsim.roads.towns import Split
+from navsim.recording.dataset import Dataset
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 
 _COARSEST = 16  # pixels of the detectors' coarsest features
 
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """N pictures of cameras."""
-
-    images: Image
-    """What the cameras saw (N, H, W, 3) uint8 RGB."""
-    targets: Targets
-    """The objects in them."""
-    towns: NDArray[np.str_]
-    """The town of each picture (N,)."""
-
-    def __len__(self) -> int:
-        """Number of pictures, N."""
-        return len(self.images)
+BoxedPictures = Pictures[Targets]
+"""Labels are the objects in them."""
 
 
-@dataclass(frozen=True, eq=False)
-class DetectionData:
-    """What a run learns from and is validated on."""
-
-    train: Pictures
-    """Pictures to learn from."""
-    validation: Pictures
-    """Pictures of other towns."""
-    simulation: SimulationConfig
-    """The car of both, with its cameras."""
-
-
-def load_detection_data(folder: Path, every: int, validate_every: int, counted: CountedConfig) -> DetectionData:
-    """Read the training and validation pictures of a data folder.
-
-    Args:
-        folder: The data folder.
-        every: Only each `every`-th frame of a drive is learned from.
-        validate_every: The same of the validation.
-        counted: Which objects are learned and counted.
-
-    Raises:
-        EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or was recorded without objects
-            or with others.
-        ConfigError: If the pictures have a size that the detectors cannot take.
-    """
-    train, validation = (open_dataset(folder, split) for split in (Split.TRAIN, Split.VALIDATION))
-    simulation = train.description.simulation
-    check_size(simulation.cameras[0])
-    for dataset in (train, validation):
-        check_recorded(dataset)
-        check_objects(dataset)
-    return DetectionData(_pictures(train, every, counted), _pictures(validation, validate_every, counted), simulation)
+def objects_source(counted: CountedConfig) -> Source[Targets]:
+    """Pictures with the objects in them, some of which are `counted`."""
+    return Source(_check, _recorded, _drawn, partial(targets_of, counted=counted))
 
 
 def check_size(camera: Camera) -> None:
@@ -83,24 +39,17 @@ def check_size(camera: Camera) -> None:
         )
 
 
-def joined(parts: Iterable[tuple[Image, Array, str]], counted: CountedConfig) -> Pictures:
-    """Put pictures of several drives one after another.
-
-    Args:
-        parts: For each drive images (T, C, H, W, 3), its objects (N, OBJECT_COLUMNS), and the town.
-        counted: Which objects are learned and counted.
-    """
-    images, boxes, classes, towns = [], list[torch.Tensor](), list[torch.Tensor](), list[str]()
-    for seen, objects, town in parts:
-        frames, cameras = seen.shape[:2]
-        images.append(seen.reshape(-1, *seen.shape[2:]))
-        number = objects[:, 0] * cameras + objects[:, 1]
+def targets_of(parts: Sequence[Seen], counted: CountedConfig) -> Targets:
+    """The objects of all pictures; what is noted of a drive are its objects (N, OBJECT_COLUMNS)."""
+    boxes, classes = list[torch.Tensor](), list[torch.Tensor]()
+    for part in parts:
+        frames, cameras = part.images.shape[:2]
+        number = part.noted[:, 0] * cameras + part.noted[:, 1]
         for picture in range(frames * cameras):
-            own = objects[number == picture]
+            own = part.noted[number == picture]
             boxes.append(torch.tensor(own[:, 3:7], dtype=torch.float32))
             classes.append(torch.tensor(counted_classes(own, counted)))
-        towns += [town] * frames * cameras
-    return Pictures(np.concatenate(images), Targets.of(boxes, classes), np.array(towns))
+    return Targets.of(boxes, classes)
 
 
 def counted_classes(objects: Array, counted: CountedConfig) -> NDArray[np.int64]:
@@ -109,14 +58,18 @@ def counted_classes(objects: Array, counted: CountedConfig) -> NDArray[np.int64]
     return np.where(large & (objects[:, 7] >= counted.least_visible), objects[:, 2], IGNORED).astype(np.int64)
 
 
-def _pictures(dataset: Dataset, every: int, counted: CountedConfig) -> Pictures:
-    """Each `every`-th frame of every drive, copied so that the others can be let go."""
-    return joined((_some(episode, every) for episode in dataset.episodes()), counted)
+def _check(dataset: Dataset) -> None:
+    check_size(dataset.description.simulation.cameras[0])
+    check_objects(dataset)
 
 
-def _some(episode: Episode, every: int) -> tuple[Image, Array, str]:
-    """Each `every`-th frame with its objects and its town."""
-    objects = np.empty((0, 8)) if episode.objects is None else episode.objects
+def _recorded(episode: Episode, every: int) -> Array:
+    """Objects of each so many-th frame; their frames count these alone."""
+    objects = np.empty((0, len(OBJECT_COLUMNS))) if episode.objects is None else episode.objects
     kept = objects[objects[:, 0] % every == 0]
-    kept = np.column_stack([kept[:, 0] // every, kept[:, 1:]])
-    return episode.images[::every].copy(), kept, episode.scenario.town
+    return np.column_stack([kept[:, 0] // every, kept[:, 1:]])
+
+
+def _drawn(redrawer: Redrawer, episode: Episode, frames: range) -> tuple[Image, Array]:
+    """Images (T, C, H, W, 3) of some frames, with the objects in them."""
+    return redrawer.measure(episode, frames).images, redrawer.objects(episode, frames)

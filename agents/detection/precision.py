@@ -54,6 +54,20 @@ class Precision:
     """Number of counted objects."""
 
 
+@dataclass(frozen=True)
+class DetectionScores:
+    """How well objects are found in pictures of some towns."""
+
+    pictures: int
+    """Number of pictures."""
+    towns: int
+    """Number of towns; the intervals are of draws of towns."""
+    classes: dict[str, Precision]
+    """Each class by its name."""
+    mean: Precision
+    """Mean over the classes that are there."""
+
+
 Matches = tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]
 """Detections of one class in one picture, the best first: scores (N,), hits (N, 10) and misses (N, 10)."""
 

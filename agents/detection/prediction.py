@@ -6,11 +6,14 @@ import numpy as np
 import torch
 
 from agents.detection.interface import IGNORED, Detections, Detector
-from agents.detection.pictures import Pictures
-from agents.detection.precision import Ranked, match, ranked
-from agents.segmentation.network import network_inputs
+from agents.detection.pictures import BoxedPictures
+from agents.detection.precision import DetectionScores, Ranked, match, precisions, ranked
+from agents.perception.answering import answers
 from navsim.sensing.observation import Image
+from navsim.world.meshes import ObjectClass
 
+CLASS_NAMES = tuple(ObjectClass)
+"""What is found, in order."""
 _BATCH = 16
 
 
@@ -25,22 +28,17 @@ def found_objects(detector: Detector, images: Image, dtype: torch.dtype = torch.
     Returns:
         What was found in each, in the computer's own memory.
     """
-    device = next(detector.parameters()).device
-    found: list[Detections] = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
-        for start in range(0, len(images), _BATCH):
-            pictures = torch.tensor(images[start : start + _BATCH], device=device)
-            found += detector.detect(network_inputs(pictures, torch.float32))
-    return [Detections(each.boxes.cpu(), each.scores.cpu(), each.classes.cpu()) for each in found]
+    parts = answers(detector, images, detector.detect, dtype, torch.float32, _BATCH)
+    return [Detections(each.boxes.cpu(), each.scores.cpu(), each.classes.cpu()) for part in parts for each in part]
 
 
-def rank_found(pictures: Pictures, found: Sequence[Detections], classes: int) -> list[Ranked]:
+def rank_found(pictures: BoxedPictures, found: Sequence[Detections], classes: int) -> list[Ranked]:
     """Match what was found to what is there, class by class.
 
     An object that is not counted may be of any class: what lies on it is left out, whatever it is called.
     """
     names, towns = np.unique(pictures.towns, return_inverse=True)
-    boxes, kinds = pictures.targets.boxes.numpy().astype(float), pictures.targets.classes.numpy()
+    boxes, kinds = pictures.labels.boxes.numpy().astype(float), pictures.labels.classes.numpy()
     ranks = []
     for number in range(classes):
         matched, counts = [], []
@@ -53,3 +51,10 @@ def rank_found(pictures: Pictures, found: Sequence[Detections], classes: int) ->
             counts.append(int(counted.sum()))
         ranks.append(ranked(matched, towns.astype(np.intp), np.array(counts, np.intp), len(names)))
     return ranks
+
+
+def score_pictures(pictures: BoxedPictures, found: list[Detections], rng: np.random.Generator) -> DetectionScores:
+    """Score what was found in pictures; `rng` draws towns for the intervals."""
+    each, mean = precisions(rank_found(pictures, found, len(CLASS_NAMES)), rng)
+    classes = {str(name): part for name, part in zip(CLASS_NAMES, each, strict=True)}
+    return DetectionScores(len(pictures), len(np.unique(pictures.towns)), classes, mean)

@@ -33,6 +33,7 @@ from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import Inputs, scale_senses
 from agents.policies.settings import PolicyConfig
 from agents.training.checkpoint import load_policy, read_info
+from navsim.config import check_limits
 from navsim.errors import ConfigError
 from navsim.progress import progress
 from navsim.randomness import generator
@@ -64,9 +65,7 @@ class InspectConfig:
     """Folder of the page; None means beside the checkpoint."""
 
     def __post_init__(self) -> None:
-        for name, (low, high) in {"frames": (2, 5000), "shown": (1, 12), "seed": (0, 2**32)}.items():
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} must be {low} to {high}, got {getattr(self, name)}")
+        check_limits(self, {"frames": (2, 5000), "shown": (1, 12), "seed": (0, 2**32)})
 
     @property
     def folder(self) -> Path:

@@ -88,11 +88,16 @@ class Inputs:
     """Speeds (B, 1) in tens of [m/s]."""
 
 
+def scale_images(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Scale uint8 images of any shape to [-1, 1], of type `dtype`."""
+    return images.to(dtype).mul_(1 / 127.5).sub_(1.0)
+
+
 def scale_senses(senses: Senses, dtype: torch.dtype) -> Inputs:
     """Scale uint8 senses to a network's inputs of type `dtype`."""
     maps = torch.stack([senses.road_map, senses.route_map], dim=1)
     return Inputs(
-        senses.images.to(dtype).mul_(1 / 127.5).sub_(1.0),
+        scale_images(senses.images, dtype),
         maps.to(dtype).mul_(1 / 255),
         (senses.speed[:, None] / 10).to(dtype),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from navsim.config import check_limits
 from navsim.errors import ConfigError
 
 Sense = Literal["camera", "road_map", "route_map", "speed"]
@@ -42,9 +43,7 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
             raise ConfigError(f"policy.inputs must name at least one sense, each once, got {list(self.inputs)}")
-        for name, low, high in (("components", 1, 64), ("bins", 2, 4096)):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"policy.{name} must be {low} to {high}, got {getattr(self, name)}")
+        check_limits(self, {"components": (1, 64), "bins": (2, 4096)}, "policy.")
         for name in ("scale_floor", "label_width", "point_width", "max_curvature"):
             if not _LEAST <= getattr(self, name) <= 1:
                 raise ConfigError(f"policy.{name} must be {_LEAST} to 1, got {getattr(self, name)}")

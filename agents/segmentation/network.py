@@ -111,8 +111,3 @@ def build_segmentation_network(config: SegmentationNetworkConfig, classes: int, 
         network = SegmentationNetwork(config, classes)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     return network
-
-
-def network_inputs(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """Pictures (B, H, W, 3) uint8 as images (B, 3, H, W) in [-1, 1] of type `dtype`, channels-last without a copy."""
-    return pictures.to(dtype).mul_(1 / 127.5).sub_(1.0).permute(0, 3, 1, 2)

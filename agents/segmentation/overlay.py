@@ -2,15 +2,14 @@
 
 import numpy as np
 
+from agents.perception.sheet import Cell, sheet
 from agents.segmentation.pictures import LabelledPictures
-from navsim.evaluation.canvas import BRIGHT, DIM, ROUTE, Text, blank, enlarged, written
+from navsim.evaluation.canvas import ROUTE, enlarged
 from navsim.evaluation.gallery import CLASS_COLOURS
 from navsim.sensing.observation import Image
 from navsim.world.meshes import CLASS_NAMES, SemanticClass
 
 _HEIGHT = 150  # of a picture [px]
-_GAP = 6
-_HEAD, _LEGEND = 26, 30  # heights of the lines above and below [px]
 _OPACITY = 0.62  # of the classes' colours over the picture
 _COLUMNS = ("camera", "truth", "network", "wrong pixels")
 
@@ -27,17 +26,16 @@ def overlay_sheet(pictures: LabelledPictures, predicted: Image, count: int, titl
     count = min(count, len(pictures))
     chosen = (2 * np.arange(count) + 1) * len(pictures) // (2 * count)  # the middles of as many equal stretches
     height, width = pictures.images.shape[1:3]
-    wide = round(width * _HEIGHT / height)
-    canvas = blank(len(_COLUMNS) * (wide + _GAP) - _GAP, 2 * _HEAD + len(chosen) * (_HEIGHT + _GAP) + _LEGEND)
-    texts = [Text(title, 4, 5, size=16)]
-    texts += [Text(word, i * (wide + _GAP) + 4, _HEAD + 5, colour=DIM) for i, word in enumerate(_COLUMNS)]
-    for row, number in enumerate(chosen):
-        y = 2 * _HEAD + row * (_HEIGHT + _GAP)
-        for column, cell in enumerate(_cells(pictures.images[number], pictures.classes[number], predicted[number])):
-            x = column * (wide + _GAP)
-            canvas[y : y + _HEIGHT, x : x + wide] = enlarged(cell, wide, _HEIGHT, smooth=False)
-    there = [member for member in SemanticClass if member in pictures.classes[chosen] or member in predicted[chosen]]
-    return written(canvas, texts + _legend(canvas, there))
+    size = round(width * _HEIGHT / height), _HEIGHT
+    rows = [
+        [
+            Cell(enlarged(cell, *size, smooth=False))
+            for cell in _cells(pictures.images[number], pictures.labels[number], predicted[number])
+        ]
+        for number in chosen
+    ]
+    there = [member for member in SemanticClass if member in pictures.labels[chosen] or member in predicted[chosen]]
+    return sheet(title, _COLUMNS, rows, [(CLASS_NAMES[member], CLASS_COLOURS[member]) for member in there])
 
 
 def class_colours(classes: Image) -> Image:
@@ -57,14 +55,3 @@ def _cells(image: Image, truth: Image, predicted: Image) -> tuple[Image, ...]:
     dull = np.repeat((image.mean(axis=-1, keepdims=True) * 0.5).astype(np.uint8), 3, axis=-1)
     wrong = np.where((truth != predicted)[..., None], np.array(ROUTE, np.uint8), dull)
     return image, laid_over(image, truth), laid_over(image, predicted), np.asarray(wrong, np.uint8)
-
-
-def _legend(canvas: Image, there: list[SemanticClass]) -> list[Text]:
-    """Paint a box for each class along the lower edge; returns the names to be written beside them."""
-    y, step = canvas.shape[0] - _LEGEND + 8, canvas.shape[1] / max(len(there), 1)
-    texts = []
-    for i, member in enumerate(there):
-        x = round(i * step) + 4
-        canvas[y : y + 14, x : x + 14] = CLASS_COLOURS[member]
-        texts.append(Text(CLASS_NAMES[member], x + 20, y, size=13, colour=BRIGHT))
-    return texts

@@ -2,8 +2,10 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from agents.segmentation.network import SegmentationNetwork, network_inputs
+from agents.perception.answering import answers
+from agents.segmentation.network import SegmentationNetwork
 from agents.segmentation.pictures import LabelledPictures
 from agents.segmentation.scores import Counts, SegmentationScores, confusion, score_towns
 from navsim.sensing.observation import Image
@@ -23,13 +25,12 @@ def predicted_classes(network: SegmentationNetwork, images: Image, dtype: torch.
     Returns:
         Classes (N, H, W) uint8.
     """
-    device = next(network.parameters()).device
-    parts = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
-        for start in range(0, len(images), _BATCH):
-            pictures = torch.tensor(images[start : start + _BATCH], device=device)
-            parts.append(network(network_inputs(pictures, dtype)).argmax(dim=1).byte().cpu().numpy())
-    return np.concatenate(parts)
+
+    def likeliest(pictures: Tensor) -> Tensor:
+        scores: Tensor = network(pictures)
+        return scores.argmax(dim=1).byte().cpu()
+
+    return np.asarray(torch.cat(answers(network, images, likeliest, dtype, dtype, _BATCH)))
 
 
 def score_pictures(pictures: LabelledPictures, predicted: Image, rng: np.random.Generator) -> SegmentationScores:
@@ -40,4 +41,4 @@ def score_pictures(pictures: LabelledPictures, predicted: Image, rng: np.random.
 def town_counts(pictures: LabelledPictures, predicted: Image) -> Counts:
     """Confusion of each town (U, K, K), towns in the order of their names."""
     chosen = [pictures.towns == town for town in np.unique(pictures.towns)]
-    return np.stack([confusion(pictures.classes[own], predicted[own], len(CLASS_NAMES)) for own in chosen])
+    return np.stack([confusion(pictures.labels[own], predicted[own], len(CLASS_NAMES)) for own in chosen])

@@ -13,34 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
-from torch import Tensor
 
 from agents.policies.distributions.base import check_temperature
 from agents.policies.distributions.recalibrated import check_levels
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
+from agents.training.learned import learned_tensors, restore_learned
 from agents.training.learner import Learner
-from agents.training.tensors import (
-    check_continuable,
-    header_texts,
-    load_weights,
-    named_tensors,
-    optimizer_tensors,
-    read_tensors,
-    restore_optimizer,
-)
-from navsim.config import from_mapping, to_mapping
-from navsim.errors import CheckpointError, ConfigError
+from agents.training.tensors import Format, load_weights, named_tensors
+from navsim.errors import CheckpointError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
-from navsim.storage import write_bytes
 
-FORMAT = "navsim-policy"
-FORMAT_VERSION = 1
-
-_POLICY, _TRAINED, _DECODER = "policy.", "trained.", "decoder."
+_POLICY, _DECODER = "policy.", "decoder."
 
 
 @dataclass(frozen=True)
@@ -74,6 +60,9 @@ class CheckpointInfo:
         return senses_spec(self.cameras, self.map)
 
 
+FORMAT = Format("navsim-policy", 1, CheckpointInfo)
+
+
 def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Learner | None = None) -> None:
     """Write a checkpoint, replacing the one at `path` at once or not at all.
 
@@ -88,10 +77,10 @@ def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: L
     """
     tensors = named_tensors(_POLICY, policy)
     if learner is not None:
-        tensors |= named_tensors(_TRAINED, learner.policy) | optimizer_tensors(learner.optimizer)
+        tensors |= learned_tensors(learner)
         if learner.decoder is not None:
             tensors |= named_tensors(_DECODER, learner.decoder)
-    write_bytes(path, save({name: value.cpu().contiguous() for name, value in tensors.items()}, _header(info)))
+    FORMAT.write(path, info, tensors)
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -100,7 +89,7 @@ def read_info(path: Path) -> CheckpointInfo:
     Raises:
         CheckpointError: If the file is missing, truncated, foreign or of another format.
     """
-    return _read(path, tensors=False)[0]
+    return FORMAT.read(path, tensors=False)[0]
 
 
 def weights_digest(path: Path) -> str:
@@ -109,7 +98,7 @@ def weights_digest(path: Path) -> str:
     Raises:
         CheckpointError: If the file is missing, truncated, foreign or of another format.
     """
-    tensors = _read(path)[1]
+    tensors = FORMAT.read(path)[1]
     digest = 0
     for name in sorted(name for name in tensors if name.startswith(_POLICY)):
         digest = zlib.crc32(tensors[name].contiguous().view(torch.uint8).numpy().tobytes(), digest)
@@ -122,7 +111,7 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
-    info, tensors = _read(path)
+    info, tensors = FORMAT.read(path)
     check_senses(path, info, cameras, map_spec)
     policy = build_policy(info.policy, info.senses, seed=0)
     load_weights(path, policy, tensors, _POLICY)
@@ -150,8 +139,8 @@ def write_calibration(path: Path, temperature: float, levels: tuple[float, ...] 
         ConfigError: If the temperature is out of its range, or the levels do not rise from 0 to 1.
         StorageError: If it cannot be written; it is as it was then.
     """
-    info, tensors = _read(path)
-    write_bytes(path, save(tensors, _header(dataclasses.replace(info, temperature=temperature, levels=levels))))
+    info, tensors = FORMAT.read(path)
+    FORMAT.write(path, dataclasses.replace(info, temperature=temperature, levels=levels), tensors)
 
 
 def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
@@ -160,36 +149,11 @@ def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
     Raises:
         CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
     """
-    info, tensors = _read(path)
-    check_continuable(path, tensors)
-    load_weights(path, learner.policy, tensors, _TRAINED)
-    load_weights(path, learner.average.network, tensors, _POLICY)
+    info, tensors = FORMAT.read(path)
+    restore_learned(path, learner, tensors, _POLICY)
     if learner.decoder is not None:
         load_weights(path, learner.decoder, tensors, _DECODER)
-    restore_optimizer(learner.optimizer, tensors)
     return info
-
-
-def _header(info: CheckpointInfo) -> dict[str, str]:
-    """A checkpoint's header as texts."""
-    fields = {field.name: _plain(getattr(info, field.name)) for field in dataclasses.fields(info)}
-    return header_texts(FORMAT, FORMAT_VERSION, fields)
-
-
-def _plain(value: Any) -> Any:
-    """Plain values of a header's field: dataclasses become mappings."""
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return to_mapping(value) if dataclasses.is_dataclass(value) else value
-
-
-def _read(path: Path, tensors: bool = True) -> tuple[CheckpointInfo, dict[str, Tensor]]:
-    """Read a checkpoint's header and, if wanted, its tensors."""
-    fields, values = read_tensors(path, FORMAT, FORMAT_VERSION, tensors)
-    try:
-        return from_mapping(CheckpointInfo, fields, str(path)), values
-    except ConfigError as error:
-        raise CheckpointError(f"damaged header: {error}") from None
 
 
 def _shown(cameras: Sequence[Camera]) -> str:

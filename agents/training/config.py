@@ -15,6 +15,7 @@ from agents.training.memory import Storage
 from agents.training.optimization import OptimizerConfig
 from agents.training.rounds import DaggerConfig
 from agents.training.sampling import BalanceConfig
+from navsim.config import check_limits
 from navsim.errors import ConfigError
 
 
@@ -94,9 +95,7 @@ class TrainConfig:
             "pictures": (0, 100),
             "activations": (0, 10**6),
         }
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} must be {low} to {high}, got {getattr(self, name)}")
+        check_limits(self, limits)
         if self.accumulate > self.batch_size:
             raise ConfigError(f"accumulate must be at most batch_size ({self.batch_size}), got {self.accumulate}")
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from agents.policies.policy import Policy
 from agents.policies.senses import Inputs
 from agents.training.auxiliary import SegmentationDecoder, picture_layer
-from agents.training.averaging import EmaConfig, WeightAverage
+from agents.training.averaging import EmaConfig
 from agents.training.distributed import Group, without_exchange
+from agents.training.learned import Learned
 from agents.training.losses import LossConfig, steering_loss
-from agents.training.optimization import OptimizerConfig, make_optimizer, set_learning_rate
+from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError
 
 
@@ -64,8 +65,8 @@ def _wanted(classes: Tensor | None) -> Tensor:
     return classes
 
 
-class Learner:
-    """Takes the steps of the optimiser; the weights to validate, drive and keep are those of `average`."""
+class Learner(Learned[Policy]):
+    """A policy that learns; the weights to validate, drive and keep are those of `average`."""
 
     def __init__(
         self,
@@ -90,13 +91,10 @@ class Learner:
             compiled: Whether to compile the network and the loss.
             decoder: What tells classes from the policy's camera trunk, for `loss.segmentation`.
         """
-        self.policy, self.decoder = policy, decoder
-        self.average = WeightAverage(policy, ema)
         scored = PolicyLoss(policy, loss, dtype, decoder)
-        self.optimizer = make_optimizer(scored, optimizer)
-        self._trained = [*scored.parameters()]
+        super().__init__(policy, optimizer, ema, scored)
+        self.decoder = decoder
         self._group = group
-        self._most = optimizer.max_gradient_norm
         self._shared = group.together(scored)
         self._compiled = compiled
         self._loss = torch.compile(self._shared) if compiled else self._shared
@@ -109,7 +107,7 @@ class Learner:
         Raises:
             ConfigError: If the network is to be compiled and cannot be.
         """
-        self.policy.train()
+        self.network.train()
         try:
             losses: dict[str, Tensor] = self._loss(inputs, labels, weights, classes)
         except RuntimeError as error:
@@ -126,15 +124,6 @@ class Learner:
         """
         with without_exchange(self._shared, not last):
             (total * self._group.size).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-
-    def update(self, step: int, rate: float) -> Tensor:
-        """Take step `step` with the gradients added since the last one; returns their norm, before it was clipped."""
-        norm = nn.utils.clip_grad_norm_(self._trained, self._most)
-        set_learning_rate(self.optimizer, rate)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.average.update(step)
-        return norm
 
 
 def _cannot_compile(error: RuntimeError) -> bool:

@@ -4,7 +4,6 @@ What a step does depends on the seed, the step and the weights before it alone, 
 checkpoint ends with the same weights as one that was never stopped.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,10 +23,9 @@ from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import History, Journal
 from agents.training.learner import explained_shortage
 from agents.training.meters import Means, Stopwatch
-from agents.training.optimization import learning_rate
+from agents.training.optimization import check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
 from agents.training.trainer import Trainer
-from navsim.errors import ConfigError
 from navsim.progress import Advance, progress
 
 _LOG_STEPS = 20
@@ -107,12 +105,12 @@ def judge(trainer: Trainer, examiner: Examiner | None, journal: Journal, stop: S
     judges for all.
     """
     losses = trainer.losses.means(trainer.group)
-    _check_finite(losses["total"], trainer)
+    check_finite(losses["total"], trainer.history.step, trainer.config.optimizer)
     if examiner is not None:
         with trainer.clock.part("validation"):
             samples = examiner.validate(trainer.policy)
         scores = score(samples)
-        _check_finite(scores.nll, trainer)
+        check_finite(scores.nll, trainer.history.step, trainer.config.optimizer)
         due = trainer.config.closed_loop.due(trainer.epoch + 1, trainer.config.epochs)
         drives = examiner.drive(trainer, stop, advance) if due else None
         if drives is not None or not due:
@@ -128,18 +126,9 @@ def _log(trainer: Trainer, journal: Journal) -> None:
     """Write the mean losses of the last steps and the learning rate."""
     means, step = trainer.recent.means(trainer.group), trainer.history.step
     trainer.recent = Means()
-    _check_finite(means["total"], trainer)
+    check_finite(means["total"], step, trainer.config.optimizer)
     rate = learning_rate(step - 1, trainer.steps, trainer.config.optimizer)
     journal.curves("train", means | {"learning_rate": rate}, step)
-
-
-def _check_finite(loss: float, trainer: Trainer) -> None:
-    """Raise ConfigError if a loss is not finite."""
-    if not math.isfinite(loss):
-        raise ConfigError(
-            f"the loss is {loss} at step {trainer.history.step}; lower optimizer.learning_rate "
-            f"(now {trainer.config.optimizer.learning_rate})"
-        )
 
 
 def _agreed(trainer: Trainer, stop: StopRequest) -> bool:

@@ -57,6 +57,14 @@ def learning_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     return config.learning_rate * (config.final_share + (1 - config.final_share) * cosine)
 
 
+def check_finite(loss: float, step: int, config: OptimizerConfig) -> None:
+    """Raise ConfigError if the loss after `step` steps is not finite."""
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"the loss is {loss} at step {step}; lower optimizer.learning_rate (now {config.learning_rate})"
+        )
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
     """Give all groups of parameters the learning rate `value`."""
     for group in optimizer.param_groups:

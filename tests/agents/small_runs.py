@@ -1,5 +1,6 @@
 """Small data and training runs for tests: images that tell their label, networks that learn it in seconds."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,18 @@ def small_data(train: int = 48, validation: int = 16) -> TrainingData:
     return TrainingData(small_samples(train, 1), small_samples(validation, 2), CAMERAS, MAP, {"torch": "test"})
 
 
-def small_folder(folder: Path, train: int = 2, validation: int = 1) -> Path:
+def small_folder(
+    folder: Path,
+    train: int = 2,
+    validation: int = 1,
+    episode: Callable[..., Episode] = small_episode,
+    simulation: SimulationConfig = SIMULATION,
+) -> Path:
     """Write a data folder with one episode per town."""
-    write_description(folder, DatasetDescription(SIMULATION, {"seed": 0}, {"numpy": "2"}, "unknown"))
+    write_description(folder, DatasetDescription(simulation, {"seed": 0}, {"numpy": "2"}, "unknown"))
     towns = [f"train-{i}" for i in range(train)] + [f"validation-{i}" for i in range(validation)]
     for seed, town in enumerate(towns):
-        add_episode(folder, small_episode(town, seed=seed))
+        add_episode(folder, episode(town, seed=seed))
     return folder
 
 

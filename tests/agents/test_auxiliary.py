@@ -86,7 +86,7 @@ def test_the_term_is_the_cross_entropy_of_the_decoder_and_has_its_weight_in_the_
     assert set(found) - set(without) == {"segmentation"}
     torch.testing.assert_close(found["nll"], without["nll"])
     torch.testing.assert_close(found["total"], without["total"] + 0.5 * found["segmentation"])
-    network = some.policy.network
+    network = some.network.network
     assert isinstance(network, SharedTrunks)
     assert some.decoder is not None
     assert part.classes is not None
@@ -100,8 +100,8 @@ def test_the_term_is_the_cross_entropy_of_the_decoder_and_has_its_weight_in_the_
 def test_it_moves_the_camera_trunk_and_nothing_else_of_the_policy(folder: Path) -> None:
     some, part = learner(SEGMENTED), load(folder).train[slice(0, 6)]
     terms(some, part)["segmentation"].backward()  # type: ignore[no-untyped-call]
-    moved = {name for name, value in some.policy.named_parameters() if value.grad is not None and value.grad.any()}
-    assert moved == {name for name, _ in some.policy.named_parameters() if "camera_trunk" in name}
+    moved = {name for name, value in some.network.named_parameters() if value.grad is not None and value.grad.any()}
+    assert moved == {name for name, _ in some.network.named_parameters() if "camera_trunk" in name}
     assert some.decoder is not None
     assert all(value.grad is not None and value.grad.any() for value in some.decoder.parameters())
 

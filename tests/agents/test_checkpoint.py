@@ -122,11 +122,11 @@ def test_what_is_restored_lies_in_memory_as_it_did(tmp_path: Path) -> None:
     old, new = small_learner(), small_learner(seed=9)
     step(old)
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, small_info(old.policy), old.average.network, old)
+    save_checkpoint(path, small_info(old.network), old.average.network, old)
     restore_training(path, new)
     for was, now in zip(old.average.network.parameters(), new.average.network.parameters(), strict=True):
         assert torch.equal(was, now)
-    for was, now in zip(old.policy.parameters(), new.policy.parameters(), strict=True):
+    for was, now in zip(old.network.parameters(), new.network.parameters(), strict=True):
         assert torch.equal(was, now)
         for name, value in old.optimizer.state[was].items():
             assert torch.equal(value, new.optimizer.state[now][name])
@@ -140,9 +140,9 @@ def test_one_drives_by_the_average_and_not_by_the_trained_weights(tmp_path: Path
     learner = small_learner()
     step(learner)
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, small_info(learner.policy), learner.average.network, learner)
+    save_checkpoint(path, small_info(learner.network), learner.average.network, learner)
     loaded = dict(load_policy(path, CAMERAS, MAP).named_parameters())
-    for name, weight in learner.policy.named_parameters():
+    for name, weight in learner.network.named_parameters():
         assert torch.equal(loaded[name], dict(learner.average.network.named_parameters())[name])
         assert not torch.equal(loaded[name], weight)
 
@@ -151,7 +151,7 @@ def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
     learner, senses = small_learner(), small_samples(4).senses
     step(learner)
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, small_info(learner.policy), learner.average.network, learner)
+    save_checkpoint(path, small_info(learner.network), learner.average.network, learner)
     before, info = load_file(path), read_info(path)
     assert info.temperature == 1.0
     write_calibration(path, 2.5)
@@ -164,7 +164,7 @@ def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
         torch.testing.assert_close(warm.quantile(0.9), cold.tempered(2.5).quantile(0.9))
     assert bool((warm.quantile(0.9) > cold.quantile(0.9)).all())
     restore_training(path, learner)
-    assert learner.policy.temperature == learner.average.network.temperature == 1.0  # training goes on without it
+    assert learner.network.temperature == learner.average.network.temperature == 1.0  # training goes on without it
 
 
 def test_levels_are_kept_in_the_header_and_believed_but_not_driven_by(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def gradients(some: Learner, cuts: list[int], weights: torch.Tensor) -> list[tor
         inputs = scale_senses(part.senses, torch.float32)
         losses = some.losses(inputs, part.labels, weights[first:last])
         some.add_gradients(losses["total"] * ((last - first) / 12), last=last == 12)
-    return [parameter.grad.clone() for parameter in some.policy.parameters() if parameter.grad is not None]
+    return [parameter.grad.clone() for parameter in some.network.parameters() if parameter.grad is not None]
 
 
 def test_parts_of_unequal_length_add_up_to_the_gradient_of_the_batch() -> None:
@@ -61,7 +61,7 @@ def test_a_step_tells_the_norm_before_clipping_and_forgets_the_gradients() -> No
     expected = torch.stack([gradient.norm() for gradient in whole]).norm()
     assert norm.item() == pytest.approx(expected.item(), rel=1e-5)
     assert norm.item() > 1e-3
-    assert all(parameter.grad is None for parameter in some.policy.parameters())
+    assert all(parameter.grad is None for parameter in some.network.parameters())
     assert {group["lr"] for group in some.optimizer.param_groups} == {1e-3}
 
 

@@ -138,7 +138,7 @@ def test_the_best_are_the_averaged_weights_and_the_last_hold_both(tmp_path: Path
     for position in range(3):
         batch = slice(16 * position, 16 * (position + 1))
         trainer.step(torch.from_numpy(draw.index[batch]), torch.from_numpy(draw.weights[batch]))
-        weights.append(trainer._learner.policy.head.bias.detach().clone())
+        weights.append(trainer._learner.network.head.bias.detach().clone())
     start = build_policy(config.policy, SPEC, derived_seed(config.seed, "weights")).head.bias.detach()
     average = start
     for weight in weights:  # (1 + t) / (1 + t) is past 0.9 from the first step on

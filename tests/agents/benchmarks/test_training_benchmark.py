@@ -119,12 +119,12 @@ def test_the_plain_loop_learns(config: TrainingBenchmark) -> None:
 
 def test_steps_go_on_over_epochs_and_change_the_weights(tmp_path: Path) -> None:
     trainer = Trainer(small_config(tmp_path, batch_size=20), small_data(48), RunFolder(tmp_path / "run"))
-    before = trainer._learner.policy.head.weight.clone()
+    before = trainer._learner.network.head.weight.clone()
     steps = steps_of(trainer)
     for _ in range(5):
         next(steps)
     assert trainer.history.step == 5
-    assert not torch.equal(before, trainer._learner.policy.head.weight)
+    assert not torch.equal(before, trainer._learner.network.head.weight)
 
 
 def test_time_is_taken_after_a_warm_up() -> None:

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.detection.config import CountedConfig
-from agents.detection.pictures import Pictures, joined
+from agents.detection.config import CountedConfig, DetectionConfig
+from agents.detection.pictures import BoxedPictures, objects_source
+from agents.perception.pictures import Seen
+from agents.training.optimization import OptimizerConfig
 from navsim.driving.episode import Episode
 from navsim.driving.simulation import SimulationConfig
 from navsim.geometry import Array
-from navsim.recording.dataset import DatasetDescription, episode_path, write_description
-from navsim.recording.files import write_episode
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from tests.agents.small_runs import MAP, small_episode
+from tests.agents.small_runs import MAP, small_episode, small_folder
 
 CAMERA = Camera(width=64, height=32)
 SIMULATION = SimulationConfig(cameras=(CAMERA,), map=MAP)
@@ -47,16 +47,26 @@ def boxed_episode(town: str, steps: int = 12, seed: int = 0) -> Episode:
 
 def boxed_folder(folder: Path, train: int = 4, validation: int = 2) -> Path:
     """Write a data folder with one episode per town."""
-    write_description(folder, DatasetDescription(SIMULATION, {"seed": 0}, {"numpy": "2"}, "unknown"))
-    towns = [f"train-{i}" for i in range(train)] + [f"validation-{i}" for i in range(validation)]
-    for seed, town in enumerate(towns):
-        episode = boxed_episode(town, seed=seed)
-        write_episode(episode, episode_path(folder, episode.scenario), {"renderer": "made up"})
-    return folder
+    return small_folder(folder, train, validation, boxed_episode, SIMULATION)
 
 
-def boxed_pictures(count: int, seed: int = 0) -> Pictures:
+def small_detection(data: Path, run: Path, **changes: object) -> DetectionConfig:
+    """A run of two epochs of three steps."""
+    config = DetectionConfig(
+        data=data,
+        run_dir=run,
+        every=1,
+        validate_every=6,
+        epochs=2,
+        optimizer=OptimizerConfig(learning_rate=3e-3, max_gradient_norm=5.0),
+        device="cpu",
+        precision="float32",
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def boxed_pictures(count: int, seed: int = 0) -> BoxedPictures:
     """Pictures of two towns."""
     rng = np.random.default_rng(seed)
-    parts = [(*boxed_frames(count // 2, rng), f"test-{town}") for town in range(2)]
-    return joined(parts, CountedConfig())
+    parts = [Seen(*boxed_frames(count // 2, rng), f"test-{town}") for town in range(2)]
+    return objects_source(CountedConfig()).joined(parts)

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.detection.checkpoint import build_detector, load_detector
 from agents.detection.config import DetectionConfig
 from agents.detection.faster_rcnn import why_no_torchvision
-from agents.detection.prediction import found_objects
-from agents.detection.running import score_pictures
+from agents.detection.lesson import DETECTORS, build_detector
+from agents.detection.prediction import found_objects, score_pictures
+from agents.detection.task import detection_task
 from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError
-from tests.agents.detection.boxed import CAMERA, boxed_folder, boxed_pictures
-from tests.agents.detection.test_detection_training import learn, small_config
+from tests.agents.detection.boxed import CAMERA, boxed_folder, boxed_pictures, small_detection
+from tests.agents.perception.learning import learn
 
 ROOT = Path(__file__).parents[3]
 REASON = why_no_torchvision()
@@ -42,9 +42,9 @@ def test_where_it_is_missing_it_cannot_be_built() -> None:
 
 @needed
 def test_it_learns_to_find_what_it_is_shown(tmp_path: Path) -> None:
-    config = small_config(boxed_folder(tmp_path / "data"), tmp_path / "run", epochs=24, batch_size=8)
-    folder = learn(replace(config, detector="torchvision", optimizer=OptimizerConfig(2e-3, max_gradient_norm=5.0)))
-    detector, info = load_detector(folder.best)
+    config = small_detection(boxed_folder(tmp_path / "data"), tmp_path / "run", epochs=24, batch_size=8)
+    config = replace(config, detector="torchvision", optimizer=OptimizerConfig(2e-3, max_gradient_norm=5.0))
+    detector, info = DETECTORS.load(learn(detection_task(config)).best)
     assert info.detector == "torchvision"
     fresh = boxed_pictures(40, seed=77)
     scores = score_pictures(fresh, found_objects(detector, fresh.images), np.random.default_rng(0))

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from agents.segmentation.config import SegmentationConfig
+from agents.segmentation.network import SegmentationNetworkConfig
 from agents.segmentation.pictures import LabelledPictures
+from agents.training.optimization import OptimizerConfig
 from navsim.driving.episode import Episode
-from navsim.recording.dataset import DatasetDescription, episode_path, write_description
-from navsim.recording.files import write_episode
 from navsim.sensing.observation import Image
 from navsim.world.meshes import SemanticClass
-from tests.agents.small_runs import SIMULATION, small_episode
+from tests.agents.small_runs import small_episode, small_folder
 
 SHOWN = (SemanticClass.ROAD, SemanticClass.GROUND, SemanticClass.BUILDING, SemanticClass.SKY)
 """The classes in the pictures; they lie in bands, one below the other, the sky on top."""
@@ -49,12 +50,23 @@ def labelled_episode(town: str, steps: int = 12, seed: int = 0) -> Episode:
 
 def labelled_folder(folder: Path, train: int = 3, validation: int = 2) -> Path:
     """Write a data folder with one episode per town."""
-    write_description(folder, DatasetDescription(SIMULATION, {"seed": 0}, {"numpy": "2"}, "unknown"))
-    towns = [f"train-{i}" for i in range(train)] + [f"validation-{i}" for i in range(validation)]
-    for seed, town in enumerate(towns):
-        episode = labelled_episode(town, seed=seed)
-        write_episode(episode, episode_path(folder, episode.scenario), {"renderer": "made up"})
-    return folder
+    return small_folder(folder, train, validation, labelled_episode)
+
+
+def small_segmentation(data: Path, run: Path, **changes: object) -> SegmentationConfig:
+    """A run of four epochs of nine steps."""
+    config = SegmentationConfig(
+        data=data,
+        run_dir=run,
+        every=1,
+        epochs=4,
+        batch_size=4,
+        network=SegmentationNetworkConfig((8, 16), 8),
+        optimizer=OptimizerConfig(learning_rate=1e-2),
+        device="cpu",
+        precision="float32",
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
 
 
 def labelled_pictures(count: int, towns: int = 2, seed: int = 0) -> LabelledPictures:

@@ -1,18 +1,19 @@
 """The fully convolutional network and its checkpoints."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from agents.perception.answering import network_inputs
 from agents.policies.policy import parameter_count
-from agents.segmentation.checkpoint import SegmentationInfo, load_segmentation, save_segmentation
+from agents.segmentation.lesson import NETWORKS, SegmentationInfo
 from agents.segmentation.network import (
     SegmentationNetwork,
     SegmentationNetworkConfig,
     build_segmentation_network,
-    network_inputs,
 )
 from agents.training.checkpoint import read_info
 from navsim.errors import CheckpointError, ConfigError
@@ -76,26 +77,27 @@ def test_a_size_that_is_none_is_refused() -> None:
 
 def test_a_checkpoint_answers_as_its_network_and_says_what_it_is(tmp_path: Path) -> None:
     network, path = small_network(), tmp_path / "best.safetensors"
-    save_segmentation(path, SegmentationInfo(SMALL, CLASS_NAMES, CAMERAS, {"seed": 0}), network)
-    loaded, info = load_segmentation(path)
+    info = SegmentationInfo(network=SMALL, class_names=CLASS_NAMES, cameras=CAMERAS, run={"seed": 0})
+    NETWORKS.save(path, info, network)
+    loaded, found = NETWORKS.load(path)
     images = torch.randn(1, 3, 32, 32)
     with torch.inference_mode():
         assert torch.equal(loaded(images), network(images))
-    assert (info.network, info.class_names, info.cameras, info.run) == (SMALL, CLASS_NAMES, CAMERAS, {"seed": 0})
+    assert found == info
 
 
 def test_what_is_no_such_checkpoint_is_refused(tmp_path: Path, checkpoint_file: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint file"):
-        load_segmentation(tmp_path / "missing.safetensors")
+        NETWORKS.load(tmp_path / "missing.safetensors")
     with pytest.raises(CheckpointError, match="no checkpoint of this project"):
-        load_segmentation(checkpoint_file)  # that of a policy
-    path = tmp_path / "best.safetensors"
-    save_segmentation(path, SegmentationInfo(SMALL, CLASS_NAMES, CAMERAS), small_network())
+        NETWORKS.load(checkpoint_file)  # that of a policy
+    path, info = tmp_path / "best.safetensors", SegmentationInfo(network=SMALL, class_names=CLASS_NAMES)
+    NETWORKS.save(path, info, small_network())
     with pytest.raises(CheckpointError, match="no checkpoint of this project"):
         read_info(path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="damaged"):
-        load_segmentation(path)
-    save_segmentation(path, SegmentationInfo(SegmentationNetworkConfig((4,), 4), CLASS_NAMES, CAMERAS), small_network())
+        NETWORKS.load(path)
+    NETWORKS.save(path, replace(info, network=SegmentationNetworkConfig((4,), 4)), small_network())
     with pytest.raises(CheckpointError, match="holds another network"):
-        load_segmentation(path)
+        NETWORKS.load(path)

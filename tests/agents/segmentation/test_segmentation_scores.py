@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agents.segmentation.prediction import town_counts
-from agents.segmentation.report import score_rows, scores_page
+from agents.segmentation.report import score_table
 from agents.segmentation.scores import confusion, intersection_over_union, score_towns
 from tests.agents.segmentation.labelled import labelled_pictures
 
@@ -89,10 +89,10 @@ def test_the_same_draws_give_the_same_interval_and_one_town_a_point() -> None:
 
 def test_each_town_is_counted_by_itself() -> None:
     shown = labelled_pictures(6, towns=2)
-    said = shown.classes.copy()
+    said = shown.labels.copy()
     said[1::2] = 0  # all of the second town is called road
     counts = town_counts(shown, said)
-    assert counts.sum() == shown.classes.size
+    assert counts.sum() == shown.labels.size
     assert counts[0].sum() == np.trace(counts[0])
     np.testing.assert_array_equal(counts[1][:, 1:], 0)
 
@@ -100,12 +100,13 @@ def test_each_town_is_counted_by_itself() -> None:
 def test_tables_name_classes_that_are_there_and_mark_looks_without_them() -> None:
     both = score_towns(np.stack([confusion(TRUTH, SAID, 3)]), NAMES, 2, rng())
     plain = score_towns(np.stack([confusion(TRUTH * 0, SAID, 3)]), NAMES, 2, rng())
-    rows = score_rows({"": both, "fog": plain})
-    assert rows[0] == ["IoU", "training looks", "fog"]
-    assert rows[1:3] == [["road", "0.500", "0.500"], ["line", "0.500", "-"]]
-    assert rows[3:6] == [[words, "0.500", "0.500"] for words in ("mean", "95% from", "to")]
-    assert rows[6] == ["pixels right", "62.5%", "50.0%"]
-    page = scores_page({"": both}, "About it.")
+    table = score_table({"": both, "fog": plain})
+    (rows,) = table.groups
+    assert table.heads == ["IoU", "training looks", "fog"]
+    assert rows[:2] == [["road", "0.500", "0.500"], ["line", "0.500", "-"]]
+    assert rows[2:5] == [[words, "0.500", "0.500"] for words in ("mean", "95% from", "to")]
+    assert rows[5] == ["pixels right", "62.5%", "50.0%"]
+    page = score_table({"": both}).page("About it.")
     assert "| line | 0.500 |" in page
     assert "sign" not in page
     assert "2 pictures in each look of 1 held-out towns" in page

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import yaml
 
-from agents.segmentation.config import HeldOutConfig
-from agents.segmentation.held_out import held_out_drives, pictures_under
-from agents.segmentation.running import read_results
+from agents.perception.config import HeldOutConfig
+from agents.perception.held_out import held_out_drives
+from agents.perception.running import read_results
+from agents.segmentation.pictures import CLASSES
+from agents.segmentation.scores import SegmentationScores
 from agents.training.run_folder import RunFolder
 from navsim.driving.redrawing import Redrawer
 from navsim.recording.collection import collect
@@ -59,7 +61,7 @@ def test_training_then_scores_then_done(folder: Path) -> None:
     assert "pictures to learn from" in first.stdout
     assert "95% from" in first.stdout
     there = RunFolder(folder / "network")
-    results = read_results(there)
+    results = read_results(there, SegmentationScores)
     assert list(results) == ["", "fog"]
     assert all(0 <= scores.low <= scores.mean_iou <= scores.high <= 1 for scores in results.values())
     assert results[""].pictures == results["fog"].pictures > 0
@@ -93,7 +95,7 @@ def test_the_same_places_are_drawn_under_every_condition() -> None:
     assert all("test" in episode.scenario.town for episode in drives)
     redrawer = Redrawer(SIMULATION)
     try:
-        clear, night, again = (pictures_under(redrawer, drives, spec, 7) for spec in ("", "night", ""))
+        clear, night, again = (CLASSES.under(redrawer, drives, spec, 7) for spec in ("", "night", ""))
     finally:
         redrawer.close()
     assert len(clear) == sum(len(range(0, len(episode), 7)) for episode in drives)
@@ -102,6 +104,6 @@ def test_the_same_places_are_drawn_under_every_condition() -> None:
     np.testing.assert_array_equal(clear.towns, night.towns)
     assert night.images.mean() < clear.images.mean() - 20
     ground = [SemanticClass.ROAD, SemanticClass.MARKING]
-    same = np.isin(clear.classes, ground) == np.isin(night.classes, ground)
+    same = np.isin(clear.labels, ground) == np.isin(night.labels, ground)
     assert same.mean() > 0.97  # the roads stay where they are
-    assert clear.classes.max() < len(CLASS_NAMES)
+    assert clear.labels.max() < len(CLASS_NAMES)

@@ -1,13 +1,10 @@
-"""Pictures of held-out towns: the expert drives there once, and the same places are drawn under many conditions."""
+"""Drives in held-out towns: the expert drives there once, and the same places are drawn under many conditions."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from agents.segmentation.config import HeldOutConfig
-from agents.segmentation.pictures import LabelledPictures, joined, of_cameras
+from agents.perception.config import HeldOutConfig
 from navsim.driving.episode import Episode
 from navsim.driving.expert import LaneExpert
-from navsim.driving.redrawing import Redrawer, under
 from navsim.driving.rollout import drive
 from navsim.driving.rules import Rules
 from navsim.driving.settings import SimulationConfig
@@ -31,14 +28,3 @@ def held_out_drives(config: HeldOutConfig, simulation: SimulationConfig) -> list
             episodes.append(drive(car, expert, scenario, sense=False, record_images=False))
             advance()
     return episodes
-
-
-def pictures_under(redrawer: Redrawer, drives: Sequence[Episode], condition: str, every: int) -> LabelledPictures:
-    """Draw each `every`-th frame of drives under a condition, see `navsim.world.appearance`, with its classes."""
-    parts = []
-    for episode in drives:
-        seen = redrawer.measure(
-            replace(episode, scenario=under(episode.scenario, condition)), range(0, len(episode), every)
-        )
-        parts.append(of_cameras(seen.images, seen.semantic, episode.scenario.town))
-    return joined(parts)
