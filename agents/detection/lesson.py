@@ -14,8 +14,8 @@ from agents.detection.pictures import BoxedPictures
 from agents.detection.precision import average_precision
 from agents.detection.prediction import CLASS_NAMES, found_objects, rank_found
 from agents.detection.two_stage import TwoStageDetector
-from agents.perception.checkpoint import NetworkFormat, NetworkInfo
-from agents.perception.training import BatchLosses, Lesson, Validation
+from agents.perception.training import BatchLosses, Lesson, NetworkInfo, Validation
+from agents.training.formats import Format
 from navsim.sensing.camera import Camera
 
 
@@ -44,7 +44,7 @@ def _build(info: DetectionInfo, seed: int) -> Detector:
     return build_detector(info.detector, len(info.class_names), info.cameras[0], seed)
 
 
-DETECTORS = NetworkFormat("navsim-detection", 1, DetectionInfo, _build)
+DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
 """Checkpoints of detectors."""
 
 

@@ -9,7 +9,6 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from agents.perception.checkpoint import NetworkFormat, NetworkInfo
 from agents.perception.config import PerceptionConfig
 from agents.perception.pictures import PictureData, Pictures
 from agents.policies.policy import parameter_count
@@ -17,6 +16,7 @@ from agents.policies.senses import scale_images
 from agents.training.augmentation import ImageAugmenter
 from agents.training.config import choose_device, choose_dtype
 from agents.training.determinism import torch_rules
+from agents.training.formats import Format
 from agents.training.interruption import StopRequest, stop_on_interrupt
 from agents.training.journal import Journal
 from agents.training.learned import Learned
@@ -28,6 +28,7 @@ from navsim.errors import CheckpointError
 from navsim.progress import Advance, progress
 from navsim.randomness import derived_seed, generator
 from navsim.recording.versions import software_versions
+from navsim.sensing.camera import Camera
 
 L = TypeVar("L")
 N = TypeVar("N", bound=nn.Module)
@@ -35,6 +36,22 @@ N = TypeVar("N", bound=nn.Module)
 BatchLosses = Callable[[N, Tensor, Tensor, Tensor], dict[str, Tensor]]
 """Terms of the loss of a network that is shown images (B, 3, H, W), with the numbers (B,) of their pictures and which
 of them are mirrored left and right (B,); may draw from torch's own generator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkInfo:
+    """What a checkpoint's header says, besides how the network is built."""
+
+    class_names: tuple[str, ...]
+    """What it tells apart, in order."""
+    cameras: tuple[Camera, ...] = ()
+    """Cameras whose pictures it learned from."""
+    run: dict[str, Any] = field(default_factory=dict)
+    """Resolved configuration of the training run."""
+    progress: dict[str, Any] = field(default_factory=dict)
+    """How far training was."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Software that trained it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ class Validation:
 class Lesson(Generic[L, N]):
     """What is learned from labelled pictures."""
 
-    networks: NetworkFormat[Any, N]
+    networks: Format[Any, N]
     """Builds the network, writes it and reads it."""
     info: NetworkInfo
     """The header of its checkpoints; the run adds cameras, configuration, progress and versions."""
@@ -205,12 +222,13 @@ class PictureTrainer(Generic[L, N]):
     def _save(self, best: bool) -> None:
         """Save all that is needed to continue, and the network for use if it is the best."""
         info = dataclasses.replace(self._header, progress={"history": dataclasses.asdict(self.history)})
+        network, networks = self.learned.average.network, self.lesson.networks
         if best:
-            self.lesson.networks.save(self.folder.best, info, self.learned.average.network)
-        self.lesson.networks.save_learned(self.folder.last, info, self.learned)
+            networks.save(self.folder.best, info, network)
+        networks.save(self.folder.last, info, network, self.learned)
 
     def _restore(self) -> None:
-        info = self.lesson.networks.restore_learned(self.folder.last, self.learned)
+        info = self.lesson.networks.restore(self.folder.last, self.learned)
         if info.cameras != self._header.cameras:
             raise CheckpointError(f"{self.folder.last}: was trained on other cameras than {self.config.data} now has")
         self.history = from_mapping(LessonHistory, info.progress["history"], str(self.folder.last))

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.perception.checkpoint import NetworkFormat, NetworkInfo
-from agents.perception.training import BatchLosses, Lesson, Validation
+from agents.perception.training import BatchLosses, Lesson, NetworkInfo, Validation
 from agents.segmentation.config import SegmentationConfig
 from agents.segmentation.network import (
     SegmentationNetwork,
@@ -18,6 +17,7 @@ from agents.segmentation.network import (
 )
 from agents.segmentation.pictures import LabelledPictures
 from agents.segmentation.prediction import predicted_classes, score_pictures
+from agents.training.formats import Format
 from navsim.config import to_mapping
 from navsim.geometry import Array
 from navsim.randomness import generator
@@ -37,7 +37,7 @@ def _build(info: SegmentationInfo, seed: int) -> SegmentationNetwork:
     return build_segmentation_network(info.network, len(info.class_names), seed)
 
 
-NETWORKS = NetworkFormat("navsim-segmentation", 1, SegmentationInfo, _build)
+NETWORKS = Format("navsim-segmentation", 1, SegmentationInfo, _build)
 """Checkpoints of segmentation networks."""
 
 

@@ -1,9 +1,4 @@
-"""Checkpoints: one safetensors file with the weights and, as JSON in its header, all that is needed to use them.
-
-The file is complete or absent: written under a temporary name, flushed to disk and renamed. Its weights are those to
-drive by, the moving average of the trained ones. `last.safetensors` also carries the trained weights themselves and the
-optimiser's state, so that training continues from it as if it had never stopped.
-"""
+"""Checkpoints of policies, see `agents.training.formats`."""
 
 import dataclasses
 import zlib
@@ -19,14 +14,11 @@ from agents.policies.distributions.recalibrated import check_levels
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
-from agents.training.learned import learned_tensors, restore_learned
+from agents.training.formats import Format
 from agents.training.learner import Learner
-from agents.training.tensors import Format, load_weights, named_tensors
 from navsim.errors import CheckpointError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
-
-_POLICY, _DECODER = "policy.", "decoder."
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,11 @@ class CheckpointInfo:
         return senses_spec(self.cameras, self.map)
 
 
-FORMAT = Format("navsim-policy", 1, CheckpointInfo)
+def _build(info: CheckpointInfo, seed: int) -> Policy:
+    return build_policy(info.policy, info.senses, seed)
+
+
+FORMAT = Format("navsim-policy", 1, CheckpointInfo, _build, "policy.")
 
 
 def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Learner | None = None) -> None:
@@ -75,12 +71,7 @@ def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: L
     Raises:
         StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
     """
-    tensors = named_tensors(_POLICY, policy)
-    if learner is not None:
-        tensors |= learned_tensors(learner)
-        if learner.decoder is not None:
-            tensors |= named_tensors(_DECODER, learner.decoder)
-    FORMAT.write(path, info, tensors)
+    FORMAT.save(path, info, policy, learner)
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -100,7 +91,7 @@ def weights_digest(path: Path) -> str:
     """
     tensors = FORMAT.read(path)[1]
     digest = 0
-    for name in sorted(name for name in tensors if name.startswith(_POLICY)):
+    for name in sorted(name for name in tensors if name.startswith(FORMAT.prefix)):
         digest = zlib.crc32(tensors[name].contiguous().view(torch.uint8).numpy().tobytes(), digest)
     return f"{digest:08x}"
 
@@ -111,12 +102,10 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
-    info, tensors = FORMAT.read(path)
+    policy, info = FORMAT.load(path)
     check_senses(path, info, cameras, map_spec)
-    policy = build_policy(info.policy, info.senses, seed=0)
-    load_weights(path, policy, tensors, _POLICY)
     policy.temperature, policy.levels = info.temperature, info.levels
-    return policy.eval()
+    return policy
 
 
 def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], map_spec: MapSpec) -> None:
@@ -149,11 +138,7 @@ def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
     Raises:
         CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
     """
-    info, tensors = FORMAT.read(path)
-    restore_learned(path, learner, tensors, _POLICY)
-    if learner.decoder is not None:
-        load_weights(path, learner.decoder, tensors, _DECODER)
-    return info
+    return FORMAT.restore(path, learner)
 
 
 def _shown(cameras: Sequence[Camera]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from torch import Tensor, nn
@@ -16,8 +17,6 @@ from agents.training.tensors import (
     restore_optimizer,
 )
 
-_TRAINED = "trained."
-
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -25,7 +24,11 @@ class Learned(Generic[N]):
     """A network that learns; the weights to validate, use and keep are those of `average`."""
 
     def __init__(
-        self, network: N, optimizer: OptimizerConfig, ema: EmaConfig, trained: nn.Module | None = None
+        self,
+        network: N,
+        optimizer: OptimizerConfig,
+        ema: EmaConfig,
+        more: Mapping[str, nn.Module] = MappingProxyType({}),
     ) -> None:
         """Take up a network that lies on the device already.
 
@@ -33,43 +36,39 @@ class Learned(Generic[N]):
             network: The network, which will change.
             optimizer: How it changes.
             ema: How its average follows.
-            trained: What holds the parameters that are trained, those of the network among them; None means these.
+            more: What is trained besides and not kept for use, by what its names in checkpoints begin with.
         """
-        whole: nn.Module = network if trained is None else trained
+        self._parts: dict[str, nn.Module] = {"trained.": network, **more}
+        trained = nn.ModuleList(self._parts.values())
         self.network = network
         self.average = WeightAverage(network, ema)
-        self.optimizer = make_optimizer(whole, optimizer)
-        self._trained = [*whole.parameters()]
+        self.optimizer = make_optimizer(trained, optimizer)
+        self._parameters = [*trained.parameters()]
         self._most = optimizer.max_gradient_norm
 
     def update(self, step: int, rate: float) -> Tensor:
         """Take step `step` with the gradients added since the last one; returns their norm, before it was clipped."""
-        norm = nn.utils.clip_grad_norm_(self._trained, self._most)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._most)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.average.update(step)
         return norm
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What it needs to continue besides the average: the trained weights and the optimiser's state."""
+        tensors = optimizer_tensors(self.optimizer)
+        for prefix, network in self._parts.items():
+            tensors |= named_tensors(prefix, network)
+        return tensors
 
-def learned_tensors(learned: Learned[N]) -> dict[str, Tensor]:
-    """What training needs to continue besides the average: the trained weights and the optimiser's state."""
-    return named_tensors(_TRAINED, learned.network) | optimizer_tensors(learned.optimizer)
+    def restore(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `tensors` gave, as it is in the file at `path`.
 
-
-def restore_learned(path: Path, learned: Learned[N], tensors: Mapping[str, Tensor], prefix: str) -> None:
-    """Give a network that learns the state that is in a checkpoint.
-
-    Args:
-        path: The file, for errors.
-        learned: What takes up the state.
-        tensors: Those of `learned_tensors`, and the average of the weights.
-        prefix: What the names of the average begin with.
-
-    Raises:
-        CheckpointError: If they are of another network, or there is no state of an optimiser.
-    """
-    check_continuable(path, tensors)
-    load_weights(path, learned.network, tensors, _TRAINED)
-    load_weights(path, learned.average.network, tensors, prefix)
-    restore_optimizer(learned.optimizer, tensors)
+        Raises:
+            CheckpointError: If it is of another network, or not there.
+        """
+        check_continuable(path, tensors)
+        for prefix, network in self._parts.items():
+            load_weights(path, network, tensors, prefix)
+        restore_optimizer(self.optimizer, tensors)

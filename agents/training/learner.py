@@ -92,7 +92,7 @@ class Learner(Learned[Policy]):
             decoder: What tells classes from the policy's camera trunk, for `loss.segmentation`.
         """
         scored = PolicyLoss(policy, loss, dtype, decoder)
-        super().__init__(policy, optimizer, ema, scored)
+        super().__init__(policy, optimizer, ema, {} if decoder is None else {"decoder.": decoder})
         self.decoder = decoder
         self._group = group
         self._shared = group.together(scored)
