@@ -92,7 +92,7 @@ def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
     assert all((sheet == colour).all(axis=-1).any() for colour in COLOURS)
 
 
-def test_a_checkpoint_answers_as_its_detector_and_those_of_others_are_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_answers_as_its_detector_and_holds_no_other(tmp_path: Path) -> None:
     detector, path = build_detector("own", 3, CAMERA, 1).eval(), tmp_path / "best.safetensors"
     info = DetectionInfo(detector="own", class_names=CLASS_NAMES, cameras=(CAMERA,))
     DETECTORS.save(path, info, detector)

@@ -9,10 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from agents.detection.lesson import DETECTORS
 from agents.detection.task import detection_task
 from agents.perception.config import HeldOutConfig, PerceptionConfig
 from agents.perception.training import PictureTrainer
+from agents.segmentation.lesson import NETWORKS, SegmentationInfo
+from agents.segmentation.network import SegmentationNetworkConfig
 from agents.segmentation.task import segmentation_task
+from agents.training.checkpoint import read_info
 from agents.training.interruption import StopRequest
 from agents.training.optimization import OptimizerConfig
 from agents.training.run_folder import RunFolder
@@ -25,27 +29,24 @@ Make = Callable[..., SomeTask]
 """Makes a task from the name of its run and changes of its configuration."""
 
 
-def makers(folder: Path) -> dict[str, Make]:
-    """Both tasks, with data."""
-    labelled, boxed = labelled_folder(folder / "labelled"), boxed_folder(folder / "boxed")
-    return {
-        "segmentation": lambda run, **changes: segmentation_task(
-            small_segmentation(labelled, folder / "segmentation" / run, **changes)
-        ),
-        "detection": lambda run, **changes: detection_task(
-            small_detection(boxed, folder / "detection" / run, **changes)
-        ),
-    }
+@pytest.fixture(scope="module")
+def segmentation(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    folder = tmp_path_factory.mktemp("segmentation")
+    data = labelled_folder(folder / "data")
+    return lambda run, **changes: segmentation_task(small_segmentation(data, folder / run, **changes))
 
 
 @pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Make]:
-    return makers(tmp_path_factory.mktemp("perception"))
+def detection(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    folder = tmp_path_factory.mktemp("detection")
+    data = boxed_folder(folder / "data")
+    return lambda run, **changes: detection_task(small_detection(data, folder / run, **changes))
 
 
 @pytest.fixture(scope="module", params=["segmentation", "detection"])
-def make(tasks: dict[str, Make], request: pytest.FixtureRequest) -> Make:
-    return tasks[request.param]
+def make(request: pytest.FixtureRequest) -> Make:
+    made: Make = request.getfixturevalue(request.param)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,8 @@ def test_the_best_epoch_is_kept_for_use(make: Make, learned: RunFolder) -> None:
     assert info.run["epochs"] == len(merits)
 
 
-def test_ctrl_c_keeps_the_last_whole_epoch(tasks: dict[str, Make]) -> None:
-    stopped, stop = trainer(tasks["segmentation"]("stopped")), StopRequest()
+def test_ctrl_c_keeps_the_last_whole_epoch(segmentation: Make) -> None:
+    stopped, stop = trainer(segmentation("stopped")), StopRequest()
     stop.make()
     with pytest.raises(KeyboardInterrupt, match="stopped in epoch 1 of 4; the same command with --resume"):
         stopped.take_epoch(stop, silent)
@@ -105,8 +106,8 @@ def test_ctrl_c_keeps_the_last_whole_epoch(tasks: dict[str, Make]) -> None:
     assert not stopped.folder.last.exists()
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_what_helps(tasks: dict[str, Make]) -> None:
-    wild = tasks["segmentation"]("wild", optimizer=OptimizerConfig(learning_rate=0.5, max_gradient_norm=1e30))
+def test_a_loss_that_is_not_finite_ends_the_run_with_what_helps(segmentation: Make) -> None:
+    wild = segmentation("wild", optimizer=OptimizerConfig(learning_rate=0.5, max_gradient_norm=1e30))
     broken = trainer(wild)
     with torch.no_grad():
         next(broken.learned.network.parameters()).fill_(torch.nan)
@@ -114,8 +115,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_what_helps(tasks: dict[str,
         broken.take_epoch(StopRequest(), silent)
 
 
-def test_other_cameras_are_not_continued_with(tasks: dict[str, Make]) -> None:
-    task = tasks["segmentation"]("cameras", epochs=1)
+def test_other_cameras_are_not_continued_with(segmentation: Make) -> None:
+    task = segmentation("cameras", epochs=1)
     folder, loaded = learn(task), task.load()
     turned = tuple(replace(camera, yaw_deg=5.0) for camera in loaded.simulation.cameras)
     other = replace(loaded, simulation=replace(loaded.simulation, cameras=turned))
@@ -123,12 +124,15 @@ def test_other_cameras_are_not_continued_with(tasks: dict[str, Make]) -> None:
         PictureTrainer(task.config, task.lesson, other, folder)
 
 
-def test_what_one_task_has_learned_is_nothing_for_another(tasks: dict[str, Make], tmp_path: Path) -> None:
-    one, other = tasks["segmentation"]("cameras"), tasks["detection"]("cameras")
-    path, network = tmp_path / "best.safetensors", one.lesson.networks.build(one.lesson.info, 0)
-    one.lesson.networks.save(path, one.lesson.info, network)
-    with pytest.raises(CheckpointError, match="no checkpoint of this project"):
-        other.lesson.networks.load(path)
+def test_what_is_learned_for_one_task_is_nothing_for_another(tmp_path: Path, checkpoint_file: Path) -> None:
+    path, info = (
+        tmp_path / "best.safetensors",
+        SegmentationInfo(network=SegmentationNetworkConfig(), class_names=("a",)),
+    )
+    NETWORKS.save(path, info, NETWORKS.build(info, 0))
+    for wrong in (lambda: DETECTORS.load(path), lambda: read_info(path), lambda: NETWORKS.load(checkpoint_file)):
+        with pytest.raises(CheckpointError, match="no checkpoint of this project"):
+            wrong()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from agents.segmentation.network import (
     SegmentationNetworkConfig,
     build_segmentation_network,
 )
-from agents.training.checkpoint import read_info
 from navsim.errors import CheckpointError, ConfigError
 from navsim.world.meshes import CLASS_NAMES
 from tests.agents.small_runs import CAMERAS
@@ -75,7 +74,7 @@ def test_a_size_that_is_none_is_refused() -> None:
         SegmentationNetworkConfig((8, 0))
 
 
-def test_a_checkpoint_answers_as_its_network_and_says_what_it_is(tmp_path: Path) -> None:
+def test_a_checkpoint_answers_as_its_network_and_holds_no_other(tmp_path: Path) -> None:
     network, path = small_network(), tmp_path / "best.safetensors"
     info = SegmentationInfo(network=SMALL, class_names=CLASS_NAMES, cameras=CAMERAS, run={"seed": 0})
     NETWORKS.save(path, info, network)
@@ -84,20 +83,6 @@ def test_a_checkpoint_answers_as_its_network_and_says_what_it_is(tmp_path: Path)
     with torch.inference_mode():
         assert torch.equal(loaded(images), network(images))
     assert found == info
-
-
-def test_what_is_no_such_checkpoint_is_refused(tmp_path: Path, checkpoint_file: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such checkpoint file"):
-        NETWORKS.load(tmp_path / "missing.safetensors")
-    with pytest.raises(CheckpointError, match="no checkpoint of this project"):
-        NETWORKS.load(checkpoint_file)  # that of a policy
-    path, info = tmp_path / "best.safetensors", SegmentationInfo(network=SMALL, class_names=CLASS_NAMES)
-    NETWORKS.save(path, info, small_network())
-    with pytest.raises(CheckpointError, match="no checkpoint of this project"):
-        read_info(path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="damaged"):
-        NETWORKS.load(path)
-    NETWORKS.save(path, replace(info, network=SegmentationNetworkConfig((4,), 4)), small_network())
+    NETWORKS.save(path, replace(info, network=SegmentationNetworkConfig((4,), 4)), network)
     with pytest.raises(CheckpointError, match="holds another network"):
         NETWORKS.load(path)
