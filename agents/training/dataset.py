@@ -91,19 +91,9 @@ def load_training_data(
             for and too small.
         StorageError: If the data fits neither into memory nor, packed, on the disk.
     """
-    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
-    splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(folder, Split.VALIDATION)}
-    simulation = train.description.simulation
-    if policy.max_curvature > simulation.vehicle.max_curvature:
-        raise ConfigError(
-            f"policy.max_curvature is {policy.max_curvature} 1/m, the vehicle in {folder} reaches "
-            f"{simulation.vehicle.max_curvature} 1/m"
-        )
+    splits = _open_splits(folder, policy, more, classes)
+    simulation = splits[Split.TRAIN].description.simulation
     spec = senses_spec(simulation.cameras, simulation.map)
-    for dataset in splits.values():
-        check_recorded(dataset)
-    if classes:
-        check_classes(train)
     numbers = {split: _numbers(dataset, policy.max_curvature) for split, dataset in splits.items()}
     labelled = {Split.TRAIN: classes, Split.VALIDATION: False}
     needed = sum(dataset.frames * record_bytes(spec, labelled[split]) for split, dataset in splits.items())
@@ -124,6 +114,23 @@ def load_training_data(
         _versions([*splits.values()]),
         simulation,
     )
+
+
+def _open_splits(folder: Path, policy: PolicyConfig, more: Sequence[Path], classes: bool) -> dict[Split, Dataset]:
+    """Find the drives, and make sure that the policy can learn from such drives; reads headers only."""
+    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
+    splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(folder, Split.VALIDATION)}
+    vehicle = train.description.simulation.vehicle
+    if policy.max_curvature > vehicle.max_curvature:
+        raise ConfigError(
+            f"policy.max_curvature is {policy.max_curvature} 1/m, the vehicle in {folder} reaches "
+            f"{vehicle.max_curvature} 1/m"
+        )
+    for dataset in splits.values():
+        check_recorded(dataset)
+    if classes:
+        check_classes(train)
+    return splits
 
 
 def _versions(datasets: Iterable[Dataset]) -> dict[str, str]:

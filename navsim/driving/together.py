@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,39 +89,48 @@ def drive_together(
     Yields:
         The episodes in the order of their ends.
     """
-    waiting = iter(scenarios)
-    idle = list(crews)
-    underway: list[tuple[Crew, Course]] = []
-    moments: list[tuple[Simulation, Situation]] = []
+    waiting, idle = iter(scenarios), list(crews)
+    underway: list[_Ride] = []
     while True:
         for scenario in _next(waiting, len(idle)):
             crew = idle.pop(0)
             drive = course(crew.simulation, crew.driver, scenario, noise, sense, record_images)
-            underway.append((crew, drive))
-            moments.append((crew.simulation, next(drive)))
+            underway.append(_Ride(crew, drive, next(drive)))
         if not underway:
             return
-        steps = see_together(moments)
-        seen = [(crew, step) for (crew, _), step in zip(underway, steps, strict=True)]
+        steps = see_together([(ride.crew.simulation, ride.situation) for ride in underway])
+        seen = [(ride.crew, step) for ride, step in zip(underway, steps, strict=True)]
         if on_step is not None:
             on_step(seen)
-        decide_together(
-            [
-                (crew.driver, step.observation)
-                for crew, step in seen
-                if isinstance(crew.driver, Seat) and step.observation is not None and step.outcome is None
-            ]
-        )
-        going: list[tuple[Crew, Course]] = []
-        moments = []
-        for (crew, drive), step in zip(underway, steps, strict=True):
+        _decide(seen)
+        going = []
+        for ride, step in zip(underway, steps, strict=True):
             try:
-                moments.append((crew.simulation, drive.send(step)))
-                going.append((crew, drive))
+                going.append(replace(ride, situation=ride.course.send(step)))
             except StopIteration as end:
-                idle.append(crew)
+                idle.append(ride.crew)
                 yield end.value
         underway = going
+
+
+@dataclass(frozen=True, eq=False)
+class _Ride:
+    """A drive under way."""
+
+    crew: Crew
+    course: Course
+    situation: Situation
+
+
+def _decide(seen: Sequence[tuple[Crew, Step]]) -> None:
+    """Let drivers of several cars decide for all of theirs that drive on."""
+    decide_together(
+        [
+            (crew.driver, step.observation)
+            for crew, step in seen
+            if isinstance(crew.driver, Seat) and step.observation is not None and step.outcome is None
+        ]
+    )
 
 
 def _next(waiting: Iterator[Scenario], count: int) -> list[Scenario]:
