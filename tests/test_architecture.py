@@ -40,6 +40,9 @@ ROOMS = [
     "scripts",
 ]
 
+# Rooms side by side, which know nothing of each other.
+APART = {"agents.segmentation", "agents.detection"}
+
 
 def modules() -> dict[str, Path]:
     """All modules of the project by dotted name."""
@@ -73,6 +76,8 @@ def violations(name: str, source: str) -> list[str]:
         other = room(target)
         if other is not None and ROOMS.index(other) > ROOMS.index(own):
             found.append(f"{name} ({own}) imports {target} ({other})")
+        if other != own and {own, other} <= APART:
+            found.append(f"{name} imports {target} from the room beside it")
         if target.split(".")[0] == "torch" and own.startswith("navsim"):
             found.append(f"{name} imports {target}: navsim knows no torch")
         if target.split(".")[0] == "pybullet" and name != "navsim.world.bullet":
@@ -94,6 +99,7 @@ def test_a_module_imports_only_from_below(name: str) -> None:
         ("agents.driver", "import scripts.train"),
         ("agents.scoring.crps", "from agents.training.losses import LossConfig"),
         ("agents.training.loop", "from agents.benchmarks.training import Speed"),
+        ("agents.detection.report", "from agents.segmentation.report import score_table"),
     ],
 )
 def test_a_planted_violation_is_caught(name: str, source: str) -> None:

@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from agents.detection.boxes import overlaps
 from agents.scoring.intervals import LEVEL, Estimate
 from navsim.geometry import Array
 
@@ -82,7 +84,7 @@ def match(boxes: Array, scores: Array, objects: Array, counted: NDArray[np.bool_
         counted: Which objects count (G,).
     """
     order = np.argsort(-scores, kind="stable")
-    overlap = overlaps(boxes[order], objects)
+    overlap = overlaps(torch.from_numpy(boxes[order]), torch.from_numpy(objects)).numpy()
     hits, left_out = (np.zeros((len(order), len(THRESHOLDS)), bool) for _ in range(2))
     for column, threshold in enumerate(THRESHOLDS):
         free = counted.copy()
@@ -161,14 +163,6 @@ def precisions(classes: Sequence[Ranked], rng: np.random.Generator) -> tuple[lis
         return each, Precision(None, None, 0)
     mean = _estimates(whole[there].mean(axis=0), drawn[:, there].mean(axis=1))
     return each, Precision(*mean, sum(part.objects for part in each))
-
-
-def overlaps(a: Array, b: Array) -> Array:
-    """Intersection over union (N, M) of boxes (N, 4) and (M, 4)."""
-    low, high = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    common = np.clip(high - low, 0.0, None).prod(axis=-1)
-    size_a, size_b = ((each[:, 2:] - each[:, :2]).prod(axis=-1) for each in (a, b))
-    return np.asarray(common / np.maximum(size_a[:, None] + size_b - common, 1e-9))
 
 
 def _estimates(whole: Array, drawn: Array) -> tuple[Estimate | None, Estimate | None]:

@@ -11,7 +11,6 @@ from agents.detection.precision import (
     Ranked,
     average_precision,
     match,
-    overlaps,
     precisions,
     ranked,
 )
@@ -155,9 +154,3 @@ def test_intervals_hold_the_value_and_the_mean_is_of_the_classes_that_are_there(
     assert mean.objects == 32
     assert precisions([empty], rng())[1].ap is None
     assert precisions([mixed], rng()) == precisions([mixed], rng())
-
-
-def test_overlaps_by_hand() -> None:
-    np.testing.assert_allclose(
-        overlaps(np.array([[0.0, 0, 4, 2]]), np.array([[2.0, 0, 6, 2], [9, 9, 10, 10]])), [[1 / 3, 0]]
-    )
