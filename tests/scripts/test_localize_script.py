@@ -57,8 +57,12 @@ def test_a_run_leaves_a_table_pictures_and_a_film(tmp_path: Path) -> None:
     out = tmp_path / "out"
     table = (out / "table.md").read_text()
     assert table.startswith("# A small run")
-    rows = [line for line in table.splitlines() if line.startswith(("| gps10", "| none"))]
+    scores, pairs = table.split("## What each adds")
+    rows, differences = (
+        [line for line in part.splitlines() if line.startswith(("| gps10", "| none"))] for part in (scores, pairs)
+    )
     assert len(rows) == 10  # no `uniform` with fixes, no `gps` without
+    assert len(differences) == 7  # odometry, roads, network_roads and soft; without fixes odometry has nothing below it
     results = json.loads((out / "results.json").read_text())
     found = {(row["case"], row["method"]): row for row in results["scores"]}
     assert found["gps10", "roads"]["error"]["value"] < found["gps10", "gps"]["error"]["value"]
