@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from agents.export.facts import ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from navsim.evaluation.markdown import table_lines
 
 SOURCE = "https://arxiv.org/abs/1811.10119"
 """Where the idea comes from: Amini, Rosman, Karaman, Rus, ICRA 2019."""
@@ -211,5 +212,4 @@ def _versions(facts: ExportFacts) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
+    return "\n".join(table_lines(head, rows, words=len(head)))

@@ -13,9 +13,10 @@ from agents.localization.running import Tracks
 from agents.localization.track import NEAR, Track
 from agents.scoring.intervals import Estimate, bootstrap_estimate, share_estimate
 from navsim.driving.scenario import Scenario
+from navsim.evaluation.markdown import table_lines
 from navsim.randomness import generator
 
-WORDS: dict[Method, str] = {
+_WORDS: dict[Method, str] = {
     "uniform": "anywhere on the roads",
     "gps": "GPS only",
     "odometry": "odometry",
@@ -157,11 +158,10 @@ def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = 
         "in fitted 90%",
         "updates/s",
     )
-    lines = [f"# {title}", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for row in table:
-        cells = (
+    rows = [
+        (
             row.case,
-            WORDS[row.method],  # type: ignore[index]  # a method's name
+            _WORDS[row.method],  # type: ignore[index]  # a method's name
             _shown(row.error, 1),
             _shown(row.heading_error_deg, 1),
             _shown(row.fix_error, 1),
@@ -175,27 +175,35 @@ def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = 
             _shown(row.calibrated_90, 0, 100, "%"),
             f"{row.updates_per_second:.0f}",
         )
-        lines.append("| " + " | ".join(cells) + " |")
+        for row in table
+    ]
     drives = table[0].drives if table else 0
-    return "\n".join([*lines, "", _legend(drives), "", *_pairs_table(pairs)])
+    lines = table_lines(head, rows, words=len(head))
+    return "\n".join([f"# {title}", "", *lines, "", _legend(drives), "", *_pairs_part(pairs)])
 
 
-def _pairs_table(pairs: Sequence[PairedScore]) -> list[str]:
+def _pairs_part(pairs: Sequence[PairedScore]) -> list[str]:
     """What each kind of evidence adds, as lines of Markdown."""
     if not pairs:
         return []
     head = ("case", "known beside the map", "less", "error m", f"within {NEAR:g} m, points", "entropy nats")
-    lines = ["## What each adds, drive by drive", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    for row in pairs:
-        methods = WORDS[row.method], WORDS[row.baseline]  # type: ignore[index]  # names of methods
-        numbers = _shown(row.error, 2, sign="+"), _shown(row.near, 1, 100, sign="+"), _shown(row.entropy, 2, sign="+")
-        lines.append("| " + " | ".join((row.case, *methods, *numbers)) + " |")
+    rows = [
+        (
+            row.case,
+            _WORDS[row.method],  # type: ignore[index]  # a method's name
+            _WORDS[row.baseline],  # type: ignore[index]  # likewise
+            _shown(row.error, 2, sign="+"),
+            _shown(row.near, 1, 100, sign="+"),
+            _shown(row.entropy, 2, sign="+"),
+        )
+        for row in pairs
+    ]
     words = (
         "The second column less the third over the same drives. Error: as above, median of the differences; within "
         f"{NEAR:g} m: mean difference of the shares of updates; entropy: mean difference. "
         "What has 0 in its interval may be chance."
     )
-    return [*lines, "", words, ""]
+    return ["## What each adds, drive by drive", "", *table_lines(head, rows, words=len(head)), "", words, ""]
 
 
 def _legend(drives: int) -> str:

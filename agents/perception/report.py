@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from navsim.evaluation.markdown import table_lines
+
 TRAINING = "training looks"
 """What the empty condition is called: that of training, drawn for each town."""
 
@@ -40,7 +42,5 @@ class ScoreTable:
 
     def page(self, about: str) -> str:
         """As Markdown, under its title and a few sentences."""
-        rows = [self.heads, *(row for rows in self.groups for row in rows)]
-        heads, *lines = ("| " + " | ".join(row) + " |" for row in rows)
-        rule = "|" + " --- |" * self.words + " ---: |" * (len(self.heads) - self.words)
-        return "\n".join([f"# {self.title}", "", about, "", heads, rule, *lines, ""])
+        lines = table_lines(self.heads, (row for rows in self.groups for row in rows), self.words)
+        return "\n".join([f"# {self.title}", "", about, "", *lines, ""])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agents.studies.plan import StudyConfig, StudyContrast
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.comparison import Column, columns, has_arrived, read_results
+from navsim.evaluation.markdown import table_lines
 from navsim.evaluation.metrics import Share
 from navsim.evaluation.paired import PairedShare, paired_share
 
@@ -41,14 +42,14 @@ def read_contrast(config: StudyConfig, contrast: StudyContrast) -> list[Contrast
 def contrast_table(contrast: StudyContrast, rows: Sequence[ContrastRow]) -> list[str]:
     """The rows as lines of Markdown."""
     heads = ("", *contrast.words, "difference (95% interval)", "p (McNemar)")
-    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(heads) - 1)]
-    for row in rows:
-        found = row.arrivals
-        low, high = found.interval
-        difference = f"{100 * found.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
-        cells = (row.part, _words(found.first), _words(found.second), difference, f"{found.p_value:.2f}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+    return table_lines(heads, map(_cells, rows))
+
+
+def _cells(row: ContrastRow) -> tuple[str, ...]:
+    found = row.arrivals
+    low, high = found.interval
+    difference = f"{100 * found.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
+    return row.part, _words(found.first), _words(found.second), difference, f"{found.p_value:.2f}"
 
 
 def _column(config: StudyConfig, key: str) -> Column:

@@ -8,8 +8,9 @@ from typing import Any
 
 from agents.policies.description import describe_policy
 from agents.studies.contrasts import ContrastRow, contrast_table
-from agents.studies.plan import StudyConfig, StudyContrast, StudyTable, untrained_policy
+from agents.studies.plan import StudyConfig, StudyContrast, untrained_policy
 from navsim.errors import EpisodeError
+from navsim.evaluation.markdown import table_lines
 from navsim.recording.plan import CollectConfig
 
 _HEADS = (
@@ -99,7 +100,7 @@ def page(
     lines += [f"Each policy was trained once (one seed) and then drove {first.title}.", about, ""]
     lines += ["Learned from:", "", *(_data(name, config.collection(name)) for name in config.data), ""]
     for table in config.tables:
-        lines += [f"## {table.title}", "", *_table(table, findings), ""]
+        lines += [f"## {table.title}", "", *table_lines(_HEADS, [_cells(findings[key]) for key in table.variants]), ""]
     for contrast, rows in contrasts:
         lines += [f"## {contrast.title}", "", _ABOUT_CONTRASTS, "", *contrast_table(contrast, rows), ""]
     return "\n".join(lines)
@@ -113,14 +114,9 @@ def _data(name: str, collection: CollectConfig) -> str:
     return f"* `{name}`: {drives}, {collection.validation_towns * routes} to validate on; {size}"
 
 
-def _table(table: StudyTable, findings: dict[str, Finding]) -> list[str]:
-    rows = [_row(findings[key]) for key in table.variants]
-    return ["| " + " | ".join(_HEADS) + " |", "| --- |" + " ---: |" * (len(_HEADS) - 1), *rows]
-
-
-def _row(found: Finding) -> str:
+def _cells(found: Finding) -> tuple[str, ...]:
     low, high = found.interval
-    cells = (
+    return (
         found.words,
         f"{found.arrived} of {found.routes}",
         f"{low:.0%} to {high:.0%}",
@@ -131,7 +127,6 @@ def _row(found: Finding) -> str:
         f"{found.parameters:,}",
         f"{found.megaflops:.1f}",
     )
-    return "| " + " | ".join(cells) + " |"
 
 
 def _read(path: Path) -> dict[str, Any]:
