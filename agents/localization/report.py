@@ -1,5 +1,6 @@
 """Numbers over drives with their intervals, and the table they stand in. D: drives."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,8 +81,7 @@ def score(case: str, method: str, tracks: Sequence[Track], regions: Regions | No
         regions: How large credible regions must be, if that is known.
     """
     rng = generator(0, "localisation bootstrap", case, method)
-    found = [(track, track.found_at) for track in tracks]
-    hits = [(track, index) for track, index in found if index is not None]
+    hits = [(track, index) for track in tracks if (index := track.found_at) is not None]
     fixed = [track for track in tracks if np.isfinite(track.fix_errors).any()]
 
     def median(values: Sequence[float]) -> Estimate:
@@ -96,7 +96,7 @@ def score(case: str, method: str, tracks: Sequence[Track], regions: Regions | No
         levels = [regions.calibrated(case, method, track.levels) for track in tracks]
         return mean([float(np.mean(values <= level)) for values in levels])
 
-    share = share_estimate(np.array([index is not None for _, index in found], float))
+    share = share_estimate(np.array([track.found_at is not None for track in tracks], float))
     if share is None:
         raise ValueError("a score needs at least one track")
     seconds = sum(float(track.seconds[1:].sum()) for track in tracks)
@@ -105,11 +105,9 @@ def score(case: str, method: str, tracks: Sequence[Track], regions: Regions | No
         method=method,
         drives=len(tracks),
         error=median([track.error for track in tracks]),
-        heading_error_deg=median([float(np.degrees(track.heading_error)) for track in tracks]),
-        fix_error=median([float(np.nanmedian(track.fix_errors)) for track in fixed]) if fixed else None,
-        fix_heading_error_deg=(
-            median([float(np.degrees(np.nanmedian(track.fix_heading_errors))) for track in fixed]) if fixed else None
-        ),
+        heading_error_deg=median([math.degrees(track.heading_error) for track in tracks]),
+        fix_error=median([track.fix_error for track in fixed]) if fixed else None,
+        fix_heading_error_deg=median([math.degrees(t.fix_heading_error) for t in fixed]) if fixed else None,
         start_error=median([float(track.errors[0]) for track in tracks]),
         found=share,
         found_after=median([float(track.distances[index]) for track, index in hits]) if hits else None,

@@ -90,6 +90,16 @@ class Track:
         return float(np.median(_later_half(self.heading_errors)))
 
     @property
+    def fix_error(self) -> float:
+        """Median of `fix_errors` [m] where there were fixes; NaN if there were none."""
+        return float(np.nanmedian(self.fix_errors))
+
+    @property
+    def fix_heading_error(self) -> float:
+        """Median of `fix_heading_errors` [rad] where there were fixes; NaN if there were none."""
+        return float(np.nanmedian(self.fix_heading_errors))
+
+    @property
     def share_near(self) -> float:
         """Share of the updates with the estimate within `NEAR` of the truth."""
         return float(np.mean(self.errors <= NEAR))
