@@ -37,7 +37,7 @@ from navsim.evaluation.viewer import Viewer, ViewerOptions
 from navsim.startup import run_script
 
 def main():
-    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerOptions(0.1)) as viewer:
+    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerOptions(0.03)) as viewer:  # two minutes
         episodes = viewer.watch(ConstantDriver(), [Scenario("test-3")])
         print(len(episodes), "watched to the end")
 
@@ -205,17 +205,17 @@ def shows_route_and_keys(panel: Image) -> bool:
 
 
 def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
-    watching = subprocess.Popen(
-        [sys.executable, "-c", WATCH], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        wait_until(lambda: watching.poll() is not None or display.has(PANEL), 60)
-        # The route on the map and the line that names the keys; a picture may be caught while the window is painted.
-        wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]))
-        display.press("q", PANEL)
-        out, err = watching.communicate(timeout=60)
-    finally:
-        watching.kill()
+    command = [sys.executable, "-c", WATCH]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        try:
+            wait_until(lambda: watching.poll() is not None or display.has(PANEL), 60)
+            # The route on the map and the line that names the keys; a picture may be caught in the middle of painting.
+            wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]))
+            assert watching.poll() is None, watching.communicate()
+            display.press("q", PANEL)
+            out, err = watching.communicate(timeout=60)
+        finally:
+            watching.kill()
     assert watching.returncode == 0
     assert out.splitlines()[-1] == "0 watched to the end"
     assert complaints(err) == []
