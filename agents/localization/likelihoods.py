@@ -1,5 +1,6 @@
 """What an observation says of candidate poses. N: candidates, C: cameras, H and W: height and width [px]."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,9 +36,9 @@ class Likelihood(Protocol):
 class RoadSpec:
     """How strictly cars keep to their lanes."""
 
-    offset_sigma: float = 1.0
+    offset_sigma: float = 0.25
     """Standard deviation from the lane's middle [m]."""
-    turn_sigma_deg: float = 8.0
+    turn_sigma_deg: float = 3.0
     """Standard deviation of the heading from the lane's [deg]."""
     elsewhere: float = 0.01
     """What the likelihood never falls below, as a share of its peak."""
@@ -89,17 +90,38 @@ class Fix:
     """Standard deviation east and north, each [m]."""
     heading_sigma: float
     """Standard deviation of the heading [rad]."""
-    share: float = 1.0
-    """How much of an independent fix it is, in (0, 1]: its error is nearly that of the last one."""
+    correlation: float = 0.0
+    """Of its error with that of the last fix that was believed, in [0, 1); 0 if there was none."""
 
-    def log_likelihood(self, poses: Array) -> Array:
-        """Logarithm of the likelihood (N,) of candidate poses (N, 3), to the power `share`."""
-        apart = poses - self.pose
-        gap = np.square(apart[:, :2] / self.sigma).sum(axis=1)
-        return np.asarray(-self.share / 2 * (gap + np.square(wrap_angle(apart[:, 2]) / self.heading_sigma)))
+    @property
+    def sigmas(self) -> Array:
+        """Standard deviations (3,) of x, y [m] and the heading [rad]."""
+        return np.array([self.sigma, self.sigma, self.heading_sigma])
+
+    def errors(self, poses: Array) -> Array:
+        """Its errors (N, 3), x, y [m] and heading [rad], were the car at candidate poses (N, 3)."""
+        apart = self.pose - poses
+        apart[:, 2] = wrap_angle(apart[:, 2])
+        return np.asarray(apart)
+
+    def log_likelihood(self, poses: Array, before: Array | None = None) -> Array:
+        """Logarithm of the density (N,) of this fix for candidate poses (N, 3).
+
+        Errors are first-order Gauss-Markov: given the last one, `correlation` of it is left, and only the rest is new.
+
+        Args:
+            poses: Candidates.
+            before: Errors (N, 3) of the last fix for each candidate, NaN where they are not known; None: nowhere.
+        """
+        known = np.zeros(len(poses), bool) if before is None else ~np.isnan(before[:, 0])
+        expected = np.zeros((len(poses), 3)) if before is None else self.correlation * np.nan_to_num(before)
+        new = np.where(known, math.sqrt(1 - self.correlation**2), 1.0)[:, None] * self.sigmas
+        gap = self.errors(poses) - expected
+        gap[:, 2] = wrap_angle(gap[:, 2])
+        return np.asarray(-(np.square(gap / new) / 2 + np.log(new)).sum(axis=1))
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Poses (count, 3) that the car may have."""
-        drawn = self.pose + rng.normal(size=(count, 3)) * [self.sigma, self.sigma, self.heading_sigma]
+        drawn = self.pose + rng.normal(size=(count, 3)) * self.sigmas
         drawn[:, 2] = wrap_angle(drawn[:, 2])
         return np.asarray(drawn)

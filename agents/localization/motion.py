@@ -19,6 +19,8 @@ class Motion(NamedTuple):
     """[m]."""
     turn: float
     """Counter-clockwise [rad]."""
+    seconds: float = 0.0
+    """Time that it took [s]."""
 
     @property
     def distance(self) -> float:
@@ -47,19 +49,36 @@ class OdometrySpec:
 
 @dataclass(frozen=True)
 class MotionNoise:
-    """What the filter holds possible beyond the odometry: larger than its errors, for they persist over a drive."""
+    """What the filter holds possible of the odometry: errors that each candidate draws anew, and its persistent ones.
 
-    distance: float = 0.06
+    The persistent ones are part of a candidate's state. They are forgotten over a long way, so that a few survivors'
+    values are never all that is left.
+    """
+
+    distance: float = 0.03
     """Standard deviation of the distance after 1 m [m]; grows with the root of the way."""
-    across: float = 0.04
+    across: float = 0.03
     """Standard deviation of the sideways movement after 1 m [m]; likewise."""
-    turn_deg: float = 0.4
+    turn_deg: float = 0.25
     """Standard deviation of the heading after 1 m [deg]; likewise."""
+    scale: float = 0.01
+    """Standard deviation of the persistent error of distance, as a share of it."""
+    bias_deg: float = 0.05
+    """Standard deviation of the persistent drift of the gyroscope [deg/s]."""
+    memory: float = 500.0
+    """Way after which the persistent errors' correlation has fallen to 1/e [m]."""
 
     def __post_init__(self) -> None:
-        for name in ("distance", "across", "turn_deg"):
+        for name in ("distance", "across", "turn_deg", "scale", "bias_deg"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"motion.{name} must be at least 0, got {getattr(self, name)}")
+        if not self.memory > 0:
+            raise ConfigError(f"motion.memory must be above 0, got {self.memory}")
+
+    @property
+    def persistent(self) -> Array:
+        """Standard deviations (2,) of the errors that last: share of the distance, drift of the heading [rad/s]."""
+        return np.array([self.scale, np.radians(self.bias_deg)])
 
 
 class Odometer:
@@ -91,27 +110,39 @@ class Odometer:
         turn = float(wrap_angle(pose.heading - before.heading))
         turn += self._bias * (time - since) + np.radians(self._spec.turn_sigma_deg) * root * draws[1]
         forward = self._scale * forward + self._spec.distance_sigma * root * draws[0]
-        return Motion(float(forward), float(self._scale * left), float(turn))
+        return Motion(float(forward), float(self._scale * left), float(turn), time - since)
 
 
 def composed(motions: Sequence[Motion]) -> Motion:
     """Several movements one after the other, as one."""
-    steps = np.array(motions, float).reshape(-1, 3)
+    steps = np.array(motions, float).reshape(-1, 4)
     before = np.concatenate([[0.0], np.cumsum(steps[:, 2])])
     c, s = np.cos(before[:-1]), np.sin(before[:-1])
     forward = float((c * steps[:, 0] - s * steps[:, 1]).sum())
     left = float((s * steps[:, 0] + c * steps[:, 1]).sum())
-    return Motion(forward, left, float(before[-1]))
+    return Motion(forward, left, float(before[-1]), float(steps[:, 3].sum()))
 
 
-def moved(poses: Array, motion: Motion, noise: MotionNoise, rng: np.random.Generator) -> Array:
-    """Candidates (N, 3) after a movement, each with errors of its own.
+def drawn_drifts(count: int, noise: MotionNoise, rng: np.random.Generator) -> Array:
+    """Persistent errors (count, 2) of candidates that know nothing of them: share of the distance, drift [rad/s]."""
+    return noise.persistent * rng.normal(size=(count, 2))
+
+
+def drifted(drifts: Array, distance: float, noise: MotionNoise, rng: np.random.Generator) -> Array:
+    """Persistent errors (N, 2) after `distance` [m]: a first-order Gauss-Markov process over the way."""
+    kept = np.exp(-distance / noise.memory)
+    return np.asarray(kept * drifts + np.sqrt(1 - kept**2) * drawn_drifts(len(drifts), noise, rng))
+
+
+def moved(poses: Array, drifts: Array, motion: Motion, noise: MotionNoise, rng: np.random.Generator) -> Array:
+    """Candidates (N, 3) after a movement, each with persistent errors (N, 2) and passing ones of its own.
 
     Half of the turn's error acts before the car has moved, so that the way bends with it.
     """
     draws = rng.normal(size=(3, len(poses))) * np.sqrt(motion.distance)
-    forward, left = motion.forward + noise.distance * draws[0], motion.left + noise.across * draws[1]
-    error = np.radians(noise.turn_deg) * draws[2]
+    scale = 1 + drifts[:, 0]
+    forward, left = motion.forward / scale + noise.distance * draws[0], motion.left / scale + noise.across * draws[1]
+    error = np.radians(noise.turn_deg) * draws[2] - drifts[:, 1] * motion.seconds
     c, s = np.cos(poses[:, 2] + error / 2), np.sin(poses[:, 2] + error / 2)
     x, y = poses[:, 0] + c * forward - s * left, poses[:, 1] + s * forward + c * left
     return np.stack([x, y, wrap_angle(poses[:, 2] + motion.turn + error)], axis=1)

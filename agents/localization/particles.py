@@ -2,19 +2,22 @@
 
 Their number follows the doubt (Fox, "Adapting the sample size in particle filters through KLD-sampling", IJRR 2003),
 and a small probability of being anywhere keeps a wrong belief from being final, as augmented Monte Carlo localisation
-does (Thrun, Burgard, Fox, "Probabilistic Robotics", section 8.3.5).
+does (Thrun, Burgard, Fox, "Probabilistic Robotics", section 8.3.5). Errors of the senses that last are part of each
+candidate's state, and resampled candidates scatter a little, so that copies of one do not stand for many: a regularised
+particle filter (Musso, Oudjane, Le Gland, "Improving regularised particle filters", 2001).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from agents.localization.candidates import Candidates
 from agents.localization.likelihoods import Fix, Frame, Likelihood
-from agents.localization.motion import Motion, MotionNoise, moved
+from agents.localization.motion import Motion, MotionNoise, drifted, moved
 from agents.localization.posterior import PosePosterior, effective_size
 from agents.localization.roads import LanePoints
 from navsim.errors import ConfigError
@@ -40,6 +43,8 @@ class FilterSpec:
     """Probability at each update that the belief so far is wrong: then the car may be anywhere."""
     jumping: float = 0.03
     """Share of the candidates that look anywhere else; together they weigh `jump`."""
+    jitter: float = 0.8
+    """How far resampled candidates scatter, in distances between neighbours (`PosePosterior.spacing`)."""
     motion: MotionNoise = field(default_factory=MotionNoise)
     """How far candidates scatter as they move."""
 
@@ -51,6 +56,8 @@ class FilterSpec:
                 "filter needs per_metre above 0 and resample_below within (0, 1], "
                 f"got {self.per_metre} and {self.resample_below}"
             )
+        if not self.jitter >= 0:
+            raise ConfigError(f"filter.jitter must be at least 0, got {self.jitter}")
         if not (0 <= self.jump < 0.5 and 0 <= self.jumping < 0.5):
             raise ConfigError(f"filter needs jump and jumping within [0, 0.5), got {self.jump} and {self.jumping}")
 
@@ -61,7 +68,7 @@ class ParticleFilter:
     def __init__(
         self, spec: FilterSpec, lanes: LanePoints, sources: Sequence[Likelihood], rng: np.random.Generator
     ) -> None:
-        """Make a filter; `begin` must be called before anything else.
+        """Make a filter; it may be anywhere until `begin` is called.
 
         Args:
             spec: How it works.
@@ -70,65 +77,64 @@ class ParticleFilter:
             rng: Source of all draws; owned by the filter from here on.
         """
         self._spec, self._lanes, self._sources, self._rng = spec, lanes, tuple(sources), rng
-        self._poses: Array = np.zeros((0, 3))
-        self._logs: Array = np.zeros(0)  # unnormalised logarithms of the weights
+        self.begin(None)
 
     @property
     def posterior(self) -> PosePosterior:
         """The belief."""
-        return PosePosterior(self._poses, self._weights)
+        return self._candidates.posterior
 
     def begin(self, fix: Fix | None) -> None:
         """Start from a fix, or anywhere on the roads."""
+        spec = self._spec
         if fix is None:
-            spec = self._spec
             count = int(np.clip(spec.per_metre * self._lanes.length, spec.least, spec.most))
-            self._poses = self._lanes.spread(count, self._rng)
+            poses = self._lanes.spread(count, self._rng)
         else:
-            self._poses = fix.draw(self._spec.most, self._rng)
-        self._logs = np.zeros(len(self._poses))
+            poses = fix.draw(spec.most, self._rng)
+        self._candidates = Candidates.at(poses, spec.motion, self._rng, fix)
 
     def move(self, motion: Motion) -> None:
         """Move all candidates as the odometry says, after resampling if few of them have the weight.
 
         Resampled only here, the belief between is never one of many equal candidates.
         """
-        weights = self._weights
+        weights, noise = self._candidates.weights, self._spec.motion
         few = effective_size(weights) < self._spec.resample_below * len(weights)
         if few or len(weights) > self._spec.most:
-            self._resample(weights)
-        self._poses = moved(self._poses, motion, self._spec.motion, self._rng)
+            self._candidates = self._resampled(self._candidates)
+        drifts = drifted(self._candidates.drifts, motion.distance, noise, self._rng)
+        poses = moved(self._candidates.poses, drifts, motion, noise, self._rng)
+        self._candidates = replace(self._candidates, poses=poses, drifts=drifts)
 
     def observe(self, frame: Frame, fix: Fix | None) -> None:
         """Weigh the candidates by all evidence."""
-        self._add_jumps(fix)
+        candidates = self._with_jumps(self._candidates, fix)
+        logs, poses, errors = candidates.logs, candidates.poses, candidates.fix_errors
         for source in self._sources:
-            self._logs = self._logs + source(frame, self._poses)
+            logs = logs + source(frame, poses)
         if fix is not None:
-            self._logs = self._logs + fix.log_likelihood(self._poses)
+            logs, errors = logs + fix.log_likelihood(poses, errors), fix.errors(poses)
+        self._candidates = replace(candidates, logs=logs, fix_errors=errors)
 
-    @property
-    def _weights(self) -> Array:
-        """Weights (N,), summing to 1."""
-        weights = np.exp(self._logs - self._logs.max())
-        return np.asarray(weights / weights.sum())
+    def _with_jumps(self, candidates: Candidates, fix: Fix | None) -> Candidates:
+        """With others that know nothing of the belief so far: about the fix, or anywhere on the roads."""
+        spec, count = self._spec, int(self._spec.jumping * len(candidates.poses))
+        if not count or not spec.jump:
+            return candidates
+        poses = self._lanes.spread(count, self._rng) if fix is None else fix.draw(count, self._rng)
+        new = replace(Candidates.at(poses, spec.motion, self._rng), logs=np.full(count, math.log(spec.jump / count)))
+        logs = candidates.logs - logsumexp(candidates.logs) + math.log1p(-spec.jump)
+        return replace(candidates, logs=logs).joined(new)
 
-    def _add_jumps(self, fix: Fix | None) -> None:
-        """Add candidates that know nothing of the belief so far: about the fix, or anywhere on the roads."""
-        count = int(self._spec.jumping * len(self._poses))
-        if not count or not self._spec.jump:
-            return
-        new = self._lanes.spread(count, self._rng) if fix is None else fix.draw(count, self._rng)
-        old = self._logs - logsumexp(self._logs) + math.log1p(-self._spec.jump)
-        self._logs = np.concatenate([old, np.full(count, math.log(self._spec.jump / count))])
-        self._poses = np.concatenate([self._poses, new])
-
-    def _resample(self, weights: Array) -> None:
-        """Draw as many candidates of equal weight as the doubt needs."""
-        drawn = systematic(weights, self._spec.least, self._rng)
-        count = int(np.clip(needed(self._poses[drawn]), self._spec.least, self._spec.most))
-        self._poses = self._poses[systematic(weights, count, self._rng)]
-        self._logs = np.zeros(count)
+    def _resampled(self, candidates: Candidates) -> Candidates:
+        """As many candidates of equal weight as the doubt needs."""
+        spec, weights = self._spec, candidates.weights
+        few = systematic(weights, spec.least, self._rng)
+        count = int(np.clip(needed(candidates.poses[few]), spec.least, spec.most))
+        shifts = np.zeros((count, 3))
+        shifts[:, :2] = spec.jitter * candidates.posterior.spacing * self._rng.normal(size=(count, 2))
+        return candidates.chosen(systematic(weights, count, self._rng), shifts)
 
 
 def systematic(weights: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

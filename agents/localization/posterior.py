@@ -78,6 +78,14 @@ class PosePosterior:
         return effective_size(self.weights)
 
     @property
+    def spacing(self) -> float:
+        """Distance between neighbouring candidates [m]: root of the room that the position has, for each that counts.
+
+        The room is exp(entropy); no more than `width`.
+        """
+        return min(math.sqrt(math.exp(self.entropy) / self.effective_size), self.width)
+
+    @property
     def estimate(self) -> Pose:
         """The mean of the candidates in the likeliest place: what to believe when there are several."""
         centre = self.poses[int(np.argmax(self.densities + self.weights / self.weights.max() * _EMPTY)), :2]

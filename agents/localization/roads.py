@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from navsim.errors import TownError
 from navsim.geometry import Array, wrap_angle
 from navsim.roads.network import RoadNetwork
+from navsim.world.vehicle import VehicleSpec
 
 SPACING = 1.0
 """Between the points [m]."""
@@ -16,19 +17,27 @@ _METRES_PER_RADIAN = 4.0  # what a wrong heading weighs against a wrong position
 
 @dataclass(frozen=True, eq=False)
 class LanePoints:
-    """Points in the middle of all lanes and of all ways through junctions, with the direction of travel."""
+    """Points in the middle of all lanes and of all ways through junctions, with the heading of a car on its way."""
 
     poses: Array
-    """(M, 3): x, y [m], heading [rad]; read-only."""
+    """(M, 3): x, y [m], heading of a car there [rad]; read-only."""
+    curvatures: Array
+    """Of the lane (M,) [1/m]; read-only."""
     _tree: cKDTree = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.poses.flags.writeable = False
+        self.curvatures.flags.writeable = False
         object.__setattr__(self, "_tree", cKDTree(_embedded(self.poses)))
 
     @staticmethod
-    def of(network: RoadNetwork) -> "LanePoints":
+    def of(network: RoadNetwork, vehicle: VehicleSpec | None = None) -> "LanePoints":
         """The points of a town.
+
+        Args:
+            network: Its roads.
+            vehicle: Whose heading; None takes the defaults. Its middle follows the lane, so that in a bend it heads
+                out of it by the angle between heading and course (see `navsim.driving.expert.course_error`).
 
         Raises:
             TownError: If the town has no junction: without one, nothing on its map tells one place from another.
@@ -36,11 +45,15 @@ class LanePoints:
         if not network.connectors:
             raise TownError("this town has no junction, so that nothing on its map tells one place from another")
         paths = [lane.path for lane in network.lanes] + [connector.path for connector in network.connectors]
-        parts = []
+        behind = (vehicle or VehicleSpec()).wheelbase / 2
+        poses, curvatures = [], []
         for path in paths:
             at = np.arange(SPACING / 2, path.length, SPACING)
-            parts.append(np.column_stack([path.position(at), path.heading(at)]))
-        return LanePoints(np.concatenate(parts))
+            curvature = path.curvature(at)
+            heading = wrap_angle(path.heading(at) - np.arctan(behind * curvature))
+            poses.append(np.column_stack([path.position(at), heading]))
+            curvatures.append(curvature)
+        return LanePoints(np.concatenate(poses), np.concatenate(curvatures))
 
     @property
     def length(self) -> float:
@@ -49,12 +62,14 @@ class LanePoints:
 
     def apart(self, poses: Array) -> tuple[Array, Array]:
         """How far poses (N, 3) are from the lane that suits them best: distance across it (N,) [m], turn (N,) [rad]."""
-        nearest = self.poses[self._tree.query(_embedded(poses))[1]]
+        index = self._tree.query(_embedded(poses))[1]
+        nearest = self.poses[index]
         gap = poses - nearest
         across = np.cos(nearest[:, 2]) * gap[:, 1] - np.sin(nearest[:, 2]) * gap[:, 0]
         along = np.cos(nearest[:, 2]) * gap[:, 0] + np.sin(nearest[:, 2]) * gap[:, 1]
         beyond = np.maximum(np.abs(along) - SPACING, 0.0)  # past the end of a lane
-        return np.hypot(across, beyond), wrap_angle(gap[:, 2])
+        bent = self.curvatures[index] * np.clip(along, -SPACING, SPACING)
+        return np.hypot(across, beyond), wrap_angle(gap[:, 2] - bent)
 
     def distance(self, position: Array) -> float:
         """Distance of a position (2,) [m] from the nearest point [m], whatever the direction."""

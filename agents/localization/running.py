@@ -89,7 +89,7 @@ def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> Bench:
     """
     simulation = simulation_of(config.checkpoint)
     network = load_town_map(town).network
-    lanes = LanePoints.of(network)
+    lanes = LanePoints.of(network, simulation.vehicle)
     raster = rasterise_roads(network, simulation.map)
     steering = SteeringLikelihood(policy, raster, simulation.map, config.lattice, config.unforeseen)
     return Bench(policy, simulation, network, Evidence(lanes, steering, RoadLikelihood(config.roads, lanes)))

@@ -1,5 +1,6 @@
 """One drive, localised from start to end, control step by control step."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ LEAST_SECONDS = 1.0
 """Shortest drive that can be localised [s]."""
 OFF_MAP = 30.0
 """A fix is ignored if it is farther from all roads than this and four standard deviations [m]."""
+
+_MOST_ALIKE = 1 - 1e-6  # correlation of two fixes; there is always a little that is new
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,7 @@ class Tracker:
         self._steps: list[Motion] = []  # since the last update
         self._way = self._distance = 0.0  # since the last update, as sensed; in all, truly
         self._last: Sight | None = None
-        self._updated = 0.0  # when
-        self._told = self._heard = False  # whether there was a fix to believe: until the last update, until now
+        self._told: float | None = None  # when the last fix was believed
         self.ignored = 0
         """Fixes that lay off the map so far."""
 
@@ -118,7 +120,6 @@ class Tracker:
         fix, motion = self._fixes.read(sight.pose, sight.time), self._odometer.read(sight.pose, sight.time)
         usable = fix is not None and self._lanes.distance(fix.pose[:2]) <= OFF_MAP + 4 * fix.sigma
         self.ignored += fix is not None and not usable
-        self._heard = self._heard or usable
         first = self._last is None
         if self._last is not None:
             self._distance += float(np.hypot(*(sight.pose.position - self._last.pose.position)))
@@ -127,28 +128,23 @@ class Tracker:
         self._last = sight
         if not first and self._way < self._spec.every:
             return None
+        believed = self._related(fix, sight.time) if fix is not None and usable else None
         started = time.perf_counter()
-        believed = fix if usable else None
         if first:
             self._localiser.begin(believed)
         else:
             self._localiser.move(composed(self._steps))
-            self._localiser.observe(
-                Frame(sight.images, sight.speed, sight.steering), self._shared(believed, sight.time)
-            )
+            self._localiser.observe(Frame(sight.images, sight.speed, sight.steering), believed)
         posterior, taken = self._localiser.posterior, time.perf_counter() - started
-        self._steps, self._way, self._updated, self._told = [], 0.0, sight.time, self._heard
+        self._steps, self._way = [], 0.0
         return Moment(sight.index, sight.time, self._distance, sight.junctions, sight.pose, fix, posterior, taken)
 
-    def _shared(self, fix: Fix | None, now: float) -> Fix | None:
-        """A fix with the share of it that is new.
-
-        The mean of a fix whose errors have correlation time tau over a long time t is worth t / (2 tau) independent
-        ones.
-        """
-        if fix is None or not self._told:
+    def _related(self, fix: Fix, now: float) -> Fix:
+        """A fix that is believed, with what its error has to do with that of the one before."""
+        since, self._told = self._told, now
+        if since is None:
             return fix
-        return replace(fix, share=min((now - self._updated) / (2 * self._spec.gps_time), 1.0))
+        return replace(fix, correlation=min(math.exp((since - now) / self._spec.gps_time), _MOST_ALIKE))
 
 
 def localise(

@@ -12,6 +12,7 @@ from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route
 from navsim.roads.towns import build_town
+from navsim.world.vehicle import VehicleSpec
 
 TOWN = "village-test-0"
 SPEED, STEP = 8.0, 0.1
@@ -35,10 +36,11 @@ def route(length: float = 400.0, number: int = 0) -> Route:
 
 
 def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
-    """A drive in the middle of the lane at `SPEED`, steered by the lane's curvature."""
+    """The drive of a car whose middle follows the lane at `SPEED`, steered by the lane's curvature."""
     stations = np.arange(0.0, way.length, SPEED * STEP)
     steps = len(stations) - 1
-    curvature = way.path.curvature(stations[:-1])
+    curvature = way.path.curvature(stations)
+    heading = way.path.heading(stations) - np.arctan(VehicleSpec().wheelbase / 2 * curvature)
     none = np.zeros((0, 4, 4), np.uint8)
     pictures = np.zeros((0, 1, 4, 4, 3), np.uint8) if images is None else images.astype(np.uint8)
     return Episode(
@@ -51,10 +53,10 @@ def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
         road_maps=none,
         route_maps=none,
         gps=np.zeros((steps, 3)),
-        commands=curvature,
-        labels=curvature,
+        commands=curvature[:-1],
+        labels=curvature[:-1],
         times=np.arange(steps + 1.0) * np.float64(STEP),
-        poses=np.column_stack([way.path.position(stations), way.path.heading(stations)]),
+        poses=np.column_stack([way.path.position(stations), heading]),
         speeds=np.full(steps + 1, SPEED),
         stations=stations,
         offsets=np.zeros(steps + 1),

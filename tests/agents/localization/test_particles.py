@@ -1,17 +1,21 @@
 """The particle filter: unbiased resampling, candidates as the doubt needs, and finding a pose by a known likelihood."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from agents.localization.likelihoods import Fix, Frame
 from agents.localization.motion import Motion, MotionNoise
 from agents.localization.particles import FilterSpec, ParticleFilter, needed, systematic
+from agents.localization.posterior import PosePosterior
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from tests.agents.localization.places import lanes
 
 FRAME = Frame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
 STILL = Motion(0.0, 0.0, 0.0)
+UNMOVED = MotionNoise(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Beacon:
@@ -62,7 +66,7 @@ def test_a_gaussian_prior_times_a_gaussian_likelihood() -> None:
 
 
 def test_resampling_keeps_the_belief() -> None:
-    spec = FilterSpec(least=5000, most=5000, jump=0.0, resample_below=1.0, motion=MotionNoise(0.0, 0.0, 0.0))
+    spec = FilterSpec(least=5000, most=5000, jump=0.0, resample_below=1.0, jitter=0.0, motion=UNMOVED)
     running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
     running.begin(Fix(np.zeros(3), 1.0, 0.1))
     running.observe(FRAME, None)
@@ -72,6 +76,53 @@ def test_resampling_keeps_the_belief() -> None:
     assert len(set(after.weights.tolist())) == 1
     assert after.mean == pytest.approx(before.mean, abs=0.03)
     assert np.diag(after.covariance) == pytest.approx(np.diag(before.covariance), rel=0.06)
+
+
+def test_resampled_candidates_scatter_about_as_far_as_they_are_apart() -> None:
+    def resampled(jitter: float) -> tuple[PosePosterior, PosePosterior]:
+        spec = FilterSpec(least=3000, most=3000, jump=0.0, resample_below=1.0, jitter=jitter, motion=UNMOVED)
+        running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
+        running.begin(Fix(np.zeros(3), 4.0, 0.1))
+        running.observe(FRAME, None)
+        before = running.posterior
+        running.move(STILL)
+        return before, running.posterior
+
+    (_, copied), (before, scattered) = resampled(0.0), resampled(0.8)
+    assert len(np.unique(copied.poses[:, 0])) < 1000  # most are copies
+    assert len(np.unique(scattered.poses[:, 0])) == 3000
+    assert 0.02 < before.spacing < 0.3
+    assert np.diag(scattered.covariance) == pytest.approx(np.diag(before.covariance), rel=0.1)
+
+
+def test_the_error_of_a_fix_is_not_taken_for_news_again() -> None:
+    # One fix of 5 m, told again and again with the same error: it must not become better than one fix.
+    fix = Fix(np.zeros(3), 5.0, 0.1)
+    again = replace(fix, correlation=0.99)
+    sizes = []
+    for follow in (again, fix):
+        spec = FilterSpec(least=4000, most=4000, jump=0.0, motion=UNMOVED)
+        running = ParticleFilter(spec, lanes(), [], np.random.default_rng(1))
+        running.begin(fix)
+        for _ in range(10):
+            running.move(STILL)
+            running.observe(FRAME, follow)
+        sizes.append(float(np.sqrt(running.posterior.covariance[0, 0])))
+    # By hand: e' = c e + new has information (1 - c)^2 / (1 - c^2) = (1 - c) / (1 + c) of a fix: 10 of 0.005.
+    assert sizes[0] == pytest.approx(5.0 / np.sqrt(1 + 10 * 0.01 / 1.99), rel=0.06)
+    assert sizes[1] == pytest.approx(5.0 / np.sqrt(11), rel=0.15)
+
+
+def test_a_way_that_fits_the_fixes_tells_the_odometers_error() -> None:
+    spec = FilterSpec(least=4000, most=4000, jump=0.0, motion=MotionNoise(scale=0.05, memory=1e6))
+    running = ParticleFilter(spec, lanes(), [], np.random.default_rng(1))
+    running.begin(Fix(np.zeros(3), 0.5, 0.02))
+    for step in range(1, 41):  # 5 m each, but 5.2 m by the odometer
+        running.move(Motion(5.2, 0.0, 0.0, 0.5))
+        running.observe(FRAME, Fix(np.array([5.0 * step, 0.0, 0.0]), 0.5, 0.02))
+    for _ in range(20):  # and 100 m without any
+        running.move(Motion(5.2, 0.0, 0.0, 0.5))
+    assert running.posterior.mean[0] == pytest.approx(300.0, abs=0.7)
 
 
 def test_candidates_become_fewer_as_doubt_goes() -> None:
@@ -114,7 +165,13 @@ def test_after_a_fix_jumps_go_to_it() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"least": 5}, "least"), ({"most": 100}, "least"), ({"jump": 0.6}, "jump"), ({"per_metre": 0.0}, "per_metre")],
+    [
+        ({"least": 5}, "least"),
+        ({"most": 100}, "least"),
+        ({"jump": 0.6}, "jump"),
+        ({"per_metre": 0.0}, "per_metre"),
+        ({"jitter": -1.0}, "jitter"),
+    ],
 )
 def test_filters_that_cannot_work_are_refused(changes: dict[str, float], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

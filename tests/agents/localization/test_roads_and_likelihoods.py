@@ -9,6 +9,7 @@ import pytest
 from agents.localization.likelihoods import Fix, Frame, RoadLikelihood, RoadSpec, Tempered
 from agents.localization.roads import LanePoints
 from navsim.errors import ConfigError, TownError
+from navsim.world.vehicle import VehicleSpec
 from tests.agents.localization.places import lanes, network
 
 FRAME = Frame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
@@ -35,6 +36,21 @@ def test_distance_and_turn_from_a_lane() -> None:
     assert lanes().distance(pose.position) == pytest.approx(0.8, abs=0.15)
 
 
+def test_the_heading_in_a_bend_is_that_of_a_car_whose_middle_follows_it() -> None:
+    way = max(
+        (connector.path for connector in network().connectors), key=lambda path: abs(path.curvature(path.length / 2))
+    )
+    middle = way.length / 2
+    lane, bend = way.pose(middle), float(way.curvature(middle))
+    assert abs(bend) > 0.08
+    course = np.array([(lane.x, lane.y, lane.heading - slip) for slip in (0.0, math.atan(1.3 * bend))])
+    _, turn = lanes().apart(course)
+    assert turn[1] == pytest.approx(0.0, abs=0.02)
+    assert turn[0] == pytest.approx(math.atan(1.3 * bend), abs=0.02)
+    longer = LanePoints.of(network(), VehicleSpec(wheelbase=3.2, max_curvature=0.15))
+    assert longer.apart(course[:1])[1][0] == pytest.approx(math.atan(1.6 * bend), abs=0.02)
+
+
 def test_the_wrong_way_is_no_lane() -> None:
     lane = max(network().lanes, key=lambda lane: lane.path.length).path
     pose = lane.pose(lane.length / 2)
@@ -52,15 +68,27 @@ def test_the_likelihood_of_roads_by_hand_and_its_floor() -> None:
     assert tempered[0] == pytest.approx(math.log(0.01) / 4)
 
 
-def test_a_fix_weighs_by_its_errors_and_its_share() -> None:
+def test_a_fix_weighs_by_its_errors() -> None:
     fix = Fix(np.array([10.0, 20.0, math.pi - 0.05]), 5.0, 0.1)
-    poses = np.array([(15.0, 20.0, math.pi - 0.05), (10.0, 20.0, 0.05 - math.pi)])
-    assert fix.log_likelihood(poses) == pytest.approx([-0.5, -0.5])
-    assert replace(fix, share=0.1).log_likelihood(poses) == pytest.approx([-0.05, -0.05])
+    poses = np.array([(10.0, 20.0, math.pi - 0.05), (15.0, 20.0, math.pi - 0.05), (10.0, 20.0, 0.05 - math.pi)])
+    assert fix.errors(poses) == pytest.approx(np.array([(0, 0, 0), (-5, 0, 0), (0, 0, -0.1)]), abs=1e-12)
+    found = fix.log_likelihood(poses)
+    assert found[0] == pytest.approx(-math.log(5.0 * 5.0 * 0.1))
+    assert found - found[0] == pytest.approx([0.0, -0.5, -0.5])
     drawn = fix.draw(20_000, np.random.default_rng(0))
     assert drawn[:, :2].mean(axis=0) == pytest.approx([10.0, 20.0], abs=0.15)
     assert drawn[:, :2].std(axis=0) == pytest.approx([5.0, 5.0], rel=0.03)
     assert np.abs(drawn[:, 2]).max() <= math.pi
+
+
+def test_of_a_fix_that_drifts_only_what_is_new_counts() -> None:
+    fix = Fix(np.zeros(3), 5.0, 0.1, correlation=0.8)  # 0.8 of the error is left, 0.6 of the sigmas is new
+    poses = np.array([(-8.0, 0.0, 0.0), (-8.0, 0.0, 0.0), (-8.0, 0.0, 0.0)])
+    before = np.array([(10.0, 0.0, 0.0), (2.5, 0.0, 0.0), (np.nan, np.nan, np.nan)])
+    peak = -math.log(5.0 * 5.0 * 0.1)
+    # Errors of 8 m: as expected after 10 m; two sigmas of 3 m off after 2.5 m; 1.6 sigmas of 5 m where none is known.
+    by_hand = [peak - 3 * math.log(0.6), peak - 3 * math.log(0.6) - 2.0, peak - 1.28]
+    assert fix.log_likelihood(poses, before) == pytest.approx(by_hand)
 
 
 def test_a_map_without_junctions_is_refused() -> None:
