@@ -11,14 +11,14 @@ from agents.export.verification import TOLERANCE, driven_senses, largest_differe
 from agents.training.checkpoint import load_policy
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig
 from navsim.driving.settings import SimulationConfig
-from navsim.roads.towns import Generator
+from navsim.roads.towns import TOWN_GENERATORS
 
 FOLDER = Path(__file__).parents[1] / "policies"
 SIMULATION = SimulationConfig()
 
 
 def test_the_reference_policy_arrives_in_every_kind_of_town() -> None:
-    routes = ClosedLoopConfig(every=1, routes=4, towns=4, worlds=4, seed=1, generators=tuple(Generator))
+    routes = ClosedLoopConfig(every=1, routes=4, towns=4, worlds=4, seed=1, generators=TOWN_GENERATORS)
     with ClosedLoop(routes, SIMULATION) as loop:
         scores = loop.drive(FOLDER / "reference" / WEIGHTS_NAME, stop=lambda: False)
     assert scores is not None

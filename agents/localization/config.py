@@ -12,7 +12,7 @@ from agents.localization.tracking import TrackingSpec
 from agents.watching import WatchSettings
 from navsim.errors import ConfigError
 from navsim.roads.townmap import check_town_name
-from navsim.roads.towns import Generator, Split, check_generators, spread_towns
+from navsim.roads.towns import TOWN_GENERATORS, Generator, Split, check_generators, spread_towns
 
 FILTERS: tuple[Method, ...] = ("odometry", "roads", "network", "network_roads", "soft_roads")
 """The methods that filter, in the order of tables."""
@@ -47,7 +47,7 @@ class LocalizeConfig:
     """Length of a drive [m]."""
     towns: int = 8
     """Number of held-out towns, spread over the generators; to tune and to calibrate, of validation towns."""
-    generators: tuple[Generator, ...] = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
+    generators: tuple[Generator, ...] = TOWN_GENERATORS
     """Who draws the towns."""
     town: str = ""
     """One town in place of those, such as `test-3` or `osm:maps/west-oakland.osm`."""

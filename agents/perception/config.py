@@ -9,7 +9,7 @@ from agents.training.averaging import EmaConfig
 from agents.training.optimization import OptimizerConfig
 from navsim.config import check_limits
 from navsim.errors import ConfigError
-from navsim.roads.towns import Generator, check_generators
+from navsim.roads.towns import TOWN_GENERATORS, Generator, check_generators
 from navsim.world.appearance import parse_spec
 
 
@@ -23,7 +23,7 @@ class HeldOutConfig:
     """Each so many-th frame of those drives is judged."""
     seed: int = 0
     """Decides towns and routes."""
-    generators: tuple[Generator, ...] = tuple(Generator)
+    generators: tuple[Generator, ...] = TOWN_GENERATORS
     """Who draws the towns, in turn."""
     conditions: tuple[str, ...] = ("", "fog", "rain", "dusk", "night", "winter", "shift-2")
     """Appearances in which the same pictures are drawn, see `navsim.world.appearance`; empty draws those of training

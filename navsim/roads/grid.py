@@ -73,6 +73,17 @@ class GridLayout:
         return Draft(np.array([plan.nodes[node]["place"] for node in ends]), roads, self.kerb_radius)
 
 
+@dataclass(frozen=True)
+class CityLayout(GridLayout):
+    """What the towns of the generator `city` have in common: a grid 1 to 2 km across."""
+
+    columns: tuple[int, int] = (10, 20)
+    rows: tuple[int, int] = (10, 20)
+    offset_crossings: tuple[int, int] = (4, 9)
+    avenues: tuple[int, int] = (1, 4)
+    missing: tuple[float, float] = (0.03, 0.1)
+
+
 def _plan(layout: GridLayout, rng: np.random.Generator) -> "nx.Graph[int]":
     """The whole grid, offset crossings included; nodes have a `place` (2,) [m], edges a `profile`."""
     columns = int(rng.integers(layout.columns[0], layout.columns[1] + 1))

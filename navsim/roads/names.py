@@ -22,6 +22,8 @@ class Generator(StrEnum):
     """Winding streets within and around a long loop: sweepers, hairpins, crescents, culs-de-sac."""
     VILLAGE = "village"
     """Country lanes that meet at a roundabout or a junction of five, and fork around it."""
+    CITY = "city"
+    """As `grid`, but 1 to 2 km across: to be lost in, and too slow to build for learning."""
 
 
 class Split(StrEnum):
@@ -74,6 +76,8 @@ class TownId:
         return TownId(Split(match[2]), int(match[3]), Generator(match[1] or Generator.TOWN))
 
 
+TOWN_GENERATORS = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
+"""Who draws towns of about half a kilometre."""
 DEFAULT_GENERATORS = (Generator.TOWN,)
 """Who draws towns where nothing else is said."""
 

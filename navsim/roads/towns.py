@@ -3,9 +3,10 @@
 from navsim.errors import TownError
 from navsim.randomness import generator
 from navsim.roads.connectors import connector_faults
-from navsim.roads.grid import GridLayout
+from navsim.roads.grid import CityLayout, GridLayout
 from navsim.roads.names import (
     DEFAULT_GENERATORS,
+    TOWN_GENERATORS,
     TOWNS_PER_SPLIT,
     Generator,
     Split,
@@ -21,6 +22,8 @@ from navsim.roads.village import VillageLayout
 __all__ = [
     "DEFAULT_GENERATORS",
     "TOWNS_PER_SPLIT",
+    "TOWN_GENERATORS",
+    "CityLayout",
     "Generator",
     "GridLayout",
     "Layout",
@@ -34,7 +37,7 @@ __all__ = [
     "spread_towns",
 ]
 
-Layout = TownLayout | GridLayout | SuburbLayout | VillageLayout
+Layout = TownLayout | GridLayout | CityLayout | SuburbLayout | VillageLayout
 """What the towns of one generator have in common."""
 
 LAYOUTS: dict[Generator, type[Layout]] = {
@@ -42,6 +45,7 @@ LAYOUTS: dict[Generator, type[Layout]] = {
     Generator.GRID: GridLayout,
     Generator.SUBURB: SuburbLayout,
     Generator.VILLAGE: VillageLayout,
+    Generator.CITY: CityLayout,
 }
 """Each generator's layout; its defaults make the towns that names mean."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from navsim.driving.town import scenario_route
 from navsim.errors import ConfigError
 from navsim.evaluation.suite import RouteSuite
-from navsim.roads.towns import Generator, Split, TownId, build_town
+from navsim.roads.towns import TOWN_GENERATORS, Split, TownId, build_town
 
 
 def test_default_suite_has_forty_junction_routes_and_twenty_lane_routes() -> None:
@@ -51,11 +51,11 @@ def test_the_default_suite_is_what_it_always_was() -> None:
 
 
 def test_generators_share_the_towns_and_routes_evenly() -> None:
-    suite = RouteSuite(routes=24, lane_routes=0, towns=8, generators=tuple(Generator))
+    suite = RouteSuite(routes=24, lane_routes=0, towns=8, generators=TOWN_GENERATORS)
     kinds = Counter(TownId.parse(scenario.town).generator for scenario in suite.scenarios())
-    assert kinds == dict.fromkeys(Generator, 6)
+    assert kinds == dict.fromkeys(TOWN_GENERATORS, 6)
     towns = {TownId.parse(scenario.town) for scenario in suite.scenarios()}
-    assert Counter(town.generator for town in towns) == dict.fromkeys(Generator, 2)
+    assert Counter(town.generator for town in towns) == dict.fromkeys(TOWN_GENERATORS, 2)
 
 
 def test_routes_exist_in_their_towns_and_are_as_long_as_promised() -> None:

@@ -22,7 +22,7 @@ from navsim.evaluation.suites import (
     stages,
     suite_path,
 )
-from navsim.roads.towns import Generator, Split, TownId
+from navsim.roads.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
 from tests.roads.osm_documents import grid
 
@@ -74,7 +74,7 @@ def test_standard_drives_through_held_out_towns_of_all_generators() -> None:
     (stage,) = resolved("standard")
     towns = [TownId.parse(scenario.town) for scenario in stage.scenarios]
     assert {town.split for town in towns} == {Split.TEST}
-    assert {town.generator for town in towns} == set(Generator)
+    assert {town.generator for town in towns} == set(TOWN_GENERATORS)
     assert Counter(scenario.junctions for scenario in stage.scenarios) == {True: 200, False: 60}
 
 

@@ -19,7 +19,7 @@ from navsim.recording.plan import (
     parse_shard,
     planned_towns,
 )
-from navsim.roads.towns import Generator
+from navsim.roads.towns import TOWN_GENERATORS, Generator
 
 
 def test_each_town_has_its_routes_and_splits_have_their_towns() -> None:
@@ -114,7 +114,7 @@ def test_nothing_to_collect_is_refused() -> None:
 
 
 def test_later_towns_are_none_of_an_earlier_collection() -> None:
-    earlier = CollectConfig(train_towns=0, validation_towns=8, generators=tuple(Generator))
+    earlier = CollectConfig(train_towns=0, validation_towns=8, generators=TOWN_GENERATORS)
     later = dataclasses.replace(earlier, first_town=8, validation_towns=4)
     whole = dataclasses.replace(earlier, validation_towns=12)
     assert planned_towns(earlier) + planned_towns(later) == planned_towns(whole)

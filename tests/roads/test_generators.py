@@ -130,6 +130,19 @@ def test_a_town_is_the_same_in_another_process(kind: Generator) -> None:
     assert found.stdout.strip() == digest(town(name)) == digest(build_town(TownId.parse(name)))
 
 
+def test_cities_are_one_to_two_kilometres_across_and_as_fit_to_drive() -> None:
+    cities = [town(f"city-{split}-0") for split in ("validation", "test")]
+    assert len({digest(network) for network in cities}) == 2
+    for number, network in enumerate(cities):
+        assert_fit_to_drive(network)
+        west, south, east, north = network.bounds
+        assert min(east - west, north - south) > 700.0
+        assert 1000.0 < max(east - west, north - south) < 2500.0
+        assert len(network.junctions) > 80
+        route = sample_route(network, generator(number, "route"), 2900.0, 3000.0)
+        assert 2900.0 <= route.length <= 3000.0
+
+
 def test_towns_differ() -> None:
     assert len({digest(network) for kind in NEW for network in some(kind)}) == len(NEW) * TOWNS_EACH
 

@@ -49,7 +49,7 @@ def test_names_by_hand() -> None:
     "name",
     [
         *("", "train", "train-", "train--1", "train-03", "Train-3", "night-3", "test-1.0", " test-1", "test-1\n"),
-        *("town-train-3", "grid-3", "grid-train", "grid-grid-train-3", "city-train-3", "grid train-3", "-train-3"),
+        *("town-train-3", "grid-3", "grid-train", "grid-grid-train-3", "hamlet-train-3", "grid train-3", "-train-3"),
     ],
 )
 def test_wrong_names_are_refused(name: str) -> None:
@@ -70,5 +70,5 @@ def test_generators_take_turns() -> None:
 
 @pytest.mark.parametrize("wrong", [(), (Generator.GRID, Generator.GRID)])
 def test_no_generator_or_one_twice_is_refused(wrong: tuple[Generator, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"generators must be one or more of town, grid, suburb, village, none twice"):
+    with pytest.raises(ConfigError, match=r"one or more of town, grid, suburb, village, city, none twice"):
         check_generators(wrong)
