@@ -76,6 +76,15 @@ def test_the_estimate_lies_in_one_of_two_places_and_goes_one_of_two_ways() -> No
     assert belief.mass_within((100.0, 0.0), 5.0) == pytest.approx(0.7, abs=0.01)
 
 
+@pytest.mark.parametrize(("count", "side"), [(4000, 10.0), (1000, 20.0)])
+def test_candidates_are_apart_by_the_root_of_each_ones_room(count: int, side: float) -> None:
+    rng = np.random.default_rng(0)
+    even = equal(np.column_stack([rng.uniform(0, side, (count, 2)), np.zeros(count)]))
+    assert even.spacing == pytest.approx(side / math.sqrt(count), rel=0.1)
+    lonely = equal(np.column_stack([rng.uniform(0, 40 * side, (count, 2)), np.zeros(count)]))
+    assert lonely.spacing == lonely.width == 2.0  # no candidate is taken farther from its lane than that
+
+
 def test_a_single_candidate_is_a_belief() -> None:
     belief = equal(np.array([(3.0, 4.0, 1.0)]))
     assert belief.estimate.position == pytest.approx([3.0, 4.0])
