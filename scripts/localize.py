@@ -18,6 +18,7 @@ from agents.localization.timing import UpdateTimes, time_updates
 from agents.localization.tuning import Trial, try_exponents
 from navsim.config import parse_config, to_mapping
 from navsim.recording.versions import git_revision, software_versions
+from navsim.roads.townmap import attribution_of
 from navsim.storage import write_json, write_text
 
 
@@ -49,7 +50,7 @@ def main() -> None:
     pairs = paired_scores(config, tracks)
     plain = {"scores": [to_mapping(row) for row in table], "pairs": [to_mapping(row) for row in pairs]}
     write_json(config.out / "results.json", plain | about)
-    write_text(config.out / "table.md", markdown(config.title, table, pairs))
+    write_text(config.out / "table.md", markdown(config.title, table, pairs, attribution_of(config.town)))
     write_gallery(config, tracks)
     console.print(scores_table(config.title, table))
     words = f"{len(scenarios(config))} drives; results, table and pictures are in {config.out}/"

@@ -11,6 +11,7 @@ from agents.localization.track import Moment, Track, TrackLog
 from navsim.driving.scenario import Scenario
 from navsim.evaluation.plots import save_figure
 from navsim.evaluation.video import GifWriter, Mp4Writer
+from navsim.roads.townmap import attribution_of
 from navsim.sensing.roadmap import rasterise_roads
 
 FRAMES_PER_SECOND = 10.0
@@ -60,7 +61,8 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: Case, method: M
     """Localise one drive once more, as it was localised before, and film the belief."""
     bench = make_bench(config, open_policy(config.checkpoint), scenario.town)
     episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
-    chart = Chart(rasterise_roads(bench.network, bench.simulation.map), MAP_PLACE)
+    credit = attribution_of(scenario.town)
+    chart = Chart(rasterise_roads(bench.network, bench.simulation.map), MAP_PLACE, credit)
     gif, title = (
         GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND),
         f"{method}, case {case.name}: {scenario.name}",
@@ -78,5 +80,5 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: Case, method: M
         localise_drive(config, bench, episode, case, method, show)
     gif.save()
     end = last[0]
-    words = f"{method}, case {case.name}, at the end: entropy {end.posterior.entropy:.1f} nats"
+    words = f"{method}, case {case.name}, at the end: entropy {end.posterior.entropy:.1f} nats\n{credit}".strip()
     save_figure(plot_towns(bench.network, end.posterior, end.truth, words), config.out / "regions.png")

@@ -22,6 +22,7 @@ from navsim.evaluation.story import Story
 from navsim.evaluation.watching import Say, film, film_replay, watch_choices, watch_replay
 from navsim.randomness import generator
 from navsim.roads.routing import JunctionPassage
+from navsim.roads.townmap import attribution_of
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import rasterise_roads
 from navsim.world.display import require_display
@@ -50,7 +51,8 @@ class BeliefPainter:
         config, scenario = self._config, simulation.scenario
         if self._town is None or self._town[0] != scenario.town:
             bench = make_bench(config, self._policy, scenario.town)
-            chart = Chart(rasterise_roads(bench.network, bench.simulation.map), MAP_PLACE)
+            raster = rasterise_roads(bench.network, bench.simulation.map)
+            chart = Chart(raster, MAP_PLACE, attribution_of(scenario.town))
             self._town = scenario.town, bench, chart
         _, bench, chart = self._town
         rng = generator(config.seed, scenario.name, self._case.name, config.watched_method)

@@ -56,8 +56,9 @@ _MOST_ERROR = 100.0  # the curves' upper end in films [m]
 class Chart:
     """A town's map fitted into a box, on which beliefs are drawn."""
 
-    def __init__(self, raster: MapRaster, box: Box) -> None:
-        """Fit the roads into a box."""
+    def __init__(self, raster: MapRaster, box: Box, credit: str = "") -> None:
+        """Fit the roads into a box; `credit` is what must be said of where the map is from."""
+        self.credit = credit
         height, width = raster.image.shape
         self._box = box.fitted(width, height)
         self._raster = raster
@@ -122,6 +123,7 @@ def compose_picture(title: str, chart: Chart, moment: Moment, track: Track, came
     error, sure = track.errors[-1], track.near[-1]
     words = f"{track.times[-1]:.1f} s, {track.distances[-1]:.0f} m, {track.junctions[-1]:.0f} junctions"
     texts.append(Text(words, _CAMERA.x, _CAMERA.y + _CAMERA.height + 12, 14, DIM))
+    texts.append(Text(chart.credit, 18, HEIGHT - 4, 11, DIM, "ls"))
     texts.append(Text(f"error {error:.1f} m, {sure:.0%} sure of it", _ERRORS.x, _ERRORS.y - 24, 15, BRIGHT))
     texts.append(Text(f"entropy {track.entropies[-1]:.1f} nats", _DOUBT.x, _DOUBT.y - 24, 15, BRIGHT))
     _curve(canvas, _ERRORS, track.distances, np.sqrt(np.minimum(track.errors, _MOST_ERROR) / _MOST_ERROR), ACCENT)

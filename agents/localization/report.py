@@ -138,8 +138,15 @@ def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Sc
     ]
 
 
-def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = ()) -> str:
-    """The table as Markdown, with what its columns mean, and what each kind of evidence adds if `pairs` say so."""
+def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = (), credit: str = "") -> str:
+    """The table as Markdown, with what its columns mean, what each kind of evidence adds, and whose the map is.
+
+    Args:
+        title: What was localised.
+        table: Scores.
+        pairs: What each kind of evidence adds; empty leaves that part out.
+        credit: What must be said of where the map is from.
+    """
     head = (
         "case",
         "known beside the map",
@@ -177,7 +184,8 @@ def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = 
     ]
     drives = table[0].drives if table else 0
     lines = table_lines(head, rows, words=len(head))
-    return "\n".join([f"# {title}", "", *lines, "", _legend(drives), "", *_pairs_part(pairs)])
+    end = [credit, ""] if credit else []
+    return "\n".join([f"# {title}", "", *lines, "", _legend(drives), "", *_pairs_part(pairs), *end])
 
 
 def _pairs_part(pairs: Sequence[PairedScore]) -> list[str]:

@@ -56,6 +56,10 @@ def test_a_picture_shows_the_truth_and_the_fix() -> None:
     assert (picture == 200).all(axis=2).sum() > 5000  # the camera's picture
     unseen = compose_picture("a drive", chart, replace(moment, fix=None), track([4.0]), None)
     assert (unseen != picture).any()
+    credited = Chart(rasterise_roads(network(), MapSpec()), MAP_PLACE, "Map data © somebody")
+    signed = compose_picture("a drive", credited, moment, track([40.0, 30.0, 4.0]), camera)
+    assert set(np.unique(np.argwhere(signed != picture)[:, 0]).tolist()) <= set(range(HEIGHT - 20, HEIGHT))
+    assert (signed != picture).any()
 
 
 def test_curves_and_regions_are_written(tmp_path: Path) -> None:

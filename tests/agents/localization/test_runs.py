@@ -168,7 +168,8 @@ def test_methods_are_paired_with_what_they_build_on(finished: tuple[LocalizeConf
     assert [(row.case, row.method, row.baseline) for row in rows] == [
         ("gps10", "network_roads", "roads"), ("none", "network_roads", "roads"),
     ]  # fmt: skip
-    page = markdown("A title", [], rows)
+    page = markdown("A title", [], rows, "Map data © somebody")
+    assert page.rstrip().endswith("Map data © somebody")
     assert "| gps10 | odometry, map matching, network | odometry, map matching |" in page
 
 
