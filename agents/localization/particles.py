@@ -130,7 +130,8 @@ class ParticleFilter:
     def _resampled(self, candidates: Candidates) -> Candidates:
         """As many candidates of equal weight as the doubt needs."""
         spec, weights = self._spec, candidates.weights
-        few = systematic(weights, spec.least, self._rng)
+        # Each bin in use asks for some ten candidates, so that this many draws tell how many, up to `most`, are needed.
+        few = systematic(weights, max(spec.least, spec.most // 10), self._rng)
         count = int(np.clip(needed(candidates.poses[few]), spec.least, spec.most))
         shifts = np.zeros((count, 3))
         shifts[:, :2] = spec.jitter * candidates.posterior.spacing * self._rng.normal(size=(count, 2))

@@ -138,6 +138,15 @@ def test_candidates_become_fewer_as_doubt_goes() -> None:
     assert running.posterior.estimate.position == pytest.approx(place, abs=1.5)
 
 
+def test_doubt_over_a_large_place_keeps_as_many_candidates_as_it_needs() -> None:
+    spec = FilterSpec(least=500, most=20_000, per_metre=3.0, jump=0.0, resample_below=1.0, motion=UNMOVED)
+    running = ParticleFilter(spec, lanes(), [Beacon((0.0, 0.0), 400.0)], np.random.default_rng(0))
+    running.begin(None)
+    running.observe(FRAME, None)
+    running.move(STILL)
+    assert len(running.posterior.weights) > 15_000  # 500 draws would be in 500 places at most, and ask for 5,900
+
+
 def test_a_wrong_belief_is_given_up() -> None:
     true = lanes().poses[100]
     wrong = max(lanes().poses, key=lambda pose: float(np.hypot(*(pose - true)[:2])))
