@@ -115,7 +115,7 @@ def test_a_bad_action_is_refused(action: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"split": "holiday"}, {"towns": 0}, {"render_mode": "ascii"}, {"generators": ["city"]}]
+    "wrong", [{"split": "holiday"}, {"towns": 0}, {"render_mode": "ascii"}, {"generators": ["hamlet"]}]
 )
 def test_bad_arguments_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
