@@ -37,7 +37,7 @@ class LanePoints:
         Args:
             network: Its roads.
             vehicle: Whose heading; None takes the defaults. Its middle follows the lane, so that in a bend it heads
-                out of it by the angle between heading and course (see `navsim.driving.expert.course_error`).
+                out of it by its sideslip.
 
         Raises:
             TownError: If the town has no junction: without one, nothing on its map tells one place from another.
@@ -45,13 +45,13 @@ class LanePoints:
         if not network.connectors:
             raise TownError("this town has no junction, so that nothing on its map tells one place from another")
         paths = [lane.path for lane in network.lanes] + [connector.path for connector in network.connectors]
-        behind = (vehicle or VehicleSpec()).wheelbase / 2
+        driven = vehicle or VehicleSpec()
         poses, curvatures = [], []
         for path in paths:
             at = np.arange(SPACING / 2, path.length, SPACING)
             curvature = path.curvature(at)
-            heading = wrap_angle(path.heading(at) - np.arctan(behind * curvature))
-            poses.append(np.column_stack([path.position(at), heading]))
+            heading = path.heading(at) - [driven.sideslip(value) for value in curvature.tolist()]
+            poses.append(np.column_stack([path.position(at), wrap_angle(heading)]))
             curvatures.append(curvature)
         return LanePoints(np.concatenate(poses), np.concatenate(curvatures))
 

@@ -85,9 +85,5 @@ def lane_curvature(spec: ExpertSpec, vehicle: VehicleSpec, path: Polyline, progr
 
 
 def course_error(vehicle: VehicleSpec, path: Polyline, progress: Progress) -> float:
-    """The direction in which a car that follows a path's curvature moves, minus that of the path [rad].
-
-    The car's middle, halfway between the axles, moves at an angle to the heading while it turns.
-    """
-    slip = math.atan(vehicle.wheelbase / 2 * float(path.curvature(progress.station)))
-    return progress.heading_error + slip
+    """The direction in which a car that follows a path's curvature moves, minus that of the path [rad]."""
+    return progress.heading_error + vehicle.sideslip(float(path.curvature(progress.station)))

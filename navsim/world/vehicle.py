@@ -95,6 +95,13 @@ class VehicleSpec:
         """Path curvature [1/m] of the car's centre at `wheel_angle` [rad] without slip."""
         return math.sin(math.atan(math.tan(wheel_angle) / 2)) / (self.wheelbase / 2)
 
+    def sideslip(self, curvature: float) -> float:
+        """Angle [rad] from the heading to the course of a car whose centre follows a path of `curvature` [1/m].
+
+        The centre, halfway between the axles, moves at that angle to the heading while the car turns.
+        """
+        return math.atan(self.wheelbase / 2 * curvature)
+
     def acceleration(self, speed: float, target_speed: float) -> float:
         """Acceleration [m/s^2] that engine or brakes are asked for at `speed` to reach `target_speed` [m/s]."""
         return min(max(self.speed_gain * (target_speed - speed), -self.max_braking), self.max_acceleration)

@@ -70,5 +70,6 @@ def test_generators_take_turns() -> None:
 
 @pytest.mark.parametrize("wrong", [(), (Generator.GRID, Generator.GRID)])
 def test_no_generator_or_one_twice_is_refused(wrong: tuple[Generator, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"one or more of town, grid, suburb, village, city, none twice"):
+    words = r"generators must be one or more of town, grid, suburb, village, city, none twice"
+    with pytest.raises(ConfigError, match=words):
         check_generators(wrong)

@@ -40,7 +40,7 @@ def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
     stations = np.arange(0.0, way.length, SPEED * STEP)
     steps = len(stations) - 1
     curvature = way.path.curvature(stations)
-    heading = way.path.heading(stations) - np.arctan(VehicleSpec().wheelbase / 2 * curvature)
+    heading = way.path.heading(stations) - [VehicleSpec().sideslip(value) for value in curvature.tolist()]
     none = np.zeros((0, 4, 4), np.uint8)
     pictures = np.zeros((0, 1, 4, 4, 3), np.uint8) if images is None else images.astype(np.uint8)
     return Episode(
