@@ -26,6 +26,7 @@ from navsim.evaluation.canvas import (
     written,
 )
 from navsim.geometry import Array, Pose
+from navsim.rendering.caption import fitted
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster
@@ -34,6 +35,7 @@ WIDTH, HEIGHT = 960, 540
 """Size of a film's pictures [px]: that of the panel."""
 MAP_PLACE = Box(16, 52, 600, 472)
 """Where the town's map lies on them."""
+_LEGEND = WIDTH - 330  # where it begins, beside the title [px]
 _CAMERA = Box(632, 52, 312, 120)
 _ERRORS = Box(632, 234, 312, 118)
 _DOUBT = Box(632, 406, 312, 118)
@@ -116,7 +118,8 @@ def compose_picture(title: str, chart: Chart, moment: Moment, track: Track, came
         chart.ring(canvas, moment.fix.pose[:2], 2 * moment.fix.sigma, CAR)
     chart.mark(canvas, moment.posterior.estimate, ACCENT, 8.0)
     chart.mark(canvas, moment.truth, TRUTH)
-    texts = [Text(title, 18, 26, 18, BRIGHT, "lm"), *_legend()]
+    shown, size = fitted(title, 18, _LEGEND - 18 - 12)
+    texts = [Text(shown, 18, 26, size, BRIGHT, "lm"), *_legend()]
     fill(canvas, _CAMERA, SURFACE)
     if camera is not None:
         paste(canvas, _CAMERA.fitted(camera.shape[1], camera.shape[0]), camera, smooth=True)
@@ -138,7 +141,7 @@ def compose_picture(title: str, chart: Chart, moment: Moment, track: Track, came
 def _legend() -> list[Text]:
     """What the marks mean."""
     words = (("true pose", TRUTH), ("estimate", ACCENT), ("GPS fix, two sigma", CAR))
-    return [Text(text, WIDTH - 330 + 92 * i, 26, 13, colour, "lm") for i, (text, colour) in enumerate(words)]
+    return [Text(text, _LEGEND + 92 * i, 26, 13, colour, "lm") for i, (text, colour) in enumerate(words)]
 
 
 def _curve(canvas: Image, box: Box, x: Array, shares: Array, colour: tuple[int, int, int]) -> None:

@@ -62,6 +62,15 @@ def test_a_picture_shows_the_truth_and_the_fix() -> None:
     assert (signed != picture).any()
 
 
+def test_a_long_title_leaves_the_legend_alone() -> None:
+    place = lanes().poses[700]
+    moment = Moment(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief(place), 0.05)
+    chart = Chart(rasterise_roads(network(), MapSpec()), MAP_PLACE)
+    short, long = (compose_picture(title, chart, moment, track([4.0]), None) for title in ("a", "a long title " * 12))
+    np.testing.assert_array_equal(short[:52, WIDTH - 330 :], long[:52, WIDTH - 330 :])
+    assert (short[:52, WIDTH - 400 : WIDTH - 330] != long[:52, WIDTH - 400 : WIDTH - 330]).any()  # it takes its room
+
+
 def test_curves_and_regions_are_written(tmp_path: Path) -> None:
     drives = {"roads": [track([90.0, 8.0, 4.0, 2.0]), track([70.0, 60.0])], "network": [track([5.0] * 6)] * 2}
     save_figure(plot_curves(drives, "two methods"), tmp_path / "curves.png")
