@@ -75,7 +75,7 @@ class GridLayout:
 
 @dataclass(frozen=True)
 class CityLayout(GridLayout):
-    """What the towns of the generator `city` have in common: a grid 1 to 2 km across."""
+    """What the towns of the generator `city` have in common: a grid 1 to 2.5 km across."""
 
     columns: tuple[int, int] = (10, 20)
     rows: tuple[int, int] = (10, 20)

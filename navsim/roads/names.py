@@ -23,7 +23,7 @@ class Generator(StrEnum):
     VILLAGE = "village"
     """Country lanes that meet at a roundabout or a junction of five, and fork around it."""
     CITY = "city"
-    """As `grid`, but 1 to 2 km across: to be lost in, and too slow to build for learning."""
+    """As `grid`, but 1 to 2.5 km across: to be lost in, and too slow to build for learning."""
 
 
 class Split(StrEnum):
