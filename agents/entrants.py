@@ -12,10 +12,11 @@ from agents.export.facts import ONNX_NAME, ExportFacts
 from agents.learned import CARS
 from agents.onnx_driver import OnnxDriver, read_facts
 from agents.watching import WatchSettings
-from navsim.driving.drivers import Driver
+from navsim.driving.drivers import Driver, Expert
+from navsim.driving.expert import LaneExpert
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import CheckpointError, ConfigError
-from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant, keyboard_entrant
+from navsim.evaluation.entrants import Entrant, constant_entrant
 from navsim.evaluation.python_driver import names_python, python_entrant
 from navsim.recording.by_hand import KEYBOARD
 
@@ -86,7 +87,7 @@ def _entrant(word: str, config: EvaluationSettings, taken: set[str]) -> Entrant:
             raise CheckpointError(f"{path}: no such checkpoint file, which driver {word!r} stands for (set {word})")
         return policy_entrant(path, config, word)
     if names_python(word) and not word.startswith(ONNX):
-        return python_entrant(word, config.simulation)
+        return python_entrant(word, config.simulation.cameras, config.simulation.map)
     if not word.startswith(ONNX) and not word.endswith(SUFFIXES):
         kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER, or MODULE:FACTORY"
         raise ConfigError(f"unknown driver {word!r}: give a policy's path ({kinds}) or one of {', '.join(WORDS)}")
@@ -137,3 +138,17 @@ def make_policy(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Dri
     from agents.driver import PolicyDriver
 
     return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
+
+
+def expert_entrant(simulation: SimulationConfig) -> Entrant:
+    """The expert, which sees the truth."""
+    return Entrant("expert", _make_expert, simulation, looks=False, origin="the true state")
+
+
+def keyboard_entrant(simulation: SimulationConfig) -> Entrant:
+    """A person at the wheel, see `navsim.driving.wheel`; who hands it back hands it to the expert."""
+    return Entrant("keyboard", _make_expert, simulation, looks=False, origin="a person")
+
+
+def _make_expert(simulation: SimulationConfig) -> Expert:
+    return LaneExpert(simulation.expert, simulation.vehicle)

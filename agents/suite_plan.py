@@ -9,8 +9,8 @@ from agents.acting import ActingConfig
 from agents.evaluating import EvaluationSettings
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
+from navsim.evaluation.guard import DECISION_LIMIT
 from navsim.evaluation.suites import changed_simulation, load_suite
-from navsim.evaluation.worker import DECISION_LIMIT
 from navsim.roads.townmap import OSM_PREFIX, is_osm_town
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

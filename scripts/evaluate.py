@@ -14,9 +14,9 @@ from agents.entrants import resolve
 from agents.evaluating import EvaluationSettings
 from navsim.config import parse_config
 from navsim.driving.simulation import Simulation
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.guard import guarded
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.parts import has_parts, parts_terminal_table
 from navsim.evaluation.report import driver_scores, failures, terminal_table
 from navsim.evaluation.run import run_evaluation

@@ -7,8 +7,8 @@ from agents.studies.plan import StudyConfig, StudyContrast
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.comparison import Column, columns, has_arrived, read_results
 from navsim.evaluation.markdown import table_lines
-from navsim.evaluation.metrics import Share
 from navsim.evaluation.paired import PairedShare, paired_share
+from navsim.evaluation.resampling import Share
 
 EVERYTHING = "all"
 """Name of the row over all parts."""

@@ -14,8 +14,7 @@ from agents.policies.distributions.recalibrated import check_levels
 from agents.policies.policy import Policy, build_policy
 from agents.policies.senses import SensesSpec, senses_spec
 from agents.policies.settings import PolicyConfig
-from agents.training.formats import Format
-from agents.training.learner import Learner
+from agents.training.formats import Format, Resumable
 from navsim.errors import CheckpointError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -59,7 +58,7 @@ def _build(info: CheckpointInfo, seed: int) -> Policy:
 FORMAT = Format("navsim-policy", 1, CheckpointInfo, _build, "policy.")
 
 
-def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Learner | None = None) -> None:
+def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Resumable | None = None) -> None:
     """Write a checkpoint, replacing the one at `path` at once or not at all.
 
     Args:
@@ -132,7 +131,7 @@ def write_calibration(path: Path, temperature: float, levels: tuple[float, ...] 
     FORMAT.write(path, dataclasses.replace(info, temperature=temperature, levels=levels), tensors)
 
 
-def restore_training(path: Path, learner: Learner) -> CheckpointInfo:
+def restore_training(path: Path, learner: Resumable) -> CheckpointInfo:
     """Load weights, their average and the optimiser's state to continue training; returns the header.
 
     Raises:

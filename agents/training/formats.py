@@ -10,13 +10,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from agents.training.learned import Learned
 from agents.training.tensors import load_weights, named_tensors
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
@@ -27,6 +26,20 @@ if TYPE_CHECKING:
 
 Header = TypeVar("Header", bound="DataclassInstance")
 N = TypeVar("N", bound=nn.Module)
+
+
+class Resumable(Protocol):
+    """The state of a training run that a checkpoint can carry: trained weights, optimiser, average of the weights."""
+
+    @property
+    def averaged(self) -> nn.Module:
+        """The network with the averaged weights, which are those to use."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What is needed to continue, the average apart."""
+
+    def restore(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        """Take up what `tensors` gave, as read from `path`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class Format(Generic[Header, N]):
     prefix: str = "network."
     """What the names of the weights to use begin with."""
 
-    def save(self, path: Path, header: Header, network: N, learned: Learned[N] | None = None) -> None:
+    def save(self, path: Path, header: Header, network: N, learned: Resumable | None = None) -> None:
         """Write a network, replacing the file at `path` at once or not at all.
 
         Args:
@@ -71,7 +84,7 @@ class Format(Generic[Header, N]):
         load_weights(path, network, tensors, self.prefix)
         return network.eval(), header
 
-    def restore(self, path: Path, learned: Learned[N]) -> Header:
+    def restore(self, path: Path, learned: Resumable) -> Header:
         """Load all that training needs to continue; returns the header.
 
         Raises:
@@ -79,7 +92,7 @@ class Format(Generic[Header, N]):
         """
         header, tensors = self.read(path)
         learned.restore(path, tensors)
-        load_weights(path, learned.average.network, tensors, self.prefix)
+        load_weights(path, learned.averaged, tensors, self.prefix)
         return header
 
     def write(self, path: Path, header: Header, tensors: Mapping[str, Tensor]) -> None:

@@ -5,18 +5,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from agents.training.averaging import EmaConfig, WeightAverage
 from agents.training.optimization import OptimizerConfig, make_optimizer, set_learning_rate
-from agents.training.tensors import (
-    check_continuable,
-    load_weights,
-    named_tensors,
-    optimizer_tensors,
-    restore_optimizer,
-)
+from agents.training.tensors import load_weights, named_tensors
+from navsim.errors import CheckpointError
 
+_OPTIMIZER = "optimizer."
 N = TypeVar("N", bound=nn.Module)
 
 
@@ -46,6 +43,11 @@ class Learned(Generic[N]):
         self._parameters = [*trained.parameters()]
         self._most = optimizer.max_gradient_norm
 
+    @property
+    def averaged(self) -> N:
+        """The network with the averaged weights."""
+        return self.average.network
+
     def update(self, step: int, rate: float) -> Tensor:
         """Take step `step` with the gradients added since the last one; returns their norm, before it was clipped."""
         norm = nn.utils.clip_grad_norm_(self._parameters, self._most)
@@ -72,3 +74,33 @@ class Learned(Generic[N]):
         for prefix, network in self._parts.items():
             load_weights(path, network, tensors, prefix)
         restore_optimizer(self.optimizer, tensors)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimiser's state as tensors named by the parameter's number and the quantity."""
+    return {
+        f"{_OPTIMIZER}{index}.{name}": value
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+
+
+def check_continuable(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError if the file at `path`, of which these are the `tensors`, holds no state of an optimiser."""
+    if not any(name.startswith(_OPTIMIZER) for name in tensors):
+        raise CheckpointError(f"{path}: holds no optimiser state; continue from last.safetensors")
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser the state that `optimizer_tensors` made tensors of."""
+    state = {key.removeprefix(_OPTIMIZER): value for key, value in tensors.items() if key.startswith(_OPTIMIZER)}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    layout = optimizer.state_dict()
+    layout["state"] = {index: {} for index in range(len(parameters))}
+    for key, value in state.items():
+        index, name = key.split(".")
+        # The fused optimiser walks through memory: state must lie there in its parameter's order (channels last).
+        parameter = parameters[int(index)]
+        fits = value.shape == parameter.shape
+        layout["state"][int(index)][name] = torch.empty_like(parameter.detach()).copy_(value) if fits else value
+    optimizer.load_state_dict(layout)

@@ -2,51 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
+from navsim.driving.scenario import Scenario, StartOffset
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.calibration import label_transforms
-from navsim.geometry import Array
+from navsim.evaluation.metrics import Drive
+from navsim.recording.dataset import IDENTITY_NAME
 from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.storage import write_json
 
-IDENTITY_NAME = "evaluation.json"
-"""Name of the note in the folder of an evaluation."""
 DRIVES_NAME = "drives"
 """Name of the folder with the finished drives."""
-
-
-@dataclass(frozen=True, eq=False)
-class Drive:
-    """One driver's drive of one scenario: how it went, or why there is none."""
-
-    driver: str
-    """Name of the driver."""
-    scenario: Scenario
-    """What it drove."""
-    episode: Episode | None
-    """The drive without images and distributions; None if it broke off with an error."""
-    seconds: float
-    """Wall time of the drive, town and rendering included [s]."""
-    error: str = ""
-    """Why it broke off."""
-    decision_seconds: tuple[float, ...] = ()
-    """How long single decisions took, of all or of some control steps [s]."""
-    transforms: Array = field(default_factory=lambda: np.zeros(0))
-    """Of its distributions, see `navsim.evaluation.calibration.label_transforms` (T,), or (0,) if it had none."""
-    part: str = ""
-    """Part of the suite that it belongs to; empty where there are no parts."""
-
-    @property
-    def outcome(self) -> Outcome:
-        """How it ended; `BROKE_OFF` if it has no episode."""
-        return Outcome.BROKE_OFF if self.episode is None else self.episode.outcome
 
 
 def drive_name(scenario: Scenario) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.driving.episode import Episode
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.resampling import Share
 from navsim.geometry import Array
 
 WINDOW = 20

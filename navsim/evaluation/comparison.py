@@ -8,8 +8,8 @@ from typing import Any
 
 from navsim.driving.scenario import Outcome
 from navsim.errors import ConfigError
-from navsim.evaluation.metrics import Share
 from navsim.evaluation.paired import LEVEL, PairedMean, PairedShare, paired_mean, paired_share
+from navsim.evaluation.resampling import Share
 from navsim.evaluation.run import RESULTS_NAME
 from navsim.evaluation.suites import check_same_suite
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
+from navsim.evaluation.guard import DECISION_LIMIT
 from navsim.evaluation.suite import RouteSuite
 from navsim.evaluation.suites import Stage, load_suite, stages
 from navsim.evaluation.viewer import ViewerOptions
-from navsim.evaluation.worker import DECISION_LIMIT
 from navsim.parallel import available_cores
 from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
 

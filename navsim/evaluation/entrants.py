@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from navsim.driving.drivers import ConstantDriver, Decision, Driver, Expert
-from navsim.driving.expert import LaneExpert
-from navsim.driving.simulation import SimulationConfig
 from navsim.roads.routing import Route
 from navsim.world.vehicle import VehicleState
 
@@ -53,24 +51,10 @@ class Unseeing:
         return self._decision
 
 
-def expert_entrant(simulation: SimulationConfig) -> Entrant:
-    """The expert, which sees the truth."""
-    return Entrant("expert", _make_expert, simulation, looks=False, origin="the true state")
-
-
-def keyboard_entrant(simulation: SimulationConfig) -> Entrant:
-    """A person at the wheel, see `navsim.driving.wheel`; who hands it back hands it to the expert."""
-    return Entrant("keyboard", _make_expert, simulation, looks=False, origin="a person")
-
-
 def constant_entrant(curvature: float = 0.0) -> Entrant:
     """A driver that holds one curvature [1/m]."""
     words = f"curvature {curvature:g} 1/m"
     return Entrant("constant", _make_constant, curvature, looks=False, origin=words, digest=words)
-
-
-def _make_expert(simulation: SimulationConfig) -> Expert:
-    return LaneExpert(simulation.expert, simulation.vehicle)
 
 
 def _make_constant(curvature: float) -> Expert:

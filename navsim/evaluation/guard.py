@@ -19,9 +19,10 @@ from navsim.roads.routing import Route
 from navsim.sensing.observation import Observation
 from navsim.world.vehicle import VehicleState
 
+DECISION_LIMIT = 30.0
+"""Longest time for one decision unless said otherwise [s]: generous, for a network's first one may compile it."""
 MAKING = 10.0
 """A driver may take so many times longer to be made than to decide."""
-
 T = TypeVar("T")
 
 

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import NavsimError
-from navsim.evaluation.archive import Drive, load_drive
+from navsim.evaluation.archive import load_drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.worker import Contest, DriveUnit, make_worker, missing
 from navsim.parallel import WorkerError, run_units
 from navsim.progress import progress

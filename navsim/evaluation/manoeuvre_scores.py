@@ -8,9 +8,8 @@ import numpy as np
 from navsim.driving.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
 from navsim.driving.scenario import Outcome
 from navsim.driving.town import scenario_route
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.infractions import INTERVENTION_OFFSET, Rate
-from navsim.evaluation.metrics import offset_samples
+from navsim.evaluation.metrics import Drive, offset_samples
 from navsim.geometry import Array
 from navsim.roads.townmap import load_town_map
 

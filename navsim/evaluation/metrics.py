@@ -4,51 +4,21 @@ Every drive counts up to its end, whatever ended it. Offsets are from the middle
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import binomtest
 
 from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome
+from navsim.driving.scenario import Outcome, Scenario
 from navsim.evaluation.calibration import Calibration, calibration
+from navsim.evaluation.resampling import Share
 from navsim.geometry import Array
 from navsim.roads.elements import Manoeuvre
 
 EXIT_LENGTH = 5.0
 """How far past its mouth a junction still answers for what happens [m]: about the length of the car."""
-
 CLOSE = 0.5
 """Within this of the lane's middle a car counts as keeping to its lane [m]."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """So many out of so many, with the interval that such a sample leaves open."""
-
-    count: int
-    """How many did."""
-    total: int
-    """Out of how many."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.count <= self.total:
-            raise ValueError(f"a share needs 0 <= count <= total, got {self.count} of {self.total}")
-
-    @property
-    def value(self) -> float | None:
-        """The share in [0, 1]; None of nothing."""
-        return self.count / self.total if self.total else None
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95% interval of the underlying probability, after Wilson (JASA 22, 1927); (0, 1) of nothing."""
-        if self.total == 0:
-            return 0.0, 1.0
-        interval = binomtest(self.count, self.total).proportion_ci(0.95, method="wilson")
-        # Rounding puts the ends a hair outside [0, 1] or past the share itself when that is 0 or 1.
-        low = 0.0 if self.count == 0 else float(interval.low)
-        return low, 1.0 if self.count == self.total else float(interval.high)
 
 
 def arrivals(episodes: Sequence[Episode]) -> Share:
@@ -255,3 +225,30 @@ def summarise(
         latency=latency(decision_seconds),
         calibration=calibration(transforms),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """One driver's drive of one scenario: how it went, or why there is none."""
+
+    driver: str
+    """Name of the driver."""
+    scenario: Scenario
+    """What it drove."""
+    episode: Episode | None
+    """The drive without images and distributions; None if it broke off with an error."""
+    seconds: float
+    """Wall time of the drive, town and rendering included [s]."""
+    error: str = ""
+    """Why it broke off."""
+    decision_seconds: tuple[float, ...] = ()
+    """How long single decisions took, of all or of some control steps [s]."""
+    transforms: Array = field(default_factory=lambda: np.zeros(0))
+    """Of its distributions, see `navsim.evaluation.calibration.label_transforms` (T,), or (0,) if it had none."""
+    part: str = ""
+    """Part of the suite that it belongs to; empty where there are no parts."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended; `BROKE_OFF` if it has no episode."""
+        return Outcome.BROKE_OFF if self.episode is None else self.episode.outcome

@@ -7,8 +7,7 @@ from math import sqrt
 import numpy as np
 from scipy.stats import binomtest
 
-from navsim.evaluation.metrics import Share
-from navsim.evaluation.resampling import ratio_interval
+from navsim.evaluation.resampling import Share, ratio_interval
 from navsim.randomness import generator
 
 RESAMPLES = 4000

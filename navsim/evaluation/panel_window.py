@@ -3,10 +3,24 @@
 import os
 
 import cv2
+import numpy as np
 
+from navsim.evaluation.canvas import (
+    BRIGHT,
+    DIM,
+    Text,
+    blank,
+    text_width,
+    written,
+)
+from navsim.evaluation.viewer_keys import Abilities, key_help
 from navsim.sensing.observation import Image
 from navsim.world.display import require_display
 
+KEYS_HEIGHT = 34
+"""Of the strip under the panel [px]."""
+_KEYS_SIZE = 13
+_KEYS_GAP, _KEYS_EDGE = 14, 8  # between two keys, less where there are many; and least beside them [px]
 _KEY_NAMES = {
     10: "enter",
     13: "enter",
@@ -69,3 +83,19 @@ class PanelWindow:
             self.is_open = False
             cv2.destroyWindow(self._title)
             cv2.waitKey(1)
+
+
+def with_keys(panel: Image, abilities: Abilities) -> Image:
+    """The panel (H, W, 3) with a strip under it that names the keys."""
+    width = panel.shape[1]
+    pairs = key_help(abilities)
+    parts = [(words, colour) for key, word in pairs for words, colour in ((key, BRIGHT), (word, DIM))]
+    sizes, inner = [text_width(words, _KEYS_SIZE) for words, _ in parts], 5
+    least = sum(sizes) + inner * len(pairs)
+    outer = min(_KEYS_GAP, (width - 2 * _KEYS_EDGE - least) / (len(pairs) - 1))
+    x = (width - least - outer * (len(pairs) - 1)) / 2
+    texts = []
+    for i, ((words, colour), size) in enumerate(zip(parts, sizes, strict=True)):
+        texts.append(Text(words, x, KEYS_HEIGHT / 2 - 3, _KEYS_SIZE, colour, "lm"))
+        x += size + (inner if i % 2 == 0 else outer)
+    return np.concatenate([panel, written(blank(width, KEYS_HEIGHT), texts)])

@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 
 from navsim.config import to_mapping
-from navsim.evaluation.archive import Drive
-from navsim.evaluation.metrics import Share, arrivals
+from navsim.evaluation.metrics import Drive, arrivals
 from navsim.evaluation.protocols import protocol_scores, protocols_mapping
 from navsim.evaluation.recovery import recovery, recovery_by_start
+from navsim.evaluation.resampling import Share
 from navsim.evaluation.suites import CONDITIONS, Stage
 
 

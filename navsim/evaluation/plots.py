@@ -15,9 +15,9 @@ from matplotlib.path import Path as Outline
 
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.report import DriverScores
+from navsim.evaluation.resampling import Share
 from navsim.roads.network import RoadNetwork
 from navsim.storage import write_bytes
 

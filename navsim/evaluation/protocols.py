@@ -18,7 +18,8 @@ from navsim.evaluation.infractions import (
     infraction_rates,
     interventions,
 )
-from navsim.evaluation.metrics import Share, largest_lane_offset, offset_samples
+from navsim.evaluation.metrics import largest_lane_offset, offset_samples
+from navsim.evaluation.resampling import Share
 
 
 @dataclass(frozen=True)

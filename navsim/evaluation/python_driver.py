@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from navsim.driving.drivers import BatchDriver, Driver, Expert
-from navsim.driving.simulation import SimulationConfig
 from navsim.errors import DriverError
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.guard import explained
@@ -54,19 +53,20 @@ def names_python(word: str) -> bool:
     return _WORD.fullmatch(word) is not None
 
 
-def python_entrant(word: str, simulation: SimulationConfig) -> Entrant:
+def python_entrant(word: str, cameras: tuple[Camera, ...], map_spec: MapSpec) -> Entrant:
     """A driver of anyone's, after it has been made once to see that it can be.
 
     Drivers are told apart by the source of their module; what that imports in turn does not count.
 
     Args:
         word: Module and factory, such as `mypackage.module:factory`.
-        simulation: The car to be driven.
+        cameras: Cameras of the car to be driven.
+        map_spec: Map patches that it shows.
 
     Raises:
         DriverError: If there is no such module or factory, or what it gives is no driver.
     """
-    source: Source = (word, simulation.cameras, simulation.map)
+    source: Source = (word, cameras, map_spec)
     driver = make_python_driver(source)
     cars = SIDE_BY_SIDE if isinstance(driver, BatchDriver) else 1
     return Entrant(driver.name, make_python_driver, source, origin=word, digest=_digest(word), cars=cars)

@@ -11,8 +11,8 @@ import numpy as np
 
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, StartOffset
-from navsim.evaluation.archive import Drive
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.metrics import Drive
+from navsim.evaluation.resampling import Share
 
 RECOVERY_SECONDS = 5.0
 """Time to find back [s]."""

@@ -18,9 +18,8 @@ from navsim.driving.redrawing import Redrawer
 from navsim.driving.rollout import Moment
 from navsim.driving.simulation import Simulation, SimulationConfig, Step
 from navsim.errors import EpisodeError
-from navsim.evaluation.archive import IDENTITY_NAME
 from navsim.geometry import Pose
-from navsim.recording.dataset import simulation_settings
+from navsim.recording.dataset import IDENTITY_NAME, simulation_settings
 from navsim.recording.files import EpisodeHeader, read_episode, read_header
 from navsim.recording.versions import DISTRIBUTION, software_versions
 from navsim.roads.routing import Progress

@@ -9,15 +9,15 @@ from rich.table import Table
 
 from navsim.config import to_mapping
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive, drive_name
+from navsim.evaluation.archive import drive_name
 from navsim.evaluation.calibration import calibration_mapping, calibration_rows
 from navsim.evaluation.driving_score import drive_score
 from navsim.evaluation.infractions import interventions
 from navsim.evaluation.metrics import (
     CLOSE,
+    Drive,
     DriverSummary,
     Latency,
-    Share,
     largest_lane_offset,
     latency,
     mean_lane_offset,
@@ -26,6 +26,7 @@ from navsim.evaluation.metrics import (
     summarise,
 )
 from navsim.evaluation.protocols import ProtocolScores, protocol_rows, protocol_scores, protocols_mapping
+from navsim.evaluation.resampling import Share
 
 SEES_TRUTH = "expert"
 """The driver that is given the true state; tables mark it."""

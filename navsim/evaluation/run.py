@@ -10,25 +10,28 @@ from typing import Any
 from rich.console import Console
 
 from navsim.config import to_mapping
+from navsim.driving.scenario import Outcome
 from navsim.driving.simulation import Simulation
 from navsim.driving.town import scenario_route
 from navsim.errors import DriverError
-from navsim.evaluation.archive import DRIVES_NAME, Drive, claim_folder
+from navsim.evaluation.archive import DRIVES_NAME, claim_folder
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.guard import guarded
 from navsim.evaluation.harness import evaluate, pending
 from navsim.evaluation.html.failures import ReportSettings
 from navsim.evaluation.html.report_page import report_page
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.parts import has_parts, parts_mapping, parts_markdown_table
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.report import driver_scores, markdown_table, results_mapping
 from navsim.evaluation.suites import Stage, fingerprint
-from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_show, film
+from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
 from navsim.evaluation.worker import Contest
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.recording.versions import git_revision, software_versions
+from navsim.roads.elements import Manoeuvre
 from navsim.roads.townmap import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
 from navsim.sensing.observation import Image
 from navsim.storage import write_json, write_text
@@ -39,7 +42,6 @@ SCORES_NAME, TOWN_NAME = "scores.png", "town.png"
 GIF_NAME, MP4_NAME = "drive.gif", "drive.mp4"
 OUTPUTS = (RESULTS_NAME, TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME, GIF_NAME, MP4_NAME)
 """All that is written beside the drives."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -203,3 +205,17 @@ def _film(
     gif.save()
     if outcome is not chosen.episode.outcome:
         _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)
+
+
+def drive_to_show(drives: Sequence[Drive]) -> Drive | None:
+    """The drive most worth watching: arrived, with the most turns, then the shortest; None if none was finished."""
+
+    def worth(drive: Drive) -> tuple[bool, float, float]:
+        if drive.episode is None:
+            return (False, -1.0, 0.0)
+        turns = sum(passage.manoeuvre is not Manoeuvre.STRAIGHT for passage in drive.episode.passages)
+        arrived = drive.episode.outcome is Outcome.ARRIVED
+        return (arrived, turns if arrived else drive.episode.completion, -drive.episode.route_length)
+
+    finished = [drive for drive in drives if drive.episode is not None]
+    return max(finished, key=worth, default=None)

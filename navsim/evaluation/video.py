@@ -14,9 +14,7 @@ from navsim.driving.drivers import Driver, Expert
 from navsim.driving.rollout import Moment, drive
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.panel import PanelContext, compose_panel
-from navsim.roads.elements import Manoeuvre
 from navsim.sensing.observation import Image
 from navsim.storage import write_bytes
 
@@ -26,27 +24,11 @@ GIF_BYTES = 6_000_000
 """A GIF that would be larger loses frames until it is not."""
 HOLD_FRAMES = 15
 """How many frames the last picture of a film stays."""
-
 _MOST_FRAMES = 300  # of a GIF in memory, about 200 MB
 _PALETTE_FRAMES = 9  # frames from which a GIF's colours are taken
 _COLOURS = 128
 _LONGEST_PICTURE = 100  # of a GIF [ms]
-
 _log = logging.getLogger(__name__)
-
-
-def drive_to_show(drives: Sequence[Drive]) -> Drive | None:
-    """The drive most worth watching: arrived, with the most turns, then the shortest; None if none was finished."""
-
-    def worth(drive: Drive) -> tuple[bool, float, float]:
-        if drive.episode is None:
-            return (False, -1.0, 0.0)
-        turns = sum(passage.manoeuvre is not Manoeuvre.STRAIGHT for passage in drive.episode.passages)
-        arrived = drive.episode.outcome is Outcome.ARRIVED
-        return (arrived, turns if arrived else drive.episode.completion, -drive.episode.route_length)
-
-    finished = [drive for drive in drives if drive.episode is not None]
-    return max(finished, key=worth, default=None)
 
 
 def film(

@@ -19,8 +19,7 @@ from navsim.evaluation.filming import FilmCamera
 from navsim.evaluation.frame_rate import FrameRate
 from navsim.evaluation.gliding import between, motion_words
 from navsim.evaluation.painter import DrivePainter, Painter
-from navsim.evaluation.panel_parts import with_keys
-from navsim.evaluation.panel_window import PanelWindow
+from navsim.evaluation.panel_window import PanelWindow, with_keys
 from navsim.evaluation.scene_view import moment_fan
 from navsim.evaluation.story import Story
 from navsim.evaluation.viewer_keys import NEXT, Abilities, Playback

@@ -15,14 +15,13 @@ from navsim.evaluation.canvas import png
 from navsim.evaluation.choices import Choices
 from navsim.evaluation.entrants import Entrant
 from navsim.evaluation.filming import Enough, Reel, film_drive
-from navsim.evaluation.guard import guarded
+from navsim.evaluation.guard import DECISION_LIMIT, guarded
 from navsim.evaluation.painter import Painter
 from navsim.evaluation.replay import Recording, check_replay, play
 from navsim.evaluation.video import GifWriter, Mp4Writer
 from navsim.evaluation.viewer import Viewer
 from navsim.evaluation.viewer_keys import NEXT, Abilities, Choice, Playback
 from navsim.evaluation.watch_config import PICTURE, WatchConfig
-from navsim.evaluation.worker import DECISION_LIMIT
 from navsim.recording.by_hand import KEYBOARD, DriveRecorder
 from navsim.roads.townmap import load_town_map
 from navsim.sensing.observation import Image

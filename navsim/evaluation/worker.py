@@ -1,6 +1,7 @@
 """What one process of an evaluation does: drive, one after the other or side by side, and keep each drive."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,16 +12,16 @@ from navsim.driving.drivers import BatchDriver, Driver, Expert, Seat
 from navsim.driving.episode import Episode
 from navsim.driving.rollout import drive
 from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import SimulationConfig
+from navsim.driving.simulation import SimulationConfig, Step
 from navsim.driving.together import Crew, drive_together, simulations
-from navsim.evaluation.archive import Drive, drive_path, save_drive
+from navsim.evaluation.archive import drive_path, save_drive
 from navsim.evaluation.entrants import Entrant
-from navsim.evaluation.guard import GuardedFleet, guarded, made
-from navsim.evaluation.stopwatch import FleetClock, timed
+from navsim.evaluation.guard import DECISION_LIMIT, GuardedFleet, guarded, made
+from navsim.evaluation.metrics import Drive
+from navsim.evaluation.stopwatch import timed
 
-DECISION_LIMIT = 30.0
-"""Longest time for one decision unless said otherwise [s]: generous, for a network's first one may compile it."""
-
+PROBE_EVERY = 10
+"""Control steps of cars driven together from one decision taken alone, for its time, to the next."""
 _Driven = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and those of single decisions [s]
 
 
@@ -133,3 +134,39 @@ class _Worker:
         for episode in drive_together(crews, scenarios, record_images=False, on_step=clock.step):
             scenario = episode.scenario
             yield episode, clock.seconds[scenario], clock.decision_seconds[scenario]
+
+
+class FleetClock:
+    """Shares out the time of drives side by side, and times a decision taken for one car alone now and then.
+
+    What several cars take together says nothing about how soon one car is answered, so a car is asked once more by
+    itself; its answer is thrown away.
+    """
+
+    def __init__(self, driver: BatchDriver) -> None:
+        """Start the clock for cars of `driver`."""
+        self.seconds: dict[Scenario, float] = defaultdict(float)
+        """Wall time of each drive [s]: an equal share of each step that it was under way in."""
+        self.decision_seconds: dict[Scenario, list[float]] = defaultdict(list)
+        """How long the single decisions took that were timed in each drive [s]."""
+        self._driver = driver
+        self._driver.begin(0)
+        self._steps = 0
+        self._last = time.perf_counter()
+
+    def step(self, cars: Sequence[tuple[Crew, Step]]) -> None:
+        """Note a control step, before the cars decide; see `navsim.driving.together.drive_together`."""
+        now = time.perf_counter()
+        for crew, _ in cars:
+            self.seconds[crew.simulation.scenario] += (now - self._last) / len(cars)
+        self._last = now
+        if self._steps % PROBE_EVERY == 0:
+            self._probe(*cars[self._steps // PROBE_EVERY % len(cars)])
+        self._steps += 1
+
+    def _probe(self, crew: Crew, step: Step) -> None:
+        """Time a decision for one car."""
+        if step.observation is not None:
+            started = time.perf_counter()
+            self._driver.drive(step.observation)
+            self.decision_seconds[crew.simulation.scenario].append(time.perf_counter() - started)

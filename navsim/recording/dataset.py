@@ -20,6 +20,8 @@ from navsim.roads.townmap import STREETS, town_group
 from navsim.roads.towns import Split
 from navsim.storage import write_json
 
+IDENTITY_NAME = "evaluation.json"
+"""Name of the note in the folder of an evaluation."""
 DATASET_FORMAT = 1
 """Version of the folder format; later versions read the earlier ones."""
 DESCRIPTION_NAME = "dataset.json"

@@ -7,8 +7,8 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array
+from navsim.roads.footprints import Footprint
 from navsim.roads.network import RoadNetwork
-from navsim.roads.townmap import Footprint
 from navsim.world.facades import BAY, Facade
 from navsim.world.obstacles import ObstacleKind, Obstacles, walls
 from navsim.world.placing import Shapes, apart, clear_of_road, rectangles

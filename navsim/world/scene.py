@@ -10,8 +10,8 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array
+from navsim.roads.footprints import Footprint
 from navsim.roads.network import RoadNetwork
-from navsim.roads.townmap import Footprint
 from navsim.world.appearance import Appearance
 from navsim.world.atmosphere import Atmosphere, ShadeMap
 from navsim.world.buildings import Building, building_obstacles, buildings_from, outlines_of, place_buildings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents.scoring.intervals import Estimate, mean_estimate, share_estimate
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.resampling import Share
 
 
 def test_of_nothing_there_is_no_estimate() -> None:

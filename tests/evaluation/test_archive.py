@@ -8,7 +8,9 @@ import pytest
 
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError, EpisodeError
-from navsim.evaluation.archive import IDENTITY_NAME, Drive, claim_folder, drive_path, load_drive, save_drive
+from navsim.evaluation.archive import claim_folder, drive_path, load_drive, save_drive
+from navsim.evaluation.metrics import Drive
+from navsim.recording.dataset import IDENTITY_NAME
 from navsim.recording.files import write_episode
 from tests.evaluation.drives import make_drive
 

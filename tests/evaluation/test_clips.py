@@ -14,8 +14,8 @@ from navsim.driving.rollout import drive
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.errors import EpisodeError
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.html.clips import CLIP_WIDTH, clips, tail, worth_clips
+from navsim.evaluation.metrics import Drive
 from navsim.recording.files import write_episode
 from navsim.sensing.camera import Camera
 from tests.evaluation.drives import make_drive

@@ -17,7 +17,7 @@ from navsim.evaluation.comfort import (
     steering_rate,
     steering_reversals,
 )
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.resampling import Share
 from tests.evaluation.drives import make_drive
 
 

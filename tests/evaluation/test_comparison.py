@@ -8,7 +8,6 @@ import pytest
 
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.comparison import (
     MEASURES,
     arrivals_words,
@@ -21,6 +20,7 @@ from navsim.evaluation.comparison import (
     read_results,
 )
 from navsim.evaluation.html.compare_page import Checkpoint, compare_page, offline_correlations
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.report import results_mapping
 from tests.chromium import CHROMIUM, page_widths
 from tests.evaluation.drives import make_drive

@@ -4,11 +4,12 @@ import pickle
 
 import pytest
 
+from agents.entrants import expert_entrant
 from navsim.driving.drivers import Driver, Expert
 from navsim.driving.rollout import drive
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
+from navsim.evaluation.entrants import Entrant, constant_entrant
 from navsim.sensing.camera import Camera
 from tests.evaluation.odd_drivers import make_constant
 

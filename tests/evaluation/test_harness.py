@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from agents.entrants import expert_entrant
 from navsim.driving.drivers import Driver
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import EpisodeError
 from navsim.evaluation.archive import drive_path
-from navsim.evaluation.entrants import Entrant, constant_entrant, expert_entrant
+from navsim.evaluation.entrants import Entrant, constant_entrant
 from navsim.evaluation.harness import evaluate, pending, planned_units
 from navsim.evaluation.worker import Contest
 from navsim.randomness import derived_seed

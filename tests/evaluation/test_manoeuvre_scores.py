@@ -6,8 +6,8 @@ import pytest
 from navsim.driving.manoeuvres import FrameManoeuvre
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.town import scenario_route
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.manoeuvre_scores import LabelledDrive, label_drives, manoeuvre_scores
+from navsim.evaluation.metrics import Drive
 from navsim.roads.townmap import load_town_map
 from tests.evaluation.drives import make_drive
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.html.maps import town_maps
+from navsim.evaluation.metrics import Drive
 from navsim.roads.network import RoadNetwork
 from navsim.roads.towns import build_town
 from tests.evaluation.drives import make_drive

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from navsim.driving.scenario import Outcome
 from navsim.evaluation.metrics import (
     Latency,
-    Share,
     arrivals,
     junction_results,
     junction_shares,
@@ -24,6 +23,7 @@ from navsim.evaluation.metrics import (
     route_completion,
     summarise,
 )
+from navsim.evaluation.resampling import Share
 from navsim.roads.elements import Manoeuvre
 from tests.evaluation.drives import make_drive
 

@@ -15,7 +15,8 @@ from navsim.driving.simulation import Step
 from navsim.evaluation.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
 from navsim.evaluation.curve import draw_curve
 from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, tiles
-from navsim.evaluation.panel_parts import KEYS_HEIGHT, next_manoeuvre, with_keys
+from navsim.evaluation.panel_parts import next_manoeuvre
+from navsim.evaluation.panel_window import KEYS_HEIGHT, with_keys
 from navsim.evaluation.story import Event, Story
 from navsim.evaluation.viewer_keys import Abilities, Choice
 from navsim.geometry import Pose

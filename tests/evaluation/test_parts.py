@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from agents.entrants import expert_entrant
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluateConfig
-from navsim.evaluation.entrants import constant_entrant, expert_entrant
+from navsim.evaluation.entrants import constant_entrant
 from navsim.evaluation.parts import parts_terminal_table
 from navsim.evaluation.run import run_evaluation
 from navsim.evaluation.suites import fingerprint

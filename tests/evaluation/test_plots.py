@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from navsim.driving.scenario import Outcome, Scenario
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.report import driver_scores
 from navsim.roads.network import RoadNetwork

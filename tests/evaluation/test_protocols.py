@@ -5,8 +5,8 @@ import json
 import pytest
 
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.metrics import Share
 from navsim.evaluation.protocols import beyond, protocol_rows, protocol_scores, protocols_mapping
+from navsim.evaluation.resampling import Share
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive
 

@@ -106,21 +106,24 @@ def test_words_of_modules_are_told_from_others(word: str, is_one: bool) -> None:
 
 
 def test_a_driver_from_the_current_directory_is_made_with_what_it_asks_for(folder: Path) -> None:
-    plain, fed = python_entrant("mine:Straight", SIMULATION), python_entrant("mine:with_cameras", SIMULATION)
+    plain, fed = (
+        python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map),
+        python_entrant("mine:with_cameras", SIMULATION.cameras, SIMULATION.map),
+    )
     assert (plain.name, plain.origin, plain.cars, plain.looks) == ("straight", "mine:Straight", 1, True)
     driver = fed.driver()
     assert isinstance(driver, Driver)
     assert driver.drive(None).curvature == pytest.approx(50 / 1e4)  # type: ignore[arg-type]
-    assert python_entrant("mine:Fleet", SIMULATION).cars == SIDE_BY_SIDE
+    assert python_entrant("mine:Fleet", SIMULATION.cameras, SIMULATION.map).cars == SIDE_BY_SIDE
     assert pickle.loads(pickle.dumps(fed)) == fed  # noqa: S301 - our own
 
 
 def test_another_source_is_another_driver(folder: Path) -> None:
-    before = python_entrant("mine:Straight", SIMULATION).digest
-    assert before == python_entrant("mine:Straight", SIMULATION).digest
-    assert before != python_entrant("mine:Fleet", SIMULATION).digest
+    before = python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
+    assert before == python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
+    assert before != python_entrant("mine:Fleet", SIMULATION.cameras, SIMULATION.map).digest
     (folder / "mine.py").write_text(MODULE + "\n# better\n")
-    assert before != python_entrant("mine:Straight", SIMULATION).digest
+    assert before != python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
 
 
 @pytest.mark.parametrize(
@@ -147,12 +150,14 @@ def test_another_source_is_another_driver(folder: Path) -> None:
 )
 def test_what_is_no_driver_is_refused_in_one_line(word: str, words: str, folder: Path) -> None:
     with pytest.raises(DriverError, match=words) as raised:
-        python_entrant(word, SIMULATION)
+        python_entrant(word, SIMULATION.cameras, SIMULATION.map)
     assert "\n" not in str(raised.value)
 
 
 def test_worker_processes_find_them(folder: Path) -> None:
-    entrants = tuple(python_entrant(f"mine:{name}", SIMULATION) for name in ("Straight", "Fleet"))
+    entrants = tuple(
+        python_entrant(f"mine:{name}", SIMULATION.cameras, SIMULATION.map) for name in ("Straight", "Fleet")
+    )
     scenario = Scenario("test-0", 0, junctions=False)
     console = Console(file=StringIO(), width=200)
     drives = evaluate(Contest(SIMULATION, entrants, folder / "drives"), [scenario], 1, console)
@@ -179,7 +184,7 @@ def test_the_example_steers_for_the_route_ahead() -> None:
 
 def test_the_example_can_be_measured(tmp_path: Path) -> None:
     simulation = SimulationConfig(cameras=SIMULATION.cameras, renderer="tiny")
-    entrant = python_entrant("examples.route_follower:make", simulation)
+    entrant = python_entrant("examples.route_follower:make", simulation.cameras, simulation.map)
     scenario = Scenario("test-0", 0, junctions=False)
     console = Console(file=StringIO(), width=200)
     (drive,) = evaluate(Contest(simulation, (entrant,), tmp_path), [scenario], 1, console)

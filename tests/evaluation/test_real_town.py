@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from agents.entrants import expert_entrant
 from navsim.driving.scenario import Scenario
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError, TownError
 from navsim.evaluation.config import EvaluateConfig
-from navsim.evaluation.entrants import expert_entrant
 from navsim.evaluation.run import run_evaluation
 from navsim.evaluation.suite import RouteSuite
 from navsim.recording.dataset import episode_files, episode_path

@@ -7,9 +7,9 @@ import pytest
 
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.evaluation.archive import Drive
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.recovery import recovered, recovery, recovery_by_start, touches_at_start
+from navsim.evaluation.resampling import Share
 from tests.evaluation.drives import make_drive
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.repeats import Repeat, repeat
 from navsim.evaluation.report import results_mapping
 from tests.evaluation.drives import make_drive

@@ -17,8 +17,10 @@ from navsim.driving.rollout import Moment, drive
 from navsim.driving.scenario import Scenario, StartOffset
 from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.errors import EpisodeError
-from navsim.evaluation.archive import IDENTITY_NAME, Drive, drive_path, save_drive
+from navsim.evaluation.archive import drive_path, save_drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.replay import check_replay, play, read_recording
+from navsim.recording.dataset import IDENTITY_NAME
 from navsim.recording.files import read_episode, write_episode
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec

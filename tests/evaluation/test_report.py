@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from navsim.driving.scenario import Outcome, Scenario
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.report import driver_scores, failures, markdown_table, results_mapping, terminal_table
 from navsim.roads.elements import Manoeuvre
 from tests.evaluation.drives import make_drive

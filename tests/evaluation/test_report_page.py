@@ -12,11 +12,11 @@ from rich.console import Console
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.entrants import Entrant, constant_entrant
 from navsim.evaluation.html.failures import ROWS_SHOWN, ReportSettings
 from navsim.evaluation.html.report_page import TOWNS_SHOWN, report_page
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.run import run_evaluation
 from navsim.evaluation.suites import Stage
 from navsim.sensing.camera import Camera

@@ -10,7 +10,8 @@ from navsim.driving.rollout import drive
 from navsim.driving.scenario import Scenario
 from navsim.driving.simulation import SimulationConfig
 from navsim.driving.together import Crew, drive_together, simulations
-from navsim.evaluation.stopwatch import PROBE_EVERY, FleetClock, timed
+from navsim.evaluation.stopwatch import timed
+from navsim.evaluation.worker import PROBE_EVERY, FleetClock
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
 from tests.evaluation.odd_drivers import FleetDriver

@@ -9,7 +9,7 @@ import pytest
 from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.parts import parts_mapping
 from navsim.evaluation.repeats import Repeat
 from navsim.evaluation.report import results_mapping

@@ -11,8 +11,9 @@ from navsim.driving.drivers import ConstantDriver
 from navsim.driving.rollout import drive
 from navsim.driving.scenario import Outcome, Scenario
 from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.evaluation.archive import Drive
-from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, drive_to_show, film
+from navsim.evaluation.metrics import Drive
+from navsim.evaluation.run import drive_to_show
+from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
 from navsim.roads.elements import Manoeuvre
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from agents.entrants import expert_entrant, keyboard_entrant
 from navsim.config import to_mapping
 from navsim.driving.expert import LaneExpert
 from navsim.driving.rollout import drive
@@ -17,7 +18,7 @@ from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.driving.wheel import Hands
 from navsim.errors import ConfigError, TownError
 from navsim.evaluation.choices import Choices
-from navsim.evaluation.entrants import constant_entrant, expert_entrant, keyboard_entrant
+from navsim.evaluation.entrants import constant_entrant
 from navsim.evaluation.replay import Recording, read_recording
 from navsim.evaluation.viewer import Viewer, ViewerOptions
 from navsim.evaluation.watch_config import WatchConfig

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from navsim.driving.scenario import Outcome, Scenario
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.report import results_mapping
 from tests.evaluation.drives import make_drive
 

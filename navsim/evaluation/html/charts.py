@@ -6,7 +6,7 @@ from html import escape
 
 from markupsafe import Markup
 
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.resampling import Share
 
 WIDTH, HEIGHT = 360, 290
 """Size of a chart [px]: that of a phone, so that its letters are legible there; wider screens enlarge it."""

@@ -12,9 +12,9 @@ from navsim.driving.episode import Episode
 from navsim.driving.redrawing import Redrawer
 from navsim.driving.scenario import Outcome
 from navsim.driving.simulation import SimulationConfig
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.canvas import downsized
 from navsim.evaluation.html.page import data_uri
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.panel import PanelContext, compose_panel, excerpt
 from navsim.evaluation.replay import moment
 from navsim.evaluation.story import Story

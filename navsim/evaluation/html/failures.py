@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import DRIVES_NAME, Drive, drive_name, drive_path
+from navsim.evaluation.archive import DRIVES_NAME, drive_name, drive_path
 from navsim.evaluation.html.clips import Clip, clips, worth_clips
-from navsim.evaluation.metrics import largest_lane_offset
+from navsim.evaluation.metrics import Drive, largest_lane_offset
 from navsim.evaluation.report import SEES_TRUTH
 from navsim.evaluation.suites import Stage
 

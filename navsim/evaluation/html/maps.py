@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from navsim.driving.episode import Episode
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive
+from navsim.evaluation.metrics import Drive
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 

@@ -7,7 +7,6 @@ import yaml
 
 from navsim.driving.manoeuvres import FrameManoeuvre
 from navsim.driving.scenario import Outcome
-from navsim.evaluation.archive import Drive
 from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE, Calibration, calibration, calibration_rows
 from navsim.evaluation.html.charts import COLOURS, Axis, Bar, Point, Series, chart, percent_axis, share_bar
 from navsim.evaluation.html.clips import CLIP_SECONDS
@@ -16,9 +15,10 @@ from navsim.evaluation.html.maps import OFFSET_STEPS, TownMaps, town_maps
 from navsim.evaluation.html.page import render
 from navsim.evaluation.infractions import Rate
 from navsim.evaluation.manoeuvre_scores import ManoeuvreScores, label_drives, manoeuvre_scores
-from navsim.evaluation.metrics import Share
+from navsim.evaluation.metrics import Drive
 from navsim.evaluation.parts import has_parts, part_share
 from navsim.evaluation.report import DriverScores, driver_scores, footnote, table_rows
+from navsim.evaluation.resampling import Share
 from navsim.evaluation.suites import Stage
 from navsim.roads.townmap import load_town_map
 
