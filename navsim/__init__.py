@@ -4,6 +4,6 @@ import gymnasium
 
 gymnasium.register(
     "navsim/Town-v0",
-    entry_point="navsim.driving.environment:TownEnvironment",
-    vector_entry_point="navsim.driving.vector:TownVectorEnvironment",
+    entry_point="navsim.simulation.environment:TownEnvironment",
+    vector_entry_point="navsim.simulation.vector:TownVectorEnvironment",
 )

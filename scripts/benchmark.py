@@ -1,6 +1,6 @@
 """Measure speed and memory: `python scripts/benchmark.py simulation` or `training`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -13,19 +13,19 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.benchmarks.ceilings import Ceilings, measure_ceilings
-from agents.benchmarks.devices import DeviceSpeed, measure_network, measured_networks
-from agents.benchmarks.tables import devices_table, loops_table
-from agents.benchmarks.training import LOOPS, Loop, Speed, TrainingBenchmark, fastest, measure_loop, record_drives
+from agents.experiments.devices import DeviceSpeed, measure_network, measured_networks
+from agents.experiments.hardware_limits import Ceilings, measure_ceilings
+from agents.experiments.simulation_benchmark import Case, Figures, SimulationBenchmark, best, measure
+from agents.experiments.single_benchmarks import measure_singles
+from agents.experiments.tables import cases_table, singles_table
+from agents.experiments.tables_benchmarks import devices_table, loops_table
+from agents.experiments.training import LOOPS, Loop, Speed, TrainingBenchmark, fastest, measure_loop, record_drives
 from agents.training.config import choose_dtype
-from navsim.benchmarks.machine import machine
-from navsim.benchmarks.simulation import Case, Figures, SimulationBenchmark, best, measure
-from navsim.benchmarks.singles import measure_singles
-from navsim.benchmarks.tables import cases_table, singles_table
 from navsim.config import to_mapping
+from navsim.machine import machine
 from navsim.progress import progress
-from navsim.recording.versions import git_revision, software_versions
 from navsim.storage import write_json
+from navsim.versions import git_revision, software_versions
 
 TABLE_WIDTH = 130
 """Least width of the tables, in characters."""

@@ -1,15 +1,15 @@
 """Record drives of the expert: `python scripts/collect.py --config configs/demo/collect.yaml`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
 from rich.console import Console
 
 from navsim.config import parse_config
-from navsim.recording.collection import collect
-from navsim.recording.plan import CollectConfig
-from navsim.recording.statistics import statistics_table
+from navsim.datasets.collection import collect
+from navsim.datasets.collection_config import CollectConfig
+from navsim.datasets.statistics import statistics_table
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Set results side by side over the same routes: `python scripts/compare.py runs/a runs/b`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -12,10 +12,18 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from agents.offline_scores import offline_score
 from navsim.config import parse_config
-from navsim.evaluation.comparison import MEASURES, Column, columns, compare, comparison_markdown, ordered, read_results
-from navsim.evaluation.html.compare_page import Checkpoint, compare_page, offline_correlations
+from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations
+from navsim.evaluation.reports.comparison import (
+    MEASURES,
+    Column,
+    columns,
+    compare,
+    comparison_markdown,
+    ordered,
+    read_results,
+)
+from navsim.evaluation.reports.offline_scores import offline_score
 from navsim.storage import write_text
 
 

@@ -1,6 +1,6 @@
 """Look at recorded data: `python scripts/data.py info|verify|statistics FOLDER`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -13,10 +13,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from navsim.datasets.dataset import checked_episodes, episode_files, open_dataset, read_description
+from navsim.datasets.statistics import episode_statistics, statistics_table
 from navsim.errors import EpisodeError
 from navsim.progress import progress
-from navsim.recording.dataset import checked_episodes, episode_files, open_dataset, read_description
-from navsim.recording.statistics import episode_statistics, statistics_table
 
 Folder = Annotated[Path, tyro.conf.Positional]
 

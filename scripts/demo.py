@@ -3,7 +3,7 @@
 Each step is a script that can be run by hand with the same words; each resumes what it finds half done.
 """
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from navsim.config import parse_config
 from navsim.parallel import available_cores
-from navsim.programs import beside, run
 from navsim.storage import write_json
+from navsim.subprocesses import beside, run
 
 SCRIPTS = Path(__file__).parent
 

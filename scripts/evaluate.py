@@ -1,6 +1,6 @@
 """Measure drivers on held-out towns: `python scripts/evaluate.py --config configs/demo/evaluate.yaml`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -10,17 +10,17 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from agents.entrants import resolve
-from agents.evaluating import EvaluationSettings
+from agents.drivers.entrants import resolve
+from agents.drivers.evaluating import EvaluationSettings
 from navsim.config import parse_config
-from navsim.driving.simulation import Simulation
-from navsim.evaluation.entrants import Entrant
-from navsim.evaluation.guard import guarded
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.parts import has_parts, parts_terminal_table
-from navsim.evaluation.report import driver_scores, failures, terminal_table
-from navsim.evaluation.run import run_evaluation
-from navsim.evaluation.viewer import Viewer
+from navsim.drivers.sandbox import guarded
+from navsim.drivers.spec import Entrant
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.parts import has_parts, parts_terminal_table
+from navsim.evaluation.reports.results import driver_scores, failures, terminal_table
+from navsim.evaluation.reports.run import run_evaluation
+from navsim.simulation.simulation import Simulation
+from navsim.viewer.viewer import Viewer
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Export a policy for use elsewhere: `python scripts/export.py --checkpoint FILE --out FOLDER`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 

@@ -3,15 +3,15 @@
 Not `inspect.py`: scripts stand first in Python's search path, and the standard library has a module of that name.
 """
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
 from rich.console import Console
 from rich.table import Table
 
-from agents.inspection.inspection import InspectConfig, inspect_policy
-from agents.inspection.writing import headlines, write_inspection
+from agents.interpretability.inspection import InspectConfig, inspect_policy
+from agents.interpretability.writing import headlines, write_inspection
 from navsim.config import parse_config
 
 

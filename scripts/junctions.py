@@ -1,6 +1,6 @@
 """What a policy makes of junctions: `python scripts/junctions.py --checkpoint FILE --data FOLDER`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -11,14 +11,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from agents.scoring.intervals import Estimate
+from agents.policies.checkpoint import load_policy
 from agents.scoring.junctions import DecisionRules, JunctionMeasures, RangeRecall
 from agents.scoring.policy_scores import PolicyScores, score_policy
-from agents.training.checkpoint import load_policy
 from navsim.config import parse_config, to_mapping
+from navsim.datasets.dataset import open_dataset
+from navsim.evaluation.statistics.intervals import Estimate
 from navsim.progress import progress
-from navsim.recording.dataset import open_dataset
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from navsim.storage import write_json
 
 

@@ -1,6 +1,6 @@
 """Where is the car: read a policy backwards, `python scripts/localize.py --config configs/localize/quick.yaml`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -17,9 +17,9 @@ from agents.localization.running import run_drives, scenarios
 from agents.localization.timing import UpdateTimes, time_updates
 from agents.localization.tuning import Trial, try_exponents
 from navsim.config import parse_config, to_mapping
-from navsim.recording.versions import git_revision, software_versions
-from navsim.roads.townmap import attribution_of
+from navsim.simulation.town_map import attribution_of
 from navsim.storage import write_json, write_text
+from navsim.versions import git_revision, software_versions
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Look at towns: `python scripts/pictures.py --config configs/pictures/contact-sheet.yaml`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from navsim.config import parse_config
-from navsim.evaluation.canvas import png
-from navsim.evaluation.gallery import Channel, View, contact_sheet
-from navsim.rendering.renderer import RendererName, make_renderer
 from navsim.sensing.camera import Camera
+from navsim.simulation.renderer import RendererName, make_renderer
 from navsim.storage import write_bytes
+from navsim.visualization.canvas import png
+from navsim.visualization.contact_sheet import Channel, View, contact_sheet
 
 
 @dataclass(frozen=True)

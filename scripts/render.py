@@ -1,14 +1,14 @@
 """Render recorded drives anew: `python scripts/render.py --source runs/data --out runs/pilotnet --rig pilotnet`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
 from rich.console import Console
 
 from navsim.config import parse_config
-from navsim.recording.rerender import RenderConfig, rerender
-from navsim.recording.statistics import statistics_table
+from navsim.datasets.rerender import RenderConfig, rerender
+from navsim.datasets.statistics import statistics_table
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
 """Score a policy's distributions on recorded drives: `python scripts/score.py --checkpoint FILE --data FOLDER`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
 from rich.console import Console
 
-from agents.predictions import ScoreConfig, score_checkpoint
+from agents.scoring.predictions import ScoreConfig, score_checkpoint
 from navsim.config import parse_config
-from navsim.evaluation.plots import save_figure
+from navsim.evaluation.reports.plots import save_figure
 from navsim.storage import write_json
 
 

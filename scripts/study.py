@@ -4,7 +4,7 @@ Collects the study's data, then trains and drives every variant with the project
 again, so that an interrupted study goes on with the same command.
 """
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -14,16 +14,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.studies.contrasts import read_contrast
-from agents.studies.plan import StudyConfig, check_networks
-from agents.studies.report import page, read_finding
+from agents.experiments.contrasts import read_contrast
+from agents.experiments.report import page, read_finding
+from agents.experiments.study_config import StudyConfig, check_networks
 from navsim.config import parse_config, to_mapping
 from navsim.errors import ConfigError
 from navsim.parallel import available_cores
-from navsim.programs import run, run_chains
 from navsim.progress import progress
-from navsim.recording.versions import git_revision
 from navsim.storage import write_text, write_yaml
+from navsim.subprocesses import run, run_chains
+from navsim.versions import git_revision
 
 SCRIPTS = Path(__file__).parent
 

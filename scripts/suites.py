@@ -4,7 +4,7 @@ What is driven is not driven again, so that an interrupted run goes on with the 
 costs only its own drives.
 """
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
@@ -16,19 +16,19 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.entrants import resolve
-from agents.evaluating import EvaluationSettings
-from agents.suite_plan import SuitesPageConfig
+from agents.drivers.entrants import resolve
+from agents.drivers.evaluating import EvaluationSettings
+from agents.experiments.suites_config import SuitesPageConfig
 from navsim.config import parse_config
 from navsim.errors import ConfigError
-from navsim.evaluation.repeats import Repeat, repeat
-from navsim.evaluation.report import failures
-from navsim.evaluation.run import RESULTS_NAME, run_evaluation
+from navsim.evaluation.reports.repeats import Repeat, repeat
+from navsim.evaluation.reports.results import failures
+from navsim.evaluation.reports.run import RESULTS_NAME, run_evaluation
+from navsim.evaluation.reports.suites_page import Repeats, SuiteResults, suites_page
 from navsim.evaluation.suites import load_suite
-from navsim.evaluation.suites_page import Repeats, SuiteResults, suites_page
 from navsim.parallel import available_cores
-from navsim.recording.versions import git_revision
 from navsim.storage import write_text
+from navsim.versions import git_revision
 
 RENDERERS = ("opengl", "tiny")
 

@@ -4,7 +4,7 @@ What is learned is the file's or the option's `task`: `driving`, a policy, unles
 `detection`. With `--describe` it prints the policy's layers instead of training it.
 """
 
-from navsim.startup import INTERRUPTED, check_libraries, run_script
+from navsim.cli import INTERRUPTED, check_libraries, run_script
 
 check_libraries()
 
@@ -18,14 +18,14 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from agents.detection.config import DetectionConfig
-from agents.detection.task import run_detection
+from agents.perception.detection.config import DetectionConfig
+from agents.perception.detection.task import run_detection
 from agents.perception.running import run_task
+from agents.perception.segmentation.config import SegmentationConfig
+from agents.perception.segmentation.task import segmentation_task
 from agents.policies.description import describe_policy, layer_table
+from agents.policies.networks.observation_batch import SensesSpec, senses_spec
 from agents.policies.policy import build_policy
-from agents.policies.senses import SensesSpec, senses_spec
-from agents.segmentation.config import SegmentationConfig
-from agents.segmentation.task import segmentation_task
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dagger import train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
@@ -35,8 +35,8 @@ from agents.training.loop import train
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
 from navsim.config import chosen_task, parse_config, to_mapping
+from navsim.datasets.dataset import read_description
 from navsim.errors import ConfigError, NavsimError
-from navsim.recording.dataset import read_description
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_json

@@ -1,16 +1,16 @@
 """Watch drivers in a window, drive oneself, replay recorded drives: `python scripts/watch.py --driver expert`."""
 
-from navsim.startup import check_libraries, run_script
+from navsim.cli import check_libraries, run_script
 
 check_libraries()
 
 from rich.console import Console
 
-from agents.entrants import watchable
-from agents.watching import WatchSettings
+from agents.drivers.entrants import watchable
+from agents.drivers.watching import WatchSettings
 from navsim.config import parse_config
-from navsim.evaluation.replay import read_recording
-from navsim.evaluation.watching import film, film_replay, watch_choices, watch_replay
+from navsim.viewer.replay import read_recording
+from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
 from navsim.world.display import require_display
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.export.facts import ONNX_NAME, WEIGHTS_NAME
+from agents.drivers.facts import ONNX_NAME, WEIGHTS_NAME
 from agents.export.graph import DrivingGraph
 from agents.export.verification import TOLERANCE, driven_senses, largest_difference
-from agents.training.checkpoint import load_policy
+from agents.policies.checkpoint import load_policy
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig
-from navsim.driving.settings import SimulationConfig
-from navsim.roads.towns import TOWN_GENERATORS
+from navsim.roads.generators.towns import TOWN_GENERATORS
+from navsim.simulation.settings import SimulationConfig
 
 FOLDER = Path(__file__).parents[1] / "policies"
 SIMULATION = SimulationConfig()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from navsim.errors import NavsimError
-from navsim.programs import beside, run, run_chains
+from navsim.subprocesses import beside, run, run_chains
 
 
 def script(folder: Path, name: str, text: str) -> str:
@@ -121,8 +121,8 @@ def test_ctrl_c_is_handed_on(tmp_path: Path) -> None:
         "parent",
         f"""
         from pathlib import Path
-        from navsim.programs import run_chains
-        from navsim.startup import run_script
+        from navsim.subprocesses import run_chains
+        from navsim.cli import run_script
         run_script(lambda: run_chains({{Path({str(log)!r}): [[{child!r}]]}}, 1))
         """,
     )

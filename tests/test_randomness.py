@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.randomness import derived_seed, generator
+from navsim.seeding import derived_seed, generator
 
 SEEDS = st.integers(0, 2**40)
 NAMES = st.lists(st.one_of(st.text(max_size=8), st.integers(1, 2**32 - 1)), min_size=1, max_size=4)
@@ -48,7 +48,7 @@ def test_strings_are_not_their_own_numbers() -> None:
 
 
 def test_draws_are_the_same_in_another_process() -> None:
-    code = "from navsim.randomness import generator; print(generator(3, 'town', 2).integers(2**32, size=4).tolist())"
+    code = "from navsim.seeding import generator; print(generator(3, 'town', 2).integers(2**32, size=4).tolist())"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == str(first_draws(3, "town", 2))
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from navsim.cli import check_libraries, explain_import_error, run_script
 from navsim.errors import ConfigError
-from navsim.startup import check_libraries, explain_import_error, run_script
 
 ROOT = Path(__file__).parents[1]
 

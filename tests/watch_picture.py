@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from navsim.evaluation.canvas import BACKGROUND
+from navsim.visualization.canvas import BACKGROUND
 from tests.virtual_display import VirtualDisplay, virtual_display, wait_until
 
 SCREEN_WIDTH, SCREEN_HEIGHT = 1920, 574

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from agents.export.facts import ONNX_NAME, WEIGHTS_NAME, ExportFacts
-from navsim.evaluation.markdown import table_lines
+from agents.drivers.facts import ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from navsim.evaluation.reports.markdown import table_lines
 
 SOURCE = "https://arxiv.org/abs/1811.10119"
 """Where the idea comes from: Amini, Rosman, Karaman, Rus, ICRA 2019."""
@@ -200,7 +200,7 @@ senses = {{
 ```
 
 The first axis of all senses is the batch, of any size. `{WEIGHTS_NAME}` holds the weights alone for
-`agents.training.checkpoint.load_policy`. {ONNX_NAME} answered as the weights do within {contents.difference:.1g}, in
+`agents.policies.checkpoint.load_policy`. {ONNX_NAME} answered as the weights do within {contents.difference:.1g}, in
 curvatures as shares of the vehicle's range and in densities as shares of their highest."""
 
 

@@ -27,11 +27,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from agents.acting import GRID_POINTS
-from agents.export.facts import INPUTS, ExportFacts, metadata_of
+from agents.drivers.facts import INPUTS, ExportFacts, metadata_of
 from agents.policies.distributions.mixture import SteeringMixture
+from agents.policies.networks.observation_batch import Senses, scale_senses
 from agents.policies.policy import Policy
-from agents.policies.senses import Senses, scale_senses
+from navsim.drivers.acting import GRID_POINTS
 from navsim.errors import ConfigError
 
 _EXTRA = "export needs the packages onnx, onnxscript and onnxruntime: pip install 'navsim-steering[export]'"

@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.driver import stacked_senses
-from agents.export.facts import INPUTS
+from agents.drivers.driver import stacked_senses
+from agents.drivers.facts import INPUTS
+from agents.drivers.onnx_driver import open_session
 from agents.export.graph import DrivingGraph
-from agents.onnx_driver import open_session
-from agents.policies.senses import Senses, SensesSpec
-from navsim.driving.expert import LaneExpert
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from agents.policies.networks.observation_batch import Senses, SensesSpec
 from navsim.errors import CheckpointError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 
 Floats = NDArray[np.float32]
 

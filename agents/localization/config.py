@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from agents.drivers.watching import WatchSettings
 from agents.localization.cases import CASES, Case, Exponents, Method
 from agents.localization.likelihoods import RoadSpec
 from agents.localization.particles import FilterSpec
 from agents.localization.steering import UNFORESEEN, LatticeSpec
 from agents.localization.tracking import TrackingSpec
-from agents.watching import WatchSettings
 from navsim.errors import ConfigError
-from navsim.roads.townmap import check_town_name
-from navsim.roads.towns import TOWN_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.simulation.town_map import check_town_name
 
 FILTERS: tuple[Method, ...] = ("odometry", "roads", "network", "network_roads", "soft_roads")
 """The methods that filter, in the order of tables."""

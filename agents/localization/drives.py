@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.datasets.files import read_episode, read_header, write_episode
 from navsim.errors import EpisodeError
-from navsim.recording.files import read_episode, read_header, write_episode
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 
 
 def recorded_drive(folder: Path, scenario: Scenario, simulation: SimulationConfig) -> Episode:

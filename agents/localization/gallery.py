@@ -8,11 +8,11 @@ from agents.localization.drives import recorded_drive
 from agents.localization.pictures import MAP_PLACE, Chart, compose_picture, plot_curves, plot_towns
 from agents.localization.running import Tracks, drives_folder, localise_drive, make_bench, open_policy
 from agents.localization.track import Moment, Track, TrackLog
-from navsim.driving.scenario import Scenario
-from navsim.evaluation.plots import save_figure
-from navsim.evaluation.video import GifWriter, Mp4Writer
-from navsim.roads.townmap import attribution_of
+from navsim.evaluation.reports.plots import save_figure
 from navsim.sensing.roadmap import rasterise_roads
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.town_map import attribution_of
+from navsim.visualization.video import GifWriter, Mp4Writer
 
 FRAMES_PER_SECOND = 10.0
 """Of films: an update takes about 0.3 s of the drive, so that they run three times as fast."""

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.entrants import watchable
-from agents.fit import check_fit
+from agents.drivers.entrants import watchable
+from agents.drivers.fit import check_fit
 from agents.localization.cases import Case, make_localiser
 from agents.localization.config import LocalizeConfig
 from agents.localization.pictures import MAP_PLACE, Chart, compose_picture
@@ -13,25 +13,25 @@ from agents.localization.running import Bench, make_bench, open_policy, simulati
 from agents.localization.track import Moment, Track, TrackLog
 from agents.localization.tracking import Sight, Tracker, check_lasts
 from agents.policies.policy import Policy
-from navsim.driving.drivers import Explain
-from navsim.driving.rollout import Moment as Step
-from navsim.driving.scenario import Outcome
-from navsim.driving.simulation import Simulation
-from navsim.evaluation.replay import read_recording
-from navsim.evaluation.story import Story
-from navsim.evaluation.watching import Say, film, film_replay, watch_choices, watch_replay
-from navsim.randomness import generator
+from navsim.drivers.drivers import Explain
 from navsim.roads.routing import JunctionPassage
-from navsim.roads.townmap import attribution_of
+from navsim.seeding import generator
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import rasterise_roads
+from navsim.simulation.rollout import Moment as Step
+from navsim.simulation.scenario import Outcome
+from navsim.simulation.simulation import Simulation
+from navsim.simulation.town_map import attribution_of
+from navsim.viewer.replay import read_recording
+from navsim.viewer.session import Say, film, film_replay, watch_choices, watch_replay
+from navsim.visualization.drive_events import Story
 from navsim.world.display import require_display
 
 _FILM_INSTEAD = "give --action film for a film instead"
 
 
 class BeliefPainter:
-    """Localises a drive as it is driven, and draws the belief; a `navsim.evaluation.painter.Painter`."""
+    """Localises a drive as it is driven, and draws the belief; a `navsim.viewer.painter.Painter`."""
 
     salient = False
 

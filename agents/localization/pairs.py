@@ -10,9 +10,9 @@ from agents.localization.cases import Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.running import Tracks
 from agents.localization.track import Track
-from agents.scoring.intervals import Estimate, bootstrap_estimate
-from navsim.driving.scenario import Scenario
-from navsim.randomness import generator
+from navsim.evaluation.statistics.intervals import Estimate, bootstrap_estimate
+from navsim.seeding import generator
+from navsim.simulation.scenario import Scenario
 
 BASELINES: Mapping[Method, Method] = {
     "odometry": "gps",

@@ -8,7 +8,12 @@ from matplotlib.figure import Figure
 
 from agents.localization.posterior import PosePosterior
 from agents.localization.track import NEAR, Moment, Track
-from navsim.evaluation.canvas import (
+from navsim.geometry import Array, Pose
+from navsim.rendering.window.caption import fitted
+from navsim.roads.network import RoadNetwork
+from navsim.sensing.observation import Image
+from navsim.sensing.roadmap import MapRaster
+from navsim.visualization.canvas import (
     ACCENT,
     BRIGHT,
     CAR,
@@ -25,11 +30,6 @@ from navsim.evaluation.canvas import (
     polyline,
     written,
 )
-from navsim.geometry import Array, Pose
-from navsim.rendering.caption import fitted
-from navsim.roads.network import RoadNetwork
-from navsim.sensing.observation import Image
-from navsim.sensing.roadmap import MapRaster
 
 WIDTH, HEIGHT = 960, 540
 """Size of a film's pictures [px]: that of the panel."""

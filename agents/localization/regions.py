@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from agents.localization.running import Tracks
-from navsim.driving.scenario import Scenario
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.simulation.scenario import Scenario
 from navsim.storage import write_json
 
 SHARES = np.linspace(0.05, 0.95, 19)

@@ -12,10 +12,10 @@ from agents.localization.pairs import PairedScore
 from agents.localization.regions import Regions, read_regions
 from agents.localization.running import Tracks
 from agents.localization.track import NEAR, Track
-from agents.scoring.intervals import Estimate, bootstrap_estimate, share_estimate
-from navsim.driving.scenario import Scenario
-from navsim.evaluation.markdown import table_lines
-from navsim.randomness import generator
+from navsim.evaluation.reports.markdown import table_lines
+from navsim.evaluation.statistics.intervals import Estimate, bootstrap_estimate, share_estimate
+from navsim.seeding import generator
+from navsim.simulation.scenario import Scenario
 
 _WORDS: dict[Method, str] = {
     "uniform": "anywhere on the roads",

@@ -17,20 +17,20 @@ from agents.localization.roads import LanePoints
 from agents.localization.steering import SteeringLikelihood, check_localises
 from agents.localization.track import Moment, Track
 from agents.localization.tracking import localise
+from agents.policies.checkpoint import load_policy, read_info, weights_digest
 from agents.policies.policy import Policy
-from agents.training.checkpoint import load_policy, read_info, weights_digest
 from navsim.config import to_mapping
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Scenario
-from navsim.driving.settings import SimulationConfig
 from navsim.errors import CheckpointError, StorageError
-from navsim.evaluation.archive import claim_folder
+from navsim.evaluation.results_store import claim_folder
 from navsim.parallel import available_cores, run_units
 from navsim.progress import progress
-from navsim.randomness import generator
 from navsim.roads.network import RoadNetwork
-from navsim.roads.townmap import load_town_map
+from navsim.seeding import generator
 from navsim.sensing.roadmap import rasterise_roads
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.settings import SimulationConfig
+from navsim.simulation.town_map import load_town_map
 from navsim.storage import write_json
 
 DRIVES_NAME, RESULTS_NAME = "drives", "results"

@@ -17,8 +17,8 @@ from agents.localization.likelihoods import Frame
 from agents.localization.memory import Memory
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.networks.map_side import MapSide
+from agents.policies.networks.observation_batch import Senses, scale_senses
 from agents.policies.policy import Policy
-from agents.policies.senses import Senses, scale_senses
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array
 from navsim.sensing.observation import Image

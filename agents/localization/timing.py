@@ -15,7 +15,7 @@ from agents.localization.particles import ParticleFilter
 from agents.localization.running import Bench, make_bench, open_policy
 from agents.localization.steering import LatticeSpec
 from navsim.parallel import available_cores
-from navsim.randomness import generator
+from navsim.seeding import generator
 
 CANDIDATES = 2000
 """Candidates of a timed update."""

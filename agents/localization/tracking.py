@@ -12,13 +12,13 @@ from agents.localization.likelihoods import Fix, Frame
 from agents.localization.motion import Motion, Odometer, OdometrySpec, composed
 from agents.localization.roads import LanePoints
 from agents.localization.track import Moment, Track, TrackLog
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Scenario
 from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Pose
-from navsim.randomness import generator
+from navsim.seeding import generator
 from navsim.sensing.gps import GpsSensor, GpsSpec
 from navsim.sensing.observation import Image
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Scenario
 
 LEAST_SECONDS = 1.0
 """Shortest drive that can be localised [s]."""

@@ -13,7 +13,7 @@ import numpy as np
 from agents.localization.config import LocalizeConfig
 from agents.localization.running import Tracks, run_drives, with_exponent
 from agents.localization.track import NEAR
-from navsim.driving.scenario import Scenario
+from navsim.simulation.scenario import Scenario
 
 
 @dataclass(frozen=True)

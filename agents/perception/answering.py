@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from agents.policies.senses import scale_images
+from agents.policies.networks.observation_batch import scale_images
 from navsim.sensing.observation import Image
 
 A = TypeVar("A")

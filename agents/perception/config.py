@@ -9,8 +9,8 @@ from agents.training.averaging import EmaConfig
 from agents.training.optimization import OptimizerConfig
 from navsim.config import check_limits
 from navsim.errors import ConfigError
-from navsim.roads.towns import TOWN_GENERATORS, Generator, check_generators
-from navsim.world.appearance import parse_spec
+from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, check_generators
+from navsim.world.scenery.appearance import parse_spec
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class HeldOutConfig:
     generators: tuple[Generator, ...] = TOWN_GENERATORS
     """Who draws the towns, in turn."""
     conditions: tuple[str, ...] = ("", "fog", "rain", "dusk", "night", "winter", "shift-2")
-    """Appearances in which the same pictures are drawn, see `navsim.world.appearance`; empty draws those of training
-    for each town."""
+    """Appearances in which the same pictures are drawn, see `navsim.world.scenery.appearance`; empty draws those of
+    training for each town."""
     overlays: int = 4
     """Pictures shown for each of the conditions."""
 

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from agents.perception.config import HeldOutConfig
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.rollout import drive
-from navsim.driving.rules import Rules
-from navsim.driving.settings import SimulationConfig
-from navsim.driving.simulation import Simulation
-from navsim.evaluation.suite import RouteSuite
+from navsim.evaluation.routes import RouteSuite
 from navsim.progress import progress
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.settings import SimulationConfig
+from navsim.simulation.simulation import Simulation
+from navsim.simulation.termination import Rules
 
 
 def held_out_drives(config: HeldOutConfig, simulation: SimulationConfig) -> list[Episode]:

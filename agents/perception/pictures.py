@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.training.checks import check_recorded
-from navsim.driving.episode import Episode
-from navsim.driving.redrawing import Redrawer, under
-from navsim.driving.settings import SimulationConfig
+from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.geometry import Array
-from navsim.recording.dataset import Dataset, open_dataset
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from navsim.sensing.observation import Image
+from navsim.simulation.episode import Episode
+from navsim.simulation.episode_rerenderer import Redrawer, under
+from navsim.simulation.settings import SimulationConfig
 
 L = TypeVar("L")
 
@@ -102,7 +102,9 @@ class Source(Generic[L]):
         )
 
     def under(self, redrawer: Redrawer, drives: Iterable[Episode], condition: str, every: int) -> Pictures[L]:
-        """Draw each `every`-th frame of drives under a condition, see `navsim.world.appearance`, with its labels."""
+        """Draw each `every`-th frame of drives under a condition, see `navsim.world.scenery.appearance`, with its
+        labels.
+        """
         parts = []
         for episode in drives:
             seen = replace(episode, scenario=under(episode.scenario, condition))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from navsim.evaluation.markdown import table_lines
+from navsim.evaluation.reports.markdown import table_lines
 
 TRAINING = "training looks"
 """What the empty condition is called: that of training, drawn for each town."""

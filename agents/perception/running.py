@@ -20,13 +20,13 @@ from agents.training.config import choose_device, choose_dtype
 from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
 from navsim.config import from_mapping, to_mapping
-from navsim.driving.redrawing import Redrawer
-from navsim.evaluation.canvas import png
+from navsim.datasets.dataset import read_description
 from navsim.progress import progress
-from navsim.randomness import generator
-from navsim.recording.dataset import read_description
+from navsim.seeding import generator
 from navsim.sensing.observation import Image
+from navsim.simulation.episode_rerenderer import Redrawer
 from navsim.storage import write_bytes, write_json, write_text
+from navsim.visualization.canvas import png
 
 RESULTS, PAGE, OVERLAYS = "results.json", "results.md", "overlays"
 """Names in the run's folder."""

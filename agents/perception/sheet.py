@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from navsim.evaluation.canvas import BRIGHT, DIM, Colour, Text, blank, written
 from navsim.sensing.observation import Image
+from navsim.visualization.canvas import BRIGHT, DIM, Colour, Text, blank, written
 
 _GAP = 6
 _HEAD, _LEGEND = 26, 30  # heights of the lines above and below [px]

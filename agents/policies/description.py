@@ -14,9 +14,9 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from agents.policies.networks.observation_batch import Inputs
 from agents.policies.networks.residual import Sum
 from agents.policies.policy import Policy, parameter_count
-from agents.policies.senses import Inputs
 
 Pair = tuple[int, int]
 

@@ -11,7 +11,7 @@ from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.bins import SteeringBins
 from agents.policies.distributions.mixture import SteeringMixture, bounded_mean
 from agents.policies.distributions.truncated import TruncatedMixture
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 
 D = TypeVar("D", bound=SteeringDistribution)
 

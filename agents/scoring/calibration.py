@@ -14,7 +14,7 @@ from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
 from agents.scoring.crps import crps
-from navsim.evaluation.calibration import COVERAGE_Z, uniform_distance
+from navsim.evaluation.metrics.calibration import COVERAGE_Z, uniform_distance
 
 SPIKE_CURVATURE = 1e-4
 """Labels below this [1/m] form the spike of exact repetitions that a scripted expert makes on straights."""

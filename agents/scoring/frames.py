@@ -9,17 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policies.senses import Senses
-from navsim.driving.episode import Episode
-from navsim.driving.exits import JunctionExits, episode_exits
-from navsim.driving.manoeuvres import manoeuvre_of_frames
-from navsim.driving.settings import SimulationConfig
-from navsim.driving.town import scenario_route
+from agents.policies.networks.observation_batch import Senses
+from navsim.datasets.dataset import Dataset
+from navsim.datasets.files import read_episode
 from navsim.errors import EpisodeError
-from navsim.recording.dataset import Dataset
-from navsim.recording.files import read_episode
 from navsim.roads.network import RoadNetwork
-from navsim.roads.townmap import load_town_map
+from navsim.simulation.episode import Episode
+from navsim.simulation.exits import JunctionExits, episode_exits
+from navsim.simulation.manoeuvres import manoeuvre_of_frames
+from navsim.simulation.settings import SimulationConfig
+from navsim.simulation.town import scenario_route
+from navsim.simulation.town_map import load_town_map
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from agents.scoring.calibration import SampleScores, coverage, nominal_coverage, pit_distance, pit_histogram
-from navsim.evaluation.calibration import COVERAGE_Z
+from navsim.evaluation.metrics.calibration import COVERAGE_Z
 from navsim.sensing.observation import Image
 
 _INK, _DIM, _GRID = "#1d232c", "#6b7585", "#e3e7ed"

@@ -18,9 +18,9 @@ from agents.scoring.junctions import (
     judge_decisions,
     junction_measures,
 )
-from navsim.driving.manoeuvres import FrameManoeuvre
-from navsim.randomness import generator
-from navsim.recording.dataset import Dataset
+from navsim.datasets.dataset import Dataset
+from navsim.seeding import generator
+from navsim.simulation.manoeuvres import FrameManoeuvre
 
 
 @dataclass(frozen=True)

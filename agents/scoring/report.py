@@ -14,8 +14,8 @@ from rich.table import Table
 from agents.scoring.calibration import SampleScores, Scores, score, score_groups
 from agents.scoring.plots import plot_calibration
 from navsim.config import to_mapping
-from navsim.driving.manoeuvres import FrameManoeuvre
-from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.simulation.manoeuvres import FrameManoeuvre
 
 _ALL = "all"
 

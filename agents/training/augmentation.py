@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.policies.senses import Inputs
+from agents.policies.networks.observation_batch import Inputs
 from navsim.errors import ConfigError
 from navsim.sensing.roadmap import MapSpec
 

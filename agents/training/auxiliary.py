@@ -12,7 +12,7 @@ from torch.nn import functional
 from agents.policies.networks.trunks import SharedTrunks
 from agents.policies.policy import Policy
 from navsim.errors import ConfigError
-from navsim.world.meshes import CLASS_NAMES
+from navsim.world.scenery.meshes import CLASS_NAMES
 
 LABEL_STEP = 2
 """The classes of every so many-th pixel of every so many-th row are asked for: a quarter of the time, and thin lines

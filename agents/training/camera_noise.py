@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.policies.senses import Senses
+from agents.policies.networks.observation_batch import Senses
 from navsim.sensing.camera_noise import CameraNoise
 
 

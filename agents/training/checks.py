@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from agents.policies.senses import SensesSpec
-from navsim.driving.episode import Episode
+from agents.policies.networks.observation_batch import SensesSpec
+from navsim.datasets.dataset import Dataset
 from navsim.errors import EpisodeError
-from navsim.recording.dataset import Dataset
-from navsim.world.meshes import CLASS_NAMES, ObjectClass
+from navsim.simulation.episode import Episode
+from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass
 
 _NUMBERS = ("labels", "speeds", "stations", "offsets", "heading_errors")
 

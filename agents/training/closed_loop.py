@@ -8,15 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agents.driver import PolicyDriver
-from navsim.driving.drivers import Seat
-from navsim.driving.episode import Episode
-from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.driving.together import Crew, drive_together, simulations
+from agents.drivers.driver import PolicyDriver
+from navsim.drivers.drivers import Seat
 from navsim.errors import ConfigError
-from navsim.evaluation.metrics import arrivals
-from navsim.evaluation.suite import RouteSuite
-from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
+from navsim.evaluation.metrics.drives import arrivals
+from navsim.evaluation.routes import RouteSuite
+from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
+from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.episode import Episode
+from navsim.simulation.simulation import Simulation, SimulationConfig
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.training.augmentation import AugmentationConfig
 from agents.training.averaging import EmaConfig
 from agents.training.closed_loop import ClosedLoopConfig

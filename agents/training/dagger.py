@@ -17,10 +17,10 @@ from agents.training.loop import train
 from agents.training.on_policy import MixedDriving, record_round
 from agents.training.rounds import DaggerConfig
 from agents.training.run_folder import RunFolder, begin_run, open_run
-from navsim.driving.scenario import Outcome
-from navsim.randomness import derived_seed
-from navsim.recording.dataset import open_dataset, read_description
-from navsim.roads.towns import Split
+from navsim.datasets.dataset import open_dataset, read_description
+from navsim.roads.generators.towns import Split
+from navsim.seeding import derived_seed
+from navsim.simulation.scenario import Outcome
 from navsim.storage import write_bytes
 
 Loader = Callable[[Sequence[Path]], TrainingData]

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
+from agents.interpretability.activations import channel_picture, convolution_outputs
+from agents.policies.checkpoint import save_checkpoint
+from agents.policies.networks.observation_batch import scale_senses
 from agents.policies.policy import Policy
-from agents.policies.senses import scale_senses
 from agents.scoring.calibration import SampleScores, Scores, join, score_samples
 from agents.scoring.plots import figure_pixels, plot_calibration
-from agents.training.activations import channel_picture, convolution_outputs
 from agents.training.camera_noise import NoisyCameras
-from agents.training.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop, DriveScores
 from agents.training.dataset import TrainingData
 from agents.training.interruption import StopRequest

@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from agents.policies.tensors import load_weights, named_tensors
 from agents.training.averaging import EmaConfig, WeightAverage
 from agents.training.optimization import OptimizerConfig, make_optimizer, set_learning_rate
-from agents.training.tensors import load_weights, named_tensors
 from navsim.errors import CheckpointError
 
 _OPTIMIZER = "optimizer."

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
-from agents.policies.senses import Inputs
 from agents.training.auxiliary import SegmentationDecoder, picture_layer
 from agents.training.averaging import EmaConfig
 from agents.training.distributed import Group, without_exchange

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from agents.policies.checkpoint import save_checkpoint
 from agents.scoring.calibration import score
-from agents.training.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dataset import TrainingData

@@ -10,9 +10,9 @@ from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.distributions.truncated import TruncatedMixture
 from agents.policies.heads import HEADS
+from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.trunks import SharedTrunks
 from agents.policies.policy import NETWORKS
-from agents.policies.settings import PolicyConfig
 from navsim.errors import ConfigError
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.driver import PolicyDriver
-from agents.training.checkpoint import weights_digest
+from agents.drivers.driver import PolicyDriver
+from agents.policies.checkpoint import weights_digest
 from agents.training.rounds import DaggerConfig
 from navsim.config import to_mapping
-from navsim.driving.mixture import Mixture
-from navsim.driving.simulation import SimulationConfig
-from navsim.driving.together import Crew, drive_together, simulations
-from navsim.recording.dataset import DatasetDescription, episode_path
-from navsim.recording.files import write_episode
-from navsim.recording.production import Maker, Plan, Recording, Work, claim_folder, produce
-from navsim.recording.versions import git_revision, software_versions
+from navsim.datasets.dataset import DatasetDescription, episode_path
+from navsim.datasets.files import write_episode
+from navsim.datasets.production import Maker, Plan, Recording, Work, claim_folder, produce
+from navsim.drivers.mixture import Mixture
+from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.simulation import SimulationConfig
+from navsim.versions import git_revision, software_versions
 
 
 @dataclass(frozen=True)

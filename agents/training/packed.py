@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policies.senses import SensesSpec
+from agents.policies.networks.observation_batch import SensesSpec
 from agents.training.checks import check_pictures
 from agents.training.samples import record_bytes
 from navsim.config import to_mapping
-from navsim.driving.episode import Episode
+from navsim.datasets.dataset import DESCRIPTION_NAME, Dataset
 from navsim.errors import EpisodeError, StorageError
 from navsim.progress import progress
-from navsim.recording.dataset import DESCRIPTION_NAME, Dataset
+from navsim.simulation.episode import Episode
 from navsim.storage import atomic_file, is_partial
 
 PACKED_NAME = "packed"

@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import torch
 
-from agents.policies.decisions import decide
+from agents.drivers.decisions import decide
 from agents.policies.policy import Policy
 from agents.training.dataset import Samples
-from navsim.driving.drivers import Decision
-from navsim.evaluation.canvas import ROUTE, Box, blank, enlarged, written
-from navsim.evaluation.curve import draw_curve
-from navsim.evaluation.fan import draw_fan
+from navsim.drivers.drivers import Decision
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
+from navsim.visualization.canvas import ROUTE, Box, blank, enlarged, written
+from navsim.visualization.steering_fan import draw_fan
+from navsim.visualization.steering_plot import draw_curve
 
 _HEIGHT = 192  # of a row [px]
 _CURVE_WIDTH = 360  # of the density's curve [px]

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from itertools import groupby
 
+from navsim.datasets.production import Work
 from navsim.errors import ConfigError
-from navsim.evaluation.suite import RouteSuite
-from navsim.randomness import derived_seed
-from navsim.recording.production import Work
-from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
+from navsim.evaluation.routes import RouteSuite
+from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
+from navsim.seeding import derived_seed
 
 
 @dataclass(frozen=True)

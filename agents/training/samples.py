@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from agents.policies.senses import Senses, SensesSpec
+from agents.policies.networks.observation_batch import Senses, SensesSpec
 
 READ_AHEAD = 4
 """How many batches are read from a file before they are asked for."""

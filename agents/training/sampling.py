@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from navsim.errors import ConfigError
 from navsim.geometry import Array
-from navsim.randomness import generator
+from navsim.seeding import generator
 
 Indices = NDArray[np.int64]
 

@@ -7,12 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.policies.policy import Policy, build_policy, parameter_count
-from agents.policies.senses import scale_senses, senses_spec
-from agents.training.augmentation import Augmenter
-from agents.training.auxiliary import build_decoder
-from agents.training.camera_noise import NoisyCameras
-from agents.training.checkpoint import (
+from agents.policies.checkpoint import (
     CheckpointInfo,
     check_senses,
     load_policy,
@@ -20,6 +15,11 @@ from agents.training.checkpoint import (
     restore_training,
     save_checkpoint,
 )
+from agents.policies.networks.observation_batch import scale_senses, senses_spec
+from agents.policies.policy import Policy, build_policy, parameter_count
+from agents.training.augmentation import Augmenter
+from agents.training.auxiliary import build_decoder
+from agents.training.camera_noise import NoisyCameras
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import TrainingData
 from agents.training.distributed import ALONE, Group
@@ -32,7 +32,7 @@ from agents.training.run_folder import RunFolder, first_difference
 from agents.training.sampling import FrameSampler, parts
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
-from navsim.randomness import derived_seed
+from navsim.seeding import derived_seed
 
 _WATCHED_STEPS = 20  # on a GPU the parts of one step in so many are timed
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from navsim.driving.simulation import SimulationConfig
+from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
-from navsim.evaluation.guard import DECISION_LIMIT
-from navsim.evaluation.suite import RouteSuite
+from navsim.evaluation.routes import RouteSuite
 from navsim.evaluation.suites import Stage, load_suite, stages
-from navsim.evaluation.viewer import ViewerOptions
 from navsim.parallel import available_cores
-from navsim.roads.towns import DEFAULT_GENERATORS, Generator, Split
+from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
+from navsim.simulation.simulation import SimulationConfig
+from navsim.viewer.viewer import ViewerOptions
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class EvaluateConfig:
 
     driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
     """Who drives: a policy's path, policy, blind, constant, expert, or `package.module:factory` for a driver of your
-    own (see `navsim.evaluation.python_driver`); several may follow each other, and NAME=WORD gives one a name."""
+    own (see `navsim.drivers.plugin`); several may follow each other, and NAME=WORD gives one a name."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
     """What the word `policy` means: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
@@ -41,7 +41,8 @@ class EvaluateConfig:
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
     """Who draws the towns, in turn."""
     appearance: str = ""
-    """Conditions such as "dusk+rain" or "shift-2", see `navsim.world.appearance`; empty draws those of training."""
+    """Conditions such as "dusk+rain" or "shift-2", see `navsim.world.scenery.appearance`; empty draws those of
+    training."""
     out: Path = Path("runs/evaluation")
     """Folder of the results; an interrupted evaluation in it is continued."""
     workers: int | None = None

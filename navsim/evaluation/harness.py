@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import NavsimError
-from navsim.evaluation.archive import load_drive
-from navsim.evaluation.metrics import Drive
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.results_store import load_drive
 from navsim.evaluation.worker import Contest, DriveUnit, make_worker, missing
 from navsim.parallel import WorkerError, run_units
 from navsim.progress import progress
+from navsim.simulation.scenario import Outcome, Scenario
 
 
 def evaluate(

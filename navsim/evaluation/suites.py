@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from navsim.config import from_mapping, load_config, to_mapping
-from navsim.driving.scenario import Scenario, StartOffset
-from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
-from navsim.evaluation.suite import RouteSuite
-from navsim.randomness import generator
-from navsim.roads.townmap import is_osm_town, town_seed
+from navsim.evaluation.routes import RouteSuite
+from navsim.seeding import generator
+from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.town_map import is_osm_town, town_seed
 
 SUITES = Path(__file__).parents[2] / "configs" / "suites"
 """Where the suites with a name lie."""
@@ -47,13 +47,13 @@ class Part:
     routes: RouteSuite | None = None
     """Which routes; None takes the suite's."""
     appearance: str | None = None
-    """Conditions such as "shift-2", see `navsim.world.appearance`; None takes those of the routes."""
+    """Conditions such as "shift-2", see `navsim.world.scenery.appearance`; None takes those of the routes."""
     starts: tuple[StartOffset, ...] = (StartOffset(),)
     """Where each route is begun: every route once from each of these."""
     jitter: StartOffset = field(default_factory=StartOffset)
     """Half the range of a further draw for each route, uniform, on both values of its start."""
     recovery: bool = False
-    """Whether drives are counted by `navsim.evaluation.recovery` besides."""
+    """Whether drives are counted by `navsim.evaluation.metrics.recovery` besides."""
     simulation: dict[str, Any] = field(default_factory=dict)
     """Values of the simulation that differ from the evaluation's: any of `CONDITIONS`."""
 
@@ -96,7 +96,7 @@ class Stage:
     simulation: SimulationConfig
     """In what."""
     recovery: bool = False
-    """Whether drives are counted by `navsim.evaluation.recovery` besides."""
+    """Whether drives are counted by `navsim.evaluation.metrics.recovery` besides."""
 
 
 def suite_path(word: str) -> Path:

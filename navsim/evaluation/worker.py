@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from navsim.config import to_mapping
-from navsim.driving.drivers import BatchDriver, Driver, Expert, Seat
-from navsim.driving.episode import Episode
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import SimulationConfig, Step
-from navsim.driving.together import Crew, drive_together, simulations
-from navsim.evaluation.archive import drive_path, save_drive
-from navsim.evaluation.entrants import Entrant
-from navsim.evaluation.guard import DECISION_LIMIT, GuardedFleet, guarded, made
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.stopwatch import timed
+from navsim.drivers.drivers import BatchDriver, Driver, Expert, Seat
+from navsim.drivers.sandbox import DECISION_LIMIT, GuardedFleet, guarded, made
+from navsim.drivers.spec import Entrant
+from navsim.drivers.timing import timed
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.results_store import drive_path, save_drive
+from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.episode import Episode
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import SimulationConfig, Step
 
 PROBE_EVERY = 10
 """Control steps of cars driven together from one decision taken alone, for its time, to the next."""
@@ -155,7 +155,7 @@ class FleetClock:
         self._last = time.perf_counter()
 
     def step(self, cars: Sequence[tuple[Crew, Step]]) -> None:
-        """Note a control step, before the cars decide; see `navsim.driving.together.drive_together`."""
+        """Note a control step, before the cars decide; see `navsim.simulation.batched_rollout.drive_together`."""
         now = time.perf_counter()
         for crew, _ in cars:
             self.seconds[crew.simulation.scenario] += (now - self._last) / len(cars)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.world.meshes import Mesh, SemanticClass
-from navsim.world.scene import Scene
+from navsim.world.scenery.meshes import Mesh, SemanticClass
+from navsim.world.scenery.scene import Scene
 
 VIEW_DISTANCE = 150.0
 """Standing things farther away are left out [m]; nearer than that the ground never ends."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
-from navsim.rendering.shots import Measurement, Shot, common_size
+from navsim.rendering.interface import Measurement, Shot, common_size
 from navsim.rendering.tiles import (
     FAR,
     NEAR,
@@ -30,11 +30,11 @@ from navsim.rendering.tiles import (
     squares_of,
 )
 from navsim.sensing.camera import Camera
-from navsim.world.atmosphere import Atmosphere
 from navsim.world.bodies import Light
 from navsim.world.bullet import BulletClient
-from navsim.world.meshes import Mesh, SemanticClass
-from navsim.world.scene import Scene
+from navsim.world.scenery.atmosphere import Atmosphere
+from navsim.world.scenery.meshes import Mesh, SemanticClass
+from navsim.world.scenery.scene import Scene
 
 TILE_SIZE = 70.0
 """Side of the squares that the scene is cut into [m]."""

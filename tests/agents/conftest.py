@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from agents.export.bundle import ExportConfig, export
 from agents.export.card import CardContents
-from agents.training.checkpoint import save_checkpoint
+from agents.policies.checkpoint import save_checkpoint
 from tests.agents.small_runs import small_info, small_policy
 
 

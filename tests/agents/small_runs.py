@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.policies.checkpoint import CheckpointInfo
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.heads import HEADS
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Senses, SensesSpec, senses_spec
 from agents.policies.policy import Policy, build_policy
-from agents.policies.senses import Senses, SensesSpec, senses_spec
-from agents.policies.settings import PolicyConfig
-from agents.training.checkpoint import CheckpointInfo
 from agents.training.config import TrainConfig
 from agents.training.dataset import Samples, TrainingData, is_demanding
 from agents.training.optimization import OptimizerConfig
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import SimulationConfig
-from navsim.recording.dataset import DatasetDescription, episode_path, write_description
-from navsim.recording.files import write_episode
+from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
+from navsim.datasets.files import write_episode
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import SimulationConfig
 
 torch.set_num_threads(1)  # two threads that wait for each other on a busy machine are slower than one
 

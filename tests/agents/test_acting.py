@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from agents.acting import (
+from agents.policies.distributions.mixture import SteeringMixture
+from navsim.drivers.acting import (
     GRID_POINTS,
     SHOWN_EVERY,
     ActingConfig,
@@ -22,8 +23,7 @@ from agents.acting import (
     follow,
     quantile,
 )
-from agents.policies.distributions.mixture import SteeringMixture
-from navsim.driving.modes import find_modes
+from navsim.drivers.modes import find_modes
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from agents.interpretability.activations import channel_picture, convolution_outputs
 from agents.policies.policy import Policy
-from agents.training.activations import channel_picture, convolution_outputs
 from tests.agents.small_runs import small_policy, small_samples
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agents.policies.senses import Inputs
+from agents.policies.networks.observation_batch import Inputs
 from agents.training.augmentation import AugmentationConfig, Augmenter
 from navsim.errors import ConfigError
 from tests.agents.small_runs import MAP

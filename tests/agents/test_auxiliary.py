@@ -10,13 +10,13 @@ import yaml
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from agents.policies.checkpoint import load_policy
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import scale_senses, senses_spec
 from agents.policies.networks.trunks import SharedTrunks
 from agents.policies.policy import build_policy
-from agents.policies.senses import scale_senses, senses_spec
-from agents.policies.settings import PolicyConfig
 from agents.training.auxiliary import LABEL_STEP, build_decoder, picture_layer
 from agents.training.averaging import EmaConfig
-from agents.training.checkpoint import load_policy
 from agents.training.config import TrainConfig
 from agents.training.dataset import TrainingData, load_training_data
 from agents.training.distributed import ALONE

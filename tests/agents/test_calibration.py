@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.heads import HEADS
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.scoring.calibration import (
     coverage,
     coverage_gap,
@@ -25,7 +25,7 @@ from agents.scoring.calibration import (
 )
 from agents.scoring.crps import crps
 from agents.scoring.temperature import Objective, fit_temperature, negative_log_likelihood, score_predictions
-from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 from tests.agents.small_runs import random_distribution
 
 LIMIT = 0.2

@@ -8,9 +8,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from agents.policies.senses import scale_senses
+from agents.policies.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
+from agents.policies.networks.observation_batch import scale_senses
 from agents.training.averaging import EmaConfig
-from agents.training.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
 from agents.training.distributed import ALONE
 from agents.training.learner import Learner
 from agents.training.losses import LossConfig

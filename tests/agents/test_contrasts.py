@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agents.studies.contrasts import ContrastRow, contrast_table, read_contrast
-from agents.studies.plan import StudyConfig
+from agents.experiments.contrasts import ContrastRow, contrast_table, read_contrast
+from agents.experiments.study_config import StudyConfig
 from navsim.config import from_mapping
 from navsim.errors import ConfigError, EpisodeError
-from navsim.evaluation.paired import PairedShare
+from navsim.evaluation.statistics.paired import PairedShare
 
 KEYS = ("plain_0", "plain_1", "other_0", "other_1")
 CONTRAST = {

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from agents.training.checkpoint import save_checkpoint, weights_digest
+from agents.policies.checkpoint import save_checkpoint, weights_digest
 from agents.training.closed_loop import ClosedLoopConfig
 from agents.training.config import TrainConfig
 from agents.training.dagger import Rounds, round_config, train_in_rounds
@@ -28,10 +28,10 @@ from agents.training.rounds import DaggerConfig
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.trainer import Trainer
 from navsim.config import to_mapping
-from navsim.driving.rules import Rules
+from navsim.datasets.dataset import DatasetDescription, open_dataset, write_description
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
-from navsim.recording.dataset import DatasetDescription, open_dataset, write_description
-from navsim.roads.names import Split, TownId
+from navsim.roads.generators.names import Split, TownId
+from navsim.simulation.termination import Rules
 from navsim.storage import write_yaml
 from tests.agents.small_runs import SIMULATION, small_config, small_folder, small_info, small_policy
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from agents.policies.description import Layer, PolicyDescription, describe_policy, layer_table, title_of
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Inputs, SensesSpec, senses_spec
 from agents.policies.networks.residual import Sum
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
-from agents.policies.senses import Inputs, SensesSpec, senses_spec
-from agents.policies.settings import PolicyConfig
 from navsim.config import from_mapping, to_mapping
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec

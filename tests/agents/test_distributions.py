@@ -19,7 +19,7 @@ from agents.policies.distributions.bins import SteeringBins
 from agents.policies.distributions.mixture import MEAN_LIMIT, SteeringMixture
 from agents.policies.distributions.truncated import TruncatedMixture
 from agents.policies.heads import HEADS
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from navsim.errors import ConfigError
 
 LIMIT = 0.2

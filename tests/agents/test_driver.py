@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from agents.acting import ActingConfig, Outlook, Rule
-from agents.driver import PolicyDriver
-from agents.learned import CARS, LearnedDriver
-from agents.training.checkpoint import save_checkpoint
-from navsim.driving.drivers import BatchDriver, Decision, Driver
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation
+from agents.drivers.driver import PolicyDriver
+from agents.drivers.learned import CARS, LearnedDriver
+from agents.policies.checkpoint import save_checkpoint
+from navsim.drivers.acting import ActingConfig, Outlook, Rule
+from navsim.drivers.drivers import BatchDriver, Decision, Driver
 from navsim.errors import CheckpointError
 from navsim.geometry import Array, Pose
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation
 from tests.agents.small_runs import CAMERAS, MAP, SIMULATION, small_episode, small_info, small_policy
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from agents.policies.encoders import ConvLayer, convolutions, least_side, output_size, pooling, rectified
+from agents.policies.networks.encoders import ConvLayer, convolutions, least_side, output_size, pooling, rectified
 from navsim.errors import ConfigError
 
 SIDES = st.integers(16, 70)

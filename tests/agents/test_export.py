@@ -16,19 +16,19 @@ import yaml
 from safetensors import safe_open
 from torch import Tensor
 
-from agents.acting import GRID_POINTS
-from agents.driver import PolicyDriver
+from agents.drivers.driver import PolicyDriver
+from agents.drivers.facts import CARD_NAME, INPUTS, ONNX_NAME, WEIGHTS_NAME, ExportFacts, facts_in, metadata_of
+from agents.drivers.onnx_driver import OnnxDriver, open_session
 from agents.export.bundle import ExportConfig, closed_loop_scores, epoch_scores, export
 from agents.export.card import CardContents, model_card
-from agents.export.facts import CARD_NAME, INPUTS, ONNX_NAME, WEIGHTS_NAME, ExportFacts, facts_in, metadata_of
 from agents.export.graph import DrivingGraph, export_graph
 from agents.export.verification import TOLERANCE, check_graph, driven_senses, largest_difference, random_senses
-from agents.onnx_driver import OnnxDriver, open_session
+from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpoint
 from agents.policies.heads import HEADS
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Senses, senses_spec
 from agents.policies.policy import NETWORKS, build_policy
-from agents.policies.senses import Senses, senses_spec
-from agents.policies.settings import PolicyConfig
-from agents.training.checkpoint import CheckpointInfo, load_policy, save_checkpoint
+from navsim.drivers.acting import GRID_POINTS
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.geometry import Pose
 from navsim.sensing.camera import Camera

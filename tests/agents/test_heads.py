@@ -6,7 +6,7 @@ import torch
 
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.heads import HEADS
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_policy, small_samples
 

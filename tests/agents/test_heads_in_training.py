@@ -6,7 +6,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from agents.policies.heads import HEADS
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.training.loop import train
 from agents.training.losses import LossConfig
 from agents.training.run_folder import RunFolder, open_run

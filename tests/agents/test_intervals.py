@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.scoring.intervals import Estimate, mean_estimate, share_estimate
-from navsim.evaluation.resampling import Share
+from navsim.evaluation.statistics.intervals import Estimate, mean_estimate, share_estimate
+from navsim.evaluation.statistics.resampling import Share
 
 
 def test_of_nothing_there_is_no_estimate() -> None:

@@ -16,10 +16,10 @@ from agents.scoring.junctions import (
     judge_decisions,
     junction_measures,
 )
-from navsim.driving.exits import Exit, JunctionExits
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.roads.elements import Manoeuvre
+from navsim.simulation.exits import Exit, JunctionExits
 
 LIMIT = 0.2
 RULES = DecisionRules(tolerance=0.02, least_mass=0.05, open_offset=0.5, open_course_deg=6.0)

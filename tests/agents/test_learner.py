@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.policies.senses import scale_senses
+from agents.policies.networks.observation_batch import scale_senses
 from agents.training.averaging import EmaConfig
 from agents.training.config import TrainConfig
 from agents.training.distributed import ALONE

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from agents.policies.heads import HEADS
 from agents.policies.networks.compact import CompactNetwork
+from agents.policies.networks.config import PolicyConfig, Sense
+from agents.policies.networks.observation_batch import Inputs, SensesSpec, senses_spec
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
-from agents.policies.senses import Inputs, SensesSpec, senses_spec
-from agents.policies.settings import PolicyConfig, Sense
 from agents.training.losses import LossConfig, steering_loss
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera

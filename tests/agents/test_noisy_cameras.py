@@ -6,7 +6,7 @@ import torch
 
 from agents.training.camera_noise import NoisyCameras, blurred
 from agents.training.dataset import Samples
-from navsim.randomness import generator
+from navsim.seeding import generator
 from navsim.sensing.camera_noise import CameraNoise, with_noise
 from tests.agents.small_runs import small_samples
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.offline_scores import offline_score
 from navsim.errors import CheckpointError
+from navsim.evaluation.reports.offline_scores import offline_score
 
 
 def run_folder(folder: Path, scores: list[tuple[float, float]], best: int) -> Path:

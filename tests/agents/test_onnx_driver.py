@@ -10,19 +10,19 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from agents.acting import ActingConfig
-from agents.driver import PolicyDriver
-from agents.export.facts import ONNX_NAME
-from agents.learned import CARS
-from agents.onnx_driver import OnnxDriver, read_facts
-from navsim.driving.drivers import BatchDriver
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation
+from agents.drivers.driver import PolicyDriver
+from agents.drivers.facts import ONNX_NAME
+from agents.drivers.learned import CARS
+from agents.drivers.onnx_driver import OnnxDriver, read_facts
+from navsim.drivers.acting import ActingConfig
+from navsim.drivers.drivers import BatchDriver
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
 from tests.agents.small_runs import CAMERAS, MAP, SIMULATION, small_episode, small_policy
 
 
@@ -116,8 +116,8 @@ def test_it_needs_no_torch(exported: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
-from agents.learned import blank_observation
-from agents.onnx_driver import OnnxDriver, read_facts
+from agents.drivers.learned import blank_observation
+from agents.drivers.onnx_driver import OnnxDriver, read_facts
 path = Path({str(exported)!r})
 facts = read_facts(path)
 driver = OnnxDriver(path, facts.cameras, facts.map)

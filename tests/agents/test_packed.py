@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.training import packed
 from agents.training.dataset import load_training_data
 from agents.training.feed import Feed
@@ -21,9 +21,9 @@ from agents.training.loop import train
 from agents.training.packed import map_records, packed_path, records_of
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.samples import READ_AHEAD, MappedSamples, Samples, record_bytes
+from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.errors import EpisodeError, StorageError
-from navsim.recording.dataset import Dataset, open_dataset
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from tests.agents.small_runs import SPEC, add_episode, small_config, small_episode, small_folder
 
 POLICY = PolicyConfig(hidden=16)
@@ -215,7 +215,7 @@ def test_processes_that_want_the_same_file_pack_it_once(folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from agents.training.packed import map_records\n"
-        "from navsim.recording.dataset import open_dataset\n"
+        "from navsim.datasets.dataset import open_dataset\n"
         "from tests.agents.small_runs import SPEC\n"
         "records = map_records(open_dataset(Path(sys.argv[1]), 'train'), 'train', SPEC)\n"
         "print(int(records.sum()))\n"

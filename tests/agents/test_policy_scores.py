@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.distributions.mixture import SteeringMixture
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import build_policy
-from agents.policies.senses import senses_spec
-from agents.policies.settings import PolicyConfig
 from agents.scoring.frames import FrameBatch, judged_frames
 from agents.scoring.junctions import (
     DecisionRules,
@@ -25,20 +26,19 @@ from agents.scoring.junctions import (
     junction_measures,
 )
 from agents.scoring.policy_scores import score_policy
-from agents.training.checkpoint import CheckpointInfo, save_checkpoint
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.manoeuvres import FrameManoeuvre
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, write_description
+from navsim.datasets.files import write_episode
 from navsim.errors import CheckpointError, EpisodeError
 from navsim.geometry import Array
-from navsim.recording.dataset import DatasetDescription, episode_path, open_dataset, write_description
-from navsim.recording.files import write_episode
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.manoeuvres import FrameManoeuvre
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 from scripts.junctions import main
 from tests.agents.small_runs import small_folder
 

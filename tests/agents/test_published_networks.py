@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from agents.policies.decisions import decide
+from agents.drivers.decisions import decide
 from agents.policies.networks.amini2019 import Amini2019
+from agents.policies.networks.config import PolicyConfig, Sense
+from agents.policies.networks.observation_batch import Inputs, Senses, SensesSpec, scale_senses, senses_spec
 from agents.policies.networks.pilotnet import PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
-from agents.policies.senses import Inputs, Senses, SensesSpec, scale_senses, senses_spec
-from agents.policies.settings import PolicyConfig, Sense
 from navsim.errors import ConfigError
 from navsim.sensing.rigs import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec

@@ -12,7 +12,7 @@ from agents.policies.distributions.recalibrated import Recalibrated, check_level
 from agents.scoring.calibration import score
 from agents.scoring.temperature import fit_temperature, score_predictions
 from navsim.errors import ConfigError
-from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 
 LIMIT = 0.2
 LEVELS = (0.0, 0.05, 0.45, 0.55, 0.95, 1.0)

@@ -6,7 +6,7 @@ from agents.training.config import TrainConfig
 from agents.training.rounds import DaggerConfig
 from navsim.config import from_mapping
 from navsim.errors import ConfigError
-from navsim.roads.names import Split, TownId
+from navsim.roads.generators.names import Split, TownId
 
 
 def test_the_experts_share_decays() -> None:

@@ -8,9 +8,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch.nn.functional import pad
 
-from agents.policies.senses import Senses
-from agents.policies.settings import PolicyConfig
-from agents.training.checkpoint import load_policy
+from agents.policies.checkpoint import load_policy
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Senses
 from agents.training.dataset import Samples, TrainingData
 from agents.training.loop import train
 from agents.training.run_folder import open_run

@@ -13,16 +13,16 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from agents.driver import PolicyDriver
-from agents.predictions import ScoreConfig, predict, score_checkpoint
+from agents.drivers.driver import PolicyDriver
+from agents.policies.checkpoint import load_policy, read_info, save_checkpoint
 from agents.scoring.calibration import SampleScores, score_samples
 from agents.scoring.plots import figure_pixels, plot_calibration
+from agents.scoring.predictions import ScoreConfig, predict, score_checkpoint
 from agents.scoring.report import Report
-from agents.training.checkpoint import load_policy, read_info, save_checkpoint
+from navsim.datasets.dataset import open_dataset
 from navsim.errors import CheckpointError, EpisodeError
-from navsim.evaluation.calibration import COVERAGE_Z, NOMINAL_COVERAGE
-from navsim.recording.dataset import open_dataset
-from navsim.roads.towns import Split
+from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.roads.generators.towns import Split
 from tests.agents.small_runs import (
     CAMERAS,
     MAP,

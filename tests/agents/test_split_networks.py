@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.map_side import MapSide
+from agents.policies.networks.observation_batch import Inputs, SensesSpec
 from agents.policies.policy import NETWORKS, build_policy
-from agents.policies.senses import Inputs, SensesSpec
-from agents.policies.settings import PolicyConfig
 
 SPEC = SensesSpec(2, 64, 96, 50)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.suite_plan import PageDriver, SuitesPageConfig
+from agents.experiments.suites_config import PageDriver, SuitesPageConfig
 from navsim.config import load_config
 from navsim.errors import ConfigError
 from navsim.evaluation.suites import SUITES, fingerprint

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.training.dataset import gather_samples, is_demanding, load_training_data
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Scenario
+from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
+from navsim.datasets.files import write_episode
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.dataset import DatasetDescription, episode_path, write_description
-from navsim.recording.files import write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Scenario
 from navsim.world.vehicle import VehicleSpec
 from tests.agents.small_runs import (
     CAMERAS,

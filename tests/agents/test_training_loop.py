@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from agents.policies.checkpoint import load_policy, read_info
 from agents.policies.policy import build_policy
 from agents.scoring.calibration import score
 from agents.training.averaging import EmaConfig
-from agents.training.checkpoint import load_policy, read_info
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.examiner import Examiner
@@ -27,10 +27,10 @@ from agents.training.pictures import draw_predictions, spread_frames
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.sampling import BalanceConfig
 from agents.training.trainer import Trainer
-from navsim.driving.simulation import SimulationConfig
 from navsim.errors import CheckpointError, ConfigError
-from navsim.randomness import derived_seed
+from navsim.seeding import derived_seed
 from navsim.sensing.camera_noise import CameraNoise
+from navsim.simulation.simulation import SimulationConfig
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_config, small_data, small_policy, small_samples
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.training import dataset
 from agents.training.dataset import load_training_data
 from agents.training.memory import DEVICE_SHARE, choose_storage, free_memory, group_memory, keep_freed_memory

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from navsim.benchmarks.machine import machine, processor
-from navsim.benchmarks.simulation import Case, Figures, SimulationBenchmark, best, combined, measure
-from navsim.benchmarks.singles import measure_singles
+from agents.experiments.simulation_benchmark import Case, Figures, SimulationBenchmark, best, combined, measure
+from agents.experiments.single_benchmarks import measure_singles
 from navsim.errors import ConfigError
+from navsim.machine import machine, processor
 
 SMALL = SimulationBenchmark(
     sizes=("8x16",), renderers=("tiny",), cameras=(2,), worlds=(2,), processes=(2,), towns=("test-0",), seconds=0.2,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, make_route
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario
 
 
 def route_through(network: RoadNetwork, connectors: Sequence[int]) -> Route:

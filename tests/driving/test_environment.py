@@ -7,9 +7,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import navsim  # noqa: F401 - registers the environment
-from navsim.driving.environment import TownEnvironment
-from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ActionError, ConfigError, DisplayError
+from navsim.simulation.environment import TownEnvironment
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.driving.conftest import SMALL
 from tests.virtual_display import VirtualDisplay, wait_until
 

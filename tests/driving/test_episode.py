@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive
 
 

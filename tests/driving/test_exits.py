@@ -5,15 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from navsim.driving.exits import JunctionExits, episode_exits
-from navsim.driving.expert import ExpertSpec, LaneExpert
-from navsim.driving.perturbation import SteeringNoise
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation
 from navsim.roads.network import Manoeuvre, RoadNetwork
-from navsim.roads.plain_crossing import DIRECTIONS
 from navsim.roads.routing import Route
+from navsim.simulation.exits import JunctionExits, episode_exits
+from navsim.simulation.expert import ExpertSpec, LaneExpert
+from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.plain_crossing import DIRECTIONS
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
 from navsim.world.vehicle import VehicleSpec
 from tests.driving.placed_episodes import placed_episode, route_through
 from tests.roads.plain_networks import square, star

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import ConstantDriver, Driver, Expert
-from navsim.driving.expert import ExpertSpec, LaneExpert
+from navsim.drivers.drivers import ConstantDriver, Driver, Expert
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.routing import Route
+from navsim.simulation.expert import ExpertSpec, LaneExpert
 from navsim.world.vehicle import VehicleSpec, VehicleState
 
 

@@ -6,12 +6,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.roads.towns import Generator, Split, TownId
+from navsim.roads.generators.towns import Generator, Split, TownId
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 
 
 @pytest.fixture(scope="module")

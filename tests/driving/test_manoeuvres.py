@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from navsim.driving.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
-from navsim.driving.scenario import Scenario
-from navsim.driving.town import scenario_route
 from navsim.geometry import Polyline
 from navsim.roads.network import Manoeuvre, Road, build_network
-from navsim.roads.townmap import load_town_map
+from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.town import scenario_route
+from navsim.simulation.town_map import load_town_map
 from tests.driving.placed_episodes import placed_episode, route_through
 from tests.roads.plain_networks import star
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
 from navsim.sensing.rigs import Rig
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 
 RESETS, TOWNS = 10_000, 100
 

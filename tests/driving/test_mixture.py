@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import ConstantDriver, Decision
-from navsim.driving.expert import LaneExpert
-from navsim.driving.mixture import Mixture
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation
-from navsim.driving.together import Crew, drive_together, simulations
+from navsim.drivers.drivers import ConstantDriver, Decision
+from navsim.drivers.mixture import Mixture
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.randomness import generator
+from navsim.seeding import generator
 from navsim.sensing.observation import Observation
+from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation
 from tests.driving.conftest import SMALL
 from tests.recording.synthetic import assert_same_episode
 

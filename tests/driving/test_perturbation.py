@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from navsim.driving.perturbation import SteeringNoise, noisy_command, steering_noise
 from navsim.errors import ConfigError
-from navsim.randomness import generator
+from navsim.seeding import generator
+from navsim.simulation.perturbation import SteeringNoise, noisy_command, steering_noise
 
 
 def test_no_bursts_no_noise() -> None:

@@ -3,15 +3,15 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import ConstantDriver, Decision
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.perturbation import SteeringNoise
-from navsim.driving.rollout import Moment, drive
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.driving.simulation import Simulation
+from navsim.drivers.drivers import ConstantDriver, Decision
 from navsim.errors import ActionError
 from navsim.sensing.observation import Observation
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
+from navsim.simulation.simulation import Simulation
 from navsim.world.obstacles import ObstacleKind
 
 SCENARIO = Scenario("train-1", 0, 3)

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from navsim.driving.rules import Rules, judge
-from navsim.driving.scenario import Outcome
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Manoeuvre, Road, RoadNetwork, build_network
 from navsim.roads.routing import Route, make_route
+from navsim.simulation.scenario import Outcome
+from navsim.simulation.termination import Rules, judge
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.vehicle import VehicleState
 from navsim.world.world import Contact

@@ -1,8 +1,8 @@
 import pytest
 
 from navsim.config import from_mapping, to_mapping
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
 from navsim.errors import ConfigError
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 
 
 def test_a_scenario_is_plain_values_and_back() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from navsim.config import from_mapping, to_mapping
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.driving.simulation import Simulation, SimulationConfig, Step
 from navsim.errors import ActionError, ConfigError, TownError
 from navsim.sensing.camera import Camera
 from navsim.sensing.gps import GpsSpec
 from navsim.sensing.rigs import RIGS, Rig
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
+from navsim.simulation.simulation import Simulation, SimulationConfig, Step
 from navsim.world.vehicle import VehicleSpread
 from tests.driving.conftest import SMALL
 
@@ -54,7 +54,7 @@ def test_a_fresh_process_drives_the_same(simulation: Simulation) -> None:
         "import hashlib\n"
         "from tests.driving.conftest import SMALL\n"
         "from tests.driving.test_simulation import SCENARIO, drive_some\n"
-        "from navsim.driving.simulation import Simulation\n"
+        "from navsim.simulation.simulation import Simulation\n"
         "with Simulation(SMALL) as s: print(hashlib.sha256(repr(drive_some(s, SCENARIO)).encode()).hexdigest())\n"
     )
     runs = [

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from navsim.driving.speed import curve_speed, speed_profile
 from navsim.geometry import Polyline
+from navsim.simulation.speed import curve_speed, speed_profile
 
 
 def straight_then_circle(radius: float) -> Polyline:

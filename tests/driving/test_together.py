@@ -4,16 +4,16 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import BatchDriver, Decision, Driver, Seat, decide_together
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.perturbation import SteeringNoise
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation
-from navsim.driving.together import Crew, drive_together, simulations
+from navsim.drivers.drivers import BatchDriver, Decision, Driver, Seat, decide_together
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
+from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
 from tests.driving.conftest import SMALL
 
 SCENARIOS = [Scenario("train-1", 0, 3), Scenario("train-0", 1, 3, junctions=False), Scenario("train-1", 2, 4)]

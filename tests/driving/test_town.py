@@ -4,11 +4,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from navsim.driving.scenario import Scenario
-from navsim.driving.town import Town, build_town_for_driving, scenario_route
 from navsim.errors import TownError
-from navsim.roads.towns import build_town
+from navsim.roads.generators.towns import build_town
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.town import Town, build_town_for_driving, scenario_route
 
 NAMES = ("train-0", "validation-0", "test-0")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import navsim  # noqa: F401 - registers the environment
-from navsim.driving.environment import TownEnvironment
-from navsim.driving.vector import TownVectorEnvironment
 from navsim.errors import ActionError, ConfigError
+from navsim.simulation.environment import TownEnvironment
+from navsim.simulation.vector import TownVectorEnvironment
 from tests.driving.conftest import SMALL
 
 

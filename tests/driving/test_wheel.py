@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.drivers import ConstantDriver, Decision, Driver, Expert
-from navsim.driving.expert import ExpertSpec, LaneExpert
-from navsim.driving.wheel import LATERAL_ACCELERATION, STEERING, TURNING_TIME, Hands, Wheel, handed
+from navsim.drivers.drivers import ConstantDriver, Decision, Driver, Expert
+from navsim.drivers.keyboard import LATERAL_ACCELERATION, STEERING, TURNING_TIME, Hands, Wheel, handed
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
+from navsim.simulation.expert import ExpertSpec, LaneExpert
 from navsim.world.vehicle import VehicleSpec
 
 LIMIT = 0.2

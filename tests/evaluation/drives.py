@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario
 from navsim.world.obstacles import ObstacleKind
 
 

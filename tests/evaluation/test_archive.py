@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navsim.driving.scenario import Outcome, Scenario
+from navsim.datasets.dataset import IDENTITY_NAME
+from navsim.datasets.files import write_episode
 from navsim.errors import ConfigError, EpisodeError
-from navsim.evaluation.archive import claim_folder, drive_path, load_drive, save_drive
-from navsim.evaluation.metrics import Drive
-from navsim.recording.dataset import IDENTITY_NAME
-from navsim.recording.files import write_episode
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.results_store import claim_folder, drive_path, load_drive, save_drive
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
 SCENARIO = Scenario("test-4", 7, 2)

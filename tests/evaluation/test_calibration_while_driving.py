@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome
-from navsim.evaluation.calibration import (
+from navsim.evaluation.metrics.calibration import (
     COVERAGE_Z,
     NOMINAL_COVERAGE,
     calibration,
@@ -19,6 +17,8 @@ from navsim.evaluation.calibration import (
     label_transforms,
 )
 from navsim.geometry import Array
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive
 
 

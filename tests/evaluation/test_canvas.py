@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.scenario import Outcome
-from navsim.evaluation.canvas import (
+from navsim.simulation.scenario import Outcome
+from navsim.visualization.canvas import (
     ACCENT,
     BACKGROUND,
     BRIGHT,

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.scenario import Scenario
-from navsim.evaluation.choices import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
-from navsim.evaluation.viewer_keys import Choice, Wish
-from navsim.roads.townmap import check_town_name
-from navsim.world.appearance import parse_spec
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.town_map import check_town_name
+from navsim.viewer.choices import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
+from navsim.viewer.viewer_keys import Choice, Wish
+from navsim.world.scenery.appearance import parse_spec
 
 CHOICES = Choices(("a", "b", "c"), ("test-3", "grid-test-0"), ("", "dusk+rain"), route=1, seed=4)
 wishes = st.lists(st.builds(Wish, st.sampled_from(Choice), st.sampled_from([-1, 0, 1])), max_size=12)

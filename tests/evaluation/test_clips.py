@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.driving.drivers import ConstantDriver
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.datasets.files import write_episode
+from navsim.drivers.drivers import ConstantDriver
 from navsim.errors import EpisodeError
-from navsim.evaluation.html.clips import CLIP_WIDTH, clips, tail, worth_clips
-from navsim.evaluation.metrics import Drive
-from navsim.recording.files import write_episode
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.clips import CLIP_WIDTH, clips, tail, worth_clips
 from navsim.sensing.camera import Camera
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 from tests.evaluation.drives import make_drive
 from tests.evaluation.odd_drivers import SureDriver
 

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome
-from navsim.evaluation.comfort import (
+from navsim.evaluation.metrics.comfort import (
     ComfortLimits,
     comfort,
     comfortable_steps,
@@ -17,7 +15,9 @@ from navsim.evaluation.comfort import (
     steering_rate,
     steering_reversals,
 )
-from navsim.evaluation.resampling import Share
+from navsim.evaluation.statistics.resampling import Share
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive
 
 

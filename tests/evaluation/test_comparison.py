@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError
-from navsim.evaluation.comparison import (
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations
+from navsim.evaluation.reports.comparison import (
     MEASURES,
     arrivals_words,
     columns,
@@ -19,9 +20,8 @@ from navsim.evaluation.comparison import (
     part_rows,
     read_results,
 )
-from navsim.evaluation.html.compare_page import Checkpoint, compare_page, offline_correlations
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.report import results_mapping
+from navsim.evaluation.reports.results import results_mapping
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.chromium import CHROMIUM, page_widths
 from tests.evaluation.drives import make_drive
 

@@ -4,13 +4,13 @@ import pickle
 
 import pytest
 
-from agents.entrants import expert_entrant
-from navsim.driving.drivers import Driver, Expert
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.evaluation.entrants import Entrant, constant_entrant
+from agents.drivers.entrants import expert_entrant
+from navsim.drivers.drivers import Driver, Expert
+from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.sensing.camera import Camera
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 from tests.evaluation.odd_drivers import make_constant
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))

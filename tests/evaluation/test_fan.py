@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from navsim.driving.drivers import Decision
-from navsim.evaluation.canvas import ACCENT, BRIGHT, TRUTH
-from navsim.evaluation.fan import arc, draw_fan
+from navsim.drivers.drivers import Decision
 from navsim.geometry import Array
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
+from navsim.visualization.canvas import ACCENT, BRIGHT, TRUTH
+from navsim.visualization.steering_fan import arc, draw_fan
 
 CAMERA = Camera(width=256, height=96)
 GRID = np.linspace(-0.2, 0.2, 161)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from navsim.errors import ConfigError
-from navsim.evaluation.canvas import BACKGROUND
-from navsim.evaluation.gallery import CLASS_COLOURS, GAP, Channel, View, contact_sheet
 from navsim.rendering.tiny import TinyRenderer
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import SemanticClass
+from navsim.visualization.canvas import BACKGROUND
+from navsim.visualization.contact_sheet import CLASS_COLOURS, GAP, Channel, View, contact_sheet
+from navsim.world.scenery.meshes import SemanticClass
 
 CAMERA = Camera("picture", 96, 64)
 VIEWS = [View("train-0"), View("village-train-0", "fog", 1), View("train-0", "", 2)]

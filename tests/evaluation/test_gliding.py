@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from navsim.evaluation.gliding import between
 from navsim.geometry import Pose
+from navsim.viewer.gliding import between
 
 
 def test_the_way_between_two_poses_turns_the_shorter_way() -> None:

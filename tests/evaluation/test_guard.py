@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
-from navsim.driving.wheel import Hands, handed
+from navsim.drivers.drivers import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
+from navsim.drivers.keyboard import Hands, handed
+from navsim.drivers.sandbox import guarded, made
+from navsim.drivers.spec import Unseeing
 from navsim.errors import DriverError
-from navsim.evaluation.entrants import Unseeing
-from navsim.evaluation.guard import guarded, made
 from navsim.sensing.observation import Observation
 from tests.evaluation.odd_drivers import FailingDriver, FleetDriver
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.entrants import expert_entrant
-from navsim.driving.drivers import Driver
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import SimulationConfig
+from agents.drivers.entrants import expert_entrant
+from navsim.drivers.drivers import Driver
+from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.errors import EpisodeError
-from navsim.evaluation.archive import drive_path
-from navsim.evaluation.entrants import Entrant, constant_entrant
 from navsim.evaluation.harness import evaluate, pending, planned_units
+from navsim.evaluation.results_store import drive_path
 from navsim.evaluation.worker import Contest
-from navsim.randomness import derived_seed
+from navsim.seeding import derived_seed
 from navsim.sensing.camera import Camera
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import SimulationConfig
 from tests.evaluation.odd_drivers import (
     make_constant,
     make_deadly_fleet,

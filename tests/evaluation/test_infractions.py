@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from navsim.driving.scenario import Outcome
-from navsim.evaluation.infractions import (
+from navsim.evaluation.metrics.drives import kilometres
+from navsim.evaluation.metrics.infractions import (
     Infraction,
     Rate,
     autonomy,
@@ -16,7 +16,7 @@ from navsim.evaluation.infractions import (
     infraction_rates,
     interventions,
 )
-from navsim.evaluation.metrics import kilometres
+from navsim.simulation.scenario import Outcome
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive
 

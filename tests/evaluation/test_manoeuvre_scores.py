@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from navsim.driving.manoeuvres import FrameManoeuvre
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.town import scenario_route
-from navsim.evaluation.manoeuvre_scores import LabelledDrive, label_drives, manoeuvre_scores
-from navsim.evaluation.metrics import Drive
-from navsim.roads.townmap import load_town_map
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.metrics.manoeuvre_scores import LabelledDrive, label_drives, manoeuvre_scores
+from navsim.simulation.manoeuvres import FrameManoeuvre
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.town import scenario_route
+from navsim.simulation.town_map import load_town_map
 from tests.evaluation.drives import make_drive
 
 

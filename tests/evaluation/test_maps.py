@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from navsim.driving.scenario import Outcome
-from navsim.evaluation.html.maps import town_maps
-from navsim.evaluation.metrics import Drive
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.maps import town_maps
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
+from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive
 
 

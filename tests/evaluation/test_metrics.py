@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.scenario import Outcome
-from navsim.evaluation.metrics import (
+from navsim.evaluation.metrics.drives import (
     Latency,
     arrivals,
     junction_results,
@@ -23,8 +22,9 @@ from navsim.evaluation.metrics import (
     route_completion,
     summarise,
 )
-from navsim.evaluation.resampling import Share
+from navsim.evaluation.statistics.resampling import Share
 from navsim.roads.elements import Manoeuvre
+from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive
 
 

@@ -10,26 +10,26 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.driving.drivers import ConstantDriver, Salience
-from navsim.driving.rollout import Moment, drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation
-from navsim.evaluation.entrants import Entrant, constant_entrant
-from navsim.evaluation.filming import Enough
-from navsim.evaluation.painter import DrivePainter
-from navsim.evaluation.panel import PanelContext, compose_panel
-from navsim.evaluation.story import Story
-from navsim.evaluation.viewer import ViewerOptions
-from navsim.evaluation.watching import film
+from navsim.drivers.drivers import ConstantDriver, Salience
+from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.sensing.observation import Image, Observation
+from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
+from navsim.viewer.offscreen import Enough
+from navsim.viewer.painter import DrivePainter
+from navsim.viewer.session import film
+from navsim.viewer.viewer import ViewerOptions
+from navsim.visualization.drive_events import Story
+from navsim.visualization.panel import PanelContext, compose_panel
 from tests.evaluation.test_viewer import PANEL, ROOT
 from tests.evaluation.test_watching import SMALL, headless
 from tests.virtual_display import VirtualDisplay, wait_until
 
 SCENARIO = Scenario("test-3", 1, junctions=False)
 WATCH = """
-from navsim.driving.simulation import Simulation
-from navsim.evaluation.viewer import Viewer, ViewerOptions
+from navsim.simulation.simulation import Simulation
+from navsim.viewer.viewer import Viewer, ViewerOptions
 from tests.evaluation.test_painter import SCENARIO, SMALL, Telling
 
 with Simulation(SMALL) as simulation, Viewer(simulation, ViewerOptions(pause_at=0.3)) as viewer:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from navsim.evaluation.paired import PairedShare, paired_mean, paired_share
+from navsim.evaluation.statistics.paired import PairedShare, paired_mean, paired_share
 
 
 def test_pairs_are_counted() -> None:

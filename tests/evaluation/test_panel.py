@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.drivers import Decision
-from navsim.driving.rollout import Moment
-from navsim.driving.scenario import Outcome
-from navsim.driving.simulation import Step
-from navsim.evaluation.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
-from navsim.evaluation.curve import draw_curve
-from navsim.evaluation.panel import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, tiles
-from navsim.evaluation.panel_parts import next_manoeuvre
-from navsim.evaluation.panel_window import KEYS_HEIGHT, with_keys
-from navsim.evaluation.story import Event, Story
-from navsim.evaluation.viewer_keys import Abilities, Choice
+from navsim.drivers.drivers import Decision
 from navsim.geometry import Pose
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage, Progress
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.rollout import Moment
+from navsim.simulation.scenario import Outcome
+from navsim.simulation.simulation import Step
+from navsim.viewer.panel_window import KEYS_HEIGHT, with_keys
+from navsim.viewer.viewer_keys import Abilities, Choice
+from navsim.visualization.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
+from navsim.visualization.drive_events import Event, Story
+from navsim.visualization.panel import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, tiles
+from navsim.visualization.panel_parts import next_manoeuvre
+from navsim.visualization.steering_plot import draw_curve
 from navsim.world.vehicle import VehicleState
 
 GRID = np.linspace(-0.2, 0.2, 161)

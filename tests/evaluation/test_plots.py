@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.plots import plot_scores, plot_town, save_figure, town_to_show
-from navsim.evaluation.report import driver_scores
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.plots import plot_scores, plot_town, save_figure, town_to_show
+from navsim.evaluation.reports.results import driver_scores
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import sample_route
-from navsim.roads.towns import build_town
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
 

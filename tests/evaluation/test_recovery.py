@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.recovery import recovered, recovery, recovery_by_start, touches_at_start
-from navsim.evaluation.resampling import Share
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.metrics.recovery import recovered, recovery, recovery_by_start, touches_at_start
+from navsim.evaluation.statistics.resampling import Share
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from tests.evaluation.drives import make_drive
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from navsim.driving.scenario import Outcome, Scenario
 from navsim.errors import ConfigError
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.repeats import Repeat, repeat
-from navsim.evaluation.report import results_mapping
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.repeats import Repeat, repeat
+from navsim.evaluation.reports.results import results_mapping
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
 

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from navsim.config import to_mapping
-from navsim.driving.drivers import Decision
-from navsim.driving.episode import Episode
-from navsim.driving.expert import LaneExpert
-from navsim.driving.perturbation import SteeringNoise
-from navsim.driving.rollout import Moment, drive
-from navsim.driving.scenario import Scenario, StartOffset
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.datasets.dataset import IDENTITY_NAME
+from navsim.datasets.files import read_episode, write_episode
+from navsim.drivers.drivers import Decision
 from navsim.errors import EpisodeError
-from navsim.evaluation.archive import drive_path, save_drive
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.replay import check_replay, play, read_recording
-from navsim.recording.dataset import IDENTITY_NAME
-from navsim.recording.files import read_episode, write_episode
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.results_store import drive_path, save_drive
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.viewer.replay import check_replay, play, read_recording
 from navsim.world.vehicle import VehicleState
 
 SMALL = SimulationConfig(

@@ -7,10 +7,10 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.report import driver_scores, failures, markdown_table, results_mapping, terminal_table
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.results import driver_scores, failures, markdown_table, results_mapping, terminal_table
 from navsim.roads.elements import Manoeuvre
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
 TURN = ((40.0, 60.0, Manoeuvre.LEFT),)

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import SimulationConfig
+from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluateConfig
-from navsim.evaluation.entrants import Entrant, constant_entrant
-from navsim.evaluation.html.failures import ROWS_SHOWN, ReportSettings
-from navsim.evaluation.html.report_page import TOWNS_SHOWN, report_page
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.run import run_evaluation
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.failures import ROWS_SHOWN, ReportSettings
+from navsim.evaluation.reports.report_page import TOWNS_SHOWN, report_page
+from navsim.evaluation.reports.run import run_evaluation
 from navsim.evaluation.suites import Stage
 from navsim.sensing.camera import Camera
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import SimulationConfig
 from tests.chromium import CHROMIUM, page_widths
 from tests.evaluation.drives import make_drive
 from tests.evaluation.odd_drivers import make_failing, make_sure

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from navsim.driving.simulation import SimulationConfig
+from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluateConfig
-from navsim.evaluation.entrants import Entrant, constant_entrant
-from navsim.evaluation.run import OUTPUTS, identity, run_evaluation
-from navsim.roads.towns import Generator, Split
+from navsim.evaluation.reports.run import OUTPUTS, identity, run_evaluation
+from navsim.roads.generators.towns import Generator, Split
 from navsim.sensing.camera import Camera
+from navsim.simulation.simulation import SimulationConfig
 from tests.evaluation.odd_drivers import make_healing
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")

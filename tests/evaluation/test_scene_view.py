@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from navsim.evaluation.scene_view import RoadPainter, ground_seen, scene_camera
 from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.car_model import BODY
 from navsim.rendering.road_fan import Fan
-from navsim.rendering.viewpoints import View
+from navsim.rendering.window.viewpoints import View
 from navsim.sensing.observation import Image
+from navsim.visualization.scene_view import RoadPainter, ground_seen, scene_camera
 from navsim.world.vehicle import VehicleSpec
 
 WIDTH, HEIGHT = 480, 270

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import Decision
-from navsim.driving.rollout import Moment
-from navsim.driving.simulation import Step
-from navsim.evaluation.story import Story, decision_modes
+from navsim.drivers.drivers import Decision
 from navsim.geometry import Pose
-from navsim.rendering.stage import TRAIL_MARKS, TRAIL_SPACING
+from navsim.rendering.window.stage import TRAIL_MARKS, TRAIL_SPACING
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage, Progress
+from navsim.simulation.rollout import Moment
+from navsim.simulation.simulation import Step
+from navsim.visualization.drive_events import Story, decision_modes
 from navsim.world.vehicle import VehicleState
 
 GRID = np.linspace(-0.2, 0.2, 161)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.driving.town import scenario_route
 from navsim.errors import ConfigError
-from navsim.evaluation.suite import RouteSuite
-from navsim.roads.towns import TOWN_GENERATORS, Split, TownId, build_town
+from navsim.evaluation.routes import RouteSuite
+from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId, build_town
+from navsim.simulation.town import scenario_route
 
 
 def test_default_suite_has_forty_junction_routes_and_twenty_lane_routes() -> None:

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from navsim.driving.scenario import Scenario, StartOffset
-from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
-from navsim.evaluation.archive import drive_name
-from navsim.evaluation.suite import RouteSuite
+from navsim.evaluation.results_store import drive_name
+from navsim.evaluation.routes import RouteSuite
 from navsim.evaluation.suites import (
     SUITES,
     Part,
@@ -22,8 +20,10 @@ from navsim.evaluation.suites import (
     stages,
     suite_path,
 )
-from navsim.roads.towns import TOWN_GENERATORS, Split, TownId
+from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
+from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.simulation import SimulationConfig
 from tests.roads.osm_documents import grid
 
 SIMULATION = SimulationConfig()

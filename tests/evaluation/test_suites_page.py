@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.driving.simulation import SimulationConfig
 from navsim.errors import ConfigError
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.parts import parts_mapping
-from navsim.evaluation.repeats import Repeat
-from navsim.evaluation.report import results_mapping
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.parts import parts_mapping
+from navsim.evaluation.reports.repeats import Repeat
+from navsim.evaluation.reports.results import results_mapping
+from navsim.evaluation.reports.suites_page import Repeats, SuiteResults, suites_page
 from navsim.evaluation.suites import Stage
-from navsim.evaluation.suites_page import Repeats, SuiteResults, suites_page
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
+from navsim.simulation.simulation import SimulationConfig
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.driving.drivers import ConstantDriver
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.run import drive_to_show
-from navsim.evaluation.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
+from navsim.drivers.drivers import ConstantDriver
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.run import drive_to_show
 from navsim.roads.elements import Manoeuvre
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
 from tests.evaluation.drives import make_drive
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navsim.driving.drivers import Decision, Driver, Expert
-from navsim.driving.episode import Episode
-from navsim.driving.expert import ExpertSpec, LaneExpert
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.drivers.drivers import Decision, Driver, Expert
 from navsim.errors import ConfigError, DisplayError
-from navsim.evaluation.viewer import Viewer, ViewerOptions
-from navsim.rendering.viewpoints import View
+from navsim.rendering.window.viewpoints import View
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Image
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import ExpertSpec, LaneExpert
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.viewer.viewer import Viewer, ViewerOptions
 from navsim.world.vehicle import VehicleSpec, VehicleState
 from tests.virtual_display import VirtualDisplay, wait_until
 
@@ -30,11 +30,11 @@ WINDOW, PANEL = "Bullet", "navsim panel"
 
 WATCH = """
 import sys
-from navsim.driving.drivers import ConstantDriver
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.evaluation.viewer import Viewer, ViewerOptions
-from navsim.startup import run_script
+from navsim.drivers.drivers import ConstantDriver
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.viewer.viewer import Viewer, ViewerOptions
+from navsim.cli import run_script
 
 def main():
     with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerOptions(0.03)) as viewer:  # two minutes

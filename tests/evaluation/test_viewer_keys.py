@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.evaluation.viewer_keys import SPEEDS, Abilities, Choice, Playback, Wish, key_help
-from navsim.rendering.viewpoints import View
+from navsim.rendering.window.viewpoints import View
+from navsim.viewer.viewer_keys import SPEEDS, Abilities, Choice, Playback, Wish, key_help
 
 EVERYTHING = Abilities(tuple(Choice), steering=True, filming=True)
 

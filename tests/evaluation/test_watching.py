@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from agents.entrants import expert_entrant, keyboard_entrant
+from agents.drivers.entrants import expert_entrant, keyboard_entrant
 from navsim.config import to_mapping
-from navsim.driving.expert import LaneExpert
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
-from navsim.driving.wheel import Hands
+from navsim.datasets.dataset import checked_episodes, open_dataset
+from navsim.datasets.files import write_episode
+from navsim.datasets.recorder import DriveRecorder
+from navsim.drivers.keyboard import Hands
+from navsim.drivers.spec import constant_entrant
 from navsim.errors import ConfigError, TownError
-from navsim.evaluation.choices import Choices
-from navsim.evaluation.entrants import constant_entrant
-from navsim.evaluation.replay import Recording, read_recording
-from navsim.evaluation.viewer import Viewer, ViewerOptions
-from navsim.evaluation.watch_config import WatchConfig
-from navsim.evaluation.watching import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
-from navsim.recording.by_hand import DriveRecorder
-from navsim.recording.dataset import checked_episodes, open_dataset
-from navsim.recording.files import write_episode
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.viewer.choices import Choices
+from navsim.viewer.config import WatchConfig
+from navsim.viewer.replay import Recording, read_recording
+from navsim.viewer.session import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
+from navsim.viewer.viewer import Viewer, ViewerOptions
 from tests.evaluation.test_viewer import WINDOW, in_background
 from tests.virtual_display import VirtualDisplay, wait_until
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from navsim.driving.episode import Episode
-from navsim.driving.perturbation import SteeringNoise
-from navsim.driving.rules import Rules
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
-from navsim.driving.simulation import SimulationConfig
-from navsim.recording.dataset import DatasetDescription, episode_path, write_description
-from navsim.recording.files import write_episode
-from navsim.recording.plan import CollectConfig
+from navsim.datasets.collection_config import CollectConfig
+from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
+from navsim.datasets.files import write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.episode import Episode
+from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
+from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.termination import Rules
 
 TINY = SimulationConfig(cameras=(Camera(width=16, height=8),), map=MapSpec(size_px=10, ego_row=7), renderer="tiny")
 """A simulation with the smallest images; its episodes have the shapes of `made_up_episode`."""

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from navsim.driving.drivers import ConstantDriver
-from navsim.driving.rollout import drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.datasets.dataset import checked_episodes, open_dataset
+from navsim.datasets.recorder import DriveRecorder
+from navsim.drivers.drivers import ConstantDriver
 from navsim.errors import StorageError
-from navsim.recording.by_hand import DriveRecorder
-from navsim.recording.dataset import checked_episodes, open_dataset
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
 
 SMALL = SimulationConfig(
     cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0), renderer="tiny"

@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from navsim.driving.episode import Episode
-from navsim.driving.redrawing import Redrawer
+from navsim.datasets.collection import collect
+from navsim.datasets.collection_config import CollectConfig, data_settings
+from navsim.datasets.dataset import checked_episodes, open_dataset, read_description
+from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.collection import collect
-from navsim.recording.dataset import checked_episodes, open_dataset, read_description
-from navsim.recording.files import read_episode, read_header, write_episode
-from navsim.recording.plan import CollectConfig, data_settings
-from navsim.recording.rerender import RenderConfig, rerender
-from navsim.rendering.renderer import RendererName
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import CLASS_NAMES, SemanticClass
+from navsim.simulation.episode import Episode
+from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.renderer import RendererName
+from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 from tests.recording.synthetic import SHORT_COLLECTION, made_up_episode
 from tests.recording.test_collection import contents
 from tests.recording.test_rerender import has_opengl

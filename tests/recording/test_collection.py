@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from navsim.config import from_mapping
-from navsim.driving.scenario import Outcome
+from navsim.datasets.collection import collect, prepare_folder
+from navsim.datasets.collection_config import CollectConfig, planned_towns
+from navsim.datasets.dataset import open_dataset
+from navsim.datasets.statistics import Statistics
 from navsim.errors import ConfigError, StorageError
-from navsim.recording.collection import collect, prepare_folder
-from navsim.recording.dataset import open_dataset
-from navsim.recording.plan import CollectConfig, planned_towns
-from navsim.recording.statistics import Statistics
+from navsim.simulation.scenario import Outcome
 from tests.recording.synthetic import SHORT_COLLECTION
 
 REPOSITORY = Path(__file__).parents[2]
@@ -175,7 +175,7 @@ def collecting_program(config: CollectConfig) -> "subprocess.Popen[str]":
     code = (
         "import sys; sys.path.insert(0, 'tests/recording')\n"
         "import dataclasses; from pathlib import Path; from synthetic import SHORT_COLLECTION\n"
-        "from navsim.recording.collection import collect; from navsim.startup import run_script\n"
+        "from navsim.datasets.collection import collect; from navsim.cli import run_script\n"
         f"config = dataclasses.replace(SHORT_COLLECTION, out=Path({str(config.out)!r}), resume=True)\n"
         "run_script(lambda: print(collect(config)))\n"
     )

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from navsim.config import to_mapping
-from navsim.driving.scenario import Scenario
-from navsim.errors import EpisodeError
-from navsim.recording.dataset import (
+from navsim.datasets.dataset import (
     DatasetDescription,
     checked_episodes,
     episode_path,
@@ -17,8 +15,10 @@ from navsim.recording.dataset import (
     read_description,
     write_description,
 )
-from navsim.recording.files import write_episode
-from navsim.roads.towns import Split
+from navsim.datasets.files import write_episode
+from navsim.errors import EpisodeError
+from navsim.roads.generators.towns import Split
+from navsim.simulation.scenario import Scenario
 from tests.recording.synthetic import TINY, assert_same_episode, made_up_episode, made_up_folder
 
 

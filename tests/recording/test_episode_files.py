@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario, StartOffset
+from navsim.datasets.files import read_episode, read_header, write_episode
 from navsim.errors import EpisodeError
-from navsim.recording.files import read_episode, read_header, write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
-from navsim.world.meshes import SemanticClass
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.world.obstacles import ObstacleKind
+from navsim.world.scenery.meshes import SemanticClass
 from tests.recording.synthetic import assert_same_episode, made_up_episode
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

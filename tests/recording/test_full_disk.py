@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
 from agents.training.dataset import load_training_data
+from navsim.datasets.collection import collect
+from navsim.datasets.dataset import checked_episodes
+from navsim.datasets.files import read_episode, write_episode
 from navsim.errors import StorageError
-from navsim.recording.collection import collect
-from navsim.recording.dataset import checked_episodes
-from navsim.recording.files import read_episode, write_episode
 from navsim.storage import write_bytes
 from tests.agents.small_runs import small_folder
 from tests.recording.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from navsim.driving.episode import OBJECT_COLUMNS
-from navsim.driving.redrawing import Redrawer
+from navsim.datasets.collection import collect
+from navsim.datasets.collection_config import CollectConfig
+from navsim.datasets.dataset import checked_episodes, open_dataset
+from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import EpisodeError
-from navsim.recording.collection import collect
-from navsim.recording.dataset import checked_episodes, open_dataset
-from navsim.recording.files import read_episode, read_header, write_episode
-from navsim.recording.plan import CollectConfig
-from navsim.recording.rerender import RenderConfig, rerender
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import SemanticClass
+from navsim.simulation.episode import OBJECT_COLUMNS
+from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.world.scenery.meshes import SemanticClass
 from tests.recording.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode
 from tests.recording.test_collection import contents
 

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.config import load_config
-from navsim.driving.perturbation import SteeringNoise
-from navsim.errors import ConfigError
-from navsim.recording.plan import (
+from navsim.datasets.collection_config import (
     CollectConfig,
     StartSpread,
     data_settings,
@@ -19,7 +17,9 @@ from navsim.recording.plan import (
     parse_shard,
     planned_towns,
 )
-from navsim.roads.towns import TOWN_GENERATORS, Generator
+from navsim.errors import ConfigError
+from navsim.roads.generators.towns import TOWN_GENERATORS, Generator
+from navsim.simulation.perturbation import SteeringNoise
 
 
 def test_each_town_has_its_routes_and_splits_have_their_towns() -> None:

@@ -5,15 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from navsim.driving.episode import Episode
-from navsim.driving.redrawing import Redrawer, SeenPlaces
-from navsim.driving.settings import SimulationConfig
-from navsim.recording.collection import collect
-from navsim.recording.dataset import open_dataset
-from navsim.roads.townmap import load_town_map
+from navsim.datasets.collection import collect
+from navsim.datasets.dataset import open_dataset
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import MountError
-from navsim.world.meshes import SemanticClass
+from navsim.simulation.episode import Episode
+from navsim.simulation.episode_rerenderer import Redrawer, SeenPlaces
+from navsim.simulation.settings import SimulationConfig
+from navsim.simulation.town_map import load_town_map
+from navsim.world.scenery.meshes import SemanticClass
 from tests.recording.synthetic import SHORT_COLLECTION
 
 CAMERAS = (Camera(width=48, height=24), Camera("left", width=48, height=24, yaw_deg=60.0))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.recording.statistics import episode_statistics, statistics_table
+from navsim.datasets.statistics import episode_statistics, statistics_table
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.recording.synthetic import made_up_episode
 
 

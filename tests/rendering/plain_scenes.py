@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Pose
-from navsim.rendering.shots import Renderer, Shot
+from navsim.rendering.interface import Renderer, Shot
 from navsim.sensing.camera import Camera
-from navsim.world.atmosphere import Atmosphere, ShadeMap
-from navsim.world.meshes import Instances, Mesh, SemanticClass
 from navsim.world.obstacles import Obstacles
-from navsim.world.scene import Scene
+from navsim.world.scenery.atmosphere import Atmosphere, ShadeMap
+from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass
+from navsim.world.scenery.scene import Scene
 
 STILL_AIR = Atmosphere(
     sun_direction=(0.0, 0.0, 1.0),

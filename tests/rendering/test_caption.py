@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from navsim.rendering.caption import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
-from navsim.roads.osm import ATTRIBUTION
+from navsim.rendering.window.caption import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
+from navsim.roads.osm.town import ATTRIBUTION
 
 
 def test_lines_stand_one_below_the_other() -> None:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Array, Pose
-from navsim.randomness import generator
-from navsim.rendering.objects import LEAST_SIDE, OBJECT_CLASSES, cast, objects_in
-from navsim.rendering.renderer import make_renderer
-from navsim.rendering.shots import Measurement, Renderer, Shot
-from navsim.roads.towns import build_town
+from navsim.rendering.interface import Measurement, Renderer, Shot
+from navsim.rendering.object_boxes import LEAST_SIDE, OBJECT_CLASSES, cast, objects_in
+from navsim.roads.generators.towns import build_town
+from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import appearance_of
-from navsim.world.meshes import Instances, ObjectClass, SemanticClass
-from navsim.world.scene import Scene, build_scene
+from navsim.simulation.renderer import make_renderer
+from navsim.world.scenery.appearance import appearance_of
+from navsim.world.scenery.meshes import Instances, ObjectClass, SemanticClass
+from navsim.world.scenery.scene import Scene, build_scene
 from tests.rendering.plain_scenes import ORIGIN, cube, plain, quad, road, scene_of
 
 CAMERA = Camera(width=80, height=40, fov_deg=90.0, position=(0.0, 0.0, 1.0), pitch_deg=0.0)  # focal length 40 px

@@ -13,14 +13,14 @@ import pytest
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.randomness import generator
+from navsim.rendering.interface import Shot
 from navsim.rendering.opengl.renderer import OpenGLRenderer
-from navsim.rendering.renderer import make_renderer
-from navsim.rendering.shots import Shot
-from navsim.roads.towns import build_town
+from navsim.roads.generators.towns import build_town
+from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import appearance_of
-from navsim.world.scene import Scene, build_scene
+from navsim.simulation.renderer import make_renderer
+from navsim.world.scenery.appearance import appearance_of
+from navsim.world.scenery.scene import Scene, build_scene
 from tests.rendering.plain_scenes import ORIGIN, plain, road, scene_of, wall
 
 CAMERA = Camera(width=200, height=66, fov_deg=90.0)
@@ -124,7 +124,7 @@ def test_a_scene_stays_until_it_was_removed_as_often_as_added(renderer: OpenGLRe
 FRESH_PROCESS = """
 from hashlib import sha256
 from navsim.rendering.opengl.renderer import OpenGLRenderer
-from navsim.rendering.shots import Shot
+from navsim.rendering.interface import Shot
 from tests.rendering.test_opengl import CAMERA, town_scene
 from navsim.geometry import Pose
 renderer, scene = OpenGLRenderer(), town_scene(5)
@@ -211,7 +211,7 @@ WITHOUT_EGL = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 from navsim.errors import ConfigError
-from navsim.rendering.renderer import make_renderer
+from navsim.simulation.renderer import make_renderer
 make_renderer("auto").close()
 try:
     make_renderer("opengl")

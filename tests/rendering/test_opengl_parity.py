@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Pose
-from navsim.randomness import generator
+from navsim.rendering.interface import Measurement, Renderer, Shot
 from navsim.rendering.opengl.renderer import OpenGLRenderer
-from navsim.rendering.renderer import make_renderer
-from navsim.rendering.shots import Measurement, Renderer, Shot
-from navsim.roads.towns import build_town
+from navsim.roads.generators.towns import build_town
+from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import appearance_of
-from navsim.world.meshes import SemanticClass
-from navsim.world.scene import build_scene
+from navsim.simulation.renderer import make_renderer
+from navsim.world.scenery.appearance import appearance_of
+from navsim.world.scenery.meshes import SemanticClass
+from navsim.world.scenery.scene import build_scene
 from tests.rendering.plain_scenes import ORIGIN, STILL_AIR, cube, picture, plain, road, scene_of, wall
 
 CAMERAS = [

@@ -4,13 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from navsim.rendering.interface import Shot
 from navsim.rendering.opengl.clouds import cloud_image
 from navsim.rendering.opengl.packing import pack
 from navsim.rendering.opengl.renderer import OpenGLRenderer
-from navsim.rendering.shots import Shot
 from navsim.sensing.camera import Camera
-from navsim.world.atmosphere import ShadeMap
-from navsim.world.meshes import Instances, SemanticClass
+from navsim.world.scenery.atmosphere import ShadeMap
+from navsim.world.scenery.meshes import Instances, SemanticClass
 from tests.rendering.plain_scenes import ORIGIN, STILL_AIR, cube, level, picture, plain, quad, road, scene_of, wall
 
 CAMERA = Camera(width=200, height=100, fov_deg=90.0, position=(0.0, 0.0, 1.5), pitch_deg=0.0)

@@ -4,7 +4,7 @@ import pytest
 from navsim.geometry import Pose
 from navsim.rendering.tiles import Boxes, Kind, boxes_in_view, meshes_of, reaches, runs, side_planes, squares_of
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import SemanticClass
+from navsim.world.scenery.meshes import SemanticClass
 from tests.rendering.plain_scenes import level, plain, quad, road, scene_of, wall
 
 CAMERA = Camera(fov_deg=90.0, position=(0.0, 0.0, 1.4), pitch_deg=0.0)

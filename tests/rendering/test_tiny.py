@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.randomness import generator
-from navsim.rendering.shots import Shot
+from navsim.rendering.interface import Shot
 from navsim.rendering.tiny import TinyRenderer, cut_into_tiles
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
+from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import Appearance, appearance_of
-from navsim.world.atmosphere import Atmosphere
-from navsim.world.meshes import Mesh
-from navsim.world.scene import Scene, build_scene
+from navsim.world.scenery.appearance import Appearance, appearance_of
+from navsim.world.scenery.atmosphere import Atmosphere
+from navsim.world.scenery.meshes import Mesh
+from navsim.world.scenery.scene import Scene, build_scene
 
 CAMERA = Camera()
 LOOK = Appearance(
@@ -151,13 +151,13 @@ def test_same_pose_same_pixels_wherever_the_car_was_before(
 FRESH_PROCESS = """
 from hashlib import sha256
 from navsim.geometry import Pose
-from navsim.randomness import generator
-from navsim.rendering.shots import Shot
+from navsim.seeding import generator
+from navsim.rendering.interface import Shot
 from navsim.rendering.tiny import TinyRenderer
-from navsim.roads.towns import build_town
+from navsim.roads.generators.towns import build_town
 from navsim.sensing.camera import Camera
-from navsim.world.appearance import appearance_of
-from navsim.world.scene import build_scene
+from navsim.world.scenery.appearance import appearance_of
+from navsim.world.scenery.scene import build_scene
 town = build_town("train-5")
 renderer = TinyRenderer()
 scene = build_scene(town, appearance_of("", generator(5, "look")), generator(5, "scenery"))

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from navsim.geometry import Pose
-from navsim.rendering.viewpoints import View, facing, viewpoint
+from navsim.rendering.window.viewpoints import View, facing, viewpoint
 
 
 def test_views_follow_each_other_in_a_circle() -> None:

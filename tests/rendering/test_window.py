@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from navsim.errors import DisplayError
 from navsim.geometry import Polyline, Pose
-from navsim.randomness import generator
 from navsim.rendering.road_fan import Fan
-from navsim.rendering.viewpoints import View
-from navsim.rendering.window import HEIGHT, WIDTH, Window
+from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.window import HEIGHT, WIDTH, Window
 from navsim.roads.elements import Road
 from navsim.roads.network import build_network
-from navsim.world.appearance import Appearance
-from navsim.world.scene import Scene, build_scene
+from navsim.seeding import generator
+from navsim.world.scenery.appearance import Appearance
+from navsim.world.scenery.scene import Scene, build_scene
 from tests.virtual_display import VirtualDisplay, wait_until
 
 Picture = NDArray[np.uint8]

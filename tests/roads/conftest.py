@@ -2,8 +2,8 @@
 
 import pytest
 
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
 
 NAMES = [*(f"train-{i}" for i in range(9)), *(f"validation-{i}" for i in range(3)), *(f"test-{i}" for i in range(3))]
 

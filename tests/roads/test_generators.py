@@ -13,13 +13,9 @@ import pytest
 import shapely
 
 from navsim.errors import TownError
-from navsim.randomness import generator
 from navsim.roads.connectors import connector_faults
 from navsim.roads.elements import JunctionKind, Manoeuvre
-from navsim.roads.junctions import strip
-from navsim.roads.network import RoadNetwork
-from navsim.roads.routing import sample_route
-from navsim.roads.towns import (
+from navsim.roads.generators.towns import (
     Generator,
     GridLayout,
     SuburbLayout,
@@ -28,6 +24,10 @@ from navsim.roads.towns import (
     VillageLayout,
     build_town,
 )
+from navsim.roads.junctions import strip
+from navsim.roads.network import RoadNetwork
+from navsim.roads.routing import sample_route
+from navsim.seeding import generator
 
 NEW = (Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
 TOWNS_EACH = 8
@@ -122,7 +122,7 @@ def test_routes_are_as_long_as_asked_for(kind: Generator) -> None:
 def test_a_town_is_the_same_in_another_process(kind: Generator) -> None:
     name = f"{kind}-train-0"
     script = (
-        "import hashlib; from navsim.roads.towns import build_town; "
+        "import hashlib; from navsim.roads.generators.towns import build_town; "
         f"n = build_town({name!r}); parts = [n.nodes, n.trims, *(c.path.points for c in n.connectors)]; "
         "print(hashlib.sha256(b''.join(p.tobytes() for p in parts)).hexdigest())"
     )

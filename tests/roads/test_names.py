@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.errors import ConfigError, TownError
-from navsim.roads.towns import (
+from navsim.roads.generators.towns import (
     TOWNS_PER_SPLIT,
     Generator,
     Split,

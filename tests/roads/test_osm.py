@@ -8,13 +8,13 @@ import pytest
 import shapely
 
 from navsim.errors import TownError
-from navsim.randomness import generator
 from navsim.roads.connectors import connector_faults
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.network import RoadNetwork
-from navsim.roads.osm import ATTRIBUTION, OsmOptions, build_osm_town
+from navsim.roads.osm.town import ATTRIBUTION, OsmOptions, build_osm_town
 from navsim.roads.routing import sample_route
-from navsim.roads.townmap import load_town_map, town_group, town_seed, town_slug
+from navsim.seeding import generator
+from navsim.simulation.town_map import load_town_map, town_group, town_seed, town_slug
 from tests.roads.osm_documents import TWO_WAY, Document, city, grid
 
 ONE_WAY = {**TWO_WAY, "oneway": "yes"}

@@ -1,6 +1,6 @@
 import pytest
 
-from navsim.roads.osm_tags import building_height, parse_length, parse_speed, street_kind
+from navsim.roads.osm.tags import building_height, parse_length, parse_speed, street_kind
 
 KMH = 1 / 3.6
 

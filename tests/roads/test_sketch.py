@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Polyline
-from navsim.roads.draft import Profile
-from navsim.roads.links import add_roundabout, try_dead_end, try_link
+from navsim.roads.generators.draft import Profile
+from navsim.roads.generators.links import add_roundabout, try_dead_end, try_link
+from navsim.roads.generators.sketch import Sketch, Spot
 from navsim.roads.network import build_network
-from navsim.roads.sketch import Sketch, Spot
 from tests.roads.plain_networks import straight
 
 STREET = Profile(1, 3.0, 1.0)

@@ -8,10 +8,10 @@ import shapely
 
 from navsim.errors import TownError
 from navsim.roads.elements import JunctionKind, Manoeuvre
+from navsim.roads.generators.plan import PlanLayout
+from navsim.roads.generators.towns import Split, TownId, TownLayout, build_town
 from navsim.roads.junctions import strip
 from navsim.roads.network import RoadNetwork
-from navsim.roads.plan import PlanLayout
-from navsim.roads.towns import Split, TownId, TownLayout, build_town
 
 CAR_HALF_WIDTH = 0.9
 

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.evaluation.metrics import Drive
-from navsim.evaluation.report import results_mapping
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.results import results_mapping
+from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import build_policy
-from agents.policies.senses import senses_spec
-from agents.policies.settings import PolicyConfig
-from agents.training.checkpoint import CheckpointInfo, save_checkpoint
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 

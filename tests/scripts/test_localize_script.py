@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
+from agents.policies.networks.config import PolicyConfig, Sense
+from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import build_policy
-from agents.policies.senses import senses_spec
-from agents.policies.settings import PolicyConfig, Sense
-from agents.training.checkpoint import CheckpointInfo, save_checkpoint
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_yaml

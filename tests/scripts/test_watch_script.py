@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
-from agents.entrants import watchable
-from agents.watching import WatchSettings
+from agents.drivers.entrants import watchable
+from agents.drivers.watching import WatchSettings
 from navsim.errors import NavsimError
 
 REPOSITORY = Path(__file__).parents[2]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from navsim.errors import ConfigError
-from navsim.randomness import generator
+from navsim.seeding import generator
 from navsim.sensing.camera import Camera
 from navsim.sensing.camera_noise import CameraNoise, MountError, with_mount_error, with_noise
 

@@ -3,7 +3,7 @@ import pytest
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.randomness import generator
+from navsim.seeding import generator
 from navsim.sensing.gps import GpsSensor, GpsSpec
 
 HERE = Pose(100.0, -50.0, 0.3)

@@ -5,9 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.driving.scenario import Scenario
-from navsim.driving.settings import SimulationConfig
-from navsim.driving.simulation import Simulation
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Road, RoadNetwork, build_network
@@ -16,6 +13,9 @@ from navsim.sensing.camera import Camera
 from navsim.sensing.map_faults import DriveMap, MapFault, drive_map
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapSpec, draw_map, rasterise_roads, rasterise_route
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.settings import SimulationConfig
+from navsim.simulation.simulation import Simulation
 
 SPEC = MapSpec(size_px=50, metres_per_pixel=1.0, ego_row=36, road_width=6.0)
 

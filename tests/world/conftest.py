@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Polyline
-from navsim.randomness import generator
 from navsim.roads.network import Road, RoadNetwork, build_network
-from navsim.world.appearance import Appearance
-from navsim.world.scene import Scene, build_scene
+from navsim.seeding import generator
+from navsim.world.scenery.appearance import Appearance
+from navsim.world.scenery.scene import Scene, build_scene
 
 
 @pytest.fixture(scope="session")

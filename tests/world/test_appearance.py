@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
-from navsim.randomness import generator
-from navsim.world.appearance import MOST_SHIFTS, Appearance, Spec, appearance_of, parse_spec, preset_names
-from navsim.world.presets import PRESETS, Paving
+from navsim.seeding import generator
+from navsim.world.scenery.appearance import MOST_SHIFTS, Appearance, Spec, appearance_of, parse_spec, preset_names
+from navsim.world.scenery.presets import PRESETS, Paving
 
 SEEDS = st.integers(0, 2**32)
 

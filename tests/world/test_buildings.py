@@ -4,13 +4,13 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.townmap import Footprint
-from navsim.roads.towns import build_town
-from navsim.world.buildings import Building, buildings_from, outlines_of, place_buildings
-from navsim.world.facades import BAYS, FLOORS, Facade
-from navsim.world.housing import building_surface
+from navsim.seeding import generator
+from navsim.simulation.town_map import Footprint
+from navsim.world.scenery.buildings import Building, buildings_from, outlines_of, place_buildings
+from navsim.world.scenery.facades import BAYS, FLOORS, Facade
+from navsim.world.scenery.housing import building_surface
 
 
 def test_buildings_do_not_overlap_each_other_or_the_road() -> None:

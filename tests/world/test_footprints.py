@@ -7,13 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from navsim.geometry import Array
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.townmap import Footprint
-from navsim.roads.towns import build_town
-from navsim.world.buildings import BUMPER, NARROWEST_PASSAGE, Building, building_obstacles, buildings_from, outlines_of
-from navsim.world.facades import BAYS, FLOORS, Facade
-from navsim.world.housing import building_surface
+from navsim.seeding import generator
+from navsim.simulation.town_map import Footprint
+from navsim.world.scenery.buildings import (
+    BUMPER,
+    NARROWEST_PASSAGE,
+    Building,
+    building_obstacles,
+    buildings_from,
+    outlines_of,
+)
+from navsim.world.scenery.facades import BAYS, FLOORS, Facade
+from navsim.world.scenery.housing import building_surface
 
 L_SHAPE = np.array([[0.0, 0.0], [20.0, 0.0], [20.0, 6.0], [6.0, 6.0], [6.0, 18.0], [0.0, 18.0]])
 FAR = np.array([200.0, 200.0])

@@ -5,15 +5,15 @@ import pytest
 import shapely
 
 from navsim.geometry import Polyline
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import Road, RoadNetwork, build_network
-from navsim.roads.towns import build_town
-from navsim.world.appearance import appearance_of
-from navsim.world.cars import ROAD_CLEARANCE
-from navsim.world.furniture import SIGN_GAP, WALKER_GAP
-from navsim.world.markings import YIELD_WIDTH, markings, worn
-from navsim.world.meshes import SemanticClass
-from navsim.world.scene import Scene, build_scene
+from navsim.seeding import generator
+from navsim.world.scenery.appearance import appearance_of
+from navsim.world.scenery.markings import YIELD_WIDTH, markings, worn
+from navsim.world.scenery.meshes import SemanticClass
+from navsim.world.scenery.parked_cars import ROAD_CLEARANCE
+from navsim.world.scenery.scene import Scene, build_scene
+from navsim.world.scenery.street_furniture import SIGN_GAP, WALKER_GAP
 
 TOWNS = ("train-1", "grid-train-1", "suburb-train-1", "village-train-0")
 CLEARANCE = {

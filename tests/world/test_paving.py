@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from navsim.geometry import Array, Polyline
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import Road, RoadNetwork, build_network
-from navsim.roads.towns import build_town
-from navsim.world.markings import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, line, markings, worn
-from navsim.world.meshes import Surface
-from navsim.world.paving import lay_kerbs
+from navsim.seeding import generator
+from navsim.world.scenery.markings import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, line, markings, worn
+from navsim.world.scenery.meshes import Surface
+from navsim.world.scenery.paving import lay_kerbs
 
 
 def single_road(forward: int, backward: int, length: float = 100.0) -> RoadNetwork:

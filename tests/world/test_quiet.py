@@ -24,7 +24,7 @@ def test_an_error_inside_is_raised_and_the_output_comes_back(capfd: pytest.Captu
 
 
 def test_importing_the_simulator_prints_nothing() -> None:
-    code = "import navsim.driving.simulation"
+    code = "import navsim.simulation.simulation"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     assert done.stderr == ""

@@ -6,17 +6,17 @@ import shapely
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
-from navsim.world.appearance import Appearance, appearance_of
-from navsim.world.cars import BAY_HEIGHT
-from navsim.world.markings import markings
-from navsim.world.meshes import Instances, Mesh, SemanticClass, flat_surface
+from navsim.seeding import generator
 from navsim.world.obstacles import ObstacleKind, Obstacles
-from navsim.world.paving import KERB_HEIGHT, lay_kerbs
-from navsim.world.scene import Scene, build_scene
-from navsim.world.terrain import GROUND_HEIGHT
+from navsim.world.scenery.appearance import Appearance, appearance_of
+from navsim.world.scenery.markings import markings
+from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass, flat_surface
+from navsim.world.scenery.parked_cars import BAY_HEIGHT
+from navsim.world.scenery.paving import KERB_HEIGHT, lay_kerbs
+from navsim.world.scenery.scene import Scene, build_scene
+from navsim.world.scenery.terrain import GROUND_HEIGHT
 
 
 @pytest.fixture(scope="module")

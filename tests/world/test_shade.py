@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
-from navsim.world.appearance import Appearance
-from navsim.world.atmosphere import ShadeMap
-from navsim.world.buildings import Building
-from navsim.world.facades import Facade
-from navsim.world.scene import Scene, build_scene
-from navsim.world.shade import FINEST, LARGEST, LONGEST, UNDER_BRANCHES, UNDER_TREES, Casters, draw_shade
-from navsim.world.trees import CROWNS
+from navsim.seeding import generator
+from navsim.world.scenery.appearance import Appearance
+from navsim.world.scenery.atmosphere import ShadeMap
+from navsim.world.scenery.buildings import Building
+from navsim.world.scenery.facades import Facade
+from navsim.world.scenery.scene import Scene, build_scene
+from navsim.world.scenery.shade import FINEST, LARGEST, LONGEST, UNDER_BRANCHES, UNDER_TREES, Casters, draw_shade
+from navsim.world.scenery.trees import CROWNS
 
 BOX = np.array([[-5.0, -4.0], [5.0, -4.0], [5.0, 4.0], [-5.0, 4.0]])
 LAND = (-100.0, -100.0, 100.0, 100.0)

@@ -7,23 +7,31 @@ import pytest
 import shapely
 
 from navsim.geometry import Pose
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
-from navsim.world.appearance import Appearance
-from navsim.world.buildings import outlines_of, place_buildings
-from navsim.world.cars import MODELS, bays_surface, car_heights, car_instances, car_obstacles, car_outlines, place_cars
-from navsim.world.furniture import (
+from navsim.seeding import generator
+from navsim.world.obstacles import ObstacleKind, Obstacles
+from navsim.world.scenery.appearance import Appearance
+from navsim.world.scenery.buildings import outlines_of, place_buildings
+from navsim.world.scenery.meshes import SemanticClass
+from navsim.world.scenery.parked_cars import (
+    MODELS,
+    bays_surface,
+    car_heights,
+    car_instances,
+    car_obstacles,
+    car_outlines,
+    place_cars,
+)
+from navsim.world.scenery.placement import Mask, Shapes, apart, beside_roads, clear_of, rectangles
+from navsim.world.scenery.scene import Scene, build_scene
+from navsim.world.scenery.street_furniture import (
     furniture_instances,
     furniture_obstacles,
     place_lamps,
     place_signs,
     place_walkers,
 )
-from navsim.world.meshes import SemanticClass
-from navsim.world.obstacles import ObstacleKind, Obstacles
-from navsim.world.placing import Mask, Shapes, apart, beside_roads, clear_of, rectangles
-from navsim.world.scene import Scene, build_scene
 from navsim.world.world import World
 
 TOWNS = ("grid-train-1", "suburb-train-1", "village-train-0", "train-3")

@@ -3,14 +3,14 @@ import pytest
 import shapely
 
 from navsim.geometry import Array
-from navsim.randomness import generator
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
-from navsim.roads.towns import build_town
-from navsim.world.cars import BAY_HEIGHT, bays_surface, place_cars
-from navsim.world.meshes import Surface
-from navsim.world.paving import KERB_HEIGHT, KERB_WIDTH, Kerbs, footways, lay_kerbs
-from navsim.world.placing import Shapes
-from navsim.world.terrain import GROUND_HEIGHT, HILLS, Terrain, land_around, lay_terrain, tile_origin
+from navsim.seeding import generator
+from navsim.world.scenery.meshes import Surface
+from navsim.world.scenery.parked_cars import BAY_HEIGHT, bays_surface, place_cars
+from navsim.world.scenery.paving import KERB_HEIGHT, KERB_WIDTH, Kerbs, footways, lay_kerbs
+from navsim.world.scenery.placement import Shapes
+from navsim.world.scenery.terrain import GROUND_HEIGHT, HILLS, Terrain, land_around, lay_terrain, tile_origin
 
 WIDTH = 1.8
 NO_BAYS = Surface.merged([])

@@ -3,11 +3,20 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Array
-from navsim.randomness import generator
-from navsim.world.appearance import Appearance, appearance_of
-from navsim.world.facades import CELL, FLOORS, Facade, paint_facades
-from navsim.world.presets import Paving
-from navsim.world.textures import ATLAS_SIZE, PATCH_SIZE, SLAB, TILE, Paint, Textures, paint_textures, palette_uv
+from navsim.seeding import generator
+from navsim.world.scenery.appearance import Appearance, appearance_of
+from navsim.world.scenery.facades import CELL, FLOORS, Facade, paint_facades
+from navsim.world.scenery.presets import Paving
+from navsim.world.scenery.textures import (
+    ATLAS_SIZE,
+    PATCH_SIZE,
+    SLAB,
+    TILE,
+    Paint,
+    Textures,
+    paint_textures,
+    palette_uv,
+)
 
 
 def painted(look: Appearance) -> Textures:

@@ -3,11 +3,11 @@ import pytest
 import shapely
 
 from navsim.geometry import Array
-from navsim.randomness import generator
 from navsim.roads.network import RoadNetwork
-from navsim.world.buildings import outlines_of, place_buildings
-from navsim.world.placing import Shapes
-from navsim.world.trees import CROWNS, TRUNK_HEIGHT, TRUNK_RADIUS, place_trees, tree_instances, tree_obstacles
+from navsim.seeding import generator
+from navsim.world.scenery.buildings import outlines_of, place_buildings
+from navsim.world.scenery.placement import Shapes
+from navsim.world.scenery.trees import CROWNS, TRUNK_HEIGHT, TRUNK_RADIUS, place_trees, tree_instances, tree_obstacles
 
 ATLAS = np.zeros((256, 256, 3), np.uint8)
 NO_WALLS: Shapes = np.empty(0, dtype=object)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
-from navsim.randomness import generator
+from navsim.seeding import generator
 from navsim.world.bodies import Motion
 from navsim.world.vehicle import (
     GRAVITY,

@@ -13,7 +13,7 @@ from navsim.errors import ActionError, ConfigError
 from navsim.geometry import Pose
 from navsim.roads.network import RoadNetwork
 from navsim.world.obstacles import ObstacleKind, Obstacles, prisms, walls
-from navsim.world.scene import Scene
+from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleSpec, VehicleState
 from navsim.world.world import World
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from agents.policies.encoders import ConvLayer, convolutions, rectified
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.encoders import ConvLayer, convolutions, rectified
 from agents.policies.networks.network import MAPS, Branch, Network
-from agents.policies.senses import Inputs, SensesSpec
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.observation_batch import Inputs, SensesSpec
 from navsim.errors import ConfigError
 
 _ROAD, _ROUTE = (MAPS.index(name) for name in ("road_map", "route_map"))

@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from agents.policies.encoders import ConvLayer, Trunk, convolutions
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.encoders import ConvLayer, Trunk, convolutions
+from agents.policies.networks.observation_batch import SensesSpec
 from agents.policies.networks.trunks import SharedTrunks
-from agents.policies.senses import SensesSpec
-from agents.policies.settings import PolicyConfig
 
 
 class CompactNetwork(SharedTrunks):

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from agents.policies.encoders import rectified
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.encoders import rectified
 from agents.policies.networks.network import Network
-from agents.policies.senses import Inputs, SensesSpec
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.observation_batch import Inputs, SensesSpec
 
 
 class FullyConnectedNetwork(Network):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from agents.policies.senses import Inputs, SensesSpec
-from agents.policies.settings import PolicyConfig
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Inputs, SensesSpec
 from navsim.errors import ConfigError
 
 MAPS = ("road_map", "route_map")

@@ -1,9 +1,9 @@
 """PilotNet (Bojarski et al. 2016, arXiv 1604.07316). B: batch."""
 
-from agents.policies.encoders import ConvLayer, Trunk, convolutions, rectified
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.encoders import ConvLayer, Trunk, convolutions, rectified
+from agents.policies.networks.observation_batch import SensesSpec
 from agents.policies.networks.trunks import SharedTrunks
-from agents.policies.senses import SensesSpec
-from agents.policies.settings import PolicyConfig
 
 
 class PilotNet(SharedTrunks):

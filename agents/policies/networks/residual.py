@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from agents.policies.encoders import ConvLayer, Trunk, convolution, output_size, pooling, rectified
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.encoders import ConvLayer, Trunk, convolution, output_size, pooling, rectified
+from agents.policies.networks.observation_batch import SensesSpec
 from agents.policies.networks.trunks import SharedTrunks
-from agents.policies.senses import SensesSpec
-from agents.policies.settings import PolicyConfig
 
 _GROUP = 16  # channels normalised together
 

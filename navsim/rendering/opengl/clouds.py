@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.randomness import generator
+from navsim.seeding import generator
 
 SIZE = 128
 """Width and height [px]."""

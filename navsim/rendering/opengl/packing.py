@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from navsim.geometry import Array
 from navsim.rendering.tiles import Boxes, Kind, kind_of, meshes_of, runs, squares_of
-from navsim.world.meshes import Mesh, SemanticClass
-from navsim.world.scene import Scene
+from navsim.world.scenery.meshes import Mesh, SemanticClass
+from navsim.world.scenery.scene import Scene
 
 SQUARE = 35.0
 """Side of the squares that the scene is cut into [m]."""

@@ -1,10 +1,10 @@
 """The programs that run for every vertex and pixel (GLSL 3.30).
 
 Pictures are drawn upside down, so that the first row that is read back is the top one. A pixel's alpha holds its
-semantic class. Colours are mixed as they are stored, as `navsim.world.atmosphere.Atmosphere` says.
+semantic class. Colours are mixed as they are stored, as `navsim.world.scenery.atmosphere.Atmosphere` says.
 """
 
-from navsim.world.meshes import SemanticClass
+from navsim.world.scenery.meshes import SemanticClass
 
 _SHOT = """
 layout(std140) uniform Shot {

@@ -10,8 +10,8 @@ from navsim.rendering.opengl.clouds import cloud_image
 from navsim.rendering.opengl.device import Device
 from navsim.rendering.opengl.packing import pack
 from navsim.rendering.opengl.shaders import SHOT_FLOATS
-from navsim.world.atmosphere import Atmosphere, ShadeMap
-from navsim.world.scene import Scene
+from navsim.world.scenery.atmosphere import Atmosphere, ShadeMap
+from navsim.world.scenery.scene import Scene
 
 ATLAS_LEVELS = 3
 """Coarsest mipmap of atlases: beyond it, neighbouring pictures would run into each other."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.rendering.shots import Shot
+from navsim.rendering.interface import Shot
 from navsim.rendering.tiles import FAR, NEAR
 from navsim.sensing.camera import Camera
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.benchmarks.ceilings import (
+from agents.experiments.devices import WORKLOADS, made_up_samples, measure_network, measured_networks
+from agents.experiments.hardware_limits import (
     Ceilings,
     Cost,
     layer_traffic,
@@ -15,10 +16,9 @@ from agents.benchmarks.ceilings import (
     shares,
     training_cost,
 )
-from agents.benchmarks.devices import WORKLOADS, made_up_samples, measure_network, measured_networks
-from agents.benchmarks.tables import devices_table
+from agents.experiments.tables_benchmarks import devices_table
+from agents.policies.networks.observation_batch import SensesSpec
 from agents.policies.policy import NETWORKS
-from agents.policies.senses import SensesSpec
 from tests.agents.small_runs import SPEC, small_config, small_policy
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.benchmarks.plain_loop import (
+from agents.experiments.plain_loop import (
     EpisodeDataset,
     PlainLoop,
     augmented_images,
@@ -19,8 +19,8 @@ from agents.benchmarks.plain_loop import (
     decode,
     plain_policy,
 )
-from agents.benchmarks.tables import loops_table
-from agents.benchmarks.training import (
+from agents.experiments.tables_benchmarks import loops_table
+from agents.experiments.training import (
     LOOPS,
     Speed,
     TrainingBenchmark,
@@ -32,14 +32,14 @@ from agents.benchmarks.training import (
     steps_of,
     timed,
 )
-from agents.policies.senses import Inputs, scale_senses
+from agents.policies.networks.observation_batch import Inputs, scale_senses
 from agents.training.augmentation import AugmentationConfig, Augmenter
 from agents.training.dataset import load_training_data
 from agents.training.run_folder import RunFolder
 from agents.training.trainer import Trainer
+from navsim.datasets.dataset import open_dataset
 from navsim.errors import ConfigError
-from navsim.recording.dataset import open_dataset
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from tests.agents.small_runs import MAP, SPEC, small_config, small_data, small_folder
 
 NONE = AugmentationConfig(brightness=0, contrast=0, colour=0, noise=0, map_shift=0, map_turn_deg=0, map_dropout=0)
@@ -143,7 +143,7 @@ def test_the_parts_of_a_step_make_up_its_time(tmp_path: Path) -> None:
 
 
 def test_both_loops_are_measured(config: TrainingBenchmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.benchmarks.training.available_cores", lambda: 0)  # workers of its own take seconds
+    monkeypatch.setattr("agents.experiments.training.available_cores", lambda: 0)  # workers of its own take seconds
     ours, plain = measure_ours(config), measure_plain(config)
     for speed in (ours, plain):
         assert speed.images_per_second * speed.step == pytest.approx(config.train.batch_size)

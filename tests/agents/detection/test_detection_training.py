@@ -9,22 +9,22 @@ import pytest
 import torch
 from rich.console import Console
 
-from agents.detection.config import CountedConfig, DetectionConfig
-from agents.detection.interface import ABSENT, IGNORED, Targets
-from agents.detection.lesson import DETECTORS, DetectionInfo, build_detector, mirrored
-from agents.detection.overlay import COLOURS, detection_sheet
-from agents.detection.pictures import check_size, counted_classes, objects_source
-from agents.detection.precision import DetectionScores
-from agents.detection.prediction import CLASS_NAMES, found_objects, score_pictures
-from agents.detection.report import score_table
-from agents.detection.task import detection_task, run_detection
 from agents.perception.config import HeldOutConfig
+from agents.perception.detection.config import CountedConfig, DetectionConfig
+from agents.perception.detection.interface import ABSENT, IGNORED, Targets
+from agents.perception.detection.lesson import DETECTORS, DetectionInfo, build_detector, mirrored
+from agents.perception.detection.overlay import COLOURS, detection_sheet
+from agents.perception.detection.pictures import check_size, counted_classes, objects_source
+from agents.perception.detection.precision import DetectionScores
+from agents.perception.detection.prediction import CLASS_NAMES, found_objects, score_pictures
+from agents.perception.detection.report import score_table
+from agents.perception.detection.task import detection_task, run_detection
 from agents.perception.running import read_results
 from agents.training.run_folder import RunFolder
 from navsim.config import load_config
+from navsim.datasets.collection_config import CollectConfig
+from navsim.datasets.dataset import DatasetDescription, write_description
 from navsim.errors import CheckpointError, ConfigError, EpisodeError
-from navsim.recording.dataset import DatasetDescription, write_description
-from navsim.recording.plan import CollectConfig
 from navsim.sensing.camera import Camera
 from tests.agents.detection.boxed import CAMERA, SIMULATION, boxed_folder, boxed_pictures, small_detection
 from tests.agents.perception.learning import learn

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.detection.precision import (
+from agents.perception.detection.precision import (
     RECALLS,
     THRESHOLDS,
     Ranked,

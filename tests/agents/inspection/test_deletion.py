@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from agents.inspection.deletion import (
+from agents.interpretability.deletion import (
     SHARES,
     Fingerprint,
     area,
@@ -15,8 +15,7 @@ from agents.inspection.deletion import (
     region_order,
     removal_curves,
 )
-from agents.inspection.estimates import mean_over_frames, ratio_estimate
-from agents.inspection.measuring import (
+from agents.interpretability.measurements import (
     DRAWS,
     RANDOM,
     find_saliency,
@@ -24,10 +23,11 @@ from agents.inspection.measuring import (
     removal,
     sanity_rows,
 )
-from agents.inspection.saliency import visual_backprop
-from agents.inspection.sanity import rank_correlations, with_random_weights
-from agents.policies.senses import Inputs, scale_senses
-from navsim.randomness import generator
+from agents.interpretability.saliency import visual_backprop
+from agents.interpretability.sanity import rank_correlations, with_random_weights
+from agents.policies.networks.observation_batch import Inputs, scale_senses
+from navsim.evaluation.statistics.estimates import mean_over_frames, ratio_estimate
+from navsim.seeding import generator
 from tests.agents.small_runs import small_policy, small_samples
 
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)

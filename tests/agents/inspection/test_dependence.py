@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from agents.inspection.dependence import dependence_rows, gone, removals, swapped
+from agents.interpretability.dependence import dependence_rows, gone, removals, swapped
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Inputs, SensesSpec, scale_senses
 from agents.policies.policy import Policy, build_policy
-from agents.policies.senses import Inputs, SensesSpec, scale_senses
-from agents.policies.settings import PolicyConfig
-from navsim.randomness import generator
+from navsim.seeding import generator
 from tests.agents.small_runs import small_policy, small_samples
 
 SAMPLES = small_samples(6)

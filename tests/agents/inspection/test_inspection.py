@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from agents.inspection.frames import choose_frames, drives_of_files, drives_of_folder, frames_to_show
-from agents.inspection.inspection import InspectConfig, Inspection, inspect_policy
-from agents.inspection.page import Headline, Page, Picture, Row, Section, Table, page_html
-from agents.inspection.writing import write_inspection
+from agents.interpretability.frames import choose_frames, drives_of_files, drives_of_folder, frames_to_show
+from agents.interpretability.inspection import InspectConfig, Inspection, inspect_policy
+from agents.interpretability.page import Headline, Page, Picture, Row, Section, Table, page_html
+from agents.interpretability.writing import write_inspection
+from agents.policies.checkpoint import save_checkpoint
 from agents.policies.policy import Policy
-from agents.training.checkpoint import save_checkpoint
+from navsim.datasets.collection import collect
+from navsim.datasets.dataset import episode_path
+from navsim.datasets.files import write_episode
 from navsim.errors import CheckpointError, ConfigError, EpisodeError
-from navsim.recording.collection import collect
-from navsim.recording.dataset import episode_path
-from navsim.recording.files import write_episode
-from navsim.roads.towns import Split
+from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from tests.agents.small_runs import CAMERAS, MAP, add_episode, small_episode, small_folder, small_info, small_policy
 from tests.recording.synthetic import SHORT_COLLECTION

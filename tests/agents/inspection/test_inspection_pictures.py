@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.inspection.deletion import SHARES
-from agents.inspection.dependence import DependenceRow
-from agents.inspection.figures import (
+from agents.interpretability.deletion import SHARES
+from agents.interpretability.dependence import DependenceRow
+from agents.interpretability.figures import (
     cameras_picture,
     dependence_figure,
     from_left,
@@ -17,10 +17,10 @@ from agents.inspection.figures import (
     regions_figure,
     removal_figure,
 )
-from agents.inspection.frames import Frames, frames_to_show
-from agents.inspection.measuring import RANDOM, Removal, RemovalRow, SanityRow
-from agents.inspection.regions import RegionRow
-from agents.inspection.tables import (
+from agents.interpretability.frames import Frames, frames_to_show
+from agents.interpretability.measurements import RANDOM, Removal, RemovalRow, SanityRow
+from agents.interpretability.regions import RegionRow
+from agents.interpretability.tables import (
     dependence_table,
     layer_table,
     regions_table,
@@ -30,11 +30,11 @@ from agents.inspection.tables import (
     with_interval,
 )
 from agents.policies.description import describe_policy
-from agents.policies.senses import scale_senses
-from agents.scoring.intervals import Estimate
-from navsim.evaluation.canvas import png
-from navsim.evaluation.heat import laid_over
+from agents.policies.networks.observation_batch import scale_senses
+from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
+from navsim.visualization.canvas import png
+from navsim.visualization.saliency_overlay import laid_over
 from tests.agents.small_runs import small_policy, small_samples
 
 RIG = (Camera("front", 40, 20), Camera("left", 40, 20, yaw_deg=60.0), Camera("right", 40, 20, yaw_deg=-60.0))

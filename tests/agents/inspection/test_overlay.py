@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.inspection.overlay import image_of, map_of, quick_saliency, saliency_overlay
-from agents.policies.senses import Inputs, scale_senses
+from agents.interpretability.overlay import image_of, map_of, quick_saliency, saliency_overlay
+from agents.policies.networks.observation_batch import Inputs, scale_senses
 from navsim.errors import ConfigError
-from navsim.evaluation.heat import laid_over, relative
+from navsim.visualization.saliency_overlay import laid_over, relative
 from tests.agents.small_runs import small_policy, small_samples
 
 SENSES = small_samples(1).senses

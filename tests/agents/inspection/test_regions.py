@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.inspection.regions import (
+from agents.interpretability.regions import (
     JUNCTION,
     JUNCTION_EDGES,
     LANE_EDGES,
@@ -13,9 +13,9 @@ from agents.inspection.regions import (
     map_regions,
     region_rows,
 )
-from navsim.driving.redrawing import SeenPlaces
-from navsim.randomness import generator
-from navsim.world.meshes import SemanticClass
+from navsim.seeding import generator
+from navsim.simulation.episode_rerenderer import SeenPlaces
+from navsim.world.scenery.meshes import SemanticClass
 from tests.roads.plain_networks import square, star
 
 ROAD, GROUND, SKY, HOUSE = (

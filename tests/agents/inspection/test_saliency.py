@@ -5,7 +5,7 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from agents.inspection.saliency import (
+from agents.interpretability.saliency import (
     backprojected,
     grad_cam,
     integrated_gradients,
@@ -13,10 +13,10 @@ from agents.inspection.saliency import (
     veiled,
     visual_backprop,
 )
-from agents.inspection.streams import Stage, Stream, Window, listening, sees, streams_of
+from agents.interpretability.streams import Stage, Stream, Window, listening, sees, streams_of
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import Inputs, SensesSpec, scale_senses
 from agents.policies.policy import Policy, build_policy
-from agents.policies.senses import Inputs, SensesSpec, scale_senses
-from agents.policies.settings import PolicyConfig
 from tests.agents.small_runs import SPEC, small_policy, small_samples
 
 torch.set_num_threads(1)

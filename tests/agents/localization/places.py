@@ -5,13 +5,13 @@ from functools import lru_cache
 import numpy as np
 
 from agents.localization.roads import LanePoints
-from navsim.driving.episode import Episode
-from navsim.driving.scenario import Outcome, Scenario
-from navsim.driving.town import scenario_route
 from navsim.geometry import Array
+from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route
-from navsim.roads.towns import build_town
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.town import scenario_route
 from navsim.world.vehicle import VehicleSpec
 
 TOWN = "village-test-0"

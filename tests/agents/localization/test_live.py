@@ -11,21 +11,21 @@ import cv2
 import numpy as np
 import pytest
 
+from agents.drivers.watching import WatchSettings
 from agents.localization.cases import Case
 from agents.localization.config import LocalizeConfig
 from agents.localization.live import BeliefPainter, watch_live
 from agents.localization.running import localise_drive, make_bench, open_policy, simulation_of
-from agents.watching import WatchSettings
 from navsim.config import to_mapping
-from navsim.driving.expert import LaneExpert
-from navsim.driving.rollout import Moment, drive
-from navsim.driving.scenario import Scenario
-from navsim.driving.simulation import Simulation, SimulationConfig
+from navsim.datasets.files import write_episode
 from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeError
-from navsim.evaluation.story import Story
-from navsim.evaluation.viewer import ViewerOptions
-from navsim.recording.files import write_episode
 from navsim.sensing.observation import Image
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.viewer.viewer import ViewerOptions
+from navsim.visualization.drive_events import Story
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
 from tests.evaluation.test_viewer import PANEL
 from tests.virtual_display import VirtualDisplay, wait_until

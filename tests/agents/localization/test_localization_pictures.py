@@ -9,10 +9,10 @@ from agents.localization.likelihoods import Fix
 from agents.localization.pictures import HEIGHT, MAP_PLACE, WIDTH, Chart, compose_picture, plot_curves, plot_towns
 from agents.localization.posterior import PosePosterior
 from agents.localization.track import Moment
-from navsim.evaluation.canvas import TRUTH, Box, blank
-from navsim.evaluation.plots import save_figure
+from navsim.evaluation.reports.plots import save_figure
 from navsim.geometry import Pose
 from navsim.sensing.roadmap import MapSpec, rasterise_roads
+from navsim.visualization.canvas import TRUTH, Box, blank
 from tests.agents.localization.places import lanes, network
 from tests.agents.localization.test_runs import track
 

@@ -9,9 +9,9 @@ import pytest
 from agents.localization.regions import SHARES, Regions, fit_regions, read_regions, write_regions
 from agents.localization.report import markdown, score
 from agents.localization.track import Track
-from navsim.driving.scenario import Scenario
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.simulation.scenario import Scenario
 from tests.agents.localization.test_runs import track
 
 

@@ -15,16 +15,16 @@ from agents.localization.running import identity, open_policy, read_result, resu
 from agents.localization.timing import time_updates
 from agents.localization.track import Track
 from agents.localization.tuning import trial
+from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
+from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import build_policy
-from agents.policies.senses import senses_spec
-from agents.policies.settings import PolicyConfig
-from agents.training.checkpoint import CheckpointInfo, save_checkpoint
 from navsim.config import load_config
-from navsim.driving.scenario import Scenario
-from navsim.driving.settings import SimulationConfig
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.settings import SimulationConfig
 
 ROOT = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)

@@ -13,9 +13,9 @@ from agents.localization.likelihoods import Frame
 from agents.localization.particles import FilterSpec, ParticleFilter
 from agents.localization.steering import LatticeSpec, SteeringLikelihood, check_localises
 from agents.localization.tracking import TrackingSpec, localise
+from agents.policies.networks.config import PolicyConfig, Sense
+from agents.policies.networks.observation_batch import Senses, SensesSpec
 from agents.policies.policy import Policy, build_policy
-from agents.policies.senses import Senses, SensesSpec
-from agents.policies.settings import PolicyConfig, Sense
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array, Pose
 from navsim.sensing.roadmap import MapSpec, draw_map, draw_maps, rasterise_roads

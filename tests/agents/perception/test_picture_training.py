@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.detection.lesson import DETECTORS
-from agents.detection.task import detection_task
 from agents.perception.config import HeldOutConfig, PerceptionConfig
+from agents.perception.detection.lesson import DETECTORS
+from agents.perception.detection.task import detection_task
+from agents.perception.segmentation.lesson import NETWORKS, SegmentationInfo
+from agents.perception.segmentation.network import SegmentationNetworkConfig
+from agents.perception.segmentation.task import segmentation_task
 from agents.perception.training import PictureTrainer
-from agents.segmentation.lesson import NETWORKS, SegmentationInfo
-from agents.segmentation.network import SegmentationNetworkConfig
-from agents.segmentation.task import segmentation_task
-from agents.training.checkpoint import read_info
+from agents.policies.checkpoint import read_info
 from agents.training.interruption import StopRequest
 from agents.training.optimization import OptimizerConfig
 from agents.training.run_folder import RunFolder

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.segmentation.config import SegmentationConfig
-from agents.segmentation.network import SegmentationNetworkConfig
-from agents.segmentation.pictures import LabelledPictures
+from agents.perception.segmentation.config import SegmentationConfig
+from agents.perception.segmentation.network import SegmentationNetworkConfig
+from agents.perception.segmentation.pictures import LabelledPictures
 from agents.training.optimization import OptimizerConfig
-from navsim.driving.episode import Episode
 from navsim.sensing.observation import Image
-from navsim.world.meshes import SemanticClass
+from navsim.simulation.episode import Episode
+from navsim.world.scenery.meshes import SemanticClass
 from tests.agents.small_runs import small_episode, small_folder
 
 SHOWN = (SemanticClass.ROAD, SemanticClass.GROUND, SemanticClass.BUILDING, SemanticClass.SKY)

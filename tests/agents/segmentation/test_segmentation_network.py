@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from agents.perception.answering import network_inputs
-from agents.policies.policy import parameter_count
-from agents.segmentation.lesson import NETWORKS, SegmentationInfo
-from agents.segmentation.network import (
+from agents.perception.segmentation.lesson import NETWORKS, SegmentationInfo
+from agents.perception.segmentation.network import (
     SegmentationNetwork,
     SegmentationNetworkConfig,
     build_segmentation_network,
 )
+from agents.policies.policy import parameter_count
 from navsim.errors import CheckpointError, ConfigError
-from navsim.world.meshes import CLASS_NAMES
+from navsim.world.scenery.meshes import CLASS_NAMES
 from tests.agents.small_runs import CAMERAS
 
 SMALL = SegmentationNetworkConfig((4, 8), 4)

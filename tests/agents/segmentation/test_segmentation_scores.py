@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.segmentation.prediction import town_counts
-from agents.segmentation.report import score_table
-from agents.segmentation.scores import confusion, intersection_over_union, score_towns
+from agents.perception.segmentation.prediction import town_counts
+from agents.perception.segmentation.report import score_table
+from agents.perception.segmentation.scores import confusion, intersection_over_union, score_towns
 from tests.agents.segmentation.labelled import labelled_pictures
 
 NAMES = ("road", "line", "sign")

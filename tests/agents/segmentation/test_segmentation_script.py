@@ -15,14 +15,14 @@ import yaml
 from agents.perception.config import HeldOutConfig
 from agents.perception.held_out import held_out_drives
 from agents.perception.running import read_results
-from agents.segmentation.pictures import CLASSES
-from agents.segmentation.scores import SegmentationScores
+from agents.perception.segmentation.pictures import CLASSES
+from agents.perception.segmentation.scores import SegmentationScores
 from agents.training.run_folder import RunFolder
-from navsim.driving.redrawing import Redrawer
+from navsim.datasets.collection import collect
 from navsim.errors import ConfigError
-from navsim.recording.collection import collect
 from navsim.sensing.camera import Camera
-from navsim.world.meshes import CLASS_NAMES, SemanticClass
+from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 from scripts import train
 from tests.recording.synthetic import SHORT_COLLECTION
 

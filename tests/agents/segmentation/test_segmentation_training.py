@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.segmentation.config import SegmentationConfig
-from agents.segmentation.lesson import NETWORKS, class_shares, class_weights
-from agents.segmentation.pictures import CLASSES
-from agents.segmentation.prediction import predicted_classes, score_pictures
-from agents.segmentation.task import segmentation_task
+from agents.perception.segmentation.config import SegmentationConfig
+from agents.perception.segmentation.lesson import NETWORKS, class_shares, class_weights
+from agents.perception.segmentation.pictures import CLASSES
+from agents.perception.segmentation.prediction import predicted_classes, score_pictures
+from agents.perception.segmentation.task import segmentation_task
 from navsim.config import load_config
+from navsim.datasets.collection_config import CollectConfig
 from navsim.errors import ConfigError, EpisodeError
-from navsim.recording.plan import CollectConfig
 from tests.agents.perception.learning import learn
 from tests.agents.segmentation.labelled import SHOWN, labelled_folder, labelled_pictures, small_segmentation
 from tests.agents.small_runs import add_episode, small_episode, small_folder

@@ -1,1 +1,0 @@
-"""How fast policies train, and what the hardware would allow."""

@@ -1,0 +1,71 @@
+"""A trained policy at the wheel."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agents.drivers.decisions import outlooks
+from agents.drivers.learned import CARS, LearnedDriver, blank_observation
+from agents.interpretability.overlay import quick_saliency
+from agents.policies.checkpoint import load_policy
+from agents.policies.networks.observation_batch import Senses, scale_senses
+from agents.policies.policy import Policy
+from navsim.drivers.acting import ActingConfig, Outlook
+from navsim.drivers.drivers import Salience
+from navsim.sensing.camera import Camera
+from navsim.sensing.observation import Observation
+from navsim.sensing.roadmap import MapSpec
+
+
+class PolicyDriver(LearnedDriver):
+    """Drives by a policy's distribution; a `navsim.drivers.drivers.BatchDriver`."""
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        cameras: Sequence[Camera],
+        map_spec: MapSpec,
+        name: str = "policy",
+        acting: ActingConfig | None = None,
+        cars: int = CARS,
+    ) -> None:
+        """Load the policy on the CPU; a batch of one is too small for anything else to be faster.
+
+        Args:
+            checkpoint: File of the policy.
+            cameras: Cameras of the car to be driven.
+            map_spec: Map patches that it will be shown.
+            name: Name in tables and files.
+            acting: How commands are taken from distributions; None takes the defaults.
+            cars: For how many cars it decides in one pass.
+
+        Raises:
+            CheckpointError: If the file is unusable or was made for other cameras or another map.
+        """
+        super().__init__(name, acting or ActingConfig(), cars)
+        self._policy: Policy = load_policy(checkpoint, cameras, map_spec)
+        self.look([blank_observation(cameras, map_spec)])  # the first pass is slow
+
+    @torch.inference_mode()
+    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+        """What the policy answers to each observation."""
+        return outlooks(self._policy, stacked_senses(observations))
+
+    @torch.inference_mode()
+    def explain(self, observation: Observation) -> Salience:
+        """What excites the network in an observation, see `agents.interpretability.overlay.quick_saliency`."""
+        found = quick_saliency(self._policy, scale_senses(stacked_senses([observation]), torch.float32))
+        parts = (None if part is None else part[0].cpu().numpy() for part in (found.images, found.maps))
+        return Salience(*parts)
+
+
+def stacked_senses(observations: Sequence[Observation]) -> Senses:
+    """Observations as the senses of a batch; copies."""
+    return Senses(
+        torch.from_numpy(np.stack([seen.images for seen in observations])),
+        torch.from_numpy(np.stack([seen.road_map for seen in observations])),
+        torch.from_numpy(np.stack([seen.route_map for seen in observations])),
+        torch.tensor([seen.speed for seen in observations], dtype=torch.float32),
+    )

@@ -1,0 +1,141 @@
+"""What the page of all suites takes: which drivers on which suites, and what is driven twice."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.drivers.evaluating import EvaluationSettings
+from navsim.drivers.acting import ActingConfig
+from navsim.drivers.sandbox import DECISION_LIMIT
+from navsim.errors import ConfigError
+from navsim.evaluation.suites import changed_simulation, load_suite
+from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.town_map import OSM_PREFIX, is_osm_town
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class PageDriver:
+    """One driver of the page."""
+
+    driver: str
+    """Who it is, as after `--driver` of `scripts/evaluate.py`: a policy's path, constant, `package.module:make` ..."""
+    words: str = ""
+    """What it is, in a few words."""
+    simulation: dict[str, Any] = field(default_factory=dict)
+    """What differs from the page's simulation for it, such as its cameras; the suites say the conditions."""
+    suites: tuple[str, ...] = ()
+    """Which of the page's suites it drives; none named are all."""
+
+
+@dataclass(frozen=True)
+class SuitesPageConfig:
+    """Drivers, suites, and where everything goes."""
+
+    title: str = "Drivers over all suites"
+    """Over the page."""
+    out: Path = Path("runs/suites")
+    """Folder of the drives, an evaluation for each driver on each suite; what is done there is not done again."""
+    page: Path = Path("runs/suites/suites.md")
+    """Where the page is written."""
+    drivers: dict[str, PageDriver] = field(default_factory=dict)
+    """Who drives, by the name in the tables."""
+    suites: tuple[str, ...] = ("quick", "standard", "streets", "recovery", "robustness", "lanes")
+    """On what, by name or path, in the page's order."""
+    towns: dict[str, str] = field(default_factory=dict)
+    """The one town of a suite, such as `osm:FILE`, by the suite's name. A suite whose file is not there is left out."""
+    checked: str = "standard"
+    """The suite that is driven twice where the next two settings ask for it."""
+    again: tuple[str, ...] = ()
+    """Drivers that drive all of it a second time, to see that the same seed gives the same outcomes."""
+    redrawn: tuple[str, ...] = ()
+    """Drivers that drive it once more with the other renderer, to see how many outcomes that changes."""
+    seed: int = 0
+    """Of every suite."""
+    workers: int | None = None
+    """Number of processes; None takes one per core."""
+    decision_limit: float = DECISION_LIMIT
+    """Longest time that a driver may take for one decision [s]."""
+    acting: ActingConfig = field(default_factory=ActingConfig)
+    """How learned drivers take commands from their distributions."""
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    """The car and its senses."""
+
+    def __post_init__(self) -> None:
+        for key in ("again", "redrawn"):
+            unknown = [name for name in getattr(self, key) if name not in self.drivers]
+            if unknown:
+                raise ConfigError(f"{key} names {unknown[0]!r}, which is none of drivers: {', '.join(self.drivers)}")
+        if (self.again or self.redrawn) and self.checked not in self.suites:
+            raise ConfigError(f"checked must be one of suites, got {self.checked!r}")
+        stray = sorted(set(self.towns) - set(self.suites))
+        if stray:
+            raise ConfigError(f"towns names {stray[0]!r}, which is none of suites: {', '.join(self.suites)}")
+        for name, driver in self.drivers.items():
+            strange = sorted(set(driver.suites) - set(self.suites))
+            if strange:
+                raise ConfigError(
+                    f"drivers.{name}.suites names {strange[0]!r}, none of suites: {', '.join(self.suites)}"
+                )
+            if not self.drives(name, self.checked) and name in {*self.again, *self.redrawn}:
+                raise ConfigError(f"drivers.{name}.suites lacks {self.checked!r}, which it is to drive once more")
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"drivers: {name!r} must be a name of letters, digits, dots, dashes and underscores")
+            _ = self.simulation_of(name)
+
+    def drives(self, name: str, suite: str) -> bool:
+        """Whether a driver is on a suite's table."""
+        return suite in (self.drivers[name].suites or self.suites)
+
+    def simulation_of(self, name: str) -> SimulationConfig:
+        """What a driver drives in.
+
+        Raises:
+            ConfigError: If its settings hold wrong keys or values.
+        """
+        return changed_simulation(self.simulation, self.drivers[name].simulation, f"drivers.{name}.simulation")
+
+    def evaluation(self, suite: str, name: str, run: str = "", renderer: str = "") -> EvaluationSettings:
+        """One driver on one suite.
+
+        Args:
+            suite: Which suite.
+            name: Which driver.
+            run: Folder of a further run of the same; empty for the one that makes the tables.
+            renderer: What draws instead; empty leaves it to the simulation.
+
+        Raises:
+            ConfigError: If there is no such suite, or it holds wrong keys or values.
+        """
+        simulation = self.simulation_of(name)
+        if renderer:
+            simulation = changed_simulation(simulation, {"renderer": renderer}, "renderer")
+        return EvaluationSettings(
+            driver=(f"{name}={self.drivers[name].driver}",),
+            suite=suite,
+            town=self.towns.get(suite),
+            seed=self.seed,
+            out=self.out / run / Path(suite).stem / name,
+            workers=self.workers,
+            decision_limit=self.decision_limit,
+            film=False,
+            simulation=simulation,
+            acting=self.acting,
+        )
+
+    def left_out(self, suite: str) -> str:
+        """Why a suite is not driven: nobody is to, or its map's file is not there; empty if it is.
+
+        Raises:
+            ConfigError: If there is no such suite, or it holds wrong keys or values.
+        """
+        loaded = load_suite(suite)
+        if not any(self.drives(name, suite) for name in self.drivers):
+            return "none of the drivers is to drive it"
+        own = [self.towns.get(suite) or (part.routes or loaded.routes).town for part in loaded.parts]
+        for town in own:
+            if town is not None and is_osm_town(town) and not Path(town.removeprefix(OSM_PREFIX)).is_file():
+                return f"there is no map file {town.removeprefix(OSM_PREFIX)} (set towns.{suite})"
+        return ""

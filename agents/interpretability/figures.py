@@ -1,0 +1,141 @@
+"""The pictures of an inspection. N: frames, C: cameras, H and W: height and width [px]."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from agents.interpretability.deletion import SHARES
+from agents.interpretability.dependence import gone, removals
+from agents.interpretability.measurements import RANDOM, Removal
+from agents.interpretability.regions import RegionRow
+from agents.interpretability.streams import Sense
+from agents.policies.networks.observation_batch import Inputs
+from agents.policies.policy import Policy
+from navsim.sensing.camera import Camera
+from navsim.sensing.observation import Image
+from navsim.visualization.saliency_overlay import laid_over
+
+_INK, _DIM, _FAINT = "#1d232c", "#5d6778", "#e3e7ed"
+_COLOURS = ("#c8452f", "#2f6fde", "#2f9463", "#8a5bc4", "#c2922a", "#4aa3b8", "#6b7585", "#a04878")
+_GAP = 6  # between cameras [px]
+_WIDE = 512  # about the width of a camera's picture [px]
+_MAP = 250  # side of a map's picture [px]
+
+SENSES: Mapping[Sense, str] = {"camera": "camera images", "map": "maps"}
+"""What the senses are called on the page."""
+
+
+def larger(picture: Image, width: int = _WIDE, smooth: bool = True) -> Image:
+    """A picture (H, W, 3) about `width` wide [px], by a whole factor."""
+    factor = max(round(width / picture.shape[1]), 1)
+    flag = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=flag), np.uint8)
+
+
+def cameras_picture(images: Image, cameras: Sequence[Camera], saliency: NDArray[np.floating] | None = None) -> Image:
+    """One frame's cameras (C, H, W, 3) from left to right, with saliency (C, H, W) over them if given.
+
+    One scale of heat serves all cameras of the frame.
+    """
+    order = from_left(cameras)
+    images, saliency = images[order], None if saliency is None else saliency[order]
+    strip = cv2.hconcat([*images])
+    if saliency is not None:
+        strip = laid_over(np.asarray(strip, np.uint8), np.concatenate([*saliency], axis=1))
+    width = images.shape[2]
+    parts = [strip[:, i * width : (i + 1) * width] for i in range(len(images))]
+    wide = [larger(np.asarray(part, np.uint8), _WIDE if len(images) == 1 else _WIDE // 2) for part in parts]
+    framed = [cv2.copyMakeBorder(w, 0, 0, 0, _GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for w in wide[:-1]]
+    return np.asarray(cv2.hconcat([*framed, wide[-1]]), np.uint8)
+
+
+def from_left(cameras: Sequence[Camera]) -> list[int]:
+    """Numbers of the cameras, the one that looks farthest to the left first."""
+    return sorted(range(len(cameras)), key=lambda i: -cameras[i].yaw_deg)
+
+
+def map_picture(picture: Image, saliency: NDArray[np.floating] | None = None) -> Image:
+    """A map (S, S, 3), with saliency (S, S) over it if given."""
+    return larger(picture if saliency is None else laid_over(picture, saliency), _MAP, smooth=False)
+
+
+def removal_figure(removal: Removal, sense: Sense, inserted: bool) -> Figure:
+    """Deletion or insertion curves of the methods and of random orders."""
+    figure = Figure(figsize=(4.6, 3.1), dpi=110, layout="constrained")
+    ax = figure.subplots()
+    for (name, curves), colour in zip(removal.curves.items(), _COLOURS, strict=False):
+        style = ("--", _DIM, 1.6) if name == RANDOM else ("-", colour, 2.0)
+        shares, heights = 100 * np.array(SHARES), curves[int(inserted)]
+        ax.plot(shares, heights, style[0], color=style[1], linewidth=style[2], label=name)
+    _plain(ax, "insertion: lower is better" if inserted else "deletion: higher is better")
+    ax.set_xlabel(f"{SENSES[sense]}: share {'put back' if inserted else 'removed'} [%]", color=_DIM, fontsize=9)
+    ax.set_ylabel("distance of the distributions", color=_DIM, fontsize=9)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=8.5, labelcolor=_INK)
+    return figure
+
+
+def regions_figure(rows: Sequence[RegionRow]) -> Figure:
+    """How much denser than the average saliency lies on each part, by method, beside an untrained network."""
+    regions, methods = list(dict.fromkeys(r.region for r in rows)), list(dict.fromkeys(r.method for r in rows))
+    found = {(row.region, row.method): row for row in rows}
+    figure = Figure(figsize=(5.0, 1.2 + 0.46 * len(regions)), dpi=110, layout="constrained")
+    ax = figure.subplots()
+    for index, (method, colour) in enumerate(zip(methods, _COLOURS, strict=False)):
+        for row, region in enumerate(regions):
+            y, each = row + 0.22 * (index - (len(methods) - 1) / 2), found[region, method]
+            ax.plot([each.density.low, each.density.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
+            ax.plot(each.density.value, y, "o", color=colour, markersize=5.5, label=method if row == 0 else None)
+            ax.plot(each.untrained.value, y, "o", color=colour, markersize=5, fillstyle="none")
+    ax.axvline(1.0, color=_DIM, linewidth=1.0, zorder=0)
+    ax.set_yticks(range(len(regions)), regions, fontsize=9.5, color=_INK)
+    ax.invert_yaxis()
+    _plain(ax, "")
+    figure.suptitle("saliency per pixel, 1 is the mean; hollow: untrained", fontsize=10, color=_INK, x=0.01, ha="left")
+    figure.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="outside lower center", ncols=len(methods))
+    ax.set_xlim(left=0)
+    return figure
+
+
+@torch.no_grad()
+def dependence_figure(policy: Policy, frame: Inputs, label: float, cameras: Sequence[str], title: str) -> Figure:
+    """The distribution over steering in one frame, with everything and with each input gone."""
+    limit = policy.config.max_curvature
+    grid = torch.linspace(-limit, limit, 401)
+    figure = Figure(figsize=(4.6, 2.9), dpi=110, layout="constrained")
+    ax = figure.subplots()
+    whole = policy.distribution(frame).density(grid)[0].numpy()
+    ax.fill_between(grid, whole, color="#cfd5de", label="everything")
+    for (name, left), colour in zip(removals(policy, frame, gone(frame), cameras).items(), _COLOURS, strict=False):
+        density = policy.distribution(left).density(grid)[0].numpy()
+        ax.plot(grid, density, color=colour, linewidth=1.6, label=f"without {name}")
+    ax.axvline(label, color=_INK, linewidth=1.0, linestyle=":", label="expert")
+    _plain(ax, title)
+    ax.invert_xaxis()
+    ax.set_xlabel("curvature [1/m]; left turns on the left", color=_DIM, fontsize=9)
+    ax.set_yticks([])
+    ax.set_ylim(0, 1.6 * max(float(whole.max()), 1e-6))  # a sharp peak of one that sees less would flatten the rest
+    ax.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="upper left")
+    return figure
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as PNG."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _plain(ax: Axes, title: str) -> None:
+    """Few lines, small words."""
+    ax.set_title(title, fontsize=10, color=_INK, loc="left")
+    ax.tick_params(length=0, labelsize=8.5, labelcolor=_DIM)
+    ax.grid(axis="x", color=_FAINT, zorder=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)

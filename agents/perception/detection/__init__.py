@@ -1,0 +1,1 @@
+"""Object detection, learned from the simulator's own labels."""

@@ -1,0 +1,1 @@
+"""Semantic segmentation, learned from the simulator's own labels."""

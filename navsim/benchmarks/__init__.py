@@ -1,1 +1,0 @@
-"""Measurements of speed and memory, taken in one run so that they can be compared with each other."""

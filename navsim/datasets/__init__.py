@@ -1,0 +1,1 @@
+"""Recorded drives: episode files, data folders, collection."""

@@ -1,0 +1,75 @@
+"""Drives that are recorded one by one as they are driven, such as those of a person at the wheel, as a data folder.
+
+Labels are the expert's commands at the true states, as everywhere; so whatever was driven can be learned from.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from navsim.config import to_mapping
+from navsim.datasets.collection_config import differences
+from navsim.datasets.dataset import (
+    DESCRIPTION_NAME,
+    DatasetDescription,
+    episode_path,
+    read_description,
+    write_description,
+)
+from navsim.datasets.files import write_episode
+from navsim.errors import StorageError
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import SimulationConfig
+from navsim.versions import git_revision, software_versions
+
+KEYBOARD = "keyboard"
+"""Name of a person at the wheel."""
+
+
+class DriveRecorder:
+    """A data folder that drives are added to; every file in it is whole at any time."""
+
+    def __init__(self, folder: Path, simulation: SimulationConfig, renderer: str) -> None:
+        """Make the folder, or go on with one of the same simulation.
+
+        Args:
+            folder: The data folder.
+            simulation: Of all drives in it.
+            renderer: What draws the images.
+
+        Raises:
+            StorageError: If the folder holds something else, or drives of another simulation.
+            EpisodeError: If its description is damaged.
+        """
+        self._folder = folder
+        self._metadata = {"simulation": to_mapping(simulation), "noise": None, "renderer": renderer}
+        self.recorded: tuple[Path, ...] = ()
+        """Files that were added."""
+        if (folder / DESCRIPTION_NAME).exists():
+            found = differences(to_mapping(read_description(folder).simulation), to_mapping(simulation))
+            if found:
+                raise StorageError(
+                    f"{folder}: holds drives of another simulation ({found[0]}); record into another folder"
+                )
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise StorageError(f"{folder}: is there already, but is no data folder; record into another one")
+        collection = {"driver": KEYBOARD}
+        write_description(folder, DatasetDescription(simulation, collection, software_versions(), git_revision()))
+
+    def fresh(self, scenario: Scenario) -> Scenario:
+        """The scenario with the first seed from its own on whose drive is not in the folder yet."""
+        seeds = range(scenario.seed, scenario.seed + 1_000_000)
+        tries = (replace(scenario, seed=seed) for seed in seeds)
+        return next(each for each in tries if not episode_path(self._folder, each).exists())
+
+    def add(self, episode: Episode, driver: str = KEYBOARD) -> Path:
+        """Write a drive with its images, under the name of who drove it.
+
+        Raises:
+            StorageError: If it cannot be written.
+        """
+        path = episode_path(self._folder, episode.scenario)
+        write_episode(replace(episode, driver=driver), path, self._metadata)
+        self.recorded = (*self.recorded, path)
+        return path

@@ -1,0 +1,1 @@
+"""What drives a car: the `Driver` protocol and everything around it."""

@@ -1,1 +1,0 @@
-"""Pages of results as single HTML files that need no network."""

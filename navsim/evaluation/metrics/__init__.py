@@ -1,0 +1,1 @@
+"""Metrics of drives: pure functions over episodes."""

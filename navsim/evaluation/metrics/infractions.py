@@ -1,0 +1,133 @@
+"""What went wrong in drives: infractions by kind and kilometre, interventions, and the autonomy made of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy.stats import chi2
+
+from navsim.evaluation.metrics.drives import kilometres, per_kilometre
+from navsim.simulation.episode import Episode
+from navsim.simulation.scenario import Outcome
+from navsim.world.obstacles import ObstacleKind
+
+INTERVENTION_OFFSET = 1.0
+"""|Lane offset| at which a person would take the wheel [m] (PilotNet, Bojarski et al. 2016)."""
+INTERVENTION_SECONDS = 6.0
+"""Time that PilotNet counts for each intervention [s]."""
+
+
+class Infraction(StrEnum):
+    """What ended a drive before its time; each drive has at most one."""
+
+    PEDESTRIAN = "pedestrian"
+    """Touched a person."""
+    VEHICLE = "vehicle"
+    """Touched a car."""
+    STATIC = "static"
+    """Touched a kerb, building, tree or sign, or something that the drive's file does not name."""
+    LEFT_ROAD = "left_road"
+    """Left the middle of its lane by more than the limit."""
+    WRONG_TURN = "wrong_turn"
+    """Took another way through a junction."""
+    STUCK = "stuck"
+    """Stood still."""
+    TIMED_OUT = "timed_out"
+    """Was too late."""
+    BROKE_OFF = "broke_off"
+    """Failed to drive to an end: an error, no decision, too slow a one, or the end of its process."""
+
+
+_STRUCK = {ObstacleKind.PEDESTRIAN: Infraction.PEDESTRIAN, ObstacleKind.CAR: Infraction.VEHICLE}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many events over so many kilometres, with the interval that such a count leaves open."""
+
+    count: int
+    """How many events."""
+    km: float
+    """Over which distance [km]."""
+
+    def __post_init__(self) -> None:
+        if self.count < 0 or not self.km >= 0:
+            raise ValueError(f"a rate needs a count and a distance of at least 0, got {self.count} and {self.km} km")
+
+    @property
+    def value(self) -> float | None:
+        """Events per kilometre [1/km]; None if nothing was driven."""
+        return per_kilometre(self.count, self.km)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Exact 95% interval of the rate of a Poisson process, after Garwood (Biometrika 28, 1936) [1/km].
+
+        Its ends are chi-square quantiles: q(2.5%; 2n) / 2 and q(97.5%; 2n + 2) / 2, over the distance. None if
+        nothing was driven.
+        """
+        if not self.km > 0:
+            return None
+        low = float(chi2.ppf(0.025, 2 * self.count)) / 2 if self.count else 0.0
+        return low / self.km, float(chi2.ppf(0.975, 2 * self.count + 2)) / 2 / self.km
+
+
+def infraction(episode: Episode) -> Infraction | None:
+    """What ended a drive; None if it arrived."""
+    if episode.outcome is Outcome.ARRIVED:
+        return None
+    if episode.outcome is Outcome.COLLIDED:
+        return Infraction.STATIC if episode.struck is None else _STRUCK.get(episode.struck, Infraction.STATIC)
+    return Infraction(episode.outcome.value)
+
+
+def infraction_rates(episodes: Sequence[Episode], errors: int = 0) -> dict[Infraction, Rate]:
+    """Infractions per kilometre driven by all drives together, by kind; every kind has an entry.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error; each is an infraction, and their distance is not known.
+    """
+    kinds, km = [infraction(episode) for episode in episodes], kilometres(episodes)
+    kinds += [Infraction.BROKE_OFF] * errors
+    return {kind: Rate(kinds.count(kind), km) for kind in Infraction}
+
+
+def failure_rate(episodes: Sequence[Episode], errors: int = 0) -> Rate:
+    """Infractions of all kinds per kilometre: drives that did not arrive, over the distance of all.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error; see `infraction_rates`.
+    """
+    return Rate(sum(infraction(episode) is not None for episode in episodes) + errors, kilometres(episodes))
+
+
+def interventions(episode: Episode) -> int:
+    """How often a person would have had to take the wheel.
+
+    An intervention is each time the |lane offset| comes to exceed `INTERVENTION_OFFSET`, as in PilotNet (Bojarski et
+    al. 2016, section 7.1); it is over when the offset is within it again. Drives here go on without help, and end
+    at a failure: a drive that did not arrive counts one more, unless it ended during such a time, which is the same
+    mishap. Turns at junctions count; PilotNet left turns from road to road out.
+    """
+    beyond = np.abs(episode.offsets) > INTERVENTION_OFFSET
+    begun = int(beyond[0]) + int((beyond[1:] & ~beyond[:-1]).sum())
+    return begun + (episode.outcome is not Outcome.ARRIVED and not bool(beyond[-1]))
+
+
+def autonomy(episodes: Sequence[Episode], errors: int = 0) -> float | None:
+    """PilotNet's share of autonomous time (Bojarski et al. 2016, section 7.1), in [0, 1]; None of no drives.
+
+    1 - 6 s times the interventions over the time driven, of all drives together, but never below 0. See
+    `interventions` for what counts.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error: one intervention each.
+    """
+    if not episodes:
+        return None
+    seconds = sum(float(episode.times[-1] - episode.times[0]) for episode in episodes)
+    return max(0.0, 1 - INTERVENTION_SECONDS * (sum(map(interventions, episodes)) + errors) / seconds)

@@ -1,0 +1,143 @@
+"""One driver's numbers by the protocols of the field, beside those of `navsim.evaluation.metrics.drives`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from navsim.evaluation.metrics.comfort import comfort, steering_rate, steering_reversals
+from navsim.evaluation.metrics.drives import largest_lane_offset, offset_samples
+from navsim.evaluation.metrics.driving_score import driving_score, normalised_score
+from navsim.evaluation.metrics.infractions import (
+    INTERVENTION_OFFSET,
+    Infraction,
+    Rate,
+    autonomy,
+    failure_rate,
+    infraction_rates,
+    interventions,
+)
+from navsim.evaluation.statistics.resampling import Share
+from navsim.simulation.episode import Episode
+
+
+@dataclass(frozen=True)
+class ProtocolScores:
+    """What other works report of their drivers; the simulators differ, so protocols compare and values do not."""
+
+    driving_score: float | None
+    """CARLA 2.1's, in [0, 1]."""
+    normalised_score: float | None
+    """The one that stopping early cannot raise, in [0, 1]."""
+    failures: Rate
+    """Infractions of all kinds per kilometre."""
+    infractions: dict[Infraction, Rate]
+    """The same by kind."""
+    interventions: int
+    """How often a person would have had to take the wheel."""
+    autonomy: float | None
+    """PilotNet's share of autonomous time, in [0, 1]."""
+    beyond_metre: float | None
+    """Share of the distance driven with a |lane offset| above 1 m."""
+    ever_beyond_metre: Share
+    """Drives that had one at any time, of those that came to an outcome."""
+    comfort: Share
+    """Comfortable windows of 20 control steps."""
+    steering_rate: float | None
+    """Mean |change of the command| per second [1/(m s)]."""
+    steering_reversals: float | None
+    """How often the steering turns back [1/s]."""
+
+
+def beyond(episodes: Sequence[Episode], limit: float = INTERVENTION_OFFSET) -> float | None:
+    """P(|lane offset| > limit) over the distance driven, after BarrierNet (Xiao et al. 2021); None of no distance.
+
+    Args:
+        episodes: Drives.
+        limit: Of the |lane offset| [m].
+    """
+    offsets, distances = offset_samples(episodes)
+    return float(distances[offsets > limit].sum() / distances.sum()) if distances.sum() > 0 else None
+
+
+def protocol_scores(episodes: Sequence[Episode], errors: int = 0) -> ProtocolScores:
+    """Measure one driver's drives by the protocols of the field.
+
+    Args:
+        episodes: The drives that came to an outcome.
+        errors: How many others broke off with an error: both scores count them as lost, and each is an infraction
+            and an intervention.
+    """
+    far = [largest_lane_offset(episode) > INTERVENTION_OFFSET for episode in episodes]
+    return ProtocolScores(
+        driving_score=driving_score(episodes, errors),
+        normalised_score=normalised_score(episodes, errors),
+        failures=failure_rate(episodes, errors),
+        infractions=infraction_rates(episodes, errors),
+        interventions=sum(map(interventions, episodes)) + errors,
+        autonomy=autonomy(episodes, errors),
+        beyond_metre=beyond(episodes),
+        ever_beyond_metre=Share(int(np.sum(far)), len(far)),
+        comfort=comfort(episodes),
+        steering_rate=steering_rate(episodes),
+        steering_reversals=steering_reversals(episodes),
+    )
+
+
+def protocols_mapping(scores: ProtocolScores) -> dict[str, Any]:
+    """The numbers as plain values, under the names of `ProtocolScores`; numbers that nothing tells are null.
+
+    A rate is `count`, `per_km` and `interval` (95%, Poisson) [1/km]; a share is `count`, `total` and `interval` (95%,
+    Wilson).
+    """
+    return {
+        "driving_score": scores.driving_score,
+        "normalised_score": scores.normalised_score,
+        "failures": _rate(scores.failures),
+        "infractions": {kind.value: _rate(rate) for kind, rate in scores.infractions.items()},
+        "interventions": scores.interventions,
+        "autonomy": scores.autonomy,
+        "beyond_metre": scores.beyond_metre,
+        "ever_beyond_metre": _share(scores.ever_beyond_metre),
+        "comfort": _share(scores.comfort),
+        "steering_rate": scores.steering_rate,
+        "steering_reversals": scores.steering_reversals,
+    }
+
+
+def protocol_rows(columns: Sequence[ProtocolScores]) -> list[tuple[str, list[str]]]:
+    """The most telling of the numbers as rows of a table, one cell per driver."""
+    return [
+        ("driving score (CARLA 2.1)", [_percent(s.driving_score) for s in columns]),
+        ("normalised driving score", [_percent(s.normalised_score) for s in columns]),
+        ("failures per km (95%)", [_rate_words(s.failures) for s in columns]),
+        ("autonomy (PilotNet)", [_percent(s.autonomy) for s in columns]),
+        ("over 1 m off, of the way", [_percent(s.beyond_metre) for s in columns]),
+        ("comfortable (Bench2Drive)", [_percent(s.comfort.value) for s in columns]),
+        ("steering turns back", [_per_second(s.steering_reversals) for s in columns]),
+    ]
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    interval = rate.interval
+    return {"count": rate.count, "per_km": rate.value, "interval": None if interval is None else list(interval)}
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {"count": share.count, "total": share.total, "interval": list(share.interval)}
+
+
+def _rate_words(rate: Rate) -> str:
+    if rate.value is None or rate.interval is None:
+        return "-"
+    low, high = rate.interval
+    return f"{rate.value:.2f} ({low:.2g}-{high:.2g})"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _per_second(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}/s"

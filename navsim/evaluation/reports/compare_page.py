@@ -1,0 +1,126 @@
+"""A comparison as one HTML file: arrivals, paired differences, and how predicting goes with driving."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from navsim.evaluation.reports.charts import COLOURS, Point, Series, chart, percent_axis, share_bar, value_axis
+from navsim.evaluation.reports.comparison import (
+    NOTE,
+    Column,
+    Comparison,
+    arrivals_words,
+    comparison_rows,
+    part_rows,
+)
+from navsim.evaluation.reports.page import render
+from navsim.evaluation.statistics.correlation import Correlation, rank_correlation
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A learned driver, offline and at the wheel."""
+
+    name: str
+    """The driver."""
+    nll: float
+    """Validation NLL [nats]."""
+    curvature_error: float
+    """Validation error of the mode [1/m]."""
+    arrived: float
+    """Share of the routes on which it arrived."""
+    interval: tuple[float, float]
+    """95% interval of that share."""
+    completion: float
+    """Mean share of a route that it drove."""
+
+
+def offline_correlations(checkpoints: Sequence[Checkpoint]) -> dict[str, Correlation]:
+    """How each offline score goes together with each closed-loop score, by words for the pair."""
+    return {
+        f"{offline} and {online}": rank_correlation(
+            [getattr(one, field) for one in checkpoints], [getattr(one, drive) for one in checkpoints]
+        )
+        for offline, field in _OFFLINE.items()
+        for online, drive in _ONLINE.items()
+    }
+
+
+_OFFLINE = {"validation NLL": "nll", "validation error of the mode": "curvature_error"}
+_ONLINE = {"arrivals": "arrived", "route completion": "completion"}
+
+
+def compare_page(
+    title: str,
+    fingerprint: str,
+    found: Sequence[Column],
+    comparisons: Sequence[Comparison],
+    checkpoints: Sequence[Checkpoint],
+) -> str:
+    """Make the page.
+
+    Args:
+        title: Over it.
+        fingerprint: Of the suite.
+        found: All drivers, the one that the others are set against first.
+        comparisons: The others against it.
+        checkpoints: The learned ones among them whose training is known.
+    """
+    colours = {column.name: i % COLOURS for i, column in enumerate(found)}
+    sections = [("", comparison_rows(comparisons))]
+    by_part = part_rows(comparisons)
+    if by_part:
+        sections.append(("arrivals by part", by_part))
+    return render(
+        "compare.html",
+        title=title,
+        fingerprint=fingerprint,
+        first=found[0].name,
+        bars=[share_bar(column.name, colours[column.name], column.arrived) for column in found],
+        differences=[_difference(one, colours[one.name]) for one in comparisons],
+        heads=[one.name for one in comparisons],
+        sections=sections,
+        note=NOTE,
+        correlations=_charts(checkpoints) if checkpoints else [],
+        offline_heads=["NLL", "error of the mode", "arrived", "completion"],
+        offline_rows=[(one.name, _cells(one)) for one in checkpoints],
+    )
+
+
+def _difference(one: Comparison, colour: int) -> dict[str, Any]:
+    """Places on a track from -100% to 100% [% of its width]."""
+    low, high = one.arrivals.interval
+    return {
+        "name": one.name,
+        "colour": colour,
+        "words": arrivals_words(one.arrivals),
+        "left": round(50 * (1 + low), 2),
+        "width": round(50 * (high - low), 2),
+        "middle": round(50 * (1 + one.arrivals.difference), 2),
+    }
+
+
+def _charts(checkpoints: Sequence[Checkpoint]) -> list[dict[str, Any]]:
+    """A chart for each pair of an offline and a closed-loop score."""
+    correlations, charts = offline_correlations(checkpoints), []
+    for offline, field in _OFFLINE.items():
+        for online, drive in _ONLINE.items():
+            pair = f"{offline} and {online}"
+            points = tuple(
+                Point(
+                    getattr(one, field),
+                    getattr(one, drive),
+                    one.interval if drive == "arrived" else None,
+                    f"{one.name}: {getattr(one, field):.4g}, {getattr(one, drive):.1%}",
+                )
+                for one in checkpoints
+            )
+            unit = "nats" if field == "nll" else "1/m"
+            across = value_axis(f"{offline} [{unit}]", [point.x for point in points])
+            picture = chart(across, percent_axis(online), [Series(online, 0, points, joined=False)], pair)
+            charts.append({"title": pair, "chart": picture, "words": correlations[pair].words})
+    return charts
+
+
+def _cells(one: Checkpoint) -> list[str]:
+    return [f"{one.nll:.3f}", f"{one.curvature_error:.5f} 1/m", f"{one.arrived:.1%}", f"{one.completion:.1%}"]

@@ -1,0 +1,51 @@
+"""Pages from templates: one file with everything in it, styles and pictures included."""
+
+from base64 import b64encode
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in a template of this package.
+
+    Args:
+        template: Name of its file.
+        values: What it needs; a missing one is an error, and text is escaped.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """A file as an address that holds it.
+
+    Args:
+        kind: Its media type, such as `image/webp`.
+        data: Its bytes.
+    """
+    return f"data:{kind};base64,{b64encode(data).decode()}"
+
+
+def templates_of(package: str) -> Environment:
+    """The templates of a package: text is escaped, what a template misses is an error, its own lines leave none."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = templates_of("navsim.evaluation.reports")
+    environment.filters["percent"] = _percent
+    environment.globals["style"] = Markup(environment.get_template("style.css").render())  # noqa: S704 - our own file
+    return environment
+
+
+def _percent(share: float | None, digits: int = 0) -> str:
+    return "-" if share is None else f"{share:.{digits}%}"

@@ -1,0 +1,221 @@
+"""One evaluation from its settings to its files: drives, results.json, table.md, plots and a film."""
+
+import logging
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from navsim.config import to_mapping
+from navsim.drivers.sandbox import guarded
+from navsim.drivers.spec import Entrant
+from navsim.errors import DriverError
+from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.harness import evaluate, pending
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports.failures import ReportSettings
+from navsim.evaluation.reports.parts import has_parts, parts_mapping, parts_markdown_table
+from navsim.evaluation.reports.plots import plot_scores, plot_town, save_figure, town_to_show
+from navsim.evaluation.reports.report_page import report_page
+from navsim.evaluation.reports.results import driver_scores, markdown_table, results_mapping
+from navsim.evaluation.results_store import DRIVES_NAME, claim_folder
+from navsim.evaluation.suites import Stage, fingerprint
+from navsim.evaluation.worker import Contest
+from navsim.parallel import available_cores
+from navsim.progress import progress
+from navsim.roads.elements import Manoeuvre
+from navsim.sensing.observation import Image
+from navsim.simulation.scenario import Outcome
+from navsim.simulation.simulation import Simulation
+from navsim.simulation.town import scenario_route
+from navsim.simulation.town_map import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
+from navsim.storage import write_json, write_text
+from navsim.versions import git_revision, software_versions
+from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
+
+RESULTS_NAME, TABLE_NAME = "results.json", "table.md"
+REPORT_NAME = "report.html"
+SCORES_NAME, TOWN_NAME = "scores.png", "town.png"
+GIF_NAME, MP4_NAME = "drive.gif", "drive.mp4"
+OUTPUTS = (RESULTS_NAME, TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME, GIF_NAME, MP4_NAME)
+"""All that is written beside the drives."""
+_log = logging.getLogger(__name__)
+
+
+def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console: Console) -> tuple[Drive, ...]:
+    """Drive what is not yet driven and write what is not yet written.
+
+    Args:
+        config: Routes, simulation and folder.
+        entrants: Who drives.
+        console: Where progress is shown.
+
+    Returns:
+        All drives of all drivers.
+
+    Raises:
+        ConfigError: If the folder holds another evaluation.
+        StorageError: If something cannot be written.
+    """
+    stages = config.stages
+    with Simulation(stages[0].simulation) as simulation:  # the workers have their own; this one films
+        renderer = simulation.renderer_name
+        _note_other_renderers(entrants, renderer, console)
+        _check_towns(stages)  # say at once if one cannot be driven
+        claim_folder(config.out, identity(config, entrants, renderer))
+        contests = [_contest(config, stage, entrants) for stage in stages]
+        left = sum(pending(contest, stage.scenarios) for contest, stage in zip(contests, stages, strict=True))
+        if left:
+            for name in OUTPUTS:  # what an earlier call wrote of fewer drives
+                (config.out / name).unlink(missing_ok=True)
+        else:
+            console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
+        started = time.perf_counter()
+        drives: list[Drive] = []
+        for contest, stage in zip(contests, stages, strict=True):
+            if stage.name and pending(contest, stage.scenarios):
+                console.print(f"part {stage.name}", highlight=False)
+            done = evaluate(contest, stage.scenarios, config.processes, console)
+            drives += [replace(drive, part=stage.name) for drive in done]
+        about = _about(config, entrants, renderer)
+        about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
+        if has_parts(stages):
+            about |= {"parts": parts_mapping(drives, stages)}
+        _write(config, drives, about)
+        if config.film and not (config.out / GIF_NAME).exists():
+            try:
+                _film(config, simulation, entrants[0], _first_part(drives), console)
+            except DriverError as error:  # it has driven this before, but may be random
+                console.print(f"no film: {entrants[0].name}: {error}", highlight=False, soft_wrap=True)
+    return tuple(drives)
+
+
+def _contest(config: EvaluateConfig, stage: Stage, entrants: Sequence[Entrant]) -> Contest:
+    """Who drives a part, in what, and where its drives are kept."""
+    folder = config.out / DRIVES_NAME
+    folder = folder / stage.name if stage.name else folder
+    return Contest(stage.simulation, tuple(entrants), folder, config.decision_limit)
+
+
+def _first_part(drives: Sequence[Drive]) -> list[Drive]:
+    """The drives of the suite's first part: those that are shown in pictures."""
+    return [drive for drive in drives if drive.part == drives[0].part]
+
+
+def _check_towns(stages: Sequence[Stage]) -> None:
+    """Refuse towns from files that cannot be read or have no routes."""
+    scenarios = [scenario for stage in stages for scenario in stage.scenarios]
+    for town in dict.fromkeys(scenario.town for scenario in scenarios if is_osm_town(scenario.town)):
+        there, network = [s for s in scenarios if s.town == town], load_town_map(town).network
+        for scenario in (there[0], there[-1]):
+            scenario_route(network, scenario)
+
+
+def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
+    """What must be the same for drives to belong to one evaluation, as plain values."""
+    return {
+        "suite": to_mapping(config.own_routes) if config.suite is None else {"name": config.suite, "seed": config.seed},
+        "fingerprint": fingerprint(config.stages),
+        "town": None if config.town is None else f"{town_seed(config.town):x}",
+        "drivers": {entrant.name: entrant.digest for entrant in entrants},
+        "renderer": renderer,
+        "simulation": to_mapping(config.simulation),
+    }
+
+
+def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
+    """Conditions of the evaluation."""
+    known = identity(config, entrants, renderer)
+    return {
+        "identity": known,
+        "fingerprint": known["fingerprint"],
+        "config": to_mapping(config),
+        "map_attribution": _credit(config.stages),
+        "origins": {entrant.name: entrant.origin for entrant in entrants},
+        "trained_with_renderer": {entrant.name: entrant.renderer for entrant in entrants if entrant.renderer},
+        "renderer": renderer,
+        "versions": software_versions(),
+        "git_revision": git_revision(),
+        "machine": {"cores": available_cores(), "processes": config.processes, "platform": platform.platform()},
+    }
+
+
+def _note_other_renderers(entrants: Sequence[Entrant], renderer: str, console: Console) -> None:
+    """Say which drivers will see pictures drawn by another renderer than those that they learned from."""
+    for entrant in entrants:
+        if entrant.renderer not in ("", "unknown", renderer):
+            words = f"{entrant.name} learned from images of the {entrant.renderer} renderer and drives with {renderer}"
+            console.print(f"note: {words}", highlight=False, soft_wrap=True)
+
+
+def _credit(stages: Sequence[Stage]) -> str:
+    """What must be said of where the towns' data comes from."""
+    towns = dict.fromkeys(scenario.town for stage in stages for scenario in stage.scenarios)
+    return "; ".join(dict.fromkeys(filter(None, map(attribution_of, towns))))
+
+
+def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any]) -> None:
+    """Write the numbers and plots that are missing."""
+    scores, town = driver_scores(drives), town_to_show(_first_part(drives))
+    results, table, bars, paths = (config.out / name for name in (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME))
+    if not results.exists():
+        write_json(results, results_mapping(drives, about))
+    if not table.exists():
+        text = markdown_table(scores, config.title, _credit(config.stages))
+        by_part = parts_markdown_table(drives, config.stages) if has_parts(config.stages) else ""
+        write_text(table, text + (f"\n{by_part}" if by_part else ""))
+    if not bars.exists():
+        save_figure(plot_scores(scores, config.title), bars)
+    if not (config.out / REPORT_NAME).exists():
+        known = {name: value for name, value in about.items() if name != "parts"}
+        settings = ReportSettings(config.title, config.out, config.stages, known, config.clips)
+        write_text(config.out / REPORT_NAME, report_page(drives, settings))
+    if not paths.exists():
+        there = [drive for drive in _first_part(drives) if drive.scenario.town == town]
+        there = [drive for drive in there if drive.scenario.junctions] or there
+        title = f"{town_slug(town)}\n{attribution_of(town)}" if is_osm_town(town) else f"held-out town {town}"
+        save_figure(plot_town(load_town_map(town).network, there, title), paths)
+
+
+def _film(
+    config: EvaluateConfig, simulation: Simulation, entrant: Entrant, drives: Sequence[Drive], console: Console
+) -> None:
+    """Film the first driver's drive that is most worth watching."""
+    chosen = drive_to_show([drive for drive in drives if drive.driver == entrant.name])
+    if chosen is None or chosen.episode is None:
+        console.print(f"no film: {entrant.name} finished no drive", highlight=False)
+        return
+    rate = 1 / config.simulation.control_step
+    gif = GifWriter(config.out / GIF_NAME, rate)
+    with (
+        Mp4Writer(config.out / MP4_NAME, rate) as mp4,
+        progress("filming", len(chosen.episode) + HOLD_FRAMES, "pictures", console=console) as advance,
+    ):
+
+        def take(panel: Image) -> None:
+            gif.add(panel)
+            mp4.add(panel)
+            advance()
+
+        pilot = guarded(entrant.driver(), config.decision_limit)
+        outcome = film(simulation, pilot, chosen.scenario, entrant.name, take)
+    gif.save()
+    if outcome is not chosen.episode.outcome:
+        _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)
+
+
+def drive_to_show(drives: Sequence[Drive]) -> Drive | None:
+    """The drive most worth watching: arrived, with the most turns, then the shortest; None if none was finished."""
+
+    def worth(drive: Drive) -> tuple[bool, float, float]:
+        if drive.episode is None:
+            return (False, -1.0, 0.0)
+        turns = sum(passage.manoeuvre is not Manoeuvre.STRAIGHT for passage in drive.episode.passages)
+        arrived = drive.episode.outcome is Outcome.ARRIVED
+        return (arrived, turns if arrived else drive.episode.completion, -drive.episode.route_length)
+
+    finished = [drive for drive in drives if drive.episode is not None]
+    return max(finished, key=worth, default=None)

@@ -1,0 +1,103 @@
+"""What an evaluation keeps on disk: a file per finished drive, and a note of which evaluation the folder belongs to."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from navsim.datasets.dataset import IDENTITY_NAME
+from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.errors import ConfigError, EpisodeError
+from navsim.evaluation.metrics.calibration import label_transforms
+from navsim.evaluation.metrics.drives import Drive
+from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.storage import write_json
+
+DRIVES_NAME = "drives"
+"""Name of the folder with the finished drives."""
+
+
+def drive_name(scenario: Scenario) -> str:
+    """A name for one drive, fit for a file: the scenario's, with the start where that is not the route's own."""
+    start = scenario.start
+    moved = f"-start{start.lateral:+g}m{start.heading_deg:+g}deg" if start != StartOffset() else ""
+    return f"{scenario.name}{moved}"
+
+
+def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
+    """Where a finished drive is kept below `folder`."""
+    return folder / driver / f"{drive_name(scenario)}.parquet"
+
+
+def save_drive(folder: Path, drive: Drive, conditions: Mapping[str, Any] | None = None) -> None:
+    """Keep a finished drive, whole or not at all.
+
+    Args:
+        folder: Where.
+        drive: What.
+        conditions: Plain values that tell under which conditions it was driven, for whoever replays it.
+
+    Raises:
+        StorageError: If it cannot be written.
+        ValueError: If the drive broke off.
+    """
+    if drive.episode is None:
+        raise ValueError(f"{drive.driver} on {drive.scenario.name} broke off: {drive.error}")
+    times = {"seconds": drive.seconds, "decision_us": [round(1e6 * taken) for taken in drive.decision_seconds]}
+    write_episode(drive.episode, drive_path(folder, drive.driver, drive.scenario), {**(conditions or {}), **times})
+
+
+def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
+    """Read a finished drive.
+
+    Raises:
+        EpisodeError: If it is missing, damaged or of another scenario.
+    """
+    path = drive_path(folder, driver, scenario)
+    episode = read_episode(path, images=False, distributions=True)
+    if episode.scenario != scenario:
+        raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it to drive again")
+    times = read_header(path).metadata
+    decisions = tuple(taken / 1e6 for taken in times.get("decision_us", ()))  # not noted by earlier versions
+    transforms = label_transforms(episode)  # a thousandth of the size of the distributions, which are not kept
+    episode = replace(episode, grid=np.zeros(0), densities=np.zeros((0, 0), np.float32))
+    return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions, transforms=transforms)
+
+
+def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Make `folder` the place of the evaluation described by `identity`, plain values, or find that it is so already.
+
+    Raises:
+        ConfigError: If another evaluation's drives are there.
+        StorageError: If the note cannot be written.
+    """
+    path = folder / IDENTITY_NAME
+    wanted = json.loads(json.dumps(identity))
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        write_json(path, wanted)
+        return
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; give another --out") from None
+    if found != wanted:
+        raise ConfigError(
+            f"{folder}: holds another evaluation ({_first_difference(found, wanted)}); give another --out, "
+            f"or remove {path} and {folder / DRIVES_NAME}"
+        )
+
+
+def _first_difference(found: Any, wanted: Any, key: str = "") -> str:
+    """Name the first value in which two plain structures differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        name = next(k for k in [*wanted, *found] if k not in found or k not in wanted or found[k] != wanted[k])
+        return _first_difference(found.get(name), wanted.get(name), f"{key}.{name}" if key else name)
+    return f"{key} is {_short(found)} there and {_short(wanted)} now"
+
+
+def _short(value: Any) -> str:
+    words = json.dumps(value)
+    return words if len(words) <= 60 else f"{words[:57]}..."

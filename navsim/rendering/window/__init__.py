@@ -1,0 +1,1 @@
+"""PyBullet's window on a drive."""

@@ -1,0 +1,1 @@
+"""Generators of procedural towns: each name is a seed."""

@@ -1,0 +1,1 @@
+"""Towns from OpenStreetMap extracts."""

@@ -1,0 +1,1 @@
+"""One car driving a scenario: simulation loop, rules, rollouts, Gymnasium environments."""

@@ -1,0 +1,138 @@
+"""Several simulations in one process, their pictures drawn in one pass of a renderer that they share."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from navsim.drivers.drivers import Seat, decide_together
+from navsim.drivers.mixture import Pilot
+from navsim.sensing.observation import Image
+from navsim.simulation.episode import Episode
+from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.renderer import make_renderer
+from navsim.simulation.rollout import Course, course
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.shelf import TownShelf
+from navsim.simulation.simulation import Simulation, SimulationConfig, Situation, Step
+
+
+@dataclass(frozen=True, eq=False)
+class Crew:
+    """A simulation and who drives in it."""
+
+    simulation: Simulation
+    """A world of its own; its renderer is everyone's."""
+    driver: Pilot
+    """A driver of its own, since drivers remember; or a `Seat` with one that decides for several cars in one go."""
+
+
+@contextmanager
+def simulations(config: SimulationConfig, count: int) -> Iterator[tuple[Simulation, ...]]:
+    """Start simulations that share one renderer and the towns that they drive in; leaving the block closes all.
+
+    Args:
+        config: Of all of them.
+        count: How many.
+
+    Raises:
+        ConfigError: If the renderer cannot be had.
+    """
+    renderer, shelf = make_renderer(config.renderer), TownShelf(config.map, room=count)
+    cars = tuple(Simulation(config, renderer, shelf) for _ in range(count))
+    try:
+        yield cars
+    finally:
+        for car in cars:
+            car.close()
+        renderer.close()
+
+
+def see_together(situations: Sequence[tuple[Simulation, Situation]]) -> list[Step]:
+    """Draw what all cars see in one pass and let each of them sense.
+
+    Args:
+        situations: Simulations that share a renderer, with the moment each is in.
+    """
+    shots = [shot for _, situation in situations for shot in situation.shots]
+    images: Image = situations[0][0].renderer.render(shots) if shots else np.zeros((0, 0, 0, 3), np.uint8)
+    steps, first = [], 0
+    for simulation, situation in situations:
+        last = first + len(situation.shots)
+        steps.append(simulation.observe(images[first:last].copy()))  # a view would keep all pictures alive
+        first = last
+    return steps
+
+
+def drive_together(
+    crews: Sequence[Crew],
+    scenarios: Iterable[Scenario],
+    noise: SteeringNoise | None = None,
+    sense: bool = True,
+    record_images: bool = True,
+    on_step: Callable[[Sequence[tuple[Crew, Step]]], None] | None = None,
+) -> Iterator[Episode]:
+    """Drive scenarios, as many at a time as there are crews, all cars in step.
+
+    Each drive is the same as `navsim.simulation.rollout.drive` alone would give, if the driver decides alike for one
+    car and for several.
+
+    Args:
+        crews: Cars and drivers; a crew whose drive has ended takes up the next scenario.
+        scenarios: What to drive.
+        noise: Pulls at the steering, see `drive`.
+        sense: Whether to render and draw maps, see `drive`.
+        record_images: Whether episodes keep images and maps, see `drive`.
+        on_step: Called in each control step with all crews and what they sense, before they decide.
+
+    Yields:
+        The episodes in the order of their ends.
+    """
+    waiting, idle = iter(scenarios), list(crews)
+    underway: list[_Ride] = []
+    while True:
+        for scenario in _next(waiting, len(idle)):
+            crew = idle.pop(0)
+            drive = course(crew.simulation, crew.driver, scenario, noise, sense, record_images)
+            underway.append(_Ride(crew, drive, next(drive)))
+        if not underway:
+            return
+        steps = see_together([(ride.crew.simulation, ride.situation) for ride in underway])
+        seen = [(ride.crew, step) for ride, step in zip(underway, steps, strict=True)]
+        if on_step is not None:
+            on_step(seen)
+        _decide(seen)
+        going = []
+        for ride, step in zip(underway, steps, strict=True):
+            try:
+                going.append(replace(ride, situation=ride.course.send(step)))
+            except StopIteration as end:
+                idle.append(ride.crew)
+                yield end.value
+        underway = going
+
+
+@dataclass(frozen=True, eq=False)
+class _Ride:
+    """A drive under way."""
+
+    crew: Crew
+    course: Course
+    situation: Situation
+
+
+def _decide(seen: Sequence[tuple[Crew, Step]]) -> None:
+    """Let drivers of several cars decide for all of theirs that drive on."""
+    decide_together(
+        [
+            (crew.driver, step.observation)
+            for crew, step in seen
+            if isinstance(crew.driver, Seat) and step.observation is not None and step.outcome is None
+        ]
+    )
+
+
+def _next(waiting: Iterator[Scenario], count: int) -> list[Scenario]:
+    """Up to `count` more scenarios."""
+    return [scenario for _, scenario in zip(range(count), waiting, strict=False)]

@@ -1,0 +1,259 @@
+"""The Gymnasium environment `navsim/Town-v0`."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, SupportsFloat, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from navsim.errors import ActionError, ConfigError
+from navsim.geometry import Array
+from navsim.rendering.window.window import Window
+from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.sensing.camera import Camera
+from navsim.sensing.observation import Image, Observation
+from navsim.simulation.scenario import Outcome, Scenario, StartOffset
+from navsim.simulation.simulation import Simulation, SimulationConfig, Situation, Step
+from navsim.world.scenery.appearance import parse_spec
+
+CHASE_CAMERA = Camera("chase", 640, 360, fov_deg=70.0, position=(-8.0, 0.0, 4.0), pitch_deg=-14.0)
+"""The view of `render_mode="rgb_array"`: behind and above the car."""
+
+Observations = dict[str, NDArray[Any]]
+
+
+class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
+    """Steer a car along a route through a town it has not seen, by cameras and a coarse map.
+
+    ## Action Space
+    `Box(-1, 1, (1,), float32)`: path curvature, positive to the left, over the car's largest curvature (0.2 1/m by
+    default). The speed is held by the environment's longitudinal controller: 8 m/s, less in the route's curves.
+
+    ## Observation Space
+    A `Dict`, all at the same moment:
+
+    | key | space | holds |
+    | --- | --- | --- |
+    | each camera's name | `Box(0, 255, (H, W, 3), uint8)` | its image, RGB |
+    | `road_map` | `Box(0, 255, (S, S, 1), uint8)` | all roads around the noisy pose, heading-up |
+    | `route_map` | `Box(0, 255, (S, S, 1), uint8)` | the wanted route on the same patch |
+    | `speed` | `Box(0, 100, (1,), float32)` | speed [m/s] |
+    | `gps` | `Box(+-(1e5, 1e5, pi), (3,), float32)` | noisy x, y [m] and heading [rad] |
+
+    ## Rewards
+    Metres of progress along the route, less 0.1 times the squared offset from the lane's centre [m2], per step of
+    0.1 s; 10 more on arrival, 10 less when the drive fails.
+
+    ## Starting State
+    A route of 300 m to 600 m through at least two junctions, in one of `towns` towns of `split`, both drawn with the
+    reset's seed; the car stands within 0.5 m of the lane's centre and 5 degrees of its direction, already rolling.
+    `reset(options={"scenario": Scenario(...)})` drives a given scenario instead.
+
+    ## Episode End
+    Terminated on arrival, on contact with a kerb, building or tree, or when the car is more than 2 m from the centre of
+    its lane. Truncated when it stands for 5 s or the time for the route is up.
+    `info` holds `scenario`, `outcome` (None while the drive goes on), `station`, `offset`, `completion`, and `cameras`:
+    for each its `intrinsics` (3, 3) [px] and `vehicle_from_camera` (4, 4) (camera axes: right, down, ahead) [m].
+
+    ## Arguments
+    * `split`: `"train"`, `"validation"` or `"test"`; their towns are disjoint.
+    * `towns`: how many towns of the split to draw from.
+    * `generators`: who draws these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
+    * `appearance`: conditions such as `"dusk+rain"` or `"shift-2"`; empty for those of training.
+    * `config`: a `navsim.simulation.simulation.SimulationConfig` for other cameras, maps, noise or rules.
+    * `render_mode`: `None`, `"rgb_array"` (a chase view) or `"human"` (a window).
+
+    ## Version History
+    * v0: first version.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 10}  # noqa: RUF012 - as Env has it
+
+    def __init__(
+        self,
+        split: str = Split.TRAIN,
+        towns: int = 32,
+        config: SimulationConfig | None = None,
+        render_mode: str | None = None,
+        generators: Sequence[str] = DEFAULT_GENERATORS,
+        appearance: str = "",
+        simulation: Simulation | None = None,
+    ) -> None:
+        """Make an environment of its own: any number can live in one process.
+
+        Args:
+            split: Which towns.
+            towns: How many of them.
+            config: The car, its senses and the rules.
+            render_mode: What `render` shows.
+            generators: What makes them, in turn.
+            appearance: How they look, see `navsim.world.scenery.appearance`.
+            simulation: The one to drive in, of the same `config`; None starts one. `close` closes it.
+
+        Raises:
+            ConfigError: If an argument is none of those allowed.
+            DisplayError: If `render_mode` is "human" and there is no display.
+        """
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ConfigError(f'render_mode must be None, "rgb_array" or "human", got {render_mode!r}')
+        if split not in list(Split):
+            raise ConfigError(f"split must be one of {', '.join(Split)}, got {split!r}")
+        if towns < 1:
+            raise ConfigError(f"towns must be at least 1, got {towns}")
+        self.render_mode = render_mode
+        self._towns = spread_towns(Split(split), range(towns), _generators(generators))
+        parse_spec(appearance)
+        self._appearance = appearance
+        self._config = config or SimulationConfig()
+        self._window = Window() if render_mode == "human" else None
+        self._simulation = simulation or Simulation(self._config)
+        self._last: Step | None = None
+        self._cameras = {camera.name: calibration(camera) for camera in self._config.cameras}
+        self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.observation_space = _observation_space(self._config)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin a drive; see the class for what `seed` and `options` decide."""
+        return self.has_reset(self._simulation.see(self.begin(seed=seed, options=options)))
+
+    def step(self, action: NDArray[np.float32]) -> tuple[Observations, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Steer for 0.1 s.
+
+        Raises:
+            ActionError: If `action` is not one finite number in [-1, 1].
+        """
+        return self.has_stepped(self._simulation.see(self.advance(action)))
+
+    def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Situation:
+        """Begin a drive as `reset` does, but draw nothing: `has_reset` ends it when the pictures are there."""
+        super().reset(seed=seed)
+        scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
+        scenario = (options or {}).get("scenario", scenario)
+        if not isinstance(scenario, Scenario):
+            raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
+        return self._simulation.begin(scenario)
+
+    def has_reset(self, step: Step) -> tuple[Observations, dict[str, Any]]:
+        """What `reset` returns, given what was sensed after `begin`."""
+        self._last = step
+        if self._window is not None:
+            self._window.load(self._simulation.town.scene, self._simulation.route.path)
+            self._window.show(step.state.pose)
+        return self._observations(step), self._info(step)
+
+    def advance(self, action: NDArray[np.float32]) -> Situation:
+        """Steer for 0.1 s as `step` does, but draw nothing: `has_stepped` ends it when the pictures are there."""
+        if self._last is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        values = np.asarray(action, dtype=float)
+        if values.shape != (1,) or not np.isfinite(values).all() or np.abs(values).max() > 1:
+            raise ActionError(f"an action must be one finite number in [-1, 1], of shape (1,), got {action!r}")
+        return self._simulation.advance(float(values[0]) * self._config.vehicle.max_curvature)
+
+    def has_stepped(self, step: Step) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        """What `step` returns, given what was sensed after `advance`."""
+        if self._last is None:
+            raise gymnasium.error.ResetNeeded("call reset() before step()")
+        reward = _reward(step, step.progress.station - self._last.progress.station)
+        self._last = step
+        if self._window is not None:
+            self._window.show(step.state.pose)
+        truncated = step.outcome in (Outcome.STUCK, Outcome.TIMED_OUT)
+        terminated = step.outcome is not None and not truncated
+        return self._observations(step), reward, terminated, truncated, self._info(step)
+
+    def render(self) -> Image | None:
+        """The chase view (360, 640, 3) uint8 in mode "rgb_array"; the window of mode "human" draws by itself."""
+        return self._simulation.chase_view(CHASE_CAMERA) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        """Free the physics, the renderer and the window; may be called again."""
+        self._simulation.close()
+        if self._window is not None:
+            self._window.close()
+
+    def _draw_scenario(self) -> Scenario:
+        """Draw town, route and start."""
+        draw = self.np_random
+        return Scenario(
+            town=str(self._towns[int(draw.integers(len(self._towns)))]),
+            route=int(draw.integers(1000)),
+            seed=int(draw.integers(2**31)),
+            start=StartOffset(float(draw.uniform(-0.5, 0.5)), float(draw.uniform(-5.0, 5.0))),
+            appearance=self._appearance,
+        )
+
+    def _observations(self, step: Step) -> Observations:
+        """Split an observation by sensor, in the shapes of the observation space."""
+        seen = step.observation
+        if seen is None:
+            raise RuntimeError("the environment always senses")
+        return _by_sensor(seen, self._config.cameras)
+
+    def _info(self, step: Step) -> dict[str, Any]:
+        """What a person debugging wants to know, truth included."""
+        return {
+            "scenario": self._simulation.scenario,
+            "outcome": step.outcome,
+            "station": step.progress.station,
+            "offset": step.progress.offset,
+            "completion": step.progress.fraction,
+            "cameras": deepcopy(self._cameras),  # Gymnasium forbids to give the same object twice
+        }
+
+
+def _observation_space(config: SimulationConfig) -> spaces.Space[Observations]:
+    """The space that `_by_sensor` fills."""
+    size = config.map.size_px
+    images: dict[str, spaces.Space[Any]] = {
+        c.name: spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in config.cameras
+    }
+    limit = np.array([1e5, 1e5, 3.1416], dtype=np.float32)  # float32 may round a heading of pi upwards
+    others: dict[str, spaces.Space[Any]] = {
+        "road_map": spaces.Box(0, 255, (size, size, 1), np.uint8),
+        "route_map": spaces.Box(0, 255, (size, size, 1), np.uint8),
+        "speed": spaces.Box(0.0, 100.0, (1,), np.float32),
+        "gps": spaces.Box(-limit, limit, dtype=np.float32),
+    }
+    # The library types a Dict space by its keys, an environment by what it yields; they are the same thing.
+    return cast("spaces.Space[Observations]", spaces.Dict({**images, **others}))
+
+
+def _by_sensor(seen: Observation, cameras: tuple[Camera, ...]) -> Observations:
+    """One array for each sensor."""
+    fix = np.array([seen.gps.x, seen.gps.y, seen.gps.heading], dtype=np.float32)
+    return {
+        **{camera.name: seen.images[i] for i, camera in enumerate(cameras)},
+        "road_map": seen.road_map[..., None],
+        "route_map": seen.route_map[..., None],
+        "speed": np.array([np.clip(seen.speed, 0.0, 100.0)], dtype=np.float32),
+        "gps": fix,
+    }
+
+
+def calibration(camera: Camera) -> dict[str, Array]:
+    """What is known of a camera: its matrix and its place, see the environment's `info`."""
+    return {"intrinsics": camera.intrinsics, "vehicle_from_camera": camera.vehicle_from_camera}
+
+
+def _reward(step: Step, progress: float) -> float:
+    """See the environment's docstring."""
+    reward = progress - 0.1 * step.progress.offset**2
+    if step.outcome is None:
+        return reward
+    return reward + (10.0 if step.outcome is Outcome.ARRIVED else -10.0)
+
+
+def _generators(names: Sequence[str]) -> tuple[Generator, ...]:
+    """The generators of these names."""
+    wrong = [name for name in names if name not in list(Generator)]
+    if wrong:
+        raise ConfigError(f"generators must be among {', '.join(Generator)}, got {wrong[0]!r}")
+    chosen = tuple(map(Generator, names))
+    check_generators(chosen)
+    return chosen

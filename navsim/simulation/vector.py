@@ -1,0 +1,118 @@
+"""Many environments in one process, stepped together and drawn in one pass."""
+
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from navsim.errors import ActionError, ConfigError
+from navsim.simulation.batched_rollout import see_together, simulations
+from navsim.simulation.environment import Observations, TownEnvironment
+from navsim.simulation.simulation import Simulation, SimulationConfig, Situation
+
+Flags = NDArray[np.bool_]
+
+
+class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray[Any]]):
+    """N times `TownEnvironment`, all of whose cameras are drawn in one pass of one renderer.
+
+    Each of them gives what `TownEnvironment` alone would give with the seed `seed + i`. One that has ended is reset by
+    the next step, as with Gymnasium's own vector environments (`AutoresetMode.NEXT_STEP`).
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 - as in VectorEnv
+
+    def __init__(self, num_envs: int = 8, config: SimulationConfig | None = None, **options: Any) -> None:
+        """Make the environments.
+
+        Args:
+            num_envs: How many.
+            config: The cars, their senses and the rules.
+            options: Other arguments of `TownEnvironment`, such as `split` and `towns`.
+
+        Raises:
+            ConfigError: If an argument is none of those allowed.
+            TypeError: If it is none at all.
+        """
+        if num_envs < 1:
+            raise ConfigError(f"num_envs must be at least 1, got {num_envs}")
+        settings = config or SimulationConfig()
+        self._stack = ExitStack()
+        self._cars: tuple[Simulation, ...] = self._stack.enter_context(simulations(settings, num_envs))
+        try:
+            self._members = [TownEnvironment(config=settings, simulation=car, **options) for car in self._cars]
+        except (ConfigError, TypeError):
+            self._stack.close()
+            raise
+        self.num_envs = num_envs
+        self.single_observation_space = self._members[0].observation_space
+        self.single_action_space = self._members[0].action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._ended: Flags = np.zeros(num_envs, bool)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin a drive in each environment.
+
+        Args:
+            seed: Of the first, those after it counting on; or one for each.
+            options: Given to each of them.
+        """
+        seeds = (
+            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
+        )
+        if len(seeds) != self.num_envs:
+            raise ConfigError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
+        members = zip(self._members, seeds, strict=True)
+        situations = [member.begin(seed=one, options=options) for member, one in members]
+        self._ended = np.zeros(self.num_envs, bool)
+        results = [m.has_reset(step) for m, step in zip(self._members, self._see(situations), strict=True)]
+        infos: dict[str, Any] = {}
+        for i, (_, info) in enumerate(results):
+            infos = self._add_info(infos, info, i)
+        return _joined([observation for observation, _ in results]), infos
+
+    def step(self, actions: NDArray[np.float32]) -> tuple[Observations, NDArray[Any], Flags, Flags, dict[str, Any]]:
+        """Steer every car for 0.1 s; environments that ended with the last step begin a new drive instead.
+
+        Raises:
+            ActionError: If `actions` are not N finite numbers in [-1, 1], of shape (N, 1).
+        """
+        if np.shape(actions) != (self.num_envs, 1):
+            raise ActionError(f"actions must be of shape ({self.num_envs}, 1), got {np.shape(actions)}")
+        if not (np.abs(actions) <= 1).all():  # before any car moves
+            raise ActionError(f"actions must be finite numbers in [-1, 1], got {actions.ravel().tolist()}")
+        fresh = self._ended
+        situations = [
+            member.begin() if new else member.advance(action)
+            for member, action, new in zip(self._members, actions, fresh, strict=True)
+        ]
+        rewards, terminated, truncated = np.zeros(self.num_envs), np.zeros_like(fresh), np.zeros_like(fresh)
+        observations, infos = [], dict[str, Any]()
+        for i, step in enumerate(self._see(situations)):
+            if fresh[i]:
+                observation, info = self._members[i].has_reset(step)
+            else:
+                observation, rewards[i], terminated[i], truncated[i], info = self._members[i].has_stepped(step)
+            observations.append(observation)
+            infos = self._add_info(infos, info, i)
+        self._ended = terminated | truncated
+        return _joined(observations), rewards, terminated, truncated, infos
+
+    def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - the library's signature
+        """Free the worlds and the renderer."""
+        self._stack.close()
+
+    def _see(self, situations: list[Situation]) -> list[Any]:
+        """What every car senses."""
+        return see_together(list(zip(self._cars, situations, strict=True)))
+
+
+def _joined(observations: list[Observations]) -> Observations:
+    """One array for each sensor (N, ...)."""
+    return {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}

@@ -1,0 +1,1 @@
+"""Watching drives: the window, its keys, replay and offscreen recording."""

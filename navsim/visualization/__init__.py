@@ -1,0 +1,1 @@
+"""Pictures of drives as pure functions: dashboard, fans, plots, videos."""

@@ -1,0 +1,1 @@
+"""What stands in a town and how it looks: meshes, textures, light."""

@@ -1,0 +1,199 @@
+"""Triangle meshes as plain arrays, and the few shapes that a town is made of.
+
+World frame: x east, y north, z up [m]. Triangles are counter-clockwise seen from outside. Texture coordinates
+count from the image's left edge and top row.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+import shapely
+from numpy.typing import ArrayLike, NDArray
+
+from navsim.geometry import Array
+from navsim.world.scenery.textures import PATCH_SIZE, palette_uv
+
+
+class SemanticClass(IntEnum):
+    """What a surface is."""
+
+    ROAD = 0
+    MARKING = 1
+    KERB = 2
+    GROUND = 3
+    BUILDING = 4
+    VEGETATION = 5
+    VEHICLE = 6
+    PEDESTRIAN = 7
+    SIGN = 8
+    SKY = 9
+
+
+CLASS_NAMES = tuple(member.name.lower() for member in SemanticClass)
+"""Their names, by number."""
+
+
+class ObjectClass(StrEnum):
+    """Single things that a detector is to find; a lamp is none, though its surface is of the class SIGN."""
+
+    CAR = "car"
+    PEDESTRIAN = "pedestrian"
+    SIGN = "sign"
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Textured triangles of one semantic class."""
+
+    vertices: NDArray[np.float32]
+    """Positions (V, 3) [m]."""
+    triangles: NDArray[np.int32]
+    """Indices into `vertices` (F, 3)."""
+    uv: NDArray[np.float32]
+    """Texture coordinates (V, 2) >= 0; beyond 1 the texture repeats."""
+    texture: NDArray[np.uint8]
+    """RGB image (H, W, 3); meshes that share one share the object."""
+    semantic: SemanticClass
+    """What it shows."""
+
+    def __post_init__(self) -> None:
+        if self.vertices.shape[1:] != (3,) or self.uv.shape != (len(self.vertices), 2):
+            raise ValueError(f"need vertices (V, 3) and uv (V, 2), got {self.vertices.shape} and {self.uv.shape}")
+        if self.triangles.shape[1:] != (3,) or self.texture.shape[2:] != (3,):
+            raise ValueError(f"need triangles (F, 3) and texture (H, W, 3), got {self.triangles.shape}")
+        if len(self.triangles) and not 0 <= self.triangles.min() <= self.triangles.max() < len(self.vertices):
+            raise ValueError(f"triangle indices must be from 0 to {len(self.vertices) - 1}")
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """One mesh drawn at many places."""
+
+    mesh: Mesh
+    """In its own frame, standing on z = 0."""
+    transforms: Array
+    """x [m], y [m], heading [rad], scale of each (N, 4)."""
+    object_class: ObjectClass | None = None
+    """What each of them is to a detector; None for what is not looked for."""
+
+    def placed(self, transforms: Array) -> Array:
+        """The mesh's vertices in the world frame (N, V, 3) [m] at places (N, 4)."""
+        x, y, heading, scale = transforms.T
+        c, s = np.cos(heading) * scale, np.sin(heading) * scale
+        px, py, pz = self.mesh.vertices.T.astype(float)
+        return np.stack(
+            [
+                x[:, None] + c[:, None] * px - s[:, None] * py,
+                y[:, None] + s[:, None] * px + c[:, None] * py,
+                scale[:, None] * pz,
+            ],
+            axis=-1,
+        )
+
+    def baked(self) -> Mesh:
+        """All of them as one mesh in the world frame."""
+        points = self.placed(self.transforms)
+        shift = len(self.mesh.vertices) * np.arange(len(self.transforms))
+        return Mesh(
+            vertices=points.reshape(-1, 3).astype(np.float32),
+            triangles=(self.mesh.triangles[None] + shift[:, None, None]).reshape(-1, 3).astype(np.int32),
+            uv=np.tile(self.mesh.uv, (len(self.transforms), 1)),
+            texture=self.mesh.texture,
+            semantic=self.mesh.semantic,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A mesh without its paint: what the shape functions return."""
+
+    vertices: Array
+    """(V, 3) [m]."""
+    triangles: NDArray[np.int64]
+    """(F, 3)."""
+    uv: Array
+    """(V, 2)."""
+
+    def mesh(self, texture: NDArray[np.uint8], semantic: SemanticClass) -> Mesh:
+        """Paint it."""
+        return Mesh(
+            self.vertices.astype(np.float32),
+            self.triangles.astype(np.int32),
+            self.uv.astype(np.float32),
+            texture,
+            semantic,
+        )
+
+    @staticmethod
+    def merged(parts: Sequence["Surface"]) -> "Surface":
+        """Join several into one; none gives an empty one."""
+        starts = np.cumsum([0] + [len(part.vertices) for part in parts])
+        shifted = [part.triangles + start for part, start in zip(parts, starts, strict=False)]
+        return Surface(
+            np.concatenate([np.empty((0, 3)), *(part.vertices for part in parts)]),
+            np.concatenate([np.empty((0, 3), np.int64), *shifted]),
+            np.concatenate([np.empty((0, 2)), *(part.uv for part in parts)]),
+        )
+
+
+def quads(corners: ArrayLike, paint: int) -> Surface:
+    """Four-cornered faces (N, 4, 3) [m], counter-clockwise from outside, in one colour of the palette."""
+    points = np.asarray(corners, dtype=float)
+    count = len(points)
+    triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(count)[:, None, None]
+    return Surface(points.reshape(-1, 3), triangles.reshape(-1, 3), np.tile(palette_uv(paint), (4 * count, 1)))
+
+
+def ribbon(left: Array, right: Array, z: float, paint: int) -> Surface:
+    """A flat band between two lines (N, 2) [m] at height `z`, in one colour of the palette."""
+    flat = np.stack([right[:-1], right[1:], left[1:], left[:-1]], axis=1)  # (N-1, 4, 2)
+    return quads(np.concatenate([flat, np.full((*flat.shape[:2], 1), z)], axis=-1), paint)
+
+
+def flat_surface(
+    area: shapely.Polygon | shapely.MultiPolygon, z: float, origin: Array, tile_size: float = 70.0
+) -> Surface:
+    """Cover a plane area at height `z` with triangles, cut along a grid so that renderers can skip far ones.
+
+    Args:
+        area: What to cover [m].
+        z: Height [m].
+        origin: A point (2,) west and south of everything, where the repeating texture starts [m].
+        tile_size: Of the grid [m].
+    """
+    pieces = _cut_along_grid(area, tile_size)
+    parts = shapely.get_parts(shapely.constrained_delaunay_triangles(pieces))
+    rings = shapely.get_coordinates(shapely.orient_polygons(shapely.get_parts(parts)))
+    corners = rings.reshape(-1, 4, 2)[:, :3].reshape(-1, 2)  # each triangle's ring repeats its first corner
+    vertices = np.concatenate([corners, np.full((len(corners), 1), z)], axis=1)
+    return Surface(vertices, np.arange(len(corners)).reshape(-1, 3), (corners - origin) / PATCH_SIZE)
+
+
+def _cut_along_grid(area: shapely.Geometry, size: float) -> NDArray[np.object_]:
+    """Cut an area into the parts that lie in each square of a grid, halving it again and again.
+
+    Cutting out one square after the other would look at all of the area for each.
+    """
+    pieces = np.array([area], dtype=object)
+    bounds = shapely.bounds(area) / size
+    squares = np.concatenate([np.floor(bounds[:2]), np.ceil(bounds[2:])])[None]
+    while len(large := np.flatnonzero(np.maximum(*_extent(squares)) > 1)):
+        wide, tall = _extent(squares[large])
+        low, high = squares[large].copy(), squares[large].copy()
+        column = np.where(wide >= tall, 0, 1)
+        middle = low[np.arange(len(large)), column] + np.maximum(wide, tall) // 2
+        low[np.arange(len(large)), column + 2] = middle
+        high[np.arange(len(large)), column] = middle
+        halves = np.concatenate([low, high])
+        cut = shapely.intersection(np.tile(pieces[large], 2), shapely.box(*(size * halves.T)))
+        full = ~shapely.is_empty(cut)
+        pieces = np.concatenate([np.delete(pieces, large), cut[full]])
+        squares = np.concatenate([np.delete(squares, large, axis=0), halves[full]])
+    return pieces
+
+
+def _extent(squares: Array) -> tuple[Array, Array]:
+    """Width and height of ranges of squares (N, 4)."""
+    return squares[:, 2] - squares[:, 0], squares[:, 3] - squares[:, 1]

@@ -1,0 +1,125 @@
+"""What stands on the footways: lamps, yield signs at the mouths of junctions, and people.
+
+The frame of each: x towards where it faces, standing on z = 0 [m].
+"""
+
+import numpy as np
+import shapely
+
+from navsim.geometry import Array
+from navsim.roads.network import RoadNetwork
+from navsim.world.obstacles import ObstacleKind, Obstacles, prisms
+from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface
+from navsim.world.scenery.placement import Shapes, beside_roads, clear_of, clear_of_road, rectangles
+from navsim.world.scenery.solids import block, panel
+from navsim.world.scenery.textures import Image, Paint
+
+SIGN_GAP = 0.9
+"""From the kerb to the post of a sign [m]."""
+LAMP_SPACING = 90.0
+"""Mean distance between lamps on one side of a street [m]."""
+WALKER_SPACING = 260.0
+"""The same of people [m]."""
+WALKER_GAP = (1.6, 2.3)
+"""From the kerb to a person [m]."""
+POST = 0.14
+"""Thickness of posts [m]."""
+
+
+def place_signs(network: RoadNetwork) -> Array:
+    """A yield sign to the right of every lane beside a kerb that enters a junction; x, y, heading, scale (N, 4)."""
+    ends = {road for junction in network.junctions if len(junction.roads) > 2 for road in junction.roads}
+    meeting = {junction.node for junction in network.junctions if len(junction.roads) > 2}
+    signs = []
+    for index in sorted(ends):
+        road = network.roads[index]
+        start, end = network.mouths(index)
+        if road.end in meeting and road.lanes_forward:
+            pose = road.centre.pose(max(end - 2.0, start)).moved(left=-road.half_width - SIGN_GAP, turn=np.pi)
+            signs.append((pose.x, pose.y, pose.heading, 1.0))
+        if road.start in meeting and road.lanes_backward:
+            pose = road.centre.pose(min(start + 2.0, end)).moved(left=road.half_width + SIGN_GAP)
+            signs.append((pose.x, pose.y, pose.heading, 1.0))
+    places = np.array(signs).reshape(-1, 4)
+    spots: Shapes = np.asarray(shapely.points(places[:, :2]))
+    return places[clear_of_road(network, spots, SIGN_GAP - 0.3)]
+
+
+def place_lamps(network: RoadNetwork, taken: Shapes, rng: np.random.Generator) -> Array:
+    """Lamps on the footways, their arms towards the road; x, y, heading, scale (N, 4)."""
+    places = beside_roads(network, LAMP_SPACING, (0.8, 1.0), rng)
+    return _free(network, np.column_stack([places.positions, places.headings + np.pi / 2]), taken, 0.6)
+
+
+def place_walkers(network: RoadNetwork, taken: Shapes, rng: np.random.Generator) -> tuple[Array, Array]:
+    """People of two kinds on the footways; x, y, heading, scale (N, 4)."""
+    places = beside_roads(network, WALKER_SPACING, WALKER_GAP, rng)
+    count = len(places.headings)
+    turn = rng.choice([0.0, np.pi, np.pi / 2], count) + rng.normal(0.0, 0.2, count)
+    size, kind = rng.uniform(0.9, 1.08, count), rng.integers(2, size=count)
+    walkers = np.column_stack([places.positions, places.headings + turn])
+    spots: Shapes = np.asarray(shapely.points(places.positions))
+    free = clear_of_road(network, spots, 1.5) & clear_of(spots, taken, 0.5)
+    people = np.column_stack([walkers, size])
+    return people[free & (kind == 0)], people[free & (kind == 1)]
+
+
+def furniture_instances(
+    signs: Array, lamps: Array, walkers: tuple[Array, Array], atlas: Image
+) -> tuple[Instances, ...]:
+    """Shape all of them."""
+    people = [Instances(_walker(kind, atlas), places, ObjectClass.PEDESTRIAN) for kind, places in enumerate(walkers)]
+    return (*people, Instances(_sign(atlas), signs, ObjectClass.SIGN), Instances(_lamp(atlas), lamps))
+
+
+def furniture_obstacles(signs: Array, lamps: Array, walkers: tuple[Array, Array]) -> Obstacles:
+    """Posts and people that can be driven into."""
+    posts, people = np.concatenate([signs, lamps]), np.concatenate(walkers)
+    return Obstacles.merged(
+        [
+            prisms(rectangles(posts, POST, POST), 2.5, ObstacleKind.SIGN),
+            prisms(rectangles(people, 0.4, 0.5), 1.7 * people[:, 3], ObstacleKind.PEDESTRIAN),
+        ]
+    )
+
+
+def _free(network: RoadNetwork, poses: Array, taken: Shapes, gap: float) -> Array:
+    """Those poses (N, 3) that keep `gap` [m] from the road and half a metre from what is there; (N, 4) with scale 1."""
+    spots: Shapes = np.asarray(shapely.points(poses[:, :2]))
+    free = clear_of_road(network, spots, gap) & clear_of(spots, taken, 0.5)
+    return np.column_stack([poses, np.ones(len(poses))])[free]
+
+
+def _post(height: float) -> list[Surface]:
+    half = POST / 2
+    return block((-half, half, half, 0.0, 0.0), (-half, half, half, 0.0, height), int(Paint.METAL))
+
+
+def _sign(atlas: Image) -> Mesh:
+    """A white triangle with a red border, its tip down."""
+    parts = _post(2.3)
+    for x, size, paint in ((0.09, 0.5, Paint.RED), (0.11, 0.31, Paint.WHITE)):
+        low, high = 2.2 - 0.9 * size, 2.2 + 0.8 * size
+        parts.append(panel([[x, 0.0, low], [x, size, high], [x, -size, high]], int(paint)))
+    parts.append(panel([[0.08, 0.0, 1.75], [0.08, -0.5, 2.6], [0.08, 0.5, 2.6]], int(Paint.METAL)))
+    return Surface.merged(parts).mesh(atlas, SemanticClass.SIGN)
+
+
+def _lamp(atlas: Image) -> Mesh:
+    """A post of 6 m with an arm and a lamp over the kerb."""
+    arm = block((0.0, 1.3, 0.05, 0.0, 5.9), (0.0, 1.3, 0.05, 0.0, 6.0), int(Paint.METAL), int(Paint.METAL))
+    head = block((1.0, 1.6, 0.14, 0.0, 5.8), (1.1, 1.5, 0.1, 0.0, 5.95), int(Paint.WHITE), int(Paint.METAL))
+    return Surface.merged([*_post(6.0), *arm, *head]).mesh(atlas, SemanticClass.SIGN)
+
+
+def _walker(kind: int, atlas: Image) -> Mesh:
+    """Legs, coat and head."""
+    coat, legs = int(Paint.CLOTHES) + 2 * kind, int(Paint.CLOTHES) + 2 * kind + 1
+    hips, shoulders = (-0.14, 0.14, 0.2, 0.0, 0.8), (-0.14, 0.14, 0.25, 0.0, 1.42)
+    parts = [
+        *block((-0.16, 0.12, 0.09, 0.1, 0.0), (-0.12, 0.12, 0.09, 0.1, 0.82), legs),
+        *block((-0.08, 0.2, 0.09, -0.1, 0.0), (-0.12, 0.12, 0.09, -0.1, 0.82), legs),
+        *block(hips, shoulders, coat, coat),
+        *block((-0.1, 0.1, 0.09, 0.0, 1.42), (-0.1, 0.1, 0.1, 0.0, 1.68), int(Paint.SKIN), int(Paint.TRUNK)),
+    ]
+    return Surface.merged(parts).mesh(atlas, SemanticClass.PEDESTRIAN)
