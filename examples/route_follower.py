@@ -6,7 +6,7 @@ Copy it to begin a driver of your own: a name, `begin(seed)` and `drive(observat
 
 import numpy as np
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
 

@@ -13,19 +13,27 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.experiments.devices import DeviceSpeed, measure_network, measured_networks
+from agents.experiments.benchmark_tables import cases_table, devices_table, loops_table, singles_table
 from agents.experiments.hardware_limits import Ceilings, measure_ceilings
 from agents.experiments.simulation_benchmark import Case, Figures, SimulationBenchmark, best, measure
 from agents.experiments.single_benchmarks import measure_singles
-from agents.experiments.tables import cases_table, singles_table
-from agents.experiments.tables_benchmarks import devices_table, loops_table
-from agents.experiments.training import LOOPS, Loop, Speed, TrainingBenchmark, fastest, measure_loop, record_drives
+from agents.experiments.training_benchmark import (
+    LOOPS,
+    DeviceSpeed,
+    Loop,
+    Speed,
+    TrainingBenchmark,
+    fastest,
+    measure_loop,
+    measure_network,
+    measured_networks,
+    record_drives,
+)
 from agents.training.config import choose_dtype
 from navsim.config import to_mapping
-from navsim.machine import machine
 from navsim.progress import progress
+from navsim.provenance import git_revision, machine, software_versions
 from navsim.storage import write_json
-from navsim.versions import git_revision, software_versions
 
 TABLE_WIDTH = 130
 """Least width of the tables, in characters."""

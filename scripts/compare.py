@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from navsim.config import parse_config
-from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations
+from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations, offline_score
 from navsim.evaluation.reports.comparison import (
     MEASURES,
     Column,
@@ -23,7 +23,6 @@ from navsim.evaluation.reports.comparison import (
     ordered,
     read_results,
 )
-from navsim.evaluation.reports.offline_scores import offline_score
 from navsim.storage import write_text
 
 

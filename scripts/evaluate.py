@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from agents.drivers.entrants import resolve
-from agents.drivers.evaluating import EvaluationSettings
+from agents.drivers.registry import EvaluationSettings, resolve
 from navsim.config import parse_config
 from navsim.drivers.sandbox import guarded
 from navsim.drivers.spec import Entrant

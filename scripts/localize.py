@@ -8,18 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.localization.config import LocalizeConfig
-from agents.localization.gallery import write_gallery
 from agents.localization.live import watch_live
-from agents.localization.pairs import paired_scores
-from agents.localization.regions import fit_regions, write_regions
-from agents.localization.report import Score, markdown, scores
-from agents.localization.running import run_drives, scenarios
-from agents.localization.timing import UpdateTimes, time_updates
-from agents.localization.tuning import Trial, try_exponents
+from agents.localization.pictures import write_gallery
+from agents.localization.report import Score, markdown, paired_scores, scores
+from agents.localization.run import run_drives, scenarios
+from agents.localization.tuning import Trial, UpdateTimes, fit_regions, time_updates, try_exponents, write_regions
 from navsim.config import parse_config, to_mapping
+from navsim.provenance import git_revision, software_versions
 from navsim.simulation.town_map import attribution_of
 from navsim.storage import write_json, write_text
-from navsim.versions import git_revision, software_versions
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from navsim.config import parse_config
 from navsim.sensing.camera import Camera
-from navsim.simulation.renderer import RendererName, make_renderer
+from navsim.simulation.config import RendererName, make_renderer
 from navsim.storage import write_bytes
 from navsim.visualization.canvas import png
 from navsim.visualization.contact_sheet import Channel, View, contact_sheet

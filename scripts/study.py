@@ -14,16 +14,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.experiments.contrasts import read_contrast
-from agents.experiments.report import page, read_finding
 from agents.experiments.study_config import StudyConfig, check_networks
+from agents.experiments.study_report import page, read_contrast, read_finding
 from navsim.config import parse_config, to_mapping
 from navsim.errors import ConfigError
 from navsim.parallel import available_cores
 from navsim.progress import progress
+from navsim.provenance import git_revision
 from navsim.storage import write_text, write_yaml
 from navsim.subprocesses import run, run_chains
-from navsim.versions import git_revision
 
 SCRIPTS = Path(__file__).parent
 

@@ -16,19 +16,17 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.drivers.entrants import resolve
-from agents.drivers.evaluating import EvaluationSettings
+from agents.drivers.registry import EvaluationSettings, resolve
 from agents.experiments.suites_config import SuitesPageConfig
 from navsim.config import parse_config
 from navsim.errors import ConfigError
-from navsim.evaluation.reports.repeats import Repeat, repeat
 from navsim.evaluation.reports.results import failures
 from navsim.evaluation.reports.run import RESULTS_NAME, run_evaluation
-from navsim.evaluation.reports.suites_page import Repeats, SuiteResults, suites_page
+from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, repeat, suites_page
 from navsim.evaluation.suites import load_suite
 from navsim.parallel import available_cores
+from navsim.provenance import git_revision
 from navsim.storage import write_text
-from navsim.versions import git_revision
 
 RENDERERS = ("opengl", "tiny")
 

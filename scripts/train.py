@@ -18,11 +18,10 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from agents.perception.detection.config import DetectionConfig
+from agents.perception.detection.pictures import DetectionConfig
 from agents.perception.detection.task import run_detection
-from agents.perception.running import run_task
-from agents.perception.segmentation.config import SegmentationConfig
-from agents.perception.segmentation.task import segmentation_task
+from agents.perception.run import run_task
+from agents.perception.segmentation.task import SegmentationConfig, segmentation_task
 from agents.policies.description import describe_policy, layer_table
 from agents.policies.networks.observation_batch import SensesSpec, senses_spec
 from agents.policies.policy import build_policy
@@ -30,14 +29,14 @@ from agents.training.config import TrainConfig, choose_device
 from agents.training.dagger import train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
 from agents.training.distributed import Group, process_group
-from agents.training.journal import History, read_history
+from agents.training.logger import History, read_history
 from agents.training.loop import train
-from agents.training.memory import keep_freed_memory
 from agents.training.run_folder import RunFolder, open_run
+from agents.training.runtime import keep_freed_memory
 from navsim.config import chosen_task, parse_config, to_mapping
 from navsim.datasets.dataset import read_description
 from navsim.errors import ConfigError, NavsimError
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.camera import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_json
 

@@ -6,12 +6,11 @@ check_libraries()
 
 from rich.console import Console
 
-from agents.drivers.entrants import watchable
-from agents.drivers.watching import WatchSettings
+from agents.drivers.registry import WatchSettings, watchable
 from navsim.config import parse_config
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
-from navsim.world.display import require_display
+from navsim.world.bullet import require_display
 
 
 def main() -> None:

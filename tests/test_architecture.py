@@ -28,7 +28,7 @@ ROOMS = [
     "navsim.recording",
     "navsim.evaluation",
     "navsim.benchmarks",
-    "navsim.drivers.acting",
+    "navsim.drivers.action_selection",
     "agents.policies",
     "agents.scoring",
     "agents",
@@ -96,10 +96,10 @@ def test_a_module_imports_only_from_below(name: str) -> None:
         ("navsim.roads.network", "from navsim.simulation.scenario import Scenario"),
         ("navsim.evaluation.metrics.drives", "def f():\n    import torch"),
         ("navsim.rendering.tiny", "import pybullet as p"),
-        ("agents.drivers.driver", "import scripts.train"),
-        ("agents.scoring.crps", "from agents.training.losses import LossConfig"),
-        ("agents.training.loop", "from agents.experiments.training import Speed"),
-        ("agents.perception.detection.report", "from agents.perception.segmentation.report import score_table"),
+        ("agents.drivers.policy_driver", "import scripts.train"),
+        ("agents.scoring.calibration", "from agents.training.losses import LossConfig"),
+        ("agents.training.loop", "from agents.experiments.training_benchmark import Speed"),
+        ("agents.perception.detection.task", "from agents.perception.segmentation.task import score_table"),
     ],
 )
 def test_a_planted_violation_is_caught(name: str, source: str) -> None:

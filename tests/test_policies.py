@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.drivers.facts import ONNX_NAME, WEIGHTS_NAME
-from agents.export.graph import DrivingGraph
-from agents.export.verification import TOLERANCE, driven_senses, largest_difference
+from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME
+from agents.export.graph import TOLERANCE, DrivingGraph, driven_senses, largest_difference
 from agents.policies.checkpoint import load_policy
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig
 from navsim.roads.generators.towns import TOWN_GENERATORS
-from navsim.simulation.settings import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 
 FOLDER = Path(__file__).parents[1] / "policies"
 SIMULATION = SimulationConfig()

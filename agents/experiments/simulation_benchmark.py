@@ -20,10 +20,10 @@ import cv2
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.simulation.batched_rollout import simulations
+from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.expert import LaneExpert
-from navsim.simulation.renderer import RendererName
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig, Situation
+from navsim.simulation.simulation import Simulation, Situation
 
 LEFT_AND_RIGHT = (60.0, -60.0)
 """Yaw of the second and third camera [deg]."""

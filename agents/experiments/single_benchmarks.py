@@ -12,11 +12,10 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, VectorEnv
 
 from navsim.geometry import Pose
-from navsim.sensing.rigs import Rig
+from navsim.sensing.camera import Rig
 from navsim.sensing.roadmap import MapSpec, draw_map
+from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.environment import TownEnvironment
-from navsim.simulation.renderer import RendererName
-from navsim.simulation.simulation import SimulationConfig
 from navsim.simulation.town import build_town_for_driving
 from navsim.simulation.vector import TownVectorEnvironment
 
@@ -26,7 +25,7 @@ ENVIRONMENTS = 8
 _FIRST_IMAGE = """
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation, SimulationConfig
-from navsim.sensing.rigs import Rig
+from navsim.sensing.camera import Rig
 with Simulation(SimulationConfig(rig=Rig.PILOTNET, renderer={renderer!r})) as simulation:
     assert simulation.reset(Scenario("test-0")).observation is not None
     print("seen", flush=True)

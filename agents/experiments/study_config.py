@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents.drivers.evaluating import EvaluationSettings
+from agents.drivers.registry import EvaluationSettings
 from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import Policy, build_policy
 from agents.training.config import TrainConfig

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.drivers.evaluating import EvaluationSettings
-from navsim.drivers.acting import ActingConfig
+from agents.drivers.registry import EvaluationSettings
+from navsim.drivers.action_selection import ActingConfig
 from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
 from navsim.evaluation.suites import changed_simulation, load_suite
-from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.town_map import OSM_PREFIX, is_osm_town
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -9,16 +9,15 @@ from typing import Any
 
 import torch
 
-from agents.drivers.facts import CARD_NAME, ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from agents.drivers.onnx_driver import CARD_NAME, ONNX_NAME, WEIGHTS_NAME, ExportFacts
 from agents.export.card import CardContents, model_card
-from agents.export.graph import DrivingGraph, export_graph
-from agents.export.verification import check_graph, driven_senses, random_senses
+from agents.export.graph import DrivingGraph, check_graph, driven_senses, export_graph, random_senses
 from agents.policies.checkpoint import CheckpointInfo, load_policy, read_info, save_checkpoint
 from agents.policies.policy import parameter_count
-from navsim.drivers.acting import GRID_POINTS
+from navsim.drivers.action_selection import GRID_POINTS
 from navsim.errors import ConfigError
+from navsim.provenance import git_revision, software_versions
 from navsim.storage import atomic_folder, write_bytes, write_text
-from navsim.versions import git_revision, software_versions
 
 CHECKED = 8
 """Situations of each kind on which an exported policy is compared with its checkpoint."""

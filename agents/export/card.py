@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from agents.drivers.facts import ONNX_NAME, WEIGHTS_NAME, ExportFacts
-from navsim.evaluation.reports.markdown import table_lines
+from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from navsim.evaluation.reports.page import table_lines
 
 SOURCE = "https://arxiv.org/abs/1811.10119"
 """Where the idea comes from: Amini, Rosman, Karaman, Rus, ICRA 2019."""

@@ -1,7 +1,12 @@
-"""The pictures of an inspection. N: frames, C: cameras, H and W: height and width [px]."""
+"""The hand-made filters of MIT 6.S191's lecture on computer vision, and a network's own first ones as pictures.
 
+The pictures of an inspection. N: frames, C: cameras, H and W: height and width [px].
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -9,24 +14,77 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
-from agents.interpretability.deletion import SHARES
-from agents.interpretability.dependence import gone, removals
+from agents.interpretability.checks import SHARES, gone, removals
+from agents.interpretability.layers import Sense
 from agents.interpretability.measurements import RANDOM, Removal
 from agents.interpretability.regions import RegionRow
-from agents.interpretability.streams import Sense
 from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.visualization.saliency_overlay import laid_over
 
+_LEAST_SIDE = 30  # of a learned filter's tile [px]
+_TILE = 3  # between tiles [px]
+HAND_MADE: Mapping[str, tuple[tuple[int, ...], ...]] = MappingProxyType(
+    {
+        "sharpen": ((0, -1, 0), (-1, 5, -1), (0, -1, 0)),
+        "edge detect": ((0, 1, 0), (1, -4, 1), (0, 1, 0)),
+        "strong edge detect": ((-1, -1, -1), (-1, 8, -1), (-1, -1, -1)),
+    }
+)
+"""3x3 kernels by name: what people designed before filters were learned."""
+
+
+def filtered(image: Image, kernel: tuple[tuple[int, ...], ...]) -> Image:
+    """Slide a kernel over each colour of a picture (H, W, 3) uint8; the border is continued by its own pixels.
+
+    Returns:
+        The weighted sums, cut off at 0 and 255 (H, W, 3) uint8.
+    """
+    weights = np.array(kernel, np.float32)
+    return np.asarray(cv2.filter2D(image, -1, weights, borderType=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def filter_picture(weights: Tensor, columns: int | None = None) -> Image:
+    """Draw filters as tiles of a picture (height, width, 3) uint8, a weight of nothing in grey.
+
+    Args:
+        weights: N filters (N, D, K, K). With D = 3 a tile shows them as colours; else each filter has D tiles, grey
+            ones, below each other.
+        columns: Tiles beside each other; None gives a picture about as high as wide.
+    """
+    values = weights.detach().float().cpu().numpy()
+    reach = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+    shades = np.round(127.5 + 127.5 * values / np.maximum(reach, 1e-12))
+    shown = np.clip(shades, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)  # (N, K, K, D)
+    if shown.shape[3] != 3:
+        shown = np.repeat(np.concatenate(np.split(shown, shown.shape[3], axis=3), axis=1), 3, axis=3)
+    scale = max(_LEAST_SIDE // shown.shape[2], 1)
+    return in_rows(shown.repeat(scale, axis=1).repeat(scale, axis=2), columns)
+
+
+def in_rows(pictures: NDArray[np.uint8], columns: int | None = None) -> Image:
+    """Lay N pictures (N, H, W, 3) out in rows on white; None as `columns` gives about as many rows as columns."""
+    count, height, width, _ = pictures.shape
+    columns = min(columns or math.ceil(math.sqrt(count * height / width)), count)
+    rows = math.ceil(count / columns)
+    sheet = np.full(
+        (rows * (height + _TILE) - _TILE, columns * (width + _TILE) - _TILE, 3), 255, np.uint8
+    )
+    for i, picture in enumerate(pictures):
+        y, x = (i // columns) * (height + _TILE), (i % columns) * (width + _TILE)
+        sheet[y : y + height, x : x + width] = picture
+    return sheet
+
+
 _INK, _DIM, _FAINT = "#1d232c", "#5d6778", "#e3e7ed"
 _COLOURS = ("#c8452f", "#2f6fde", "#2f9463", "#8a5bc4", "#c2922a", "#4aa3b8", "#6b7585", "#a04878")
 _GAP = 6  # between cameras [px]
 _WIDE = 512  # about the width of a camera's picture [px]
 _MAP = 250  # side of a map's picture [px]
-
 SENSES: Mapping[Sense, str] = {"camera": "camera images", "map": "maps"}
 """What the senses are called on the page."""
 

@@ -12,13 +12,13 @@ from torch import Tensor
 from agents.interpretability.regions import Masks, camera_regions, joined_masks
 from agents.policies.networks.observation_batch import Senses
 from navsim.datasets.dataset import open_dataset, simulation_settings
-from navsim.datasets.files import EpisodeHeader, read_episode, read_header
+from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.errors import EpisodeError, NavsimError
 from navsim.roads.generators.towns import Split
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import Redrawer
 from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
-from navsim.simulation.settings import SimulationConfig
 from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import load_town_map
 

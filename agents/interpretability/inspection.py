@@ -8,8 +8,9 @@ from typing import Annotated
 import torch
 import tyro
 
-from agents.interpretability.dependence import DependenceRow, dependence_rows
+from agents.interpretability.checks import DependenceRow, dependence_rows
 from agents.interpretability.frames import Drives, Frames, choose_frames, drives_of_files, drives_of_folder
+from agents.interpretability.layers import Sense, sees, streams_of
 from agents.interpretability.measurements import (
     DRAWS,
     Found,
@@ -23,10 +24,8 @@ from agents.interpretability.measurements import (
     sanity_rows,
     some,
 )
-from agents.interpretability.overlay import saliency_overlay
 from agents.interpretability.regions import Masks, RegionRow, map_regions
-from agents.interpretability.saliency import METHODS, integrated_gradients
-from agents.interpretability.streams import Sense, sees, streams_of
+from agents.interpretability.saliency import METHODS, integrated_gradients, saliency_overlay
 from agents.policies.checkpoint import load_policy, read_info
 from agents.policies.description import PolicyDescription, describe_policy
 from agents.policies.networks.config import PolicyConfig

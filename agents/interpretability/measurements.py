@@ -8,15 +8,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.interpretability.deletion import SHARES, Fingerprint, area, region_masks, region_order, removal_curves
+from agents.interpretability.checks import (
+    SHARES,
+    Fingerprint,
+    Part,
+    area,
+    rank_correlations,
+    region_masks,
+    region_order,
+    removal_curves,
+    with_random_weights,
+)
+from agents.interpretability.layers import Sense
 from agents.interpretability.regions import Masks, RegionRow, region_rows
 from agents.interpretability.saliency import METHODS, veiled
-from agents.interpretability.sanity import Part, rank_correlations, with_random_weights
-from agents.interpretability.streams import Sense
 from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
-from navsim.evaluation.statistics.estimates import mean_over_frames
-from navsim.evaluation.statistics.intervals import Estimate
+from navsim.evaluation.statistics.intervals import Estimate, mean_over_frames
 from navsim.seeding import derived_seed
 
 RANDOM = "random order"

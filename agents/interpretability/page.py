@@ -1,9 +1,19 @@
-"""An inspection as one HTML page that needs nothing beside it: pictures are inside, no script, no network."""
+"""An inspection as one HTML page that needs nothing beside it: pictures are inside, no script, no network.
 
-from collections.abc import Mapping
+The tables of an inspection's page.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agents.interpretability.checks import DependenceRow
+from agents.interpretability.figures import SENSES
+from agents.interpretability.layers import Sense
+from agents.interpretability.measurements import RemovalRow, SanityRow
+from agents.interpretability.regions import RegionRow
+from agents.policies.description import PolicyDescription
 from navsim.evaluation.reports.page import data_uri, templates_of
+from navsim.evaluation.statistics.intervals import Estimate
 
 TEMPLATE = "page.html"
 """The page's template, in the package's `templates`."""
@@ -104,3 +114,106 @@ class Page:
 def page_html(page: Page) -> str:
     """Render the page."""
     return templates_of("agents.interpretability").get_template(TEMPLATE).render(page=page)
+
+
+_FORGOTTEN = {"decision": "the layers after the convolutions", "all": "all weights"}
+_GAIN = "gain over chance"
+
+
+def removal_table(rows: Iterable[RemovalRow]) -> Table:
+    """Deletion and insertion."""
+    head = ("order by", "of", "deletion", _GAIN, "steering change [1/m]", _GAIN, "insertion", _GAIN)
+    cells = tuple(
+        (
+            row.method,
+            SENSES[row.sense],
+            f"{row.deletion.value:.3f}",
+            signed(row.deletion_gain),
+            f"{row.deletion_steering.value:.4f}",
+            signed(row.steering_gain, 4),
+            f"{row.insertion.value:.3f}",
+            signed(row.insertion_gain),
+        )
+        for row in rows
+    )
+    return Table(head, cells, "Deletion: higher is better. Insertion: lower is better. 95% intervals.")
+
+
+def sanity_table(rows: Iterable[SanityRow]) -> Table:
+    """Saliency of networks that have forgotten."""
+    cells = tuple(
+        (row.method, SENSES[row.sense], _FORGOTTEN[row.forgotten], with_interval(row.correlation, 2)) for row in rows
+    )
+    head = ("saliency", "of", "what was forgotten", "rank correlation")
+    return Table(head, cells, "Near 0 is good: the saliency is that of what was learned.")
+
+
+def regions_table(rows: Sequence[RegionRow], sense: Sense) -> Table:
+    """On what saliency lies."""
+    head = ("part", "saliency by", "frames", "of the pixels", "of the saliency", "density", "untrained", "by training")
+    cells = tuple(
+        (
+            row.region,
+            row.method,
+            str(row.frames),
+            f"{row.pixels:.1%}",
+            f"{row.saliency:.1%}",
+            with_interval(row.density, 2),
+            f"{row.untrained.value:.2f}",
+            signed(row.gain, 2),
+        )
+        for row in rows
+    )
+    return Table(head, cells, f"Parts of the {SENSES[sense]}")
+
+
+def dependence_table(rows: Iterable[DependenceRow], frames: int) -> Table:
+    """What each input is worth."""
+    head = ("without", "how", "distance of the distributions", "steering change [1/m]", "loss added [nats]")
+    cells = tuple(
+        (row.removed, row.how, with_interval(row.distance, 3), with_interval(row.steering, 4), signed(row.loss, 2))
+        for row in rows
+    )
+    return Table(head, cells, f"Mean over {frames} frames with 95% intervals")
+
+
+def layer_table(description: PolicyDescription) -> Table:
+    """Layers with their output volumes, receptive fields and costs."""
+    rows = [
+        (
+            layer.name.removeprefix("network."),
+            layer.kind,
+            "" if layer.kernel is None else "x".join(map(str, layer.kernel)),
+            "" if layer.stride is None else "x".join(map(str, layer.stride)),
+            ("" if layer.pictures == 1 else f"{layer.pictures} of ") + " x ".join(map(str, layer.output)),
+            "all" if layer.field is None else "x".join(map(str, layer.field)),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.flops / 1e6:,.2f}" if layer.flops else "",
+        )
+        for layer in description.layers
+    ]
+    rows.append(("all", "", "", "", "", "", f"{description.parameters:,}", f"{description.flops / 1e6:,.2f}"))
+    head = (
+        "layer",
+        "kind",
+        "kernel [px]",
+        "stride",
+        "output h x w x d",
+        "receptive field [px]",
+        "parameters",
+        "MFLOPs",
+    )
+    sees = ", ".join(description.inputs).replace("_", " ")
+    return Table(head, tuple(rows), f"{description.network} with {description.head} head, sees {sees}")
+
+
+def with_interval(estimate: Estimate, digits: int) -> str:
+    """A value and its interval."""
+    return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def signed(estimate: Estimate, digits: int = 3) -> str:
+    """A difference and its interval; a dash where something is compared with itself."""
+    if estimate.value == estimate.low == estimate.high == 0:
+        return "-"
+    return f"{estimate.value:+.{digits}f} ({estimate.low:+.{digits}f} to {estimate.high:+.{digits}f})"

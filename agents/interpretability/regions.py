@@ -8,8 +8,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from navsim.evaluation.statistics.estimates import ratio_estimate
-from navsim.evaluation.statistics.intervals import Estimate
+from navsim.evaluation.statistics.intervals import Estimate, ratio_estimate
 from navsim.geometry import Array
 from navsim.roads.elements import JunctionKind
 from navsim.roads.network import RoadNetwork

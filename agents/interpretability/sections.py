@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.interpretability.activations import channel_picture, convolution_outputs
 from agents.interpretability.figures import (
+    HAND_MADE,
     SENSES,
     cameras_picture,
     dependence_figure,
+    filter_picture,
+    filtered,
     from_left,
     larger,
     map_picture,
@@ -21,12 +23,19 @@ from agents.interpretability.figures import (
 )
 from agents.interpretability.frames import frames_to_show
 from agents.interpretability.inspection import Inspection
-from agents.interpretability.kernels import HAND_MADE, filter_picture, filtered
+from agents.interpretability.layers import Sense, Stream, channel_picture, convolution_outputs, sees, streams_of
 from agents.interpretability.measurements import SIDES, some
-from agents.interpretability.overlay import map_of
-from agents.interpretability.page import Picture, Row, Section
-from agents.interpretability.streams import Sense, Stream, sees, streams_of
-from agents.interpretability.tables import dependence_table, layer_table, regions_table, removal_table, sanity_table
+from agents.interpretability.page import (
+    Picture,
+    Row,
+    Section,
+    dependence_table,
+    layer_table,
+    regions_table,
+    removal_table,
+    sanity_table,
+)
+from agents.interpretability.saliency import map_of
 from agents.policies.description import Layer, PolicyDescription
 from navsim.visualization.canvas import png
 

@@ -5,11 +5,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from agents.localization.likelihoods import Fix, Frame, Likelihood, Tempered
+from agents.localization.likelihoods import Fix, Frame, LanePoints, Likelihood, Tempered
 from agents.localization.motion import Motion
 from agents.localization.particles import FilterSpec, ParticleFilter
 from agents.localization.posterior import PosePosterior
-from agents.localization.roads import LanePoints
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agents.drivers.watching import WatchSettings
+from agents.drivers.registry import WatchSettings
 from agents.localization.cases import CASES, Case, Exponents, Method
 from agents.localization.likelihoods import RoadSpec
 from agents.localization.particles import FilterSpec

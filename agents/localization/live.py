@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.drivers.entrants import watchable
-from agents.drivers.fit import check_fit
+from agents.drivers.learned_driver import check_fit
+from agents.drivers.registry import watchable
 from agents.localization.cases import Case, make_localiser
 from agents.localization.config import LocalizeConfig
 from agents.localization.pictures import MAP_PLACE, Chart, compose_picture
-from agents.localization.running import Bench, make_bench, open_policy, simulation_of
+from agents.localization.run import Bench, make_bench, open_policy, simulation_of
 from agents.localization.track import Moment, Track, TrackLog
 from agents.localization.tracking import Sight, Tracker, check_lasts
 from agents.policies.policy import Policy
-from navsim.drivers.drivers import Explain
+from navsim.drivers.protocol import Explain
 from navsim.roads.routing import JunctionPassage
 from navsim.seeding import generator
 from navsim.sensing.observation import Image
@@ -25,13 +25,13 @@ from navsim.simulation.town_map import attribution_of
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import Say, film, film_replay, watch_choices, watch_replay
 from navsim.visualization.drive_events import Story
-from navsim.world.display import require_display
+from navsim.world.bullet import require_display
 
 _FILM_INSTEAD = "give --action film for a film instead"
 
 
 class BeliefPainter:
-    """Localises a drive as it is driven, and draws the belief; a `navsim.viewer.painter.Painter`."""
+    """Localises a drive as it is driven, and draws the belief; a `navsim.viewer.dashboard_window.Painter`."""
 
     salient = False
 

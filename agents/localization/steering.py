@@ -1,4 +1,6 @@
-"""The network read backwards: how likely is the steering that was driven, were the car at this or that pose.
+"""Rows of numbers remembered by whole numbers. N: keys, K: numbers in a row.
+
+The network read backwards: how likely is the steering that was driven, were the car at this or that pose.
 
 By Bayes' rule P(pose | theta, I, M) is proportional to P(theta | I, M(pose)) P(pose) (Amini et al., ICRA 2019): the
 road map is drawn for every candidate pose, and the network says what it would do there. N: candidates, U: of them
@@ -6,6 +8,7 @@ different, F: features, K: what is kept of them, G: grid points.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +17,59 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.localization.likelihoods import Frame
-from agents.localization.memory import Memory
 from agents.policies.distributions.base import SteeringDistribution
-from agents.policies.networks.map_side import MapSide
+from agents.policies.networks.network import MapSide
 from agents.policies.networks.observation_batch import Senses, scale_senses
 from agents.policies.policy import Policy
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, MapSpec, draw_maps
+
+_ROOM = 4096  # rows at first
+Make = Callable[[NDArray[np.int64]], Tensor]
+"""Makes the rows (n, K) of some of the keys, given their indices (n,)."""
+
+
+class Memory:
+    """What was made once is not made again, until there is too much of it: then all is forgotten."""
+
+    def __init__(self, width: int, most: int) -> None:
+        """Remember nothing yet.
+
+        Args:
+            width: Length of a row.
+            most: How many rows may be remembered; more only if so many are asked for at once.
+        """
+        self._width, self._most = width, most
+        self._places: dict[int, int] = {}
+        self._rows = torch.zeros(0, width)
+
+    def __len__(self) -> int:
+        """Number of rows that are remembered."""
+        return len(self._places)
+
+    def recall(self, keys: NDArray[np.int64], make: Make) -> Tensor:
+        """The rows (N, K) of different keys (N,); `make` is asked for those that are not remembered."""
+        listed = keys.tolist()
+        new = [index for index, key in enumerate(listed) if key not in self._places]
+        if len(self._places) + len(new) > self._most and self._places:
+            self._places.clear()
+            new = list(range(len(listed)))
+        if new:
+            first = len(self._places)
+            self._make_room(first + len(new))
+            self._rows[first : first + len(new)] = make(np.array(new))
+            self._places |= {listed[index]: first + i for i, index in enumerate(new)}
+        return self._rows[[self._places[key] for key in listed]]
+
+    def _make_room(self, count: int) -> None:
+        """Have room for `count` rows; doubled, so that what is there is seldom moved."""
+        if count > len(self._rows):
+            rows = torch.zeros(max(count, 2 * len(self._rows), _ROOM), self._width)
+            rows[: len(self._rows)] = self._rows
+            self._rows = rows
+
 
 UNFORESEEN = 0.05
 """How often the steering is none that the policy foresees: one surprise must not rule out the true pose."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from agents.localization.cases import Case, Localiser
-from agents.localization.likelihoods import Fix, Frame
+from agents.localization.likelihoods import Fix, Frame, LanePoints
 from agents.localization.motion import Motion, Odometer, OdometrySpec, composed
-from agents.localization.roads import LanePoints
 from agents.localization.track import Moment, Track, TrackLog
 from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Pose

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from agents.training.augmentation import ImageVariation
-from agents.training.averaging import EmaConfig
-from agents.training.optimization import OptimizerConfig
+from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import check_limits
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, check_generators

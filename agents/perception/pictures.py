@@ -1,4 +1,9 @@
-"""Pictures with labels, from recorded drives. N: pictures, T: frames, C: cameras, H and W: height and width [px]."""
+"""Pictures with labels, from recorded drives. N: pictures, T: frames, C: cameras, H and W: height and width [px].
+
+Asking a network about many pictures. N: pictures, B: pictures of a batch, H and W: height and width [px].
+
+Sheets of pictures that a network was asked about: one row for each, its aspects side by side, a legend below.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +11,20 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from agents.training.checks import check_recorded
+from agents.policies.networks.observation_batch import scale_images
+from agents.training.packed import check_recorded
 from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.geometry import Array
 from navsim.roads.generators.towns import Split
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import Redrawer, under
-from navsim.simulation.settings import SimulationConfig
+from navsim.visualization.canvas import BRIGHT, DIM, Colour, Text, blank, written
 
 L = TypeVar("L")
 
@@ -102,9 +111,7 @@ class Source(Generic[L]):
         )
 
     def under(self, redrawer: Redrawer, drives: Iterable[Episode], condition: str, every: int) -> Pictures[L]:
-        """Draw each `every`-th frame of drives under a condition, see `navsim.world.scenery.appearance`, with its
-        labels.
-        """
+        """Draw each `every`-th frame of drives under a condition, with its labels."""
         parts = []
         for episode in drives:
             seen = replace(episode, scenario=under(episode.scenario, condition))
@@ -117,3 +124,84 @@ class Source(Generic[L]):
             Seen(episode.images[::every].copy(), self.recorded(episode, every), episode.scenario.town)
             for episode in dataset.episodes()
         )
+
+
+A = TypeVar("A")
+
+
+def network_inputs(pictures: Tensor, dtype: torch.dtype) -> Tensor:
+    """Pictures (B, H, W, 3) uint8 as images (B, 3, H, W) in [-1, 1] of type `dtype`, channels-last without a copy."""
+    return scale_images(pictures, dtype).permute(0, 3, 1, 2)
+
+
+def answers(
+    network: nn.Module,
+    images: Image,
+    answer: Callable[[Tensor], A],
+    dtype: torch.dtype,
+    picture_dtype: torch.dtype,
+    batch: int,
+) -> list[A]:
+    """What a network answers to each batch of pictures.
+
+    Args:
+        network: In evaluation mode, on any device.
+        images: Pictures (N, H, W, 3) uint8.
+        answer: Asks the network about images (B, 3, H, W) in [-1, 1].
+        dtype: Type of the layers' arithmetic.
+        picture_dtype: Type of the images that the network is given.
+        batch: How many pictures are looked at at once, at most.
+    """
+    device = next(network.parameters()).device
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
+        parts = (torch.tensor(images[start : start + batch], device=device) for start in range(0, len(images), batch))
+        return [answer(network_inputs(part, picture_dtype)) for part in parts]
+
+
+_GAP = 6
+_HEAD, _LEGEND = 26, 30  # heights of the lines above and below [px]
+_WIDEST = 160  # distance of the legend's words [px], at most
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One picture of a row."""
+
+    image: Image
+    """(height, width, 3) uint8, of one size in all of the sheet."""
+    texts: Sequence[Text] = ()
+    """What is written on it, placed from its own corner."""
+
+
+def sheet(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], legend: Sequence[tuple[str, Colour]]
+) -> Image:
+    """Draw a sheet (height, width, 3) uint8.
+
+    Args:
+        title: Over the sheet.
+        columns: What each column shows.
+        rows: At least one, with a cell for each of the columns.
+        legend: What the colours mean.
+    """
+    height, width = rows[0][0].image.shape[:2]
+    canvas = blank(len(columns) * (width + _GAP) - _GAP, 2 * _HEAD + len(rows) * (height + _GAP) + _LEGEND)
+    texts = [Text(title, 4, 5, size=16)]
+    texts += [Text(words, i * (width + _GAP) + 4, _HEAD + 5, colour=DIM) for i, words in enumerate(columns)]
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            x, y = j * (width + _GAP), 2 * _HEAD + i * (height + _GAP)
+            canvas[y : y + height, x : x + width] = cell.image
+            texts += [replace(text, x=text.x + x, y=text.y + y, outlined=True) for text in cell.texts]
+    return written(canvas, texts + _legend(canvas, legend))
+
+
+def _legend(canvas: Image, legend: Sequence[tuple[str, Colour]]) -> list[Text]:
+    """Paint a patch for each colour along the lower edge; returns the words to be written beside them."""
+    y, step = canvas.shape[0] - _LEGEND + 8, min(canvas.shape[1] / max(len(legend), 1), _WIDEST)
+    texts = []
+    for i, (words, colour) in enumerate(legend):
+        x = round(i * step) + 4
+        canvas[y : y + 14, x : x + 14] = colour
+        texts.append(Text(words, x + 20, y, size=13, colour=BRIGHT))
+    return texts

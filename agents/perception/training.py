@@ -11,24 +11,22 @@ from torch import Tensor, nn
 
 from agents.perception.config import PerceptionConfig
 from agents.perception.pictures import PictureData, Pictures
-from agents.policies.formats import Format
+from agents.policies.checkpoint import Format
 from agents.policies.networks.observation_batch import scale_images
 from agents.policies.policy import parameter_count
 from agents.training.augmentation import ImageAugmenter
 from agents.training.config import choose_device, choose_dtype
-from agents.training.determinism import torch_rules
-from agents.training.interruption import StopRequest, stop_on_interrupt
-from agents.training.journal import Journal
-from agents.training.learned import Learned
-from agents.training.learner import explained_shortage
+from agents.training.logger import Journal
 from agents.training.optimization import check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
+from agents.training.runtime import StopRequest, stop_on_interrupt, torch_rules
+from agents.training.train_state import Learned, explained_shortage
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError
 from navsim.progress import Advance, progress
+from navsim.provenance import software_versions
 from navsim.seeding import derived_seed, generator
 from navsim.sensing.camera import Camera
-from navsim.versions import software_versions
 
 L = TypeVar("L")
 N = TypeVar("N", bound=nn.Module)

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.bins import SteeringBins
-from agents.policies.distributions.mixture import SteeringMixture, bounded_mean
-from agents.policies.distributions.truncated import TruncatedMixture
+from agents.policies.distributions.mixture import SteeringMixture, TruncatedMixture, bounded_mean
 from agents.policies.networks.config import PolicyConfig
 
 D = TypeVar("D", bound=SteeringDistribution)

@@ -11,13 +11,11 @@ from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.recalibrated import recalibrated
 from agents.policies.heads import HEADS
 from agents.policies.networks.amini2019 import Amini2019
-from agents.policies.networks.compact import CompactNetwork
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.fully_connected import FullyConnectedNetwork
 from agents.policies.networks.network import Network
 from agents.policies.networks.observation_batch import Inputs, Senses, SensesSpec, scale_senses
-from agents.policies.networks.pilotnet import PilotNet
 from agents.policies.networks.residual import ResidualNetwork
+from agents.policies.networks.small_networks import CompactNetwork, FullyConnectedNetwork, PilotNet
 
 NETWORKS: dict[str, type[Network]] = {
     "compact": CompactNetwork,

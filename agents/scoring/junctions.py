@@ -1,9 +1,9 @@
 """What a distribution over steering makes of a junction when it is not told the route.
 
-Each lawful exit asks for some curvature (see `navsim.simulation.exits`); a band of a stated tolerance about it belongs
-to the exit. Exits whose bands overlap cannot be told apart by steering and count as one. A frame is a decision if at
-least two exits that can be told apart are still open, that is, if the car's pose does not yet rule them out. Over
-decisions:
+Each lawful exit asks for some curvature (see `navsim.simulation.junction_exits`); a band of a stated tolerance about
+it belongs to the exit. Exits whose bands overlap cannot be told apart by steering and count as one. A frame is a
+decision if at least two exits that can be told apart are still open, that is, if the car's pose does not yet rule them
+out. Over decisions:
 
 * mode recall: the share of the open exits that are given at least a least share of the probability;
 * the mass on lawful exits: the probability of all bands together, open or not;
@@ -32,7 +32,7 @@ from agents.policies.distributions.base import SteeringDistribution
 from navsim.errors import ConfigError
 from navsim.evaluation.statistics.intervals import Estimate, mean_estimate, share_estimate
 from navsim.geometry import Array
-from navsim.simulation.exits import JunctionExits
+from navsim.simulation.junction_exits import JunctionExits
 
 DISTANCE_EDGES = (1.0, 2.0, 3.0)
 """Where the ranges of the distance past a junction's mouth end [m], by which mode recall is broken down."""

@@ -1,4 +1,7 @@
-"""Scores of a policy's predictions as a table, as JSON and as a figure. N: situations."""
+"""Pictures of calibration: the coverage curve and the histogram of probability integral transforms.
+
+Scores of a policy's predictions as a table, as JSON and as a figure. N: situations.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,16 +9,98 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from rich.box import SIMPLE
 from rich.table import Table
 
-from agents.scoring.calibration import SampleScores, Scores, score, score_groups
-from agents.scoring.plots import plot_calibration
+from agents.scoring.calibration import (
+    SampleScores,
+    Scores,
+    coverage,
+    nominal_coverage,
+    pit_distance,
+    pit_histogram,
+    score,
+    score_groups,
+)
 from navsim.config import to_mapping
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.sensing.observation import Image
 from navsim.simulation.manoeuvres import FrameManoeuvre
+
+_INK, _DIM, _GRID = "#1d232c", "#6b7585", "#e3e7ed"
+_LINES = ("#2f6fde", "#d9694f", "#3fa66b", "#b25fc4", "#c2a25a", "#8e9bb0")
+_FARTHEST_Z = 3.0
+_TOLERANCE = 0.03
+_BINS = 20
+
+
+def plot_calibration(samples: Mapping[str, SampleScores], title: str) -> Figure:
+    """Coverage over z (the source's own measure) beside the PIT histogram, for each set of predictions.
+
+    Args:
+        samples: Scores of the predictions by name.
+        title: What was predicted.
+    """
+    figure = Figure(figsize=(11, 4.9), dpi=100, layout="constrained")
+    figure.suptitle(title, fontsize=13, color=_INK, x=0.01, ha="left")
+    curve, histogram = figure.subplots(1, 2)
+    _coverage(curve, samples)
+    _histogram(histogram, samples)
+    for axes in (curve, histogram):
+        axes.grid(color=_GRID, zorder=0)
+        axes.tick_params(length=0, colors=_DIM)
+        axes.legend(frameon=False, labelcolor=_INK, fontsize=10, loc="upper left" if axes is curve else "upper center")
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    return figure
+
+
+def figure_pixels(figure: Figure) -> Image:
+    """Draw a figure as (H, W, 3) uint8 RGB."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
+
+
+def _coverage(axes: Axes, samples: Mapping[str, SampleScores]) -> None:
+    """Shares of labels within the central intervals that belong to z, beside those of a Gaussian."""
+    z = torch.linspace(0.0, _FARTHEST_Z, 121, dtype=torch.float64)
+    nominal = nominal_coverage(z).numpy()
+    axes.fill_between(
+        z, nominal - _TOLERANCE, nominal + _TOLERANCE, color=_DIM, alpha=0.18, linewidth=0, label="within 3 points"
+    )
+    axes.plot(z, nominal, color=_DIM, linestyle="--", linewidth=1.4, label="nominal")
+    marks = torch.tensor(COVERAGE_Z, dtype=torch.float64)
+    for (name, scores), colour in zip(samples.items(), _LINES, strict=False):
+        axes.plot(z, coverage(scores.pit, z), color=colour, linewidth=2.0, label=name, zorder=3)
+        axes.plot(marks, coverage(scores.pit, marks), "o", color=colour, markersize=5.5, zorder=4)
+    axes.set(xlim=(0, _FARTHEST_Z), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlabel("z", color=_INK)
+    axes.set_title("share of labels in the central interval of z sigma", fontsize=11, color=_INK, loc="left")
+
+
+def _histogram(axes: Axes, samples: Mapping[str, SampleScores]) -> None:
+    """Densities of the probability integral transforms."""
+    edges = np.linspace(0.0, 1.0, _BINS + 1)
+    axes.axhline(1.0, color=_DIM, linestyle="--", linewidth=1.4, label="right: uniform")
+    highest = 2.0
+    for (name, scores), colour in zip(samples.items(), _LINES, strict=False):
+        density = pit_histogram(scores.pit, _BINS).numpy()
+        highest = max(highest, float(density.max()))
+        label = f"{name}, distance {pit_distance(scores.pit):.3f}"
+        axes.stairs(density, edges, color=colour, linewidth=2.0, fill=False, label=label, zorder=3)
+        axes.stairs(density, edges, color=colour, fill=True, alpha=0.15, zorder=2)
+    axes.set(xlim=(0, 1), ylim=(0, 1.3 * highest))
+    axes.set_xlabel("cdf at the label", color=_INK)
+    axes.set_title("histogram of the cdf at the label (PIT)", fontsize=11, color=_INK, loc="left")
+
 
 _ALL = "all"
 

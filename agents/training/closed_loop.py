@@ -8,15 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agents.drivers.driver import PolicyDriver
-from navsim.drivers.drivers import Seat
+from agents.drivers.policy_driver import PolicyDriver
+from navsim.drivers.protocol import Seat
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import arrivals
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
 from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,17 @@ from torch import Tensor
 
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Senses, SensesSpec, senses_spec
-from agents.training.checks import check_classes, check_numbers, check_pictures, check_recorded
-from agents.training.memory import Storage, choose_storage, free_memory
-from agents.training.packed import map_records
+from agents.training.packed import check_classes, check_numbers, check_pictures, check_recorded, map_records
+from agents.training.runtime import Storage, choose_storage, free_memory
 from agents.training.samples import MappedSamples, Samples, record_bytes
 from navsim.datasets.dataset import Dataset, join_datasets, open_dataset
 from navsim.errors import ConfigError, EpisodeError
+from navsim.provenance import git_revision, software_versions
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.simulation import SimulationConfig
-from navsim.versions import git_revision, software_versions
 
 __all__ = ["Samples", "TrainingData", "gather_samples", "is_demanding", "load_training_data"]
 

@@ -16,16 +16,14 @@ from agents.scoring.calibration import score
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dataset import TrainingData
-from agents.training.determinism import torch_rules
 from agents.training.distributed import ALONE, Group
-from agents.training.examiner import Examiner
-from agents.training.interruption import StopRequest, stop_on_interrupt
-from agents.training.journal import History, Journal
-from agents.training.learner import explained_shortage
-from agents.training.meters import Means, Stopwatch
+from agents.training.logger import History, Journal, Means, Stopwatch
 from agents.training.optimization import check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
+from agents.training.runtime import StopRequest, stop_on_interrupt, torch_rules
+from agents.training.train_state import explained_shortage
 from agents.training.trainer import Trainer
+from agents.training.validation import Examiner
 from navsim.progress import Advance, progress
 
 _LOG_STEPS = 20

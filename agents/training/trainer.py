@@ -17,19 +17,16 @@ from agents.policies.checkpoint import (
 )
 from agents.policies.networks.observation_batch import scale_senses, senses_spec
 from agents.policies.policy import Policy, build_policy, parameter_count
-from agents.training.augmentation import Augmenter
-from agents.training.auxiliary import build_decoder
-from agents.training.camera_noise import NoisyCameras
+from agents.training.augmentation import Augmenter, NoisyCameras
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import TrainingData
 from agents.training.distributed import ALONE, Group
-from agents.training.feed import Feed
-from agents.training.journal import History
-from agents.training.learner import Learner
-from agents.training.meters import Means, Stopwatch
+from agents.training.logger import History, Means, Stopwatch
+from agents.training.losses import build_decoder
 from agents.training.optimization import learning_rate
 from agents.training.run_folder import RunFolder, first_difference
-from agents.training.sampling import FrameSampler, parts
+from agents.training.sampling import Feed, FrameSampler, parts
+from agents.training.train_state import Learner
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.seeding import derived_seed

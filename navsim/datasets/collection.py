@@ -1,21 +1,193 @@
-"""Collecting: the expert drives, pulled aside by steering noise, and every drive becomes one file."""
+"""Filling a data folder: what is missing is made by several processes, one file for each drive.
 
+The unit of work is some drives of one town, which settings decide alone, and each file appears complete or not at all.
+So work that was interrupted goes on where it was, and gives the same data as an unbroken one.
+
+Collecting: the expert drives, pulled aside by steering noise, and every drive becomes one file.
+"""
+
+import time
 import weakref
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from navsim.config import to_mapping
-from navsim.datasets.collection_config import CollectConfig, data_settings, planned_towns
-from navsim.datasets.dataset import DatasetDescription, episode_path
-from navsim.datasets.files import write_episode
-from navsim.datasets.production import Maker, Plan, Recording, Work, claim_folder, produce
-from navsim.datasets.statistics import Statistics
+from navsim.datasets.collection_config import CollectConfig, data_settings, differences, planned_towns
+from navsim.datasets.dataset import (
+    DESCRIPTION_NAME,
+    DatasetDescription,
+    episode_path,
+    open_dataset,
+    read_description,
+    write_description,
+)
+from navsim.datasets.episode_files import read_header, write_episode
+from navsim.datasets.statistics import Statistics, episode_statistics
+from navsim.errors import ConfigError, EpisodeError, StorageError
+from navsim.parallel import WorkerError, available_cores, run_units
+from navsim.progress import progress
+from navsim.provenance import git_revision, software_versions
 from navsim.simulation.batched_rollout import Crew, drive_together, simulations
 from navsim.simulation.episode_rerenderer import Redrawer
 from navsim.simulation.expert import LaneExpert
+from navsim.simulation.scenario import Scenario
 from navsim.simulation.sensor_setup import position_fixes
-from navsim.versions import git_revision, software_versions
+from navsim.storage import is_partial, remove_partial, write_json
+
+STATISTICS_NAME = "statistics.json"
+"""Name of the statistics in a data folder."""
+Work = tuple[Scenario, ...]
+"""Drives of one town."""
+Maker = Callable[[Work], list[int]]
+"""Makes the files of some drives and tells their numbers of steps."""
+Job = TypeVar("Job", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one run has added to a data folder."""
+
+    drives: int
+    """Number of drives."""
+    steps: int
+    """Number of recorded steps."""
+    seconds: float
+    """Wall time, start of the processes included [s]."""
+    workers: int
+    """Number of processes."""
+
+    @property
+    def steps_per_second(self) -> float:
+        """Recorded steps per second of wall time."""
+        return self.steps / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a data folder shall hold, and how it is made."""
+
+    out: Path
+    """The data folder."""
+    towns: tuple[Work, ...]
+    """The drives that it shall hold."""
+    doing: str
+    """One word for what is done, such as "collecting"."""
+    workers: int | None
+    """Number of processes; None takes one per core."""
+    resume: bool
+    """Whether to go on with what was left unfinished in the folder."""
+
+
+def claim_folder(folder: Path, description: DatasetDescription) -> None:
+    """Make the data folder, or check that the one that is there is of the same settings.
+
+    Raises:
+        ConfigError: Naming the settings that differ.
+        StorageError: If the folder holds something else.
+    """
+    if (folder / DESCRIPTION_NAME).exists():
+        there = read_description(folder)
+        found = differences(
+            {"simulation": to_mapping(there.simulation), **there.collection},
+            {"simulation": to_mapping(description.simulation), **description.collection},
+        )
+        if found:
+            raise ConfigError(f"{folder}: holds data of other settings ({'; '.join(found)}); give another --out")
+        return
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"{folder}: is a file; give a folder as --out")
+    others = [path.name for path in folder.glob("*") if not is_partial(path)]
+    if others:
+        raise StorageError(f"{folder}: holds other files ({others[0]}, ...) but no data; give another --out")
+    remove_partial(folder / DESCRIPTION_NAME)
+    write_description(folder, description)
+
+
+def produce(plan: Plan, make: Callable[[Job], Maker], job: Job) -> tuple[Recording, Statistics]:
+    """Make the files of all drives that are not yet in the folder, and write the folder's statistics.
+
+    Args:
+        plan: What is wanted; `claim_folder` must have been called.
+        make: Called once in each process, a function of a module.
+        job: Its argument.
+
+    Raises:
+        StorageError: If the work was begun before and `plan.resume` is off, or the disk is full; files made so far are
+            whole and stay.
+        WorkerError: If the process of a drive died whenever it was tried; all other drives are done.
+        KeyboardInterrupt: After Ctrl-C, with words on how to go on.
+    """
+    missing = _missing(plan)
+    recording = _make_missing(plan, missing, make, job) if missing else Recording(0, 0, 0.0, 0)
+    statistics = episode_statistics(open_dataset(plan.out).episodes(images=False))
+    path = plan.out / STATISTICS_NAME
+    if recording.drives or not path.exists():
+        speed = to_mapping(recording) | {"steps_per_second": recording.steps_per_second}
+        write_json(path, to_mapping(statistics) | {"recording": speed})
+    return recording, statistics
+
+
+def _missing(plan: Plan) -> list[Work]:
+    """The drives that are not in the folder, town by town.
+
+    Raises:
+        StorageError: If some are there and some are missing, and `plan.resume` is off.
+    """
+    towns = [tuple(drive for drive in town if not _is_recorded(plan.out, drive)) for town in plan.towns]
+    missing, total = sum(map(len, towns)), sum(map(len, plan.towns))
+    if 0 < missing < total and not plan.resume:
+        raise StorageError(
+            f"{plan.out}: holds {total - missing} of {total} drives of an unfinished run; give --resume to go on with "
+            "the others"
+        )
+    return [town for town in towns if town]
+
+
+def _is_recorded(folder: Path, scenario: Scenario) -> bool:
+    """Whether the drive's file is there and whole."""
+    path = episode_path(folder, scenario)
+    try:
+        return path.exists() and read_header(path).scenario == scenario
+    except EpisodeError:
+        return False
+
+
+def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker], job: Job) -> Recording:
+    """Make files over several processes."""
+    count, total = sum(map(len, towns)), sum(map(len, plan.towns))
+    workers = min(plan.workers or available_cores(), len(towns))
+    started, drives, steps = time.monotonic(), 0, 0
+    failures: list[str] = []
+    _remove_leftovers(plan.out, towns)
+    try:
+        with (
+            progress(plan.doing, total, "drives", already=total - count) as advance,
+            run_units(make, job, towns, workers) as results,
+        ):
+            for finished in results:
+                if isinstance(finished.failure, WorkerError):
+                    failures.append(str(finished.failure))
+                    continue
+                drives, steps = drives + len(finished.unit), steps + sum(finished.result)
+                advance(len(finished.unit), f"{steps / (time.monotonic() - started):.0f} steps/s")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; give --resume to go on with the drives in {plan.out}") from None
+    finally:
+        _remove_leftovers(plan.out, towns)
+    if failures:
+        raise WorkerError(f"{count - drives} drives are missing, try again with --resume: {'; '.join(failures)}")
+    return Recording(drives, steps, time.monotonic() - started, workers)
+
+
+def _remove_leftovers(folder: Path, towns: Sequence[Work]) -> None:
+    """Remove what killed processes left of these drives' files."""
+    for town in towns:
+        for scenario in town:
+            remove_partial(episode_path(folder, scenario))
+
 
 NO_RENDERER = "none"
 """What is recorded as the renderer of drives without images."""

@@ -12,9 +12,9 @@ from navsim.config import to_mapping
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.seeding import generator
-from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.config import SimulationConfig
+from navsim.simulation.expert import SteeringNoise
 from navsim.simulation.scenario import Scenario, StartOffset
-from navsim.simulation.simulation import SimulationConfig
 from navsim.world.scenery.appearance import parse_spec
 
 Channel = Literal["classes", "objects"]

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from navsim.config import from_mapping, to_mapping
-from navsim.datasets.files import EpisodeHeader, read_episode, read_header
+from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.errors import ConfigError, EpisodeError
 from navsim.roads.generators.towns import Split
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import SimulationConfig
 from navsim.simulation.town_map import STREETS, town_group
 from navsim.storage import write_json
 

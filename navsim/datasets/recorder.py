@@ -15,12 +15,12 @@ from navsim.datasets.dataset import (
     read_description,
     write_description,
 )
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import StorageError
+from navsim.provenance import git_revision, software_versions
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import SimulationConfig
-from navsim.versions import git_revision, software_versions
 
 KEYBOARD = "keyboard"
 """Name of a person at the wheel."""

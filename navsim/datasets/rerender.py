@@ -14,20 +14,18 @@ from typing import Annotated, Any, get_args
 import tyro
 
 from navsim.config import to_mapping
+from navsim.datasets.collection import Maker, Plan, Recording, Work, claim_folder, produce
 from navsim.datasets.collection_config import Channel, check_channels
 from navsim.datasets.dataset import Dataset, DatasetDescription, episode_path, open_dataset
-from navsim.datasets.files import read_episode, read_header, write_episode
-from navsim.datasets.production import Maker, Plan, Recording, Work, claim_folder, produce
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.datasets.statistics import Statistics
 from navsim.errors import ConfigError, StorageError
-from navsim.sensing.camera import Camera
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.provenance import git_revision, software_versions
+from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.episode_rerenderer import Redrawer, under
-from navsim.simulation.renderer import RendererName
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.settings import SimulationConfig
-from navsim.versions import git_revision, software_versions
 from navsim.world.scenery.appearance import parse_spec
 
 _DRIVES_PER_UNIT = 4

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from navsim.drivers.drivers import Decision, Driver, Expert, explanation_of
+from navsim.drivers.protocol import Decision, Driver, Expert, explanation_of
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Observation
 from navsim.world.vehicle import VehicleState

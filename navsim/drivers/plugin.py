@@ -1,13 +1,13 @@
 """Anyone's driver, named by where Python finds what makes it: `--driver mypackage.module:factory`.
 
 The factory is any callable, a class too, that gives an object with a `name`, `begin(seed)` and `drive(observation) ->
-Decision`: see `navsim.drivers.drivers.Driver`. It is called once in every process, and given the car's `cameras`
+Decision`: see `navsim.drivers.protocol.Driver`. It is called once in every process, and given the car's `cameras`
 (a tuple of `navsim.sensing.camera.Camera`) and `map_spec` (a `navsim.sensing.roadmap.MapSpec`) as keywords if it has
-parameters of these names. With `begin_car` and `drive_cars` besides (`navsim.drivers.drivers.BatchDriver`) the object
+parameters of these names. With `begin_car` and `drive_cars` besides (`navsim.drivers.protocol.BatchDriver`) the object
 decides for several cars in one go. Modules are looked for as Python always does, and in the current directory. A whole
 example is `examples/route_follower.py`; a short one, `mine.py`:
 
-    from navsim.drivers.drivers import Decision
+    from navsim.drivers.protocol import Decision
 
     class Leftish:
         name = "leftish"
@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from navsim.drivers.drivers import BatchDriver, Driver, Expert
+from navsim.drivers.protocol import BatchDriver, Driver, Expert
 from navsim.drivers.sandbox import explained
 from navsim.drivers.spec import Entrant
 from navsim.errors import DriverError

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from numbers import Real
 from typing import TypeVar
 
-from navsim.drivers.drivers import BatchDriver, Decision, Driver, Expert, Explain, Salience, explanation_of
+from navsim.drivers.protocol import BatchDriver, Decision, Driver, Expert, Explain, Salience, explanation_of
 from navsim.errors import DriverError
 from navsim.parallel import time_limit
 from navsim.roads.routing import Route

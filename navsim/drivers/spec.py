@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from navsim.drivers.drivers import ConstantDriver, Decision, Driver, Expert
+from navsim.drivers.protocol import ConstantDriver, Decision, Driver, Expert
 from navsim.roads.routing import Route
 from navsim.world.vehicle import VehicleState
 

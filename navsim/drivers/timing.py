@@ -2,7 +2,7 @@
 
 import time
 
-from navsim.drivers.drivers import Decision, Driver, Expert
+from navsim.drivers.protocol import Decision, Driver, Expert
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Observation
 from navsim.world.vehicle import VehicleState

@@ -9,7 +9,7 @@ from navsim.evaluation.routes import RouteSuite
 from navsim.evaluation.suites import Stage, load_suite, stages
 from navsim.parallel import available_cores
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
-from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 from navsim.viewer.viewer import ViewerOptions
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from navsim.datasets.dataset import IDENTITY_NAME
-from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.metrics.calibration import label_transforms
 from navsim.evaluation.metrics.drives import Drive

@@ -12,8 +12,8 @@ from navsim.config import from_mapping, load_config, to_mapping
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
 from navsim.seeding import generator
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
-from navsim.simulation.simulation import SimulationConfig
 from navsim.simulation.town_map import is_osm_town, town_seed
 
 SUITES = Path(__file__).parents[2] / "configs" / "suites"
@@ -53,7 +53,7 @@ class Part:
     jitter: StartOffset = field(default_factory=StartOffset)
     """Half the range of a further draw for each route, uniform, on both values of its start."""
     recovery: bool = False
-    """Whether drives are counted by `navsim.evaluation.metrics.recovery` besides."""
+    """Whether drives are counted by `navsim.evaluation.metrics.protocols` besides."""
     simulation: dict[str, Any] = field(default_factory=dict)
     """Values of the simulation that differ from the evaluation's: any of `CONDITIONS`."""
 
@@ -96,7 +96,7 @@ class Stage:
     simulation: SimulationConfig
     """In what."""
     recovery: bool = False
-    """Whether drives are counted by `navsim.evaluation.metrics.recovery` besides."""
+    """Whether drives are counted by `navsim.evaluation.metrics.protocols` besides."""
 
 
 def suite_path(word: str) -> Path:

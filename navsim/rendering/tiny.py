@@ -30,9 +30,8 @@ from navsim.rendering.tiles import (
     squares_of,
 )
 from navsim.sensing.camera import Camera
-from navsim.world.bodies import Light
-from navsim.world.bullet import BulletClient
-from navsim.world.scenery.atmosphere import Atmosphere
+from navsim.world.bullet import BulletClient, Light
+from navsim.world.scenery.lighting import Atmosphere
 from navsim.world.scenery.meshes import Mesh, SemanticClass
 from navsim.world.scenery.scene import Scene
 

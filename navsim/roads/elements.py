@@ -1,4 +1,7 @@
-"""What a road network is made of: roads, lanes, connectors and junctions. Traffic keeps right."""
+"""Outlines of houses.
+
+What a road network is made of: roads, lanes, connectors and junctions. Traffic keeps right.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,17 @@ import numpy as np
 import shapely
 
 from navsim.errors import TownError
-from navsim.geometry import Polyline
+from navsim.geometry import Array, Polyline
+
+
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """The outline of one house."""
+
+    outline: Array
+    """Corners (N, 2) [m], counter-clockwise, the first not repeated."""
+    height: float
+    """Of its walls [m]."""
 
 
 class Manoeuvre(StrEnum):

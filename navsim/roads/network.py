@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from navsim.errors import TownError
 from navsim.geometry import Array, Polyline
-from navsim.roads.connectors import Way, connector_paths, manoeuvre_of
+from navsim.roads.connectors import Way, connector_paths, lane_pairs, manoeuvre_of
 from navsim.roads.elements import Connector, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
 from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
-from navsim.roads.lane_choice import lane_pairs
 
 __all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
 

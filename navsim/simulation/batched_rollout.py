@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from navsim.drivers.drivers import Seat, decide_together
-from navsim.drivers.mixture import Pilot
+from navsim.drivers.protocol import Pilot, Seat, decide_together
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig, make_renderer
 from navsim.simulation.episode import Episode
-from navsim.simulation.perturbation import SteeringNoise
-from navsim.simulation.renderer import make_renderer
+from navsim.simulation.expert import SteeringNoise
 from navsim.simulation.rollout import Course, course
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.shelf import TownShelf
-from navsim.simulation.simulation import Simulation, SimulationConfig, Situation, Step
+from navsim.simulation.simulation import Simulation, Situation, Step
+from navsim.simulation.town import TownShelf
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,9 @@ from navsim.rendering.window.window import Window
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
-from navsim.simulation.simulation import Simulation, SimulationConfig, Situation, Step
+from navsim.simulation.simulation import Simulation, Situation, Step
 from navsim.world.scenery.appearance import parse_spec
 
 CHASE_CAMERA = Camera("chase", 640, 360, fov_deg=70.0, position=(-8.0, 0.0, 4.0), pitch_deg=-14.0)

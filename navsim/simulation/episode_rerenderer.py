@@ -11,13 +11,11 @@ from navsim.rendering.interface import Measurement, Renderer, Shot
 from navsim.rendering.object_boxes import objects_in
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig, make_renderer
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
-from navsim.simulation.renderer import make_renderer
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.sensor_setup import carried_map, mounted_cameras
-from navsim.simulation.settings import SimulationConfig
-from navsim.simulation.shelf import TownShelf
-from navsim.simulation.town import Town, scenario_route
+from navsim.simulation.town import Town, TownShelf, scenario_route
 from navsim.world.scenery.scene import Scene
 
 _PICTURES = 64

@@ -1,4 +1,13 @@
-"""The expert that labels the data: it follows the middle of the route's lane by the true state.
+"""Steering noise in bursts, so that recorded drives hold recoveries from where an expert alone never goes.
+
+Triangular pulses added to the command, as in conditional imitation learning (Codevilla et al., ICRA 2018,
+section VI-B); the label stays the expert's own command.
+
+The longitudinal controller's plan: how fast each place of a route may be driven.
+
+The policy steers; speed is the environment's business, as the pedals were the human's in the source.
+
+The expert that labels the data: it follows the middle of the route's lane by the true state.
 
 Feedforward of the path's curvature a little ahead, for the steering takes time, plus the feedback of pure pursuit
 (Coulter, CMU-RI-TR-92-01) linearised about the path: the circle through a point at the lookahead distance has
@@ -12,11 +21,98 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError
-from navsim.geometry import Polyline
+from navsim.geometry import Array, Polyline
 from navsim.roads.routing import Progress, Route
 from navsim.world.vehicle import VehicleSpec, VehicleState
+
+
+@dataclass(frozen=True)
+class SteeringNoise:
+    """How often, how long and how hard the steering is pulled aside."""
+
+    bursts_per_minute: float = 15.0
+    """Mean number of pulses per minute; 0 switches the noise off."""
+    duration: tuple[float, float] = (0.3, 1.2)
+    """Shortest and longest pulse [s]."""
+    lateral_acceleration: float = 9.0
+    """Largest peak of a pulse, as lateral acceleration [m/s2], so that it pulls as hard at any speed."""
+
+    def __post_init__(self) -> None:
+        low, high = self.duration
+        if not 0 < low <= high or not self.bursts_per_minute >= 0 or not self.lateral_acceleration >= 0:
+            raise ConfigError(
+                "steering noise needs 0 < duration[0] <= duration[1], bursts_per_minute >= 0 and "
+                f"lateral_acceleration >= 0, got {self}"
+            )
+
+
+def steering_noise(spec: SteeringNoise, steps: int, control_step: float, rng: np.random.Generator) -> Array:
+    """Draw the pulses of one drive.
+
+    Args:
+        spec: How often, how long and how hard.
+        steps: Number of control steps.
+        control_step: Their length [s].
+        rng: Source of the draws.
+
+    Returns:
+        Lateral acceleration (steps,) [m/s2] to add; divide by the squared speed for curvature.
+    """
+    signal = np.zeros(steps)
+    if spec.bursts_per_minute == 0:
+        return signal
+    times = np.arange(steps) * control_step
+    start = 0.0
+    while True:
+        start += rng.exponential(60.0 / spec.bursts_per_minute)
+        if start >= steps * control_step:
+            return signal
+        duration = rng.uniform(*spec.duration)
+        peak = rng.uniform(-1.0, 1.0) * spec.lateral_acceleration
+        signal += peak * np.clip(1.0 - np.abs(times - start - duration / 2) / (duration / 2), 0.0, None)
+        start += duration
+
+
+def noisy_command(command: float, lateral_acceleration: float, speed: float, max_curvature: float) -> float:
+    """Add a pull to a command.
+
+    Args:
+        command: The driver's curvature [1/m].
+        lateral_acceleration: The pull [m/s2].
+        speed: Speed of the car [m/s]; below 3 m/s the pull is taken as at 3 m/s.
+        max_curvature: Bound of the sum [1/m].
+    """
+    return float(np.clip(command + lateral_acceleration / max(speed, 3.0) ** 2, -max_curvature, max_curvature))
+
+
+def speed_profile(path: Polyline, cruise_speed: float, lateral_acceleration: float, braking: float = 2.0) -> Array:
+    """Plan the speed at each vertex of a path.
+
+    Args:
+        path: The middle of the lane to drive.
+        cruise_speed: Speed on straights [m/s].
+        lateral_acceleration: Bound in curves: v^2 |curvature| [m/s^2].
+        braking: Deceleration with which slower places are approached [m/s^2].
+
+    Returns:
+        Speeds (N,) [m/s] over `path.stations`.
+    """
+    # A window of about 4 m keeps one sharp vertex from counting as a curve.
+    spacing = path.length / (len(path.points) - 1)
+    width = max(round(4.0 / spacing), 1)
+    padded = np.pad(path.curvatures, (width // 2, width - 1 - width // 2), mode="edge")
+    curvature = np.convolve(padded, np.ones(width) / width, mode="valid")
+    allowed = np.minimum(cruise_speed, np.sqrt(lateral_acceleration / np.maximum(np.abs(curvature), 1e-6)))
+    # Braking at a constant rate keeps v^2 + 2 b s constant: a slower place ahead bounds it from there back.
+    energy = allowed**2 + 2 * braking * path.stations
+    return np.asarray(np.sqrt(np.minimum.accumulate(energy[::-1])[::-1] - 2 * braking * path.stations))
+
+
+def curve_speed(curvature: float, lateral_acceleration: float, cruise_speed: float) -> float:
+    """Fastest speed [m/s] for a commanded curvature [1/m], at most `cruise_speed`."""
+    return min(cruise_speed, float(np.sqrt(lateral_acceleration / max(abs(curvature), 1e-6))))
 
 
 @dataclass(frozen=True)

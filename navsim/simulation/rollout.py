@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.drivers.drivers import Decision, Expert
-from navsim.drivers.mixture import Mixture, Pilot
+from navsim.drivers.protocol import Decision, Expert, Mixture, Pilot
 from navsim.geometry import Array
 from navsim.seeding import derived_seed, generator
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
-from navsim.simulation.expert import LaneExpert
-from navsim.simulation.perturbation import SteeringNoise, noisy_command, steering_noise
+from navsim.simulation.expert import LaneExpert, SteeringNoise, noisy_command, steering_noise
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation, Situation, Step
 

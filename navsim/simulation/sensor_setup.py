@@ -6,12 +6,11 @@ from navsim.geometry import Array, Pose
 from navsim.roads.routing import Route
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import with_mount_error
+from navsim.sensing.faults import DriveMap, drive_map, with_mount_error
 from navsim.sensing.gps import GpsSensor
-from navsim.sensing.map_faults import DriveMap, drive_map
 from navsim.sensing.roadmap import rasterise_route
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.settings import SimulationConfig
 from navsim.simulation.town import Town
 
 

@@ -13,16 +13,14 @@ from navsim.rendering.interface import Measurement, Renderer, Shot
 from navsim.roads.routing import Progress, Route
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import with_noise
+from navsim.sensing.faults import with_noise
 from navsim.sensing.observation import Image, Observation
-from navsim.simulation.renderer import make_renderer
+from navsim.simulation.config import SimulationConfig, make_renderer
+from navsim.simulation.expert import curve_speed, speed_profile
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.sensor_setup import carried_map, gps_sensor, mounted_cameras
-from navsim.simulation.settings import SimulationConfig
-from navsim.simulation.shelf import TownShelf
-from navsim.simulation.speed import curve_speed, speed_profile
 from navsim.simulation.termination import judge
-from navsim.simulation.town import Town, scenario_route
+from navsim.simulation.town import Town, TownShelf, scenario_route
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from navsim.errors import TownError
-from navsim.roads.footprints import Footprint
+from navsim.roads.elements import Footprint
 from navsim.roads.generators.towns import TownId, build_town
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.town import ATTRIBUTION, build_osm_town, osm_seed

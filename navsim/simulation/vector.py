@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from navsim.errors import ActionError, ConfigError
 from navsim.simulation.batched_rollout import see_together, simulations
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.environment import Observations, TownEnvironment
-from navsim.simulation.simulation import Simulation, SimulationConfig, Situation
+from navsim.simulation.simulation import Simulation, Situation
 
 Flags = NDArray[np.bool_]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from navsim.datasets.recorder import KEYBOARD
 from navsim.errors import ConfigError
-from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.town_map import check_town_name
-from navsim.viewer.choices import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
+from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
 from navsim.viewer.viewer import ViewerOptions
 from navsim.world.scenery.appearance import parse_spec
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from navsim.drivers.drivers import Driver, Expert, Explain, explanation_of
+from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
 from navsim.geometry import Pose
 from navsim.rendering.window.viewpoints import View
 from navsim.sensing.observation import Image
@@ -14,10 +14,10 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.painter import DrivePainter, Painter
-from navsim.viewer.viewer_keys import Playback
+from navsim.viewer.controls import Playback
+from navsim.viewer.dashboard_window import DrivePainter, Painter
+from navsim.visualization.dashboard import HEIGHT, WIDTH
 from navsim.visualization.drive_events import Story
-from navsim.visualization.panel import HEIGHT, WIDTH
 from navsim.visualization.scene_view import draw_scene
 from navsim.visualization.video import HOLD_FRAMES, Mp4Writer
 

@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 
 from navsim.datasets.dataset import IDENTITY_NAME, simulation_settings
-from navsim.datasets.files import EpisodeHeader, read_episode, read_header
-from navsim.drivers.drivers import Decision
+from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
+from navsim.drivers.protocol import Decision
 from navsim.errors import EpisodeError
 from navsim.geometry import Pose
+from navsim.provenance import DISTRIBUTION, software_versions
 from navsim.roads.routing import Progress
 from navsim.sensing.observation import Observation
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import Redrawer
 from navsim.simulation.rollout import Moment
-from navsim.simulation.simulation import Simulation, SimulationConfig, Step
-from navsim.versions import DISTRIBUTION, software_versions
+from navsim.simulation.simulation import Simulation, Step
 from navsim.world.vehicle import VehicleState
 
 

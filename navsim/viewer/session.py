@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
-from navsim.drivers.drivers import Driver, Expert
 from navsim.drivers.keyboard import Hands, handed
+from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.sandbox import DECISION_LIMIT, guarded
 from navsim.drivers.spec import Entrant
 from navsim.errors import TownError
@@ -17,13 +17,12 @@ from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import load_town_map
 from navsim.storage import write_bytes
-from navsim.viewer.choices import Choices
 from navsim.viewer.config import PICTURE, WatchConfig
+from navsim.viewer.controls import NEXT, Abilities, Choice, Choices, Playback
+from navsim.viewer.dashboard_window import Painter
 from navsim.viewer.offscreen import Enough, Reel, film_drive
-from navsim.viewer.painter import Painter
 from navsim.viewer.replay import Recording, check_replay, play
 from navsim.viewer.viewer import Viewer
-from navsim.viewer.viewer_keys import NEXT, Abilities, Choice, Playback
 from navsim.visualization.canvas import png
 from navsim.visualization.video import GifWriter, Mp4Writer
 
@@ -121,7 +120,7 @@ def watch_choices(
         config: What to show, and how.
         entrants: Who may drive.
         say: Prints lines.
-        painter: Who draws the panel; None takes `navsim.viewer.painter.DrivePainter`.
+        painter: Who draws the panel; None takes `navsim.viewer.dashboard_window.DrivePainter`.
 
     Raises:
         DisplayError: If there is no display.
@@ -149,7 +148,7 @@ def watch_replay(config: WatchConfig, recording: Recording, say: Say, painter: P
         config: How to show it.
         recording: The drive.
         say: Prints lines.
-        painter: Who draws the panel; None takes `navsim.viewer.painter.DrivePainter`.
+        painter: Who draws the panel; None takes `navsim.viewer.dashboard_window.DrivePainter`.
 
     Returns:
         What `check_replay` has found: empty if the drive is the same.

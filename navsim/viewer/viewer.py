@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from navsim.drivers.drivers import Driver, Expert, Explain, explanation_of
 from navsim.drivers.keyboard import Hands
+from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.rendering.window.viewpoints import View
@@ -18,12 +18,17 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.frame_rate import FrameRate
-from navsim.viewer.gliding import between, motion_words
+from navsim.viewer.controls import NEXT, Abilities, Playback
+from navsim.viewer.dashboard_window import (
+    DrivePainter,
+    FrameRate,
+    Painter,
+    PanelWindow,
+    between,
+    motion_words,
+    with_keys,
+)
 from navsim.viewer.offscreen import FilmCamera
-from navsim.viewer.painter import DrivePainter, Painter
-from navsim.viewer.panel_window import PanelWindow, with_keys
-from navsim.viewer.viewer_keys import NEXT, Abilities, Playback
 from navsim.visualization.drive_events import Story
 from navsim.visualization.scene_view import moment_fan
 from navsim.world.scenery.scene import Scene

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from navsim.drivers.drivers import Decision
-from navsim.drivers.modes import Mode, find_modes
+from navsim.drivers.action_selection import Mode, find_modes
+from navsim.drivers.protocol import Decision
 from navsim.geometry import Pose
-from navsim.rendering.window.stage import TRAIL_MARKS, TRAIL_SPACING
+from navsim.rendering.window.window_scene import TRAIL_MARKS, TRAIL_SPACING
 from navsim.roads.routing import JunctionPassage
 from navsim.simulation.rollout import Moment
 

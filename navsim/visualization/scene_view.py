@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.car_model import car_parts
 from navsim.rendering.road_fan import Fan, cell_colours, cell_outline, command_index, command_outline
-from navsim.rendering.window.stage import COMMAND_PAINT, MODE_PAINT, ROUTE_PAINT, TRAIL_PAINT
 from navsim.rendering.window.viewpoints import MOUNTS, SLOPE, View, facing
+from navsim.rendering.window.window_scene import COMMAND_PAINT, MODE_PAINT, ROUTE_PAINT, TRAIL_PAINT
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.simulation.rollout import Moment

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.geometry import Array
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image

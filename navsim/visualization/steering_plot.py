@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from navsim.drivers.drivers import Decision
-from navsim.drivers.modes import Mode
+from navsim.drivers.action_selection import Mode
+from navsim.drivers.protocol import Decision
 from navsim.geometry import Array
 from navsim.sensing.observation import Image
 from navsim.visualization.canvas import (

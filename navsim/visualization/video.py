@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from PIL import Image as Picture
 
-from navsim.drivers.drivers import Driver, Expert
+from navsim.drivers.protocol import Driver, Expert
 from navsim.sensing.observation import Image
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_bytes
-from navsim.visualization.panel import PanelContext, compose_panel
+from navsim.visualization.dashboard import PanelContext, compose_panel
 
 GIF_WIDTH = 640
 """Width of a GIF [px]."""

@@ -1,4 +1,14 @@
-"""PyBullet behind one class: the only file that imports it; every call names its physics client.
+"""Whether there is a display to open a window on.
+
+Plain values that the physics client takes and gives: motions, boxes, light.
+
+World frame: x east, y north, z up [m]. Quaternions are (x, y, z, w).
+
+Keeping compiled libraries quiet.
+
+Wavefront OBJ files: the form in which PyBullet takes meshes without losing memory.
+
+PyBullet behind one class: the only file that imports it; every call names its physics client.
 
 World frame: x east, y north, z up [m]. Quaternions are (x, y, z, w). Meshes go to PyBullet as files, not as
 Python lists: its list arguments are never freed (3.2.7 leaks two references to every row of each call).
@@ -6,10 +16,14 @@ Python lists: its list arguments are never freed (3.2.7 leaks two references to 
 
 import math
 import os
+import socket
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,19 +31,139 @@ from numpy.typing import NDArray
 
 from navsim.errors import DisplayError
 from navsim.geometry import Array
-from navsim.world.bodies import Box, Light, Motion, Vector
-from navsim.world.display import require_display
-from navsim.world.quiet import quiet
-from navsim.world.wavefront import write_wavefront
+
+
+def require_display(otherwise: str = "run without --gui or under xvfb-run") -> None:
+    """Check that an X display answers: PyBullet ends the whole process where none does.
+
+    Args:
+        otherwise: What can be done without one, for the error.
+
+    Raises:
+        DisplayError: If DISPLAY is not set or nobody listens there.
+    """
+    display = os.environ.get("DISPLAY", "")
+    if not display:
+        raise DisplayError(f"a window needs a display, but DISPLAY is not set; {otherwise}")
+    host, _, rest = display.rpartition(":")
+    number = rest.split(".")[0]
+    addresses: list[tuple[socket.AddressFamily, str | tuple[str, int]]]
+    if host in ("", "unix"):
+        name = f"/tmp/.X11-unix/X{number}"  # noqa: S108 where every X server listens
+        addresses = [(socket.AF_UNIX, "\0" + name), (socket.AF_UNIX, name)]
+    else:
+        addresses = [(socket.AF_INET, (host, 6000 + int(number)))] if number.isdigit() else []
+    if not any(_answers(family, address) for family, address in addresses):
+        raise DisplayError(f"a window needs a display, but nothing answers on DISPLAY={display!r}; {otherwise}")
+
+
+def _answers(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    """Whether a server accepts a connection at `address` within a second."""
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(1.0)
+        try:
+            connection.connect(address)
+        except OSError:
+            return False
+    return True
+
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+
+
+class Motion(NamedTuple):
+    """Where a body's centre of mass is and how it moves, in the world frame."""
+
+    position: Vector
+    """Centre of mass [m]."""
+    orientation: Quaternion
+    """Rotation from the body's to the world's axes."""
+    velocity: Vector
+    """Of the centre of mass [m/s]."""
+    angular_velocity: Vector
+    """About the world's axes [rad/s]."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box of a rigid body, given in the body's frame (origin at its centre of mass)."""
+
+    size: Vector
+    """Full edge lengths along x, y, z [m]."""
+    centre: Vector
+    """Centre [m]."""
+    colour: tuple[float, float, float] = (0.8, 0.8, 0.8)
+    """Red, green, blue in [0, 1], for what draws it."""
+
+
+@dataclass(frozen=True)
+class Light:
+    """One distant light for `BulletClient.picture`; the parts add up to the brightness of a surface."""
+
+    direction: Vector
+    """Towards the light."""
+    ambient: float = 0.6
+    """Share of light that reaches every surface."""
+    diffuse: float = 0.35
+    """Share that depends on the surface's slope to the light."""
+    specular: float = 0.0
+    """Share that mirrors the light."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what is written to standard output and error inside the block, by compiled code too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor, _ in kept:
+            os.dup2(nowhere, descriptor)
+        yield
+    finally:
+        for descriptor, copy in kept:
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        os.close(nowhere)
+
+
+def write_wavefront(
+    path: Path,
+    vertices: NDArray[np.floating],
+    triangles: NDArray[np.integer],
+    uv: NDArray[np.floating] | None = None,
+) -> None:
+    """Write a mesh, to 0.1 mm.
+
+    Args:
+        path: File to write.
+        vertices: (V, 3) [m].
+        triangles: (F, 3) indices into the vertices.
+        uv: Texture coordinates (V, 2) from the image's left edge and top row, if any.
+    """
+    text = _rows("v %.4f %.4f %.4f\n", vertices)
+    if uv is None:
+        text += _rows("f %d %d %d\n", triangles + 1)
+    else:
+        # The file counts from the bottom row, and a negative coordinate would not repeat in TinyRenderer.
+        top = np.ceil(uv[:, 1].max(initial=1.0))
+        text += _rows("vt %.5f %.5f\n", np.stack([uv[:, 0], top - uv[:, 1]], axis=1))
+        text += _rows("f %d/%d %d/%d %d/%d\n", np.repeat(triangles + 1, 2, axis=1))
+    path.write_text(text, encoding="ascii")
+
+
+def _rows(row: str, values: NDArray[np.generic]) -> str:
+    """One line per row of `values`; a single formatting is three times as fast as one for each."""
+    return (row * len(values)) % tuple(values.ravel().tolist())
+
 
 with quiet():  # it announces its build time
     import pybullet
-
 __all__ = ["Box", "BulletClient", "BulletError", "Light", "Motion", "Vector"]
-
 BulletError = pybullet.error
 """What a call raises that PyBullet refuses, for instance because its window was closed."""
-
 _MOST_PARTS = 127  # PyBullet drops further ones without a word
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.world.bodies import Box, Motion, Vector
+from navsim.world.bullet import Box, Motion, Vector
 
 GRAVITY = 9.81
 """[m/s^2]."""

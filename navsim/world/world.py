@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from navsim.errors import ActionError, ConfigError
 from navsim.geometry import Pose
-from navsim.world.bodies import Motion, Vector
-from navsim.world.bullet import BulletClient
+from navsim.world.bullet import BulletClient, Motion, Vector
 from navsim.world.obstacles import ObstacleKind, Obstacles
 from navsim.world.vehicle import GRAVITY, VehicleSpec, VehicleState, chassis_forces, vehicle_state
 

@@ -18,12 +18,12 @@ from agents.training.config import TrainConfig
 from agents.training.dataset import Samples, TrainingData, is_demanding
 from agents.training.optimization import OptimizerConfig
 from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import SimulationConfig
 
 torch.set_num_threads(1)  # two threads that wait for each other on a busy machine are slower than one
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from agents.policies.distributions.mixture import SteeringMixture
-from navsim.drivers.acting import (
+from navsim.drivers.action_selection import (
     GRID_POINTS,
     SHOWN_EVERY,
     ActingConfig,
@@ -20,10 +20,10 @@ from navsim.drivers.acting import (
     Rule,
     act,
     decision,
+    find_modes,
     follow,
     quantile,
 )
-from navsim.drivers.modes import find_modes
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 

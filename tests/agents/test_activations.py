@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.interpretability.activations import channel_picture, convolution_outputs
+from agents.interpretability.layers import channel_picture, convolution_outputs
 from agents.policies.policy import Policy
 from tests.agents.small_runs import small_policy, small_samples
 

@@ -12,21 +12,19 @@ from torch.nn import functional
 
 from agents.policies.checkpoint import load_policy
 from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.network import SharedTrunks
 from agents.policies.networks.observation_batch import scale_senses, senses_spec
-from agents.policies.networks.trunks import SharedTrunks
 from agents.policies.policy import build_policy
-from agents.training.auxiliary import LABEL_STEP, build_decoder, picture_layer
-from agents.training.averaging import EmaConfig
 from agents.training.config import TrainConfig
 from agents.training.dataset import TrainingData, load_training_data
 from agents.training.distributed import ALONE
-from agents.training.learner import Learner
 from agents.training.loop import train
-from agents.training.losses import LossConfig
-from agents.training.memory import Storage
-from agents.training.optimization import OptimizerConfig
+from agents.training.losses import LABEL_STEP, LossConfig, build_decoder, picture_layer
+from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.run_folder import RunFolder, begin_run, open_run
+from agents.training.runtime import Storage
 from agents.training.samples import Samples
+from agents.training.train_state import Learner
 from agents.training.trainer import Trainer
 from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.sensing.camera import Camera

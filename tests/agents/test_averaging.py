@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from agents.training.averaging import EmaConfig, WeightAverage
+from agents.training.optimization import EmaConfig, WeightAverage
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_policy
 

@@ -15,6 +15,7 @@ from agents.policies.networks.config import PolicyConfig
 from agents.scoring.calibration import (
     coverage,
     coverage_gap,
+    crps,
     join,
     nominal_coverage,
     pit_distance,
@@ -23,8 +24,7 @@ from agents.scoring.calibration import (
     score_groups,
     score_samples,
 )
-from agents.scoring.crps import crps
-from agents.scoring.temperature import Objective, fit_temperature, negative_log_likelihood, score_predictions
+from agents.scoring.predictions import Objective, fit_temperature, negative_log_likelihood, score_predictions
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 from tests.agents.small_runs import random_distribution
 

@@ -10,11 +10,10 @@ from safetensors.torch import load_file, save_file
 
 from agents.policies.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
 from agents.policies.networks.observation_batch import scale_senses
-from agents.training.averaging import EmaConfig
 from agents.training.distributed import ALONE
-from agents.training.learner import Learner
 from agents.training.losses import LossConfig
-from agents.training.optimization import OptimizerConfig
+from agents.training.optimization import EmaConfig, OptimizerConfig
+from agents.training.train_state import Learner
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec

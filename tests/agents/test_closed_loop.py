@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from agents.drivers.driver import PolicyDriver
+from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig, DriveScores, drive_scores
-from agents.training.journal import History
+from agents.training.logger import History
 from agents.training.loop import train
 from agents.training.run_folder import RunFolder, open_run
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError
-from navsim.roads.generators.names import Split, TownId
+from navsim.roads.generators.towns import Split, TownId
 from navsim.sensing.observation import Observation
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agents.experiments.contrasts import ContrastRow, contrast_table, read_contrast
 from agents.experiments.study_config import StudyConfig
+from agents.experiments.study_report import ContrastRow, contrast_table, read_contrast
 from navsim.config import from_mapping
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.statistics.paired import PairedShare

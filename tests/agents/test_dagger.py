@@ -19,18 +19,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.policies.checkpoint import save_checkpoint, weights_digest
 from agents.training.closed_loop import ClosedLoopConfig
-from agents.training.config import TrainConfig
-from agents.training.dagger import Rounds, round_config, train_in_rounds
+from agents.training.config import DaggerConfig, TrainConfig
+from agents.training.dagger import MixedDriving, Rounds, record_round, round_config, train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
-from agents.training.journal import History, read_history
-from agents.training.on_policy import MixedDriving, record_round
-from agents.training.rounds import DaggerConfig
+from agents.training.logger import History, read_history
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.trainer import Trainer
 from navsim.config import to_mapping
 from navsim.datasets.dataset import DatasetDescription, open_dataset, write_description
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
-from navsim.roads.generators.names import Split, TownId
+from navsim.roads.generators.towns import Split, TownId
 from navsim.simulation.termination import Rules
 from navsim.storage import write_yaml
 from tests.agents.small_runs import SIMULATION, small_config, small_folder, small_info, small_policy

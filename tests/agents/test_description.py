@@ -13,7 +13,7 @@ from agents.policies.networks.observation_batch import Inputs, SensesSpec, sense
 from agents.policies.networks.residual import Sum
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
 from navsim.config import from_mapping, to_mapping
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.camera import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 
 torch.set_num_threads(1)

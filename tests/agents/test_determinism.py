@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from agents.training.determinism import torch_rules
+from agents.training.runtime import torch_rules
 
 CPU = torch.device("cpu")
 

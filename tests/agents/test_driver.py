@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.drivers.driver import PolicyDriver
-from agents.drivers.learned import CARS, LearnedDriver
+from agents.drivers.learned_driver import CARS, LearnedDriver
+from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import save_checkpoint
-from navsim.drivers.acting import ActingConfig, Outlook, Rule
-from navsim.drivers.drivers import BatchDriver, Decision, Driver
+from navsim.drivers.action_selection import ActingConfig, Outlook, Rule
+from navsim.drivers.protocol import BatchDriver, Decision, Driver
 from navsim.errors import CheckpointError
 from navsim.geometry import Array, Pose
 from navsim.sensing.observation import Observation

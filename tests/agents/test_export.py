@@ -16,19 +16,35 @@ import yaml
 from safetensors import safe_open
 from torch import Tensor
 
-from agents.drivers.driver import PolicyDriver
-from agents.drivers.facts import CARD_NAME, INPUTS, ONNX_NAME, WEIGHTS_NAME, ExportFacts, facts_in, metadata_of
-from agents.drivers.onnx_driver import OnnxDriver, open_session
+from agents.drivers.onnx_driver import (
+    CARD_NAME,
+    INPUTS,
+    ONNX_NAME,
+    WEIGHTS_NAME,
+    ExportFacts,
+    OnnxDriver,
+    facts_in,
+    metadata_of,
+    open_session,
+)
+from agents.drivers.policy_driver import PolicyDriver
 from agents.export.bundle import ExportConfig, closed_loop_scores, epoch_scores, export
 from agents.export.card import CardContents, model_card
-from agents.export.graph import DrivingGraph, export_graph
-from agents.export.verification import TOLERANCE, check_graph, driven_senses, largest_difference, random_senses
+from agents.export.graph import (
+    TOLERANCE,
+    DrivingGraph,
+    check_graph,
+    driven_senses,
+    export_graph,
+    largest_difference,
+    random_senses,
+)
 from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpoint
 from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Senses, senses_spec
 from agents.policies.policy import NETWORKS, build_policy
-from navsim.drivers.acting import GRID_POINTS
+from navsim.drivers.action_selection import GRID_POINTS
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.geometry import Pose
 from navsim.sensing.camera import Camera

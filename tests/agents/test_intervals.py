@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from navsim.evaluation.statistics.intervals import Estimate, mean_estimate, share_estimate
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Estimate, Share, mean_estimate, share_estimate
 
 
 def test_of_nothing_there_is_no_estimate() -> None:

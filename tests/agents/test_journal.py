@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
-from agents.training.journal import History, Journal
+from agents.training.logger import History, Journal
 from agents.training.run_folder import RunFolder
 from navsim.config import from_mapping, to_mapping
 

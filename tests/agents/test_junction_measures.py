@@ -19,7 +19,7 @@ from agents.scoring.junctions import (
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.roads.elements import Manoeuvre
-from navsim.simulation.exits import Exit, JunctionExits
+from navsim.simulation.junction_exits import Exit, JunctionExits
 
 LIMIT = 0.2
 RULES = DecisionRules(tolerance=0.02, least_mass=0.05, open_offset=0.5, open_course_deg=6.0)

@@ -7,13 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from agents.policies.networks.observation_batch import scale_senses
-from agents.training.averaging import EmaConfig
 from agents.training.config import TrainConfig
 from agents.training.distributed import ALONE
-from agents.training.learner import Learner, explained_shortage
 from agents.training.losses import LossConfig
-from agents.training.optimization import OptimizerConfig
+from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.run_folder import RunFolder
+from agents.training.train_state import Learner, explained_shortage
 from agents.training.trainer import Trainer
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_config, small_data, small_policy, small_samples

@@ -4,8 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.distributions.truncated import TruncatedMixture
+from agents.policies.distributions.mixture import SteeringMixture, TruncatedMixture
 from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
 from agents.training.config import TrainConfig

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agents.training.distributed import Group
-from agents.training.meters import Means, Stopwatch
+from agents.training.logger import Means, Stopwatch
 
 
 def test_means_are_over_all_steps() -> None:

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from agents.policies.heads import HEADS
-from agents.policies.networks.compact import CompactNetwork
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import Inputs, SensesSpec, senses_spec
+from agents.policies.networks.small_networks import CompactNetwork
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
 from agents.training.losses import LossConfig, steering_loss
 from navsim.errors import ConfigError
-from navsim.sensing.camera import Camera
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.roadmap import MapSpec
 
 torch.set_num_threads(1)  # two threads that wait for each other on a busy machine are slower than one

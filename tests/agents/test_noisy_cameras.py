@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.training.camera_noise import NoisyCameras, blurred
+from agents.training.augmentation import NoisyCameras, blurred
 from agents.training.dataset import Samples
 from navsim.seeding import generator
-from navsim.sensing.camera_noise import CameraNoise, with_noise
+from navsim.sensing.faults import CameraNoise, with_noise
 from tests.agents.small_runs import small_samples
 
 CPU = torch.device("cpu")

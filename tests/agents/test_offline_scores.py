@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from navsim.errors import CheckpointError
-from navsim.evaluation.reports.offline_scores import offline_score
+from navsim.evaluation.reports.compare_page import offline_score
 
 
 def run_folder(folder: Path, scores: list[tuple[float, float]], best: int) -> Path:

@@ -10,12 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from agents.drivers.driver import PolicyDriver
-from agents.drivers.facts import ONNX_NAME
-from agents.drivers.learned import CARS
-from agents.drivers.onnx_driver import OnnxDriver, read_facts
-from navsim.drivers.acting import ActingConfig
-from navsim.drivers.drivers import BatchDriver
+from agents.drivers.learned_driver import CARS
+from agents.drivers.onnx_driver import ONNX_NAME, OnnxDriver, read_facts
+from agents.drivers.policy_driver import PolicyDriver
+from navsim.drivers.action_selection import ActingConfig
+from navsim.drivers.protocol import BatchDriver
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
@@ -116,7 +115,7 @@ def test_it_needs_no_torch(exported: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
-from agents.drivers.learned import blank_observation
+from agents.drivers.learned_driver import blank_observation
 from agents.drivers.onnx_driver import OnnxDriver, read_facts
 path = Path({str(exported)!r})
 facts = read_facts(path)

@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from agents.policies.networks.config import PolicyConfig
 from agents.training import packed
 from agents.training.dataset import load_training_data
-from agents.training.feed import Feed
 from agents.training.loop import train
 from agents.training.packed import map_records, packed_path, records_of
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.samples import READ_AHEAD, MappedSamples, Samples, record_bytes
+from agents.training.sampling import Feed
 from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.errors import EpisodeError, StorageError
 from navsim.roads.generators.towns import Split

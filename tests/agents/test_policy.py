@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from agents.drivers.decisions import decide, outlooks
+from agents.drivers.policy_driver import decide, outlooks
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.heads import HEADS
-from agents.policies.networks.compact import CompactNetwork
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import Senses, SensesSpec, scale_senses, senses_spec
+from agents.policies.networks.small_networks import CompactNetwork
 from agents.policies.policy import NETWORKS, build_policy, parameter_count
-from navsim.drivers.acting import GRID_POINTS, SHOWN_EVERY
+from navsim.drivers.action_selection import GRID_POINTS, SHOWN_EVERY
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec

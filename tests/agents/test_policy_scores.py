@@ -16,7 +16,6 @@ from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import build_policy
-from agents.scoring.frames import FrameBatch, judged_frames
 from agents.scoring.junctions import (
     DecisionRules,
     JunctionMeasures,
@@ -25,20 +24,21 @@ from agents.scoring.junctions import (
     judge_decisions,
     junction_measures,
 )
-from agents.scoring.policy_scores import score_policy
+from agents.scoring.policy_scores import FrameBatch, judged_frames, score_policy
 from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, write_description
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, EpisodeError
 from navsim.geometry import Array
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.manoeuvres import FrameManoeuvre
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from scripts.junctions import main
 from tests.agents.small_runs import small_folder
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from agents.drivers.decisions import decide
+from agents.drivers.policy_driver import decide
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import Inputs, Senses, SensesSpec, scale_senses, senses_spec
-from agents.policies.networks.pilotnet import PilotNet
+from agents.policies.networks.small_networks import PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
 from navsim.errors import ConfigError
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.camera import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 
 torch.set_num_threads(1)

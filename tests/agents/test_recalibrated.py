@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.distributions.recalibrated import Recalibrated, check_levels, fit_levels, recalibrated
 from agents.scoring.calibration import score
-from agents.scoring.temperature import fit_temperature, score_predictions
+from agents.scoring.predictions import fit_temperature, score_predictions
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 

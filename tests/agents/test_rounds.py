@@ -2,11 +2,10 @@
 
 import pytest
 
-from agents.training.config import TrainConfig
-from agents.training.rounds import DaggerConfig
+from agents.training.config import DaggerConfig, TrainConfig
 from navsim.config import from_mapping
 from navsim.errors import ConfigError
-from navsim.roads.generators.names import Split, TownId
+from navsim.roads.generators.towns import Split, TownId
 
 
 def test_the_experts_share_decays() -> None:

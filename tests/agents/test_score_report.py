@@ -13,12 +13,11 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from agents.drivers.driver import PolicyDriver
+from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import load_policy, read_info, save_checkpoint
 from agents.scoring.calibration import SampleScores, score_samples
-from agents.scoring.plots import figure_pixels, plot_calibration
 from agents.scoring.predictions import ScoreConfig, predict, score_checkpoint
-from agents.scoring.report import Report
+from agents.scoring.report import Report, figure_pixels, plot_calibration
 from navsim.datasets.dataset import open_dataset
 from navsim.errors import CheckpointError, EpisodeError
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE

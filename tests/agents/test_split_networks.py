@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.map_side import MapSide
+from agents.policies.networks.network import MapSide
 from agents.policies.networks.observation_batch import Inputs, SensesSpec
 from agents.policies.policy import NETWORKS, build_policy
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.experiments.report import Finding, page, read_finding
 from agents.experiments.study_config import StudyConfig, check_networks, merged
+from agents.experiments.study_report import Finding, page, read_finding
 from navsim.config import from_mapping, load_config
 from navsim.errors import ConfigError, EpisodeError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agents.drivers.driver import PolicyDriver
+from agents.drivers.policy_driver import PolicyDriver
 from agents.training.config import TrainConfig
 from navsim.config import load_config
 from tests.agents.small_runs import CAMERAS, MAP, small_folder

@@ -9,7 +9,7 @@ import torch
 from agents.policies.networks.config import PolicyConfig
 from agents.training.dataset import gather_samples, is_demanding, load_training_data
 from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import ConfigError, EpisodeError
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage

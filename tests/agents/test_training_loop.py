@@ -15,22 +15,20 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents.policies.checkpoint import load_policy, read_info
 from agents.policies.policy import build_policy
 from agents.scoring.calibration import score
-from agents.training.averaging import EmaConfig
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device, choose_dtype
-from agents.training.examiner import Examiner
-from agents.training.interruption import StopRequest, stop_on_interrupt
-from agents.training.journal import History, Journal
+from agents.training.logger import History, Journal
 from agents.training.loop import take_steps, train
-from agents.training.optimization import OptimizerConfig
-from agents.training.pictures import draw_predictions, spread_frames
+from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.run_folder import RunFolder, open_run
+from agents.training.runtime import StopRequest, stop_on_interrupt
 from agents.training.sampling import BalanceConfig
 from agents.training.trainer import Trainer
+from agents.training.validation import Examiner, draw_predictions, spread_frames
 from navsim.errors import CheckpointError, ConfigError
 from navsim.seeding import derived_seed
-from navsim.sensing.camera_noise import CameraNoise
-from navsim.simulation.simulation import SimulationConfig
+from navsim.sensing.faults import CameraNoise
+from navsim.simulation.config import SimulationConfig
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_config, small_data, small_policy, small_samples
 
 

@@ -8,7 +8,7 @@ import torch
 from agents.policies.networks.config import PolicyConfig
 from agents.training import dataset
 from agents.training.dataset import load_training_data
-from agents.training.memory import DEVICE_SHARE, choose_storage, free_memory, group_memory, keep_freed_memory
+from agents.training.runtime import DEVICE_SHARE, choose_storage, free_memory, group_memory, keep_freed_memory
 from agents.training.samples import MappedSamples
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_folder

@@ -7,7 +7,7 @@ import pytest
 from agents.experiments.simulation_benchmark import Case, Figures, SimulationBenchmark, best, combined, measure
 from agents.experiments.single_benchmarks import measure_singles
 from navsim.errors import ConfigError
-from navsim.machine import machine, processor
+from navsim.provenance import machine, processor
 
 SMALL = SimulationBenchmark(
     sizes=("8x16",), renderers=("tiny",), cameras=(2,), worlds=(2,), processes=(2,), towns=("test-0",), seconds=0.2,

@@ -4,7 +4,8 @@ import pytest
 
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.config import SimulationConfig
+from navsim.simulation.simulation import Simulation
 
 SMALL = SimulationConfig(
     cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0)

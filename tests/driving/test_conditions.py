@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError
-from navsim.sensing.camera_noise import CameraNoise, MountError
+from navsim.sensing.faults import CameraNoise, MountError
 from navsim.sensing.observation import Image, Observation
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig, Step
+from navsim.simulation.simulation import Simulation, Step
 from tests.driving.conftest import SMALL
 
 NOISY = replace(SMALL, camera_noise=CameraNoise(variance=0.02, exposure=0.2, blur_px=0.5))

@@ -7,10 +7,8 @@ import pytest
 
 from navsim.roads.network import Manoeuvre, RoadNetwork
 from navsim.roads.routing import Route
-from navsim.simulation.exits import JunctionExits, episode_exits
-from navsim.simulation.expert import ExpertSpec, LaneExpert
-from navsim.simulation.perturbation import SteeringNoise
-from navsim.simulation.plain_crossing import DIRECTIONS
+from navsim.simulation.expert import ExpertSpec, LaneExpert, SteeringNoise
+from navsim.simulation.junction_exits import DIRECTIONS, JunctionExits, episode_exits
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation

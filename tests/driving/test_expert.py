@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import ConstantDriver, Driver, Expert
+from navsim.drivers.protocol import ConstantDriver, Driver, Expert
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.routing import Route

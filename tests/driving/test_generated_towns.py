@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from navsim.roads.generators.towns import Generator, Split, TownId
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 
 
 @pytest.fixture(scope="module")

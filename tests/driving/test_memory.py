@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from navsim.sensing.rigs import Rig
+from navsim.sensing.camera import Rig
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 
 RESETS, TOWNS = 10_000, 100
 

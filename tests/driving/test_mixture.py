@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import ConstantDriver, Decision
-from navsim.drivers.mixture import Mixture
+from navsim.drivers.protocol import ConstantDriver, Decision, Mixture
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.seeding import generator

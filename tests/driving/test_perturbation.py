@@ -3,7 +3,7 @@ import pytest
 
 from navsim.errors import ConfigError
 from navsim.seeding import generator
-from navsim.simulation.perturbation import SteeringNoise, noisy_command, steering_noise
+from navsim.simulation.expert import SteeringNoise, noisy_command, steering_noise
 
 
 def test_no_bursts_no_noise() -> None:

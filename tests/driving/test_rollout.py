@@ -3,12 +3,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import ConstantDriver, Decision
+from navsim.drivers.protocol import ConstantDriver, Decision
 from navsim.errors import ActionError
 from navsim.sensing.observation import Observation
 from navsim.simulation.episode import Episode
-from navsim.simulation.expert import LaneExpert
-from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.expert import LaneExpert, SteeringNoise
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.simulation.simulation import Simulation

@@ -9,11 +9,11 @@ import pytest
 
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import ActionError, ConfigError, TownError
-from navsim.sensing.camera import Camera
+from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.gps import GpsSpec
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
-from navsim.simulation.simulation import Simulation, SimulationConfig, Step
+from navsim.simulation.simulation import Simulation, Step
 from navsim.world.vehicle import VehicleSpread
 from tests.driving.conftest import SMALL
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Polyline
-from navsim.simulation.speed import curve_speed, speed_profile
+from navsim.simulation.expert import curve_speed, speed_profile
 
 
 def straight_then_circle(radius: float) -> Polyline:

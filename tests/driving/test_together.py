@@ -4,13 +4,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import BatchDriver, Decision, Driver, Seat, decide_together
+from navsim.drivers.protocol import BatchDriver, Decision, Driver, Seat, decide_together
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
 from navsim.simulation.batched_rollout import Crew, drive_together, simulations
 from navsim.simulation.episode import Episode
-from navsim.simulation.expert import LaneExpert
-from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.expert import LaneExpert, SteeringNoise
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation

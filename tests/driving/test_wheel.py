@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.drivers.drivers import ConstantDriver, Decision, Driver, Expert
 from navsim.drivers.keyboard import LATERAL_ACCELERATION, STEERING, TURNING_TIME, Hands, Wheel, handed
+from navsim.drivers.protocol import ConstantDriver, Decision, Driver, Expert
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
 from navsim.simulation.expert import ExpertSpec, LaneExpert

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from navsim.drivers.drivers import ConstantDriver, Decision, Driver
+from navsim.drivers.protocol import ConstantDriver, Decision, Driver
 from navsim.sensing.observation import Observation
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from navsim.datasets.dataset import IDENTITY_NAME
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.results_store import claim_folder, drive_path, load_drive, save_drive

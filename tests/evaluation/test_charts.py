@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from navsim.evaluation.reports.charts import Axis, Point, Series, chart, percent_axis, share_bar, value_axis
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 
 
 def test_bars_say_what_they_show() -> None:

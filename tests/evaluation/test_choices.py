@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.town_map import check_town_name
-from navsim.viewer.choices import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
-from navsim.viewer.viewer_keys import Choice, Wish
+from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choice, Choices, Wish, with_tour
 from navsim.world.scenery.appearance import parse_spec
 
 CHOICES = Choices(("a", "b", "c"), ("test-3", "grid-test-0"), ("", "dusk+rain"), route=1, seed=4)

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.datasets.files import write_episode
-from navsim.drivers.drivers import ConstantDriver
+from navsim.datasets.episode_files import write_episode
+from navsim.drivers.protocol import ConstantDriver
 from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.clips import CLIP_WIDTH, clips, tail, worth_clips
+from navsim.evaluation.reports.failures import CLIP_WIDTH, clips, tail, worth_clips
 from navsim.sensing.camera import Camera
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from tests.evaluation.drives import make_drive
 from tests.evaluation.odd_drivers import SureDriver
 

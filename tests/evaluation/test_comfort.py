@@ -15,7 +15,7 @@ from navsim.evaluation.metrics.comfort import (
     steering_rate,
     steering_reversals,
 )
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from navsim.evaluation.statistics.correlation import FEWEST, rank_correlation
+from navsim.evaluation.statistics.intervals import FEWEST, rank_correlation
 
 
 def test_ranks_by_hand() -> None:

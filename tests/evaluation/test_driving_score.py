@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.evaluation.metrics.driving_score import drive_score, driving_score, normalised_score, outside_share
+from navsim.evaluation.metrics.infractions import drive_score, driving_score, normalised_score, outside_share
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome
 from navsim.world.obstacles import ObstacleKind

@@ -4,13 +4,14 @@ import pickle
 
 import pytest
 
-from agents.drivers.entrants import expert_entrant
-from navsim.drivers.drivers import Driver, Expert
+from agents.drivers.registry import expert_entrant
+from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.sensing.camera import Camera
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from tests.evaluation.odd_drivers import make_constant
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))

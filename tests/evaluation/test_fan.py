@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.geometry import Array
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image

@@ -2,7 +2,7 @@
 
 import pytest
 
-from navsim.viewer.frame_rate import MOST_SKIPPED, FrameRate
+from navsim.viewer.dashboard_window import MOST_SKIPPED, FrameRate
 
 
 def shown(frame_rate: FrameRate, rate: float, seconds: float, start: float = 0.0) -> FrameRate:

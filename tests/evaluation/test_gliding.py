@@ -5,7 +5,7 @@ import math
 import pytest
 
 from navsim.geometry import Pose
-from navsim.viewer.gliding import between
+from navsim.viewer.dashboard_window import between
 
 
 def test_the_way_between_two_poses_turns_the_shorter_way() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
 from navsim.drivers.keyboard import Hands, handed
+from navsim.drivers.protocol import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
 from navsim.drivers.sandbox import guarded, made
 from navsim.drivers.spec import Unseeing
 from navsim.errors import DriverError

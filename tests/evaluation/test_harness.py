@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.drivers.entrants import expert_entrant
-from navsim.drivers.drivers import Driver
+from agents.drivers.registry import expert_entrant
+from navsim.drivers.protocol import Driver
 from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.errors import EpisodeError
-from navsim.evaluation.harness import evaluate, pending, planned_units
 from navsim.evaluation.results_store import drive_path
-from navsim.evaluation.worker import Contest
+from navsim.evaluation.runner import Contest, evaluate, pending, planned_units
 from navsim.seeding import derived_seed
 from navsim.sensing.camera import Camera
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import SimulationConfig
 from tests.evaluation.odd_drivers import (
     make_constant,
     make_deadly_fleet,

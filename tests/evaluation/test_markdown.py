@@ -1,6 +1,6 @@
 """Tables as Markdown, against what they must look like."""
 
-from navsim.evaluation.reports.markdown import table_lines
+from navsim.evaluation.reports.page import table_lines
 
 
 def test_words_stand_on_the_left_and_numbers_on_the_right() -> None:

@@ -22,7 +22,7 @@ from navsim.evaluation.metrics.drives import (
     route_completion,
     summarise,
 )
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 from navsim.roads.elements import Manoeuvre
 from navsim.simulation.scenario import Outcome
 from tests.evaluation.drives import make_drive

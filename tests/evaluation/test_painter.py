@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.drivers.drivers import ConstantDriver, Salience
+from navsim.drivers.protocol import ConstantDriver, Salience
 from navsim.drivers.spec import Entrant, constant_entrant
 from navsim.sensing.observation import Image, Observation
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
+from navsim.viewer.dashboard_window import DrivePainter
 from navsim.viewer.offscreen import Enough
-from navsim.viewer.painter import DrivePainter
 from navsim.viewer.session import film
 from navsim.viewer.viewer import ViewerOptions
+from navsim.visualization.dashboard import PanelContext, compose_panel
 from navsim.visualization.drive_events import Story
-from navsim.visualization.panel import PanelContext, compose_panel
 from tests.evaluation.test_viewer import PANEL, ROOT
 from tests.evaluation.test_watching import SMALL, headless
 from tests.virtual_display import VirtualDisplay, wait_until

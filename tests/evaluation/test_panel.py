@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.geometry import Pose
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage, Progress
@@ -18,12 +18,11 @@ from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.rollout import Moment
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Step
-from navsim.viewer.panel_window import KEYS_HEIGHT, with_keys
-from navsim.viewer.viewer_keys import Abilities, Choice
+from navsim.viewer.controls import Abilities, Choice
+from navsim.viewer.dashboard_window import KEYS_HEIGHT, with_keys
 from navsim.visualization.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
+from navsim.visualization.dashboard import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, next_manoeuvre, tiles
 from navsim.visualization.drive_events import Event, Story
-from navsim.visualization.panel import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, tiles
-from navsim.visualization.panel_parts import next_manoeuvre
 from navsim.visualization.steering_plot import draw_curve
 from navsim.world.vehicle import VehicleState
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents.drivers.entrants import expert_entrant
+from agents.drivers.registry import expert_entrant
 from navsim.drivers.spec import constant_entrant
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluateConfig
@@ -16,7 +16,7 @@ from navsim.evaluation.reports.parts import parts_terminal_table
 from navsim.evaluation.reports.run import run_evaluation
 from navsim.evaluation.suites import fingerprint
 from navsim.sensing.camera import Camera
-from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")
 SUITE = """

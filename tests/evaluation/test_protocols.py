@@ -5,7 +5,7 @@ import json
 import pytest
 
 from navsim.evaluation.metrics.protocols import beyond, protocol_rows, protocol_scores, protocols_mapping
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 from navsim.simulation.scenario import Outcome
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive

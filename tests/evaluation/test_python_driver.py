@@ -11,23 +11,22 @@ import pytest
 from rich.console import Console
 
 from examples.route_follower import RouteFollower
-from navsim.drivers.drivers import Driver
 from navsim.drivers.plugin import SIDE_BY_SIDE, names_python, python_entrant
+from navsim.drivers.protocol import Driver
 from navsim.errors import DriverError
-from navsim.evaluation.harness import evaluate
-from navsim.evaluation.worker import Contest
+from navsim.evaluation.runner import Contest, evaluate
 from navsim.geometry import Pose
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import SimulationConfig
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")
 MODULE = '''
 import os
 import numpy as np
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 
 NUMBER = 3
 

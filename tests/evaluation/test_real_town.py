@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents.drivers.entrants import expert_entrant
+from agents.drivers.registry import expert_entrant
 from navsim.datasets.dataset import episode_files, episode_path
 from navsim.errors import ConfigError, TownError
 from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.reports.run import run_evaluation
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.osm.town import ATTRIBUTION
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import SimulationConfig
 from tests.roads.osm_documents import Document, grid
 
 

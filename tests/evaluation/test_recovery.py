@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.metrics.recovery import recovered, recovery, recovery_by_start, touches_at_start
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.metrics.protocols import recovered, recovery, recovery_by_start, touches_at_start
+from navsim.evaluation.statistics.intervals import Share
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from tests.evaluation.drives import make_drive

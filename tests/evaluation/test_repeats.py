@@ -6,8 +6,8 @@ import pytest
 
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.repeats import Repeat, repeat
 from navsim.evaluation.reports.results import results_mapping
+from navsim.evaluation.reports.suites_page import Repeat, repeat
 from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 

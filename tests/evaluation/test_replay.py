@@ -10,19 +10,19 @@ import pytest
 
 from navsim.config import to_mapping
 from navsim.datasets.dataset import IDENTITY_NAME
-from navsim.datasets.files import read_episode, write_episode
-from navsim.drivers.drivers import Decision
+from navsim.datasets.episode_files import read_episode, write_episode
+from navsim.drivers.protocol import Decision
 from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.results_store import drive_path, save_drive
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.expert import LaneExpert
-from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.expert import LaneExpert, SteeringNoise
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Scenario, StartOffset
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from navsim.viewer.replay import check_replay, play, read_recording
 from navsim.world.vehicle import VehicleState
 

@@ -18,8 +18,8 @@ from navsim.evaluation.reports.report_page import TOWNS_SHOWN, report_page
 from navsim.evaluation.reports.run import run_evaluation
 from navsim.evaluation.suites import Stage
 from navsim.sensing.camera import Camera
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import SimulationConfig
 from tests.chromium import CHROMIUM, page_widths
 from tests.evaluation.drives import make_drive
 from tests.evaluation.odd_drivers import make_failing, make_sure

@@ -14,7 +14,7 @@ from navsim.evaluation.config import EvaluateConfig
 from navsim.evaluation.reports.run import OUTPUTS, identity, run_evaluation
 from navsim.roads.generators.towns import Generator, Split
 from navsim.sensing.camera import Camera
-from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 from tests.evaluation.odd_drivers import make_healing
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")

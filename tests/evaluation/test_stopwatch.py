@@ -4,16 +4,16 @@ import time
 
 import pytest
 
-from navsim.drivers.drivers import Decision, Driver, Expert, Seat
+from navsim.drivers.protocol import Decision, Driver, Expert, Seat
 from navsim.drivers.timing import timed
-from navsim.evaluation.worker import PROBE_EVERY, FleetClock
+from navsim.evaluation.runner import PROBE_EVERY, FleetClock
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
 from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import SimulationConfig
 from tests.evaluation.odd_drivers import FleetDriver
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 from navsim.geometry import Pose
-from navsim.rendering.window.stage import TRAIL_MARKS, TRAIL_SPACING
+from navsim.rendering.window.window_scene import TRAIL_MARKS, TRAIL_SPACING
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage, Progress
 from navsim.simulation.rollout import Moment

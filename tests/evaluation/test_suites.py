@@ -22,8 +22,8 @@ from navsim.evaluation.suites import (
 )
 from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
-from navsim.simulation.simulation import SimulationConfig
 from tests.roads.osm_documents import grid
 
 SIMULATION = SimulationConfig()

@@ -9,12 +9,11 @@ import pytest
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.parts import parts_mapping
-from navsim.evaluation.reports.repeats import Repeat
 from navsim.evaluation.reports.results import results_mapping
-from navsim.evaluation.reports.suites_page import Repeats, SuiteResults, suites_page
+from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, suites_page
 from navsim.evaluation.suites import Stage
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
-from navsim.simulation.simulation import SimulationConfig
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive
 

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.drivers.drivers import ConstantDriver
+from navsim.drivers.protocol import ConstantDriver
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.run import drive_to_show
 from navsim.roads.elements import Manoeuvre
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
 from tests.evaluation.drives import make_drive
 

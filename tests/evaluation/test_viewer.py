@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navsim.drivers.drivers import Decision, Driver, Expert
+from navsim.drivers.protocol import Decision, Driver, Expert
 from navsim.errors import ConfigError, DisplayError
 from navsim.rendering.window.viewpoints import View
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import ExpertSpec, LaneExpert
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from navsim.viewer.viewer import Viewer, ViewerOptions
 from navsim.world.vehicle import VehicleSpec, VehicleState
 from tests.virtual_display import VirtualDisplay, wait_until
@@ -30,7 +31,7 @@ WINDOW, PANEL = "Bullet", "navsim panel"
 
 WATCH = """
 import sys
-from navsim.drivers.drivers import ConstantDriver
+from navsim.drivers.protocol import ConstantDriver
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation, SimulationConfig
 from navsim.viewer.viewer import Viewer, ViewerOptions

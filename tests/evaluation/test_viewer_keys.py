@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.rendering.window.viewpoints import View
-from navsim.viewer.viewer_keys import SPEEDS, Abilities, Choice, Playback, Wish, key_help
+from navsim.viewer.controls import SPEEDS, Abilities, Choice, Playback, Wish, key_help
 
 EVERYTHING = Abilities(tuple(Choice), steering=True, filming=True)
 

@@ -9,22 +9,23 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from agents.drivers.entrants import expert_entrant, keyboard_entrant
+from agents.drivers.registry import expert_entrant, keyboard_entrant
 from navsim.config import to_mapping
 from navsim.datasets.dataset import checked_episodes, open_dataset
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.datasets.recorder import DriveRecorder
 from navsim.drivers.keyboard import Hands
 from navsim.drivers.spec import constant_entrant
 from navsim.errors import ConfigError, TownError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
-from navsim.viewer.choices import Choices
+from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import WatchConfig
+from navsim.viewer.controls import Choices
 from navsim.viewer.replay import Recording, read_recording
 from navsim.viewer.session import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
 from navsim.viewer.viewer import Viewer, ViewerOptions

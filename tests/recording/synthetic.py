@@ -7,15 +7,15 @@ import numpy as np
 
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.expert import SteeringNoise
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
-from navsim.simulation.simulation import SimulationConfig
 from navsim.simulation.termination import Rules
 
 TINY = SimulationConfig(cameras=(Camera(width=16, height=8),), map=MapSpec(size_px=10, ego_row=7), renderer="tiny")

@@ -7,14 +7,15 @@ import pytest
 
 from navsim.datasets.dataset import checked_episodes, open_dataset
 from navsim.datasets.recorder import DriveRecorder
-from navsim.drivers.drivers import ConstantDriver
+from navsim.drivers.protocol import ConstantDriver
 from navsim.errors import StorageError
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 
 SMALL = SimulationConfig(
     cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0), renderer="tiny"

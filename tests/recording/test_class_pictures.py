@@ -13,13 +13,13 @@ import pytest
 from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig, data_settings
 from navsim.datasets.dataset import checked_episodes, open_dataset, read_description
-from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import ConfigError, EpisodeError
 from navsim.sensing.camera import Camera
+from navsim.simulation.config import RendererName
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import Redrawer
-from navsim.simulation.renderer import RendererName
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 from tests.recording.synthetic import SHORT_COLLECTION, made_up_episode
 from tests.recording.test_collection import contents

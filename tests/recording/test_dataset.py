@@ -15,7 +15,7 @@ from navsim.datasets.dataset import (
     read_description,
     write_description,
 )
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import EpisodeError
 from navsim.roads.generators.towns import Split
 from navsim.simulation.scenario import Scenario

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.errors import EpisodeError
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage

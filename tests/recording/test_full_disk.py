@@ -12,7 +12,7 @@ from agents.policies.networks.config import PolicyConfig
 from agents.training.dataset import load_training_data
 from navsim.datasets.collection import collect
 from navsim.datasets.dataset import checked_episodes
-from navsim.datasets.files import read_episode, write_episode
+from navsim.datasets.episode_files import read_episode, write_episode
 from navsim.errors import StorageError
 from navsim.storage import write_bytes
 from tests.agents.small_runs import small_folder

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.dataset import checked_episodes, open_dataset
-from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import EpisodeError
 from navsim.sensing.camera import Camera

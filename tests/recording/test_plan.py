@@ -19,7 +19,7 @@ from navsim.datasets.collection_config import (
 )
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import TOWN_GENERATORS, Generator
-from navsim.simulation.perturbation import SteeringNoise
+from navsim.simulation.expert import SteeringNoise
 
 
 def test_each_town_has_its_routes_and_splits_have_their_towns() -> None:

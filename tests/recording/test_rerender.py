@@ -12,17 +12,15 @@ import pytest
 from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig, data_settings
 from navsim.datasets.dataset import episode_path, open_dataset, read_description
-from navsim.datasets.files import read_episode, read_header, write_episode
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import Generator
-from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import MountError
-from navsim.sensing.map_faults import MapFault
-from navsim.sensing.rigs import Rig
+from navsim.sensing.camera import Camera, Rig
+from navsim.sensing.faults import MapFault, MountError
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.renderer import RendererName
+from navsim.simulation.config import RendererName
 from tests.recording.synthetic import SHORT_COLLECTION, assert_same_episode
 from tests.recording.test_collection import contents
 

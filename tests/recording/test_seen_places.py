@@ -8,10 +8,10 @@ import pytest
 from navsim.datasets.collection import collect
 from navsim.datasets.dataset import open_dataset
 from navsim.sensing.camera import Camera
-from navsim.sensing.camera_noise import MountError
+from navsim.sensing.faults import MountError
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import Redrawer, SeenPlaces
-from navsim.simulation.settings import SimulationConfig
 from navsim.simulation.town_map import load_town_map
 from navsim.world.scenery.meshes import SemanticClass
 from tests.recording.synthetic import SHORT_COLLECTION

@@ -9,7 +9,7 @@ from navsim.geometry import Pose
 from navsim.rendering.interface import Renderer, Shot
 from navsim.sensing.camera import Camera
 from navsim.world.obstacles import Obstacles
-from navsim.world.scenery.atmosphere import Atmosphere, ShadeMap
+from navsim.world.scenery.lighting import Atmosphere, ShadeMap
 from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass
 from navsim.world.scenery.scene import Scene
 

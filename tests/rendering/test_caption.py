@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from navsim.rendering.window.caption import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
+from navsim.rendering.window.window_scene import CAPTION_HEIGHT, CAPTION_WIDTH, draw_caption
 from navsim.roads.osm.town import ATTRIBUTION
 
 

@@ -12,7 +12,7 @@ from navsim.rendering.object_boxes import LEAST_SIDE, OBJECT_CLASSES, cast, obje
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.simulation.renderer import make_renderer
+from navsim.simulation.config import make_renderer
 from navsim.world.scenery.appearance import appearance_of
 from navsim.world.scenery.meshes import Instances, ObjectClass, SemanticClass
 from navsim.world.scenery.scene import Scene, build_scene

@@ -18,7 +18,7 @@ from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
-from navsim.simulation.renderer import make_renderer
+from navsim.simulation.config import make_renderer
 from navsim.world.scenery.appearance import appearance_of
 from navsim.world.scenery.scene import Scene, build_scene
 from tests.rendering.plain_scenes import ORIGIN, plain, road, scene_of, wall
@@ -211,7 +211,7 @@ WITHOUT_EGL = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 from navsim.errors import ConfigError
-from navsim.simulation.renderer import make_renderer
+from navsim.simulation.config import make_renderer
 make_renderer("auto").close()
 try:
     make_renderer("opengl")

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from navsim.rendering.interface import Shot
-from navsim.rendering.opengl.clouds import cloud_image
-from navsim.rendering.opengl.packing import pack
 from navsim.rendering.opengl.renderer import OpenGLRenderer
+from navsim.rendering.opengl.scene_buffers import cloud_image, pack
 from navsim.sensing.camera import Camera
-from navsim.world.scenery.atmosphere import ShadeMap
+from navsim.world.scenery.lighting import ShadeMap
 from navsim.world.scenery.meshes import Instances, SemanticClass
 from tests.rendering.plain_scenes import ORIGIN, STILL_AIR, cube, level, picture, plain, quad, road, scene_of, wall
 

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from navsim.errors import ConfigError
-from navsim.simulation.renderer import make_renderer
+from navsim.simulation.config import make_renderer
 
 
 def test_tiny_is_made_when_asked_for_and_says_so_in_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,7 @@ from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
 from navsim.world.scenery.appearance import Appearance, appearance_of
-from navsim.world.scenery.atmosphere import Atmosphere
+from navsim.world.scenery.lighting import Atmosphere
 from navsim.world.scenery.meshes import Mesh
 from navsim.world.scenery.scene import Scene, build_scene
 

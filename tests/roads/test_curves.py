@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.errors import TownError
-from navsim.roads.generators.curves import closed_line, flowing_line, rounded_line, spline_line
+from navsim.roads.generators.layout import closed_line, flowing_line, rounded_line, spline_line
 
 SQUARE = np.array([[0.0, 0.0], [100.0, 0.0], [100.0, 100.0]])
 

@@ -9,8 +9,7 @@ import osmium
 import pytest
 
 from navsim.errors import TownError
-from navsim.roads.osm.osm_projection import Projection
-from navsim.roads.osm.osm_reader import read_extract
+from navsim.roads.osm.reader import Projection, read_extract
 from tests.roads.osm_documents import Document, coordinates, grid
 
 

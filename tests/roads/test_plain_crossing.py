@@ -5,7 +5,7 @@ import pytest
 
 from navsim.geometry import wrap_angle
 from navsim.roads.network import Manoeuvre, Road, RoadNetwork, build_network
-from navsim.simulation.plain_crossing import DIRECTIONS, plain_exits
+from navsim.simulation.junction_exits import DIRECTIONS, plain_exits
 from tests.roads.plain_networks import star, straight
 
 EAST, NORTH, WEST, SOUTH = 0, 1, 2, 3  # roads of the crossing below

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Polyline
-from navsim.roads.generators.draft import Profile
-from navsim.roads.generators.links import add_roundabout, try_dead_end, try_link
-from navsim.roads.generators.sketch import Sketch, Spot
+from navsim.roads.generators.layout import Profile
+from navsim.roads.generators.street_builder import Sketch, Spot, add_roundabout, try_dead_end, try_link
 from navsim.roads.network import build_network
 from tests.roads.plain_networks import straight
 

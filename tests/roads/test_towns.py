@@ -8,7 +8,7 @@ import shapely
 
 from navsim.errors import TownError
 from navsim.roads.elements import JunctionKind, Manoeuvre
-from navsim.roads.generators.plan import PlanLayout
+from navsim.roads.generators.town import PlanLayout
 from navsim.roads.generators.towns import Split, TownId, TownLayout, build_town
 from navsim.roads.junctions import strip
 from navsim.roads.network import RoadNetwork

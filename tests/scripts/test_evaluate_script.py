@@ -14,19 +14,19 @@ from typing import Any
 
 import pytest
 
-from agents.drivers.evaluating import EvaluationSettings
-from agents.drivers.learned import CARS
+from agents.drivers.learned_driver import CARS
 from agents.drivers.onnx_driver import OnnxDriver
+from agents.drivers.registry import EvaluationSettings
 from agents.export.bundle import ExportConfig, export
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import senses_spec
 from agents.policies.policy import build_policy
-from navsim.drivers.acting import ActingConfig
+from navsim.drivers.action_selection import ActingConfig
 from navsim.errors import NavsimError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.simulation import SimulationConfig
+from navsim.simulation.config import SimulationConfig
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT: Any = importlib.import_module("scripts.evaluate")
@@ -217,7 +217,7 @@ def test_an_interrupted_evaluation_continues(quick: Path, tmp_path: Path) -> Non
 
 FAULTY = """
 import os, time
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 class Faulty:
     name = "faulty"
     drives = 0

@@ -30,7 +30,7 @@ simulation:
   rules: {slowest_mean_speed: 400.0, spare_time: 1.0}
 """
 MINE = """
-from navsim.drivers.drivers import Decision
+from navsim.drivers.protocol import Decision
 class Curve:
     name = "curve"
     def begin(self, seed):

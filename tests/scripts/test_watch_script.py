@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
-from agents.drivers.entrants import watchable
-from agents.drivers.watching import WatchSettings
+from agents.drivers.registry import WatchSettings, watchable
 from navsim.errors import NavsimError
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.sensing.camera import Camera
-from navsim.sensing.rigs import RIGS, Rig
+from navsim.sensing.camera import RIGS, Camera, Rig
 
 LEVEL = Camera(width=200, height=100, fov_deg=90.0, position=(0.0, 0.0, 1.5), pitch_deg=0.0)
 

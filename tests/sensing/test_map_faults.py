@@ -10,11 +10,11 @@ from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.roads.routing import Route, make_route
 from navsim.sensing.camera import Camera
-from navsim.sensing.map_faults import DriveMap, MapFault, drive_map
+from navsim.sensing.faults import DriveMap, MapFault, drive_map
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapSpec, draw_map, rasterise_roads, rasterise_route
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.settings import SimulationConfig
 from navsim.simulation.simulation import Simulation
 
 SPEC = MapSpec(size_px=50, metres_per_pixel=1.0, ego_row=36, road_width=6.0)

@@ -8,9 +8,8 @@ from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.simulation.town_map import Footprint
-from navsim.world.scenery.buildings import Building, buildings_from, outlines_of, place_buildings
+from navsim.world.scenery.buildings import Building, building_surface, buildings_from, outlines_of, place_buildings
 from navsim.world.scenery.facades import BAYS, FLOORS, Facade
-from navsim.world.scenery.housing import building_surface
 
 
 def test_buildings_do_not_overlap_each_other_or_the_road() -> None:

@@ -8,9 +8,7 @@ import pytest
 
 from navsim.errors import DisplayError
 from navsim.sensing.camera import Camera
-from navsim.world.bodies import Box, Light, Motion
-from navsim.world.bullet import BulletClient
-from navsim.world.display import require_display
+from navsim.world.bullet import Box, BulletClient, Light, Motion, require_display
 
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 STILL = (0.0, 0.0, 0.0)

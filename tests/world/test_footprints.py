@@ -16,11 +16,11 @@ from navsim.world.scenery.buildings import (
     NARROWEST_PASSAGE,
     Building,
     building_obstacles,
+    building_surface,
     buildings_from,
     outlines_of,
 )
 from navsim.world.scenery.facades import BAYS, FLOORS, Facade
-from navsim.world.scenery.housing import building_surface
 
 L_SHAPE = np.array([[0.0, 0.0], [20.0, 0.0], [20.0, 6.0], [6.0, 6.0], [6.0, 18.0], [0.0, 18.0]])
 FAR = np.array([200.0, 200.0])

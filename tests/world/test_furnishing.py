@@ -9,9 +9,9 @@ from navsim.roads.generators.towns import build_town
 from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.seeding import generator
 from navsim.world.scenery.appearance import appearance_of
-from navsim.world.scenery.markings import YIELD_WIDTH, markings, worn
 from navsim.world.scenery.meshes import SemanticClass
 from navsim.world.scenery.parked_cars import ROAD_CLEARANCE
+from navsim.world.scenery.pavement import YIELD_WIDTH, markings, worn
 from navsim.world.scenery.scene import Scene, build_scene
 from navsim.world.scenery.street_furniture import SIGN_GAP, WALKER_GAP
 

@@ -8,9 +8,8 @@ from navsim.geometry import Array, Polyline
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.seeding import generator
-from navsim.world.scenery.markings import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, line, markings, worn
 from navsim.world.scenery.meshes import Surface
-from navsim.world.scenery.paving import lay_kerbs
+from navsim.world.scenery.pavement import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, lay_kerbs, line, markings, worn
 
 
 def single_road(forward: int, backward: int, length: float = 100.0) -> RoadNetwork:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from navsim.world.quiet import quiet
+from navsim.world.bullet import quiet
 
 
 def test_what_compiled_code_writes_is_dropped_inside_and_kept_outside(capfd: pytest.CaptureFixture[str]) -> None:

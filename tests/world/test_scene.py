@@ -11,10 +11,9 @@ from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.world.obstacles import ObstacleKind, Obstacles
 from navsim.world.scenery.appearance import Appearance, appearance_of
-from navsim.world.scenery.markings import markings
 from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass, flat_surface
 from navsim.world.scenery.parked_cars import BAY_HEIGHT
-from navsim.world.scenery.paving import KERB_HEIGHT, lay_kerbs
+from navsim.world.scenery.pavement import KERB_HEIGHT, lay_kerbs, markings
 from navsim.world.scenery.scene import Scene, build_scene
 from navsim.world.scenery.terrain import GROUND_HEIGHT
 

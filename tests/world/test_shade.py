@@ -12,11 +12,19 @@ from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.world.scenery.appearance import Appearance
-from navsim.world.scenery.atmosphere import ShadeMap
 from navsim.world.scenery.buildings import Building
 from navsim.world.scenery.facades import Facade
+from navsim.world.scenery.lighting import (
+    FINEST,
+    LARGEST,
+    LONGEST,
+    UNDER_BRANCHES,
+    UNDER_TREES,
+    Casters,
+    ShadeMap,
+    draw_shade,
+)
 from navsim.world.scenery.scene import Scene, build_scene
-from navsim.world.scenery.shade import FINEST, LARGEST, LONGEST, UNDER_BRANCHES, UNDER_TREES, Casters, draw_shade
 from navsim.world.scenery.trees import CROWNS
 
 BOX = np.array([[-5.0, -4.0], [5.0, -4.0], [5.0, 4.0], [-5.0, 4.0]])

@@ -8,7 +8,7 @@ from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.world.scenery.meshes import Surface
 from navsim.world.scenery.parked_cars import BAY_HEIGHT, bays_surface, place_cars
-from navsim.world.scenery.paving import KERB_HEIGHT, KERB_WIDTH, Kerbs, footways, lay_kerbs
+from navsim.world.scenery.pavement import KERB_HEIGHT, KERB_WIDTH, Kerbs, footways, lay_kerbs
 from navsim.world.scenery.placement import Shapes
 from navsim.world.scenery.terrain import GROUND_HEIGHT, HILLS, Terrain, land_around, lay_terrain, tile_origin
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
 from navsim.seeding import generator
-from navsim.world.bodies import Motion
+from navsim.world.bullet import Motion
 from navsim.world.vehicle import (
     GRAVITY,
     VehicleSpec,

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navsim.world.wavefront import write_wavefront
+from navsim.world.bullet import write_wavefront
 
 CORNERS = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 2.5, 0.12345]])
 FACE = np.array([[0, 1, 2]])

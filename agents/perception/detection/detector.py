@@ -3,10 +3,16 @@
 import torch
 from torch import Tensor
 
-from agents.perception.detection.backbone import Backbone
-from agents.perception.detection.boxes import boxes_at, clipped, not_suppressed
-from agents.perception.detection.interface import Detections, Detector, Targets
-from agents.perception.detection.proposals import ProposalNetwork, anchors_for, proposal_losses, propose
+from agents.perception.detection.features import Backbone, Detections, Detector, Targets
+from agents.perception.detection.proposals import (
+    ProposalNetwork,
+    anchors_for,
+    boxes_at,
+    clipped,
+    not_suppressed,
+    proposal_losses,
+    propose,
+)
 from agents.perception.detection.regions import RegionHead, region_losses, sample_regions
 
 LEAST_SCORE = 0.05

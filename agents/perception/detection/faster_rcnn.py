@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from agents.perception.detection.backbone import Backbone
 from agents.perception.detection.detector import LEAST_SCORE, MOST_DETECTIONS
-from agents.perception.detection.interface import Detections, Detector, Targets
+from agents.perception.detection.features import Backbone, Detections, Detector, Targets
 from navsim.errors import ConfigError
 
 _SIZES = (6, 11, 20, 38)  # square roots of the anchors' areas [px]

@@ -1,16 +1,27 @@
-"""Pictures with the objects in them. T: frames, C: cameras."""
+"""The configuration of learning to find objects.
+
+Pictures with the objects in them. T: frames, C: cameras.
+
+Pictures of what a detector finds: the camera's with the true boxes, and with the detector's and their scores.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.perception.detection.config import CountedConfig
-from agents.perception.detection.interface import IGNORED, Targets
-from agents.perception.pictures import Pictures, Seen, Source
-from agents.training.checks import check_objects
+from agents.perception.config import HeldOutConfig, PerceptionConfig
+from agents.perception.detection.features import ABSENT, IGNORED, Detections, Targets
+from agents.perception.pictures import Cell, Pictures, Seen, Source, sheet
+from agents.training.optimization import EmaConfig, OptimizerConfig
+from agents.training.packed import check_objects
+from navsim.config import check_limits
 from navsim.datasets.dataset import Dataset
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -18,9 +29,59 @@ from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
 from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.visualization.canvas import Colour, Text, enlarged
+from navsim.world.scenery.meshes import ObjectClass
+
+DetectorName = Literal["own", "torchvision"]
+
+
+@dataclass(frozen=True)
+class CountedConfig:
+    """Which objects are learned and counted; finding one of the others is neither right nor wrong."""
+
+    least_height: int = 8
+    """Height of the box around what is visible [px]."""
+    least_visible: float = 0.3
+    """Visible share of the outline."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.least_height <= 1000 and 0 <= self.least_visible <= 1):
+            raise ConfigError(
+                "counted needs least_height of 0 to 1000 and least_visible of 0 to 1, "
+                f"got {self.least_height} and {self.least_visible}"
+            )
+
+
+@dataclass(frozen=True)
+class DetectionConfig(PerceptionConfig):
+    """What to learn from, what to learn, and how."""
+
+    task: Literal["detection"] = "detection"
+    """What is learned: boxes around cars, people and signs."""
+    data: Path = Path("runs/detection/data")
+    """Folder with the recorded drives, in `train` and `validation`, with their objects."""
+    run_dir: Path = Path("runs/detection/detector")
+    every: int = 6
+    epochs: int = 8
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(learning_rate=2e-3, max_gradient_norm=5))
+    ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.995))
+    held_out: HeldOutConfig = field(
+        default_factory=lambda: HeldOutConfig(every=10, conditions=("", "fog", "night"), overlays=6)
+    )
+    detector: DetectorName = "own"
+    """`own`, the project's two-stage detector in plain torch, or `torchvision`, the same idea as that library builds
+    it: an optional extra."""
+    validate_every: int = 15
+    """Each so many-th frame of the validation drives is validated on."""
+    counted: CountedConfig = field(default_factory=CountedConfig)
+    """Which objects are learned and counted."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_limits(self, {"validate_every": (1, 10**6)})
+
 
 _COARSEST = 16  # pixels of the detectors' coarsest features
-
 BoxedPictures = Pictures[Targets]
 """Labels are the objects in them."""
 
@@ -73,3 +134,60 @@ def _recorded(episode: Episode, every: int) -> Array:
 def _drawn(redrawer: Redrawer, episode: Episode, frames: range) -> tuple[Image, Array]:
     """Images (T, C, H, W, 3) of some frames, with the objects in them."""
     return redrawer.measure(episode, frames).images, redrawer.objects(episode, frames)
+
+
+COLOURS: tuple[Colour, ...] = ((90, 178, 255), (94, 230, 130), (255, 190, 60))
+"""Of the boxes of each `ObjectClass`, in order."""
+LEAST_SHOWN = 0.3
+"""Detections that are less sure are not drawn."""
+_FACTOR = 3
+_UNCOUNTED: Colour = (150, 150, 150)
+_COLUMNS = ("truth; grey: not counted", f"found, with scores from {LEAST_SHOWN} on")
+
+
+def detection_sheet(pictures: BoxedPictures, found: list[Detections], count: int, title: str) -> Image:
+    """Draw up to `count` of the pictures one below the other as (height, width, 3) uint8.
+
+    Args:
+        pictures: N pictures.
+        found: What was found in each.
+        count: How many are shown at most: of as many equal stretches of them the ones with the most objects.
+        title: Over the sheet.
+    """
+    objects = (pictures.labels.classes >= 0).sum(dim=1).numpy()
+    stretches = np.array_split(np.arange(len(pictures)), min(count, len(pictures)))
+    chosen = [int(part[objects[part].argmax()]) for part in stretches]
+    height, width = (_FACTOR * size for size in pictures.images.shape[1:3])
+    rows = []
+    for number in chosen:
+        image = enlarged(pictures.images[number], width, height, smooth=False)
+        truth = Targets(pictures.labels.boxes[number], pictures.labels.classes[number])
+        rows.append([Cell(with_truth(image, truth)), Cell(*with_found(image, found[number]))])
+    return sheet(
+        title, _COLUMNS, rows, [(str(kind), colour) for kind, colour in zip(ObjectClass, COLOURS, strict=True)]
+    )
+
+
+def with_truth(image: Image, targets: Targets) -> Image:
+    """Draw the true boxes of one picture on it, which is enlarged."""
+    drawn = image.copy()
+    for box, number in zip(targets.boxes.tolist(), targets.classes.tolist(), strict=True):
+        if number != ABSENT:
+            _rectangle(drawn, box, _UNCOUNTED if number == IGNORED else COLOURS[number])
+    return drawn
+
+
+def with_found(image: Image, found: Detections) -> tuple[Image, list[Text]]:
+    """Draw the sure detections on a picture, which is enlarged; returns it with the scores to be written on it."""
+    drawn, texts = image.copy(), []
+    for box, score, number in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
+        if score >= LEAST_SHOWN:
+            colour = COLOURS[number]
+            _rectangle(drawn, box, colour)
+            texts.append(Text(f"{score:.2f}", _FACTOR * box[0], max(_FACTOR * box[1] - 13, 0), 11, colour))
+    return drawn, texts
+
+
+def _rectangle(image: Image, box: list[float], colour: Colour) -> None:
+    x0, y0, x1, y1 = (round(_FACTOR * edge) for edge in box)
+    cv2.rectangle(image, (x0, y0), (x1 - 1, y1 - 1), colour, 1)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents.perception.detection.boxes import overlaps
+from agents.perception.detection.proposals import overlaps
 from navsim.evaluation.statistics.intervals import LEVEL, Estimate
 from navsim.geometry import Array
 

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.perception.detection.backbone import FINE_STRIDE, STRIDE
-from agents.perception.detection.boxes import offsets_of, overlaps
-from agents.perception.detection.interface import IGNORED, Targets
-from agents.perception.detection.proposals import drawn
+from agents.perception.detection.features import FINE_STRIDE, IGNORED, STRIDE, Targets
+from agents.perception.detection.proposals import drawn, offsets_of, overlaps
 
 POOLED = 5
 """P."""

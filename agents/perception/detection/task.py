@@ -1,17 +1,173 @@
-"""Detection as a task of perception."""
+"""What a detector says of pictures, and how good that is. N: pictures, H and W: height and width [px].
 
+Learning to find objects. B: pictures of a batch.
+
+The average precision of a detector under several conditions: as numbers, as a table and as a page.
+
+Detection as a task of perception.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
 from rich.console import Console
+from torch import Tensor
 
-from agents.perception.detection.config import CountedConfig, DetectionConfig
-from agents.perception.detection.faster_rcnn import why_no_torchvision
-from agents.perception.detection.interface import Detections, Detector, Targets
-from agents.perception.detection.lesson import detection_lesson
-from agents.perception.detection.overlay import detection_sheet
-from agents.perception.detection.pictures import objects_source
-from agents.perception.detection.precision import DetectionScores
-from agents.perception.detection.prediction import found_objects, score_pictures
-from agents.perception.detection.report import score_table
-from agents.perception.running import Exam, Task, run_task
+from agents.perception.detection.detector import TwoStageDetector
+from agents.perception.detection.faster_rcnn import FasterRcnn, why_no_torchvision
+from agents.perception.detection.features import IGNORED, Detections, Detector, Targets
+from agents.perception.detection.pictures import (
+    BoxedPictures,
+    CountedConfig,
+    DetectionConfig,
+    DetectorName,
+    detection_sheet,
+    objects_source,
+)
+from agents.perception.detection.precision import DetectionScores, Ranked, average_precision, match, precisions, ranked
+from agents.perception.pictures import answers
+from agents.perception.run import Exam, ScoreTable, Task, condition_words, run_task
+from agents.perception.training import BatchLosses, Lesson, NetworkInfo, Validation
+from agents.policies.checkpoint import Format
+from navsim.evaluation.statistics.intervals import Estimate
+from navsim.sensing.camera import Camera
+from navsim.sensing.observation import Image
+from navsim.world.scenery.meshes import ObjectClass
+
+CLASS_NAMES = tuple(ObjectClass)
+"""What is found, in order."""
+_BATCH = 16
+
+
+def found_objects(detector: Detector, images: Image, dtype: torch.dtype = torch.float32) -> list[Detections]:
+    """Find the objects in pictures.
+
+    Args:
+        detector: In evaluation mode, on any device.
+        images: Pictures (N, H, W, 3) uint8.
+        dtype: Type of the layers' arithmetic.
+
+    Returns:
+        What was found in each, in the computer's own memory.
+    """
+    parts = answers(detector, images, detector.detect, dtype, torch.float32, _BATCH)
+    return [Detections(each.boxes.cpu(), each.scores.cpu(), each.classes.cpu()) for part in parts for each in part]
+
+
+def rank_found(pictures: BoxedPictures, found: Sequence[Detections], classes: int) -> list[Ranked]:
+    """Match what was found to what is there, class by class.
+
+    An object that is not counted may be of any class: what lies on it is left out, whatever it is called.
+    """
+    names, towns = np.unique(pictures.towns, return_inverse=True)
+    boxes, kinds = pictures.labels.boxes.numpy().astype(float), pictures.labels.classes.numpy()
+    ranks = []
+    for number in range(classes):
+        matched, counts = [], []
+        for place, each in enumerate(found):
+            own = (each.classes == number).numpy()
+            there = (kinds[place] == number) | (kinds[place] == IGNORED)
+            counted = kinds[place][there] >= 0
+            scores = each.scores.numpy()[own].astype(float)
+            matched.append(match(each.boxes.numpy()[own].astype(float), scores, boxes[place][there], counted))
+            counts.append(int(counted.sum()))
+        ranks.append(ranked(matched, towns.astype(np.intp), np.array(counts, np.intp), len(names)))
+    return ranks
+
+
+def score_pictures(pictures: BoxedPictures, found: list[Detections], rng: np.random.Generator) -> DetectionScores:
+    """Score what was found in pictures; `rng` draws towns for the intervals."""
+    each, mean = precisions(rank_found(pictures, found, len(CLASS_NAMES)), rng)
+    classes = {str(name): part for name, part in zip(CLASS_NAMES, each, strict=True)}
+    return DetectionScores(len(pictures), len(np.unique(pictures.towns)), classes, mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionInfo(NetworkInfo):
+    """What a checkpoint's header says."""
+
+    detector: DetectorName
+    """Who built the network."""
+
+
+def build_detector(name: DetectorName, classes: int, camera: Camera, seed: int) -> Detector:
+    """Build a detector with weights drawn from `seed` alone.
+
+    Raises:
+        ConfigError: If it is torchvision's and torchvision cannot be imported.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        own = name == "own"
+        detector = TwoStageDetector(classes) if own else FasterRcnn(classes, camera.height, camera.width)
+    return cast(Detector, detector.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+def _build(info: DetectionInfo, seed: int) -> Detector:
+    return build_detector(info.detector, len(info.class_names), info.cameras[0], seed)
+
+
+DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
+"""Checkpoints of detectors."""
+
+
+def detection_lesson(config: DetectionConfig) -> Lesson[Targets, Detector]:
+    """What a detector learns by a configuration."""
+    return Lesson(
+        networks=DETECTORS,
+        info=DetectionInfo(class_names=CLASS_NAMES, detector=config.detector),
+        losses=box_losses,
+        validate=_validate,
+        merit=lambda row: float(row["mean_ap50"]),
+        measure="AP50",
+        float_pictures=True,
+    )
+
+
+def box_losses(pictures: BoxedPictures, device: torch.device) -> BatchLosses[Detector]:
+    """The detector's own losses of batches of pictures."""
+    targets, width = pictures.labels.to(device), pictures.images.shape[2]
+
+    def losses(network: Detector, images: Tensor, index: Tensor, turned: Tensor) -> dict[str, Tensor]:
+        return network.losses(images, mirrored(targets[index], turned, width))
+
+    return losses
+
+
+def mirrored(targets: Targets, chosen: Tensor, width: int) -> Targets:
+    """Mirror the boxes of the chosen ones (B,) of pictures left and right, which are `width` pixels wide."""
+    x0, y0, x1, y1 = targets.boxes.unbind(dim=-1)
+    turned = torch.stack([width - x1, y0, width - x0, y1], dim=-1)
+    return Targets(torch.where(chosen[:, None, None], turned, targets.boxes), targets.classes)
+
+
+def _validate(detector: Detector, pictures: BoxedPictures, dtype: torch.dtype) -> Validation:
+    """AP50 on pictures of other towns, for each class that is there."""
+    ranks = rank_found(pictures, found_objects(detector, pictures.images, dtype), len(CLASS_NAMES))
+    scores = {name: float(average_precision(each)[0]) for name, each in zip(CLASS_NAMES, ranks, strict=True)}
+    ap50 = {str(name): score for name, score in scores.items() if not np.isnan(score)}
+    mean = float(np.mean([*ap50.values()])) if ap50 else 0.0
+    return Validation({"ap50": ap50, "mean_ap50": mean}, {"validation_ap50": ap50})
+
+
+def score_table(scores: Mapping[str, DetectionScores]) -> ScoreTable:
+    """For each condition, of which there is one at least, one row per class and one for the mean."""
+    first = next(iter(scores.values()))
+    groups = []
+    for condition, found in scores.items():
+        rows = [*found.classes.items(), ("mean", found.mean)]
+        cells = [[name, str(each.objects), _shown(each.ap50), _shown(each.ap)] for name, each in rows]
+        groups.append([["" if number else condition_words(condition), *row] for number, row in enumerate(cells)])
+    title = f"Objects found in {first.pictures} pictures of {first.towns} held-out towns"
+    return ScoreTable(title, ["condition", "class", "objects", "AP50", "AP50:95"], groups, words=2)
+
+
+def _shown(estimate: Estimate | None) -> str:
+    """A value and its interval."""
+    return "-" if estimate is None else f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
 
 
 def run_detection(config: DetectionConfig, console: Console) -> None:

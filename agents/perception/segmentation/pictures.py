@@ -1,14 +1,20 @@
-"""Pictures with the class of every pixel. N: pictures, T: frames, C: cameras, H and W: height and width [px]."""
+"""Pictures with the class of every pixel. N: pictures, T: frames, C: cameras, H and W: height and width [px].
+
+Pictures of what a segmentation network sees: the camera's, the truth, its answer, and where it is wrong.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from agents.perception.pictures import Pictures, Seen, Source
-from agents.training.checks import check_classes
+from agents.perception.pictures import Cell, Pictures, Seen, Source, sheet
+from agents.training.packed import check_classes
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.visualization.canvas import ROUTE, enlarged
+from navsim.visualization.contact_sheet import CLASS_COLOURS
+from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 
 LabelledPictures = Pictures[Image]
 """Labels are what each pixel shows (N, H, W) uint8, a `navsim.world.scenery.meshes.SemanticClass`."""
@@ -32,3 +38,49 @@ def _labels(parts: Sequence[Seen]) -> Image:
 
 CLASSES = Source(check_classes, _recorded, _drawn, _labels)
 """Pictures with their classes."""
+_HEIGHT = 150  # of a picture [px]
+_OPACITY = 0.62  # of the classes' colours over the picture
+_COLUMNS = ("camera", "truth", "network", "wrong pixels")
+
+
+def overlay_sheet(pictures: LabelledPictures, predicted: Image, count: int, title: str) -> Image:
+    """Draw up to `count` of the pictures, spread over all, one below the other, as (height, width, 3) uint8.
+
+    Args:
+        pictures: N pictures.
+        predicted: What the network says of them (N, H, W).
+        count: How many are shown at most.
+        title: Over the sheet.
+    """
+    count = min(count, len(pictures))
+    chosen = (2 * np.arange(count) + 1) * len(pictures) // (2 * count)  # the middles of as many equal stretches
+    height, width = pictures.images.shape[1:3]
+    size = round(width * _HEIGHT / height), _HEIGHT
+    rows = [
+        [
+            Cell(enlarged(cell, *size, smooth=False))
+            for cell in _cells(pictures.images[number], pictures.labels[number], predicted[number])
+        ]
+        for number in chosen
+    ]
+    there = [member for member in SemanticClass if member in pictures.labels[chosen] or member in predicted[chosen]]
+    return sheet(title, _COLUMNS, rows, [(CLASS_NAMES[member], CLASS_COLOURS[member]) for member in there])
+
+
+def class_colours(classes: Image) -> Image:
+    """Classes (...) as colours (..., 3) uint8, one for each class."""
+    palette = np.array([CLASS_COLOURS[member] for member in SemanticClass], np.uint8)
+    return np.asarray(palette[classes])
+
+
+def laid_over(image: Image, classes: Image) -> Image:
+    """The colours of classes (H, W) over a picture (H, W, 3), which shows through."""
+    mixed = (1 - _OPACITY) * image.astype(float) + _OPACITY * class_colours(classes)
+    return np.asarray(np.round(mixed), np.uint8)
+
+
+def _cells(image: Image, truth: Image, predicted: Image) -> tuple[Image, ...]:
+    """The four pictures (H, W, 3) of a row."""
+    dull = np.repeat((image.mean(axis=-1, keepdims=True) * 0.5).astype(np.uint8), 3, axis=-1)
+    wrong = np.where((truth != predicted)[..., None], np.array(ROUTE, np.uint8), dull)
+    return image, laid_over(image, truth), laid_over(image, predicted), np.asarray(wrong, np.uint8)

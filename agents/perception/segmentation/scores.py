@@ -1,15 +1,24 @@
-"""How well pixels are told apart: confusion matrices and the intersection over union. K: classes, U: towns."""
+"""How well pixels are told apart: confusion matrices and the intersection over union. K: classes, U: towns.
+
+What a network says of pictures. N: pictures, H and W: height and width [px], K: classes, U: towns.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from agents.perception.pictures import answers
+from agents.perception.segmentation.network import SegmentationNetwork
+from agents.perception.segmentation.pictures import LabelledPictures
 from navsim.geometry import Array
+from navsim.sensing.observation import Image
+from navsim.world.scenery.meshes import CLASS_NAMES
 
 _DRAWS = 2000
 _ENDS = (2.5, 97.5)  # percentiles of a 95% interval
-
 Counts = NDArray[np.int64]
 """Pixels (K, K) by true class (row) and predicted class (column)."""
 
@@ -121,3 +130,36 @@ def _percentile(values: Array, end: float) -> Array:
 
 def _value(number: float) -> float | None:
     return None if np.isnan(number) else float(number)
+
+
+_BATCH = 32
+
+
+def predicted_classes(network: SegmentationNetwork, images: Image, dtype: torch.dtype = torch.float32) -> Image:
+    """The likeliest class of every pixel.
+
+    Args:
+        network: In evaluation mode, on any device.
+        images: Pictures (N, H, W, 3) uint8.
+        dtype: Type of the layers' arithmetic.
+
+    Returns:
+        Classes (N, H, W) uint8.
+    """
+
+    def likeliest(pictures: Tensor) -> Tensor:
+        scores: Tensor = network(pictures)
+        return scores.argmax(dim=1).byte().cpu()
+
+    return np.asarray(torch.cat(answers(network, images, likeliest, dtype, dtype, _BATCH)))
+
+
+def score_pictures(pictures: LabelledPictures, predicted: Image, rng: np.random.Generator) -> SegmentationScores:
+    """Score predicted classes (N, H, W) of pictures; `rng` draws towns for the intervals."""
+    return score_towns(town_counts(pictures, predicted), CLASS_NAMES, len(pictures), rng)
+
+
+def town_counts(pictures: LabelledPictures, predicted: Image) -> Counts:
+    """Confusion of each town (U, K, K), towns in the order of their names."""
+    chosen = [pictures.towns == town for town in np.unique(pictures.towns)]
+    return np.stack([confusion(pictures.labels[own], predicted[own], len(CLASS_NAMES)) for own in chosen])

@@ -1,15 +1,152 @@
-"""Segmentation as a task of perception."""
+"""The configuration of learning to tell classes apart.
 
-from agents.perception.running import Exam, Task
-from agents.perception.segmentation.config import SegmentationConfig
-from agents.perception.segmentation.lesson import segmentation_lesson
-from agents.perception.segmentation.network import SegmentationNetwork
-from agents.perception.segmentation.overlay import overlay_sheet
-from agents.perception.segmentation.pictures import CLASSES
-from agents.perception.segmentation.prediction import predicted_classes, score_pictures
-from agents.perception.segmentation.report import score_table
-from agents.perception.segmentation.scores import SegmentationScores
+Learning to tell classes apart. N: pictures, B: pictures of a batch, K: classes.
+
+The scores of a segmentation network under several conditions, as a table.
+
+Segmentation as a task of perception.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agents.perception.config import PerceptionConfig
+from agents.perception.run import Exam, ScoreTable, Task, condition_words
+from agents.perception.segmentation.network import (
+    SegmentationNetwork,
+    SegmentationNetworkConfig,
+    build_segmentation_network,
+)
+from agents.perception.segmentation.pictures import CLASSES, LabelledPictures, overlay_sheet
+from agents.perception.segmentation.scores import SegmentationScores, predicted_classes, score_pictures
+from agents.perception.training import BatchLosses, Lesson, NetworkInfo, Validation
+from agents.policies.checkpoint import Format
+from agents.training.optimization import EmaConfig, OptimizerConfig
+from navsim.config import to_mapping
+from navsim.errors import ConfigError
+from navsim.geometry import Array
+from navsim.seeding import generator
 from navsim.sensing.observation import Image
+from navsim.world.scenery.meshes import CLASS_NAMES
+
+
+@dataclass(frozen=True)
+class SegmentationConfig(PerceptionConfig):
+    """What to learn from, what to learn, and how."""
+
+    task: Literal["segmentation"] = "segmentation"
+    """What is learned: the class of every pixel."""
+    data: Path = Path("runs/segmentation/data")
+    """Folder with the recorded drives, in `train` and `validation`, with their classes."""
+    run_dir: Path = Path("runs/segmentation/network")
+    every: int = 4
+    """Each so many-th frame of the drives is looked at: neighbouring frames look alike."""
+    epochs: int = 12
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(learning_rate=5e-3))
+    ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.99))
+    balance: float = 0.35
+    """How much more the pixels of rare classes weigh: a class of share p weighs p ** -balance, before the weights are
+    made 1 on average. 0 is the plain cross entropy, with 1 every class weighs the same in all."""
+    network: SegmentationNetworkConfig = field(default_factory=SegmentationNetworkConfig)
+    """The network."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.balance <= 1:
+            raise ConfigError(f"balance must be 0 to 1, got {self.balance}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationInfo(NetworkInfo):
+    """What a checkpoint's header says."""
+
+    network: SegmentationNetworkConfig
+    """The network's size."""
+
+
+def _build(info: SegmentationInfo, seed: int) -> SegmentationNetwork:
+    return build_segmentation_network(info.network, len(info.class_names), seed)
+
+
+NETWORKS = Format("navsim-segmentation", 1, SegmentationInfo, _build)
+"""Checkpoints of segmentation networks."""
+
+
+def segmentation_lesson(config: SegmentationConfig) -> Lesson[Image, SegmentationNetwork]:
+    """What a network learns by a configuration."""
+
+    def validate(network: SegmentationNetwork, pictures: LabelledPictures, dtype: torch.dtype) -> Validation:
+        predicted = predicted_classes(network, pictures.images, dtype)
+        scores = score_pictures(pictures, predicted, generator(config.seed, "validation"))
+        curves: dict[str, dict[str, float | None]] = {
+            "validation": {"mean_iou": scores.mean_iou, "accuracy": scores.accuracy},
+            "validation_iou": {score.name: score.iou for score in scores.classes},
+        }
+        return Validation({"validation": to_mapping(scores)}, curves)
+
+    return Lesson(
+        networks=NETWORKS,
+        info=SegmentationInfo(class_names=CLASS_NAMES, network=config.network),
+        losses=partial(pixel_losses, balance=config.balance),
+        validate=validate,
+        merit=lambda row: float(row["validation"]["mean_iou"]),
+        measure="mIoU",
+    )
+
+
+def pixel_losses(pictures: LabelledPictures, device: torch.device, balance: float) -> BatchLosses[SegmentationNetwork]:
+    """The cross entropy of batches of pictures, averaged over their pixels; see `class_weights` for `balance`."""
+    classes = torch.from_numpy(pictures.labels).to(device)
+    weights = torch.tensor(class_weights(class_shares(pictures), balance), dtype=torch.float32, device=device)
+
+    def losses(network: SegmentationNetwork, images: Tensor, index: Tensor, mirrored: Tensor) -> dict[str, Tensor]:
+        wanted = classes[index]
+        wanted = torch.where(mirrored[:, None, None], wanted.flip(2), wanted)
+        return {"loss": functional.cross_entropy(network(images).float(), wanted.long(), weights)}
+
+    return losses
+
+
+def class_shares(pictures: LabelledPictures) -> Array:
+    """Share (K,) of each class in the pixels."""
+    counts = np.bincount(pictures.labels.ravel(), minlength=len(CLASS_NAMES))
+    return np.asarray(counts / counts.sum())
+
+
+def class_weights(shares: Array, balance: float) -> Array:
+    """Weights (K,) of the classes' pixels in the loss, 1 on average over the pixels; 0 for classes that are not there.
+
+    Args:
+        shares: Share (K,) of each class in the pixels.
+        balance: 0 weighs all pixels alike, 1 all classes.
+    """
+    there = shares > 0
+    weights = np.where(there, np.where(there, shares, 1.0) ** -balance, 0.0)
+    return np.asarray(weights / (weights * shares).sum())
+
+
+def score_table(scores: Mapping[str, SegmentationScores]) -> ScoreTable:
+    """One row per class that is there, then the mean and its interval's ends; a column per condition, at least one."""
+    first = next(iter(scores.values()))
+    rows = []
+    for k, score in enumerate(first.classes):
+        cells = [found.classes[k].iou for found in scores.values()]
+        if any(cell is not None for cell in cells):
+            rows.append([score.name, *("-" if cell is None else f"{cell:.3f}" for cell in cells)])
+    for name, words in (("mean_iou", "mean"), ("low", "95% from"), ("high", "to")):
+        rows.append([words, *(f"{getattr(found, name):.3f}" for found in scores.values())])
+    rows.append(["pixels right", *(f"{found.accuracy:.1%}" for found in scores.values())])
+    title = f"Segmentation of {first.pictures} pictures in each look of {first.towns} held-out towns"
+    return ScoreTable(title, ["IoU", *map(condition_words, scores)], [rows])
+
 
 _EXAM = Exam(
     answer=predicted_classes,

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.encoders import ConvLayer, Trunk, convolution, output_size, pooling, rectified
+from agents.policies.networks.network import SharedTrunks
 from agents.policies.networks.observation_batch import SensesSpec
-from agents.policies.networks.trunks import SharedTrunks
 
 _GROUP = 16  # channels normalised together
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
-from navsim.evaluation.statistics.resampling import ratio_interval
+from navsim.evaluation.statistics.intervals import ratio_interval
 from navsim.geometry import Array
 from navsim.seeding import generator
 from navsim.simulation.episode import Episode

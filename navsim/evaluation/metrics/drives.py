@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from navsim.evaluation.metrics.calibration import Calibration, calibration
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 from navsim.geometry import Array
 from navsim.roads.elements import Manoeuvre
 from navsim.simulation.episode import Episode

@@ -6,7 +6,7 @@ from html import escape
 
 from markupsafe import Markup
 
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 
 WIDTH, HEIGHT = 360, 290
 """Size of a chart [px]: that of a phone, so that its letters are legible there; wider screens enlarge it."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from navsim.errors import ConfigError
 from navsim.evaluation.reports.run import RESULTS_NAME
+from navsim.evaluation.statistics.intervals import Share
 from navsim.evaluation.statistics.paired import LEVEL, PairedMean, PairedShare, paired_mean, paired_share
-from navsim.evaluation.statistics.resampling import Share
 from navsim.evaluation.suites import check_same_suite
 from navsim.simulation.scenario import Outcome
 

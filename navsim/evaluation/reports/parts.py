@@ -7,9 +7,8 @@ from rich.table import Table
 
 from navsim.config import to_mapping
 from navsim.evaluation.metrics.drives import Drive, arrivals
-from navsim.evaluation.metrics.protocols import protocol_scores, protocols_mapping
-from navsim.evaluation.metrics.recovery import recovery, recovery_by_start
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.metrics.protocols import protocol_scores, protocols_mapping, recovery, recovery_by_start
+from navsim.evaluation.statistics.intervals import Share
 from navsim.evaluation.suites import CONDITIONS, Stage
 
 

@@ -15,7 +15,7 @@ from matplotlib.path import Path as Outline
 
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.results import DriverScores
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 from navsim.roads.network import RoadNetwork
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome

@@ -21,11 +21,10 @@ from navsim.evaluation.metrics.drives import (
     percentile_lane_offset,
     summarise,
 )
-from navsim.evaluation.metrics.driving_score import drive_score
-from navsim.evaluation.metrics.infractions import interventions
+from navsim.evaluation.metrics.infractions import drive_score, interventions
 from navsim.evaluation.metrics.protocols import ProtocolScores, protocol_rows, protocol_scores, protocols_mapping
 from navsim.evaluation.results_store import drive_name
-from navsim.evaluation.statistics.resampling import Share
+from navsim.evaluation.statistics.intervals import Share
 from navsim.simulation.scenario import Outcome
 
 SEES_TRUTH = "expert"

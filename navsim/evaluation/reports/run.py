@@ -14,7 +14,6 @@ from navsim.drivers.sandbox import guarded
 from navsim.drivers.spec import Entrant
 from navsim.errors import DriverError
 from navsim.evaluation.config import EvaluateConfig
-from navsim.evaluation.harness import evaluate, pending
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.failures import ReportSettings
 from navsim.evaluation.reports.parts import has_parts, parts_mapping, parts_markdown_table
@@ -22,10 +21,11 @@ from navsim.evaluation.reports.plots import plot_scores, plot_town, save_figure,
 from navsim.evaluation.reports.report_page import report_page
 from navsim.evaluation.reports.results import driver_scores, markdown_table, results_mapping
 from navsim.evaluation.results_store import DRIVES_NAME, claim_folder
+from navsim.evaluation.runner import Contest, evaluate, pending
 from navsim.evaluation.suites import Stage, fingerprint
-from navsim.evaluation.worker import Contest
 from navsim.parallel import available_cores
 from navsim.progress import progress
+from navsim.provenance import git_revision, software_versions
 from navsim.roads.elements import Manoeuvre
 from navsim.sensing.observation import Image
 from navsim.simulation.scenario import Outcome
@@ -33,7 +33,6 @@ from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
 from navsim.storage import write_json, write_text
-from navsim.versions import git_revision, software_versions
 from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
 
 RESULTS_NAME, TABLE_NAME = "results.json", "table.md"

@@ -1,14 +1,73 @@
-"""Means over independent units with the interval that such a sample leaves open."""
+"""Intervals by drawing independent units anew. N: units.
+
+Means over independent units with the interval that such a sample leaves open.
+
+Means over frames with the interval that so few frames leave open. N: frames.
+
+Do two numbers of several drivers go together? For example how well they predict and how well they drive.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import atanh, sqrt, tanh
 from typing import Any
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import binomtest, bootstrap, spearmanr
 
 from navsim.geometry import Array
+
+_ENDS = (2.5, 97.5)  # percentiles of a 95% interval
+
+
+def ratio_interval(over: Array, under: Array, rng: np.random.Generator, draws: int) -> tuple[float, float]:
+    """95% interval of the mean of `over` (N,) by the mean of `under` (N,), as percentiles of a bootstrap (Efron).
+
+    Args:
+        over: One number for each unit, at least one unit.
+        under: Likewise; 1 throughout makes it the interval of a mean. Nothing divided by nothing is 0.
+        rng: Draws the units.
+        draws: How many times.
+    """
+    drawn = rng.integers(len(over), size=(draws, len(over)))
+    low, high = np.percentile(ratio(over[drawn].mean(axis=1), under[drawn].mean(axis=1)), _ENDS)
+    return float(low), float(high)
+
+
+def ratio(over: Array, under: Array) -> Array:
+    """A quotient; 0 where there is nothing below, as then there is nothing above."""
+    return np.asarray(over / np.where(under > 0, under, 1.0))
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many out of so many, with the interval that such a sample leaves open."""
+
+    count: int
+    """How many did."""
+    total: int
+    """Out of how many."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.count <= self.total:
+            raise ValueError(f"a share needs 0 <= count <= total, got {self.count} of {self.total}")
+
+    @property
+    def value(self) -> float | None:
+        """The share in [0, 1]; None of nothing."""
+        return self.count / self.total if self.total else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval of the underlying probability, after Wilson (JASA 22, 1927); (0, 1) of nothing."""
+        if self.total == 0:
+            return 0.0, 1.0
+        interval = binomtest(self.count, self.total).proportion_ci(0.95, method="wilson")
+        # Rounding puts the ends a hair outside [0, 1] or past the share itself when that is 0 or 1.
+        low = 0.0 if self.count == 0 else float(interval.low)
+        return low, 1.0 if self.count == self.total else float(interval.high)
+
 
 LEVEL = 0.95
 """Confidence of all intervals."""
@@ -70,3 +129,64 @@ def bootstrap_estimate(values: Array, statistic: Callable[..., Any], rng: np.ran
         return Estimate(value, value, value)
     drawn = bootstrap((values,), statistic, n_resamples=_DRAWS, confidence_level=LEVEL, method="percentile", rng=rng)
     return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+
+
+def ratio_estimate(over: Array, under: Array, rng: np.random.Generator) -> Estimate:
+    """Mean of `over` (N,) divided by the mean of `under` (N,), with a percentile bootstrap over the frames.
+
+    Frames are taken for independent: choose them seconds apart.
+
+    Raises:
+        ValueError: If there is no frame.
+    """
+    if not len(over) or len(over) != len(under):
+        raise ValueError(f"a ratio needs as many values above as below, at least one, got {len(over)} and {len(under)}")
+    return Estimate(float(ratio(over.mean(), under.mean())), *ratio_interval(over, under, rng, _DRAWS))
+
+
+def mean_over_frames(values: Array, rng: np.random.Generator) -> Estimate:
+    """Mean of values (N,) with a percentile bootstrap over the frames.
+
+    Raises:
+        ValueError: If there is no frame.
+    """
+    return ratio_estimate(values, np.ones(len(values)), rng)
+
+
+FEWEST = 5
+"""Below so many points nothing is said: an interval over four still holds nearly everything."""
+_SURE = 0.99  # ranks that agree throughout are beyond the transformation; their interval is that of this value
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation."""
+
+    count: int
+    """Number of points."""
+    value: float | None
+    """Spearman's coefficient in [-1, 1]; None of too few points, or if one number is the same for all."""
+    interval: tuple[float, float] | None
+    """95% interval, by Fisher's transformation with the variance of Bonett and Wright (Psychometrika 65, 2000)."""
+
+    @property
+    def words(self) -> str:
+        """What can be said."""
+        if self.count < FEWEST:
+            return f"{self.count} points are too few to tell a correlation; {FEWEST} are needed"
+        if self.value is None or self.interval is None:
+            return f"{self.count} points, one number the same for all: no correlation can be told"
+        low, high = self.interval
+        verdict = "may as well be none" if low <= 0 <= high else "significant"
+        return f"rank correlation {self.value:+.2f} ({low:+.2f} to {high:+.2f}) over {self.count} points: {verdict}"
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Correlation:
+    """Correlate the ranks of two numbers (N,) each."""
+    count = len(first)
+    if count < FEWEST or len(set(first)) == 1 or len(set(second)) == 1:
+        return Correlation(count, None, None)
+    value = float(spearmanr(first, second).statistic)
+    spread = 1.96 * sqrt((1 + value**2 / 2) / (count - 3))
+    inner = atanh(min(max(value, -_SURE), _SURE))
+    return Correlation(count, value, (min(tanh(inner - spread), value), max(tanh(inner + spread), value)))

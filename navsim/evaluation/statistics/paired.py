@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from scipy.stats import binomtest
 
-from navsim.evaluation.statistics.resampling import Share, ratio_interval
+from navsim.evaluation.statistics.intervals import Share, ratio_interval
 from navsim.seeding import generator
 
 RESAMPLES = 4000

@@ -1,4 +1,10 @@
-"""A GL context without a window, and the programs in it."""
+"""The programs that run for every vertex and pixel (GLSL 3.30).
+
+Pictures are drawn upside down, so that the first row that is read back is the top one. A pixel's alpha holds its
+semantic class. Colours are mixed as they are stored, as `navsim.world.scenery.lighting.Atmosphere` says.
+
+A GL context without a window, and the programs in it.
+"""
 
 import os
 from typing import Any
@@ -6,8 +12,133 @@ from typing import Any
 import moderngl
 
 from navsim.errors import ConfigError
-from navsim.rendering.opengl import shaders
+from navsim.world.scenery.meshes import SemanticClass
 
+_SHOT = """
+layout(std140) uniform Shot {
+    mat4 clip_from_offset;  // offset: from the eye, along the world's axes
+    vec4 eye;               // w: fog density [1/m] times log2(e)
+    vec4 ambient;
+    vec4 sunlight;
+    vec4 horizon;
+    vec4 zenith;
+    vec4 clouds;            // colour of clouds
+    vec4 sun;               // direction towards it
+    vec4 shade;             // west [m], north [m], pixels per metre
+    vec4 ray_right;         // world direction of a pixel at clip (x, y): forward + x right + y up
+    vec4 ray_up;
+    vec4 ray_forward;
+    vec4 drops;             // picture's width [px] and height [px], amount of rain, a number that follows the pose
+};
+"""
+SHOT_FLOATS = 64
+"""Floats of a shot's block; blocks must start at multiples of 256 bytes."""
+_HEAD = "#version 330 core\n" + _SHOT
+# Few and full vectors from vertex to pixel: on a CPU, each costs time for every triangle.
+SURFACE_VERTEX = (
+    _HEAD
+    + """
+in vec3 position;
+in vec2 uv;
+in vec4 look;  // sunlight, layer, class
+out vec4 paint;  // texture coordinates, layer, sunlight
+out vec4 place;  // offset, class
+void main() {
+    vec3 offset = position - eye.xyz;
+    gl_Position = clip_from_offset * vec4(offset, 1.0);
+    paint = vec4(uv, floor(look.y * 255.0 + 0.5), look.x);
+    place = vec4(offset, look.z);
+}
+"""
+)
+_SURFACE_PIXEL = """
+uniform sampler2DArray layers;
+in vec4 paint;
+in vec4 place;
+out vec4 pixel;
+void finish(float sunshine) {
+    vec3 colour = min(texture(layers, paint.xyz).rgb * (ambient.rgb + sunlight.rgb * sunshine), 1.0);
+    pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(place.xyz))), place.w);
+}
+"""
+STANDING_FRAGMENT = (
+    _HEAD
+    + _SURFACE_PIXEL
+    + """
+void main() {
+    finish(paint.w);
+}
+"""
+)
+GROUND_FRAGMENT = (
+    _HEAD
+    + _SURFACE_PIXEL
+    + """
+uniform sampler2D shadows;
+void main() {
+    // The nearest pixel alone: on a CPU, one between four costs as much as all else here.
+    ivec2 spot = ivec2((place.xy + eye.xy - shade.xy) * vec2(shade.z, -shade.z));
+    finish(paint.w * texelFetch(shadows, clamp(spot, ivec2(0), textureSize(shadows, 0) - 1), 0).r);
+}
+"""
+)
+SKY_VERTEX = (
+    _HEAD
+    + """
+out vec3 ray;
+void main() {
+    vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);  // clockwise, as all is
+    gl_Position = vec4(corner, 1.0, 1.0);
+    ray = ray_forward.xyz + corner.x * ray_right.xyz + corner.y * ray_up.xyz;
+}
+"""
+)
+SKY_FRAGMENT = (
+    _HEAD
+    + f"#define SKY_CLASS {SemanticClass.SKY:d}.0\n"
+    + """
+uniform sampler2D cover;
+in vec3 ray;
+out vec4 pixel;
+void main() {
+    vec3 direction = normalize(ray);
+    float height = max(direction.z, 0.0);
+    vec3 colour = mix(horizon.rgb, zenith.rgb, sqrt(height));
+    float cloud = texture(cover, direction.xy / (height + 0.15) * 0.16).r * smoothstep(0.01, 0.22, height);
+    colour += sunlight.rgb * (1.0 - cloud) * smoothstep(0.9975, 0.9995, dot(direction, sun.xyz));
+    pixel = vec4(min(mix(colour, clouds.rgb, cloud), 1.0), SKY_CLASS / 255.0);
+}
+"""
+)
+RAIN_VERTEX = (
+    _HEAD
+    + """
+out vec2 place;  // [px] from the picture's top left
+void main() {
+    vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);
+    gl_Position = vec4(corner, 0.0, 1.0);
+    place = (corner * 0.5 + 0.5) * drops.xy;
+}
+"""
+)
+RAIN_FRAGMENT = (
+    _HEAD
+    + """
+in vec2 place;
+out vec4 pixel;
+float random(vec2 seed) {
+    return fract(sin(dot(seed, vec2(12.9898, 78.233))) * 43758.5453);
+}
+void main() {
+    float size = max(drops.y / 80.0, 1.0);  // width of a streak [px]
+    float column = floor((place.x + 0.12 * place.y) / size);
+    float cell = place.y / (16.0 * size) + random(vec2(column, drops.w)) * 7.0;
+    float chance = random(vec2(column, floor(cell) + drops.w));
+    float streak = chance < 0.3 * drops.z ? smoothstep(0.0, 0.5, fract(cell)) : 0.0;
+    pixel = vec4(mix(horizon.rgb, vec3(1.0), 0.3), 0.35 * streak);
+}
+"""
+)
 _HINT = "EGL and a driver are needed: apt-get install libegl1 libgl1-mesa-dri"
 _EGL: dict[str, Any] = {"backend": "egl"}
 SHOT_BINDING = 0
@@ -33,10 +164,10 @@ class Device:
         self.name = str(context.info["GL_RENDERER"])
         self.process = os.getpid()
         self.is_open = True
-        self.standing = self._program(shaders.SURFACE_VERTEX, shaders.STANDING_FRAGMENT, layers=0)
-        self.ground = self._program(shaders.SURFACE_VERTEX, shaders.GROUND_FRAGMENT, layers=0, shadows=1)
-        self.sky = context.vertex_array(self._program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT, cover=0), [])
-        self.rain = context.vertex_array(self._program(shaders.RAIN_VERTEX, shaders.RAIN_FRAGMENT), [])
+        self.standing = self._program(SURFACE_VERTEX, STANDING_FRAGMENT, layers=0)
+        self.ground = self._program(SURFACE_VERTEX, GROUND_FRAGMENT, layers=0, shadows=1)
+        self.sky = context.vertex_array(self._program(SKY_VERTEX, SKY_FRAGMENT, cover=0), [])
+        self.rain = context.vertex_array(self._program(RAIN_VERTEX, RAIN_FRAGMENT), [])
 
     def _program(self, vertex: str, fragment: str, **units: int) -> moderngl.Program:
         """Compile a program and name the texture units that its samplers read."""

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.rendering.interface import Measurement, Shot, common_size
-from navsim.rendering.opengl.canvas import Canvas
 from navsim.rendering.opengl.device import Device
-from navsim.rendering.opengl.painter import Painter
-from navsim.rendering.opengl.upload import Uploaded
-from navsim.rendering.opengl.views import views_of
+from navsim.rendering.opengl.drawing import Canvas, Painter, views_of
+from navsim.rendering.opengl.scene_buffers import Uploaded
 from navsim.rendering.tiles import FAR, NEAR
 from navsim.world.scenery.meshes import SemanticClass
 from navsim.world.scenery.scene import Scene

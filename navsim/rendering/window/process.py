@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from navsim.errors import DisplayError
 from navsim.geometry import Polyline
-from navsim.rendering.window.stage import Frame, Stage
+from navsim.rendering.window.window_scene import Frame, Stage
 from navsim.world.bullet import BulletClient, BulletError
 from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleSpec

@@ -13,9 +13,9 @@ from navsim.errors import DisplayError
 from navsim.geometry import Polyline, Pose
 from navsim.rendering.road_fan import Fan
 from navsim.rendering.window.process import Answer, Loading, Message, Opening
-from navsim.rendering.window.stage import Frame
 from navsim.rendering.window.viewpoints import View
-from navsim.world.display import require_display
+from navsim.rendering.window.window_scene import Frame
+from navsim.world.bullet import require_display
 from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleSpec
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array, Polyline, wrap_angle
-from navsim.roads.generators.curves import spline_line
+from navsim.roads.generators.layout import spline_line
 
 THROUGH_ANGLE = np.deg2rad(140.0)
 """Two streets at least this far apart, among three, become one main street [rad]."""

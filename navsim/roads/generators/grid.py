@@ -11,8 +11,7 @@ import numpy as np
 
 from navsim.geometry import Array, Polyline
 from navsim.roads.generators.centre_lines import Street, streets_of
-from navsim.roads.generators.curves import SPACING, rounded_line
-from navsim.roads.generators.draft import Draft, Profile
+from navsim.roads.generators.layout import SPACING, Draft, Profile, rounded_line
 
 AVENUE = Profile(2, 3.2, 1.0, 11.0)
 """Four lanes."""

@@ -7,10 +7,16 @@ import numpy as np
 
 from navsim.errors import TownError
 from navsim.geometry import Array
-from navsim.roads.generators.curves import closed_line, rounded_line
-from navsim.roads.generators.draft import Draft, Profile, direction
-from navsim.roads.generators.links import add_several, free_spots, led_line, try_dead_end, try_link
-from navsim.roads.generators.sketch import Sketch, Spot
+from navsim.roads.generators.layout import Draft, Profile, closed_line, direction, rounded_line
+from navsim.roads.generators.street_builder import (
+    Sketch,
+    Spot,
+    add_several,
+    free_spots,
+    led_line,
+    try_dead_end,
+    try_link,
+)
 
 LOOP = 0
 """Index of the loop among the streets of the sketch."""

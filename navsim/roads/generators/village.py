@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from navsim.roads.generators.draft import Draft, Profile, direction
-from navsim.roads.generators.links import add_roundabout, add_several, led_line, try_link
-from navsim.roads.generators.sketch import Sketch
+from navsim.roads.generators.layout import Draft, Profile, direction
+from navsim.roads.generators.street_builder import Sketch, add_roundabout, add_several, led_line, try_link
 
 RING = Profile(1, 4.0, 1.0, 6.0, ring=True)
 """The roundabout."""

@@ -6,10 +6,9 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array
-from navsim.roads.footprints import Footprint
+from navsim.roads.elements import Footprint
 from navsim.roads.network import RoadNetwork
-from navsim.roads.osm.osm_projection import Projection
-from navsim.roads.osm.osm_reader import Extract
+from navsim.roads.osm.reader import Extract, Projection
 
 CLEARANCE = 1.0
 """Least distance from a wall to the carriageway [m]."""

@@ -7,13 +7,12 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Polyline
-from navsim.roads.connectors import Way, judged_paths
+from navsim.roads.connectors import Way, judged_paths, lane_pairs
 from navsim.roads.elements import Connector, Junction, Lane, Road, junction_kind
 from navsim.roads.junctions import paved, strip
-from navsim.roads.lane_choice import lane_pairs
 from navsim.roads.network import NetworkPlan, RoadNetwork, lane_inside, lanes_by_node, lay_lanes, manoeuvre_at
+from navsim.roads.osm.crossings import Crossing, CrossingPlan
 from navsim.roads.osm.graph import Edge
-from navsim.roads.osm.osm_crossings import Crossing, CrossingPlan
 from navsim.roads.osm.tags import MARGIN
 
 SEARCH = ((np.inf, 1), (np.inf, 12), (20.0, 8), (13.0, 8), (8.0, 8))

@@ -13,15 +13,14 @@ import numpy as np
 
 from navsim.errors import TownError
 from navsim.geometry import Polyline
-from navsim.roads.footprints import Footprint
+from navsim.roads.elements import Footprint
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.buildings import footprints
+from navsim.roads.osm.crossings import plan_crossings
 from navsim.roads.osm.graph import Edge, cleaned, without_lanes
 from navsim.roads.osm.network import build_street_network
-from navsim.roads.osm.osm_crossings import plan_crossings
-from navsim.roads.osm.osm_reader import file_digest, read_extract
-from navsim.roads.osm.osm_segments import extract_projection, street_segments
-from navsim.roads.osm.osm_smoothing import smoothed
+from navsim.roads.osm.reader import file_digest, read_extract
+from navsim.roads.osm.segments import extract_projection, smoothed, street_segments
 from navsim.roads.osm.tags import StreetKind
 from navsim.roads.routing import RUN_UP
 from navsim.seeding import generator
@@ -85,7 +84,7 @@ def build_osm_town(path: Path, options: OsmOptions | None = None) -> OsmTown:
     """Build a drivable town from an OpenStreetMap extract.
 
     Args:
-        path: The file, see `navsim.roads.osm.osm_reader.ENDINGS`.
+        path: The file, see `navsim.roads.osm.reader.ENDINGS`.
         options: How; None for the defaults.
 
     Raises:

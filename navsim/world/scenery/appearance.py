@@ -12,8 +12,22 @@ from typing import Any
 import numpy as np
 
 from navsim.errors import ConfigError
-from navsim.world.scenery.colours import Colour, Hsv, Range, drawn, from_hsv, mixed, scaled
-from navsim.world.scenery.presets import PRESETS, Paving, RoadSurface, Season, TimeOfDay, Tint, Weather
+from navsim.world.scenery.presets import (
+    PRESETS,
+    Colour,
+    Hsv,
+    Paving,
+    Range,
+    RoadSurface,
+    Season,
+    TimeOfDay,
+    Tint,
+    Weather,
+    drawn,
+    from_hsv,
+    mixed,
+    scaled,
+)
 
 MOST_SHIFTS = 3
 """Greatest k of the spec `shift-k`."""

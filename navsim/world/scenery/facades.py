@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.world.scenery.appearance import Appearance
-from navsim.world.scenery.colours import Colour, mixed, scaled
+from navsim.world.scenery.presets import Colour, mixed, scaled
 
 Image = NDArray[np.uint8]
 

@@ -11,9 +11,8 @@ import shapely
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.world.obstacles import ObstacleKind, Obstacles, prisms
-from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface
+from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface, block, panel
 from navsim.world.scenery.placement import Shapes, apart, beside_roads, clear_of, clear_of_road, rectangles
-from navsim.world.scenery.solids import block, panel
 from navsim.world.scenery.textures import PATCH_SIZE, Image, Paint
 
 ROAD_CLEARANCE = 1.5

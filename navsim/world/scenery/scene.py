@@ -10,14 +10,19 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array
-from navsim.roads.footprints import Footprint
+from navsim.roads.elements import Footprint
 from navsim.roads.network import RoadNetwork
 from navsim.world.obstacles import ObstacleKind, Obstacles, walls
 from navsim.world.scenery.appearance import Appearance
-from navsim.world.scenery.atmosphere import Atmosphere, ShadeMap
-from navsim.world.scenery.buildings import Building, building_obstacles, buildings_from, outlines_of, place_buildings
-from navsim.world.scenery.housing import building_surface
-from navsim.world.scenery.markings import markings, worn
+from navsim.world.scenery.buildings import (
+    Building,
+    building_obstacles,
+    building_surface,
+    buildings_from,
+    outlines_of,
+    place_buildings,
+)
+from navsim.world.scenery.lighting import Atmosphere, Casters, ShadeMap, draw_shade
 from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass
 from navsim.world.scenery.parked_cars import (
     bays_surface,
@@ -27,8 +32,7 @@ from navsim.world.scenery.parked_cars import (
     car_outlines,
     place_cars,
 )
-from navsim.world.scenery.paving import lay_kerbs
-from navsim.world.scenery.shade import Casters, draw_shade
+from navsim.world.scenery.pavement import lay_kerbs, markings, worn
 from navsim.world.scenery.street_furniture import (
     furniture_instances,
     furniture_obstacles,

@@ -9,9 +9,8 @@ import shapely
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.world.obstacles import ObstacleKind, Obstacles, prisms
-from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface
+from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface, block, panel
 from navsim.world.scenery.placement import Shapes, beside_roads, clear_of, clear_of_road, rectangles
-from navsim.world.scenery.solids import block, panel
 from navsim.world.scenery.textures import Image, Paint
 
 SIGN_GAP = 0.9

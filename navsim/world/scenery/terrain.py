@@ -8,7 +8,7 @@ import shapely
 from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.world.scenery.meshes import Mesh, SemanticClass, Surface, flat_surface, quads
-from navsim.world.scenery.paving import KERB_HEIGHT, Kerbs, footways
+from navsim.world.scenery.pavement import KERB_HEIGHT, Kerbs, footways
 from navsim.world.scenery.textures import Textures
 
 SURROUNDINGS = 80.0

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.world.scenery.appearance import Appearance
-from navsim.world.scenery.colours import Colour, mixed
 from navsim.world.scenery.facades import paint_facades
-from navsim.world.scenery.presets import Paving
+from navsim.world.scenery.presets import Colour, Paving, mixed
 
 Image = NDArray[np.uint8]
 

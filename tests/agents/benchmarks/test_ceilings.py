@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.experiments.devices import WORKLOADS, made_up_samples, measure_network, measured_networks
+from agents.experiments.benchmark_tables import devices_table
 from agents.experiments.hardware_limits import (
     Ceilings,
     Cost,
@@ -16,7 +16,7 @@ from agents.experiments.hardware_limits import (
     shares,
     training_cost,
 )
-from agents.experiments.tables_benchmarks import devices_table
+from agents.experiments.training_benchmark import WORKLOADS, made_up_samples, measure_network, measured_networks
 from agents.policies.networks.observation_batch import SensesSpec
 from agents.policies.policy import NETWORKS
 from tests.agents.small_runs import SPEC, small_config, small_policy

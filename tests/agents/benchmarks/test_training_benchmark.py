@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.experiments.benchmark_tables import loops_table
 from agents.experiments.plain_loop import (
     EpisodeDataset,
     PlainLoop,
@@ -19,8 +20,7 @@ from agents.experiments.plain_loop import (
     decode,
     plain_policy,
 )
-from agents.experiments.tables_benchmarks import loops_table
-from agents.experiments.training import (
+from agents.experiments.training_benchmark import (
     LOOPS,
     Speed,
     TrainingBenchmark,
@@ -143,7 +143,9 @@ def test_the_parts_of_a_step_make_up_its_time(tmp_path: Path) -> None:
 
 
 def test_both_loops_are_measured(config: TrainingBenchmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.experiments.training.available_cores", lambda: 0)  # workers of its own take seconds
+    monkeypatch.setattr(
+        "agents.experiments.training_benchmark.available_cores", lambda: 0
+    )  # workers of its own take seconds
     ours, plain = measure_ours(config), measure_plain(config)
     for speed in (ours, plain):
         assert speed.images_per_second * speed.step == pytest.approx(config.train.batch_size)

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.perception.detection.config import CountedConfig, DetectionConfig
-from agents.perception.detection.pictures import BoxedPictures, objects_source
+from agents.perception.detection.pictures import BoxedPictures, CountedConfig, DetectionConfig, objects_source
 from agents.perception.pictures import Seen
 from agents.training.optimization import OptimizerConfig
 from navsim.geometry import Array
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.simulation import SimulationConfig
 from tests.agents.small_runs import MAP, small_episode, small_folder
 
 CAMERA = Camera(width=64, height=32)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.perception.detection.boxes import areas, boxes_at, clipped, not_suppressed, offsets_of, overlaps
+from agents.perception.detection.proposals import areas, boxes_at, clipped, not_suppressed, offsets_of, overlaps
 
 edges = st.floats(0, 100, width=32)
 sides = st.floats(1, 50, width=32)

@@ -10,16 +10,30 @@ import torch
 from rich.console import Console
 
 from agents.perception.config import HeldOutConfig
-from agents.perception.detection.config import CountedConfig, DetectionConfig
-from agents.perception.detection.interface import ABSENT, IGNORED, Targets
-from agents.perception.detection.lesson import DETECTORS, DetectionInfo, build_detector, mirrored
-from agents.perception.detection.overlay import COLOURS, detection_sheet
-from agents.perception.detection.pictures import check_size, counted_classes, objects_source
+from agents.perception.detection.features import ABSENT, IGNORED, Targets
+from agents.perception.detection.pictures import (
+    COLOURS,
+    CountedConfig,
+    DetectionConfig,
+    check_size,
+    counted_classes,
+    detection_sheet,
+    objects_source,
+)
 from agents.perception.detection.precision import DetectionScores
-from agents.perception.detection.prediction import CLASS_NAMES, found_objects, score_pictures
-from agents.perception.detection.report import score_table
-from agents.perception.detection.task import detection_task, run_detection
-from agents.perception.running import read_results
+from agents.perception.detection.task import (
+    CLASS_NAMES,
+    DETECTORS,
+    DetectionInfo,
+    build_detector,
+    detection_task,
+    found_objects,
+    mirrored,
+    run_detection,
+    score_pictures,
+    score_table,
+)
+from agents.perception.run import read_results
 from agents.training.run_folder import RunFolder
 from navsim.config import load_config
 from navsim.datasets.collection_config import CollectConfig

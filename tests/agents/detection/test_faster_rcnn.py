@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.perception.detection.config import DetectionConfig
 from agents.perception.detection.faster_rcnn import why_no_torchvision
-from agents.perception.detection.lesson import DETECTORS, build_detector
-from agents.perception.detection.prediction import found_objects, score_pictures
-from agents.perception.detection.task import detection_task
+from agents.perception.detection.pictures import DetectionConfig
+from agents.perception.detection.task import DETECTORS, build_detector, detection_task, found_objects, score_pictures
 from agents.training.optimization import OptimizerConfig
 from navsim.errors import ConfigError
 from tests.agents.detection.boxed import CAMERA, boxed_folder, boxed_pictures, small_detection

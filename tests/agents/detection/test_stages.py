@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from agents.perception.detection.backbone import STRIDE, Backbone
 from agents.perception.detection.detector import LEAST_SCORE, TwoStageDetector, best_of
-from agents.perception.detection.interface import ABSENT, IGNORED, Targets
+from agents.perception.detection.features import ABSENT, IGNORED, STRIDE, Backbone, Targets
 from agents.perception.detection.proposals import HEIGHTS, SHAPES, anchors_for, drawn, match_anchors, propose
 from agents.perception.detection.regions import POOLED, pool_regions, sample_regions
 from agents.policies.policy import parameter_count

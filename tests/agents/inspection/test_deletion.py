@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from agents.interpretability.deletion import (
+from agents.interpretability.checks import (
     SHARES,
     Fingerprint,
     area,
+    rank_correlations,
     region_masks,
     region_order,
     removal_curves,
+    with_random_weights,
 )
 from agents.interpretability.measurements import (
     DRAWS,
@@ -24,9 +26,8 @@ from agents.interpretability.measurements import (
     sanity_rows,
 )
 from agents.interpretability.saliency import visual_backprop
-from agents.interpretability.sanity import rank_correlations, with_random_weights
 from agents.policies.networks.observation_batch import Inputs, scale_senses
-from navsim.evaluation.statistics.estimates import mean_over_frames, ratio_estimate
+from navsim.evaluation.statistics.intervals import mean_over_frames, ratio_estimate
 from navsim.seeding import generator
 from tests.agents.small_runs import small_policy, small_samples
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from agents.interpretability.dependence import dependence_rows, gone, removals, swapped
+from agents.interpretability.checks import dependence_rows, gone, removals, swapped
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Inputs, SensesSpec, scale_senses
 from agents.policies.policy import Policy, build_policy

@@ -19,7 +19,7 @@ from agents.policies.checkpoint import save_checkpoint
 from agents.policies.policy import Policy
 from navsim.datasets.collection import collect
 from navsim.datasets.dataset import episode_path
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, ConfigError, EpisodeError
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera

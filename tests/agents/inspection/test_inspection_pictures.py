@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.interpretability.deletion import SHARES
-from agents.interpretability.dependence import DependenceRow
+from agents.interpretability.checks import SHARES, DependenceRow
 from agents.interpretability.figures import (
     cameras_picture,
     dependence_figure,
@@ -19,8 +18,7 @@ from agents.interpretability.figures import (
 )
 from agents.interpretability.frames import Frames, frames_to_show
 from agents.interpretability.measurements import RANDOM, Removal, RemovalRow, SanityRow
-from agents.interpretability.regions import RegionRow
-from agents.interpretability.tables import (
+from agents.interpretability.page import (
     dependence_table,
     layer_table,
     regions_table,
@@ -29,6 +27,7 @@ from agents.interpretability.tables import (
     signed,
     with_interval,
 )
+from agents.interpretability.regions import RegionRow
 from agents.policies.description import describe_policy
 from agents.policies.networks.observation_batch import scale_senses
 from navsim.evaluation.statistics.intervals import Estimate

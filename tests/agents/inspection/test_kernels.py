@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.interpretability.kernels import HAND_MADE, filter_picture, filtered, in_rows
+from agents.interpretability.figures import HAND_MADE, filter_picture, filtered, in_rows
 
 
 def dot(value: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.interpretability.overlay import image_of, map_of, quick_saliency, saliency_overlay
+from agents.interpretability.saliency import image_of, map_of, quick_saliency, saliency_overlay
 from agents.policies.networks.observation_batch import Inputs, scale_senses
 from navsim.errors import ConfigError
 from navsim.visualization.saliency_overlay import laid_over, relative

@@ -5,6 +5,7 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
+from agents.interpretability.layers import Stage, Stream, Window, listening, sees, streams_of
 from agents.interpretability.saliency import (
     backprojected,
     grad_cam,
@@ -13,7 +14,6 @@ from agents.interpretability.saliency import (
     veiled,
     visual_backprop,
 )
-from agents.interpretability.streams import Stage, Stream, Window, listening, sees, streams_of
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Inputs, SensesSpec, scale_senses
 from agents.policies.policy import Policy, build_policy

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from agents.localization.roads import LanePoints
+from agents.localization.likelihoods import LanePoints
 from navsim.geometry import Array
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork

@@ -11,19 +11,20 @@ import cv2
 import numpy as np
 import pytest
 
-from agents.drivers.watching import WatchSettings
+from agents.drivers.registry import WatchSettings
 from agents.localization.cases import Case
 from agents.localization.config import LocalizeConfig
 from agents.localization.live import BeliefPainter, watch_live
-from agents.localization.running import localise_drive, make_bench, open_policy, simulation_of
+from agents.localization.run import localise_drive, make_bench, open_policy, simulation_of
 from navsim.config import to_mapping
-from navsim.datasets.files import write_episode
+from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeError
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import Moment, drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
+from navsim.simulation.simulation import Simulation
 from navsim.viewer.viewer import ViewerOptions
 from navsim.visualization.drive_events import Story
 from tests.agents.localization.test_runs import ROOT, checkpoint, small

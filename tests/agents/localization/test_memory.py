@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.localization.memory import Memory
+from agents.localization.steering import Memory
 
 
 class Maker:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.localization.regions import SHARES, Regions, fit_regions, read_regions, write_regions
 from agents.localization.report import markdown, score
 from agents.localization.track import Track
+from agents.localization.tuning import SHARES, Regions, fit_regions, read_regions, write_regions
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.simulation.scenario import Scenario

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.localization.likelihoods import Fix, Frame, RoadLikelihood, RoadSpec, Tempered
-from agents.localization.roads import LanePoints
+from agents.localization.likelihoods import Fix, Frame, LanePoints, RoadLikelihood, RoadSpec, Tempered
 from navsim.errors import ConfigError, TownError
 from navsim.world.vehicle import VehicleSpec
 from tests.agents.localization.places import lanes, network

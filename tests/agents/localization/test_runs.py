@@ -8,13 +8,19 @@ import pytest
 
 from agents.localization.cases import CASES, Case, Exponents
 from agents.localization.config import LocalizeConfig
-from agents.localization.drives import recorded_drive, spread_drives
-from agents.localization.pairs import paired_score, paired_scores
-from agents.localization.report import markdown, score
-from agents.localization.running import identity, open_policy, read_result, result_path, run_drives, scenarios
-from agents.localization.timing import time_updates
+from agents.localization.report import markdown, paired_score, paired_scores, score
+from agents.localization.run import (
+    identity,
+    open_policy,
+    read_result,
+    recorded_drive,
+    result_path,
+    run_drives,
+    scenarios,
+    spread_drives,
+)
 from agents.localization.track import Track
-from agents.localization.tuning import trial
+from agents.localization.tuning import time_updates, trial
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import senses_spec
@@ -23,8 +29,8 @@ from navsim.config import load_config
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.settings import SimulationConfig
 
 ROOT = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)

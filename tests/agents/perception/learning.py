@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agents.perception.running import Task
+from agents.perception.run import Task
 from agents.perception.training import train_network
 from agents.training.run_folder import RunFolder
 

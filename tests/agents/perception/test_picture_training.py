@@ -10,16 +10,14 @@ import torch
 from safetensors.torch import load_file
 
 from agents.perception.config import HeldOutConfig, PerceptionConfig
-from agents.perception.detection.lesson import DETECTORS
-from agents.perception.detection.task import detection_task
-from agents.perception.segmentation.lesson import NETWORKS, SegmentationInfo
+from agents.perception.detection.task import DETECTORS, detection_task
 from agents.perception.segmentation.network import SegmentationNetworkConfig
-from agents.perception.segmentation.task import segmentation_task
+from agents.perception.segmentation.task import NETWORKS, SegmentationInfo, segmentation_task
 from agents.perception.training import PictureTrainer
 from agents.policies.checkpoint import read_info
-from agents.training.interruption import StopRequest
 from agents.training.optimization import OptimizerConfig
 from agents.training.run_folder import RunFolder
+from agents.training.runtime import StopRequest
 from navsim.errors import CheckpointError, ConfigError
 from tests.agents.detection.boxed import boxed_folder, small_detection
 from tests.agents.perception.learning import SomeTask, learn

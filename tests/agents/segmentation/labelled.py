@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.perception.segmentation.config import SegmentationConfig
 from agents.perception.segmentation.network import SegmentationNetworkConfig
 from agents.perception.segmentation.pictures import LabelledPictures
+from agents.perception.segmentation.task import SegmentationConfig
 from agents.training.optimization import OptimizerConfig
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode

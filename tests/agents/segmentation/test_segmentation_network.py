@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from agents.perception.answering import network_inputs
-from agents.perception.segmentation.lesson import NETWORKS, SegmentationInfo
+from agents.perception.pictures import network_inputs
 from agents.perception.segmentation.network import (
     SegmentationNetwork,
     SegmentationNetworkConfig,
     build_segmentation_network,
 )
+from agents.perception.segmentation.task import NETWORKS, SegmentationInfo
 from agents.policies.policy import parameter_count
 from navsim.errors import CheckpointError, ConfigError
 from navsim.world.scenery.meshes import CLASS_NAMES

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agents.perception.segmentation.prediction import town_counts
-from agents.perception.segmentation.report import score_table
-from agents.perception.segmentation.scores import confusion, intersection_over_union, score_towns
+from agents.perception.segmentation.scores import confusion, intersection_over_union, score_towns, town_counts
+from agents.perception.segmentation.task import score_table
 from tests.agents.segmentation.labelled import labelled_pictures
 
 NAMES = ("road", "line", "sign")

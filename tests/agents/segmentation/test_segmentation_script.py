@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from agents.perception.config import HeldOutConfig
-from agents.perception.held_out import held_out_drives
-from agents.perception.running import read_results
+from agents.perception.run import held_out_drives, read_results
 from agents.perception.segmentation.pictures import CLASSES
 from agents.perception.segmentation.scores import SegmentationScores
 from agents.training.run_folder import RunFolder

@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.perception.segmentation.config import SegmentationConfig
-from agents.perception.segmentation.lesson import NETWORKS, class_shares, class_weights
 from agents.perception.segmentation.pictures import CLASSES
-from agents.perception.segmentation.prediction import predicted_classes, score_pictures
-from agents.perception.segmentation.task import segmentation_task
+from agents.perception.segmentation.scores import predicted_classes, score_pictures
+from agents.perception.segmentation.task import (
+    NETWORKS,
+    SegmentationConfig,
+    class_shares,
+    class_weights,
+    segmentation_task,
+)
 from navsim.config import load_config
 from navsim.datasets.collection_config import CollectConfig
 from navsim.errors import ConfigError, EpisodeError

@@ -1,0 +1,215 @@
+"""Two ways to learn set against each other: their policies in pairs, over the same routes, part by part.
+
+The tables of a study, from what its runs have left on disk.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.experiments.study_config import StudyConfig, StudyContrast, untrained_policy
+from agents.policies.description import describe_policy
+from navsim.datasets.collection_config import CollectConfig
+from navsim.errors import ConfigError, EpisodeError
+from navsim.evaluation.reports.comparison import Column, columns, has_arrived, read_results
+from navsim.evaluation.reports.page import table_lines
+from navsim.evaluation.statistics.intervals import Share
+from navsim.evaluation.statistics.paired import PairedShare, paired_share
+
+EVERYTHING = "all"
+"""Name of the row over all parts."""
+
+
+@dataclass(frozen=True)
+class ContrastRow:
+    """Arrivals of both ways in one part."""
+
+    part: str
+    """The part of the suite."""
+    arrivals: PairedShare
+    """On which routes each arrived; a route counts once for each pair of policies."""
+
+
+def read_contrast(config: StudyConfig, contrast: StudyContrast) -> list[ContrastRow]:
+    """Read what the variants of a contrast drove: a row for each part, and where there are several, one for all.
+
+    Raises:
+        EpisodeError: If a variant was not run to its end, or did not drive what its partner drove.
+    """
+    pairs = [
+        (_column(config, first), _column(config, second))
+        for first, second in zip(contrast.first, contrast.second, strict=True)
+    ]
+    parts = list(dict.fromkeys(part for first, _ in pairs for part, _ in first.rows))
+    rows = [ContrastRow(part or EVERYTHING, _paired(pairs, {part})) for part in parts]
+    return rows + ([ContrastRow(EVERYTHING, _paired(pairs, set(parts)))] if len(parts) > 1 else [])
+
+
+def contrast_table(contrast: StudyContrast, rows: Sequence[ContrastRow]) -> list[str]:
+    """The rows as lines of Markdown."""
+    heads = ("", *contrast.words, "difference (95% interval)", "p (McNemar)")
+    return table_lines(heads, map(_contrast_cells, rows))
+
+
+def _contrast_cells(row: ContrastRow) -> tuple[str, ...]:
+    found = row.arrivals
+    low, high = found.interval
+    difference = f"{100 * found.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
+    return row.part, _words(found.first), _words(found.second), difference, f"{found.p_value:.2f}"
+
+
+def _column(config: StudyConfig, key: str) -> Column:
+    """What a variant drove."""
+    folder = config.evaluation(key).out
+    try:
+        return columns(read_results([folder]))[0]
+    except ConfigError as error:
+        raise EpisodeError(f"variants.{key}: was not run to its end: {error}") from None
+
+
+def _paired(pairs: Sequence[tuple[Column, Column]], parts: set[str]) -> PairedShare:
+    """Arrivals of both sides on the routes of some parts, all pairs of policies together."""
+    first, second = list[bool](), list[bool]()
+    for one, other in pairs:
+        keys = [key for key in one.rows if key[0] in parts]
+        _check_same(one.rows, other.rows)
+        first += [has_arrived(one.rows[key]) for key in keys]
+        second += [has_arrived(other.rows[key]) for key in keys]
+    return paired_share(first, second)
+
+
+def _check_same(one: Mapping[tuple[str, str], object], other: Mapping[tuple[str, str], object]) -> None:
+    """Raise EpisodeError if two variants did not drive the same routes."""
+    if one.keys() != other.keys():
+        part, name = sorted(one.keys() ^ other.keys())[0]
+        raise EpisodeError(f"the variants of a contrast did not drive the same routes: {part} {name} is of one alone")
+
+
+def _words(share: Share) -> str:
+    low, high = share.interval
+    return f"{share.count} of {share.total} ({low:.0%}-{high:.0%})"
+
+
+_HEADS = (
+    "",
+    "arrived",
+    "95% interval",
+    "completion",
+    "failures/km",
+    "mean offset",
+    "validation NLL",
+    "parameters",
+    "MFLOPs/decision",
+)
+_ABOUT_CONTRASTS = (
+    "Arrivals on the same routes, policies in pairs; intervals of differences by Newcombe's method for pairs. They say "
+    "what other routes would change, not what further seeds of training would."
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came out of one variant."""
+
+    words: str
+    """Its name."""
+    arrived: int
+    """Routes on which it arrived ..."""
+    routes: int
+    """... of so many."""
+    interval: tuple[float, float]
+    """95% interval of that share (Wilson)."""
+    completion: float
+    """Mean share of a route that was driven."""
+    failures_per_km: float | None
+    """Drives that ended before the end, per kilometre driven; None if nothing was driven."""
+    offset: float | None
+    """Mean distance from the lane's middle [m]."""
+    nll: float
+    """Validation NLL of the checkpoint that drove [nats]; other inputs or heads make it no score of driving."""
+    parameters: int
+    """Numbers that were learned."""
+    megaflops: float
+    """Floating-point operations for one decision, a multiply-add counted as 2 [1e6]."""
+
+
+def read_finding(config: StudyConfig, key: str) -> Finding:
+    """Read what came out of a variant that was trained and driven.
+
+    Raises:
+        EpisodeError: If it was not.
+    """
+    metrics = _read(config.training(key).run_dir / "metrics.json")
+    driver = _read(config.evaluation(key).out / "results.json")["drivers"]["policy"]
+    best = metrics["epochs"][metrics["best_epoch"] - 1]
+    low, high = driver["interval"]
+    return Finding(
+        words=config.variants[key].words,
+        arrived=driver["arrived"],
+        routes=driver["routes"],
+        interval=(low, high),
+        completion=driver["completion"],
+        failures_per_km=driver["failures_per_km"],
+        offset=driver["lane_offset_mean"],
+        nll=best["validation"]["nll"],
+        parameters=metrics["parameters"],
+        megaflops=describe_policy(untrained_policy(config, key)).flops / 1e6,
+    )
+
+
+def page(
+    config: StudyConfig,
+    findings: dict[str, Finding],
+    about: str,
+    contrasts: Sequence[tuple[StudyContrast, Sequence[ContrastRow]]] = (),
+) -> str:
+    """The study as Markdown: what was done, then each table.
+
+    Args:
+        config: The study.
+        findings: What came out, by variant.
+        about: Machine and versions in a sentence.
+        contrasts: What came out where two ways are set against each other.
+    """
+    first = config.evaluation(next(iter(config.variants)))
+    lines = [f"# {config.title}", ""]
+    lines += [f"Each policy was trained once (one seed) and then drove {first.title}.", about, ""]
+    lines += ["Learned from:", "", *(_data(name, config.collection(name)) for name in config.data), ""]
+    for table in config.tables:
+        lines += [f"## {table.title}", "", *table_lines(_HEADS, [_cells(findings[key]) for key in table.variants]), ""]
+    for contrast, rows in contrasts:
+        lines += [f"## {contrast.title}", "", _ABOUT_CONTRASTS, "", *contrast_table(contrast, rows), ""]
+    return "\n".join(lines)
+
+
+def _data(name: str, collection: CollectConfig) -> str:
+    """What a data set holds, as a line of a list."""
+    cameras, routes = collection.simulation.cameras, collection.routes_per_town
+    drives = f"{collection.train_towns * routes} drives in {collection.train_towns} towns to learn from"
+    size = f"{len(cameras)} camera{'s' * (len(cameras) > 1)} of {cameras[0].width}x{cameras[0].height}"
+    return f"* `{name}`: {drives}, {collection.validation_towns * routes} to validate on; {size}"
+
+
+def _cells(found: Finding) -> tuple[str, ...]:
+    low, high = found.interval
+    return (
+        found.words,
+        f"{found.arrived} of {found.routes}",
+        f"{low:.0%} to {high:.0%}",
+        f"{found.completion:.1%}",
+        "-" if found.failures_per_km is None else f"{found.failures_per_km:.2f}",
+        "-" if found.offset is None else f"{found.offset:.2f} m",
+        f"{found.nll:.2f}",
+        f"{found.parameters:,}",
+        f"{found.megaflops:.1f}",
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise EpisodeError(f"{path}: missing; the variant was not run to its end") from None
+    return values

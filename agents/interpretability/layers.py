@@ -1,0 +1,208 @@
+"""What the convolutions answer to a few fixed frames, for TensorBoard. B: frames, C: channels, H and W: size [px].
+
+Which layers of a policy look at which picture. B: batch, C: cameras, H and W: height and width [px].
+
+A stream is a chain of convolutions over one kind of picture; its stages are the places where a rectifier gives out a
+picture that the next convolution, and the reader of a saliency map, can look at.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agents.policies.networks.amini2019 import Amini2019, RouteBranch
+from agents.policies.networks.encoders import Trunk
+from agents.policies.networks.network import MAPS, SharedTrunks
+from agents.policies.networks.observation_batch import Senses
+from agents.policies.networks.residual import ResidualBlock
+from agents.policies.policy import Policy
+from navsim.sensing.observation import Image
+
+_TILE = 64  # longer side of a channel's picture [px]
+_GAP = 2  # between pictures [px]
+
+
+def convolution_outputs(policy: Policy, senses: Senses) -> dict[str, Tensor]:
+    """What each convolution gives out for B situations, by its name: (B or B * cameras, C, H, W) float32.
+
+    Call it with the policy in evaluation mode and without gradients.
+    """
+    outputs: dict[str, Tensor] = {}
+    with _listening(policy, outputs):
+        policy.steer(senses)
+    return outputs
+
+
+def channel_picture(output: Tensor) -> Image:
+    """Draw the channels (C, H, W) of one picture as tiles of a picture (height, width, 3) uint8.
+
+    Each channel is drawn from its own least value (black) to its greatest (white): of a channel that says the same
+    everywhere only grey remains.
+    """
+    channels, height, width = output.shape
+    low, high = output.amin(dim=(1, 2), keepdim=True), output.amax(dim=(1, 2), keepdim=True)
+    flat = high - low <= 1e-12
+    shown = torch.where(flat, 0.5, (output - low) / torch.where(flat, 1.0, high - low))
+    scale = max(_TILE // max(height, width), 1)
+    tiles = functional.pad(functional.interpolate(shown[None], scale_factor=float(scale))[0], (0, _GAP, 0, _GAP))
+    columns = math.ceil(math.sqrt(channels))
+    tiles = functional.pad(tiles, (0, 0, 0, 0, 0, -channels % columns))
+    _, tall, wide = tiles.shape
+    grid = tiles.reshape(-1, columns, tall, wide).transpose(1, 2).reshape(-1, columns * wide)
+    grey = (255 * grid).round().byte().cpu().numpy()
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+@contextmanager
+def _listening(policy: Policy, outputs: dict[str, Tensor]) -> Iterator[None]:
+    """Put what the convolutions give out inside the block into `outputs`."""
+
+    def listener(name: str) -> nn.Module:
+        def note(_module: nn.Module, _given: tuple[Tensor, ...], output: Tensor) -> None:
+            outputs[name] = output.detach().float().clone()  # what follows may work in place
+
+        return note  # type: ignore[return-value]
+
+    layers = {name: module for name, module in policy.named_modules() if isinstance(module, nn.Conv2d)}
+    handles = [module.register_forward_hook(listener(name)) for name, module in layers.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+Sense = Literal["camera", "map"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one pixel of a stage's output looks at in the output of the stage before; the same across as down."""
+
+    kernel: int = 1
+    """Side [px]."""
+    stride: int = 1
+    """Step between neighbouring pixels' windows [px]."""
+    padding: int = 0
+    """Zeros on each side [px]."""
+
+    def then(self, kernel: int, stride: int, padding: int) -> "Window":
+        """The window of one more convolution after this one, seen from the same input."""
+        return Window(
+            self.kernel + (kernel - 1) * self.stride, self.stride * stride, self.padding + padding * self.stride
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A rectified picture inside a stream."""
+
+    name: str
+    """The place in the policy of what gives it out."""
+    module: nn.Module
+    """What gives it out."""
+    window: Window
+    """What one of its pixels looks at in the stage before, or in the stream's pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A chain of convolutions over the images of some cameras or over some maps."""
+
+    name: str
+    """Its place in the policy."""
+    sense: Sense
+    """What it looks at."""
+    inputs: tuple[int, ...]
+    """Which cameras, each as a picture of its own; or which channels of `Inputs.maps`, as one picture."""
+    stages: tuple[Stage, ...]
+    """Its stages in the order of computation, at least one."""
+
+
+def streams_of(policy: Policy) -> tuple[Stream, ...]:
+    """The streams of a policy; none of a network without convolutions, none over cameras of a blind one."""
+    network, seen = policy.network, policy.config.inputs
+    cameras = range(policy.spec.cameras)
+    channels = tuple(i for i, name in enumerate(MAPS) if name in seen)
+    found: list[Stream] = []
+    if isinstance(network, SharedTrunks):
+        if "camera" in seen and not policy.config.blind:
+            found.append(_stream("network.camera_trunk", network.camera_trunk, "camera", tuple(cameras)))
+        if channels:
+            found.append(_stream("network.map_trunk", network.map_trunk, "map", channels))
+    if isinstance(network, Amini2019):
+        if "camera" in seen and not policy.config.blind:
+            for camera in cameras:
+                column = network.camera_columns.get_submodule(str(camera))
+                found.append(_stream(f"network.camera_columns.{camera}", column, "camera", (camera,)))
+        if "road_map" in seen:
+            column = network.road_map_column
+            found.append(_stream("network.road_map_column", column, "map", (MAPS.index("road_map"),)))
+        if isinstance(network.branch, RouteBranch):
+            column = network.branch.column
+            found.append(_stream("network.branch.column", column, "map", (MAPS.index("route_map"),)))
+    return tuple(found)
+
+
+def sees(policy: Policy, sense: Sense) -> bool:
+    """Whether a policy looks at its cameras or at any map at all."""
+    if sense == "camera":
+        return "camera" in policy.config.inputs and not policy.config.blind
+    return any(name in policy.config.inputs for name in MAPS)
+
+
+@contextmanager
+def listening(streams: Sequence[Stream]) -> Iterator[dict[str, Tensor]]:
+    """Note what the stages give out inside the block, by their names; the tensors themselves, not copies.
+
+    What a rectifier returns is changed by nothing that follows, even where it works in place itself.
+    """
+    heard: dict[str, Tensor] = {}
+
+    def hook_for(name: str) -> Any:
+        def note(_module: nn.Module, _given: tuple[Tensor, ...], output: Tensor) -> None:
+            heard[name] = output
+
+        return note
+
+    with ExitStack() as hooks:
+        for stream in streams:
+            for stage in stream.stages:
+                hooks.callback(stage.module.register_forward_hook(hook_for(stage.name)).remove)
+        yield heard
+
+
+def _stream(name: str, trunk: nn.Module, sense: Sense, inputs: tuple[int, ...]) -> Stream:
+    """Find the stages of a trunk."""
+    if not isinstance(trunk, Trunk):
+        raise TypeError(f"{name} is a {type(trunk).__name__}, no trunk")
+    stages, window = [], Window()
+    for number, module in trunk.named_children():
+        for convolution in _convolutions(module):
+            window = window.then(convolution.kernel_size[0], convolution.stride[0], _padding(convolution))
+        if isinstance(module, nn.ReLU | ResidualBlock):
+            stages.append(Stage(f"{name}.{number}", module, window))
+            window = Window()
+    return Stream(name, sense, inputs, tuple(stages))
+
+
+def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    """Those that a module of a trunk passes a picture through; of a residual block, not those of its shortcut."""
+    if isinstance(module, nn.Conv2d):
+        return [module]
+    return [each for each in module.main if isinstance(each, nn.Conv2d)] if isinstance(module, ResidualBlock) else []
+
+
+def _padding(convolution: nn.Conv2d) -> int:
+    """Zeros on each side of what a convolution is given [px]."""
+    padding = convolution.padding
+    if isinstance(padding, str):
+        raise TypeError(f"padding by name ({padding}) tells no number of pixels")
+    return padding[0]

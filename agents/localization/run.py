@@ -1,0 +1,251 @@
+"""Drives to localise: the expert's, of a given length through held-out towns, recorded once and kept.
+
+Many drives over several processes; the results of each drive are kept in a file, so that a run can go on.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.localization.cases import Case, Evidence, Method, make_localiser
+from agents.localization.config import LocalizeConfig
+from agents.localization.likelihoods import LanePoints, RoadLikelihood
+from agents.localization.steering import SteeringLikelihood, check_localises
+from agents.localization.track import Moment, Track
+from agents.localization.tracking import localise
+from agents.policies.checkpoint import load_policy, read_info, weights_digest
+from agents.policies.policy import Policy
+from navsim.config import to_mapping
+from navsim.datasets.episode_files import read_episode, read_header, write_episode
+from navsim.errors import CheckpointError, EpisodeError, StorageError
+from navsim.evaluation.results_store import claim_folder
+from navsim.parallel import available_cores, run_units
+from navsim.progress import progress
+from navsim.roads.network import RoadNetwork
+from navsim.seeding import generator
+from navsim.sensing.roadmap import rasterise_roads
+from navsim.simulation.config import SimulationConfig
+from navsim.simulation.episode import Episode
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
+from navsim.simulation.town_map import load_town_map
+from navsim.storage import write_json
+
+
+def recorded_drive(folder: Path, scenario: Scenario, simulation: SimulationConfig) -> Episode:
+    """The drive of a scenario with its images: read if it was recorded before, else driven and kept.
+
+    Raises:
+        EpisodeError: If the file holds another drive or other pictures.
+        TownError: If the town has no such route.
+        StorageError: If it cannot be written.
+    """
+    path = folder / f"{scenario.name}.parquet"
+    if path.exists():
+        check_pictures(path, simulation)
+        episode = read_episode(path)
+        if episode.scenario != scenario:
+            raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it")
+        return episode
+    with Simulation(simulation) as world:
+        episode = drive(world, LaneExpert(simulation.expert, simulation.vehicle), scenario)
+        write_episode(episode, path, {"renderer": world.renderer_name})
+    return episode
+
+
+def check_pictures(path: Path, simulation: SimulationConfig) -> None:
+    """Make sure that a recorded drive has the pictures that a policy's cameras take.
+
+    Raises:
+        EpisodeError: If it was recorded without images, or with others.
+    """
+    header = read_header(path)
+    camera = simulation.cameras[0]
+    wanted = (len(simulation.cameras), camera.height, camera.width, 3)
+    if "images" not in header.recorded or tuple(header.shapes["images"]) != wanted:
+        shape = tuple(header.shapes["images"]) if "images" in header.recorded else "none"
+        raise EpisodeError(f"{path}: its images are {shape}; the policy was trained with {wanted}")
+
+
+def spread_drives(towns: Sequence[str], count: int, length: float, first: int = 0) -> tuple[Scenario, ...]:
+    """`count` scenarios of routes `length` [m] long, the towns taking turns, routes numbered from `first`."""
+    return tuple(
+        Scenario(town=towns[i % len(towns)], route=first + i // len(towns), length=length) for i in range(count)
+    )
+
+
+DRIVES_NAME, RESULTS_NAME = "drives", "results"
+"""Folders of the recorded drives and of what became of them."""
+_LIVE = ("film", "levels", "gui", "watch", "watched_case", "watched_method")
+_ELSEWHERE = ("out", "action", "title", "drives", "tuned", "tried", "workers", "checkpoint", "drives_folder", *_LIVE)
+Tracks = dict[str, dict[str, Track]]
+"""The track of each case and method, by their names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What is needed to localise in one town."""
+
+    policy: Policy
+    """The network."""
+    simulation: SimulationConfig
+    """The car that it was trained for."""
+    network: RoadNetwork
+    """The town's roads."""
+    evidence: Evidence
+    """What can be known there."""
+
+
+def simulation_of(checkpoint: Path) -> SimulationConfig:
+    """The car that a checkpoint was trained for.
+
+    Raises:
+        CheckpointError: If the file is unusable.
+    """
+    info = read_info(checkpoint)
+    return SimulationConfig(cameras=info.cameras, map=info.map)
+
+
+def open_policy(checkpoint: Path) -> Policy:
+    """Load a policy that can localise.
+
+    Raises:
+        CheckpointError: If the file is unusable, or the policy sees no unrouted map.
+    """
+    info = read_info(checkpoint)
+    policy = load_policy(checkpoint, info.cameras, info.map)
+    try:
+        check_localises(policy)
+    except CheckpointError as error:
+        raise CheckpointError(f"{checkpoint}: {error}") from None
+    return policy
+
+
+def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> Bench:
+    """Make a town ready.
+
+    Raises:
+        TownError: If the town cannot be built or has no junction.
+    """
+    simulation = simulation_of(config.checkpoint)
+    network = load_town_map(town).network
+    lanes = LanePoints.of(network, simulation.vehicle)
+    raster = rasterise_roads(network, simulation.map)
+    steering = SteeringLikelihood(policy, raster, simulation.map, config.lattice, config.unforeseen)
+    return Bench(policy, simulation, network, Evidence(lanes, steering, RoadLikelihood(config.roads, lanes)))
+
+
+def scenarios(config: LocalizeConfig) -> tuple[Scenario, ...]:
+    """The drives of a run."""
+    return spread_drives(config.town_names, config.drives, config.length)
+
+
+def localise_drive(
+    config: LocalizeConfig,
+    bench: Bench,
+    episode: Episode,
+    case: Case,
+    method: Method,
+    watch: Callable[[Moment], None] | None = None,
+) -> Track:
+    """Localise one drive in one case by one method; the same arguments give the same track."""
+    rng = generator(config.seed, episode.scenario.name, case.name, method)
+    localiser = make_localiser(method, config.filter, config.exponents, bench.evidence, rng)
+    return localise(episode, localiser, bench.evidence.lanes, case, config.tracking, watch)
+
+
+def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
+    """Localise all drives in all cases by all methods, over several processes; what is done is not done again.
+
+    Raises:
+        CheckpointError: If the checkpoint is unusable or sees no unrouted map.
+        ConfigError: If the folder holds the results of other settings.
+    """
+    open_policy(config.checkpoint)
+    claim_folder(config.out, identity(config))
+    wanted = scenarios(config)
+    missing = [scenario for scenario in wanted if not result_path(config, scenario).exists()]
+    workers = min(config.workers or available_cores(), max(len(missing), 1))
+    with (
+        progress("localising", len(wanted), "drives", already=len(wanted) - len(missing)) as advance,
+        run_units(_worker, _Job(config), missing, workers) as results,
+    ):
+        for finished in results:
+            advance(1, finished.result)
+    return {scenario: read_result(config, scenario) for scenario in wanted}
+
+
+def identity(config: LocalizeConfig) -> dict[str, Any]:
+    """What must be the same for results to stand in one table, as plain values; more drives may be added."""
+    settings = {name: value for name, value in to_mapping(config).items() if name not in _ELSEWHERE}
+    return settings | {"weights": weights_digest(config.checkpoint)}
+
+
+def drives_folder(config: LocalizeConfig) -> Path:
+    """Where the recorded drives are kept."""
+    return config.drives_folder or config.out / DRIVES_NAME
+
+
+def result_path(config: LocalizeConfig, scenario: Scenario) -> Path:
+    """Where the tracks of a drive are kept."""
+    return config.out / RESULTS_NAME / f"{scenario.name}.json"
+
+
+def read_result(config: LocalizeConfig, scenario: Scenario) -> Tracks:
+    """The tracks of a drive.
+
+    Raises:
+        StorageError: If the file is missing or damaged.
+    """
+    path = result_path(config, scenario)
+    try:
+        values: Mapping[str, Any] = json.loads(path.read_text())["tracks"]
+        return {case: {name: Track.of(track) for name, track in tracks.items()} for case, tracks in values.items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"{path}: cannot be read ({error}); remove it to localise that drive again") from None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A configuration for other processes; hashable by its text, for it holds paths and tuples alone."""
+
+    config: LocalizeConfig
+
+
+def _worker(job: _Job) -> Callable[[Scenario], str]:
+    """What localises one drive in this process, and keeps the tracks."""
+    torch.set_num_threads(1)
+    config, policy = job.config, open_policy(job.config.checkpoint)
+
+    @lru_cache(maxsize=1)
+    def bench_of(town: str) -> Bench:
+        return make_bench(config, policy, town)
+
+    def work(scenario: Scenario) -> str:
+        bench = bench_of(scenario.town)
+        episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
+        tracks = {
+            case.name: {
+                method: localise_drive(config, bench, episode, case, method).plain()
+                for method in config.methods
+                if config.applies(case, method)
+            }
+            for case in config.cases
+        }
+        write_json(result_path(config, scenario), {"scenario": to_mapping(scenario), "tracks": tracks})
+        return scenario.name
+
+    return work
+
+
+def with_exponent(config: LocalizeConfig, value: float) -> LocalizeConfig:
+    """The run with `config.tuned` at another value."""
+    exponents, out = replace(config.exponents, **{config.tuned: value}), config.out / f"{config.tuned}{value:g}"
+    return replace(config, exponents=exponents, out=out, drives_folder=drives_folder(config))

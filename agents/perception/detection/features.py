@@ -1,0 +1,133 @@
+"""What detectors are asked and what they answer, whoever built them. B: pictures, G: most objects in one of them.
+
+The convolutions that both detectors share: residual blocks downwards, and back up to a fine picture of features.
+
+B: batch, H and W: height and width of the pictures [px], multiples of 16.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+IGNORED = -1
+"""Class of an object that shall neither be learned nor counted: too small, or too little of it to be seen."""
+ABSENT = -2
+"""Class of a row that holds no object."""
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The objects in B pictures, in tables of one length."""
+
+    boxes: Tensor
+    """(B, G, 4) float [px], see `agents.perception.detection.proposals`; any box with an area where there is none."""
+    classes: Tensor
+    """(B, G) int64: number of the class, IGNORED or ABSENT."""
+
+    def __getitem__(self, pictures: Tensor) -> "Targets":
+        """Those of some pictures, by their numbers."""
+        return Targets(self.boxes[pictures], self.classes[pictures])
+
+    def to(self, device: torch.device) -> "Targets":
+        """Copy to `device`."""
+        return Targets(self.boxes.to(device), self.classes.to(device))
+
+    @staticmethod
+    def of(boxes: Sequence[Tensor], classes: Sequence[Tensor]) -> "Targets":
+        """Put the boxes (G_i, 4) and classes (G_i,) of each picture into tables."""
+        longest = max(1, *map(len, classes)) if classes else 1
+        nothing = torch.tensor([0.0, 0.0, 1.0, 1.0])
+        table = nothing.repeat(len(boxes), longest, 1)
+        kinds = torch.full((len(classes), longest), ABSENT)
+        for row, (some, names) in enumerate(zip(boxes, classes, strict=True)):
+            table[row, : len(some)] = some
+            kinds[row, : len(names)] = names
+        return Targets(table, kinds)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What was found in one picture, the surest first."""
+
+    boxes: Tensor
+    """(N, 4) float [px]."""
+    scores: Tensor
+    """(N,) in [0, 1]."""
+    classes: Tensor
+    """(N,) int64."""
+
+
+class Detector(nn.Module, ABC):
+    """A network that finds objects in pictures (B, 3, H, W) in [-1, 1]."""
+
+    @abstractmethod
+    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """The terms of the loss, by name; draws samples from torch's own generator."""
+
+    @abstractmethod
+    def detect(self, images: Tensor) -> list[Detections]:
+        """Find objects in each picture; in evaluation mode."""
+
+
+STRIDE, FINE_STRIDE = 4, 2
+"""Pixels per feature, and per fine one."""
+_WIDTHS = (32, 64, 96)
+
+
+def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution with batch normalisation: from scratch a detector hardly learns without."""
+    convolution = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width))
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016, arXiv 1512.03385)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(_convolution(width, width), nn.ReLU(inplace=True), _convolution(width, width))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Keep the shape (B, width, H, W)."""
+        return functional.relu(pictures + self.main(pictures))
+
+
+class Backbone(nn.Module):
+    """Features of a quarter of the resolution that know what is around them (Lin et al. 2017, arXiv 1612.03144)."""
+
+    out_channels = 64
+    """Channels of what `forward` returns; the name is torchvision's."""
+    fine_channels = 16
+    """Channels of the fine features."""
+
+    def __init__(self) -> None:
+        """Draw the initial weights."""
+        super().__init__()
+        self.stem = nn.Sequential(_convolution(3, self.fine_channels, 5, 2), nn.ReLU(inplace=True))
+        widths = (self.fine_channels, *_WIDTHS)
+        self.stages = nn.ModuleList(
+            nn.Sequential(_convolution(before, width, 3, 2), nn.ReLU(inplace=True), _Block(width))
+            for before, width in zip(widths, _WIDTHS, strict=False)
+        )
+        self.sides = nn.ModuleList(nn.Conv2d(width, self.out_channels, 1) for width in _WIDTHS)
+        self.smooth = nn.Sequential(_convolution(self.out_channels, self.out_channels), nn.ReLU(inplace=True))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) to features (B, out_channels, H / STRIDE, W / STRIDE)."""
+        return self.levels(images)[1]
+
+    def levels(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The same after fine features (B, fine_channels, H / FINE_STRIDE, W / FINE_STRIDE), edges and the like."""
+        fine = self.stem(images)
+        found, levels = fine, []
+        for stage in self.stages:
+            found = stage(found)
+            levels.append(found)
+        result: Tensor = self.sides[-1](levels[-1])
+        for side, level in zip(list(self.sides)[-2::-1], levels[-2::-1], strict=True):
+            result = functional.interpolate(result, scale_factor=2.0, mode="nearest") + side(level)
+        return fine, self.smooth(result)

@@ -1,0 +1,168 @@
+"""What torch is allowed to do, for the time of a run.
+
+How much memory there is, where the data goes for it, and how the process keeps its memory while it trains.
+
+Ctrl-C as a request: the step under way is ended and saved first.
+"""
+
+import ctypes
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import torch
+
+from navsim.errors import ConfigError
+
+
+@contextmanager
+def torch_rules(deterministic: bool, device: torch.device) -> Iterator[None]:
+    """Set torch's switches inside the block, and leave them and its global generators as they were.
+
+    Args:
+        deterministic: Allow only operations that give the same bits every time, and no choice between algorithms by
+            trying which is the fastest. Otherwise cuDNN tries.
+        device: Where the work is done.
+    """
+    before, tried = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it; read when it starts
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.backends.cudnn.benchmark = tried
+
+
+Storage = Literal["auto", "device", "mapped"]
+"""Where the data is wanted: in the memory of the device that trains, or in a file mapped into memory; `auto` maps it
+if it does not fit."""
+DEVICE_SHARE = 0.6
+"""Share of the device's free memory that the data may take; the network, its activations and the rest need some."""
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
+_LARGEST = 2**31 - 1
+_LIMITLESS = 2**62
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep freed memory for the next step instead of handing it back to the system.
+
+    A step frees and takes hundreds of megabytes; having the system map and clear their pages anew each time costs a
+    fifth of the training rate on a CPU (measured). Holds for the whole process.
+
+    Returns:
+        Whether the C library could be told; only glibc can.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(_TRIM_THRESHOLD, _LARGEST)) and bool(mallopt(_MMAP_MAX, 0))
+
+
+def free_memory(device: torch.device) -> int:
+    """Memory [bytes] that can still be taken on `device`; on the CPU, what the system and a container's limit allow."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return min(_system_memory(Path("/proc/meminfo")), group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
+
+
+def choose_storage(wanted: Storage, needed: int, free: int, device: torch.device) -> Literal["device", "mapped"]:
+    """Decide where the data goes.
+
+    Args:
+        wanted: What the configuration says.
+        needed: Size of the data [bytes].
+        free: Free memory of the device [bytes].
+        device: Which one that is.
+
+    Raises:
+        ConfigError: If the device is asked for and the data does not fit there.
+    """
+    fits = needed <= DEVICE_SHARE * free
+    if wanted == "device" and not fits:
+        raise ConfigError(
+            f"storage = 'device': the data needs {needed / 1e9:.2f} GB, {DEVICE_SHARE:.0%} of the {free / 1e9:.2f} GB "
+            f"free on {device} may be taken; 'mapped' keeps it in a file"
+        )
+    return "device" if fits and wanted != "mapped" else "mapped"
+
+
+def group_memory(membership: Path, root: Path) -> int:
+    """Memory [bytes] that control groups (version 2) leave this process, very much without a limit.
+
+    Args:
+        membership: The kernel's file that names the process's group.
+        root: Where the groups are mounted.
+    """
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return _LIMITLESS
+    name = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    groups = [root / name, *(root / name).parents]
+    return min(_group_room(group) for group in groups if group.is_relative_to(root))
+
+
+def _group_room(group: Path) -> int:
+    """What is left below the limit of one group; the file cache counts as left, since it can be let go."""
+    try:
+        limit = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:
+        return _LIMITLESS
+    return _LIMITLESS if limit == "max" else max(int(limit) - used + int(statistics["inactive_file"]), 0)
+
+
+def _system_memory(path: Path) -> int:
+    """What the system can give without swapping [bytes]; very much where it does not say."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return _LIMITLESS
+    kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kilobytes[0]) * 1024 if kilobytes else _LIMITLESS
+
+
+class StopRequest:
+    """Whether somebody has asked to stop."""
+
+    def __init__(self) -> None:
+        """Nobody has yet."""
+        self.made = False
+
+    def make(self) -> None:
+        """Ask to stop after the step under way."""
+        self.made = True
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[StopRequest]:
+    """Turn the first Ctrl-C (SIGINT) inside the block into a `StopRequest`; a second one stops at once.
+
+    Outside the main thread, where signals cannot be caught, nobody asks.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        request.make()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield request
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,354 @@
+"""Pictures as columns of binary values of one size: row-major uint8. T: pictures.
+
+The things that a drive's images show as a column: for each frame a list of records.
+
+`camera` and `class` count from 0, the names of the classes stand in the file's header; x0, y0, x1, y1 are the edges of
+the box around what is visible [px], from the image's top left; `visible` is the visible share of the thing's outline.
+
+Episodes as Parquet files, readable with pandas, DuckDB and the like.
+
+One row per state: T rows with what was sensed and commanded there, and a last row for the end of the drive, where
+those columns are null. Images, maps and pictures of classes are fixed-size binary: row-major uint8 of the shapes in the
+header, which also names the classes. Objects are lists of records, see `navsim.datasets.episode_files`. The driver's
+distribution is a list of densities [m] over the header's grid. What a drive was recorded without has no such column.
+The header is JSON in the schema's metadata under the key `navsim`.
+
+Units: metres, seconds, radians; curvature [1/m] and offset [m] are positive to the left.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from navsim.config import from_mapping, to_mapping
+from navsim.errors import ConfigError, EpisodeError, TownError
+from navsim.geometry import Array
+from navsim.provenance import software_versions
+from navsim.roads.routing import JunctionPassage
+from navsim.sensing.observation import Image
+from navsim.simulation.episode import OBJECT_COLUMNS, Episode
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.town_map import check_town_name
+from navsim.storage import atomic_file
+from navsim.world.obstacles import ObstacleKind
+from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass
+
+
+def binary_column(pictures: Image) -> pa.Array:
+    """Pictures (T, ...) as a column of T binary values, without a copy."""
+    data = pa.py_buffer(np.ascontiguousarray(pictures))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(pictures[0].size), len(pictures), [None, data])
+
+
+def pictures_of(column: pa.ChunkedArray, rows: int, shape: tuple[int, ...]) -> Image:
+    """The first `rows` binary values as (rows, *shape), without a copy where they lie in one piece."""
+    size = int(np.prod(shape))
+    column = column.slice(0, rows)
+    if column.null_count or column.type != pa.binary(size):
+        raise ValueError(f"{rows} pictures of {shape} need as many values of {size} bytes, got {column.type}")
+    pieces = [_bytes(chunk, size) for chunk in column.chunks]
+    return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(rows, *shape)
+
+
+def _bytes(chunk: pa.FixedSizeBinaryArray, size: int) -> Image:
+    """The bytes of a chunk of binary values of one size."""
+    data = np.frombuffer(chunk.buffers()[1], np.uint8)
+    return data[chunk.offset * size : (chunk.offset + len(chunk)) * size]
+
+
+_FIELDS = {"camera": pa.uint8(), "class": pa.uint8()} | dict.fromkeys(("x0", "y0", "x1", "y1"), pa.uint16())
+_RECORD = pa.struct([*_FIELDS.items(), ("visible", pa.float64())])
+_NAMES = OBJECT_COLUMNS[1:]
+
+
+def object_column(objects: Array, rows: int) -> pa.Array:
+    """Things (N, OBJECT_COLUMNS), in the order of their frames, as a column of `rows` lists."""
+    ends = np.searchsorted(objects[:, 0], np.arange(rows + 1)).astype(np.int32)
+    parts = [pa.array(objects[:, i + 1]).cast(_RECORD.field(name).type) for i, name in enumerate(_NAMES)]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.StructArray.from_arrays(parts, fields=list(_RECORD)))
+
+
+def objects_of(column: pa.ChunkedArray, rows: int, classes: int) -> Array:
+    """The things in the first `rows` lists of a column (N, OBJECT_COLUMNS).
+
+    Raises:
+        ValueError: If it is no such column, or names a class beyond the number of `classes`.
+    """
+    column = column.slice(0, rows)
+    if column.null_count or column.type != pa.list_(_RECORD):
+        raise ValueError(f"{rows} frames need as many lists of objects, got {column.type}")
+    lists = column.combine_chunks()
+    frames = np.repeat(np.arange(rows), lists.value_lengths().to_numpy(zero_copy_only=False))
+    records = lists.flatten()
+    parts = [records.field(name).to_numpy(zero_copy_only=False) for name in _NAMES]
+    objects = np.column_stack([frames, *parts]).astype(float).reshape(-1, len(OBJECT_COLUMNS))
+    if (objects[:, 2] >= classes).any():
+        raise ValueError(f"objects must be of {classes} classes, got number {objects[:, 2].max():.0f}")
+    return objects
+
+
+EPISODE_FORMAT = 1
+"""Version of the file format; later versions read the earlier ones."""
+COMPRESSION_LEVEL = 3
+"""Of zstd: on flat-shaded images higher levels cost time and save little."""
+_KEY = b"navsim"
+_IMAGES = ("images", "road_maps", "route_maps")
+_CLASSES = "classes"
+_OBJECTS = "objects"
+_DENSITY = "density"
+_STATES = {  # columns of each per-state array of an episode
+    "times": ("time",),
+    "poses": ("x", "y", "heading"),
+    "speeds": ("speed",),
+    "stations": ("station",),
+    "offsets": ("offset",),
+    "heading_errors": ("heading_error",),
+}
+_STEPS = {  # and of each per-command array
+    "commands": ("command",),
+    "labels": ("label",),
+    "gps": ("gps_x", "gps_y", "gps_heading"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeHeader:
+    """What a file says about its drive; read without its columns."""
+
+    scenario: Scenario
+    """What was driven."""
+    driver: str
+    """Name of the driver."""
+    outcome: Outcome
+    """How it ended."""
+    route_length: float
+    """Length of the route [m]."""
+    passages: tuple[JunctionPassage, ...]
+    """Junctions on the route, in order."""
+    steps: int
+    """Number of commands, T."""
+    shapes: dict[str, tuple[int, ...]]
+    """Shape of one `images` (C, H, W, 3), one `road_maps` and one `route_maps` (S, S); where recorded, of one `classes`
+    (C, H, W)."""
+    recorded: tuple[str, ...]
+    """Which of these the file holds; the others were not recorded."""
+    metadata: dict[str, Any]
+    """Under which conditions it was recorded: simulation, renderer, noise."""
+    versions: dict[str, str]
+    """Software that wrote the file."""
+    format: int = EPISODE_FORMAT
+    """Version of the file format."""
+    struck: ObstacleKind | None = None
+    """What the car touched; None if nothing, and in files written before this was kept."""
+    grid: tuple[float, ...] = ()
+    """Curvatures (B,) [1/m] of the densities in the column `density`; empty where there is no such column."""
+    class_names: tuple[str, ...] = ()
+    """Names of the values in the column `classes`; empty where there is no such column."""
+    object_names: tuple[str, ...] = ()
+    """Names of the classes in the column `objects`; empty where there is no such column."""
+
+    def __post_init__(self) -> None:
+        if set(self.shapes) - {_CLASSES} != set(_IMAGES) or not set(self.recorded) <= set(self.shapes):
+            raise ValueError(f"shapes must name {', '.join(_IMAGES)}, got {', '.join(self.shapes)}")
+        check_town_name(self.scenario.town)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All that the file holds of what was seen."""
+        return (*self.recorded, *([_OBJECTS] if self.object_names else []))
+
+
+def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write an episode to one file, at once or not at all.
+
+    Args:
+        episode: What to write.
+        path: Where; an existing file is replaced.
+        metadata: Plain values that tell under which conditions it was recorded.
+
+    Raises:
+        StorageError: If the file cannot be written; nothing is left of it then.
+    """
+    classes = (_CLASSES,) if len(episode.classes) else ()
+    header = EpisodeHeader(
+        scenario=episode.scenario,
+        driver=episode.driver,
+        outcome=episode.outcome,
+        route_length=episode.route_length,
+        passages=episode.passages,
+        steps=len(episode),
+        shapes={name: getattr(episode, name).shape[1:] for name in (*_IMAGES, *classes)},
+        recorded=tuple(name for name in (*_IMAGES, *classes) if len(getattr(episode, name))),
+        metadata=dict(metadata),
+        versions=software_versions(),
+        struck=episode.struck,
+        grid=tuple(episode.grid.tolist()),
+        class_names=CLASS_NAMES if classes else (),
+        object_names=tuple(ObjectClass) if episode.objects is not None else (),
+    )
+    columns = _float_columns(episode, _STATES) | _float_columns(episode, _STEPS)
+    columns |= {name: binary_column(getattr(episode, name)) for name in header.recorded}
+    if episode.objects is not None:
+        columns[_OBJECTS] = object_column(episode.objects, len(episode))
+    if header.grid:
+        columns[_DENSITY] = _density_column(episode.densities)
+    table = pa.table({name: _with_last_row(column, len(episode) + 1) for name, column in columns.items()})
+    table = table.replace_schema_metadata({_KEY: json.dumps(to_mapping(header))})
+    with atomic_file(path) as file:
+        pq.write_table(
+            table,
+            file,
+            row_group_size=len(table),
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+            use_dictionary=False,  # no two images are equal
+            write_statistics=False,
+            write_page_checksum=True,
+        )
+
+
+def read_header(path: Path) -> EpisodeHeader:
+    """Read what a file says about its drive; quick, since no column is read.
+
+    Raises:
+        EpisodeError: If the file is missing, damaged, foreign or of another format.
+    """
+    with _open(path) as file:
+        return _header(path, file)
+
+
+def read_episode(path: Path, images: bool = True, distributions: bool | None = None) -> Episode:
+    """Read an episode.
+
+    Args:
+        path: The file.
+        images: Whether to read images, maps, classes and objects; without them the episode is as one recorded without.
+        distributions: Whether to read the driver's distributions; None does as `images` says.
+
+    Returns:
+        The episode; its arrays may be read-only.
+
+    Raises:
+        EpisodeError: If the file is missing, damaged, foreign or of another format.
+    """
+    with _open(path) as file:
+        header = _header(path, file)
+        recorded = header.recorded if images else ()
+        channels = header.channels if images else ()
+        with_density = bool(header.grid) and (images if distributions is None else distributions)
+        names = [name for group in (_STATES, _STEPS) for parts in group.values() for name in parts]
+        try:
+            table = file.read([*names, *channels, *([_DENSITY] if with_density else [])])
+        except (pa.ArrowException, OSError) as error:
+            raise EpisodeError(f"{path}: is damaged: {_first_line(error)}") from None
+    try:
+        return _episode(header, table, recorded)
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise EpisodeError(f"{path}: holds columns that do not fit its header: {_first_line(error)}") from None
+
+
+def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) -> Episode:
+    """Turn columns into arrays."""
+    steps = header.steps
+    if len(table) != steps + 1:
+        raise ValueError(f"{steps} commands need {steps + 1} rows, got {len(table)}")
+    arrays: dict[str, Any] = {name: _floats(table, columns, steps + 1) for name, columns in _STATES.items()}
+    arrays |= {name: _floats(table, columns, steps) for name, columns in _STEPS.items()}
+    arrays |= {
+        name: pictures_of(table[name], steps, shape) if name in recorded else np.zeros((0, *shape), np.uint8)
+        for name, shape in header.shapes.items()
+    }
+    if _CLASSES in recorded and arrays[_CLASSES].max() >= len(header.class_names):
+        raise ValueError(f"classes must be below {len(header.class_names)}, got {arrays[_CLASSES].max()}")
+    if _OBJECTS in table.column_names:
+        arrays[_OBJECTS] = objects_of(table[_OBJECTS], steps, len(header.object_names))
+    if _DENSITY in table.column_names:
+        arrays |= {"grid": np.array(header.grid), "densities": _densities(table[_DENSITY], steps, len(header.grid))}
+    return Episode(
+        scenario=header.scenario,
+        driver=header.driver,
+        outcome=header.outcome,
+        route_length=header.route_length,
+        passages=header.passages,
+        struck=header.struck,
+        **arrays,
+    )
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file."""
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise EpisodeError(f"{path}: no such episode file") from None
+    except (pa.ArrowException, OSError) as error:
+        raise EpisodeError(f"{path}: is damaged or no Parquet file: {_first_line(error)}") from None
+
+
+def _header(path: Path, file: pq.ParquetFile) -> EpisodeHeader:
+    """Read and check the header."""
+    text = (file.schema_arrow.metadata or {}).get(_KEY)
+    if text is None:
+        raise EpisodeError(f"{path}: is a Parquet file, but no recorded drive")
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise EpisodeError(f"{path}: has an unreadable header: {error}") from None
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != EPISODE_FORMAT:
+        raise EpisodeError(f"{path}: has episode format {found}; this version reads format {EPISODE_FORMAT}")
+    try:
+        return from_mapping(EpisodeHeader, values, f"{path}: header")
+    except ConfigError as error:
+        raise EpisodeError(str(error)) from None
+    except TownError as error:
+        raise EpisodeError(f"{path}: header: {error}") from None
+
+
+def _float_columns(episode: Episode, names: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
+    """Columns of the episode's arrays, one per component."""
+    columns: dict[str, pa.Array] = {}
+    for name, parts in names.items():
+        values = getattr(episode, name).reshape(-1, len(parts))  # (rows, components)
+        columns |= {part: pa.array(np.ascontiguousarray(values[:, i])) for i, part in enumerate(parts)}
+    return columns
+
+
+def _density_column(densities: NDArray[np.floating]) -> pa.Array:
+    """Densities (T, B) as a column of T lists of half precision."""
+    values = pa.array(np.ascontiguousarray(densities, np.float16).ravel())
+    return pa.FixedSizeListArray.from_arrays(values, densities.shape[1])
+
+
+def _with_last_row(column: pa.Array, rows: int) -> pa.ChunkedArray:
+    """Fill a column up with nulls to `rows` values."""
+    return pa.chunked_array([column, pa.nulls(rows - len(column), column.type)])
+
+
+def _floats(table: pa.Table, columns: Sequence[str], rows: int) -> Array:
+    """The first `rows` values of columns as (rows,) or, if there are several, (rows, components)."""
+    parts = [table[name].slice(0, rows) for name in columns]
+    if any(part.null_count or part.type != pa.float64() for part in parts):
+        raise ValueError(f"{', '.join(columns)} must be numbers in the first {rows} rows")
+    values: Array = np.stack([part.to_numpy() for part in parts], axis=-1)
+    return values if len(columns) > 1 else values[:, 0]
+
+
+def _densities(column: pa.ChunkedArray, rows: int, points: int) -> NDArray[np.floating]:
+    """The first `rows` lists of `points` densities (rows, points)."""
+    column = column.slice(0, rows)
+    if column.null_count or column.type != pa.list_(pa.float16(), points):
+        raise ValueError(f"{rows} distributions need as many lists of {points} numbers, got {column.type}")
+    values: NDArray[np.floating] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(rows, points)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]

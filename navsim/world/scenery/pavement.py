@@ -1,0 +1,220 @@
+"""The road as it is built: its surface and the kerbs and footways along it.
+
+Lines painted on the roads.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from navsim.geometry import Array, Polyline
+from navsim.roads.network import Road, RoadNetwork
+from navsim.world.scenery.meshes import Surface, quads, ribbon
+from navsim.world.scenery.textures import Paint
+
+KERB_HEIGHT = 0.12
+"""[m]."""
+KERB_WIDTH = 0.3
+"""[m]."""
+FOOTWAY_TOLERANCE = 0.2
+"""Within which the far edge of a footway is straightened: nobody drives along it [m]."""
+Area = shapely.Polygon | shapely.MultiPolygon
+
+
+@dataclass(frozen=True, eq=False)
+class Kerbs:
+    """The kerb stones around the carriageway, as matching closed lines."""
+
+    inner: tuple[Array, ...]
+    """Edge towards the road, one closed ring (K+1, 2) per boundary [m]; the road lies on the left."""
+    outer: tuple[Array, ...]
+    """Edge towards the ground, vertex by vertex [m]."""
+
+    @property
+    def faces(self) -> Array:
+        """Upright and top faces (N, 4, 3) [m], counter-clockwise from outside."""
+        parts = []
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            foot, edge, back = _at(inner, 0.0), _at(inner, KERB_HEIGHT), _at(outer, KERB_HEIGHT)
+            parts.append(np.stack([foot[:-1], edge[:-1], edge[1:], foot[1:]], axis=1))
+            parts.append(np.stack([edge[:-1], back[:-1], back[1:], edge[1:]], axis=1))
+        return np.concatenate(parts)
+
+    @property
+    def surface(self) -> Surface:
+        """The same, painted."""
+        return quads(self.faces, int(Paint.KERB))
+
+    @property
+    def road(self) -> Area:
+        """The area between the kerbs."""
+        return _area(self.inner)
+
+    @property
+    def road_and_kerbs(self) -> Area:
+        """The same with the kerb stones."""
+        return _area(self.outer)
+
+
+def lay_kerbs(network: RoadNetwork, tolerance: float = 0.1) -> Kerbs:
+    """Lay kerb stones along the edge of the carriageway, straightened within `tolerance` [m]."""
+    polygons = shapely.get_parts(shapely.orient_polygons(network.carriageway.simplify(tolerance)))
+    rings = [np.array(ring.coords) for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
+    return Kerbs(tuple(rings), tuple(_widened(ring, KERB_WIDTH) for ring in rings))
+
+
+def footways(kerbs: Kerbs, width: float) -> Area:
+    """The strip of `width` [m] behind the kerb stones."""
+    inner = kerbs.road_and_kerbs
+    if width <= 0:
+        return shapely.MultiPolygon()
+    outer = inner.buffer(width, join_style="mitre", mitre_limit=2.0).simplify(FOOTWAY_TOLERANCE)
+    return as_area(shapely.difference(outer, inner))
+
+
+def _at(points: Array, z: float) -> Array:
+    """Points (N, 2) lifted to height `z` (N, 3)."""
+    return np.concatenate([points, np.full((len(points), 1), z)], axis=1)
+
+
+def _widened(ring: Array, width: float) -> Array:
+    """A closed ring (K+1, 2) moved by `width` [m] to its right, with mitred corners."""
+    steps = np.diff(ring, axis=0)
+    normals = np.stack([steps[:, 1], -steps[:, 0]], axis=1) / np.hypot(*steps.T)[:, None]  # of each side, to the right
+    before = np.roll(normals, 1, axis=0)
+    mitre = (normals + before) / (1 + (normals * before).sum(axis=1, keepdims=True))
+    moved = ring[:-1] + width * mitre
+    return np.concatenate([moved, moved[:1]])
+
+
+def _area(rings: tuple[Array, ...]) -> Area:
+    """The area on the left of closed rings."""
+    outlines = [ring for ring in rings if shapely.LinearRing(ring).is_ccw]
+    holes = [ring for ring in rings if not shapely.LinearRing(ring).is_ccw]
+    return as_area(
+        shapely.difference(
+            shapely.union_all([_filled(ring) for ring in outlines]),
+            shapely.union_all([_filled(ring) for ring in holes]),
+        )
+    )
+
+
+def _filled(ring: Array) -> shapely.Geometry:
+    """The inside of a closed ring (K+1, 2); where kerbs of a real town's odd corners overlap, as sound as can be."""
+    area = shapely.Polygon(ring)
+    return area if area.is_valid else shapely.make_valid(area)
+
+
+def as_area(shape: shapely.Geometry) -> Area:
+    """The polygons of a shape; stray lines and points of a set operation are dropped."""
+    return shapely.MultiPolygon([part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)])
+
+
+LINE_HEIGHT = 0.02
+"""Markings float this far above the road, so that the depth test can tell them apart [m]."""
+LINE_WIDTH = 0.18
+"""Of edge lines and dashes [m]."""
+DASH, GAP = 3.0, 5.0
+"""Length of the dashes between lanes and of the gaps between them [m]."""
+YIELD_WIDTH = 0.45
+"""Of the line across a lane that enters a junction [m]."""
+MOUTH_GAP = 0.1
+"""Markings end this far before a junction's mouth [m]."""
+LONGEST_PIECE = 15.0
+"""Longest straight piece of a line [m]: renderers skip whole pieces."""
+STRAIGHT_ENOUGH = 0.018
+"""Curvature up to which a dash is painted straight [1/m]."""
+
+
+def markings(network: RoadNetwork) -> Surface:
+    """Paint every road between its mouths: edge lines, dashes between lanes, yield lines; nothing in junctions."""
+    parts: list[Surface] = []
+    for index, road in enumerate(network.roads):
+        start, end = network.mouths(index)
+        centre = road.centre.between(start + MOUTH_GAP, end - MOUTH_GAP)
+        parts += [*_edge_lines(road, centre), *_lane_lines(road, centre), *_yield_lines(road, centre)]
+    return Surface.merged(parts)
+
+
+def worn(paint: Surface, missing: float, rng: np.random.Generator) -> Surface:
+    """Take away a share `missing` of the painted pieces, mostly neighbours of each other."""
+    count = len(paint.vertices) // 4
+    waves, phases = rng.normal(0.0, 0.08, (2, 6)), rng.uniform(0.0, 2 * np.pi, 6)
+    middles = paint.vertices.reshape(count, 4, 3)[:, :, :2].mean(axis=1)
+    wear = np.cos(middles @ waves + phases).sum(axis=1) + rng.normal(0.0, 1.0, count)
+    kept = np.sort(np.argsort(wear, kind="stable")[round(missing * count) :])
+    return quads(paint.vertices.reshape(count, 4, 3)[kept], int(Paint.MARKING))
+
+
+def line(path: Polyline, offset: float, width: float) -> Surface:
+    """A painted line of `width` at `offset` [m] to the left of a path."""
+    normals = np.stack([-np.sin(path.headings), np.cos(path.headings)], axis=-1)
+    left, right = (path.points + (offset + side * width / 2) * normals for side in (1, -1))
+    return ribbon(left, right, LINE_HEIGHT, int(Paint.MARKING))
+
+
+def _edge_lines(road: Road, centre: Polyline) -> list[Surface]:
+    path = _straightened(centre)
+    edge = road.half_width - road.margin
+    return [line(path, edge, LINE_WIDTH), line(path, -edge, LINE_WIDTH)]
+
+
+def _lane_lines(road: Road, centre: Polyline) -> list[Surface]:
+    """Dashes between the lanes; where there are several each way, an unbroken line between the two directions."""
+    left = road.half_width - road.margin
+    divided = min(road.lanes_forward, road.lanes_backward) > 1
+    between = [i for i in range(1, road.lanes) if not (divided and i == road.lanes_backward)]
+    dashes = _dashes(centre, left - np.array(between) * road.lane_width)
+    return [dashes, line(_straightened(centre), road.divider_offset, LINE_WIDTH)] if divided else [dashes]
+
+
+def _dashes(centre: Polyline, offsets: Array) -> Surface:
+    """A dashed line at each of the offsets (N,) [m] to the left of a path."""
+    starts = np.arange(GAP / 2, centre.length - DASH, DASH + GAP)
+    bent = np.abs(centre.curvature(starts + DASH / 2)) > STRAIGHT_ENOUGH
+    begins = np.concatenate([starts, starts[bent] + DASH / 2])
+    ends = np.concatenate([np.where(bent, starts + DASH / 2, starts + DASH), starts[bent] + DASH])
+    bounds = [_beside(centre, stations, offset) for stations, offset in _corners(begins, ends, offsets)]
+    flat = np.stack(bounds, axis=1)  # (dashes, 4, 2)
+    return quads(np.concatenate([flat, np.full((*flat.shape[:2], 1), LINE_HEIGHT)], axis=-1), int(Paint.MARKING))
+
+
+def _corners(begins: Array, ends: Array, offsets: Array) -> list[tuple[Array, Array]]:
+    """Stations and offsets of the four corners of every dash on every line, counter-clockwise."""
+    half = LINE_WIDTH / 2
+    lines = np.repeat(offsets, len(begins))
+    begin, end = np.tile(begins, len(offsets)), np.tile(ends, len(offsets))
+    return [(begin, lines - half), (end, lines - half), (end, lines + half), (begin, lines + half)]
+
+
+def _beside(centre: Polyline, stations: Array, offsets: Array) -> Array:
+    """Points (N, 2) at offsets to the left of a path."""
+    heading = centre.heading(stations)
+    normals = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
+    return np.asarray(centre.position(stations) + offsets[:, None] * normals)
+
+
+def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:
+    """A bar across the lanes that enter the junction, at each end of the road; a roundabout's ring yields to nobody."""
+    if road.ring:
+        return []
+    divider, edge = road.divider_offset, road.half_width - road.margin
+    bars = []
+    if road.lanes_forward:
+        bars.append(line(_last_piece(centre, YIELD_WIDTH), (divider - edge) / 2, divider + edge))
+    if road.lanes_backward:
+        bars.append(line(_last_piece(centre.reversed(), YIELD_WIDTH), -(divider + edge) / 2, edge - divider))
+    return bars
+
+
+def _last_piece(path: Polyline, length: float) -> Polyline:
+    """A straight piece that ends where the path ends."""
+    end = path.pose(path.length)
+    return Polyline(np.array([end.moved(forward=-length).position, end.position]))
+
+
+def _straightened(path: Polyline, tolerance: float = 0.02) -> Polyline:
+    """The path with as few vertices as `tolerance` [m] and `LONGEST_PIECE` allow."""
+    rough = shapely.segmentize(shapely.simplify(shapely.linestrings(path.points), tolerance), LONGEST_PIECE)
+    return Polyline(shapely.get_coordinates(rough))
