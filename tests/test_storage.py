@@ -1,4 +1,4 @@
-"""Atomic writing: replaced whole or not at all; tests/recording/test_full_disk.py has the disk that is full."""
+"""Atomic writing: replaced whole or not at all; tests/datasets/test_full_disk.py has the disk that is full."""
 
 import json
 import os

@@ -71,9 +71,7 @@ def in_rows(pictures: NDArray[np.uint8], columns: int | None = None) -> Image:
     count, height, width, _ = pictures.shape
     columns = min(columns or math.ceil(math.sqrt(count * height / width)), count)
     rows = math.ceil(count / columns)
-    sheet = np.full(
-        (rows * (height + _TILE) - _TILE, columns * (width + _TILE) - _TILE, 3), 255, np.uint8
-    )
+    sheet = np.full((rows * (height + _TILE) - _TILE, columns * (width + _TILE) - _TILE, 3), 255, np.uint8)
     for i, picture in enumerate(pictures):
         y, x = (i // columns) * (height + _TILE), (i % columns) * (width + _TILE)
         sheet[y : y + height, x : x + width] = picture

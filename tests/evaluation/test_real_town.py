@@ -16,7 +16,7 @@ from navsim.evaluation.routes import RouteSuite
 from navsim.roads.osm.town import ATTRIBUTION
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
-from tests.roads.osm_documents import Document, grid
+from tests.roads.osm.osm_documents import Document, grid
 
 
 def config_for(town: str, out: Path, routes: int, lane_routes: int) -> EvaluateConfig:

@@ -24,7 +24,7 @@ from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
-from tests.roads.osm_documents import grid
+from tests.roads.osm.osm_documents import grid
 
 SIMULATION = SimulationConfig()
 NAMED = sorted(path.stem for path in SUITES.glob("*.yaml"))

@@ -28,7 +28,7 @@ from navsim.simulation.simulation import Simulation
 from navsim.viewer.viewer import ViewerOptions
 from navsim.visualization.drive_events import Story
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
-from tests.evaluation.test_viewer import PANEL
+from tests.viewer.test_viewer import PANEL
 from tests.virtual_display import VirtualDisplay, wait_until
 
 __all__ = ["checkpoint"]  # a fixture

@@ -19,9 +19,9 @@ from agents.training.optimization import OptimizerConfig
 from agents.training.run_folder import RunFolder
 from agents.training.runtime import StopRequest
 from navsim.errors import CheckpointError, ConfigError
-from tests.agents.detection.boxed import boxed_folder, small_detection
+from tests.agents.perception.detection.boxed import boxed_folder, small_detection
 from tests.agents.perception.learning import SomeTask, learn
-from tests.agents.segmentation.labelled import labelled_folder, small_segmentation
+from tests.agents.perception.segmentation.labelled import labelled_folder, small_segmentation
 
 Make = Callable[..., SomeTask]
 """Makes a task from the name of its run and changes of its configuration."""

@@ -1,0 +1,53 @@
+"""Drivers to be measured travel to other processes by value, and those that do not look need no picture."""
+
+import pickle
+
+import pytest
+
+from agents.drivers.registry import expert_entrant
+from navsim.drivers.protocol import Driver, Expert
+from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.sensing.camera import Camera
+from navsim.simulation.config import SimulationConfig
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation
+from tests.drivers.odd_drivers import make_constant
+
+SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))
+SCENARIO = Scenario("test-0", 0, junctions=False)
+
+
+@pytest.mark.parametrize(
+    "entrant", [expert_entrant(SIMULATION), constant_entrant(0.02), Entrant("x", make_constant, 1.0)]
+)
+def test_entrants_are_the_same_in_another_process(entrant: Entrant) -> None:
+    copy = pickle.loads(pickle.dumps(entrant))  # noqa: S301 - our own
+    assert copy == entrant
+    assert hash(copy) == hash(entrant)
+
+
+def test_only_drivers_that_look_ask_for_pictures() -> None:
+    assert isinstance(expert_entrant(SIMULATION).driver(), Expert)
+    assert not constant_entrant().looks
+    assert isinstance(Entrant("x", make_constant, 0.0).driver(), Driver)
+
+
+def test_constants_of_other_curvature_are_other_drivers() -> None:
+    assert constant_entrant(0.01).digest != constant_entrant(0.02).digest
+
+
+def test_the_unseeing_constant_drives_as_the_seeing_one() -> None:
+    with Simulation(SIMULATION) as simulation:
+        blind = drive(simulation, constant_entrant(0.01).driver(), SCENARIO, sense=False, record_images=False)
+        seeing = drive(simulation, make_constant(0.01), SCENARIO, record_images=False)
+    assert blind.driver == seeing.driver == "constant"
+    assert blind.outcome is seeing.outcome
+    assert (blind.poses == seeing.poses).all()
+
+
+def test_the_expert_arrives_without_looking() -> None:
+    with Simulation(SIMULATION) as simulation:
+        episode = drive(simulation, expert_entrant(SIMULATION).driver(), SCENARIO, sense=False, record_images=False)
+    assert episode.outcome is Outcome.ARRIVED
+    assert len(episode.images) == 0

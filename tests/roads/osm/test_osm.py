@@ -1,0 +1,343 @@
+"""Towns from extracts: what becomes of crossings, odd data and whole cities."""
+
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+import shapely
+
+from navsim.errors import TownError
+from navsim.roads.connectors import connector_faults
+from navsim.roads.elements import Manoeuvre
+from navsim.roads.network import RoadNetwork
+from navsim.roads.osm.town import ATTRIBUTION, OsmOptions, build_osm_town
+from navsim.roads.routing import sample_route
+from navsim.seeding import generator
+from navsim.simulation.town_map import load_town_map, town_group, town_seed, town_slug
+from tests.roads.osm.osm_documents import TWO_WAY, Document, city, grid
+
+ONE_WAY = {**TWO_WAY, "oneway": "yes"}
+
+
+def town(document: Document, folder: Path, trim_dead_ends: bool = False) -> RoadNetwork:
+    """The network of a document, checked for what holds in every town."""
+    network = build_osm_town(document.write(folder / "map.osm"), OsmOptions(trim_dead_ends)).network
+    check(network)
+    return network
+
+
+def check(network: RoadNetwork) -> None:
+    """What holds in every town: lanes lead on, all can be driven, one piece, on the pavement."""
+    at_junction = {junction.node for junction in network.junctions}
+    for index, lane in enumerate(network.lanes):
+        road = network.roads[lane.road]
+        if (road.end if lane.forward else road.start) in at_junction:
+            assert network.successors(index), f"lane {index} enters a junction that it cannot leave"
+    paths = [connector.path for connector in network.connectors]
+    assert connector_faults(paths, network.carriageway).max() < 0.36
+    for connector, path in zip(network.connectors, paths, strict=True):
+        before, after = network.lanes[connector.from_lane].path, network.lanes[connector.to_lane].path
+        assert np.hypot(*(path.points[0] - before.points[-1])) < 1e-6
+        assert np.hypot(*(path.points[-1] - after.points[0])) < 1e-6
+    for lane in network.lanes:
+        assert lane.path.length > 1.0
+        assert np.abs(lane.path.curvatures).max() < 0.13
+        assert network.is_drivable(lane.path.points).all()
+    graph = nx.Graph((road.start, road.end) for road in network.roads)
+    assert nx.is_connected(graph)
+    assert shapely.is_valid(network.carriageway)
+
+
+def manoeuvres(network: RoadNetwork) -> list[Manoeuvre]:
+    return sorted(connector.manoeuvre for connector in network.connectors)
+
+
+def cross(spacing: float = 100.0) -> Document:
+    """One crossing of two two-way streets; node 1 is its middle."""
+    made = Document()
+    middle = made.node(0.0, 0.0)
+    for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+        made.way([middle, made.node(x * spacing, y * spacing)])
+    return made
+
+
+def test_a_crossing_has_its_twelve_ways(tmp_path: Path) -> None:
+    network = town(cross(), tmp_path)
+    assert len(network.roads) == 4
+    assert len(network.junctions) == 1
+    assert manoeuvres(network) == sorted([*[Manoeuvre.LEFT] * 4, *[Manoeuvre.STRAIGHT] * 4, *[Manoeuvre.RIGHT] * 4])
+    assert network.bounds == pytest.approx((-100, -100, 100, 100), abs=0.3)
+
+
+def test_one_way_streets_are_driven_one_way(tmp_path: Path) -> None:
+    document = cross()
+    document.ways[0] = (document.ways[0][0], ONE_WAY)  # from the middle eastwards
+    document.ways[1] = (document.ways[1][0], {**ONE_WAY, "oneway": "-1"})  # from the north to the middle
+    network = town(document, tmp_path)
+    east, north = (
+        [
+            lane
+            for lane in network.lanes
+            if abs(lane.path.headings.mean() - heading) < 0.1 and lane.path.points[:, axis].min() > 5
+        ]
+        for heading, axis in ((0.0, 0), (-np.pi / 2, 1))
+    )
+    assert len(east) == len(north) == 1
+    assert len(network.lanes) == 6
+    assert len(network.connectors) == 7  # west, south and north enter; east, west and south are left; none turns back
+
+
+def test_lanes_are_chosen_by_the_turn(tmp_path: Path) -> None:
+    document = cross()
+    document.ways = [(nodes, {"highway": "primary", "lanes": "4"}) for nodes, _ in document.ways]
+    network = town(document, tmp_path)
+    for connector in network.connectors:
+        before, after = network.lanes[connector.from_lane].index, network.lanes[connector.to_lane].index
+        expected = {Manoeuvre.LEFT: {(0, 0)}, Manoeuvre.RIGHT: {(1, 1)}, Manoeuvre.STRAIGHT: {(0, 0), (1, 1)}}
+        assert (before, after) in expected[connector.manoeuvre]
+    assert len(network.connectors) == 4 + 4 + 8
+
+
+def test_a_roundabout_is_a_ring_driven_counterclockwise(tmp_path: Path) -> None:
+    made = Document()
+    ring = [made.node(25 * np.cos(a), 25 * np.sin(a)) for a in np.arange(16) * np.pi / 8]
+    made.way([*ring, ring[0]], {"highway": "tertiary", "junction": "roundabout"})
+    for i in (0, 4, 8, 12):
+        made.way([ring[i], made.node(*(5 * np.array(made.nodes[ring[i]])))])
+    network = town(made, tmp_path)
+    assert len(network.junctions) == 4
+    one_way = [lane for lane in network.lanes if network.roads[lane.road].lanes == 1]
+    assert len(one_way) == 4
+    assert all(np.ptp(lane.path.headings) > 0.1 and lane.path.headings[-1] > lane.path.headings[0] for lane in one_way)
+    assert not network.is_drivable([(0.0, 0.0)])[0]
+
+
+def test_a_tiny_roundabout_is_a_plain_crossing(tmp_path: Path) -> None:
+    made = Document()
+    ring = [made.node(5 * np.cos(a), 5 * np.sin(a)) for a in np.arange(8) * np.pi / 4]
+    made.way([*ring, ring[0]], {"highway": "tertiary", "junction": "roundabout"})
+    for i in (0, 2, 4, 6):
+        made.way([ring[i], made.node(*(20 * np.array(made.nodes[ring[i]])))])
+    network = town(made, tmp_path)
+    assert len(network.junctions) == 1
+    assert len(network.roads) == 4
+    assert network.is_drivable([(0.0, 0.0)])[0]
+    assert manoeuvres(network).count(Manoeuvre.STRAIGHT) == 4
+
+
+def test_staggered_streets_meet_in_one_crossing(tmp_path: Path) -> None:
+    made = Document()
+    a, b = made.node(-6.0, 0.0), made.node(6.0, 0.0)
+    made.way([made.node(-120, 0), a, b, made.node(120, 0)])
+    made.way([made.node(-6, 120), a])
+    made.way([b, made.node(6, -120)])
+    network = town(made, tmp_path)
+    assert len(network.junctions) == 1
+    assert len(network.roads) == 4
+    # Both side streets lead into each other.
+    south = {i for i, lane in enumerate(network.lanes) if lane.path.points[-1, 1] < -50}
+    north = {i for i, lane in enumerate(network.lanes) if lane.path.points[0, 1] > 50}
+    assert any(connector.from_lane in north and connector.to_lane in south for connector in network.connectors)
+
+
+def test_a_dual_carriageway_is_crossed_in_one_go(tmp_path: Path) -> None:
+    made = Document()
+    low, high = made.node(0, -6), made.node(0, 6)
+    primary = {"highway": "primary", "oneway": "yes", "lanes": "2"}
+    made.way([made.node(-150, -6), low, made.node(150, -6)], primary)
+    made.way([made.node(150, 6), high, made.node(-150, 6)], primary)
+    made.way([made.node(0, -120), low, high, made.node(0, 120)])
+    network = town(made, tmp_path)
+    assert len(network.junctions) == 1
+    assert len(network.roads) == 6
+    straight = [c for c in network.connectors if c.manoeuvre == Manoeuvre.STRAIGHT]
+    assert len(straight) == 2 + 4
+    left = [c for c in network.connectors if c.manoeuvre == Manoeuvre.LEFT]
+    assert len(left) == 4
+
+
+def test_dead_ends_are_kept_or_trimmed(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    document.way([5, document.node(180.0, 180.0)])
+    kept = town(document, tmp_path)
+    assert len(kept.roads) == len(town(document, tmp_path, trim_dead_ends=True).roads) + 1
+    assert kept.is_drivable([(55.0, 55.0)])[0]  # the origin is the middle
+    # A car that stops where the lane ends does not touch the kerb.
+    blind = [lane.path.points[-1] for lane in kept.lanes if np.hypot(*(lane.path.points[-1] - [60.0, 60.0])) < 8]
+    assert len(blind) == 1
+    assert kept.carriageway.boundary.distance(shapely.Point(blind[0])) > 2.5
+
+
+def test_a_tunnel_under_a_street_is_left_out(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    document.line([(60.0, -50.0), (60.0, 300.0)], {"highway": "primary", "tunnel": "yes", "layer": "-1"})
+    assert len(town(document, tmp_path).roads) == len(town(grid(3, 3), tmp_path).roads)
+
+
+def test_a_motorway_above_streets_yields_and_streets_on_one_level_meet(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    before = len(town(document, tmp_path).junctions)
+    document.line([(60.0, -80.0), (60.0, 320.0)], {"highway": "motorway", "bridge": "yes"})
+    assert len(town(document, tmp_path).junctions) == before
+    document.ways[-1] = (document.ways[-1][0], TWO_WAY)
+    assert len(town(document, tmp_path).junctions) == before + 3
+
+
+def test_a_bridge_of_a_greater_street_stays(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    ends = [document.node(60.0, -80.0), document.node(60.0, 40.0)]
+    document.way(ends, {"highway": "primary", "bridge": "yes"})
+    document.way([ends[1], document.node(60.0, 90.0), 5], {"highway": "primary"})
+    network = town(document, tmp_path)
+    bridge, beneath = np.array([[60.0, -30.0], [90.0, 0.0]]) - [120.0, 80.0]  # the origin is the middle
+    assert network.is_drivable([bridge, beneath]).tolist() == [True, False]
+
+
+def test_ways_that_leave_the_extract_are_cut_at_its_rim(tmp_path: Path) -> None:
+    document = cross(2000.0)
+    document.bounds = (-200.0, -100.0, 200.0, 100.0)
+    network = town(document, tmp_path)
+    assert network.bounds == pytest.approx((-350, -250, 350, 250), abs=2.0)
+
+
+def test_a_way_ends_where_its_nodes_are_missing(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    del document.nodes[9]
+    network = town(document, tmp_path)
+    assert len(network.junctions) == 3  # two of five became bends, for the streets to the corner are gone
+
+
+def test_duplicate_nodes_and_ways_are_one(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    twin = document.node(*document.nodes[5])
+    document.ways = [
+        ([twin if node == 5 and i > 2 else node for node in nodes], tags)
+        for i, (nodes, tags) in enumerate(document.ways)
+    ]
+    document.ways += [(nodes[::-1], tags) for nodes, tags in document.ways[:2]]
+    document.ways.append(([1, 1, 2, 2], TWO_WAY))
+    plain, odd = town(grid(3, 3), tmp_path), town(document, tmp_path)
+    assert len(odd.roads) == len(plain.roads)
+    assert odd.carriageway.symmetric_difference(plain.carriageway).area < 1.0
+
+
+def test_a_way_that_crosses_itself_meets_itself(tmp_path: Path) -> None:
+    made = Document()
+    made.line([(-100, 0), (150, 0), (150, 120), (0, 120), (0, -100)])
+    network = town(made, tmp_path)
+    assert len(network.junctions) == 1
+    assert len(network.roads) == 3
+    assert len(network.connectors) == 12
+
+
+def test_sharp_corners_become_bends(tmp_path: Path) -> None:
+    made = cross(150.0)
+    made.way([2, made.node(250, 0), made.node(250, 90), made.node(245, 95), made.node(160, 95), made.node(162, 180)])
+    town(made, tmp_path)  # `check` looks at all curvatures
+
+
+def test_an_acute_ramp_is_joined_where_it_parts(tmp_path: Path) -> None:
+    made = Document()
+    fork = made.node(0, 0)
+    made.way([made.node(-150, 0), fork, made.node(300, 0)], {"highway": "primary", "oneway": "yes", "lanes": "2"})
+    made.way([fork, made.node(60, -9), made.node(200, -60)], {"highway": "primary_link", "oneway": "yes"})
+    network = town(made, tmp_path)
+    assert len(network.roads) == 3
+    mouths = sorted(network.mouths(index)[0] for index in range(3))
+    assert 25 < mouths[-1] < 60
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda made: made.line([(0, 0), (300, 0)]), "too small for a route"),
+        (lambda made: made.line([(0, 0), (5, 0), (9, 2)]), "no streets are left that meet"),
+        (lambda made: made.line([(0, 0), (300, 0)], {"highway": "footway"}), "holds no street that cars may use"),
+        (lambda made: made.way([made.node(0, 0)]), "no streets are left that meet"),
+    ],
+)
+def test_too_little_is_refused(tmp_path: Path, make: object, words: str) -> None:
+    made = Document()
+    make(made)  # type: ignore[operator]
+    path = made.write(tmp_path / "little.osm")
+    with pytest.raises(TownError) as refusal:
+        build_osm_town(path)
+    assert words in str(refusal.value)
+    assert str(path) in str(refusal.value)
+
+
+def test_houses_stand_clear_of_the_road(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    for corners, tags in (
+        ([(40, 40), (60, 40), (60, 60), (40, 60)], {"building": "yes", "height": "11"}),
+        ([(70, 2), (70, 30), (90, 30), (90, 2)], {"building": "house"}),  # reaches into the street, clockwise
+        ([(45, 45), (55, 45), (55, 55), (45, 55)], {"building": "yes"}),  # a part of the first
+        ([(100, -2), (104, -2), (104, 2), (100, 2)], {"building": "yes"}),  # in the street
+        ([(900, 900), (950, 900), (950, 950), (900, 950)], {"building": "yes"}),  # far away
+    ):
+        nodes = [document.node(*corner) for corner in corners]
+        document.way([*nodes, nodes[0]], tags)
+    built = build_osm_town(document.write(tmp_path / "map.osm"))
+    assert built.footprints is not None
+    assert len(built.footprints) == 2
+    first, second = built.footprints
+    assert first.height == 11.0
+    assert shapely.Polygon(first.outline).area == pytest.approx(400, rel=1e-2)
+    assert 6.0 <= second.height <= 9.0
+    for house in built.footprints:
+        shape = shapely.Polygon(house.outline)
+        assert shape.exterior.is_ccw
+        assert shape.distance(built.network.carriageway) > 0.7
+    assert 400 < shapely.Polygon(second.outline).area < 560
+
+
+def test_without_any_building_the_houses_are_unknown(tmp_path: Path) -> None:
+    assert build_osm_town(grid().write(tmp_path / "map.osm")).footprints is None
+
+
+def test_names_of_real_towns(tmp_path: Path) -> None:
+    path = grid().write(tmp_path / "Old Town.v2.osm")
+    (tmp_path / "b").mkdir()
+    copy = grid().write(tmp_path / "b" / "other.osm")
+    name, other = f"osm:{path}", f"osm:{copy}"
+    assert load_town_map(name).attribution == ATTRIBUTION
+    assert town_seed(name) == town_seed(other)  # the content decides
+    assert town_group(name) == "streets"
+    assert town_slug(name).startswith("osm-old-town-")
+    assert len({town_slug(name), town_slug(other), town_slug("train-3")}) == 3
+    seed = town_seed(name)
+    cross().write(path)
+    assert town_seed(name) != seed
+    assert len(load_town_map(name).network.junctions) == 1
+    with pytest.raises(TownError, match="names no file"):
+        town_group("osm:")
+    with pytest.raises(TownError, match="no such"):
+        town_seed(f"osm:{tmp_path / 'none.osm'}")
+
+
+def test_the_same_file_gives_the_same_town(tmp_path: Path) -> None:
+    path = city(4, np.random.default_rng(4)).write(tmp_path / "city.osm")
+    one, other = build_osm_town(path).network, build_osm_town(path).network
+    assert one.carriageway.wkb == other.carriageway.wkb
+    for paths in ("connectors", "lanes"):
+        pairs = zip(getattr(one, paths), getattr(other, paths), strict=True)
+        assert all(a.path.points.tobytes() == b.path.points.tobytes() for a, b in pairs)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_small_cities_can_be_driven(tmp_path: Path, seed: int) -> None:
+    network = town(city(6, np.random.default_rng(seed)), tmp_path)
+    for index in range(20):
+        route = sample_route(network, generator(seed, "route", index))
+        assert 300 <= route.length <= 600
+        assert np.abs(route.path.curvatures).max() < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_a_whole_city_can_be_driven(tmp_path: Path, seed: int) -> None:
+    network = town(city(30, np.random.default_rng(seed)), tmp_path)
+    assert len(network.roads) > 1000
+    for index in range(100):
+        sample_route(network, generator(seed, "route", index))

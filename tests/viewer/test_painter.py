@@ -1,0 +1,147 @@
+"""Who draws the panel: with and without what the driver looks at, in pictures, in films and in the window."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from navsim.drivers.protocol import ConstantDriver, Salience
+from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.sensing.observation import Image, Observation
+from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
+from navsim.viewer.dashboard_window import DrivePainter
+from navsim.viewer.offscreen import Enough
+from navsim.viewer.session import film
+from navsim.viewer.viewer import ViewerOptions
+from navsim.visualization.dashboard import PanelContext, compose_panel
+from navsim.visualization.drive_events import Story
+from tests.viewer.test_viewer import PANEL, ROOT
+from tests.viewer.test_watching import SMALL, headless
+from tests.virtual_display import VirtualDisplay, wait_until
+
+SCENARIO = Scenario("test-3", 1, junctions=False)
+WATCH = """
+from navsim.simulation.simulation import Simulation
+from navsim.viewer.viewer import Viewer, ViewerOptions
+from tests.viewer.test_painter import SCENARIO, SMALL, Telling
+
+with Simulation(SMALL) as simulation, Viewer(simulation, ViewerOptions(pause_at=0.3)) as viewer:
+    viewer.watch(Telling(), [SCENARIO])
+"""
+CAMERA, MAPS = (slice(52, 314), slice(16, 716)), (slice(326, 524), slice(16, 424))
+
+
+def left_half(observation: Observation) -> Salience:
+    """Looks at the left half of the camera, and at no map."""
+    cameras, height, width, _ = observation.images.shape
+    images = np.zeros((cameras, height, width))
+    images[..., : width // 2] = 1.0
+    return Salience(images, None)
+
+
+def resting(picture: Callable[[], Image]) -> Image:
+    """What is shown once it has not changed for two seconds."""
+    before, since = picture(), time.monotonic()
+    while time.monotonic() - since < 2.0:
+        time.sleep(0.1)
+        if (picture() != before).any():
+            before, since = picture(), time.monotonic()
+    return before
+
+
+class Telling(ConstantDriver):
+    """Drives straight on, and says that it looks to the left."""
+
+    def explain(self, observation: Observation) -> Salience:
+        return left_half(observation)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    with Simulation(SMALL) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def moment(simulation: Simulation) -> Moment:
+    """The first moment of a drive, in which the simulation still is."""
+    kept: list[Moment] = []
+
+    def keep(found: Moment) -> None:
+        kept.append(found)
+        raise Enough
+
+    with pytest.raises(Enough):
+        drive(simulation, ConstantDriver(), SCENARIO, on_step=keep)
+    return kept[0]
+
+
+def changed(first: Image, second: Image, part: tuple[slice, slice]) -> float:
+    """Share of the pixels in which two pictures differ."""
+    return float((first[part] != second[part]).any(axis=-1).mean())
+
+
+def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(simulation: Simulation, moment: Moment) -> None:
+    painter = DrivePainter()
+    painter.begin(simulation, "telling", left_half)
+    plain, shown = (painter.draw(moment, None, Story(), salient) for salient in (False, True))
+    np.testing.assert_array_equal(plain, compose_panel(moment, PanelContext.of(simulation, "telling")))
+    assert changed(plain, shown, (slice(60, 280), slice(120, 340))) > 0.9  # the left half of the camera's picture
+    heat = shown[60:280, 120:340].astype(float).mean(axis=(0, 1)) - shown[60:280, 400:600].mean(axis=(0, 1))
+    assert heat[0] > 30  # the hottest colour, against a dull picture
+    assert changed(plain, shown, MAPS) == 0
+    remark = (slice(290, 312), slice(250, 480))
+    assert changed(plain, shown, remark) > 0  # that it looks at no map
+
+
+def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, moment: Moment) -> None:
+    painter = DrivePainter()
+    painter.begin(simulation, "constant", None)
+    plain, shown = (painter.draw(moment, None, Story(), salient) for salient in (False, True))
+    assert changed(plain, shown, CAMERA) > 0
+    assert changed(plain, shown, (slice(52, 280), slice(16, 716))) == 0  # but for the line at its lower edge
+    assert changed(plain, shown, MAPS) == 0
+
+
+def test_films_show_it_if_wanted(tmp_path: Path) -> None:
+    telling = Entrant("constant", lambda _: Telling())
+    pictures = []
+    for name, entrant, saliency in (("a", telling, True), ("b", telling, False), ("c", constant_entrant(), False)):
+        out = tmp_path / f"{name}.png"
+        film(headless(out, begin=0.3, viewer=ViewerOptions(saliency=saliency)), [entrant], print)
+        with Picture.open(out) as picture:
+            pictures.append(np.asarray(picture)[:, 960:])
+    salient, plain, silent = pictures
+    np.testing.assert_array_equal(plain, silent)
+    assert changed(salient, plain, CAMERA) > 0.5
+
+
+def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display: VirtualDisplay) -> None:
+    watching = subprocess.Popen(  # OpenCV's windows live as long as their process
+        [sys.executable, "-c", WATCH], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+    def panel() -> Image:
+        return display.picture()[:540, 960:]
+
+    try:
+        wait_until(lambda: watching.poll() is not None or display.has(PANEL))
+        wait_until(lambda: watching.poll() is not None or len(np.unique(panel()[MAPS].reshape(-1, 3), axis=0)) > 50)
+        before = resting(panel)  # it pauses by itself after a moment
+        display.press("v", PANEL)
+        wait_until(lambda: watching.poll() is not None or changed(panel(), before, CAMERA) > 0.3)
+        assert watching.poll() is None
+        display.press("v", PANEL)
+        wait_until(lambda: watching.poll() is not None or changed(panel(), before, CAMERA) == 0)
+        display.press("q", PANEL)
+        _, err = watching.communicate(timeout=60)
+    finally:
+        watching.kill()
+    assert watching.returncode == 0, err

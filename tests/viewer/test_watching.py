@@ -1,0 +1,185 @@
+"""Watching, whole: choices by keys and the wheel by hand under Xvfb, films and replays without a display."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from agents.drivers.registry import expert_entrant, keyboard_entrant
+from navsim.config import to_mapping
+from navsim.datasets.dataset import checked_episodes, open_dataset
+from navsim.datasets.episode_files import write_episode
+from navsim.datasets.recorder import DriveRecorder
+from navsim.drivers.keyboard import Hands
+from navsim.drivers.spec import constant_entrant
+from navsim.errors import ConfigError, TownError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
+from navsim.simulation.config import SimulationConfig
+from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import drive
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import Simulation
+from navsim.viewer.config import WatchConfig
+from navsim.viewer.controls import Choices
+from navsim.viewer.replay import Recording, read_recording
+from navsim.viewer.session import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
+from navsim.viewer.viewer import Viewer, ViewerOptions
+from tests.viewer.test_viewer import WINDOW, in_background
+from tests.virtual_display import VirtualDisplay, wait_until
+
+SMALL = SimulationConfig(
+    cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0)
+)
+ENTRANTS = (expert_entrant(SMALL), constant_entrant(), keyboard_entrant(SMALL))
+NAMES = tuple(entrant.name for entrant in ENTRANTS)
+FAST = ViewerOptions(real_time_factor=0.0, panel=False)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    path = tmp_path_factory.mktemp("recorded") / "drive.parquet"
+    with Simulation(SMALL) as simulation:
+        episode = drive(simulation, LaneExpert(SMALL.expert, SMALL.vehicle), Scenario("test-3", 1, junctions=False))
+    write_episode(episode, path, {"simulation": to_mapping(SMALL)})
+    return read_recording(path)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Iterator[Simulation]:
+    with Simulation(SMALL) as opened:
+        yield opened
+
+
+def headless(out: Path, **settings: object) -> WatchConfig:
+    values = {"headless": True, "out": out, "town": ("test-3",), "simulation": SMALL} | settings
+    return WatchConfig(**values)  # type: ignore[arg-type]
+
+
+def test_a_film_without_a_display_holds_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    said: list[str] = []
+    path = tmp_path / "drive.mp4"
+    film(headless(path, begin=1.0, length=0.5), ENTRANTS, said.append)
+    assert said == [f"{path}: 6 pictures"]
+    shown = cv2.VideoCapture(str(path))
+    assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+    assert shown.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
+    read, frame = shown.read()
+    shown.release()
+    assert read
+    assert frame is not None
+    assert frame.shape == (540, 1920, 3)
+    assert len(np.unique(frame[:, :960].reshape(-1, 3), axis=0)) > 500  # the town
+    assert len(np.unique(frame[:, 960:].reshape(-1, 3), axis=0)) > 200  # the panel
+
+
+def test_one_picture_and_one_that_comes_too_late(tmp_path: Path) -> None:
+    said: list[str] = []
+    film(headless(tmp_path / "now.png", begin=0.5), ENTRANTS, said.append)
+    with Picture.open(tmp_path / "now.png") as picture:
+        assert picture.size == (1920, 540)
+    film(headless(tmp_path / "late.png", begin=9999.0), ENTRANTS[1:], said.append)
+    assert said[1] == "nothing is written: the drive ends before 9999 s"
+    assert not (tmp_path / "late.png").exists()
+
+
+def test_a_replay_as_a_gif_says_that_it_is_the_same(recording: Recording, tmp_path: Path) -> None:
+    said: list[str] = []
+    assert film_replay(headless(tmp_path / "drive.gif", length=0.3), recording, said.append) == ""
+    assert said[0] == f"{recording.path}: all {len(recording.episode.poses)} poses as recorded, bit by bit"
+    with Picture.open(tmp_path / "drive.gif") as gif:
+        assert gif.n_frames == 2  # type: ignore[attr-defined]
+    poses = recording.episode.poses + 0.5
+    moved = replace(recording, episode=replace(recording.episode, poses=poses))
+    assert "this version drives it otherwise" in film_replay(headless(tmp_path / "a.png"), moved, said.append)
+
+
+def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: Simulation, tmp_path: Path) -> None:
+    hands, said = Hands(SMALL.vehicle.max_curvature, SMALL.control_step), list[str]()
+    recorder = DriveRecorder(tmp_path / "data", SMALL, simulation.renderer_name)
+    choices = Choices(NAMES, ("test-3", "train-0"), ("", "noon+clear"), route=1)
+    with Viewer(simulation, FAST, ALL_CHOICES, hands, tmp_path / "films") as viewer:
+        session = Session(simulation, viewer, {each.name: each for each in ENTRANTS}, hands, recorder, said.append)
+
+        def press_keys() -> None:
+            try:
+                wait_until(lambda: viewer.showing[0] == "expert" and viewer.story.trail != (), 90)
+                display.press("space", WINDOW)
+                wait_until(lambda: viewer.playback.paused)
+                display.press("2", WINDOW)
+                wait_until(lambda: viewer.showing[0] == "constant" and viewer.story.trail != (), 90)
+                display.press("m", WINDOW)
+                display.press("Left", WINDOW)
+                wait_until(lambda: hands.wheel.in_hand and viewer.playback.filming)
+                display.press("s", WINDOW)
+                wait_until(lambda: len(viewer.films) == 1)
+                display.press("h", WINDOW)
+                display.press("m", WINDOW)
+                wait_until(lambda: not hands.wheel.in_hand and not viewer.playback.filming)
+                display.press("space", WINDOW)  # to its end: a constant driver soon leaves the road
+                wait_until(lambda: bool(recorder.recorded), 120)
+                display.press("4", WINDOW)
+                wait_until(lambda: viewer.showing[1] == "train-0", 90)
+            finally:
+                display.press("q", WINDOW)
+
+        join = in_background(press_keys)
+        episodes = session.run(choices)
+        join()
+    assert [episode.driver for episode in episodes] == ["constant"]
+    assert any(line.startswith("recorded") for line in said)
+    data = open_dataset(tmp_path / "data")
+    assert [header.driver for header in data.headers.values()] == ["constant+keyboard"]
+    assert all(error is None for _, error in checked_episodes(tmp_path / "data"))
+    (path,) = viewer.films
+    film_ = cv2.VideoCapture(str(path))
+    assert film_.get(cv2.CAP_PROP_FRAME_COUNT) >= 1
+    film_.release()
+
+
+def test_a_replay_in_the_window_restarts_and_ends(
+    display: VirtualDisplay, recording: Recording, tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def press_keys() -> None:
+        wait_until(lambda: bool(said) and display.has(WINDOW), 60)
+        display.press("n", WINDOW)
+
+    config = WatchConfig(films=tmp_path, viewer=FAST)
+    join = in_background(press_keys)
+    assert watch_replay(config, recording, said.append) == ""
+    join()
+    assert "bit by bit" in said[0]
+
+
+def test_a_first_town_that_cannot_be_had_is_refused_before_a_window_opens(tmp_path: Path) -> None:
+    config = WatchConfig(town=(f"osm:{tmp_path}/missing.osm",))
+    with pytest.raises(TownError, match=r"missing\.osm"):
+        watch_choices(config, ENTRANTS, print)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"driver": ()}, "at least one driver"),
+        ({"route": -1}, "route must be at least 0, got -1"),
+        ({"headless": True, "out": Path("x.avi")}, "out must end in .mp4, .gif or .png"),
+        ({"headless": True, "driver": ("keyboard",)}, "the keyboard needs a window"),
+        ({"headless": True, "record": Path("x")}, "record is for drives by hand"),
+        ({"appearance": ("moonlight",)}, "moonlight"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        WatchConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_a_town_by_a_wrong_name_is_refused() -> None:
+    with pytest.raises(TownError, match="nowhere"):
+        WatchConfig(town=("nowhere",))
