@@ -6,11 +6,14 @@
 import argparse
 import dataclasses
 import difflib
+import functools
 import json
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+import annotated_types
 import tyro
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +22,19 @@ from pydantic_core import ErrorDetails
 from navsim.errors import ConfigError
 
 T = TypeVar("T")
+
+RENAMED_KEYS: dict[str, dict[str, str]] = {
+    "ClosedLoopConfig": {"worlds": "num_envs"},
+    "CollectConfig": {"worlds": "num_envs"},
+    "DaggerConfig": {"worlds": "num_envs"},
+    "FilterConfig": {"jump": "kidnap_probability", "jumping": "injected_fraction"},
+    "LocalizeConfig": {"unforeseen": "outlier_probability"},
+    "SimulationBenchmark": {"worlds": "num_envs"},
+    "TrainConfig": {"quiet_share": "lane_keeping_fraction"},
+}
+"""Today's key of each key that stored files may still use, by the name of the configuration's class."""
+RENAMED_VALUES: dict[str, dict[str, dict[str, str]]] = {"ActingConfig": {"rule": {"sticky": "follow_mode"}}}
+"""Today's value of each value that stored files may still use, by class and key."""
 
 
 def parse_config(kind: type[T], description: str, arguments: Sequence[str] | None = None) -> T:
@@ -76,7 +92,7 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
         ConfigError: Naming `source`, the key, its value and what is allowed.
     """
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(values), strict=True, extra="forbid")
+        return TypeAdapter(kind).validate_json(json.dumps(updated_keys(kind, values)), strict=True, extra="forbid")
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(kind, detail, source) for detail in error.errors())) from None
     except ConfigError as error:
@@ -85,10 +101,91 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
         raise ConfigError(f"{source}: a value of no plain kind: {error}") from None
 
 
+def updated_keys(kind: Any, values: Any) -> Any:
+    """Return plain values with every renamed key and value under today's name, see `RENAMED_KEYS`.
+
+    Args:
+        kind: Type that the values are for: a dataclass, or a type that holds one.
+        values: Plain values of any version. They are not changed.
+    """
+    if isinstance(values, list):
+        inner = get_args(kind)
+        return [updated_keys(inner[0], value) if inner else value for value in values]
+    if not isinstance(values, dict):
+        return values
+    if get_origin(kind) is dict:
+        return {key: updated_keys(get_args(kind)[1], value) for key, value in values.items()}
+    known = next((option for option in (kind, *get_args(kind)) if dataclasses.is_dataclass(option)), None)
+    if not isinstance(known, type):
+        return values
+    classes = [base.__name__ for base in known.__mro__]
+    keys = {old: new for name in classes for old, new in RENAMED_KEYS.get(name, {}).items() if new not in values}
+    choices = {key: table for name in classes for key, table in RENAMED_VALUES.get(name, {}).items()}
+    hints = get_type_hints(known)
+    renamed = {keys.get(str(key), key): value for key, value in values.items()}
+    return {
+        key: choices[key].get(value, value)
+        if key in choices and isinstance(value, str)
+        else updated_keys(hints.get(str(key)), value)
+        for key, value in renamed.items()
+    }
+
+
 def to_mapping(config: Any) -> dict[str, Any]:
     """Turn a configuration dataclass into plain values, the inverse of `from_mapping`."""
     values: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
     return values
+
+
+class Constrained:
+    """Base of dataclasses whose fields carry range constraints, such as `Annotated[float, Gt(0)]`.
+
+    The constraints (of `annotated_types`) hold for objects made in code and for files that pydantic reads. A class
+    with checks of its own calls `super().__post_init__()` first.
+    """
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if a field violates one of its constraints."""
+        for name, constraints in _constraints(cast(Any, type(self))).items():
+            value = getattr(self, name)
+            if value is not None and not all(_holds(constraint, value) for constraint in constraints):
+                limits = " and ".join(_limit_text(constraint) for constraint in constraints)
+                raise ConfigError(f"{name} must be {limits}, got {value!r}")
+
+
+_LIMITS: dict[Any, tuple[str, Callable[[Any, Any], bool], str]] = {
+    annotated_types.Gt: ("gt", operator.gt, "above"),
+    annotated_types.Ge: ("ge", operator.ge, "at least"),
+    annotated_types.Lt: ("lt", operator.lt, "below"),
+    annotated_types.Le: ("le", operator.le, "at most"),
+    annotated_types.MinLen: ("min_length", lambda value, bound: len(value) >= bound, "of length at least"),
+    annotated_types.MaxLen: ("max_length", lambda value, bound: len(value) <= bound, "of length at most"),
+}
+"""Attribute, test and text of each constraint."""
+
+
+@functools.cache
+def _constraints(kind: Any) -> dict[str, tuple[Any, ...]]:
+    """The constraints of a dataclass's fields by name; fields without any are left out."""
+    found = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        options = [hint, *get_args(hint)]  # `Annotated[...] | None` holds its constraints one level down
+        extras = [extra for option in options if get_origin(option) is Annotated for extra in option.__metadata__]
+        limits = tuple(extra for extra in extras if type(extra) in _LIMITS)
+        if limits:
+            found[name] = limits
+    return found
+
+
+def _holds(constraint: Any, value: Any) -> bool:
+    """Whether a value satisfies a constraint; NaN satisfies none."""
+    attribute, holds, _ = _LIMITS[type(constraint)]
+    return bool(holds(value, getattr(constraint, attribute)))
+
+
+def _limit_text(constraint: Any) -> str:
+    attribute, _, text = _LIMITS[type(constraint)]
+    return f"{text} {getattr(constraint, attribute):g}"
 
 
 def check_limits(config: object, limits: dict[str, tuple[int, int]], prefix: str = "") -> None:

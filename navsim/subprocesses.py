@@ -15,18 +15,18 @@ from navsim.errors import NavsimError
 _POLL = 0.2  # how often running programs are asked whether they have ended [s]
 
 
-def run(words: Sequence[str], surroundings: Mapping[str, str] | None = None) -> None:
+def run(words: Sequence[str], env: Mapping[str, str] | None = None) -> None:
     """Run a Python script to its end; after Ctrl-C it is given the time to save.
 
     Args:
         words: The script and its arguments.
-        surroundings: Environment variables that differ.
+        env: Environment variables that differ.
 
     Raises:
         NavsimError: If it failed; it has said why.
         KeyboardInterrupt: If it was interrupted.
     """
-    process = _started(words, surroundings)
+    process = _started(words, env)
     try:
         code = process.wait()
     except KeyboardInterrupt:
@@ -39,14 +39,14 @@ def run(words: Sequence[str], surroundings: Mapping[str, str] | None = None) -> 
 
 
 @contextmanager
-def beside(words: Sequence[str], log: Path, surroundings: Mapping[str, str] | None = None) -> Iterator[None]:
+def run_in_background(words: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Iterator[None]:
     """Run a Python script beside what the `with` block does, and wait for it at the end; its words go to `log`.
 
     Raises:
         NavsimError: If it failed; what it wrote is shown.
         KeyboardInterrupt: If it was interrupted.
     """
-    process = _started(words, surroundings, log)
+    process = _started(words, env, log)
     try:
         yield
         code = process.wait()
@@ -59,7 +59,7 @@ def beside(words: Sequence[str], log: Path, surroundings: Mapping[str, str] | No
 def run_chains(
     chains: Mapping[Path, Sequence[Sequence[str]]],
     width: int,
-    surroundings: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
     on_end: Callable[[Path], None] | None = None,
 ) -> None:
     """Run chains of Python scripts, the scripts of each one after the other, several chains at a time.
@@ -67,7 +67,7 @@ def run_chains(
     Args:
         chains: Scripts with their arguments, by the log that their words go to.
         width: How many chains run at a time, at least 1.
-        surroundings: Environment variables that differ.
+        env: Environment variables that differ.
         on_end: Called with the log of each chain that has come to its end.
 
     Raises:
@@ -80,7 +80,7 @@ def run_chains(
         while waiting or running:
             while waiting and len(running) < width:
                 log, chain = waiting.pop(0)
-                running[log] = _started(chain[0], surroundings, log), chain
+                running[log] = _started(chain[0], env, log), chain
             time.sleep(_POLL)
             for log, (process, chain) in list(running.items()):
                 if process.poll() is None:
@@ -88,7 +88,7 @@ def run_chains(
                 del running[log]
                 _check_logged(chain[0], process.returncode, log)
                 if chain[1:]:
-                    running[log] = _started(chain[1], surroundings, log), chain[1:]
+                    running[log] = _started(chain[1], env, log), chain[1:]
                 elif on_end is not None:
                     on_end(log)
     except BaseException:
@@ -109,11 +109,9 @@ def check(words: Sequence[str], code: int) -> None:
         raise NavsimError(f"{words[0]} ended with code {code}; mend what it says above and run the same command again")
 
 
-def _started(
-    words: Sequence[str], surroundings: Mapping[str, str] | None, log: Path | None = None
-) -> "subprocess.Popen[bytes]":
+def _started(words: Sequence[str], env: Mapping[str, str] | None, log: Path | None = None) -> "subprocess.Popen[bytes]":
     """Start a Python script; its words go to the end of `log`, or where this program's go."""
-    environment = {**os.environ, **(surroundings or {})}
+    environment = {**os.environ, **(env or {})}
     if log is None:
         return subprocess.Popen([sys.executable, *words], env=environment)
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from agents.experiments.benchmark_tables import cases_table, devices_table, loops_table, singles_table
 from agents.experiments.hardware_limits import Ceilings, measure_ceilings
-from agents.experiments.simulation_benchmark import Case, Figures, SimulationBenchmark, best, measure
+from agents.experiments.simulation_benchmark import BenchmarkCase, Figures, SimulationBenchmark, best, measure
 from agents.experiments.single_benchmarks import measure_singles
 from agents.experiments.training_benchmark import (
     LOOPS,
@@ -45,7 +45,7 @@ def simulation(config: Annotated[SimulationBenchmark, tyro.conf.arg(name="")]) -
     Args:
         config: Which cases.
     """
-    rounds: dict[Case, list[Figures]] = {case: [] for case in config.cases}
+    rounds: dict[BenchmarkCase, list[Figures]] = {case: [] for case in config.cases}
     with progress("measuring", config.rounds * len(rounds), "cases") as advance:
         for _ in range(config.rounds):
             for case, measured in rounds.items():

@@ -15,7 +15,7 @@ from pathlib import Path
 from navsim.config import parse_config
 from navsim.parallel import available_cores
 from navsim.storage import write_json
-from navsim.subprocesses import beside, run
+from navsim.subprocesses import run, run_in_background
 
 SCRIPTS = Path(__file__).parent
 
@@ -38,7 +38,7 @@ class Step:
     """What it does."""
     words: tuple[str, ...]
     """The script and its arguments."""
-    beside: tuple[str, ...] = ()
+    run_in_background: tuple[str, ...] = ()
     """Another script that runs at the same time and writes to a log."""
 
 
@@ -53,7 +53,7 @@ def steps(configs: Path) -> tuple[Step, ...]:
         Step(
             "train the policy and its blind twin",
             words("train.py", "train.yaml", "--resume"),
-            beside=words("train.py", "blind.yaml", "--resume"),
+            run_in_background=words("train.py", "blind.yaml", "--resume"),
         ),
         Step("drive held-out towns", words("evaluate.py", "evaluate.yaml")),
     )
@@ -86,12 +86,12 @@ def run_step(step: Step, log: Path) -> None:
         NavsimError: If a script failed; it has said why.
         KeyboardInterrupt: If it was interrupted; it has saved what it could.
     """
-    if not step.beside:
+    if not step.run_in_background:
         run(step.words)
         return
-    print(f"beside it runs {' '.join(step.beside)}, which writes to {log}", flush=True)
+    print(f"beside it runs {' '.join(step.run_in_background)}, which writes to {log}", flush=True)
     half = {"OMP_NUM_THREADS": str(max(available_cores() // 2, 1))}
-    with beside(step.beside, log, half):
+    with run_in_background(step.run_in_background, log, half):
         run(step.words, half)
         print("waiting for the blind twin", flush=True)
 

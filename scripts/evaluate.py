@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from agents.drivers.registry import EvaluationSettings, resolve
+from agents.drivers.registry import PolicyEvaluationConfig, resolve
 from navsim.config import parse_config
 from navsim.drivers.sandbox import guarded
-from navsim.drivers.spec import Entrant
+from navsim.drivers.spec import DriverSpec
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.parts import has_parts, parts_terminal_table
 from navsim.evaluation.reports.results import driver_scores, failures, terminal_table
@@ -24,14 +24,14 @@ from navsim.viewer.viewer import Viewer
 
 def main() -> None:
     """Drive, then print the table; drives that broke off make the exit code 1."""
-    config = parse_config(EvaluationSettings, "Measure drivers in closed loop on held-out towns and routes.")
+    config = parse_config(PolicyEvaluationConfig, "Measure drivers in closed loop on held-out towns and routes.")
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    entrants = resolve(config)
+    driver_specs = resolve(config)
     if config.gui:
-        console.print(terminal_table(driver_scores(watch(config, entrants)), "watched to the end"))
+        console.print(terminal_table(driver_scores(watch(config, driver_specs)), "watched to the end"))
         return
-    drives = run_evaluation(config, entrants, console)
+    drives = run_evaluation(config, driver_specs, console)
     console.print(terminal_table(driver_scores(drives), config.title))
     if has_parts(config.stages):
         console.print(parts_terminal_table(drives, config.stages))
@@ -42,7 +42,7 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
-def watch(config: EvaluationSettings, entrants: Sequence[Entrant]) -> list[Drive]:
+def watch(config: PolicyEvaluationConfig, driver_specs: Sequence[DriverSpec]) -> list[Drive]:
     """Show the drives in the window, driver by driver, until the watcher quits.
 
     Raises:
@@ -50,9 +50,9 @@ def watch(config: EvaluationSettings, entrants: Sequence[Entrant]) -> list[Drive
     """
     drives: list[Drive] = []
     with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
-        for entrant in entrants:
-            episodes = viewer.watch(guarded(entrant.driver(), config.decision_limit), config.stages[0].scenarios)
-            drives += [Drive(entrant.name, episode.scenario, episode, 0.0) for episode in episodes]
+        for driver_spec in driver_specs:
+            episodes = viewer.watch(guarded(driver_spec.driver(), config.decision_limit), config.stages[0].scenarios)
+            drives += [Drive(driver_spec.name, episode.scenario, episode, 0.0) for episode in episodes]
             if viewer.ended:
                 break
     return drives

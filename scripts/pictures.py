@@ -14,14 +14,14 @@ from navsim.sensing.camera import Camera
 from navsim.simulation.config import RendererName, make_renderer
 from navsim.storage import write_bytes
 from navsim.visualization.canvas import png
-from navsim.visualization.contact_sheet import Channel, View, contact_sheet
+from navsim.visualization.contact_sheet import Channel, SheetView, contact_sheet
 
 
 @dataclass(frozen=True)
 class PicturesConfig:
     """What to look at."""
 
-    views: tuple[View, ...] = (View(),)
+    views: tuple[SheetView, ...] = (SheetView(),)
     """Where to look from."""
     camera: Camera = field(default_factory=lambda: Camera("picture", 480, 240, fov_deg=90.0, pitch_deg=-4.0))
     """What looks."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.drivers.registry import EvaluationSettings, resolve
+from agents.drivers.registry import PolicyEvaluationConfig, resolve
 from agents.experiments.suites_config import SuitesPageConfig
 from navsim.config import parse_config
 from navsim.errors import ConfigError
@@ -84,7 +84,7 @@ def _repeats(config: SuitesPageConfig, suites: dict[str, SuiteResults], console:
     return Repeats(config.checked, again, (first, second), redrawn)
 
 
-def _driven(settings: EvaluationSettings, console: Console, broken: list[str]) -> dict[str, Any]:
+def _driven(settings: PolicyEvaluationConfig, console: Console, broken: list[str]) -> dict[str, Any]:
     """Drive one driver on one suite; returns its results, and adds to `broken` what broke off."""
     console.print(f"\n{settings.title}: {settings.out}", highlight=False, soft_wrap=True)
     broken += failures(run_evaluation(settings, resolve(settings), console))

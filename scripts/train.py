@@ -23,12 +23,12 @@ from agents.perception.detection.task import run_detection
 from agents.perception.run import run_task
 from agents.perception.segmentation.task import SegmentationConfig, segmentation_task
 from agents.policies.description import describe_policy, layer_table
-from agents.policies.networks.observation_batch import SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import ObservationSpec, observation_spec
 from agents.policies.policy import build_policy
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dagger import train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
-from agents.training.distributed import Group, process_group
+from agents.training.distributed import ProcessGroup, process_group
 from agents.training.logger import History, read_history
 from agents.training.loop import train
 from agents.training.run_folder import RunFolder, open_run
@@ -105,7 +105,7 @@ def drive() -> None:
             console.print(f"best: epoch {history.best_epoch}, {folder.best}", highlight=False, soft_wrap=True)
 
 
-def learn(config: TrainConfig, folder: RunFolder, group: Group, console: Console) -> None:
+def learn(config: TrainConfig, folder: RunFolder, group: ProcessGroup, console: Console) -> None:
     """Load the data and train, in rounds if wanted."""
     labelled = config.loss.segmentation > 0
 
@@ -143,15 +143,15 @@ def describe(command: TrainCommand) -> None:
         console.print(f"written to {command.description}", highlight=False, soft_wrap=True)
 
 
-def described_senses(command: TrainCommand) -> tuple[SensesSpec, str]:
+def described_senses(command: TrainCommand) -> tuple[ObservationSpec, str]:
     """What the policy to be described senses, and whence that is known."""
     if command.rig is None and command.data.exists():
         simulation = read_description(command.data).simulation
-        return senses_spec(simulation.cameras, simulation.map), f"of the data in {command.data}"
+        return observation_spec(simulation.cameras, simulation.map), f"of the data in {command.data}"
     own = command.policy.network if command.policy.network in RIGS else Rig.DEMO
     rig = Rig(command.rig or own)
     why = "" if command.rig else f", as there is no data in {command.data}"
-    return senses_spec(RIGS[rig], MapSpec()), f"of the rig {rig}{why}"
+    return observation_spec(RIGS[rig], MapSpec()), f"of the rig {rig}{why}"
 
 
 def epochs_table(history: History) -> Table:

@@ -6,7 +6,7 @@ check_libraries()
 
 from rich.console import Console
 
-from agents.drivers.registry import WatchSettings, watchable
+from agents.drivers.registry import PolicyWatchConfig, watchable
 from navsim.config import parse_config
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
@@ -15,7 +15,7 @@ from navsim.world.bullet import require_display
 
 def main() -> None:
     """Open the window, or write a film."""
-    config = parse_config(WatchSettings, "Watch drivers in a window, drive oneself, replay recorded drives.")
+    config = parse_config(PolicyWatchConfig, "Watch drivers in a window, drive oneself, replay recorded drives.")
     console = Console()
 
     def say(line: str) -> None:
@@ -27,11 +27,11 @@ def main() -> None:
         recording = read_recording(config.replay)
         (film_replay if config.headless else watch_replay)(config, recording, say)
         return
-    entrants = watchable(config)
+    driver_specs = watchable(config)
     if config.headless:
-        film(config, entrants, say)
+        film(config, driver_specs, say)
     else:
-        watch_choices(config, entrants, say)
+        watch_choices(config, driver_specs, say)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,29 @@
 import dataclasses
+import importlib
+import pkgutil
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+from annotated_types import Ge, Gt, Lt, MinLen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.config import chosen_task, from_mapping, load_config, parse_config, to_mapping
+import agents
+import navsim
+from navsim.config import (
+    RENAMED_KEYS,
+    RENAMED_VALUES,
+    Constrained,
+    chosen_task,
+    from_mapping,
+    load_config,
+    parse_config,
+    to_mapping,
+    updated_keys,
+)
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.gps import GpsSpec
@@ -149,3 +165,92 @@ def test_a_task_that_is_none_is_named(tmp_path: Path) -> None:
         chosen_task(("driving", "flying"), ["--config", path])
     with pytest.raises(ConfigError, match="got 'swimming'"):
         chosen_task(("driving", "flying"), ["--task", "swimming"])
+
+
+@dataclass(frozen=True)
+class Limited(Constrained):
+    """An example with limits."""
+
+    share: Annotated[float, Ge(0), Lt(1)] = 0.5
+    count: Annotated[int, Gt(0)] | None = None
+    names: Annotated[tuple[str, ...], MinLen(1)] = ("a",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"share": 1.0}, "share must be at least 0 and below 1, got 1.0"),
+        ({"share": float("nan")}, "share must be at least 0 and below 1, got nan"),
+        ({"count": 0}, "count must be above 0, got 0"),
+        ({"names": ()}, r"names must be of length at least 1, got \(\)"),
+    ],
+)
+def test_a_field_outside_its_limits_is_one_clear_line(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        Limited(**changes)
+    with pytest.raises(ConfigError, match=f"^file.yaml: {next(iter(changes))}"):
+        from_mapping(Limited, changes, "file.yaml")
+
+
+def test_limits_include_what_they_say() -> None:
+    assert Limited(0.0, 1, ("b",)) == Limited(share=0.0, count=1, names=("b",))
+
+
+@dataclass(frozen=True)
+class ClosedLoopConfig:
+    """A configuration with a renamed key, under the name that the table knows."""
+
+    num_envs: int = 1
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Configurations within others."""
+
+    loops: tuple[ClosedLoopConfig, ...] = ()
+    named: dict[str, ClosedLoopConfig] = field(default_factory=dict)
+    one: ClosedLoopConfig | None = None
+    free: dict[str, Any] = field(default_factory=dict)
+
+
+def test_renamed_keys_are_read_wherever_they_stand() -> None:
+    old: dict[str, Any] = {
+        "loops": [{"worlds": 2}],
+        "named": {"a": {"worlds": 3}},
+        "one": {"worlds": 4},
+        "free": {"worlds": 5},
+    }
+    loop = ClosedLoopConfig
+    wanted = Nested((loop(2),), {"a": loop(3)}, loop(4), {"worlds": 5})
+    assert from_mapping(Nested, old, "old.yaml") == wanted
+    assert from_mapping(Nested, to_mapping(wanted), "new.yaml") == wanted
+
+
+def test_a_key_under_both_names_is_refused() -> None:
+    with pytest.raises(ConfigError, match="worlds = 2: unknown key"):
+        from_mapping(ClosedLoopConfig, {"worlds": 2, "num_envs": 3}, "both.yaml")
+
+
+def configurations() -> dict[str, type]:
+    """All configuration classes of the project by name."""
+    modules = [
+        importlib.import_module(module.name)
+        for package in (navsim, agents)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    everything = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    return {value.__name__: value for value in everything if dataclasses.is_dataclass(value)}
+
+
+def test_the_table_of_renamed_keys_names_what_there_is() -> None:
+    known = configurations()
+    for kind, keys in RENAMED_KEYS.items():
+        names = {entry.name for entry in dataclasses.fields(known[kind])}
+        assert set(keys.values()) <= names
+        assert not set(keys) & names
+        for old, new in keys.items():
+            assert updated_keys(known[kind], {old: 1}) == {new: 1}
+    for kind, choices in RENAMED_VALUES.items():
+        for key, values in choices.items():
+            for old, new in values.items():
+                assert to_mapping(from_mapping(known[kind], {key: old}, "old"))[key] == new

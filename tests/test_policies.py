@@ -17,7 +17,7 @@ SIMULATION = SimulationConfig()
 
 
 def test_the_reference_policy_arrives_in_every_kind_of_town() -> None:
-    routes = ClosedLoopConfig(every=1, routes=4, towns=4, worlds=4, seed=1, generators=TOWN_GENERATORS)
+    routes = ClosedLoopConfig(every=1, routes=4, towns=4, num_envs=4, seed=1, generators=TOWN_GENERATORS)
     with ClosedLoop(routes, SIMULATION) as loop:
         scores = loop.drive(FOLDER / "reference" / WEIGHTS_NAME, stop=lambda: False)
     assert scores is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from navsim.errors import NavsimError
-from navsim.subprocesses import beside, run, run_chains
+from navsim.subprocesses import run, run_chains, run_in_background
 
 
 def script(folder: Path, name: str, text: str) -> str:
@@ -37,12 +37,12 @@ def test_what_runs_beside_is_waited_for_and_its_failure_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     slow = script(tmp_path, "slow", "import time; time.sleep(0.5); print('done')")
-    with beside([slow], tmp_path / "logs" / "slow.txt"):
+    with run_in_background([slow], tmp_path / "logs" / "slow.txt"):
         pass
     assert (tmp_path / "logs" / "slow.txt").read_text() == "done\n"
     with (
         pytest.raises(NavsimError, match="ended with code 2"),
-        beside([script(tmp_path, "bad", "print('my reason'); raise SystemExit(2)")], tmp_path / "bad.txt"),
+        run_in_background([script(tmp_path, "bad", "print('my reason'); raise SystemExit(2)")], tmp_path / "bad.txt"),
     ):
         pass
     assert "my reason" in capsys.readouterr().err
@@ -68,7 +68,10 @@ def test_what_runs_beside_saves_its_state_when_the_block_fails(tmp_path: Path) -
             time.sleep(0.05)
         raise ValueError("the block's own")
 
-    with pytest.raises(ValueError, match="the block's own"), beside([script(tmp_path, "s", SAVES_AT_CTRL_C)], log):
+    with (
+        pytest.raises(ValueError, match="the block's own"),
+        run_in_background([script(tmp_path, "s", SAVES_AT_CTRL_C)], log),
+    ):
         wait_and_fail()
     assert log.read_text() == "ready\nsaved\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from navsim.drivers.action_selection import ActingConfig, Memory, Outlook, act, decision
+from navsim.drivers.action_selection import ActingConfig, ActionDistribution, ActionMemory, decision, select_action
 from navsim.drivers.protocol import Decision
 from navsim.errors import CheckpointError
 from navsim.geometry import Pose
@@ -65,10 +65,10 @@ class LearnedDriver(ABC):
         self.name = name
         self._cars = cars
         self._acting = acting
-        self._memories = {_ALONE: Memory(0)}
+        self._memories = {_ALONE: ActionMemory(0)}
 
     @abstractmethod
-    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         """What the network says of each observation."""
 
     def begin(self, seed: int) -> None:
@@ -81,7 +81,7 @@ class LearnedDriver(ABC):
 
     def begin_car(self, car: int, seed: int) -> None:
         """Forget the last drive of `car`."""
-        self._memories[car] = Memory(seed)
+        self._memories[car] = ActionMemory(seed)
 
     def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
         """Choose the commands of several cars, so many of them in one pass as it was made for.
@@ -90,15 +90,15 @@ class LearnedDriver(ABC):
         sizes, and a drive must not depend on what is driven beside it.
         """
         cars, seen = list(observations), list(observations.values())
-        answers: list[Outlook] = []
+        answers: list[ActionDistribution] = []
         for first in range(0, len(seen), self._cars):
             part = seen[first : first + self._cars]
             answers += self.look(part + part[:1] * (self._cars - len(part)))[: len(part)]
         return {car: self._decide(car, answer) for car, answer in zip(cars, answers, strict=True)}
 
-    def _decide(self, car: int, outlook: Outlook) -> Decision:
+    def _decide(self, car: int, outlook: ActionDistribution) -> Decision:
         """Act on what was seen, and remember it."""
-        chosen, self._memories[car] = act(self._acting, outlook, self._memories[car])
+        chosen, self._memories[car] = select_action(self._acting, outlook, self._memories[car])
         return decision(outlook, chosen)
 
 

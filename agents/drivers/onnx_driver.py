@@ -15,7 +15,7 @@ import numpy as np
 from agents.drivers.learned_driver import LearnedDriver, blank_observation, check_fit
 from agents.policies.networks.config import PolicyConfig
 from navsim.config import from_mapping, to_mapping
-from navsim.drivers.action_selection import ActingConfig, Outlook
+from navsim.drivers.action_selection import ActingConfig, ActionDistribution
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
@@ -107,7 +107,7 @@ class OnnxDriver(LearnedDriver):
         self._names = ["density", "mode", "mean", *(["command"] if self.facts.commands else [])]
         self.look([blank_observation(cameras, map_spec)])  # the first pass is slow
 
-    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         """What the policy answers to each observation."""
         values = (
             np.stack([seen.images for seen in observations]),
@@ -118,7 +118,7 @@ class OnnxDriver(LearnedDriver):
         answers = self._session.run(self._names, dict(zip(INPUTS, values, strict=True)))
         densities, *numbers = (answer.astype(np.float64) for answer in answers)
         rows = zip(densities, *(values.tolist() for values in numbers), strict=True)
-        return [Outlook(self._grid, *row) for row in rows]
+        return [ActionDistribution(self._grid, *row) for row in rows]
 
 
 def read_facts(path: Path) -> ExportFacts:

@@ -12,37 +12,44 @@ import torch
 from agents.drivers.learned_driver import CARS, LearnedDriver, blank_observation
 from agents.interpretability.saliency import quick_saliency
 from agents.policies.checkpoint import load_policy
-from agents.policies.networks.observation_batch import Senses, scale_senses
+from agents.policies.networks.observation_batch import ObservationBatch, scale_senses
 from agents.policies.policy import Policy
-from navsim.drivers.action_selection import GRID_POINTS, ActingConfig, Memory, Outlook, act, decision
+from navsim.drivers.action_selection import (
+    GRID_POINTS,
+    ActingConfig,
+    ActionDistribution,
+    ActionMemory,
+    decision,
+    select_action,
+)
 from navsim.drivers.protocol import Decision, Salience
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
 
 
-def outlooks(policy: Policy, senses: Senses) -> list[Outlook]:
+def outlooks(policy: Policy, senses: ObservationBatch) -> list[ActionDistribution]:
     """What the policy answers in each of B situations.
 
     Call it with the policy in evaluation mode and without gradients.
     """
     limit = policy.config.max_curvature
     grid = torch.linspace(-limit, limit, GRID_POINTS, dtype=torch.float64)
-    answer = policy.answer(scale_senses(senses, torch.float32))
+    answer = policy.predict(scale_senses(senses, torch.float32))
     distribution, points = answer.distribution, grid.numpy()
     densities = distribution.density(grid.to(senses.speed)).double().cpu().numpy()  # (B, G)
     modes, means = distribution.mode.tolist(), distribution.mean.tolist()
     commands = [None] * len(modes) if answer.command is None else answer.command.tolist()
-    return [Outlook(points, *values) for values in zip(densities, modes, means, commands, strict=True)]
+    return [ActionDistribution(points, *values) for values in zip(densities, modes, means, commands, strict=True)]
 
 
-def decide(policy: Policy, senses: Senses) -> list[Decision]:
+def decide(policy: Policy, senses: ObservationBatch) -> list[Decision]:
     """What the policy does in each of B situations if nothing is known of before: B decisions.
 
     Call it with the policy in evaluation mode and without gradients.
     """
-    plain, nothing = ActingConfig("mode"), Memory(0)
-    return [decision(seen, act(plain, seen, nothing)[0]) for seen in outlooks(policy, senses)]
+    plain, nothing = ActingConfig("mode"), ActionMemory(0)
+    return [decision(seen, select_action(plain, seen, nothing)[0]) for seen in outlooks(policy, senses)]
 
 
 class PolicyDriver(LearnedDriver):
@@ -75,7 +82,7 @@ class PolicyDriver(LearnedDriver):
         self.look([blank_observation(cameras, map_spec)])  # the first pass is slow
 
     @torch.inference_mode()
-    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         """What the policy answers to each observation."""
         return outlooks(self._policy, stacked_senses(observations))
 
@@ -87,9 +94,9 @@ class PolicyDriver(LearnedDriver):
         return Salience(*parts)
 
 
-def stacked_senses(observations: Sequence[Observation]) -> Senses:
+def stacked_senses(observations: Sequence[Observation]) -> ObservationBatch:
     """Observations as the senses of a batch; copies."""
-    return Senses(
+    return ObservationBatch(
         torch.from_numpy(np.stack([seen.images for seen in observations])),
         torch.from_numpy(np.stack([seen.road_map for seen in observations])),
         torch.from_numpy(np.stack([seen.route_map for seen in observations])),

@@ -15,11 +15,11 @@ from agents.drivers.learned_driver import CARS
 from agents.drivers.onnx_driver import ONNX_NAME, ExportFacts, OnnxDriver, read_facts
 from navsim.datasets.recorder import KEYBOARD
 from navsim.drivers.action_selection import ActingConfig
-from navsim.drivers.plugin import names_python, python_entrant
+from navsim.drivers.plugin import names_python, plugin_driver_spec
 from navsim.drivers.protocol import Driver, Expert
-from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import CheckpointError, ConfigError
-from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.config import EvaluationConfig
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.viewer.config import WatchConfig
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EvaluationSettings(EvaluateConfig):
+class PolicyEvaluationConfig(EvaluationConfig):
     """What to evaluate, and how; learned drivers too."""
 
     acting: ActingConfig = field(default_factory=ActingConfig)
@@ -37,7 +37,7 @@ class EvaluationSettings(EvaluateConfig):
 
 
 @dataclass(frozen=True)
-class WatchSettings(WatchConfig):
+class PolicyWatchConfig(WatchConfig):
     """What to watch, and how; learned drivers too."""
 
     acting: ActingConfig = field(default_factory=ActingConfig)
@@ -51,7 +51,7 @@ WORDS = ("policy", "blind", "constant", "expert")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)")
 
 
-def resolve(config: EvaluationSettings) -> tuple[Entrant, ...]:
+def resolve(config: PolicyEvaluationConfig) -> tuple[DriverSpec, ...]:
     """Turn the words after `--driver` into drivers, each under a name of its own: its kind's, or that of `NAME=WORD`.
 
     Raises:
@@ -59,19 +59,19 @@ def resolve(config: EvaluationSettings) -> tuple[Entrant, ...]:
         CheckpointError: If a checkpoint is missing, damaged or made for other cameras or another map.
         DriverError: If anyone's driver (`navsim.drivers.plugin`) cannot be made.
     """
-    entrants: list[Entrant] = []
+    driver_specs: list[DriverSpec] = []
     for word in config.driver:
         named = None if Path(word).exists() else _NAMED.fullmatch(word)
         meant = word if named is None else named[2]
-        entrant = _entrant(meant, config, {entrant.name for entrant in entrants})
-        entrant = entrant if named is None else replace(entrant, name=named[1])
-        if entrant.name in {known.name for known in entrants}:
+        driver_spec = _entrant(meant, config, {driver_spec.name for driver_spec in driver_specs})
+        driver_spec = driver_spec if named is None else replace(driver_spec, name=named[1])
+        if driver_spec.name in {known.name for known in driver_specs}:
             raise ConfigError(f"driver {word!r} is named twice")
-        entrants.append(entrant)
-    return tuple(entrants)
+        driver_specs.append(driver_spec)
+    return tuple(driver_specs)
 
 
-def watchable(config: WatchSettings) -> tuple[Entrant, ...]:
+def watchable(config: PolicyWatchConfig) -> tuple[DriverSpec, ...]:
     """The drivers to watch: those that were asked for, in their order, then the built-in ones that were not.
 
     Raises:
@@ -81,7 +81,7 @@ def watchable(config: WatchSettings) -> tuple[Entrant, ...]:
     """
     simulation = config.simulation
     words = tuple(word for word in config.driver if word != KEYBOARD)
-    asked = EvaluationSettings(
+    asked = PolicyEvaluationConfig(
         driver=words or ("expert",),
         policy=config.policy,
         blind=config.blind,
@@ -90,25 +90,25 @@ def watchable(config: WatchSettings) -> tuple[Entrant, ...]:
     )
     found = list(resolve(asked)) if words else []
     if KEYBOARD in config.driver:
-        found.insert(config.driver.index(KEYBOARD), keyboard_entrant(simulation))
-    names = {entrant.name for entrant in found}
-    built_in = (expert_entrant(simulation), constant_entrant(), keyboard_entrant(simulation))
-    return (*found, *(entrant for entrant in built_in if entrant.name not in names))
+        found.insert(config.driver.index(KEYBOARD), keyboard_driver_spec(simulation))
+    names = {driver_spec.name for driver_spec in found}
+    built_in = (expert_driver_spec(simulation), constant_driver_spec(), keyboard_driver_spec(simulation))
+    return (*found, *(driver_spec for driver_spec in built_in if driver_spec.name not in names))
 
 
-def _entrant(word: str, config: EvaluationSettings, taken: set[str]) -> Entrant:
+def _entrant(word: str, config: PolicyEvaluationConfig, taken: set[str]) -> DriverSpec:
     """One driver by its word."""
     if word == "expert":
-        return expert_entrant(config.simulation)
+        return expert_driver_spec(config.simulation)
     if word == "constant":
-        return constant_entrant()
+        return constant_driver_spec()
     if word in ("policy", "blind"):
         path = policy_path(config.policy if word == "policy" else config.blind)
         if not path.is_file():
             raise CheckpointError(f"{path}: no such checkpoint file, which driver {word!r} stands for (set {word})")
-        return policy_entrant(path, config, word)
+        return policy_driver_spec(path, config, word)
     if names_python(word) and not word.startswith(ONNX):
-        return python_entrant(word, config.simulation.cameras, config.simulation.map)
+        return plugin_driver_spec(word, config.simulation.cameras, config.simulation.map)
     if not word.startswith(ONNX) and not word.endswith(SUFFIXES):
         kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER, or MODULE:FACTORY"
         raise ConfigError(f"unknown driver {word!r}: give a policy's path ({kinds}) or one of {', '.join(WORDS)}")
@@ -116,7 +116,7 @@ def _entrant(word: str, config: EvaluationSettings, taken: set[str]) -> Entrant:
     if word.startswith(ONNX) and path.suffix != ".onnx":
         path = path / ONNX_NAME
     name = "blind" if about_policy(path).policy.blind else "policy"
-    return policy_entrant(path, config, name if name not in taken else f"{path.parent.name}-{path.stem}")
+    return policy_driver_spec(path, config, name if name not in taken else f"{path.parent.name}-{path.stem}")
 
 
 def policy_path(path: Path) -> Path:
@@ -138,7 +138,7 @@ def about_policy(path: Path) -> "CheckpointInfo | ExportFacts":
     return read_info(path)
 
 
-def policy_entrant(path: Path, config: EvaluationSettings, name: str) -> Entrant:
+def policy_driver_spec(path: Path, config: PolicyEvaluationConfig, name: str) -> DriverSpec:
     """A learned driver, after trying whether its checkpoint fits the car.
 
     Raises:
@@ -146,9 +146,14 @@ def policy_entrant(path: Path, config: EvaluationSettings, name: str) -> Entrant
     """
     source = (path, config.simulation, name, config.acting)
     make_policy(source)
-    digest = hashlib.sha256(path.read_bytes() + repr(config.acting).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(path.read_bytes() + _digest_text(config.acting).encode()).hexdigest()[:16]
     renderer = about_policy(path).versions.get("renderer", "")
-    return Entrant(name, make_policy, source, origin=str(path), digest=digest, cars=CARS, renderer=renderer)
+    return DriverSpec(name, make_policy, source, origin=str(path), digest=digest, cars=CARS, renderer=renderer)
+
+
+def _digest_text(acting: ActingConfig) -> str:
+    """The settings as text for a driver's digest, in which a rule keeps the name that stored results know."""
+    return repr(acting).replace("rule='follow_mode'", "rule='sticky'")
 
 
 def make_policy(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Driver:
@@ -161,14 +166,14 @@ def make_policy(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Dri
     return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
 
 
-def expert_entrant(simulation: SimulationConfig) -> Entrant:
+def expert_driver_spec(simulation: SimulationConfig) -> DriverSpec:
     """The expert, which sees the truth."""
-    return Entrant("expert", _make_expert, simulation, looks=False, origin="the true state")
+    return DriverSpec("expert", _make_expert, simulation, looks=False, origin="the true state")
 
 
-def keyboard_entrant(simulation: SimulationConfig) -> Entrant:
+def keyboard_driver_spec(simulation: SimulationConfig) -> DriverSpec:
     """A person at the wheel, see `navsim.drivers.keyboard`; who hands it back hands it to the expert."""
-    return Entrant("keyboard", _make_expert, simulation, looks=False, origin="a person")
+    return DriverSpec("keyboard", _make_expert, simulation, looks=False, origin="a person")
 
 
 def _make_expert(simulation: SimulationConfig) -> Expert:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from agents.experiments.hardware_limits import Ceilings
-from agents.experiments.simulation_benchmark import Case, Figures
+from agents.experiments.simulation_benchmark import BenchmarkCase, Figures
 from agents.experiments.single_benchmarks import ENVIRONMENTS, Singles
 from agents.experiments.training_benchmark import DeviceSpeed, Loop, Speed
 
@@ -16,7 +16,7 @@ _MILLISECONDS = 1e3
 _MEGABYTES = 1e-6
 
 
-def cases_table(results: Mapping[Case, Figures]) -> Table:
+def cases_table(results: Mapping[BenchmarkCase, Figures]) -> Table:
     """One row for each case."""
     title = "both maps; times per step of one world in ms; the rest is the expert at the wheel and does not count"
     table = Table(title=title)
@@ -28,7 +28,7 @@ def cases_table(results: Mapping[Case, Figures]) -> Table:
         table.add_row(
             f"{case.cameras} x {case.height}x{case.width}",
             case.renderer,
-            str(case.worlds),
+            str(case.num_envs),
             str(case.processes),
             f"{figures.steps_per_second:.0f}",
             *(f"{_MILLISECONDS * part:.2f}" for part in times),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from agents.policies.networks.observation_batch import Inputs, SensesSpec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from agents.policies.policy import Policy
 from agents.training.losses import LossConfig, steering_loss
 
@@ -85,7 +85,7 @@ def training_cost(policy: Policy, inputs: Inputs, labels: Tensor, bytes_per_valu
     hooks = [module.register_forward_hook(note) for module in leaves]
     try:
         with FlopCounterMode(display=False) as counter:
-            answer = policy.answer(inputs)
+            answer = policy.predict(inputs)
             loss = steering_loss(answer.distribution, labels, policy.config, LossConfig(), command=answer.command)
             loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     finally:
@@ -109,7 +109,7 @@ def shares(rate: float, cost: Cost, ceilings: Ceilings) -> Shares:
     return Shares(rate * cost.traffic / ceilings.bandwidth, rate * cost.operations / ceilings.arithmetic)
 
 
-def made_up_inputs(spec: SensesSpec, batch: int, device: torch.device, dtype: torch.dtype) -> Inputs:
+def made_up_inputs(spec: ObservationSpec, batch: int, device: torch.device, dtype: torch.dtype) -> Inputs:
     """Random inputs of `batch` situations."""
     return Inputs(
         torch.randn(batch, spec.cameras, spec.height, spec.width, 3, device=device).to(dtype),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from agents.policies.networks.observation_batch import Inputs, SensesSpec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from agents.policies.policy import Policy, build_policy
 from agents.training.augmentation import AugmentationConfig
 from agents.training.config import TrainConfig
@@ -92,7 +92,7 @@ def augmented_maps(maps: Tensor, config: AugmentationConfig, spec: MapSpec) -> T
 class PlainLoop:
     """Network, optimiser and loader of the plain loop."""
 
-    def __init__(self, config: TrainConfig, dataset: Dataset[Sample], spec: SensesSpec, workers: int) -> None:
+    def __init__(self, config: TrainConfig, dataset: Dataset[Sample], spec: ObservationSpec, workers: int) -> None:
         """Set all up as the tutorials do.
 
         Args:
@@ -122,7 +122,7 @@ class PlainLoop:
             for images, maps, speed, labels in self._loader:
                 # Seen as (B, C, H, W, 3), as the network wants them; in memory they stay channels first.
                 inputs = Inputs(images.permute(0, 1, 3, 4, 2), maps, speed)
-                answer = self._policy.answer(inputs)
+                answer = self._policy.predict(inputs)
                 loss = steering_loss(
                     answer.distribution, labels, self._policy.config, self._config.loss, command=answer.command
                 ).total
@@ -133,7 +133,7 @@ class PlainLoop:
                 yield loss.item()
 
 
-def plain_policy(config: TrainConfig, spec: SensesSpec) -> Policy:
+def plain_policy(config: TrainConfig, spec: ObservationSpec) -> Policy:
     """The network with its weights in torch's usual order."""
     policy = build_policy(config.policy, spec, config.seed)
     for parameter in policy.parameters():

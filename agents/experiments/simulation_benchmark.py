@@ -23,7 +23,7 @@ from navsim.simulation.batched_rollout import simulations
 from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, Situation
+from navsim.simulation.simulation import SimState, Simulation
 
 LEFT_AND_RIGHT = (60.0, -60.0)
 """Yaw of the second and third camera [deg]."""
@@ -39,7 +39,7 @@ class SimulationBenchmark:
     """What draws."""
     cameras: tuple[int, ...] = (1, 3)
     """Cameras on a car, 1 to 3."""
-    worlds: tuple[int, ...] = (1, 8)
+    num_envs: tuple[int, ...] = (1, 8)
     """Worlds in a process, drawn in one pass."""
     processes: tuple[int, ...] = (1, 2)
     """Processes side by side."""
@@ -65,17 +65,17 @@ class SimulationBenchmark:
         _ = self.cases  # refuses impossible ones
 
     @property
-    def cases(self) -> tuple["Case", ...]:
+    def cases(self) -> tuple["BenchmarkCase", ...]:
         """All combinations."""
-        product = itertools.product(map(_size, self.sizes), self.cameras, self.renderers, self.worlds, self.processes)
+        product = itertools.product(map(_size, self.sizes), self.cameras, self.renderers, self.num_envs, self.processes)
         return tuple(
-            Case(height, width, cameras, renderer, worlds, processes, self.towns)
-            for (height, width), cameras, renderer, worlds, processes in product
+            BenchmarkCase(height, width, cameras, renderer, num_envs, processes, self.towns)
+            for (height, width), cameras, renderer, num_envs, processes in product
         )
 
 
 @dataclass(frozen=True)
-class Case:
+class BenchmarkCase:
     """One thing to measure."""
 
     height: int
@@ -86,7 +86,7 @@ class Case:
     """On each car."""
     renderer: RendererName
     """What draws."""
-    worlds: int
+    num_envs: int
     """In each process."""
     processes: int
     """Side by side."""
@@ -94,10 +94,10 @@ class Case:
     """Where they drive."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.cameras <= 3 or self.worlds < 1 or self.processes < 1 or not self.towns:
+        if not 1 <= self.cameras <= 3 or self.num_envs < 1 or self.processes < 1 or not self.towns:
             raise ConfigError(
                 "a benchmark takes 1 to 3 cameras, at least 1 world, process and town, "
-                f"got {self.cameras}, {self.worlds}, {self.processes} and {len(self.towns)}"
+                f"got {self.cameras}, {self.num_envs}, {self.processes} and {len(self.towns)}"
             )
         _ = self.simulation  # refuses impossible sizes
 
@@ -131,7 +131,7 @@ class Figures:
     """Largest resident memory of one process [bytes]."""
 
 
-def measure(config: SimulationBenchmark, case: Case) -> Figures:
+def measure(config: SimulationBenchmark, case: BenchmarkCase) -> Figures:
     """Measure a case once, in processes of its own."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(case.processes)
@@ -168,9 +168,9 @@ def _prepare(barrier: Barrier) -> None:
     cv2.setNumThreads(1)
 
 
-def _run(case: Case, seconds: float, resets: int) -> Figures:
+def _run(case: BenchmarkCase, seconds: float, resets: int) -> Figures:
     """Measure one process of a case."""
-    with simulations(case.simulation, case.worlds) as cars:
+    with simulations(case.simulation, case.num_envs) as cars:
         lap = _Lap(cars, case.towns)
         lap.drive(min(seconds / 4, 1.0))
         _together.wait()
@@ -200,7 +200,7 @@ class _Lap:
         self._towns = towns
         self._routes = itertools.count()
         self._experts = [LaneExpert(car.config.expert, car.config.vehicle) for car in cars]
-        self._situations: list[Situation] = [self._restart(i) for i in range(len(cars))]
+        self._situations: list[SimState] = [self._restart(i) for i in range(len(cars))]
         self.clear()
 
     def clear(self) -> None:
@@ -234,7 +234,7 @@ class _Lap:
             self.parts[part] += elapsed
         self.steps += len(cars)
 
-    def _restart(self, index: int) -> Situation:
+    def _restart(self, index: int) -> SimState:
         """Begin the next route of a world, always in the same town."""
         car = self._cars[index]
         situation = car.begin(Scenario(self._towns[index % len(self._towns)], next(self._routes)))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents.drivers.registry import EvaluationSettings
-from agents.policies.networks.observation_batch import senses_spec
+from agents.drivers.registry import PolicyEvaluationConfig
+from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import Policy, build_policy
 from agents.training.config import TrainConfig
 from navsim.config import from_mapping, to_mapping
@@ -119,12 +119,12 @@ class StudyConfig:
         given = {"data": str(self.out / variant.data), "run_dir": str(self.out / key / "policy")}
         return _built(TrainConfig, given, merged(self.train, variant.train), f"variants.{key}.train")
 
-    def evaluation(self, key: str) -> EvaluationSettings:
+    def evaluation(self, key: str) -> PolicyEvaluationConfig:
         """What the variant `key` drives, in the world of its data."""
         best = str(self.out / key / "policy" / "best.safetensors")
         given = {"driver": ["policy"], "policy": best, "out": str(self.out / key / "drives"), "workers": 1}
         given["simulation"] = to_mapping(self.collection(self.variants[key].data).simulation)
-        return _built(EvaluationSettings, given, self.evaluate, "evaluate")
+        return _built(PolicyEvaluationConfig, given, self.evaluate, "evaluate")
 
 
 def check_networks(config: StudyConfig) -> None:
@@ -147,7 +147,7 @@ def untrained_policy(config: StudyConfig, key: str) -> Policy:
         ConfigError: If the variant's cameras do not suit it.
     """
     simulation, training = config.collection(config.variants[key].data).simulation, config.training(key)
-    return build_policy(training.policy, senses_spec(simulation.cameras, simulation.map), training.seed)
+    return build_policy(training.policy, observation_spec(simulation.cameras, simulation.map), training.seed)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.drivers.registry import EvaluationSettings
+from agents.drivers.registry import PolicyEvaluationConfig
 from navsim.drivers.action_selection import ActingConfig
 from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
@@ -97,7 +97,7 @@ class SuitesPageConfig:
         """
         return changed_simulation(self.simulation, self.drivers[name].simulation, f"drivers.{name}.simulation")
 
-    def evaluation(self, suite: str, name: str, run: str = "", renderer: str = "") -> EvaluationSettings:
+    def evaluation(self, suite: str, name: str, run: str = "", renderer: str = "") -> PolicyEvaluationConfig:
         """One driver on one suite.
 
         Args:
@@ -112,7 +112,7 @@ class SuitesPageConfig:
         simulation = self.simulation_of(name)
         if renderer:
             simulation = changed_simulation(simulation, {"renderer": renderer}, "renderer")
-        return EvaluationSettings(
+        return PolicyEvaluationConfig(
             driver=(f"{name}={self.drivers[name].driver}",),
             suite=suite,
             town=self.towns.get(suite),

@@ -21,7 +21,7 @@ import torch
 from agents.experiments.hardware_limits import Ceilings, Cost, Shares, made_up_inputs, shares, training_cost
 from agents.experiments.plain_loop import EpisodeDataset, PlainLoop, decode
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Senses, SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
 from agents.policies.policy import NETWORKS, build_policy
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import Samples, TrainingData, load_training_data
@@ -82,7 +82,7 @@ def measure_network(name: str, config: TrainConfig, frames: int, seconds: float,
         ceilings: Rates of the device.
     """
     device, cameras, map_spec = choose_device(config), RIGS[WORKLOADS[name]], MapSpec()
-    dtype, spec = choose_dtype(config, device), senses_spec(cameras, map_spec)
+    dtype, spec = choose_dtype(config, device), observation_spec(cameras, map_spec)
     policy = from_mapping(PolicyConfig, to_mapping(config.policy) | {"network": name}, "policy")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -108,7 +108,7 @@ def measure_network(name: str, config: TrainConfig, frames: int, seconds: float,
     )
 
 
-def made_up_samples(spec: SensesSpec, count: int, device: torch.device) -> Samples:
+def made_up_samples(spec: ObservationSpec, count: int, device: torch.device) -> Samples:
     """Random frames; how fast a network trains does not depend on what they show."""
     generator = torch.Generator(device).manual_seed(0)
 
@@ -118,8 +118,10 @@ def made_up_samples(spec: SensesSpec, count: int, device: torch.device) -> Sampl
     road_map, route_map = (pictures(spec.map_size, spec.map_size) for _ in range(2))
     images = pictures(spec.cameras, spec.height, spec.width, 3)
     labels = 0.4 * torch.rand(count, generator=generator, device=device) - 0.2
-    demanding = torch.ones(count, dtype=torch.bool, device=device)
-    return Samples(Senses(images, road_map, route_map, torch.ones(count, device=device)), labels, demanding)
+    is_informative = torch.ones(count, dtype=torch.bool, device=device)
+    return Samples(
+        ObservationBatch(images, road_map, route_map, torch.ones(count, device=device)), labels, is_informative
+    )
 
 
 Loop = Literal["ours", "plain"]
@@ -212,7 +214,7 @@ def measure_plain(config: TrainingBenchmark) -> Speed:
     simulation = dataset.description.simulation
     with tempfile.TemporaryDirectory() as folder:
         frames = EpisodeDataset(decode(dataset, Path(folder)), config.train.augmentation, simulation.map)
-        spec = senses_spec(simulation.cameras, simulation.map)
+        spec = observation_spec(simulation.cameras, simulation.map)
         loop = PlainLoop(config.train, frames, spec, available_cores())
         count, seconds = timed(loop.steps(), config.seconds)
     return Speed(config.train.batch_size * count / seconds, seconds / count, {})
@@ -241,7 +243,7 @@ def steps_of(trainer: Trainer) -> Iterator[None]:
         draw = trainer.sampler.draw(epoch)
         index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
         end = trainer.steps_per_epoch * size
-        trainer.announce(index[:end])
+        trainer.prefetch(index[:end])
         for first in range(0, end, size):
             trainer.step(index[first : first + size], weights[first : first + size])
             yield

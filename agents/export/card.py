@@ -148,7 +148,7 @@ def _network(contents: CardContents) -> str:
 
 def _training(contents: CardContents) -> str:
     """Data and settings."""
-    keys = ("data", "epochs", "batch_size", "seed", "quiet_share")
+    keys = ("data", "epochs", "batch_size", "seed", "lane_keeping_fraction")
     known = [(key.replace("_", " "), str(contents.run[key])) for key in keys if key in contents.run]
     return _table(("what", "value"), [("checkpoint", f"`{contents.checkpoint}`"), *known])
 

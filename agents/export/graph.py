@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from agents.drivers.onnx_driver import INPUTS, ExportFacts, metadata_of, open_session
 from agents.drivers.policy_driver import stacked_senses
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.networks.observation_batch import Senses, SensesSpec, scale_senses
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, scale_senses
 from agents.policies.policy import Policy
 from navsim.drivers.action_selection import GRID_POINTS
 from navsim.errors import CheckpointError, ConfigError
@@ -63,7 +63,7 @@ class DrivingGraph(nn.Module):
 
     def forward(self, images: Tensor, road_map: Tensor, route_map: Tensor, speed: Tensor) -> dict[str, Tensor]:
         """Return the outputs by name, see the module."""
-        outputs = self.policy(scale_senses(Senses(images, road_map, route_map, speed), torch.float32))
+        outputs = self.policy(scale_senses(ObservationBatch(images, road_map, route_map, speed), torch.float32))
         answer = self.policy.read(outputs)
         distribution = answer.distribution
         # The shape and not the length, here and in the networks: a length would fix the batch to the example's.
@@ -152,14 +152,14 @@ of the vehicle's range, and in densities as shares of the highest one of a situa
 _CURVATURES = ("steering", "mode", "mean", "command", "means", "scales")
 
 
-def random_senses(spec: SensesSpec, count: int, seed: int = 0) -> Senses:
+def random_senses(spec: ObservationSpec, count: int, seed: int = 0) -> ObservationBatch:
     """Noise in all pictures, for `count` situations."""
     draws = torch.Generator().manual_seed(seed)
 
     def pictures(*shape: int) -> torch.Tensor:
         return torch.randint(0, 256, (count, *shape), generator=draws, dtype=torch.uint8)
 
-    return Senses(
+    return ObservationBatch(
         pictures(spec.cameras, spec.height, spec.width, 3),
         pictures(spec.map_size, spec.map_size),
         pictures(spec.map_size, spec.map_size),
@@ -167,7 +167,7 @@ def random_senses(spec: SensesSpec, count: int, seed: int = 0) -> Senses:
     )
 
 
-def driven_senses(cameras: Sequence[Camera], map_spec: MapSpec, count: int, every: int = 10) -> Senses:
+def driven_senses(cameras: Sequence[Camera], map_spec: MapSpec, count: int, every: int = 10) -> ObservationBatch:
     """What a car sees on a drive through a town, at `count` moments `every` control steps apart."""
     config = SimulationConfig(cameras=tuple(cameras), map=map_spec)
     seen = []
@@ -182,7 +182,7 @@ def driven_senses(cameras: Sequence[Camera], map_spec: MapSpec, count: int, ever
     return stacked_senses([observation for observation in seen if observation is not None])
 
 
-def largest_difference(data: bytes, graph: DrivingGraph, senses: Senses) -> float:
+def largest_difference(data: bytes, graph: DrivingGraph, senses: ObservationBatch) -> float:
     """How far the ONNX file `data` is from `graph` on `senses`, all at once and one by one; see `TOLERANCE`.
 
     Raises:
@@ -201,7 +201,7 @@ def largest_difference(data: bytes, graph: DrivingGraph, senses: Senses) -> floa
     return worst
 
 
-def check_graph(data: bytes, graph: DrivingGraph, senses: Sequence[Senses]) -> float:
+def check_graph(data: bytes, graph: DrivingGraph, senses: Sequence[ObservationBatch]) -> float:
     """Compare the ONNX file `data` with `graph` on all of `senses`; returns the largest difference.
 
     Raises:

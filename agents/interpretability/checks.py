@@ -23,10 +23,10 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.interpretability.saliency import steering, veiled
+from agents.interpretability.saliency import blurred_baseline, steering
 from agents.policies.networks.network import MAPS
 from agents.policies.networks.observation_batch import Inputs
-from agents.policies.policy import Answer, Policy, build_policy
+from agents.policies.policy import Policy, PolicyOutput, build_policy
 from navsim.evaluation.statistics.intervals import Estimate, mean_over_frames
 from navsim.geometry import Array
 
@@ -58,7 +58,7 @@ class Fingerprint:
     """Mean curvature and command (B,) [1/m]."""
 
     @staticmethod
-    def of(answer: Answer) -> "Fingerprint":
+    def of(answer: PolicyOutput) -> "Fingerprint":
         """Take it."""
         distribution = answer.distribution
         value = steering(answer) * distribution.max_curvature
@@ -175,7 +175,7 @@ def removals(policy: Policy, inputs: Inputs, others: Inputs, cameras: Sequence[s
 
 def gone(inputs: Inputs) -> Inputs:
     """What stands where something is `gone`."""
-    return replace(veiled(inputs), speed=torch.zeros_like(inputs.speed))
+    return replace(blurred_baseline(inputs), speed=torch.zeros_like(inputs.speed))
 
 
 def swapped(inputs: Inputs, rng: np.random.Generator) -> Inputs:
@@ -220,7 +220,7 @@ def _answers(policy: Policy, inputs: Inputs, labels: Tensor) -> tuple[Fingerprin
     prints, logs = [], []
     for start in range(0, len(labels), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        answer = policy.answer(Inputs(inputs.images[part], inputs.maps[part], inputs.speed[part]))
+        answer = policy.predict(Inputs(inputs.images[part], inputs.maps[part], inputs.speed[part]))
         prints.append(Fingerprint.of(answer))
         logs.append(answer.distribution.log_prob(labels[part]))
     masses, values = torch.cat([each.masses for each in prints]), torch.cat([each.steering for each in prints])

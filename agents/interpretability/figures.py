@@ -24,7 +24,7 @@ from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from navsim.visualization.saliency_overlay import laid_over
+from navsim.visualization.saliency_overlay import overlay_saliency
 
 _LEAST_SIDE = 30  # of a learned filter's tile [px]
 _TILE = 3  # between tiles [px]
@@ -103,7 +103,7 @@ def cameras_picture(images: Image, cameras: Sequence[Camera], saliency: NDArray[
     images, saliency = images[order], None if saliency is None else saliency[order]
     strip = cv2.hconcat([*images])
     if saliency is not None:
-        strip = laid_over(np.asarray(strip, np.uint8), np.concatenate([*saliency], axis=1))
+        strip = overlay_saliency(np.asarray(strip, np.uint8), np.concatenate([*saliency], axis=1))
     width = images.shape[2]
     parts = [strip[:, i * width : (i + 1) * width] for i in range(len(images))]
     wide = [larger(np.asarray(part, np.uint8), _WIDE if len(images) == 1 else _WIDE // 2) for part in parts]
@@ -118,7 +118,7 @@ def from_left(cameras: Sequence[Camera]) -> list[int]:
 
 def map_picture(picture: Image, saliency: NDArray[np.floating] | None = None) -> Image:
     """A map (S, S, 3), with saliency (S, S) over it if given."""
-    return larger(picture if saliency is None else laid_over(picture, saliency), _MAP, smooth=False)
+    return larger(picture if saliency is None else overlay_saliency(picture, saliency), _MAP, smooth=False)
 
 
 def removal_figure(removal: Removal, sense: Sense, inserted: bool) -> Figure:

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.interpretability.regions import Masks, camera_regions, joined_masks
-from agents.policies.networks.observation_batch import Senses
+from agents.policies.networks.observation_batch import ObservationBatch
 from navsim.datasets.dataset import open_dataset, simulation_settings
 from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.errors import EpisodeError, NavsimError
 from navsim.roads.generators.towns import Split
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
 from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import load_town_map
@@ -51,7 +51,7 @@ class Drives:
 class Frames:
     """N frames."""
 
-    senses: Senses
+    senses: ObservationBatch
     """What was sensed."""
     labels: Tensor
     """The expert's curvatures (N,) float32 [1/m]."""
@@ -118,7 +118,7 @@ def choose_frames(drives: Drives, count: int) -> Frames:
     total = sum(header.steps for header in drives.headers.values())
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     parts, notes, start = list[Frames](), dict[str, None](), 0
-    redrawer = Redrawer(drives.simulation)
+    redrawer = EpisodeRerenderer(drives.simulation)
     try:
         for path, header in drives.headers.items():
             rows = chosen[(chosen >= start) & (chosen < start + header.steps)] - start
@@ -159,7 +159,7 @@ def _simulation(path: Path, header: EpisodeHeader) -> SimulationConfig:
     return simulation_settings(told, path)
 
 
-def _frames(path: Path, rows: NDArray[np.intp], redrawer: Redrawer) -> Frames:
+def _frames(path: Path, rows: NDArray[np.intp], redrawer: EpisodeRerenderer) -> Frames:
     """Some frames of one drive."""
     episode = read_episode(path)
     if len(episode.images) != len(episode):
@@ -168,7 +168,7 @@ def _frames(path: Path, rows: NDArray[np.intp], redrawer: Redrawer) -> Frames:
     manoeuvres = manoeuvre_of_frames(episode, network, scenario_route(network, episode.scenario))
     regions, notes = _regions(episode, rows, redrawer)
     return Frames(
-        Senses(
+        ObservationBatch(
             torch.tensor(episode.images[rows]),
             torch.tensor(episode.road_maps[rows]),
             torch.tensor(episode.route_maps[rows]),
@@ -182,7 +182,9 @@ def _frames(path: Path, rows: NDArray[np.intp], redrawer: Redrawer) -> Frames:
     )
 
 
-def _regions(episode: Episode, rows: NDArray[np.intp], redrawer: Redrawer) -> tuple[Masks | None, tuple[str, ...]]:
+def _regions(
+    episode: Episode, rows: NDArray[np.intp], redrawer: EpisodeRerenderer
+) -> tuple[Masks | None, tuple[str, ...]]:
     """Parts of the views, or why they cannot be told."""
     try:
         seen = redrawer.measure(episode, rows.tolist())
@@ -200,7 +202,7 @@ def _joined(parts: Sequence[Frames], notes: tuple[str, ...]) -> Frames:
     """Put frames one after another; regions only if all have them."""
     masks = [part.regions for part in parts if part.regions is not None]
     return Frames(
-        Senses(
+        ObservationBatch(
             torch.cat([part.senses.images for part in parts]),
             torch.cat([part.senses.road_map for part in parts]),
             torch.cat([part.senses.route_map for part in parts]),

@@ -20,7 +20,7 @@ from torch.nn import functional
 from agents.policies.networks.amini2019 import Amini2019, RouteBranch
 from agents.policies.networks.encoders import Trunk
 from agents.policies.networks.network import MAPS, SharedTrunks
-from agents.policies.networks.observation_batch import Senses
+from agents.policies.networks.observation_batch import ObservationBatch
 from agents.policies.networks.residual import ResidualBlock
 from agents.policies.policy import Policy
 from navsim.sensing.observation import Image
@@ -29,7 +29,7 @@ _TILE = 64  # longer side of a channel's picture [px]
 _GAP = 2  # between pictures [px]
 
 
-def convolution_outputs(policy: Policy, senses: Senses) -> dict[str, Tensor]:
+def convolution_outputs(policy: Policy, senses: ObservationBatch) -> dict[str, Tensor]:
     """What each convolution gives out for B situations, by its name: (B or B * cameras, C, H, W) float32.
 
     Call it with the policy in evaluation mode and without gradients.
@@ -83,7 +83,7 @@ Sense = Literal["camera", "map"]
 
 
 @dataclass(frozen=True)
-class Window:
+class ReceptiveField:
     """What one pixel of a stage's output looks at in the output of the stage before; the same across as down."""
 
     kernel: int = 1
@@ -93,22 +93,22 @@ class Window:
     padding: int = 0
     """Zeros on each side [px]."""
 
-    def then(self, kernel: int, stride: int, padding: int) -> "Window":
+    def then(self, kernel: int, stride: int, padding: int) -> "ReceptiveField":
         """The window of one more convolution after this one, seen from the same input."""
-        return Window(
+        return ReceptiveField(
             self.kernel + (kernel - 1) * self.stride, self.stride * stride, self.padding + padding * self.stride
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class LayerStage:
     """A rectified picture inside a stream."""
 
     name: str
     """The place in the policy of what gives it out."""
     module: nn.Module
     """What gives it out."""
-    window: Window
+    window: ReceptiveField
     """What one of its pixels looks at in the stage before, or in the stream's pictures."""
 
 
@@ -122,7 +122,7 @@ class Stream:
     """What it looks at."""
     inputs: tuple[int, ...]
     """Which cameras, each as a picture of its own; or which channels of `Inputs.maps`, as one picture."""
-    stages: tuple[Stage, ...]
+    stages: tuple[LayerStage, ...]
     """Its stages in the order of computation, at least one."""
 
 
@@ -159,7 +159,7 @@ def sees(policy: Policy, sense: Sense) -> bool:
 
 
 @contextmanager
-def listening(streams: Sequence[Stream]) -> Iterator[dict[str, Tensor]]:
+def record_activations(streams: Sequence[Stream]) -> Iterator[dict[str, Tensor]]:
     """Note what the stages give out inside the block, by their names; the tensors themselves, not copies.
 
     What a rectifier returns is changed by nothing that follows, even where it works in place itself.
@@ -183,13 +183,13 @@ def _stream(name: str, trunk: nn.Module, sense: Sense, inputs: tuple[int, ...]) 
     """Find the stages of a trunk."""
     if not isinstance(trunk, Trunk):
         raise TypeError(f"{name} is a {type(trunk).__name__}, no trunk")
-    stages, window = [], Window()
+    stages, window = [], ReceptiveField()
     for number, module in trunk.named_children():
         for convolution in _convolutions(module):
             window = window.then(convolution.kernel_size[0], convolution.stride[0], _padding(convolution))
         if isinstance(module, nn.ReLU | ResidualBlock):
-            stages.append(Stage(f"{name}.{number}", module, window))
-            window = Window()
+            stages.append(LayerStage(f"{name}.{number}", module, window))
+            window = ReceptiveField()
     return Stream(name, sense, inputs, tuple(stages))
 
 

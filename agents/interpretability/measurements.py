@@ -21,7 +21,7 @@ from agents.interpretability.checks import (
 )
 from agents.interpretability.layers import Sense
 from agents.interpretability.regions import Masks, RegionRow, region_rows
-from agents.interpretability.saliency import METHODS, veiled
+from agents.interpretability.saliency import METHODS, blurred_baseline
 from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
 from navsim.evaluation.statistics.intervals import Estimate, mean_over_frames
@@ -210,13 +210,13 @@ def some(inputs: Inputs, rows: slice) -> Inputs:
 
 def _curves(policy: Policy, frame: Inputs, order: NDArray[np.intp], sense: Sense) -> NDArray[np.float64]:
     """Distances and changes of the steering (2, 2, K) of one frame as its pixels are deleted and inserted."""
-    whole, veil = Fingerprint.of(policy.answer(frame)), veiled(frame)
+    whole, veil = Fingerprint.of(policy.predict(frame)), blurred_baseline(frame)
     picture, nothing = (_pictures(each, sense)[0] for each in (frame, veil))
     shape = (picture.shape[0], picture.shape[1], picture.shape[2])
     changes = list[Tensor]()
 
     def respond(pictures: Tensor) -> Tensor:
-        answer = Fingerprint.of(policy.answer(_with_pictures(frame, pictures, sense)))
+        answer = Fingerprint.of(policy.predict(_with_pictures(frame, pictures, sense)))
         change = answer.change(whole)
         changes.append(change.steering)
         return change.distance

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.interpretability.layers import Stream, Window, listening, sees, streams_of
+from agents.interpretability.layers import ReceptiveField, Stream, record_activations, sees, streams_of
 from agents.policies.networks.observation_batch import Inputs
-from agents.policies.policy import Answer, Policy
+from agents.policies.policy import Policy, PolicyOutput
 from navsim.errors import ConfigError
 from navsim.sensing.observation import Image
-from navsim.visualization.saliency_overlay import laid_over
+from navsim.visualization.saliency_overlay import overlay_saliency
 
 STEPS = 64
 """Points on the way from nothing to the picture at which integrated gradients are taken: with 32 the error is 2.5 times
@@ -64,7 +64,7 @@ class Attribution:
         return float(self.residual.abs().mean()) / explained if explained > 0 else 0.0
 
 
-def steering(answer: Answer) -> Tensor:
+def steering(answer: PolicyOutput) -> Tensor:
     """The number that is explained (B,): the mean curvature, in units of the largest.
 
     The command of a network that has one beside its distribution is added, since only that sees the route.
@@ -74,7 +74,7 @@ def steering(answer: Answer) -> Tensor:
     return mean if answer.command is None else mean + answer.command / limit
 
 
-def veiled(inputs: Inputs) -> Inputs:
+def blurred_baseline(inputs: Inputs) -> Inputs:
     """What inputs look like with nothing left to see: cameras as a few soft stains of colour, maps without roads.
 
     The stains are means over 2x4 blocks, joined smoothly: sky and ground keep their colours, and all edges are gone. A
@@ -99,7 +99,7 @@ def visual_backprop(policy: Policy, inputs: Inputs) -> Saliency:
     layer.
     """
     streams = streams_of(policy)
-    with torch.no_grad(), listening(streams) as heard:
+    with torch.no_grad(), record_activations(streams) as heard:
         policy(inputs)
     masks = {stream.name: backprojected(stream, heard, _size(stream, inputs)) for stream in streams}
     return _joined(streams, masks, inputs)
@@ -130,8 +130,8 @@ def grad_cam(policy: Policy, inputs: Inputs) -> Saliency:
     streams = streams_of(policy)
     if not streams:
         return Saliency(None, None)
-    with torch.enable_grad(), listening(streams) as heard:
-        target = steering(policy.answer(inputs)).sum()
+    with torch.enable_grad(), record_activations(streams) as heard:
+        target = steering(policy.predict(inputs)).sum()
         last = [heard[stream.stages[-1].name] for stream in streams]
         slopes = torch.autograd.grad(target, last)
     masks = {}
@@ -143,8 +143,9 @@ def grad_cam(policy: Policy, inputs: Inputs) -> Saliency:
 
 
 def integrated_gradients(policy: Policy, inputs: Inputs, steps: int = STEPS) -> Attribution:
-    """Integrated gradients (Sundararajan et al., ICML 2017) of `steering`, from `veiled` inputs to the given ones.
+    """Return integrated gradients of `steering`, from `blurred_baseline` inputs to the given ones.
 
+    The method is of Sundararajan et al. (ICML 2017).
     They are complete: added up, they are the change of the answer between the two, but for the integral's error.
 
     Args:
@@ -157,12 +158,12 @@ def integrated_gradients(policy: Policy, inputs: Inputs, steps: int = STEPS) -> 
         return Attribution(None, None, torch.zeros(len(inputs.images)))
     from captum.attr import IntegratedGradients  # here, since a live overlay shall not wait half a second for it
 
-    nothing = veiled(inputs)
+    nothing = blurred_baseline(inputs)
 
     def explained(*parts: Tensor) -> Tensor:
         given = dict(zip([*names, "speed"], parts, strict=True))
         images, maps = (given.get(name, _repeated(getattr(inputs, name), len(parts[0]))) for name in ("images", "maps"))
-        return steering(policy.answer(Inputs(images, maps, given["speed"])))
+        return steering(policy.predict(Inputs(images, maps, given["speed"])))
 
     values, residual = IntegratedGradients(explained).attribute(
         tuple(getattr(inputs, name) for name in names),
@@ -203,7 +204,7 @@ def _size(stream: Stream, inputs: Inputs) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _spread(mask: Tensor, window: Window, size: tuple[int, int]) -> Tensor:
+def _spread(mask: Tensor, window: ReceptiveField, size: tuple[int, int]) -> Tensor:
     """Give each pixel of a picture of `size` the mean of `mask` (N, 1, h, w) over all windows with it: (N, 1, H, W)."""
     ones = mask.new_ones(1, 1, window.kernel, window.kernel)
     # A stride leaves open how many pixels at the end no window reaches.
@@ -268,7 +269,7 @@ def saliency_overlay(policy: Policy, inputs: Inputs, camera: int = 0) -> Image:
         )
     picture = image_of(inputs)[0, camera]
     found = quick_saliency(policy, inputs).images
-    return picture if found is None else laid_over(picture, found[0, camera].cpu().numpy())
+    return picture if found is None else overlay_saliency(picture, found[0, camera].cpu().numpy())
 
 
 def quick_saliency(policy: Policy, inputs: Inputs) -> Saliency:

@@ -5,9 +5,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from agents.localization.likelihoods import Fix, Frame, LanePoints, Likelihood, Tempered
-from agents.localization.motion import Motion
-from agents.localization.particles import FilterSpec, ParticleFilter
+from agents.localization.likelihoods import Fix, LanePoints, Likelihood, ObservedFrame, PoweredLikelihood
+from agents.localization.motion import OdometryStep
+from agents.localization.particles import FilterConfig, ParticleFilter
 from agents.localization.posterior import PosePosterior
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -21,7 +21,7 @@ _CLOUD = 2000  # candidates of methods that do not filter
 
 
 @dataclass(frozen=True)
-class Case:
+class LocalizationCase:
     """What is known of the position from outside."""
 
     name: str = "none"
@@ -39,12 +39,12 @@ class Case:
 
 
 CASES = (
-    Case("gps5", 5.0),
-    Case("gps10", 10.0),
-    Case("gps20", 20.0),
-    Case("gps40", 40.0),
-    Case("lost", 10.0, lost_after=20.0),
-    Case("none"),
+    LocalizationCase("gps5", 5.0),
+    LocalizationCase("gps10", 10.0),
+    LocalizationCase("gps20", 20.0),
+    LocalizationCase("gps40", 40.0),
+    LocalizationCase("lost", 10.0, lost_after=20.0),
+    LocalizationCase("none"),
 )
 """The cases of the standard table."""
 
@@ -61,16 +61,16 @@ class Localiser(Protocol):
         """Start from a fix, or anywhere on the roads."""
         ...
 
-    def move(self, motion: Motion) -> None:
+    def move(self, motion: OdometryStep) -> None:
         """Take the odometry into account."""
         ...
 
-    def observe(self, frame: Frame, fix: Fix | None) -> None:
+    def observe(self, frame: ObservedFrame, fix: Fix | None) -> None:
         """Take all else into account."""
         ...
 
 
-class LastFix:
+class GpsBaseline:
     """Believes the last fix, and that the car is anywhere on the roads before there is one; no odometry."""
 
     def __init__(self, lanes: LanePoints, rng: np.random.Generator, listens: bool) -> None:
@@ -88,10 +88,10 @@ class LastFix:
         """Start from a fix, or anywhere on the roads."""
         self._fix = fix if self._listens else None
 
-    def move(self, motion: Motion) -> None:
+    def move(self, motion: OdometryStep) -> None:
         """Nothing: it does not know how the car moves."""
 
-    def observe(self, frame: Frame, fix: Fix | None) -> None:  # noqa: ARG002 - it does not look
+    def observe(self, frame: ObservedFrame, fix: Fix | None) -> None:  # noqa: ARG002 - it does not look
         """Keep the fix."""
         self._fix = fix if self._listens and fix is not None else self._fix
 
@@ -126,18 +126,18 @@ class Evidence:
 
 
 def make_localiser(
-    method: Method, spec: FilterSpec, exponents: Exponents, evidence: Evidence, rng: np.random.Generator
+    method: Method, spec: FilterConfig, exponents: Exponents, evidence: Evidence, rng: np.random.Generator
 ) -> Localiser:
     """Build the localiser of a method; all filters are the same code with other likelihoods."""
     if method in ("uniform", "gps"):
-        return LastFix(evidence.lanes, rng, listens=method == "gps")
+        return GpsBaseline(evidence.lanes, rng, listens=method == "gps")
     sources: list[Likelihood] = []
     if method.startswith("network"):
-        sources.append(Tempered(evidence.steering, exponents.steering))
+        sources.append(PoweredLikelihood(evidence.steering, exponents.steering))
     if method.startswith("soft"):
-        sources.append(Tempered(Unsteered(evidence.steering), exponents.soft))
+        sources.append(PoweredLikelihood(Unsteered(evidence.steering), exponents.soft))
     if method.endswith("roads"):
-        sources.append(Tempered(evidence.roads, exponents.roads))
+        sources.append(PoweredLikelihood(evidence.roads, exponents.roads))
     return ParticleFilter(spec, evidence.lanes, sources, rng)
 
 
@@ -148,6 +148,6 @@ class Unsteered:
         """Keep the steering from `likelihood`."""
         self._likelihood = likelihood
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         """Logarithm of the likelihood (N,) of candidate poses (N, 3)."""
-        return self._likelihood(Frame(frame.images, frame.speed, None), poses)
+        return self._likelihood(ObservedFrame(frame.images, frame.speed, None), poses)

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from agents.drivers.registry import WatchSettings
-from agents.localization.cases import CASES, Case, Exponents, Method
-from agents.localization.likelihoods import RoadSpec
-from agents.localization.particles import FilterSpec
-from agents.localization.steering import UNFORESEEN, LatticeSpec
-from agents.localization.tracking import TrackingSpec
+from agents.drivers.registry import PolicyWatchConfig
+from agents.localization.cases import CASES, Exponents, LocalizationCase, Method
+from agents.localization.likelihoods import RoadLikelihoodConfig
+from agents.localization.particles import FilterConfig
+from agents.localization.steering import OUTLIER_PROBABILITY, LatticeConfig
+from agents.localization.tracking import TrackingConfig
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.simulation.town_map import check_town_name
@@ -33,7 +33,7 @@ class LocalizeConfig:
     large credible regions must be; `benchmark` times updates; `film` writes to `watch.out` what `gui` shows."""
     gui: bool = False
     """Show the belief live in a window, while one drives or a recorded drive replays, as `watch` says."""
-    watch: WatchSettings = field(default_factory=WatchSettings)
+    watch: PolicyWatchConfig = field(default_factory=PolicyWatchConfig)
     """With `gui` or `film`: who drives where, or what replays; its car has the checkpoint's cameras and map."""
     watched_case: str = "none"
     """With `gui` or `film`: what is known of the position from outside, one of `cases` by name."""
@@ -51,19 +51,19 @@ class LocalizeConfig:
     """Who draws the towns."""
     town: str = ""
     """One town in place of those, such as `test-3` or `osm:maps/west-oakland.osm`."""
-    cases: tuple[Case, ...] = CASES
+    cases: tuple[LocalizationCase, ...] = CASES
     """What is known of the position from outside."""
     methods: tuple[Method, ...] = ("uniform", "gps", *FILTERS)
     """How the pose is found, see `agents.localization.cases.Method`."""
-    tracking: TrackingSpec = field(default_factory=TrackingSpec)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     """When the belief is brought up to date, and the errors of the senses."""
-    filter: FilterSpec = field(default_factory=FilterSpec)
+    filter: FilterConfig = field(default_factory=FilterConfig)
     """The particle filter."""
-    roads: RoadSpec = field(default_factory=RoadSpec)
+    roads: RoadLikelihoodConfig = field(default_factory=RoadLikelihoodConfig)
     """Map matching."""
-    lattice: LatticeSpec = field(default_factory=LatticeSpec)
+    lattice: LatticeConfig = field(default_factory=LatticeConfig)
     """Where maps are drawn."""
-    unforeseen: float = UNFORESEEN
+    outlier_probability: float = OUTLIER_PROBABILITY
     """Probability of steering that the policy does not foresee, in (0, 1)."""
     exponents: Exponents = field(default_factory=Exponents)
     """Powers of the likelihoods."""
@@ -88,8 +88,8 @@ class LocalizeConfig:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if not 100 <= self.length <= 20_000:
             raise ConfigError(f"length must be 100 to 20000 m, got {self.length}")
-        if not 0 < self.unforeseen < 1:
-            raise ConfigError(f"unforeseen must lie within (0, 1), got {self.unforeseen}")
+        if not 0 < self.outlier_probability < 1:
+            raise ConfigError(f"unforeseen must lie within (0, 1), got {self.outlier_probability}")
         if not self.cases or not self.methods or len({case.name for case in self.cases}) < len(self.cases):
             raise ConfigError("cases and methods must name at least one each, and no two cases alike")
         if not self.tried or not all(0 < value <= 1 for value in self.tried):
@@ -109,7 +109,7 @@ class LocalizeConfig:
         split = Split.VALIDATION if self.action in ("tune", "calibrate") else Split.TEST
         return tuple(map(str, spread_towns(split, range(self.towns), self.generators)))
 
-    def applies(self, case: Case, method: Method) -> bool:
+    def applies(self, case: LocalizationCase, method: Method) -> bool:
         """Whether a method says anything of its own in a case: without fixes, `gps` is `uniform`."""
         return not (method == "gps" and case.gps_sigma is None) and not (
             method == "uniform" and case.gps_sigma is not None

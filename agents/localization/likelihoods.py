@@ -106,7 +106,7 @@ def _embedded(poses: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class ObservedFrame:
     """What the car knows at one moment beside its odometry and its position fix."""
 
     images: Image
@@ -120,13 +120,13 @@ class Frame:
 class Likelihood(Protocol):
     """One source of evidence."""
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         """Logarithm of the likelihood (N,) [nats], up to a constant, of candidate poses (N, 3)."""
         ...
 
 
 @dataclass(frozen=True)
-class RoadSpec:
+class RoadLikelihoodConfig:
     """How strictly cars keep to their lanes."""
 
     offset_sigma: float = 0.25
@@ -147,12 +147,12 @@ class RoadSpec:
 class RoadLikelihood:
     """Map matching without any network: cars are on lanes, in their direction."""
 
-    def __init__(self, spec: RoadSpec, lanes: LanePoints) -> None:
+    def __init__(self, spec: RoadLikelihoodConfig, lanes: LanePoints) -> None:
         """Judge by the lanes of a town."""
         self._spec = spec
         self._lanes = lanes
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:  # noqa: ARG002 - it does not look
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:  # noqa: ARG002 - it does not look
         """Logarithm of the likelihood (N,) of candidate poses (N, 3)."""
         offset, turn = self._lanes.apart(poses)
         apart = np.square(offset / self._spec.offset_sigma) + np.square(turn / np.radians(self._spec.turn_sigma_deg))
@@ -160,7 +160,7 @@ class RoadLikelihood:
         return np.asarray(np.log((1 - floor) * np.exp(-apart / 2) + floor))
 
 
-class Tempered:
+class PoweredLikelihood:
     """A likelihood to a power below 1: moments that follow each other err alike and say less than as many others."""
 
     def __init__(self, likelihood: Likelihood, exponent: float) -> None:
@@ -168,7 +168,7 @@ class Tempered:
         self._likelihood = likelihood
         self._exponent = exponent
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         """Logarithm of the tempered likelihood (N,) of candidate poses (N, 3)."""
         return self._exponent * self._likelihood(frame, poses)
 

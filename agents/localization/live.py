@@ -6,25 +6,25 @@ import numpy as np
 
 from agents.drivers.learned_driver import check_fit
 from agents.drivers.registry import watchable
-from agents.localization.cases import Case, make_localiser
+from agents.localization.cases import LocalizationCase, make_localiser
 from agents.localization.config import LocalizeConfig
 from agents.localization.pictures import MAP_PLACE, Chart, compose_picture
-from agents.localization.run import Bench, make_bench, open_policy, simulation_of
-from agents.localization.track import Moment, Track, TrackLog
-from agents.localization.tracking import Sight, Tracker, check_lasts
+from agents.localization.run import LocalizationContext, make_bench, open_policy, simulation_of
+from agents.localization.track import Track, TrackLog, TrackPoint
+from agents.localization.tracking import LocalizationStep, Tracker, check_lasts
 from agents.policies.policy import Policy
 from navsim.drivers.protocol import Explain
 from navsim.roads.routing import JunctionPassage
 from navsim.seeding import generator
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import rasterise_roads
-from navsim.simulation.rollout import Moment as Step
+from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town_map import attribution_of
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import Say, film, film_replay, watch_choices, watch_replay
-from navsim.visualization.drive_events import Story
+from navsim.visualization.drive_events import DriveLog
 from navsim.world.bullet import require_display
 
 _FILM_INSTEAD = "give --action film for a film instead"
@@ -38,8 +38,8 @@ class BeliefPainter:
     def __init__(self, config: LocalizeConfig, policy: Policy) -> None:
         """Localise by `config.watched_method` in `config.watched_case`."""
         self._config, self._policy = config, policy
-        self._case: Case = next(case for case in config.cases if case.name == config.watched_case)
-        self._town: tuple[str, Bench, Chart] | None = None
+        self._case: LocalizationCase = next(case for case in config.cases if case.name == config.watched_case)
+        self._town: tuple[str, LocalizationContext, Chart] | None = None
         self._drive: _Drive | None = None
 
     def begin(self, simulation: Simulation, driver: str, explain: Explain | None) -> None:  # noqa: ARG002 - not asked
@@ -61,11 +61,11 @@ class BeliefPainter:
         title = f"{config.watched_method}, case {self._case.name}: {driver} on {scenario.name}"
         self._drive = _Drive(title, tracker, chart, simulation.route.passages)
 
-    def note(self, moment: Step) -> None:
+    def note(self, moment: RolloutStep) -> None:
         """Follow the car."""
         self._under_way.follow(moment)
 
-    def draw(self, moment: Step, outcome: Outcome | None, story: Story, salient: bool) -> Image:  # noqa: ARG002
+    def draw(self, moment: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:  # noqa: ARG002
         """Draw the belief as of the last update, and where the car truly is now."""
         return self._under_way.picture(moment, outcome)
 
@@ -87,9 +87,9 @@ class _Drive:
     def __init__(self, title: str, tracker: Tracker, chart: Chart, passages: tuple[JunctionPassage, ...]) -> None:
         self._title, self._tracker, self._chart, self._passages = title, tracker, chart, passages
         self._log, self._count = TrackLog(), 0
-        self._last: Moment | None = None
+        self._last: TrackPoint | None = None
 
-    def follow(self, moment: Step) -> None:
+    def follow(self, moment: RolloutStep) -> None:
         """Take the next control step."""
         updated = self._tracker.follow(sight_of(moment, self._count, self._passages))
         self._count += 1
@@ -101,7 +101,7 @@ class _Drive:
     def track(self) -> Track:
         return self._log.track(self._tracker.ignored)
 
-    def picture(self, moment: Step, outcome: Outcome | None) -> Image:
+    def picture(self, moment: RolloutStep, outcome: Outcome | None) -> Image:
         """The last belief, and the car as it is now."""
         if self._last is None:
             raise RuntimeError("a step must be followed first")
@@ -112,10 +112,10 @@ class _Drive:
         return compose_picture(title, self._chart, now, self.track, camera)
 
 
-def sight_of(moment: Step, index: int, passages: tuple[JunctionPassage, ...]) -> Sight:
+def sight_of(moment: RolloutStep, index: int, passages: tuple[JunctionPassage, ...]) -> LocalizationStep:
     """What a tracker is told of control step `index` of a drive under way, along a route with `passages`."""
     step = moment.step
-    return Sight(
+    return LocalizationStep(
         index=index,
         time=step.state.time,
         pose=step.state.pose,
@@ -151,9 +151,9 @@ def watch_live(config: LocalizeConfig, say: Say) -> None:
         check_lasts(recording.episode)
         (film_replay if filming else watch_replay)(settings, recording, say, painter)
         return
-    entrants = watchable(settings)
-    make_bench(config, policy, settings.choices((entrants[0].name,)).scenario.town)  # refused before a window opens
+    driver_specs = watchable(settings)
+    make_bench(config, policy, settings.choices((driver_specs[0].name,)).scenario.town)  # refused before a window opens
     if filming:
-        film(settings, entrants, say, painter)
+        film(settings, driver_specs, say, painter)
     else:
-        watch_choices(settings, entrants, say, painter)
+        watch_choices(settings, driver_specs, say, painter)

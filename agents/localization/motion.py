@@ -10,7 +10,7 @@ from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose, wrap_angle
 
 
-class Motion(NamedTuple):
+class OdometryStep(NamedTuple):
     """A movement in the frame of the pose it began at."""
 
     forward: float
@@ -96,7 +96,7 @@ class Odometer:
         self._bias = np.radians(spec.bias_sigma_deg) * rng.normal()
         self._last: tuple[Pose, float] | None = None
 
-    def read(self, pose: Pose, time: float) -> Motion:
+    def read(self, pose: Pose, time: float) -> OdometryStep:
         """The movement since the last reading, with errors; none at the first one.
 
         Args:
@@ -110,17 +110,17 @@ class Odometer:
         turn = float(wrap_angle(pose.heading - before.heading))
         turn += self._bias * (time - since) + np.radians(self._spec.turn_sigma_deg) * root * draws[1]
         forward = self._scale * forward + self._spec.distance_sigma * root * draws[0]
-        return Motion(float(forward), float(self._scale * left), float(turn), time - since)
+        return OdometryStep(float(forward), float(self._scale * left), float(turn), time - since)
 
 
-def composed(motions: Sequence[Motion]) -> Motion:
+def composed(motions: Sequence[OdometryStep]) -> OdometryStep:
     """Several movements one after the other, as one."""
     steps = np.array(motions, float).reshape(-1, 4)
     before = np.concatenate([[0.0], np.cumsum(steps[:, 2])])
     c, s = np.cos(before[:-1]), np.sin(before[:-1])
     forward = float((c * steps[:, 0] - s * steps[:, 1]).sum())
     left = float((s * steps[:, 0] + c * steps[:, 1]).sum())
-    return Motion(forward, left, float(before[-1]), float(steps[:, 3].sum()))
+    return OdometryStep(forward, left, float(before[-1]), float(steps[:, 3].sum()))
 
 
 def drawn_drifts(count: int, noise: MotionNoise, rng: np.random.Generator) -> Array:
@@ -134,7 +134,7 @@ def drifted(drifts: Array, distance: float, noise: MotionNoise, rng: np.random.G
     return np.asarray(kept * drifts + np.sqrt(1 - kept**2) * drawn_drifts(len(drifts), noise, rng))
 
 
-def moved(poses: Array, drifts: Array, motion: Motion, noise: MotionNoise, rng: np.random.Generator) -> Array:
+def moved(poses: Array, drifts: Array, motion: OdometryStep, noise: MotionNoise, rng: np.random.Generator) -> Array:
     """Candidates (N, 3) after a movement, each with persistent errors (N, 2) and passing ones of its own.
 
     Half of the turn's error acts before the car has moved, so that the way bends with it.

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from agents.localization.likelihoods import Fix, Frame, LanePoints, Likelihood
-from agents.localization.motion import Motion, MotionNoise, drawn_drifts, drifted, moved
+from agents.localization.likelihoods import Fix, LanePoints, Likelihood, ObservedFrame
+from agents.localization.motion import MotionNoise, OdometryStep, drawn_drifts, drifted, moved
 from agents.localization.posterior import PosePosterior, effective_size
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Particles:
     """What a particle filter believes of one moment."""
 
     poses: Array
@@ -39,7 +39,7 @@ class Candidates:
     """Logarithms of the weights (N,), up to a constant."""
 
     @staticmethod
-    def at(poses: Array, noise: MotionNoise, rng: np.random.Generator, fix: Fix | None = None) -> "Candidates":
+    def at(poses: Array, noise: MotionNoise, rng: np.random.Generator, fix: Fix | None = None) -> "Particles":
         """Candidates of equal weight at poses (N, 3) that know nothing of what was before, but the fix they are from.
 
         Args:
@@ -49,7 +49,7 @@ class Candidates:
             fix: What the poses were drawn from, if it counts as seen already.
         """
         errors = np.full((len(poses), 3), np.nan) if fix is None else fix.errors(poses)
-        return Candidates(poses, drawn_drifts(len(poses), noise, rng), errors, np.zeros(len(poses)))
+        return Particles(poses, drawn_drifts(len(poses), noise, rng), errors, np.zeros(len(poses)))
 
     @cached_property
     def weights(self) -> Array:
@@ -62,14 +62,14 @@ class Candidates:
         """The distribution over poses alone."""
         return PosePosterior(self.poses, self.weights)
 
-    def chosen(self, index: NDArray[np.int64], shifts: Array) -> "Candidates":
+    def chosen(self, index: NDArray[np.int64], shifts: Array) -> "Particles":
         """Those at `index` (M,) with equal weights, and the whole way of each shifted by `shifts` (M, 3)."""
         poses, errors = self.poses[index] + shifts, self.fix_errors[index] - shifts
-        return Candidates(poses, self.drifts[index], errors, np.zeros(len(index)))
+        return Particles(poses, self.drifts[index], errors, np.zeros(len(index)))
 
-    def joined(self, other: "Candidates") -> "Candidates":
+    def joined(self, other: "Particles") -> "Particles":
         """These and others, with the logarithms that they have."""
-        return Candidates(
+        return Particles(
             np.concatenate([self.poses, other.poses]),
             np.concatenate([self.drifts, other.drifts]),
             np.concatenate([self.fix_errors, other.fix_errors]),
@@ -82,7 +82,7 @@ _KLD_ERROR, _KLD_QUANTILE = 0.05, 2.326  # the belief is off by at most 0.05 nat
 
 
 @dataclass(frozen=True)
-class FilterSpec:
+class FilterConfig:
     """How a particle filter works."""
 
     least: int = 500
@@ -93,10 +93,10 @@ class FilterSpec:
     """Candidates for a metre of lane where nothing is known of the place, within these bounds."""
     resample_below: float = 0.5
     """Resample when the effective size falls below this share of the candidates."""
-    jump: float = 1e-3
+    kidnap_probability: float = 1e-3
     """Probability at each update that the belief so far is wrong: then the car may be anywhere."""
-    jumping: float = 0.03
-    """Share of the candidates that look anywhere else; together they weigh `jump`."""
+    injected_fraction: float = 0.03
+    """Share of the candidates that look anywhere else; together they weigh `kidnap_probability`."""
     jitter: float = 0.8
     """How far resampled candidates scatter, in distances between neighbours (`PosePosterior.spacing`)."""
     motion: MotionNoise = field(default_factory=MotionNoise)
@@ -112,15 +112,18 @@ class FilterSpec:
             )
         if not self.jitter >= 0:
             raise ConfigError(f"filter.jitter must be at least 0, got {self.jitter}")
-        if not (0 <= self.jump < 0.5 and 0 <= self.jumping < 0.5):
-            raise ConfigError(f"filter needs jump and jumping within [0, 0.5), got {self.jump} and {self.jumping}")
+        if not (0 <= self.kidnap_probability < 0.5 and 0 <= self.injected_fraction < 0.5):
+            raise ConfigError(
+                "filter needs kidnap_probability and injected_fraction within [0, 0.5), "
+                f"got {self.kidnap_probability} and {self.injected_fraction}"
+            )
 
 
 class ParticleFilter:
     """The belief of one drive, step by step: `begin`, then `move` and `observe` in turn."""
 
     def __init__(
-        self, spec: FilterSpec, lanes: LanePoints, sources: Sequence[Likelihood], rng: np.random.Generator
+        self, spec: FilterConfig, lanes: LanePoints, sources: Sequence[Likelihood], rng: np.random.Generator
     ) -> None:
         """Make a filter; it may be anywhere until `begin` is called.
 
@@ -146,9 +149,9 @@ class ParticleFilter:
             poses = self._lanes.spread(count, self._rng)
         else:
             poses = fix.draw(spec.most, self._rng)
-        self._candidates = Candidates.at(poses, spec.motion, self._rng, fix)
+        self._candidates = Particles.at(poses, spec.motion, self._rng, fix)
 
-    def move(self, motion: Motion) -> None:
+    def move(self, motion: OdometryStep) -> None:
         """Move all candidates as the odometry says, after resampling if few of them have the weight.
 
         Resampled only here, the belief between is never one of many equal candidates.
@@ -161,7 +164,7 @@ class ParticleFilter:
         poses = moved(self._candidates.poses, drifts, motion, noise, self._rng)
         self._candidates = replace(self._candidates, poses=poses, drifts=drifts)
 
-    def observe(self, frame: Frame, fix: Fix | None) -> None:
+    def observe(self, frame: ObservedFrame, fix: Fix | None) -> None:
         """Weigh the candidates by all evidence."""
         candidates = self._with_jumps(self._candidates, fix)
         logs, poses, errors = candidates.logs, candidates.poses, candidates.fix_errors
@@ -171,17 +174,19 @@ class ParticleFilter:
             logs, errors = logs + fix.log_likelihood(poses, errors), fix.errors(poses)
         self._candidates = replace(candidates, logs=logs, fix_errors=errors)
 
-    def _with_jumps(self, candidates: Candidates, fix: Fix | None) -> Candidates:
+    def _with_jumps(self, candidates: Particles, fix: Fix | None) -> Particles:
         """With others that know nothing of the belief so far: about the fix, or anywhere on the roads."""
-        spec, count = self._spec, int(self._spec.jumping * len(candidates.poses))
-        if not count or not spec.jump:
+        spec, count = self._spec, int(self._spec.injected_fraction * len(candidates.poses))
+        if not count or not spec.kidnap_probability:
             return candidates
         poses = self._lanes.spread(count, self._rng) if fix is None else fix.draw(count, self._rng)
-        new = replace(Candidates.at(poses, spec.motion, self._rng), logs=np.full(count, math.log(spec.jump / count)))
-        logs = candidates.logs - logsumexp(candidates.logs) + math.log1p(-spec.jump)
+        new = replace(
+            Particles.at(poses, spec.motion, self._rng), logs=np.full(count, math.log(spec.kidnap_probability / count))
+        )
+        logs = candidates.logs - logsumexp(candidates.logs) + math.log1p(-spec.kidnap_probability)
         return replace(candidates, logs=logs).joined(new)
 
-    def _resampled(self, candidates: Candidates) -> Candidates:
+    def _resampled(self, candidates: Particles) -> Particles:
         """As many candidates of equal weight as the doubt needs."""
         spec, weights = self._spec, candidates.weights
         # Each bin in use asks for some ten candidates, so that this many draws tell how many, up to `most`, are needed.

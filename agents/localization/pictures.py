@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from agents.localization.cases import Case, Method
+from agents.localization.cases import LocalizationCase, Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.posterior import PosePosterior
 from agents.localization.run import Tracks, drives_folder, localise_drive, make_bench, open_policy, recorded_drive
-from agents.localization.track import NEAR, Moment, Track, TrackLog
+from agents.localization.track import NEAR, Track, TrackLog, TrackPoint
 from navsim.evaluation.reports.plots import save_figure
 from navsim.geometry import Array, Pose
 from navsim.rendering.window.window_scene import fitted
@@ -30,7 +30,7 @@ from navsim.visualization.canvas import (
     ROUTE,
     SURFACE,
     TRUTH,
-    Box,
+    Rectangle,
     Text,
     blank,
     fill,
@@ -43,12 +43,12 @@ from navsim.visualization.video import GifWriter, Mp4Writer
 
 WIDTH, HEIGHT = 960, 540
 """Size of a film's pictures [px]: that of the panel."""
-MAP_PLACE = Box(16, 52, 600, 472)
+MAP_PLACE = Rectangle(16, 52, 600, 472)
 """Where the town's map lies on them."""
 _LEGEND = WIDTH - 330  # where it begins, beside the title [px]
-_CAMERA = Box(632, 52, 312, 120)
-_ERRORS = Box(632, 234, 312, 118)
-_DOUBT = Box(632, 406, 312, 118)
+_CAMERA = Rectangle(632, 52, 312, 120)
+_ERRORS = Rectangle(632, 234, 312, 118)
+_DOUBT = Rectangle(632, 406, 312, 118)
 _ROADS = np.array((62, 70, 84))
 _COLOURS = {
     "odometry": "#8e9bb0",
@@ -68,7 +68,7 @@ _MOST_ERROR = 100.0  # the curves' upper end in films [m]
 class Chart:
     """A town's map fitted into a box, on which beliefs are drawn."""
 
-    def __init__(self, raster: MapRaster, box: Box, credit: str = "") -> None:
+    def __init__(self, raster: MapRaster, box: Rectangle, credit: str = "") -> None:
         """Fit the roads into a box; `credit` is what must be said of where the map is from."""
         self.credit = credit
         height, width = raster.image.shape
@@ -109,7 +109,7 @@ class Chart:
         cv2.circle(canvas, (round(x), round(y)), max(round(radius * self._scale), 3), colour, 2, cv2.LINE_AA)
 
 
-def compose_picture(title: str, chart: Chart, moment: Moment, track: Track, camera: Image | None) -> Image:
+def compose_picture(title: str, chart: Chart, moment: TrackPoint, track: Track, camera: Image | None) -> Image:
     """Draw one moment of a drive that is being localised.
 
     Args:
@@ -154,7 +154,7 @@ def _legend() -> list[Text]:
     return [Text(text, _LEGEND + 92 * i, 26, 13, colour, "lm") for i, (text, colour) in enumerate(words)]
 
 
-def _curve(canvas: Image, box: Box, x: Array, shares: Array, colour: tuple[int, int, int]) -> None:
+def _curve(canvas: Image, box: Rectangle, x: Array, shares: Array, colour: tuple[int, int, int]) -> None:
     """A curve of values in [0, 1] over a box."""
     fill(canvas, box, SURFACE)
     if len(x) > 1:
@@ -254,7 +254,7 @@ def write_gallery(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> 
         film_drive(config, *to_film(config, tracks))
 
 
-def to_film(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> tuple[Scenario, Case, Method]:
+def to_film(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> tuple[Scenario, LocalizationCase, Method]:
     """The drive most worth watching: without a prior if there is such a case, found, and late rather than early."""
     case = next((case for case in config.cases if case.gps_sigma is None), config.cases[-1])
     method = next(name for name in _PREFERRED if name in config.methods and config.applies(case, name))
@@ -266,7 +266,7 @@ def to_film(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> tuple[
     return best, case, method
 
 
-def film_drive(config: LocalizeConfig, scenario: Scenario, case: Case, method: Method) -> None:
+def film_drive(config: LocalizeConfig, scenario: Scenario, case: LocalizationCase, method: Method) -> None:
     """Localise one drive once more, as it was localised before, and film the belief."""
     bench = make_bench(config, open_policy(config.checkpoint), scenario.town)
     episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
@@ -276,10 +276,10 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: Case, method: M
         GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND),
         f"{method}, case {case.name}: {scenario.name}",
     )
-    log, last = TrackLog(), list[Moment]()
+    log, last = TrackLog(), list[TrackPoint]()
     with Mp4Writer(config.out / "localised.mp4", FRAMES_PER_SECOND) as mp4:
 
-        def show(moment: Moment) -> None:
+        def show(moment: TrackPoint) -> None:
             log.add(moment)
             picture = compose_picture(title, chart, moment, log.track(0), episode.images[moment.index, 0])
             mp4.add(picture)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.localization.cases import Case, Method
+from agents.localization.cases import LocalizationCase, Method
 from agents.localization.config import LocalizeConfig
 from agents.localization.run import Tracks
 from agents.localization.track import NEAR, Track
@@ -195,7 +195,7 @@ def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Sc
     Raises:
         ConfigError: If `config.levels` cannot be used.
     """
-    pairs: list[tuple[Case, Method]] = [
+    pairs: list[tuple[LocalizationCase, Method]] = [
         (case, method) for case in config.cases for method in config.methods if config.applies(case, method)
     ]
     regions = None if config.levels is None else read_regions(config.levels)

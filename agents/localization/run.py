@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from agents.localization.cases import Case, Evidence, Method, make_localiser
+from agents.localization.cases import Evidence, LocalizationCase, Method, make_localiser
 from agents.localization.config import LocalizeConfig
 from agents.localization.likelihoods import LanePoints, RoadLikelihood
 from agents.localization.steering import SteeringLikelihood, check_localises
-from agents.localization.track import Moment, Track
+from agents.localization.track import Track, TrackPoint
 from agents.localization.tracking import localise
 from agents.policies.checkpoint import load_policy, read_info, weights_digest
 from agents.policies.policy import Policy
@@ -90,7 +90,7 @@ Tracks = dict[str, dict[str, Track]]
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class LocalizationContext:
     """What is needed to localise in one town."""
 
     policy: Policy
@@ -128,7 +128,7 @@ def open_policy(checkpoint: Path) -> Policy:
     return policy
 
 
-def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> Bench:
+def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> LocalizationContext:
     """Make a town ready.
 
     Raises:
@@ -138,8 +138,10 @@ def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> Bench:
     network = load_town_map(town).network
     lanes = LanePoints.of(network, simulation.vehicle)
     raster = rasterise_roads(network, simulation.map)
-    steering = SteeringLikelihood(policy, raster, simulation.map, config.lattice, config.unforeseen)
-    return Bench(policy, simulation, network, Evidence(lanes, steering, RoadLikelihood(config.roads, lanes)))
+    steering = SteeringLikelihood(policy, raster, simulation.map, config.lattice, config.outlier_probability)
+    return LocalizationContext(
+        policy, simulation, network, Evidence(lanes, steering, RoadLikelihood(config.roads, lanes))
+    )
 
 
 def scenarios(config: LocalizeConfig) -> tuple[Scenario, ...]:
@@ -149,11 +151,11 @@ def scenarios(config: LocalizeConfig) -> tuple[Scenario, ...]:
 
 def localise_drive(
     config: LocalizeConfig,
-    bench: Bench,
+    bench: LocalizationContext,
     episode: Episode,
-    case: Case,
+    case: LocalizationCase,
     method: Method,
-    watch: Callable[[Moment], None] | None = None,
+    watch: Callable[[TrackPoint], None] | None = None,
 ) -> Track:
     """Localise one drive in one case by one method; the same arguments give the same track."""
     rng = generator(config.seed, episode.scenario.name, case.name, method)
@@ -225,7 +227,7 @@ def _worker(job: _Job) -> Callable[[Scenario], str]:
     config, policy = job.config, open_policy(job.config.checkpoint)
 
     @lru_cache(maxsize=1)
-    def bench_of(town: str) -> Bench:
+    def bench_of(town: str) -> LocalizationContext:
         return make_bench(config, policy, town)
 
     def work(scenario: Scenario) -> str:

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.localization.likelihoods import Frame
+from agents.localization.likelihoods import ObservedFrame
 from agents.policies.distributions.base import SteeringDistribution
-from agents.policies.networks.network import MapSide
-from agents.policies.networks.observation_batch import Senses, scale_senses
+from agents.policies.networks.network import CachedMapEncoder
+from agents.policies.networks.observation_batch import ObservationBatch, scale_senses
 from agents.policies.policy import Policy
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array
@@ -31,7 +31,7 @@ Make = Callable[[NDArray[np.int64]], Tensor]
 """Makes the rows (n, K) of some of the keys, given their indices (n,)."""
 
 
-class Memory:
+class RowCache:
     """What was made once is not made again, until there is too much of it: then all is forgotten."""
 
     def __init__(self, width: int, most: int) -> None:
@@ -71,7 +71,7 @@ class Memory:
             self._rows = rows
 
 
-UNFORESEEN = 0.05
+OUTLIER_PROBABILITY = 0.05
 """How often the steering is none that the policy foresees: one surprise must not rule out the true pose."""
 _GRID = 161  # points of the soft form
 _MOST_BYTES = 2**28  # of what is remembered of maps
@@ -80,7 +80,7 @@ _PASS = 256  # maps in one pass: their pictures stay in the processor's cache
 
 
 @dataclass(frozen=True)
-class LatticeSpec:
+class LatticeConfig:
     """Poses at which maps are drawn: a map shows no more, and what was seen once need not be seen again."""
 
     metres: float = 2.0
@@ -114,8 +114,8 @@ class SteeringLikelihood:
         policy: Policy,
         raster: MapRaster,
         spec: MapSpec,
-        lattice: LatticeSpec | None = None,
-        unforeseen: float = UNFORESEEN,
+        lattice: LatticeConfig | None = None,
+        outlier_probability: float = OUTLIER_PROBABILITY,
     ) -> None:
         """Read a policy backwards in a town.
 
@@ -124,7 +124,7 @@ class SteeringLikelihood:
             raster: The town's roads.
             spec: Map patches that the policy was trained with.
             lattice: Where maps are drawn; None takes the defaults.
-            unforeseen: Probability that the steering is what the policy does not foresee: then it may be any.
+            outlier_probability: Probability that the steering is what the policy does not foresee: then it may be any.
 
         Raises:
             CheckpointError: If the policy sees no unrouted map, or the routed one as well, which candidates have not.
@@ -132,16 +132,16 @@ class SteeringLikelihood:
         check_localises(policy)
         self._policy = policy
         self._raster, self._spec = raster, spec
-        self._lattice, self._unforeseen = lattice or LatticeSpec(), unforeseen
+        self._lattice, self._unforeseen = lattice or LatticeConfig(), outlier_probability
         blank = scale_senses(self._senses(self._dark, self._blank, 0.0), torch.float32)
         with torch.inference_mode():
             cameras = sum(features.shape[1] for features in policy.network.look(blank))
             maps = self._features(self._blank)
-        self._side = MapSide(policy.network, cameras, maps.shape[1])
+        self._side = CachedMapEncoder(policy.network, cameras, maps.shape[1])
         row = self._side.keep(maps)
-        self._memory = Memory(row.shape[1], _MOST_BYTES // (row.shape[1] * row.element_size()))
+        self._memory = RowCache(row.shape[1], _MOST_BYTES // (row.shape[1] * row.element_size()))
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         """Logarithm of the likelihood (N,) of candidate poses (N, 3).
 
         Without steering it is the soft form: the logarithm of the mean of P(theta | I, M(pose)) over the steering that
@@ -153,12 +153,12 @@ class SteeringLikelihood:
         return np.asarray(found[inverse])
 
     @torch.inference_mode()
-    def answers(self, frame: Frame, poses: Array) -> SteeringDistribution:
+    def answers(self, frame: ObservedFrame, poses: Array) -> SteeringDistribution:
         """The policy's distributions (N,) for candidate poses (N, 3), as drawn on the lattice."""
         return self._answers(frame, self._kept(self._lattice.cells(poses)))
 
     @torch.inference_mode()
-    def _log_likelihood(self, frame: Frame, cells: NDArray[np.int64]) -> Tensor:
+    def _log_likelihood(self, frame: ObservedFrame, cells: NDArray[np.int64]) -> Tensor:
         """Logarithms (U,) of the likelihood of cells (U, 3)."""
         answers = self._answers(frame, self._kept(cells))
         limit = self._policy.config.max_curvature
@@ -171,11 +171,11 @@ class SteeringLikelihood:
         return self._doubted((answers.density(grid) * share).sum(dim=1).clamp(min=1e-30).log())
 
     def _doubted(self, logs: Tensor) -> Tensor:
-        """Logarithms of densities of the steering (U,), were it any with probability `unforeseen`."""
+        """Logarithms of densities of the steering (U,), were it any with probability `outlier_probability`."""
         any_steering = math.log(self._unforeseen / (2 * self._policy.config.max_curvature))
         return torch.logaddexp(logs + math.log1p(-self._unforeseen), torch.full_like(logs, any_steering))
 
-    def _answers(self, frame: Frame, kept: Tensor) -> SteeringDistribution:
+    def _answers(self, frame: ObservedFrame, kept: Tensor) -> SteeringDistribution:
         """Distributions (U,) of one frame with the kept of U maps (U, K); the images are looked at once."""
         inputs = scale_senses(self._senses(frame.images[None], self._blank, frame.speed), torch.float32)
         seen = torch.cat([*self._policy.network.look(inputs), torch.zeros(1, 0)], dim=1)
@@ -214,9 +214,9 @@ class SteeringLikelihood:
         return np.zeros((1, spec.cameras, spec.height, spec.width, 3), np.uint8)
 
     @staticmethod
-    def _senses(images: NDArray[np.uint8], maps: NDArray[np.uint8], speed: float) -> Senses:
+    def _senses(images: NDArray[np.uint8], maps: NDArray[np.uint8], speed: float) -> ObservationBatch:
         drawn = torch.from_numpy(maps)
-        return Senses(torch.from_numpy(images.copy()), drawn, torch.zeros_like(drawn), torch.tensor([speed]))
+        return ObservationBatch(torch.from_numpy(images.copy()), drawn, torch.zeros_like(drawn), torch.tensor([speed]))
 
 
 def _keys(cells: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ NEAR = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class TrackPoint:
     """One update of the belief about a drive."""
 
     index: int
@@ -127,7 +127,7 @@ class TrackLog:
         """Begin with nothing."""
         self._rows: list[tuple[float, ...]] = []
 
-    def add(self, moment: Moment) -> None:
+    def add(self, moment: TrackPoint) -> None:
         """Note one update."""
         truth, belief = moment.truth, moment.posterior
         best = belief.estimate

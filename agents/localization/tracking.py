@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from agents.localization.cases import Case, Localiser
-from agents.localization.likelihoods import Fix, Frame, LanePoints
-from agents.localization.motion import Motion, Odometer, OdometrySpec, composed
-from agents.localization.track import Moment, Track, TrackLog
+from agents.localization.cases import Localiser, LocalizationCase
+from agents.localization.likelihoods import Fix, LanePoints, ObservedFrame
+from agents.localization.motion import Odometer, OdometrySpec, OdometryStep, composed
+from agents.localization.track import Track, TrackLog, TrackPoint
 from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Pose
 from navsim.seeding import generator
@@ -28,7 +28,7 @@ _MOST_ALIKE = 1 - 1e-6  # correlation of two fixes; there is always a little tha
 
 
 @dataclass(frozen=True)
-class TrackingSpec:
+class TrackingConfig:
     """When the belief is brought up to date, and with what errors the senses come."""
 
     every: float = 5.0
@@ -47,7 +47,7 @@ class TrackingSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class LocalizationStep:
     """One control step of a drive: what is true, of which the senses are made, and what is seen and done."""
 
     index: int
@@ -69,7 +69,7 @@ class Sight:
 class FixSensor:
     """The position fixes of one drive; the same for all localisers."""
 
-    def __init__(self, scenario: Scenario, case: Case, spec: TrackingSpec) -> None:
+    def __init__(self, scenario: Scenario, case: LocalizationCase, spec: TrackingConfig) -> None:
         """Draw the errors at the start from the drive's seed."""
         self._case, self._compass = case, float(np.radians(spec.compass_sigma_deg))
         self._sensor: GpsSensor | None = None
@@ -93,7 +93,7 @@ class Tracker:
     """Follows one drive; may be given its steps while it is driven."""
 
     def __init__(
-        self, scenario: Scenario, localiser: Localiser, lanes: LanePoints, case: Case, spec: TrackingSpec
+        self, scenario: Scenario, localiser: Localiser, lanes: LanePoints, case: LocalizationCase, spec: TrackingConfig
     ) -> None:
         """Begin a drive.
 
@@ -107,14 +107,14 @@ class Tracker:
         self._localiser, self._lanes, self._spec = localiser, lanes, spec
         self._fixes = FixSensor(scenario, case, spec)
         self._odometer = Odometer(spec.odometry, generator(scenario.seed, scenario.name, "odometry"))
-        self._steps: list[Motion] = []  # since the last update
+        self._steps: list[OdometryStep] = []  # since the last update
         self._way = self._distance = 0.0  # since the last update, as sensed; in all, truly
-        self._last: Sight | None = None
+        self._last: LocalizationStep | None = None
         self._told: float | None = None  # when the last fix was believed
         self.ignored = 0
         """Fixes that lay off the map so far."""
 
-    def follow(self, sight: Sight) -> Moment | None:
+    def follow(self, sight: LocalizationStep) -> TrackPoint | None:
         """Take the next control step; returns the update that it led to, if it did."""
         fix, motion = self._fixes.read(sight.pose, sight.time), self._odometer.read(sight.pose, sight.time)
         usable = fix is not None and self._lanes.distance(fix.pose[:2]) <= OFF_MAP + 4 * fix.sigma
@@ -133,10 +133,10 @@ class Tracker:
             self._localiser.begin(believed)
         else:
             self._localiser.move(composed(self._steps))
-            self._localiser.observe(Frame(sight.images, sight.speed, sight.steering), believed)
+            self._localiser.observe(ObservedFrame(sight.images, sight.speed, sight.steering), believed)
         posterior, taken = self._localiser.posterior, time.perf_counter() - started
         self._steps, self._way = [], 0.0
-        return Moment(sight.index, sight.time, self._distance, sight.junctions, sight.pose, fix, posterior, taken)
+        return TrackPoint(sight.index, sight.time, self._distance, sight.junctions, sight.pose, fix, posterior, taken)
 
     def _related(self, fix: Fix, now: float) -> Fix:
         """A fix that is believed, with what its error has to do with that of the one before."""
@@ -150,9 +150,9 @@ def localise(
     episode: Episode,
     localiser: Localiser,
     lanes: LanePoints,
-    case: Case,
-    spec: TrackingSpec,
-    watch: Callable[[Moment], None] | None = None,
+    case: LocalizationCase,
+    spec: TrackingConfig,
+    watch: Callable[[TrackPoint], None] | None = None,
 ) -> Track:
     """Follow a recorded drive.
 
@@ -191,9 +191,9 @@ def check_lasts(episode: Episode) -> None:
         )
 
 
-def sight(episode: Episode, index: int) -> Sight:
+def sight(episode: Episode, index: int) -> LocalizationStep:
     """Control step `index` of a recorded drive."""
-    return Sight(
+    return LocalizationStep(
         index=index,
         time=float(episode.times[index]),
         pose=episode.pose(index),

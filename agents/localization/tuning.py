@@ -25,11 +25,11 @@ import numpy as np
 import torch
 
 from agents.localization.config import LocalizeConfig
-from agents.localization.likelihoods import Frame, Tempered
-from agents.localization.motion import Motion
+from agents.localization.likelihoods import ObservedFrame, PoweredLikelihood
+from agents.localization.motion import OdometryStep
 from agents.localization.particles import ParticleFilter
-from agents.localization.run import Bench, Tracks, make_bench, open_policy, run_drives, with_exponent
-from agents.localization.steering import LatticeSpec
+from agents.localization.run import LocalizationContext, Tracks, make_bench, open_policy, run_drives, with_exponent
+from agents.localization.steering import LatticeConfig
 from agents.localization.track import NEAR
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -155,9 +155,9 @@ def read_regions(path: Path) -> Regions:
 CANDIDATES = 2000
 """Candidates of a timed update."""
 _UPDATES = 12
-_FINE = LatticeSpec(metres=0.01, turn_deg=0.5)  # every candidate has a map of its own
-_KINDS: Mapping[Literal["new", "remembered"], LatticeSpec | None] = {"new": _FINE, "remembered": None}
-_WAY = Motion(2.5, 0.0, 0.01)
+_FINE = LatticeConfig(metres=0.01, turn_deg=0.5)  # every candidate has a map of its own
+_KINDS: Mapping[Literal["new", "remembered"], LatticeConfig | None] = {"new": _FINE, "remembered": None}
+_WAY = OdometryStep(2.5, 0.0, 0.01)
 
 
 @dataclass(frozen=True)
@@ -194,16 +194,22 @@ def time_updates(config: LocalizeConfig) -> list[UpdateTimes]:
     return rows
 
 
-def _timed(config: LocalizeConfig, bench: Bench, maps: str, number: int) -> tuple[float, float]:
+def _timed(config: LocalizeConfig, bench: LocalizationContext, maps: str, number: int) -> tuple[float, float]:
     """Seconds, and seconds of processor time, of update `number` from a belief of `CANDIDATES` all over the town."""
     simulation, lanes = bench.simulation, bench.evidence.lanes
     camera = simulation.cameras[0]
     images = np.zeros((len(simulation.cameras), camera.height, camera.width, 3), np.uint8)
-    spec = replace(config.filter, least=CANDIDATES, most=CANDIDATES, per_metre=1e-9 + CANDIDATES / lanes.length, jump=0)
-    source = Tempered(bench.evidence.steering, config.exponents.steering)
+    spec = replace(
+        config.filter,
+        least=CANDIDATES,
+        most=CANDIDATES,
+        per_metre=1e-9 + CANDIDATES / lanes.length,
+        kidnap_probability=0,
+    )
+    source = PoweredLikelihood(bench.evidence.steering, config.exponents.steering)
     running = ParticleFilter(spec, lanes, (source,), generator(config.seed, "time", str(number)))
     running.begin(None)
-    frame = Frame(images, 8.0, 0.0)
+    frame = ObservedFrame(images, 8.0, 0.0)
     if maps == "remembered":
         running.observe(frame, None)
     started, used = time.perf_counter(), time.process_time()

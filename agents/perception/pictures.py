@@ -23,7 +23,7 @@ from navsim.roads.generators.towns import Split
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer, under
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer, under
 from navsim.visualization.canvas import BRIGHT, DIM, Colour, Text, blank, written
 
 L = TypeVar("L")
@@ -58,7 +58,7 @@ class PictureData(Generic[L]):
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PerceptionFrame:
     """Some frames of a drive."""
 
     images: Image
@@ -77,12 +77,12 @@ class Source(Generic[L]):
     """Raises EpisodeError if recorded drives are without what the labels need, reading headers only."""
     recorded: Callable[[Episode, int], Array | Image]
     """What was noted of each so many-th frame of a recorded drive, copied."""
-    drawn: Callable[[Redrawer, Episode, range], tuple[Image, Array | Image]]
+    drawn: Callable[[EpisodeRerenderer, Episode, range], tuple[Image, Array | Image]]
     """Draws some frames of a drive anew: images (T, C, H, W, 3), and what is noted of them."""
-    labels: Callable[[Sequence[Seen]], L]
+    labels: Callable[[Sequence[PerceptionFrame]], L]
     """Labels of all pictures of several drives, one after another."""
 
-    def joined(self, parts: Iterable[Seen]) -> Pictures[L]:
+    def joined(self, parts: Iterable[PerceptionFrame]) -> Pictures[L]:
         """Pictures of several drives, at least one, all of one size: frame by frame and within it camera by camera."""
         parts = list(parts)
         images = [part.images.reshape(-1, *part.images.shape[2:]) for part in parts]
@@ -110,18 +110,20 @@ class Source(Generic[L]):
             self._read(train, every), self._read(validation, validate_every), train.description.simulation
         )
 
-    def under(self, redrawer: Redrawer, drives: Iterable[Episode], condition: str, every: int) -> Pictures[L]:
+    def under(self, redrawer: EpisodeRerenderer, drives: Iterable[Episode], condition: str, every: int) -> Pictures[L]:
         """Draw each `every`-th frame of drives under a condition, with its labels."""
         parts = []
         for episode in drives:
             seen = replace(episode, scenario=under(episode.scenario, condition))
-            parts.append(Seen(*self.drawn(redrawer, seen, range(0, len(episode), every)), episode.scenario.town))
+            parts.append(
+                PerceptionFrame(*self.drawn(redrawer, seen, range(0, len(episode), every)), episode.scenario.town)
+            )
         return self.joined(parts)
 
     def _read(self, dataset: Dataset, every: int) -> Pictures[L]:
         """Each `every`-th frame of every drive, copied so that the others can be let go."""
         return self.joined(
-            Seen(episode.images[::every].copy(), self.recorded(episode, every), episode.scenario.town)
+            PerceptionFrame(episode.images[::every].copy(), self.recorded(episode, every), episode.scenario.town)
             for episode in dataset.episodes()
         )
 

@@ -18,7 +18,7 @@ from torch import nn
 
 from agents.perception.config import HeldOutConfig, PerceptionConfig
 from agents.perception.pictures import PictureData, Pictures, Source
-from agents.perception.training import Lesson, LessonHistory, train_network
+from agents.perception.training import TaskHistory, TrainingTask, train_network
 from agents.policies.policy import parameter_count
 from agents.training.config import choose_device, choose_dtype
 from agents.training.run_folder import RunFolder, open_run
@@ -33,7 +33,7 @@ from navsim.seeding import generator
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.simulation import Simulation
@@ -106,7 +106,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True)
-class Exam(Generic[L, N, A, S]):
+class Evaluator(Generic[L, N, A, S]):
     """How a trained network is judged."""
 
     answer: Callable[[N, Image, torch.dtype], A]
@@ -137,9 +137,9 @@ class Task(Generic[L, N, A, S]):
     """Each so many-th frame of the validation drives is looked at."""
     source: Source[L]
     """How it comes by its labels."""
-    lesson: Lesson[L, N]
+    lesson: TrainingTask[L, N]
     """What is learned from them."""
-    exam: Exam[L, N, A, S]
+    exam: Evaluator[L, N, A, S]
     """How the network is judged."""
 
     def load(self) -> PictureData[L]:
@@ -162,13 +162,13 @@ def run_task(task: Task[L, N, A, S], console: Console) -> None:
         console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
     else:
         history = _train(task, folder, console)
-        _write_results(task, folder, history, judge(task, folder))
+        _write_results(task, folder, history, evaluate_held_out(task, folder))
     console.print(task.exam.table(read_results(folder, task.exam.kind)).terminal())
     words = f"{folder.best}; {folder.path / RESULTS}, {PAGE} and pictures in {OVERLAYS}"
     console.print(words, highlight=False, soft_wrap=True)
 
 
-def judge(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]:
+def evaluate_held_out(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]:
     """Score the best network under every condition, and write a sheet of overlays for each.
 
     Returns:
@@ -180,7 +180,7 @@ def judge(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]:
     device = choose_device(config)
     network, dtype = network.to(device), choose_dtype(config, device)
     drives = held_out_drives(held_out, simulation)
-    redrawer, found = Redrawer(simulation), dict[str, S]()
+    redrawer, found = EpisodeRerenderer(simulation), dict[str, S]()
     try:
         with progress("judging", len(held_out.conditions), "looks") as advance:
             for condition in held_out.conditions:
@@ -205,7 +205,7 @@ def read_results(folder: RunFolder, kind: type[S]) -> dict[str, S]:
     return {condition: from_mapping(kind, found, str(path)) for condition, found in values.items()}
 
 
-def _train(task: Task[L, N, A, S], folder: RunFolder, console: Console) -> LessonHistory:
+def _train(task: Task[L, N, A, S], folder: RunFolder, console: Console) -> TaskHistory:
     keep_freed_memory()
     data = task.load()
     words = f"{len(data.train)} pictures to learn from, {len(data.validation)} to validate on"
@@ -213,7 +213,7 @@ def _train(task: Task[L, N, A, S], folder: RunFolder, console: Console) -> Lesso
     return train_network(task.config, task.lesson, data, folder)
 
 
-def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: LessonHistory, found: dict[str, S]) -> None:
+def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: TaskHistory, found: dict[str, S]) -> None:
     """Write the scores as JSON and as a page, then call the run finished."""
     network, info = task.lesson.networks.load(folder.best)
     parameters, camera = parameter_count(network), info.cameras[0]

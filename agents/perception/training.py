@@ -16,11 +16,11 @@ from agents.policies.networks.observation_batch import scale_images
 from agents.policies.policy import parameter_count
 from agents.training.augmentation import ImageAugmenter
 from agents.training.config import choose_device, choose_dtype
-from agents.training.logger import Journal
+from agents.training.logger import TrainingLogger
 from agents.training.optimization import check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
-from agents.training.runtime import StopRequest, stop_on_interrupt, torch_rules
-from agents.training.train_state import Learned, explained_shortage
+from agents.training.runtime import StopRequest, stop_on_interrupt, torch_settings
+from agents.training.train_state import TrainState, oom_as_config_error
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError
 from navsim.progress import Advance, progress
@@ -63,7 +63,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Lesson(Generic[L, N]):
+class TrainingTask(Generic[L, N]):
     """What is learned from labelled pictures."""
 
     networks: Format[Any, N]
@@ -74,7 +74,7 @@ class Lesson(Generic[L, N]):
     """Takes the labels to a device, and says how the loss of a batch of their pictures is computed there."""
     validate: Callable[[N, Pictures[L], torch.dtype], Validation]
     """Scores a network, in evaluation mode, whose layers compute in a type."""
-    merit: Callable[[Mapping[str, Any]], float]
+    score_key: Callable[[Mapping[str, Any]], float]
     """What makes an epoch better than another, from what was noted of it."""
     measure: str
     """What that is called."""
@@ -83,7 +83,7 @@ class Lesson(Generic[L, N]):
 
 
 @dataclass
-class LessonHistory:
+class TaskHistory:
     """What is known of the run so far; travels in the checkpoint."""
 
     step: int = 0
@@ -105,7 +105,9 @@ class PictureTrainer(Generic[L, N]):
     What a step does depends on the seed, the step and the weights before it alone.
     """
 
-    def __init__(self, config: PerceptionConfig, lesson: Lesson[L, N], data: PictureData[L], folder: RunFolder) -> None:
+    def __init__(
+        self, config: PerceptionConfig, lesson: TrainingTask[L, N], data: PictureData[L], folder: RunFolder
+    ) -> None:
         """Build the network, or restore it with its optimiser from the folder's last checkpoint.
 
         Raises:
@@ -119,12 +121,12 @@ class PictureTrainer(Generic[L, N]):
             lesson.info, cameras=data.simulation.cameras, run=to_mapping(config), versions=software_versions()
         )
         network = lesson.networks.build(self._header, derived_seed(config.seed, "weights")).to(self.device)
-        self.learned = Learned(network, config.optimizer, config.ema)
+        self.learned = TrainState(network, config.optimizer, config.ema)
         self._images = torch.from_numpy(data.train.images).to(self.device)
         self._losses = lesson.losses(data.train, self.device)
         self._validation = data.validation
         self._augment = ImageAugmenter(config.augmentation, derived_seed(config.seed, "noise"), self.device)
-        self.history = LessonHistory()
+        self.history = TaskHistory()
         if folder.last.exists():
             self._restore()
 
@@ -193,7 +195,7 @@ class PictureTrainer(Generic[L, N]):
 
     def end_epoch(self, losses: Mapping[str, float], pictures_per_second: float) -> Validation:
         """Validate the average of the weights, note the epoch, and save; returns what the validation found."""
-        history, merit = self.history, self.lesson.merit
+        history, score_key = self.history, self.lesson.score_key
         found = self.lesson.validate(self.learned.average.network, self._validation, self.dtype)
         row = {
             "epoch": self.epoch + 1,
@@ -202,7 +204,7 @@ class PictureTrainer(Generic[L, N]):
             **found.record,
             "pictures_per_second": round(pictures_per_second, 1),
         }
-        best = history.best is None or merit(row) > merit(history.best)
+        best = history.best is None or score_key(row) > score_key(history.best)
         history.epochs.append(row)
         if best:
             history.best_epoch = len(history.epochs)
@@ -229,18 +231,20 @@ class PictureTrainer(Generic[L, N]):
         info = self.lesson.networks.restore(self.folder.last, self.learned)
         if info.cameras != self._header.cameras:
             raise CheckpointError(f"{self.folder.last}: was trained on other cameras than {self.config.data} now has")
-        self.history = from_mapping(LessonHistory, info.progress["history"], str(self.folder.last))
+        self.history = from_mapping(TaskHistory, info.progress["history"], str(self.folder.last))
 
     def _standing(self) -> str:
         """Epoch and best score in a few words."""
         best, lesson = self.history.best, self.lesson
-        score = "not validated yet" if best is None else f"best validation {lesson.measure} {lesson.merit(best):.3f}"
+        score = (
+            "not validated yet" if best is None else f"best validation {lesson.measure} {lesson.score_key(best):.3f}"
+        )
         return f"epoch {self.epoch + 1}/{self.config.epochs}, {score}"
 
 
 def train_network(
-    config: PerceptionConfig, lesson: Lesson[L, N], data: PictureData[L], folder: RunFolder
-) -> LessonHistory:
+    config: PerceptionConfig, lesson: TrainingTask[L, N], data: PictureData[L], folder: RunFolder
+) -> TaskHistory:
     """Train a network, or continue after the last whole epoch in the folder.
 
     Raises:
@@ -249,13 +253,13 @@ def train_network(
         CheckpointError: If the last checkpoint is damaged or of other pictures.
         StorageError: If a file cannot be written.
     """
-    with torch_rules(False, choose_device(config)), stop_on_interrupt() as stop:
+    with torch_settings(False, choose_device(config)), stop_on_interrupt() as stop:
         trainer = PictureTrainer(config, lesson, data, folder)
         begin_run(config, folder)
         history, pictures = trainer.history, trainer.steps_per_epoch * trainer.batch_size
         with (
-            explained_shortage(config.batch_size, accumulate=1),
-            Journal(folder, history.step) as journal,
+            oom_as_config_error(config.batch_size, accumulate=1),
+            TrainingLogger(folder, history.step) as logger,
             progress("training", config.epochs * pictures, "pictures", trainer.epoch * pictures) as advance,
         ):
             while trainer.epoch < config.epochs:
@@ -263,6 +267,6 @@ def train_network(
                 losses = trainer.take_epoch(stop, advance)
                 found = trainer.end_epoch(losses, pictures / (time.monotonic() - started))
                 for group, values in {"train": losses, **found.curves}.items():
-                    journal.curves(group, values, history.step)
-                journal.save(history, finished=False, facts=trainer.facts)
+                    logger.log_scalars(group, values, history.step)
+                logger.save(history, finished=False, facts=trainer.facts)
     return history

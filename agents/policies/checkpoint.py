@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from agents.policies.distributions.base import check_temperature
 from agents.policies.distributions.recalibrated import check_levels
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import ObservationSpec, observation_spec
 from agents.policies.policy import Policy, build_policy
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
@@ -198,9 +198,9 @@ class CheckpointInfo:
         check_levels(self.levels)
 
     @property
-    def senses(self) -> SensesSpec:
+    def senses(self) -> ObservationSpec:
         """Shapes of what the network senses."""
-        return senses_spec(self.cameras, self.map)
+        return observation_spec(self.cameras, self.map)
 
 
 def _build(info: CheckpointInfo, seed: int) -> Policy:

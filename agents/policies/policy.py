@@ -13,7 +13,7 @@ from agents.policies.heads import HEADS
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import Network
-from agents.policies.networks.observation_batch import Inputs, Senses, SensesSpec, scale_senses
+from agents.policies.networks.observation_batch import Inputs, ObservationBatch, ObservationSpec, scale_senses
 from agents.policies.networks.residual import ResidualNetwork
 from agents.policies.networks.small_networks import CompactNetwork, FullyConnectedNetwork, PilotNet
 
@@ -28,7 +28,7 @@ NETWORKS: dict[str, type[Network]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class PolicyOutput:
     """What a policy answers in B situations."""
 
     distribution: SteeringDistribution
@@ -64,7 +64,7 @@ class OutputLayer(nn.Linear):
 class Policy(nn.Module):
     """A network and the last layer that its head reads; a second one for a command if the network has a branch."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights from torch's global generator.
 
         Args:
@@ -96,14 +96,14 @@ class Policy(nn.Module):
             return outputs
         return torch.cat([outputs, self.command(self.network.branch(features, inputs))], dim=1)
 
-    def read(self, outputs: Tensor) -> Answer:
+    def read(self, outputs: Tensor) -> PolicyOutput:
         """Tell what `outputs` (B, outputs) of `forward` mean."""
         command = None
         if self.command is not None:
             outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
-        return Answer(self._tempered(outputs), command)
+        return PolicyOutput(self._tempered(outputs), command)
 
-    def answer(self, inputs: Inputs) -> Answer:
+    def predict(self, inputs: Inputs) -> PolicyOutput:
         """Return what to drive by, for scaled inputs: the distribution, and the command if there is one."""
         return self.read(self(inputs))
 
@@ -122,14 +122,14 @@ class Policy(nn.Module):
         It has the modes of `answer`'s distribution. Where the policy was calibrated, its probabilities are those that
         held-out drives bore out (`agents.policies.distributions.recalibrated`).
         """
-        return recalibrated(self.answer(inputs).distribution, self.levels)
+        return recalibrated(self.predict(inputs).distribution, self.levels)
 
-    def steer(self, senses: Senses) -> SteeringDistribution:
+    def steer(self, senses: ObservationBatch) -> SteeringDistribution:
         """Return the distribution over curvature for senses as recorded."""
         return self.distribution(scale_senses(senses, torch.float32))
 
 
-def build_policy(config: PolicyConfig, spec: SensesSpec, seed: int) -> Policy:
+def build_policy(config: PolicyConfig, spec: ObservationSpec, seed: int) -> Policy:
     """Build a network with initial weights that depend on `seed` alone; torch's global generator is left as it was.
 
     Raises:

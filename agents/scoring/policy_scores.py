@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policies.networks.observation_batch import Senses
+from agents.policies.networks.observation_batch import ObservationBatch
 from agents.policies.policy import Policy
 from agents.scoring.junctions import (
     DecisionRules,
@@ -44,7 +44,7 @@ class FrameBatch:
     """The town they were driven in."""
     episode: int
     """Number of the episode within the data set."""
-    senses: Senses
+    senses: ObservationBatch
     """What was sensed."""
     labels: Tensor
     """The expert's curvatures (B,) float32 [1/m]."""
@@ -93,7 +93,7 @@ def _batches(
     manoeuvres = manoeuvre_of_frames(episode, network, route)
     for start in range(0, len(episode), size):
         part = slice(start, min(start + size, len(episode)))
-        senses = Senses(
+        senses = ObservationBatch(
             torch.tensor(episode.images[part]),
             torch.tensor(episode.road_maps[part]),
             torch.tensor(episode.route_maps[part]),
@@ -104,7 +104,7 @@ def _batches(
 
 
 @dataclass(frozen=True)
-class ManoeuvreScores:
+class ManoeuvrePredictionScores:
     """Scores over the frames of one manoeuvre."""
 
     frames: int
@@ -123,7 +123,7 @@ class PolicyScores:
 
     frames: int
     """Number of frames."""
-    manoeuvres: dict[FrameManoeuvre, ManoeuvreScores]
+    manoeuvres: dict[FrameManoeuvre, ManoeuvrePredictionScores]
     """Scores by manoeuvre, only of those that occur."""
     junctions: JunctionMeasures
     """What the policy makes of junctions."""
@@ -189,7 +189,7 @@ def _add(tally: _Tally, policy: Policy, batch: FrameBatch, rules: DecisionRules,
         tally.towns += [batch.town] * len(decisions)
 
 
-def _by_manoeuvre(tally: _Tally) -> dict[FrameManoeuvre, ManoeuvreScores]:
+def _by_manoeuvre(tally: _Tally) -> dict[FrameManoeuvre, ManoeuvrePredictionScores]:
     """Scores of the frames of each manoeuvre that occurs."""
     log_probs, errors = (torch.cat(part).double().numpy() for part in (tally.log_probs, tally.errors))
     manoeuvres, found = np.array(tally.manoeuvres), {}
@@ -197,5 +197,5 @@ def _by_manoeuvre(tally: _Tally) -> dict[FrameManoeuvre, ManoeuvreScores]:
         mine = manoeuvres == manoeuvre
         if mine.any():
             nll, error = -float(log_probs[mine].mean()), float(errors[mine].mean())
-            found[manoeuvre] = ManoeuvreScores(int(mine.sum()), float(mine.mean()), nll, error)
+            found[manoeuvre] = ManoeuvrePredictionScores(int(mine.sum()), float(mine.mean()), nll, error)
     return found

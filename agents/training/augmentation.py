@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agents.policies.networks.observation_batch import Inputs, Senses
+from agents.policies.networks.observation_batch import Inputs, ObservationBatch
 from navsim.errors import ConfigError
 from navsim.sensing.faults import CameraNoise
 from navsim.sensing.roadmap import MapSpec
@@ -195,7 +195,7 @@ class NoisyCameras:
         self._generator.manual_seed(seed)
         self._first, self._of = first, of
 
-    def __call__(self, senses: Senses) -> Senses:
+    def __call__(self, senses: ObservationBatch) -> ObservationBatch:
         """Return senses with spoiled images (B, C, H, W, 3) uint8; the given ones if the cameras are clean."""
         noise = self._noise
         if noise.is_clean:

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from agents.drivers.policy_driver import PolicyDriver
-from navsim.drivers.protocol import Seat
+from navsim.drivers.protocol import BatchDriverHandle
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import arrivals
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
-from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.simulation import Simulation
@@ -31,7 +31,7 @@ class ClosedLoopConfig:
     """Routes through junctions; the same for all epochs."""
     towns: int = 4
     """Validation towns over which they are spread."""
-    worlds: int = 4
+    num_envs: int = 4
     """Cars that drive at a time, their pictures drawn in one pass."""
     seed: int = 0
     """Decides towns, routes and everything random in the drives."""
@@ -42,10 +42,10 @@ class ClosedLoopConfig:
     machine too short a limit makes another epoch the best; it never changes what the policy learns."""
 
     def __post_init__(self) -> None:
-        if self.every < 0 or not 1 <= self.worlds <= 256 or not self.time_limit > 0:
+        if self.every < 0 or not 1 <= self.num_envs <= 256 or not self.time_limit > 0:
             raise ConfigError(
                 "closed_loop.every must be at least 0, worlds 1 to 256 and time_limit above 0, got "
-                f"{self.every}, {self.worlds} and {self.time_limit}"
+                f"{self.every}, {self.num_envs} and {self.time_limit}"
             )
         _ = self.suite  # refuses impossible numbers
 
@@ -97,7 +97,7 @@ class ClosedLoop:
             TownError: If there is no such town or route.
         """
         if self._config.every > 0:
-            count = min(self._config.worlds, self._config.routes)
+            count = min(self._config.num_envs, self._config.routes)
             with ExitStack() as stack:
                 self._cars = stack.enter_context(simulations(self._simulation, count))
                 for scenario in self._scenarios:  # what cannot be driven is found before hours are spent
@@ -134,10 +134,10 @@ class ClosedLoop:
 
         cameras, map_spec = self._simulation.cameras, self._simulation.map
         driver = PolicyDriver(checkpoint, cameras, map_spec, cars=len(self._cars))
-        crews = [Crew(car, Seat(driver, number)) for number, car in enumerate(self._cars)]
+        crews = [RolloutSlot(car, BatchDriverHandle(driver, number)) for number, car in enumerate(self._cars)]
         episodes: list[Episode] = []
         try:
-            for episode in drive_together(crews, self._scenarios, record_images=False, on_step=hurry):
+            for episode in drive_batch(crews, self._scenarios, record_images=False, on_step=hurry):
                 episodes.append(episode)
                 tell(len(episodes))
         except _OutOfTimeError:

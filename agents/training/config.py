@@ -53,11 +53,11 @@ class DaggerConfig:
     """Who draws the towns, in turn."""
     workers: int | None = None
     """Number of processes that drive; None takes one per core."""
-    worlds: int = 2
+    num_envs: int = 2
     """Drives of a town that a process drives side by side and draws in one pass."""
 
     def __post_init__(self) -> None:
-        for name, least in {"rounds": 0, "epochs": 1, "worlds": 1}.items():
+        for name, least in {"rounds": 0, "epochs": 1, "num_envs": 1}.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"dagger.{name} must be at least {least}, got {getattr(self, name)}")
         if self.workers is not None and self.workers < 1:
@@ -105,7 +105,7 @@ class TrainConfig:
     storage: Storage = "auto"
     """Where the pictures are kept: `device`, in its memory; `mapped`, in a file beside the data that is written once;
     `auto`, on the device if they take at most 60% of its free memory. What is learned is the same."""
-    quiet_share: float = 1.0
+    lane_keeping_fraction: float = 1.0
     """Share of the frames that only hold the lane, drawn anew for each epoch; those near junctions or recovering from
     an offset are always taken. Below 1 it spends the time where driving is hard."""
     balance: BalanceConfig = field(default_factory=BalanceConfig)
@@ -149,8 +149,8 @@ class TrainConfig:
         check_loss(self.loss, self.policy)
         if self.loss.segmentation and self.dagger.rounds:
             raise ConfigError("loss.segmentation does not go with dagger.rounds, whose drives are without classes")
-        if not 0 < self.quiet_share <= 1:
-            raise ConfigError(f"quiet_share must be above 0 and at most 1, got {self.quiet_share}")
+        if not 0 < self.lane_keeping_fraction <= 1:
+            raise ConfigError(f"lane_keeping_fraction must be above 0 and at most 1, got {self.lane_keeping_fraction}")
         limits = {
             "seed": (0, 2**32),
             "epochs": (1, 10**6),

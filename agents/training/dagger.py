@@ -17,19 +17,19 @@ from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import weights_digest
 from agents.training.config import DaggerConfig, TrainConfig
 from agents.training.dataset import TrainingData
-from agents.training.distributed import ALONE, Group
-from agents.training.logger import History, Journal, merit, read_history
+from agents.training.distributed import ALONE, ProcessGroup
+from agents.training.logger import History, TrainingLogger, read_history, score_key
 from agents.training.loop import train
 from agents.training.run_folder import RunFolder, begin_run, open_run
 from navsim.config import to_mapping
-from navsim.datasets.collection import Maker, Plan, Recording, Work, claim_folder, produce
+from navsim.datasets.collection import Maker, Plan, RecordingTask, Work, claim_folder, produce
 from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, read_description
 from navsim.datasets.episode_files import write_episode
-from navsim.drivers.protocol import Mixture
+from navsim.drivers.protocol import ExpertMixtureDriver
 from navsim.provenance import git_revision, software_versions
 from navsim.roads.generators.towns import Split
 from navsim.seeding import derived_seed
-from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome
 from navsim.storage import write_bytes
@@ -49,17 +49,17 @@ class MixedDriving:
     """Share of the windows in which the expert drives."""
     window: float
     """Length of a window [s]."""
-    worlds: int
+    num_envs: int
     """Cars in a process."""
 
-    def mixture(self) -> Mixture:
+    def mixture(self) -> ExpertMixtureDriver:
         """Make who drives one car.
 
         Raises:
             CheckpointError: If the policy's file is unusable or was made for other cameras or another map.
         """
         driver = PolicyDriver(self.checkpoint, self.simulation.cameras, self.simulation.map)
-        return Mixture(driver, self.share, max(1, round(self.window / self.simulation.control_step)))
+        return ExpertMixtureDriver(driver, self.share, max(1, round(self.window / self.simulation.control_step)))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class MixedDriving:
         return {"driver": "policy and expert in turns", "policy": policy, "share": self.share, "window": self.window}
 
 
-def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDriving) -> Recording:
+def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDriving) -> RecordingTask:
     """Record every drive of a round that is not yet in its folder. A drive that fails is kept like any other.
 
     Args:
@@ -88,15 +88,15 @@ def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDri
     description = DatasetDescription(driving.simulation, settings, software_versions(), git_revision())
     claim_folder(driving.out, description)
     plan = Plan(driving.out, works, f"round {number}: driving", config.workers, resume=True)
-    crew = replace(driving, worlds=min(driving.worlds, max(map(len, works))))
+    crew = replace(driving, num_envs=min(driving.num_envs, max(map(len, works))))
     return produce(plan, make_recorder, crew)[0]
 
 
 def make_recorder(driving: MixedDriving) -> Maker:
     """Start simulations and return the function that records drives in one town and tells their numbers of steps."""
     stack = ExitStack()
-    cars = stack.enter_context(simulations(driving.simulation, driving.worlds))
-    crews = [Crew(car, driving.mixture()) for car in cars]
+    cars = stack.enter_context(simulations(driving.simulation, driving.num_envs))
+    crews = [RolloutSlot(car, driving.mixture()) for car in cars]
     metadata = driving.settings | {
         "simulation": to_mapping(driving.simulation),
         "renderer": cars[0].renderer_name,
@@ -104,7 +104,7 @@ def make_recorder(driving: MixedDriving) -> Maker:
 
     def record(scenarios: Work) -> list[int]:
         steps = []
-        for episode in drive_together(crews, scenarios):
+        for episode in drive_batch(crews, scenarios):
             write_episode(episode, episode_path(driving.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps
@@ -139,7 +139,7 @@ class Rounds:
         driven = any(row["closed_loop"] for row in whole.epochs)
         # Without drives only NLL on the expert's tells epochs apart, of which later rounds need not think better.
         rivals = whole.epochs if driven else whole.epochs[-len(self.histories[-1].epochs) :]
-        best = max(rivals, key=merit)
+        best = max(rivals, key=score_key)
         whole.best_epoch, whole.best_nll = best["epoch"], best["validation"]["nll"]
         return whole
 
@@ -159,7 +159,7 @@ class Rounds:
         ]
 
 
-def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group: Group = ALONE) -> History:
+def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group: ProcessGroup = ALONE) -> History:
     """Train on the recorded drives, then for each round let the policy drive and train on; or continue with that.
 
     Args:
@@ -187,7 +187,7 @@ def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group:
             recorded.append(folder.rounds / f"round-{number}")
             if group.first:
                 driving = MixedDriving(
-                    recorded[-1], simulation, start, share, config.dagger.window, config.dagger.worlds
+                    recorded[-1], simulation, start, share, config.dagger.window, config.dagger.num_envs
                 )
                 record_round(config.dagger, config.seed, number, driving)
             group.any(False)  # the others wait for the drives
@@ -220,7 +220,7 @@ def _train_round(
     folder: RunFolder,
     number: int,
     load: Callable[[], TrainingData],
-    group: Group,
+    group: ProcessGroup,
     start: Path | None,
 ) -> tuple[History, Path]:
     """Train a round to its end, unless that is done already; returns its history and its policy."""
@@ -256,6 +256,6 @@ def _publish(rounds: Rounds, folder: RunFolder, finished: bool) -> None:
     if row["closed_loop"] is not None:
         driven = row["closed_loop"]
         curves |= {"arrived_share": driven["arrived"] / driven["routes"], "completion": driven["completion"]}
-    with Journal(folder, number) as journal:
-        journal.curves("dagger", curves, number)
-        journal.save(rounds.history, finished, facts | {"rounds": rounds.rows})
+    with TrainingLogger(folder, number) as logger:
+        logger.log_scalars("dagger", curves, number)
+        logger.save(rounds.history, finished, facts | {"rounds": rounds.rows})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Senses, SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
 from agents.training.packed import check_classes, check_numbers, check_pictures, check_recorded, map_records
 from agents.training.runtime import Storage, choose_storage, free_memory
 from agents.training.samples import MappedSamples, Samples, record_bytes
@@ -92,7 +92,7 @@ def load_training_data(
     """
     splits = _open_splits(folder, policy, more, classes)
     simulation = splits[Split.TRAIN].description.simulation
-    spec = senses_spec(simulation.cameras, simulation.map)
+    spec = observation_spec(simulation.cameras, simulation.map)
     numbers = {split: _numbers(dataset, policy.max_curvature) for split, dataset in splits.items()}
     labelled = {Split.TRAIN: classes, Split.VALIDATION: False}
     needed = sum(dataset.frames * record_bytes(spec, labelled[split]) for split, dataset in splits.items())
@@ -147,7 +147,7 @@ def _versions(datasets: Iterable[Dataset]) -> dict[str, str]:
 def gather_samples(
     episodes: Iterable[Episode],
     frames: int,
-    spec: SensesSpec,
+    spec: ObservationSpec,
     max_curvature: float,
     source: str,
     device: torch.device = CPU,
@@ -199,28 +199,28 @@ def is_demanding(episode: Episode) -> NDArray[np.bool_]:
 
 def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Check all that is not a picture; returns speeds (N,), labels (N,) and which frames are demanding (N,)."""
-    speeds, labels, demanding = [], [], []
+    speeds, labels, is_informative = [], [], []
     for episode in dataset.episodes(images=False):
         check_numbers(episode, max_curvature, f"{dataset.folder}: episode {episode.scenario.name}")
         speeds.append(episode.speeds[:-1])
         labels.append(episode.labels)
-        demanding.append(is_demanding(episode))
+        is_informative.append(is_demanding(episode))
     return (
         torch.tensor(np.concatenate(speeds), dtype=torch.float32),
         torch.tensor(np.concatenate(labels), dtype=torch.float32),
-        torch.tensor(np.concatenate(demanding)),
+        torch.tensor(np.concatenate(is_informative)),
     )
 
 
-def _empty(frames: int, spec: SensesSpec, device: torch.device, classes: bool) -> Samples:
+def _empty(frames: int, spec: ObservationSpec, device: torch.device, classes: bool) -> Samples:
     """Tensors for `frames` situations."""
     maps = (frames, spec.map_size, spec.map_size)
     images = torch.empty((frames, spec.cameras, spec.height, spec.width, 3), dtype=torch.uint8, device=device)
     road, route = (torch.empty(maps, dtype=torch.uint8, device=device) for _ in range(2))
     speed, labels = (torch.empty(frames, device=device) for _ in range(2))
-    demanding = torch.empty(frames, dtype=torch.bool, device=device)
+    is_informative = torch.empty(frames, dtype=torch.bool, device=device)
     shown = torch.empty(images.shape[:-1], dtype=torch.uint8, device=device) if classes else None
-    return Samples(Senses(images, road, route, speed), labels, demanding, classes=shown)
+    return Samples(ObservationBatch(images, road, route, speed), labels, is_informative, classes=shown)
 
 
 def _copy(episode: Episode, samples: Samples, start: int) -> None:
@@ -232,7 +232,7 @@ def _copy(episode: Episode, samples: Samples, start: int) -> None:
         (samples.senses.route_map, episode.route_maps),
         (samples.senses.speed, episode.speeds[:-1]),
         (samples.labels, episode.labels),
-        (samples.demanding, is_demanding(episode)),
+        (samples.is_informative, is_demanding(episode)),
     )
     for tensor, values in pairs:
         tensor[part] = torch.tensor(values, dtype=tensor.dtype)

@@ -25,7 +25,7 @@ _PATIENCE = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """The processes that train together, seen from one of them."""
 
     rank: int = 0
@@ -49,7 +49,7 @@ class Group:
         """This process's share of `count` things; the shares differ by one at most."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
-    def together(self, module: nn.Module) -> nn.Module:
+    def wrap_ddp(self, module: nn.Module) -> nn.Module:
         """Give a module the same weights in all processes, and let its gradients be averaged over them."""
         return module if self.alone else DistributedDataParallel(module)
 
@@ -65,7 +65,7 @@ class Group:
         """Whether it is so in any process."""
         return mine if self.alone else bool(self.sum(torch.tensor(int(mine))))
 
-    def from_first(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's value, in all of them."""
         if self.alone:
             return value
@@ -73,7 +73,7 @@ class Group:
         distributed.broadcast_object_list(box)
         return box[0]
 
-    def gathered(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """The values of all processes, by their rank."""
         if self.alone:
             return [value]
@@ -82,12 +82,12 @@ class Group:
         return values
 
 
-ALONE = Group()
+ALONE = ProcessGroup()
 """One process that trains by itself."""
 
 
 @contextmanager
-def process_group(cuda: bool) -> Iterator[Group]:
+def process_group(cuda: bool) -> Iterator[ProcessGroup]:
     """Meet the other processes that `torchrun` has started, if it has.
 
     Args:
@@ -113,7 +113,7 @@ def process_group(cuda: bool) -> Iterator[Group]:
     # Small talk between the processes takes the CPU's way, gradients that of the device.
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
     try:
-        yield Group(rank, size, local)
+        yield ProcessGroup(rank, size, local)
     finally:
         distributed.destroy_process_group()
 

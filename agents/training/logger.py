@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
-from agents.training.distributed import ALONE, Group
+from agents.training.distributed import ALONE, ProcessGroup
 from agents.training.run_folder import RunFolder
 from navsim.config import from_mapping, to_mapping
 from navsim.sensing.observation import Image
@@ -38,7 +38,7 @@ class Means:
         self.count = count
 
     @staticmethod
-    def shared(sums: Mapping[str, float], count: int, group: Group) -> "Means":
+    def shared(sums: Mapping[str, float], count: int, group: ProcessGroup) -> "Means":
         """Go on from sums over all processes, which the first one carries on."""
         return Means(sums if group.first else dict.fromkeys(sums, 0.0), count)
 
@@ -49,7 +49,7 @@ class Means:
             self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
         self.count += 1
 
-    def sums(self, group: Group = ALONE) -> Sums:
+    def sums(self, group: ProcessGroup = ALONE) -> Sums:
         """The sums over all processes, each of which must ask."""
         if not self._sums:
             return {}
@@ -57,7 +57,7 @@ class Means:
         total = group.sum(torch.stack([self._sums[name] for name in names]))
         return dict(zip(names, total.tolist(), strict=True))
 
-    def means(self, group: Group = ALONE) -> Sums:
+    def means(self, group: ProcessGroup = ALONE) -> Sums:
         """The means over all steps; none before the first."""
         return {name: value / self.count for name, value in self.sums(group).items()}
 
@@ -150,13 +150,13 @@ class History:
             "images_per_second": round(images_per_second, 1),
             "seconds": {name: round(value, 3) for name, value in (seconds or {}).items()},
         }
-        best = self.best is None or merit(row) > merit(self.best)
+        best = self.best is None or score_key(row) > score_key(self.best)
         self.epochs.append(row)
         if best:
             self.best_nll, self.best_epoch = scores.nll, epoch
         return best
 
-    def in_vain(self) -> int:
+    def epochs_without_improvement(self) -> int:
         """How many validations in a row have not been better than the best, of those that could have been.
 
         Once an epoch has driven, those that have not driven cannot be the best.
@@ -165,7 +165,7 @@ class History:
         return sum(not driven or row["closed_loop"] is not None for row in self.epochs[self.best_epoch :])
 
 
-def merit(row: Mapping[str, Any]) -> tuple[float, ...]:
+def score_key(row: Mapping[str, Any]) -> tuple[float, ...]:
     """What makes an epoch better than another: arrivals, then the share of the routes driven, then NLL."""
     drives, nll = row["closed_loop"], row["validation"]["nll"]
     return (-1.0, 0.0, -nll) if drives is None else (drives["arrived"], drives["completion"], -nll)
@@ -178,7 +178,7 @@ def read_history(folder: RunFolder) -> History:
     return from_mapping(History, values, str(folder.metrics))
 
 
-class Journal:
+class TrainingLogger:
     """Writes the run's TensorBoard log and `metrics.json`; a silent one writes nothing."""
 
     def __init__(self, folder: RunFolder, step: int, silent: bool = False) -> None:
@@ -195,13 +195,13 @@ class Journal:
         if self._writer is not None:
             self._writer.close()
 
-    def curves(self, group: str, values: Mapping[str, float | None], step: int) -> None:
+    def log_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
         """Add one point to each of the curves `group/name`."""
         for name, value in values.items():
             if value is not None and self._writer is not None:
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
-    def picture(self, name: str, picture: Image, step: int) -> None:
+    def log_image(self, name: str, picture: Image, step: int) -> None:
         """Add a picture (H, W, 3) uint8."""
         if self._writer is not None:
             self._writer.add_image(name, picture, step, dataformats="HWC")

@@ -16,14 +16,14 @@ from agents.scoring.calibration import score
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device
 from agents.training.dataset import TrainingData
-from agents.training.distributed import ALONE, Group
-from agents.training.logger import History, Journal, Means, Stopwatch
+from agents.training.distributed import ALONE, ProcessGroup
+from agents.training.logger import History, Means, Stopwatch, TrainingLogger
 from agents.training.optimization import check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
-from agents.training.runtime import StopRequest, stop_on_interrupt, torch_rules
-from agents.training.train_state import explained_shortage
+from agents.training.runtime import StopRequest, stop_on_interrupt, torch_settings
+from agents.training.train_state import oom_as_config_error
 from agents.training.trainer import Trainer
-from agents.training.validation import Examiner
+from agents.training.validation import Validator
 from navsim.progress import Advance, progress
 
 _LOG_STEPS = 20
@@ -31,7 +31,7 @@ _AGREE_STEPS = 8  # several processes ask each other so often whether one of the
 
 
 def train(
-    config: TrainConfig, data: TrainingData, folder: RunFolder, group: Group = ALONE, start: Path | None = None
+    config: TrainConfig, data: TrainingData, folder: RunFolder, group: ProcessGroup = ALONE, start: Path | None = None
 ) -> History:
     """Train a policy, or continue from the folder's last checkpoint if there is one.
 
@@ -49,46 +49,46 @@ def train(
         StorageError: If a file cannot be written; the last checkpoint stays as it was.
     """
     with (
-        torch_rules(config.deterministic, choose_device(config)),
+        torch_settings(config.deterministic, choose_device(config)),
         ClosedLoop(config.closed_loop if group.first else replace(config.closed_loop, every=0), data.world) as course,
         stop_on_interrupt() as stop,
     ):
         trainer = Trainer(config, data, folder, group, start)
-        examiner = Examiner(data, trainer.device, trainer.dtype, course) if group.first else None
+        validator = Validator(data, trainer.device, trainer.dtype, course) if group.first else None
         if group.first:
             begin_run(config, folder)
         with (
-            explained_shortage(config.batch_size, config.accumulate),
-            Journal(folder, trainer.history.step, silent=not group.first) as journal,
+            oom_as_config_error(config.batch_size, config.accumulate),
+            TrainingLogger(folder, trainer.history.step, silent=not group.first) as logger,
             _shown(trainer) as advance,
         ):
             while not trainer.done:
-                if take_steps(trainer, journal, stop, advance):
-                    judge(trainer, examiner, journal, stop, advance)
+                if take_steps(trainer, logger, stop, advance):
+                    validate_epoch(trainer, validator, logger, stop, advance)
                 trainer.save()
-                journal.save(trainer.history, finished=False, facts=trainer.facts)
+                logger.save(trainer.history, finished=False, facts=trainer.facts)
                 if group.any(stop.made) and not trainer.done:
                     raise KeyboardInterrupt(
                         f"stopped after step {trainer.history.step} of {trainer.steps}, saved in {folder.last}; "
                         "the same command with --resume continues"
                     )
-            journal.save(trainer.history, finished=True, facts=trainer.facts)
+            logger.save(trainer.history, finished=True, facts=trainer.facts)
     return trainer.history
 
 
-def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: Advance) -> bool:
+def take_steps(trainer: Trainer, logger: TrainingLogger, stop: StopRequest, advance: Advance) -> bool:
     """Take the steps that are left of the current epoch; returns whether all were taken before `stop` was made."""
     draw = trainer.sampler.draw(trainer.epoch)
     index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
     size, first, last = trainer.batch_size, trainer.position, trainer.steps_per_epoch
-    trainer.announce(index[first * size : last * size])
+    trainer.prefetch(index[first * size : last * size])
     trainer.clock = Stopwatch(trainer.device)
     with trainer.clock.part("training"):
         for position in range(first, last):
             batch = slice(position * size, (position + 1) * size)
             trainer.step(index[batch], weights[batch])
             if trainer.history.step % _LOG_STEPS == 0:
-                _log(trainer, journal)
+                _log(trainer, logger)
             advance(size, _standing(trainer))
             if position + 1 < last and _agreed(trainer, stop):
                 return False
@@ -96,7 +96,9 @@ def take_steps(trainer: Trainer, journal: Journal, stop: StopRequest, advance: A
     return True
 
 
-def judge(trainer: Trainer, examiner: Examiner | None, journal: Journal, stop: StopRequest, advance: Advance) -> None:
+def validate_epoch(
+    trainer: Trainer, validator: Validator | None, logger: TrainingLogger, stop: StopRequest, advance: Advance
+) -> None:
     """Validate what an epoch has brought, let it drive, note it, and keep it if it is the best.
 
     If the drives are broken off, the epoch is not noted and will be judged anew. The first process has the examiner and
@@ -104,29 +106,29 @@ def judge(trainer: Trainer, examiner: Examiner | None, journal: Journal, stop: S
     """
     losses = trainer.losses.means(trainer.group)
     check_finite(losses["total"], trainer.history.step, trainer.config.optimizer)
-    if examiner is not None:
+    if validator is not None:
         with trainer.clock.part("validation"):
-            samples = examiner.validate(trainer.policy)
+            samples = validator.validate(trainer.policy)
         scores = score(samples)
         check_finite(scores.nll, trainer.history.step, trainer.config.optimizer)
         due = trainer.config.closed_loop.due(trainer.epoch + 1, trainer.config.epochs)
-        drives = examiner.drive(trainer, stop, advance) if due else None
+        drives = validator.drive(trainer, stop, advance) if due else None
         if drives is not None or not due:
             seconds = trainer.clock.seconds
             best = trainer.history.add(trainer.epoch + 1, scores, losses, drives, seconds, trainer.rate)
-            examiner.report(journal, trainer, samples, scores)
+            validator.report(logger, trainer, samples, scores)
             if best:
                 save_checkpoint(trainer.folder.best, trainer.info, trainer.policy)
-    trainer.take_over(trainer.group.from_first(trainer.history))
+    trainer.take_over(trainer.group.broadcast(trainer.history))
 
 
-def _log(trainer: Trainer, journal: Journal) -> None:
+def _log(trainer: Trainer, logger: TrainingLogger) -> None:
     """Write the mean losses of the last steps and the learning rate."""
     means, step = trainer.recent.means(trainer.group), trainer.history.step
     trainer.recent = Means()
     check_finite(means["total"], step, trainer.config.optimizer)
     rate = learning_rate(step - 1, trainer.steps, trainer.config.optimizer)
-    journal.curves("train", means | {"learning_rate": rate}, step)
+    logger.log_scalars("train", means | {"learning_rate": rate}, step)
 
 
 def _agreed(trainer: Trainer, stop: StopRequest) -> bool:

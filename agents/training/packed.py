@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.policies.networks.observation_batch import SensesSpec
+from agents.policies.networks.observation_batch import ObservationSpec
 from agents.training.samples import record_bytes
 from navsim.config import to_mapping
 from navsim.datasets.dataset import DESCRIPTION_NAME, Dataset
@@ -105,7 +105,7 @@ def check_numbers(episode: Episode, max_curvature: float, name: str) -> None:
         )
 
 
-def check_pictures(episode: Episode, spec: SensesSpec, name: str) -> None:
+def check_pictures(episode: Episode, spec: ObservationSpec, name: str) -> None:
     """Make sure that a drive has pictures, of the shapes of `spec`.
 
     Raises:
@@ -133,7 +133,7 @@ DISK_RESERVE = 256 * 2**20
 _FORMAT = 1
 
 
-def packed_path(dataset: Dataset, split: str, spec: SensesSpec, classes: bool = False) -> Path:
+def packed_path(dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False) -> Path:
     """Where the packed pictures of a split are; the name tells the episode files, their sizes, times and headers."""
     contents = [_FORMAT, to_mapping(spec), *(["classes"] if classes else [])]
     digest = hashlib.sha256(json.dumps(contents).encode())
@@ -144,7 +144,7 @@ def packed_path(dataset: Dataset, split: str, spec: SensesSpec, classes: bool = 
     return dataset.folder / PACKED_NAME / f"{split}-{digest.hexdigest()[:16]}.bin"
 
 
-def map_records(dataset: Dataset, split: str, spec: SensesSpec, classes: bool = False) -> Tensor:
+def map_records(dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False) -> Tensor:
     """Map the pictures of a split into memory, after packing them if that has not been done yet.
 
     Of several processes that want the same file, one packs and the others wait.
@@ -184,7 +184,7 @@ def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _pack(dataset: Dataset, path: Path, spec: SensesSpec, classes: bool) -> None:
+def _pack(dataset: Dataset, path: Path, spec: ObservationSpec, classes: bool) -> None:
     """Write the file."""
     with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
         frames = 0

@@ -14,7 +14,7 @@ from navsim.storage import remove_partial, write_yaml
 _MAY_DIFFER = ("resume", "run_dir", "storage")
 
 
-class RunSettings(Protocol):
+class RunConfig(Protocol):
     """What every training run's configuration says of its folder."""
 
     @property
@@ -83,7 +83,7 @@ class RunFolder:
         return bool(self.read_metrics().get("finished", False))
 
 
-def open_run(config: RunSettings) -> RunFolder:
+def open_run(config: RunConfig) -> RunFolder:
     """Find the folder of a run, without ever mixing two runs in one; nothing is written before `begin_run`.
 
     Returns:
@@ -117,7 +117,7 @@ def open_run(config: RunSettings) -> RunFolder:
     return folder
 
 
-def begin_run(config: RunSettings, folder: RunFolder) -> None:
+def begin_run(config: RunConfig, folder: RunFolder) -> None:
     """Lay the run's configuration into its folder, once all that it needs is at hand.
 
     Raises:

@@ -21,7 +21,7 @@ from navsim.errors import ConfigError
 
 
 @contextmanager
-def torch_rules(deterministic: bool, device: torch.device) -> Iterator[None]:
+def torch_settings(deterministic: bool, device: torch.device) -> Iterator[None]:
     """Set torch's switches inside the block, and leave them and its global generators as they were.
 
     Args:

@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from agents.policies.networks.observation_batch import Senses, SensesSpec
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec
 
 READ_AHEAD = 4
 """How many batches are read from a file before they are asked for."""
@@ -26,11 +26,11 @@ _LOOKED_AT = 256
 class Samples:
     """N labelled situations on one device."""
 
-    senses: Senses
+    senses: ObservationBatch
     """What was sensed."""
     labels: Tensor
     """The expert's curvatures (N,) float32 [1/m]."""
-    demanding: Tensor
+    is_informative: Tensor
     """Which situations ask for more than holding the lane (N,) bool, see `is_demanding`."""
     classes: Tensor | None = field(default=None, kw_only=True)
     """What each pixel of the images shows (N, C, H, W) uint8, where that is learned, too."""
@@ -44,12 +44,14 @@ class Samples:
         if isinstance(index, Tensor):
             index = index.to(self.labels.device, non_blocking=True)
         classes = None if self.classes is None else _chosen(self.classes, index)
-        return Samples(self.senses[index], _chosen(self.labels, index), _chosen(self.demanding, index), classes=classes)
+        return Samples(
+            self.senses[index], _chosen(self.labels, index), _chosen(self.is_informative, index), classes=classes
+        )
 
     def to(self, device: torch.device) -> "Samples":
         """Copy to `device`, unless they are there."""
         classes = None if self.classes is None else self.classes.to(device)
-        return Samples(self.senses.to(device), self.labels.to(device), self.demanding.to(device), classes=classes)
+        return Samples(self.senses.to(device), self.labels.to(device), self.is_informative.to(device), classes=classes)
 
     @property
     def fingerprint(self) -> str:
@@ -73,10 +75,12 @@ class MappedSamples(Samples):
     """Where gathered batches are wanted."""
 
     @classmethod
-    def of(cls, records: Tensor, spec: SensesSpec, speed: Tensor, labels: Tensor, demanding: Tensor) -> "MappedSamples":
+    def of(
+        cls, records: Tensor, spec: ObservationSpec, speed: Tensor, labels: Tensor, is_informative: Tensor
+    ) -> "MappedSamples":
         """Look at a file's bytes (N, bytes) as pictures of the shapes of `spec`."""
         senses = senses_of_records(records, spec, speed)
-        return cls(senses, labels, demanding, records, torch.device("cpu"))
+        return cls(senses, labels, is_informative, records, torch.device("cpu"))
 
     def __getitem__(self, index: Tensor | slice) -> Samples:
         """Read situations by their numbers (B,) or a slice and bring them to the device."""
@@ -101,7 +105,9 @@ class MappedSamples(Samples):
 
     def to(self, device: torch.device) -> "MappedSamples":
         """The same file, with `device` as the one where batches are wanted."""
-        return replace(self, labels=self.labels.to(device), demanding=self.demanding.to(device), device=device)
+        return replace(
+            self, labels=self.labels.to(device), is_informative=self.is_informative.to(device), device=device
+        )
 
     def _read(self, index: Tensor | slice) -> Tensor:
         """Copy records (B, bytes) into memory, for a GPU into such as it can fetch by itself."""
@@ -117,25 +123,25 @@ class MappedSamples(Samples):
         records = records.to(self.device, non_blocking=True)
         there = senses_of_records(records, self.senses.spec, speed.to(self.device))
         classes = classes_of_records(records, self.senses.spec)
-        senses = Senses(
+        senses = ObservationBatch(
             there.images.contiguous(), there.road_map.contiguous(), there.route_map.contiguous(), there.speed
         )
         if isinstance(index, Tensor):
             index = index.to(self.labels.device, non_blocking=True)
-        return Samples(senses, _chosen(self.labels, index), _chosen(self.demanding, index), classes=classes)
+        return Samples(senses, _chosen(self.labels, index), _chosen(self.is_informative, index), classes=classes)
 
 
-def record_bytes(spec: SensesSpec, classes: bool = False) -> int:
+def record_bytes(spec: ObservationSpec, classes: bool = False) -> int:
     """Bytes of the pictures of one situation, with or without the classes of the images' pixels."""
     return spec.cameras * spec.height * spec.width * (4 if classes else 3) + 2 * spec.map_size**2
 
 
-def senses_of_records(records: Tensor, spec: SensesSpec, speed: Tensor) -> Senses:
+def senses_of_records(records: Tensor, spec: ObservationSpec, speed: Tensor) -> ObservationBatch:
     """Look at records (B, bytes), as in `MappedSamples`, as pictures; nothing is copied."""
     count, size = len(records), spec.map_size
     pictures, shown = spec.cameras * spec.height * spec.width * 3, record_bytes(spec)
     images, road_map, route_map = torch.split(records[:, :shown], [pictures, size**2, size**2], dim=1)
-    return Senses(
+    return ObservationBatch(
         images.view(count, spec.cameras, spec.height, spec.width, 3),
         road_map.view(count, size, size),
         route_map.view(count, size, size),
@@ -143,7 +149,7 @@ def senses_of_records(records: Tensor, spec: SensesSpec, speed: Tensor) -> Sense
     )
 
 
-def classes_of_records(records: Tensor, spec: SensesSpec) -> Tensor | None:
+def classes_of_records(records: Tensor, spec: ObservationSpec) -> Tensor | None:
     """Copy the classes (B, C, H, W) out of records (B, bytes), as in `MappedSamples`; None if they are not in them."""
     rest = records[:, record_bytes(spec) :]
     return rest.reshape(len(records), spec.cameras, spec.height, spec.width) if rest.shape[1] else None

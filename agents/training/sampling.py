@@ -18,7 +18,7 @@ from navsim.geometry import Array
 from navsim.seeding import generator
 
 
-class Feed:
+class BatchPrefetcher:
     """Hands out batches of samples; what was announced is there sooner, what was not is there all the same."""
 
     def __init__(self, samples: Samples) -> None:
@@ -27,7 +27,7 @@ class Feed:
         self._expected = deque[Tensor]()
         self._batches: Iterator[Samples] = iter(())
 
-    def announce(self, indices: Sequence[Tensor]) -> None:
+    def prefetch(self, indices: Sequence[Tensor]) -> None:
         """Say which batches will be taken next, and in which order; replaces what was said before.
 
         Args:
@@ -36,7 +36,7 @@ class Feed:
         if isinstance(self._samples, MappedSamples):
             self._expected, self._batches = deque(indices), self._samples.batches(indices)
 
-    def take(self, index: Tensor) -> Samples:
+    def get(self, index: Tensor) -> Samples:
         """The situations `index` (B,)."""
         # Comparing the numbers themselves would have to wait for a GPU.
         if self._expected and _same_memory(self._expected[0], index):
@@ -87,22 +87,27 @@ class FrameSampler:
     """Draws the frames of an epoch; what it draws depends on the seed and the epoch's number alone."""
 
     def __init__(
-        self, labels: Array, demanding: NDArray[np.bool_], quiet_share: float, balance: BalanceConfig, seed: int
+        self,
+        labels: Array,
+        is_informative: NDArray[np.bool_],
+        lane_keeping_fraction: float,
+        balance: BalanceConfig,
+        seed: int,
     ) -> None:
         """Look at the labels once.
 
         Args:
             labels: Curvatures (N,) [1/m].
-            demanding: Which frames (N,) are always wanted.
-            quiet_share: Share of the other frames that an epoch has.
+            is_informative: Which frames (N,) are always wanted.
+            lane_keeping_fraction: Share of the other frames that an epoch has.
             balance: How sharp curves are preferred.
             seed: Of the run.
         """
         self._seed = seed
-        self._demanding, self._quiet = np.flatnonzero(demanding), np.flatnonzero(~demanding)
-        self.frames_per_epoch = max(len(self._demanding) + round(quiet_share * len(self._quiet)), 1)
+        self._demanding, self._quiet = np.flatnonzero(is_informative), np.flatnonzero(~is_informative)
+        self.frames_per_epoch = max(len(self._demanding) + round(lane_keeping_fraction * len(self._quiet)), 1)
         self._balance = balance
-        wanted = np.where(demanding, 1.0, quiet_share)
+        wanted = np.where(is_informative, 1.0, lane_keeping_fraction)
         self._wanted = wanted / wanted.sum()
         self._shown = balanced(self._wanted, labels, balance) if balance.strength > 0 else self._wanted
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from agents.policies.checkpoint import load_weights, named_tensors
 from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
-from agents.training.distributed import Group, without_exchange
+from agents.training.distributed import ProcessGroup, without_exchange
 from agents.training.losses import LossConfig, SegmentationDecoder, picture_layer, steering_loss
 from agents.training.optimization import EmaConfig, OptimizerConfig, WeightAverage, make_optimizer, set_learning_rate
 from navsim.errors import CheckpointError, ConfigError
@@ -24,7 +24,7 @@ _OPTIMIZER = "optimizer."
 N = TypeVar("N", bound=nn.Module)
 
 
-class Learned(Generic[N]):
+class TrainState(Generic[N]):
     """A network that learns; the weights to validate, use and keep are those of `average`."""
 
     def __init__(
@@ -145,7 +145,7 @@ class PolicyLoss(nn.Module):
         """
         self._pictures.clear()
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self._dtype is torch.bfloat16):
-            answer = self.policy.answer(inputs)
+            answer = self.policy.predict(inputs)
             seen = None if self.decoder is None else self.decoder.loss(self._pictures.pop(), _wanted(classes))
         parts = steering_loss(
             answer.distribution, labels, self.policy.config, self._config, command=answer.command, weights=weights
@@ -161,7 +161,7 @@ def _wanted(classes: Tensor | None) -> Tensor:
     return classes
 
 
-class Learner(Learned[Policy]):
+class PolicyTrainState(TrainState[Policy]):
     """A policy that learns; the weights to validate, drive and keep are those of `average`."""
 
     def __init__(
@@ -171,7 +171,7 @@ class Learner(Learned[Policy]):
         optimizer: OptimizerConfig,
         ema: EmaConfig,
         dtype: torch.dtype,
-        group: Group,
+        group: ProcessGroup,
         compiled: bool = False,
         decoder: SegmentationDecoder | None = None,
     ) -> None:
@@ -191,7 +191,7 @@ class Learner(Learned[Policy]):
         super().__init__(policy, optimizer, ema, {} if decoder is None else {"decoder.": decoder})
         self.decoder = decoder
         self._group = group
-        self._shared = group.together(scored)
+        self._shared = group.wrap_ddp(scored)
         self._compiled = compiled
         self._loss = torch.compile(self._shared) if compiled else self._shared
 
@@ -230,7 +230,7 @@ def _cannot_compile(error: RuntimeError) -> bool:
 
 
 @contextmanager
-def explained_shortage(batch_size: int, accumulate: int) -> Iterator[None]:
+def oom_as_config_error(batch_size: int, accumulate: int) -> Iterator[None]:
     """Turn a lack of memory inside the block into one line that says what helps.
 
     Raises:

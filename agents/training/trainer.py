@@ -15,18 +15,18 @@ from agents.policies.checkpoint import (
     restore_training,
     save_checkpoint,
 )
-from agents.policies.networks.observation_batch import scale_senses, senses_spec
+from agents.policies.networks.observation_batch import observation_spec, scale_senses
 from agents.policies.policy import Policy, build_policy, parameter_count
 from agents.training.augmentation import Augmenter, NoisyCameras
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import TrainingData
-from agents.training.distributed import ALONE, Group
+from agents.training.distributed import ALONE, ProcessGroup
 from agents.training.logger import History, Means, Stopwatch
 from agents.training.losses import build_decoder
 from agents.training.optimization import learning_rate
 from agents.training.run_folder import RunFolder, first_difference
-from agents.training.sampling import Feed, FrameSampler, parts
-from agents.training.train_state import Learner
+from agents.training.sampling import BatchPrefetcher, FrameSampler, parts
+from agents.training.train_state import PolicyTrainState
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.seeding import derived_seed
@@ -42,7 +42,7 @@ class Trainer:
         config: TrainConfig,
         data: TrainingData,
         folder: RunFolder,
-        group: Group = ALONE,
+        group: ProcessGroup = ALONE,
         start: Path | None = None,
     ) -> None:
         """Build the network, or restore it with its optimiser from the folder's last checkpoint.
@@ -63,18 +63,18 @@ class Trainer:
         self.dtype = choose_dtype(config, self.device)
         self._header = CheckpointInfo(config.policy, data.cameras, data.map, to_mapping(config), {}, data.versions)
         self._data_name = f"{data.train.fingerprint}/{data.validation.fingerprint}"
-        self._feed = Feed(data.train.to(self.device))
+        self._feed = BatchPrefetcher(data.train.to(self.device))
         self._frames, self._validation_frames = len(data.train), len(data.validation)
-        labels, demanding = data.train.labels.cpu().numpy(), data.train.demanding.cpu().numpy()
+        labels, is_informative = data.train.labels.cpu().numpy(), data.train.is_informative.cpu().numpy()
         self.sampler = FrameSampler(
-            labels.astype(np.float64), demanding, config.quiet_share, config.balance, config.seed
+            labels.astype(np.float64), is_informative, config.lane_keeping_fraction, config.balance, config.seed
         )
         self._check_shares()
-        spec, seed = senses_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
+        spec, seed = observation_spec(data.cameras, data.map), derived_seed(config.seed, "weights")
         policy = load_policy(start, data.cameras, data.map) if start else build_policy(config.policy, spec, seed)
         policy = policy.to(self.device)
         decoder = build_decoder(policy, derived_seed(config.seed, "decoder")) if config.loss.segmentation else None
-        self._learner = Learner(
+        self._learner = PolicyTrainState(
             policy, config.loss, config.optimizer, config.ema, self.dtype, group, config.compile, decoder
         )
         noise_seed = derived_seed(config.seed, "noise")
@@ -119,7 +119,7 @@ class Trainer:
     @property
     def done(self) -> bool:
         """Whether all epochs have ended, or so many in vain that the run stops early."""
-        return self.epoch >= self.config.epochs or 0 < self.config.patience <= self.history.in_vain()
+        return self.epoch >= self.config.epochs or 0 < self.config.patience <= self.history.epochs_without_improvement()
 
     @property
     def facts(self) -> dict[str, object]:
@@ -133,10 +133,10 @@ class Trainer:
             "processes": self.group.size,
         }
 
-    def announce(self, index: Tensor) -> None:
+    def prefetch(self, index: Tensor) -> None:
         """Say which frames (steps * B,) the next steps will be taken on, so that they can be read ahead."""
         shares = ((batch, self.group.share(len(batch))) for batch in torch.split(index, self.batch_size))
-        self._feed.announce([batch[part] for batch, mine in shares for part in parts(mine, self.config.accumulate)])
+        self._feed.prefetch([batch[part] for batch, mine in shares for part in parts(mine, self.config.accumulate)])
 
     def step(self, index: Tensor, weights: Tensor) -> None:
         """Take one step on the frames `index` with loss `weights`, both (B,); this process computes its share of them.
@@ -149,7 +149,7 @@ class Trainer:
         mine, losses = self.group.share(len(index)), dict[str, Tensor]()
         for part in parts(mine, self.config.accumulate):
             with watch.part("frames"):
-                frames = self._feed.take(index[part])
+                frames = self._feed.get(index[part])
             with watch.part("augmentation"):
                 self._cameras.restart(derived_seed(seed, "camera noise", step), part.start, len(index))
                 self._augment.restart(derived_seed(seed, "augmentation", step), part.start, len(index))
@@ -214,7 +214,9 @@ class Trainer:
 
     def _check_others(self) -> None:
         """Raise ConfigError if another process was told otherwise, or sees other data or another run folder."""
-        states = self.group.gathered({"frames": self._data_name, "step": self.history.step, **to_mapping(self.config)})
+        states = self.group.all_gather(
+            {"frames": self._data_name, "step": self.history.step, **to_mapping(self.config)}
+        )
         for rank, state in enumerate(states):
             difference = first_difference(states[0], state)
             if difference is not None:

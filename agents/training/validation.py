@@ -22,14 +22,14 @@ from agents.scoring.report import figure_pixels, plot_calibration
 from agents.training.augmentation import NoisyCameras
 from agents.training.closed_loop import ClosedLoop, DriveScores
 from agents.training.dataset import Samples, TrainingData
-from agents.training.logger import Journal
+from agents.training.logger import TrainingLogger
 from agents.training.runtime import StopRequest
 from agents.training.trainer import Trainer
 from navsim.drivers.protocol import Decision
 from navsim.progress import Advance
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from navsim.visualization.canvas import ROUTE, Box, blank, enlarged, written
+from navsim.visualization.canvas import ROUTE, Rectangle, blank, enlarged, written
 from navsim.visualization.steering_fan import draw_fan
 from navsim.visualization.steering_plot import draw_curve
 
@@ -80,7 +80,7 @@ def _map_picture(road_map: Image, route_map: Image) -> Image:
 def _curve_picture(decision: Decision, label: float, limit: float) -> Image:
     """The density over curvature."""
     canvas = blank(_CURVE_WIDTH, _HEIGHT)
-    return written(canvas, draw_curve(canvas, Box(0, 0, _CURVE_WIDTH, _HEIGHT), decision, label, limit))
+    return written(canvas, draw_curve(canvas, Rectangle(0, 0, _CURVE_WIDTH, _HEIGHT), decision, label, limit))
 
 
 def _joined(pictures: Sequence[Image]) -> Image:
@@ -93,7 +93,7 @@ _BATCH = 512
 _NOISE_SEED = 0  # the cameras' noise is the same in all validations
 
 
-class Examiner:
+class Validator:
     """Holds the validation frames and the worlds to drive in."""
 
     def __init__(self, data: TrainingData, device: torch.device, dtype: torch.dtype, course: ClosedLoop) -> None:
@@ -116,7 +116,7 @@ class Examiner:
         with self._predicting():
             for start in range(0, len(self._frames), _BATCH):
                 part = self._frames[slice(start, start + _BATCH)]
-                answer = policy.answer(scale_senses(self._noise(part.senses), self._dtype))
+                answer = policy.predict(scale_senses(self._noise(part.senses), self._dtype))
                 parts.append(score_samples(answer.distribution, part.labels, answer.steering))
         return join(parts)
 
@@ -137,27 +137,27 @@ class Examiner:
         finally:
             candidate.unlink()
 
-    def report(self, journal: Journal, trainer: Trainer, samples: SampleScores, scores: Scores) -> None:
+    def report(self, logger: TrainingLogger, trainer: Trainer, samples: SampleScores, scores: Scores) -> None:
         """Show TensorBoard the epoch that has just been noted."""
         row, config = trainer.history.epochs[-1], trainer.config
         step = row["step"]
-        _report_numbers(journal, row, scores, trainer.parts.shares())
+        _report_numbers(logger, row, scores, trainer.parts.shares())
         with self._predicting():
             if config.pictures > 0:
                 fans = draw_predictions(trainer.policy, self._frames, self._cameras, config.pictures)
-                journal.picture("validation/fans", fans, step)
+                logger.log_image("validation/fans", fans, step)
                 title = f"epoch {row['epoch']}, {len(samples)} validation frames"
                 figure = plot_calibration({"validation": samples}, title)
-                journal.picture("validation/calibration", figure_pixels(figure), step)
+                logger.log_image("validation/calibration", figure_pixels(figure), step)
             if config.activations > 0 and row["epoch"] % config.activations == 0:
-                self._report_activations(journal, trainer.policy, step)
+                self._report_activations(logger, trainer.policy, step)
 
-    def _report_activations(self, journal: Journal, policy: Policy, step: int) -> None:
+    def _report_activations(self, logger: TrainingLogger, policy: Policy, step: int) -> None:
         """Show what the convolutions answer to the frame with the sharpest left turn."""
         frame = self._frames[spread_frames(self._frames.labels, 2)[-1:]]
         for name, output in convolution_outputs(policy, frame.senses).items():
-            journal.histogram(f"activations/{name}", output, step)
-            journal.picture(f"activations/{name}", channel_picture(output[0]), step)
+            logger.histogram(f"activations/{name}", output, step)
+            logger.log_image(f"activations/{name}", channel_picture(output[0]), step)
 
     @contextmanager
     def _predicting(self) -> Iterator[None]:
@@ -169,13 +169,15 @@ class Examiner:
             yield
 
 
-def _report_numbers(journal: Journal, row: Mapping[str, Any], scores: Scores, shares: Mapping[str, float]) -> None:
+def _report_numbers(
+    logger: TrainingLogger, row: Mapping[str, Any], scores: Scores, shares: Mapping[str, float]
+) -> None:
     """Write the curves of an epoch: its record, and the shares of the parts of a step in its time."""
     step = row["step"]
-    journal.curves("validation", scores.curves(), step)
-    journal.curves("speed", {"images_per_second": row["images_per_second"]}, step)
-    journal.curves("speed", {f"share_of_{name}": share for name, share in shares.items()}, step)
-    journal.curves("seconds", row["seconds"], step)
+    logger.log_scalars("validation", scores.curves(), step)
+    logger.log_scalars("speed", {"images_per_second": row["images_per_second"]}, step)
+    logger.log_scalars("speed", {f"share_of_{name}": share for name, share in shares.items()}, step)
+    logger.log_scalars("seconds", row["seconds"], step)
     if row["closed_loop"] is not None:
         drives = row["closed_loop"]
-        journal.curves("closed_loop", {**drives, "arrived_share": drives["arrived"] / drives["routes"]}, step)
+        logger.log_scalars("closed_loop", {**drives, "arrived_share": drives["arrived"] / drives["routes"]}, step)

@@ -30,8 +30,8 @@ from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.parallel import WorkerError, available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
-from navsim.simulation.batched_rollout import Crew, drive_together, simulations
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.sensor_setup import position_fixes
@@ -47,7 +47,7 @@ Job = TypeVar("Job", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Recording:
+class RecordingTask:
     """What one run has added to a data folder."""
 
     drives: int
@@ -106,7 +106,7 @@ def claim_folder(folder: Path, description: DatasetDescription) -> None:
     write_description(folder, description)
 
 
-def produce(plan: Plan, make: Callable[[Job], Maker], job: Job) -> tuple[Recording, Statistics]:
+def produce(plan: Plan, make: Callable[[Job], Maker], job: Job) -> tuple[RecordingTask, Statistics]:
     """Make the files of all drives that are not yet in the folder, and write the folder's statistics.
 
     Args:
@@ -121,7 +121,7 @@ def produce(plan: Plan, make: Callable[[Job], Maker], job: Job) -> tuple[Recordi
         KeyboardInterrupt: After Ctrl-C, with words on how to go on.
     """
     missing = _missing(plan)
-    recording = _make_missing(plan, missing, make, job) if missing else Recording(0, 0, 0.0, 0)
+    recording = _make_missing(plan, missing, make, job) if missing else RecordingTask(0, 0, 0.0, 0)
     statistics = episode_statistics(open_dataset(plan.out).episodes(images=False))
     path = plan.out / STATISTICS_NAME
     if recording.drives or not path.exists():
@@ -155,7 +155,7 @@ def _is_recorded(folder: Path, scenario: Scenario) -> bool:
         return False
 
 
-def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker], job: Job) -> Recording:
+def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker], job: Job) -> RecordingTask:
     """Make files over several processes."""
     count, total = sum(map(len, towns)), sum(map(len, plan.towns))
     workers = min(plan.workers or available_cores(), len(towns))
@@ -179,7 +179,7 @@ def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker
         _remove_leftovers(plan.out, towns)
     if failures:
         raise WorkerError(f"{count - drives} drives are missing, try again with --resume: {'; '.join(failures)}")
-    return Recording(drives, steps, time.monotonic() - started, workers)
+    return RecordingTask(drives, steps, time.monotonic() - started, workers)
 
 
 def _remove_leftovers(folder: Path, towns: Sequence[Work]) -> None:
@@ -197,7 +197,7 @@ NO_RENDERER = "none"
 class Collection:
     """What a data folder holds after a collection."""
 
-    recording: Recording
+    recording: RecordingTask
     """What this run has added; nothing if all was there."""
     statistics: Statistics
     """What is in the folder."""
@@ -236,9 +236,9 @@ def make_recorder(config: CollectConfig) -> Maker:
     stack = ExitStack()
     # Drives without images start no context of OpenGL, which may not be there.
     simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
-    cars = stack.enter_context(simulations(simulation, min(config.worlds, config.routes_per_town)))
-    crews = [Crew(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
-    redrawer = stack.enter_context(closing(Redrawer(simulation, cars[0].renderer, cars[0].shelf)))
+    cars = stack.enter_context(simulations(simulation, min(config.num_envs, config.routes_per_town)))
+    crews = [RolloutSlot(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
+    redrawer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].shelf)))
     metadata: dict[str, Any] = {
         "simulation": to_mapping(config.simulation),
         "noise": to_mapping(config.noise),
@@ -247,7 +247,7 @@ def make_recorder(config: CollectConfig) -> Maker:
 
     def record(scenarios: Work) -> list[int]:
         steps = []
-        for episode in drive_together(crews, scenarios, config.noise, sense=config.images):
+        for episode in drive_batch(crews, scenarios, config.noise, sense=config.images):
             if not config.images:
                 episode = replace(episode, gps=position_fixes(simulation, episode.scenario, episode.poses[:-1]))
             if "classes" in config.channels:

@@ -20,12 +20,12 @@ from navsim.world.scenery.appearance import parse_spec
 Channel = Literal["classes", "objects"]
 """What can be recorded of the images besides their colours."""
 
-_NOT_DATA = ("out", "workers", "worlds", "shard", "resume")
+_NOT_DATA = ("out", "workers", "num_envs", "shard", "resume")
 
 _LATER = ("images", "channels", "first_town")
 """Settings that folders from before there was a choice do not name, nor any folder where they have their default."""
 
-_LEAST = {"train_towns": 0, "validation_towns": 0, "first_town": 0, "routes_per_town": 1, "seed": 0, "worlds": 1}
+_LEAST = {"train_towns": 0, "validation_towns": 0, "first_town": 0, "routes_per_town": 1, "seed": 0, "num_envs": 1}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class CollectConfig:
     channels: tuple[Channel, ...] = ()
     """What is recorded of the images besides their colours: `classes`, what each pixel shows; `objects`, boxes around
     the cars, people and signs that are seen."""
-    worlds: int = 2
+    num_envs: int = 2
     """Drives of a town that a process drives side by side and draws in one pass."""
     shard: str = "0/1"
     """Which part of the drives to record, as i/n with i from 0 to n - 1, to share the work between machines."""

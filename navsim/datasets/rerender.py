@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 import tyro
 
 from navsim.config import to_mapping
-from navsim.datasets.collection import Maker, Plan, Recording, Work, claim_folder, produce
+from navsim.datasets.collection import Maker, Plan, RecordingTask, Work, claim_folder, produce
 from navsim.datasets.collection_config import Channel, check_channels
 from navsim.datasets.dataset import Dataset, DatasetDescription, episode_path, open_dataset
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
@@ -24,7 +24,7 @@ from navsim.provenance import git_revision, software_versions
 from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import RendererName, SimulationConfig
-from navsim.simulation.episode_rerenderer import Redrawer, under
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer, under
 from navsim.simulation.scenario import Scenario
 from navsim.world.scenery.appearance import parse_spec
 
@@ -86,7 +86,7 @@ class Rendition:
 class Rendering:
     """What a data folder holds after rendering."""
 
-    recording: Recording
+    recording: RecordingTask
     """What this run has added; nothing if all was there."""
     statistics: Statistics
     """What is in the folder."""
@@ -118,7 +118,7 @@ def rerender(config: RenderConfig) -> Rendering:
 
 def make_rerenderer(rendition: Rendition) -> Maker:
     """Start a renderer and return the function that renders drives and tells their numbers of steps."""
-    redrawer, sources = Redrawer(rendition.simulation), dict(rendition.sources)
+    redrawer, sources = EpisodeRerenderer(rendition.simulation), dict(rendition.sources)
     told = {"simulation": to_mapping(rendition.simulation), "renderer": redrawer.renderer_name}
 
     def render(scenarios: Work) -> list[int]:

@@ -3,7 +3,7 @@
 How a learned driver acts: from a distribution over steering to one command, given what it did before.
 
 A distribution at a fork has one mode for each way. The highest one alone is no good to drive by: when two are nearly
-equal, noise decides at every step anew, and the car sways until it meets the divider. So the rule `sticky` follows
+equal, noise decides at every step anew, and the car sways until it meets the divider. So the rule `follow_mode` follows
 one mode across steps. Everything here is a pure function of plain numbers, without torch, for any distribution that can
 be given as a density over a grid. G: points of the grid.
 """
@@ -64,7 +64,7 @@ def _summit(grid: Array, density: Array, top: int) -> float:
     return float(grid[top] + np.clip(shift, -0.5, 0.5) * (grid[1] - grid[0]))
 
 
-Rule = Literal["sticky", "mode", "sample_hold", "mean"]
+Rule = Literal["follow_mode", "mode", "sample_hold", "mean"]
 GRID_POINTS = 641
 """Points of the grid on which acting sees a density, evenly over the vehicle's range: four for each scale of the
 narrowest component that a policy has by default."""
@@ -76,13 +76,13 @@ SHOWN_EVERY = 4
 class ActingConfig:
     """How one command is taken from a distribution over steering."""
 
-    rule: Rule = "sticky"
-    """`mode`: the highest mode of each step. `sticky`: stay with a mode once taken. `sample_hold`: draw a share of the
-    probability and steer by that quantile for a while. `mean`: the control, which drives between two roads."""
+    rule: Rule = "follow_mode"
+    """How a command is chosen: `follow_mode` stays with a mode once taken, `mode` takes the highest one of each step,
+    `sample_hold` steers by a random quantile for a while, `mean` (a control) drives between two roads."""
     keep: float = 0.5
-    """`sticky`: leave the mode that is followed when it has less than this share of the heaviest one's probability."""
+    """`follow_mode`: a mode is left when it has less than this share of the heaviest one's probability."""
     reach: float = 0.05
-    """`sticky`: how far a mode may have moved since the last step to be the same one [1/m]."""
+    """`follow_mode`: how far a mode may have moved since the last step to be the same one [1/m]."""
     valley: float = 0.8
     """Two maxima are two modes if the density between them falls below this share of the lower one."""
     hold_steps: int = 10
@@ -99,7 +99,7 @@ class ActingConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Outlook:
+class ActionDistribution:
     """A policy's answer in one situation, as plain numbers; curvatures in [1/m], positive to the left."""
 
     grid: Array
@@ -115,7 +115,7 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class Memory:
+class ActionMemory:
     """What acting remembers of a drive; a new drive begins with a new one."""
 
     seed: int
@@ -126,7 +126,9 @@ class Memory:
     """Where the mode was that was driven by last [1/m]."""
 
 
-def act(config: ActingConfig, outlook: Outlook, memory: Memory) -> tuple[float, Memory]:
+def select_action(
+    config: ActingConfig, outlook: ActionDistribution, memory: ActionMemory
+) -> tuple[float, ActionMemory]:
     """Choose the command: the policy's own if it has one, else what the rule makes of the distribution.
 
     Returns:
@@ -134,7 +136,7 @@ def act(config: ActingConfig, outlook: Outlook, memory: Memory) -> tuple[float, 
     """
     if outlook.command is not None:
         chosen = outlook.command
-    elif config.rule == "sticky":
+    elif config.rule == "follow_mode":
         chosen = follow(config, outlook, memory.followed)
     elif config.rule == "sample_hold":
         draws = generator(memory.seed, "acting", memory.step // config.hold_steps)
@@ -146,13 +148,13 @@ def act(config: ActingConfig, outlook: Outlook, memory: Memory) -> tuple[float, 
     return chosen, replace(memory, step=memory.step + 1, followed=chosen)
 
 
-def decision(outlook: Outlook, curvature: float) -> Decision:
+def decision(outlook: ActionDistribution, curvature: float) -> Decision:
     """The decision to steer at `curvature` [1/m], with the density that it was taken from."""
     return Decision(curvature, outlook.grid[::SHOWN_EVERY], outlook.density[::SHOWN_EVERY])
 
 
-def follow(config: ActingConfig, outlook: Outlook, followed: float | None) -> float:
-    """The rule `sticky`: the mode nearest to the one followed so far [1/m].
+def follow(config: ActingConfig, outlook: ActionDistribution, followed: float | None) -> float:
+    """The rule `follow_mode`: the mode nearest to the one followed so far [1/m].
 
     It is given up for the highest one when no mode lies within `config.reach` of it, or when it has lost so much of its
     probability that another has more than 1 / `config.keep` times as much. So noise in the weights must exceed that
@@ -171,7 +173,7 @@ def follow(config: ActingConfig, outlook: Outlook, followed: float | None) -> fl
     return nearest.curvature
 
 
-def quantile(outlook: Outlook, share: float) -> float:
+def quantile(outlook: ActionDistribution, share: float) -> float:
     """The curvature [1/m] below which `share` of the probability within the vehicle's range lies."""
     cells = (outlook.density[1:] + outlook.density[:-1]) / 2 * np.diff(outlook.grid)
     below = np.concatenate([[0.0], np.cumsum(cells)])

@@ -55,7 +55,7 @@ class Wheel:
         return replace(self, curvature=float(np.clip(self.curvature + change, -limit, limit)))
 
 
-class Hands:
+class KeyboardInput:
     """The hands of whoever watches: keys come in at any time, and act at the next decision."""
 
     def __init__(self, max_curvature: float, control_step: float, at_start: bool = False) -> None:
@@ -97,10 +97,10 @@ class Hands:
         return decision
 
 
-class HandedDriver:
+class TakeoverDriver:
     """A driver from whom hands may take the wheel; it is asked all the while, for it may remember what it sees."""
 
-    def __init__(self, driver: Driver, hands: Hands) -> None:
+    def __init__(self, driver: Driver, hands: KeyboardInput) -> None:
         """Sit beside `driver`."""
         self.name = driver.name
         self.explain = explanation_of(driver)
@@ -116,10 +116,10 @@ class HandedDriver:
         return self._hands.overrule(self._driver.drive(observation), observation.speed)
 
 
-class HandedExpert:
+class TakeoverExpert:
     """The same for an expert."""
 
-    def __init__(self, expert: Expert, hands: Hands) -> None:
+    def __init__(self, expert: Expert, hands: KeyboardInput) -> None:
         """Sit beside `expert`."""
         self.name = expert.name
         self._expert, self._hands = expert, hands
@@ -133,6 +133,6 @@ class HandedExpert:
         return self._hands.overrule(self._expert.command(state), state.speed)
 
 
-def handed(driver: Driver | Expert, hands: Hands) -> Driver | Expert:
+def with_takeover(driver: Driver | Expert, hands: KeyboardInput) -> Driver | Expert:
     """A driver from whom hands may take the wheel."""
-    return HandedExpert(driver, hands) if isinstance(driver, Expert) else HandedDriver(driver, hands)
+    return TakeoverExpert(driver, hands) if isinstance(driver, Expert) else TakeoverDriver(driver, hands)

@@ -32,7 +32,7 @@ from typing import Any
 
 from navsim.drivers.protocol import BatchDriver, Driver, Expert
 from navsim.drivers.sandbox import explained
-from navsim.drivers.spec import Entrant
+from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -53,7 +53,7 @@ def names_python(word: str) -> bool:
     return _WORD.fullmatch(word) is not None
 
 
-def python_entrant(word: str, cameras: tuple[Camera, ...], map_spec: MapSpec) -> Entrant:
+def plugin_driver_spec(word: str, cameras: tuple[Camera, ...], map_spec: MapSpec) -> DriverSpec:
     """A driver of anyone's, after it has been made once to see that it can be.
 
     Drivers are told apart by the source of their module; what that imports in turn does not count.
@@ -69,14 +69,14 @@ def python_entrant(word: str, cameras: tuple[Camera, ...], map_spec: MapSpec) ->
     source: Source = (word, cameras, map_spec)
     driver = make_python_driver(source)
     cars = SIDE_BY_SIDE if isinstance(driver, BatchDriver) else 1
-    return Entrant(driver.name, make_python_driver, source, origin=word, digest=_digest(word), cars=cars)
+    return DriverSpec(driver.name, make_python_driver, source, origin=word, digest=_digest(word), cars=cars)
 
 
 def make_python_driver(source: Source) -> Driver:
     """Make the driver, in this process or a worker.
 
     Raises:
-        DriverError: As `python_entrant` does.
+        DriverError: As `plugin_driver_spec` does.
     """
     word, cameras, map_spec = source
     module_name, attribute = word.split(":")

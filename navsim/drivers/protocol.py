@@ -101,7 +101,7 @@ class Expert(Protocol):
         """Choose the command for the next control step."""
 
 
-class Seat:
+class BatchDriverHandle:
     """One car's place with a driver that decides for several; a `Driver` whose answer may be fetched beforehand."""
 
     def __init__(self, driver: BatchDriver, car: int) -> None:
@@ -129,7 +129,7 @@ class Seat:
         self._told = observation, decision
 
 
-def decide_together(seats: Sequence[tuple[Seat, Observation]]) -> None:
+def decide_batch(seats: Sequence[tuple[BatchDriverHandle, Observation]]) -> None:
     """Let each driver decide for all of its cars in one go, and lay the decisions ready in their seats."""
     for driver in {id(seat.driver): seat.driver for seat, _ in seats}.values():
         own = {seat.car: (seat, observation) for seat, observation in seats if seat.driver is driver}
@@ -154,7 +154,7 @@ class ConstantDriver:
         return self._decision
 
 
-class Mixture:
+class ExpertMixtureDriver:
     """At the start of each window of steps the expert takes the wheel with a given probability, else the driver."""
 
     def __init__(self, driver: Driver, share: float, window: int) -> None:
@@ -194,5 +194,5 @@ class Mixture:
         return expert if self._expert_drives else own
 
 
-Pilot = Driver | Expert | Mixture
+AnyDriver = Driver | Expert | ExpertMixtureDriver
 """Whoever can be at the wheel of a drive."""

@@ -26,7 +26,7 @@ MAKING = 10.0
 T = TypeVar("T")
 
 
-class GuardedDriver:
+class SafeDriver:
     """A driver whose mistakes are `DriverError`s; it shows nothing of the driver but `Driver` and what it looks at."""
 
     def __init__(self, driver: Driver, limit: float) -> None:
@@ -62,11 +62,11 @@ class GuardedDriver:
         return checked_decision(answer)
 
 
-class GuardedFleet(GuardedDriver):
+class SafeBatchDriver(SafeDriver):
     """The same of a `BatchDriver`; a decision for several cars in one go has the time of one."""
 
     def __init__(self, driver: BatchDriver, limit: float) -> None:
-        """Guard `driver`; see `GuardedDriver`."""
+        """Guard `driver`; see `SafeDriver`."""
         super().__init__(driver, limit)
         self._fleet = driver
 
@@ -92,11 +92,11 @@ class GuardedFleet(GuardedDriver):
         return {car: checked_decision(answers[car]) for car in observations}
 
 
-class GuardedExpert:
+class SafeExpert:
     """The same of an `Expert`."""
 
     def __init__(self, expert: Expert, limit: float) -> None:
-        """Guard `expert`; see `GuardedDriver`."""
+        """Guard `expert`; see `SafeDriver`."""
         self.name = expert.name
         self._expert = expert
         self._limit = limit
@@ -121,7 +121,7 @@ class GuardedExpert:
         return checked_decision(answer)
 
 
-def guarded(driver: Driver | Expert, limit: float) -> GuardedDriver | GuardedExpert:
+def guarded(driver: Driver | Expert, limit: float) -> SafeDriver | SafeExpert:
     """The same driver, kept to its word.
 
     Args:
@@ -129,8 +129,8 @@ def guarded(driver: Driver | Expert, limit: float) -> GuardedDriver | GuardedExp
         limit: Longest time for one decision [s].
     """
     if isinstance(driver, Expert):
-        return GuardedExpert(driver, limit)
-    return GuardedFleet(driver, limit) if isinstance(driver, BatchDriver) else GuardedDriver(driver, limit)
+        return SafeExpert(driver, limit)
+    return SafeBatchDriver(driver, limit) if isinstance(driver, BatchDriver) else SafeDriver(driver, limit)
 
 
 def guarded_explanation(explain: Explain, limit: float) -> Explain:

@@ -10,7 +10,7 @@ from navsim.world.vehicle import VehicleState
 
 
 @dataclass(frozen=True)
-class Entrant:
+class DriverSpec:
     """A driver to be measured, not yet made."""
 
     name: str
@@ -51,10 +51,10 @@ class Unseeing:
         return self._decision
 
 
-def constant_entrant(curvature: float = 0.0) -> Entrant:
+def constant_driver_spec(curvature: float = 0.0) -> DriverSpec:
     """A driver that holds one curvature [1/m]."""
     words = f"curvature {curvature:g} 1/m"
-    return Entrant("constant", _make_constant, curvature, looks=False, origin=words, digest=words)
+    return DriverSpec("constant", _make_constant, curvature, looks=False, origin=words, digest=words)
 
 
 def _make_constant(curvature: float) -> Expert:

@@ -6,15 +6,15 @@ from pathlib import Path
 from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
-from navsim.evaluation.suites import Stage, load_suite, stages
+from navsim.evaluation.suites import SuiteStage, load_suite, stages
 from navsim.parallel import available_cores
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
 from navsim.simulation.config import SimulationConfig
-from navsim.viewer.viewer import ViewerOptions
+from navsim.viewer.viewer import ViewerConfig
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluationConfig:
     """What to evaluate, and how."""
 
     driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
@@ -55,7 +55,7 @@ class EvaluateConfig:
     """Whether to film one of the first driver's drives."""
     gui: bool = False
     """Show the drives in a window, one after the other, instead of measuring; nothing is written."""
-    viewer: ViewerOptions = field(default_factory=ViewerOptions)
+    viewer: ViewerConfig = field(default_factory=ViewerConfig)
     """How that window shows them."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     """The car, its senses and the rules."""
@@ -78,21 +78,21 @@ class EvaluateConfig:
     def _check_suite(self) -> None:
         """Refuse an unusable suite, and routes asked for beside one."""
         fixed = ("routes", "lane_routes", "towns", "split", "generators", "appearance")
-        defaults = {field.name: field.default for field in fields(EvaluateConfig)}
+        defaults = {field.name: field.default for field in fields(EvaluationConfig)}
         for name in fixed:
             if getattr(self, name) != defaults[name]:
                 raise ConfigError(f"suite {self.suite} says which routes are driven; leave out {name}")
         _ = self.stages
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[SuiteStage, ...]:
         """What is driven: the parts of the suite, or the one part that the routes' settings make.
 
         Raises:
             ConfigError: If there is no such suite, or it holds wrong keys or values.
         """
         if self.suite is None:
-            return (Stage("", self.own_routes.scenarios(), self.simulation),)
+            return (SuiteStage("", self.own_routes.scenarios(), self.simulation),)
         return stages(load_suite(self.suite), self.simulation, self.seed, self.town)
 
     @property

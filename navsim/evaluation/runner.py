@@ -13,21 +13,21 @@ from pathlib import Path
 from rich.console import Console
 
 from navsim.config import to_mapping
-from navsim.drivers.protocol import BatchDriver, Driver, Expert, Seat
-from navsim.drivers.sandbox import DECISION_LIMIT, GuardedFleet, guarded, made
-from navsim.drivers.spec import Entrant
+from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Driver, Expert
+from navsim.drivers.sandbox import DECISION_LIMIT, SafeBatchDriver, guarded, made
+from navsim.drivers.spec import DriverSpec
 from navsim.drivers.timing import timed
 from navsim.errors import NavsimError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.results_store import drive_path, load_drive, save_drive
 from navsim.parallel import WorkerError, run_units
 from navsim.progress import progress
-from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Step
+from navsim.simulation.simulation import TimeStep
 
 PROBE_EVERY = 10
 """Control steps of cars driven together from one decision taken alone, for its time, to the next."""
@@ -35,12 +35,12 @@ _Driven = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and t
 
 
 @dataclass(frozen=True)
-class Contest:
+class EvaluationJob:
     """What the processes share."""
 
     simulation: SimulationConfig
     """The car, its senses and the rules."""
-    entrants: tuple[Entrant, ...]
+    driver_specs: tuple[DriverSpec, ...]
     """The drivers, under different names."""
     folder: Path
     """Where finished drives are kept."""
@@ -48,7 +48,7 @@ class Contest:
     """Longest time that a driver may take for one decision [s]."""
 
     def __post_init__(self) -> None:
-        names = [entrant.name for entrant in self.entrants]
+        names = [driver_spec.name for driver_spec in self.driver_specs]
         if len(set(names)) != len(names):
             raise ValueError(f"drivers need different names, got {', '.join(names)}")
 
@@ -72,12 +72,12 @@ class DriveUnit:
         return tuple(DriveUnit(self.driver, (scenario,)) for scenario in self.scenarios)
 
 
-def missing(contest: Contest, unit: DriveUnit) -> tuple[Scenario, ...]:
+def missing(contest: EvaluationJob, unit: DriveUnit) -> tuple[Scenario, ...]:
     """The scenarios of a unit whose drives are not kept yet."""
     return tuple(s for s in unit.scenarios if not drive_path(contest.folder, unit.driver, s).exists())
 
 
-def make_worker(contest: Contest) -> Callable[[DriveUnit], tuple[Outcome, ...]]:
+def make_worker(contest: EvaluationJob) -> Callable[[DriveUnit], tuple[Outcome, ...]]:
     """Set up one process: simulations that share a renderer, and each driver when it is first needed."""
     return _Worker(contest).drive
 
@@ -85,12 +85,12 @@ def make_worker(contest: Contest) -> Callable[[DriveUnit], tuple[Outcome, ...]]:
 class _Worker:
     """Drives units one after the other in one process."""
 
-    def __init__(self, contest: Contest) -> None:
+    def __init__(self, contest: EvaluationJob) -> None:
         self._contest = contest
-        self._entrants = {entrant.name: entrant for entrant in contest.entrants}
+        self._entrants = {driver_spec.name: driver_spec for driver_spec in contest.driver_specs}
         self._drivers: dict[str, Driver | Expert] = {}
         self._open = ExitStack()  # closed by the end of the process
-        count = max(entrant.cars for entrant in contest.entrants)
+        count = max(driver_spec.cars for driver_spec in contest.driver_specs)
         self._simulations = self._open.enter_context(simulations(contest.simulation, count))
 
     def drive(self, unit: DriveUnit) -> tuple[Outcome, ...]:
@@ -137,15 +137,15 @@ class _Worker:
     def _side_by_side(self, name: str, driver: BatchDriver, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
         """Drive scenarios together, as many at a time as the entrant can."""
         cars = self._simulations[: self._entrants[name].cars]
-        fleet = GuardedFleet(driver, self._contest.decision_limit)
-        crews = [Crew(simulation, Seat(fleet, car)) for car, simulation in enumerate(cars)]
-        clock = FleetClock(fleet)
-        for episode in drive_together(crews, scenarios, record_images=False, on_step=clock.step):
+        fleet = SafeBatchDriver(driver, self._contest.decision_limit)
+        crews = [RolloutSlot(simulation, BatchDriverHandle(fleet, car)) for car, simulation in enumerate(cars)]
+        clock = BatchDriverTimer(fleet)
+        for episode in drive_batch(crews, scenarios, record_images=False, on_step=clock.step):
             scenario = episode.scenario
             yield episode, clock.seconds[scenario], clock.decision_seconds[scenario]
 
 
-class FleetClock:
+class BatchDriverTimer:
     """Shares out the time of drives side by side, and times a decision taken for one car alone now and then.
 
     What several cars take together says nothing about how soon one car is answered, so a car is asked once more by
@@ -163,8 +163,8 @@ class FleetClock:
         self._steps = 0
         self._last = time.perf_counter()
 
-    def step(self, cars: Sequence[tuple[Crew, Step]]) -> None:
-        """Note a control step, before the cars decide; see `navsim.simulation.batched_rollout.drive_together`."""
+    def step(self, cars: Sequence[tuple[RolloutSlot, TimeStep]]) -> None:
+        """Note a control step, before the cars decide; see `navsim.simulation.batched_rollout.drive_batch`."""
         now = time.perf_counter()
         for crew, _ in cars:
             self.seconds[crew.simulation.scenario] += (now - self._last) / len(cars)
@@ -173,7 +173,7 @@ class FleetClock:
             self._probe(*cars[self._steps // PROBE_EVERY % len(cars)])
         self._steps += 1
 
-    def _probe(self, crew: Crew, step: Step) -> None:
+    def _probe(self, crew: RolloutSlot, step: TimeStep) -> None:
         """Time a decision for one car."""
         if step.observation is not None:
             started = time.perf_counter()
@@ -182,7 +182,7 @@ class FleetClock:
 
 
 def evaluate(
-    contest: Contest, scenarios: Sequence[Scenario], workers: int, console: Console | None = None
+    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, console: Console | None = None
 ) -> tuple[Drive, ...]:
     """Drive every scenario with every driver; finished drives found in the folder are not driven again.
 
@@ -204,41 +204,45 @@ def evaluate(
     """
     failures = _drive_all(contest, scenarios, workers, console) if pending(contest, scenarios) else {}
     drives = []
-    for driver, scenario in ((entrant.name, scenario) for entrant in contest.entrants for scenario in scenarios):
+    for driver, scenario in (
+        (driver_spec.name, scenario) for driver_spec in contest.driver_specs for scenario in scenarios
+    ):
         failure = failures.get((driver, scenario))
         kept = load_drive(contest.folder, driver, scenario) if failure is None else None
         drives.append(kept or Drive(driver, scenario, None, 0.0, failure or ""))
     return tuple(drives)
 
 
-def pending(contest: Contest, scenarios: Sequence[Scenario]) -> int:
+def pending(contest: EvaluationJob, scenarios: Sequence[Scenario]) -> int:
     """How many drives are still to be driven."""
-    return sum(len(missing(contest, DriveUnit(entrant.name, tuple(scenarios)))) for entrant in contest.entrants)
+    return sum(
+        len(missing(contest, DriveUnit(driver_spec.name, tuple(scenarios)))) for driver_spec in contest.driver_specs
+    )
 
 
-def planned_units(contest: Contest, scenarios: Sequence[Scenario], workers: int) -> list[DriveUnit]:
+def planned_units(contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int) -> list[DriveUnit]:
     """What is still to be driven, in units for `workers` processes.
 
     Units of one town stand together, since a process builds a town whenever it comes to another one.
     """
     towns = list(dict.fromkeys(scenario.town for scenario in scenarios))
     units = []
-    for entrant in contest.entrants:
-        left = missing(contest, DriveUnit(entrant.name, tuple(scenarios)))
+    for driver_spec in contest.driver_specs:
+        left = missing(contest, DriveUnit(driver_spec.name, tuple(scenarios)))
         ordered = sorted(left, key=lambda scenario: towns.index(scenario.town))
-        rounds = -(-len(ordered) // (entrant.cars * workers))
+        rounds = -(-len(ordered) // (driver_spec.cars * workers))
         size = -(-len(ordered) // max(rounds * workers, 1))  # all processes have as much to do
-        units += [DriveUnit(entrant.name, tuple(ordered[i : i + size])) for i in range(0, len(ordered), size or 1)]
+        units += [DriveUnit(driver_spec.name, tuple(ordered[i : i + size])) for i in range(0, len(ordered), size or 1)]
     return sorted(units, key=lambda unit: towns.index(unit.scenarios[0].town))
 
 
 def _drive_all(
-    contest: Contest, scenarios: Sequence[Scenario], workers: int, console: Console | None
+    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, console: Console | None
 ) -> dict[tuple[str, Scenario], str]:
     """Drive what is left to drive; returns the drives that broke off, each with the reason."""
     failures: dict[tuple[str, Scenario], str] = {}
-    tally: dict[str, list[bool]] = {entrant.name: [] for entrant in contest.entrants}
-    total = len(contest.entrants) * len(scenarios)
+    tally: dict[str, list[bool]] = {driver_spec.name: [] for driver_spec in contest.driver_specs}
+    total = len(contest.driver_specs) * len(scenarios)
     try:
         with progress("evaluating", total, "drives", total - pending(contest, scenarios), console) as advance:
             for unit, ends in _driven(contest, planned_units(contest, scenarios, workers), workers):
@@ -256,7 +260,7 @@ def _drive_all(
 
 
 def _driven(
-    contest: Contest, units: Sequence[DriveUnit], workers: int, last: bool = False
+    contest: EvaluationJob, units: Sequence[DriveUnit], workers: int, last: bool = False
 ) -> Iterator[tuple[DriveUnit, tuple[Outcome, ...] | BaseException]]:
     """Drive units; yields each with how its drives ended, or a single drive with why it broke off.
 

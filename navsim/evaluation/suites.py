@@ -39,7 +39,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True)
-class Part:
+class SuitePart:
     """Routes of a suite that are driven under the same conditions."""
 
     name: str
@@ -76,7 +76,7 @@ class Suite:
     """What is measured, in a few words."""
     routes: RouteSuite = field(default_factory=RouteSuite)
     """Routes of the parts that do not name their own; seeds here and there give way to the evaluation's."""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SuitePart, ...] = ()
     """The parts, at least one, under different names."""
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Suite:
 
 
 @dataclass(frozen=True)
-class Stage:
+class SuiteStage:
     """A part of a suite, resolved: exactly what is driven in exactly which simulation."""
 
     name: str
@@ -121,7 +121,9 @@ def load_suite(word: str) -> Suite:
     return load_config(Suite, suite_path(word))
 
 
-def stages(suite: Suite, simulation: SimulationConfig, seed: int = 0, town: str | None = None) -> tuple[Stage, ...]:
+def stages(
+    suite: Suite, simulation: SimulationConfig, seed: int = 0, town: str | None = None
+) -> tuple[SuiteStage, ...]:
     """Resolve a suite: the same suite, seed and simulation give the same stages on every machine.
 
     Args:
@@ -131,7 +133,7 @@ def stages(suite: Suite, simulation: SimulationConfig, seed: int = 0, town: str 
         town: The one town to drive in instead of those that the suite names.
     """
     return tuple(
-        Stage(
+        SuiteStage(
             part.name,
             _scenarios(suite, part, seed, town),
             changed_simulation(simulation, part.simulation, f"part {part.name}: simulation"),
@@ -141,7 +143,7 @@ def stages(suite: Suite, simulation: SimulationConfig, seed: int = 0, town: str 
     )
 
 
-def fingerprint(stages: tuple[Stage, ...]) -> str:
+def fingerprint(stages: tuple[SuiteStage, ...]) -> str:
     """What tells results of different suites apart: 16 hexadecimal digits, the same on every machine.
 
     The hash covers every scenario, the conditions of every part with the rules, and `SUITE_VERSION`. Towns from files
@@ -191,7 +193,7 @@ def check_same_suite(results: Mapping[str, Mapping[str, Any]]) -> str:
     return next(iter(found))
 
 
-def _scenarios(suite: Suite, part: Part, seed: int, town: str | None) -> tuple[Scenario, ...]:
+def _scenarios(suite: Suite, part: SuitePart, seed: int, town: str | None) -> tuple[Scenario, ...]:
     """All scenarios of a part, route by route, each route from each start."""
     routes = replace(part.routes or suite.routes, seed=seed)
     if town is not None:

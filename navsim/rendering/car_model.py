@@ -35,7 +35,7 @@ _ROOF_TOP = (-0.62, 0.06, 1.0, 0.35)
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class CarPart:
     """One solid in one colour."""
 
     vertices: Array
@@ -46,7 +46,7 @@ class Part:
     """Red, green, blue, opacity in [0, 1]."""
 
 
-def car_parts(spec: VehicleSpec) -> tuple[Part, ...]:
+def car_parts(spec: VehicleSpec) -> tuple[CarPart, ...]:
     """Build the parts of a car with the measures of `spec`."""
     half, tall, wide = spec.length / 2, spec.height, spec.width
     side = np.array([(half * x, tall * z) for x, z in _BODY_SIDE])
@@ -70,7 +70,7 @@ def car_parts(spec: VehicleSpec) -> tuple[Part, ...]:
     )
 
 
-def loft(first: Array, second: Array, paint: Paint) -> Part:
+def loft(first: Array, second: Array, paint: Paint) -> CarPart:
     """The solid between two convex rings (N, 3) [m] that match corner by corner, closed at both ends."""
     count = len(first)
     here = np.arange(count)
@@ -83,10 +83,10 @@ def loft(first: Array, second: Array, paint: Paint) -> Part:
     vertices = np.concatenate([first, second])
     corners = vertices[triangles] - vertices.mean(axis=0)  # (F, 3, 3)
     volume = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum()
-    return Part(vertices, triangles if volume >= 0 else triangles[:, ::-1], paint)
+    return CarPart(vertices, triangles if volume >= 0 else triangles[:, ::-1], paint)
 
 
-def _wheels(spec: VehicleSpec) -> Iterator[Part]:
+def _wheels(spec: VehicleSpec) -> Iterator[CarPart]:
     """Four tyres, each with a rim on its outer side."""
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) * WHEEL_RADIUS
@@ -99,7 +99,7 @@ def _wheels(spec: VehicleSpec) -> Iterator[Part]:
             yield loft(_upright(rim, outer), _upright(rim, outer + sign * 0.01), RIM)
 
 
-def _lamp(x: float, y: float, z: float, paint: Paint) -> Part:
+def _lamp(x: float, y: float, z: float, paint: Paint) -> CarPart:
     """A small block that sticks out of the body."""
     return loft(_level(x - 0.09, x + 0.09, 0.19, z, y), _level(x - 0.09, x + 0.09, 0.19, z + 0.13, y), paint)
 

@@ -14,7 +14,7 @@ from navsim.world.scenery.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class RenderRequest:
     """One picture to be taken."""
 
     scene: Scene
@@ -26,7 +26,7 @@ class Shot:
 
 
 @dataclass(frozen=True, eq=False)
-class Measurement:
+class RenderBuffers:
     """What a renderer knows of N pictures, pixel by pixel."""
 
     colour: NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Renderer(Protocol):
         """Let go of a scene that was added; it is freed when it was removed as often as it was added."""
         ...
 
-    def render(self, shots: Sequence[Shot]) -> NDArray[np.uint8]:
+    def render(self, shots: Sequence[RenderRequest]) -> NDArray[np.uint8]:
         """Draw pictures, as many as wanted in one go.
 
         Args:
@@ -68,7 +68,7 @@ class Renderer(Protocol):
         """
         ...
 
-    def measure(self, shots: Sequence[Shot]) -> Measurement:
+    def measure(self, shots: Sequence[RenderRequest]) -> RenderBuffers:
         """Draw as `render` does and tell depth and class of every pixel as well."""
         ...
 
@@ -77,7 +77,7 @@ class Renderer(Protocol):
         ...
 
 
-def common_size(shots: Sequence[Shot]) -> tuple[int, int]:
+def common_size(shots: Sequence[RenderRequest]) -> tuple[int, int]:
     """Height and width [px] that all shots share.
 
     Raises:

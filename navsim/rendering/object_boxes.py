@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.rendering.interface import Measurement, Shot
+from navsim.rendering.interface import RenderBuffers, RenderRequest
 from navsim.rendering.tiles import NEAR, VIEW_DISTANCE
 from navsim.sensing.camera import Camera
 from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass
@@ -28,7 +28,7 @@ _SAME_DEPTH = 0.2  # no two things of a class stand nearer to each other [m]
 _REACH = 4.0  # no thing is farther across [m]
 
 
-def objects_in(shot: Shot, seen: Measurement, index: int) -> Array:
+def objects_in(shot: RenderRequest, seen: RenderBuffers, index: int) -> Array:
     """Tell what things a picture shows.
 
     Args:
@@ -73,7 +73,7 @@ def cast(corners: Array, rays: Array) -> Array:
     return np.asarray(depths.min(axis=1, initial=np.inf))
 
 
-def _things_before(shot: Shot) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
+def _things_before(shot: RenderRequest) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
     """Class, mesh and vertices (V, 3) in the camera frame of each thing that stands before the camera."""
     motion = np.asarray(np.linalg.inv(shot.camera.vehicle_from_camera), float)
     for group in shot.scene.instances:
@@ -87,7 +87,7 @@ def _things_before(shot: Shot) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
             yield group.object_class, group.mesh, vertices
 
 
-def _near(group: Instances, shot: Shot, motion: Array) -> Array:
+def _near(group: Instances, shot: RenderRequest, motion: Array) -> Array:
     """Places (N, 4) of those that may be in the picture."""
     places = shot.pose.to_vehicle(group.transforms[:, :2])
     ground = np.concatenate([places, np.zeros((len(places), 1))], axis=1)

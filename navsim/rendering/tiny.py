@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
-from navsim.rendering.interface import Measurement, Shot, common_size
+from navsim.rendering.interface import RenderBuffers, RenderRequest, common_size
 from navsim.rendering.tiles import (
     FAR,
     NEAR,
@@ -98,17 +98,17 @@ class TinyRenderer:
             del self._counts[key]
             self._stages.pop(key).close()
 
-    def render(self, shots: Sequence[Shot]) -> NDArray[np.uint8]:
+    def render(self, shots: Sequence[RenderRequest]) -> NDArray[np.uint8]:
         """Draw pictures, see `Renderer.render`."""
         common_size(shots)
         return np.stack([self._stages[id(shot.scene)].draw(shot, self._lens(shot.camera)) for shot in shots])
 
-    def measure(self, shots: Sequence[Shot]) -> Measurement:
+    def measure(self, shots: Sequence[RenderRequest]) -> RenderBuffers:
         """Draw pictures with depth and classes, see `Renderer.measure`."""
         common_size(shots)
         seen = [self._stages[id(shot.scene)].measure(shot, self._lens(shot.camera)) for shot in shots]
         colour, depth, semantic = (np.stack(images) for images in zip(*seen, strict=True))
-        return Measurement(colour, depth, semantic)
+        return RenderBuffers(colour, depth, semantic)
 
     def close(self) -> None:
         """Free the physics clients; may be called again."""
@@ -146,12 +146,14 @@ class _Stage:
         self._light = light_of(scene.atmosphere)
         self._skies: dict[int, NDArray[np.uint8]] = {}
 
-    def draw(self, shot: Shot, lens: _Lens) -> NDArray[np.uint8]:
+    def draw(self, shot: RenderRequest, lens: _Lens) -> NDArray[np.uint8]:
         """One picture (H, W, 3)."""
         colour, depth, _ = self._picture(shot, lens, False)
         return self._through_air(colour[..., :3], depth, lens)
 
-    def measure(self, shot: Shot, lens: _Lens) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+    def measure(
+        self, shot: RenderRequest, lens: _Lens
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
         """One picture (H, W, 3), its depths (H, W) [m] and classes (H, W)."""
         colour, depth, bodies = self._picture(shot, lens, True)
         image = self._through_air(colour[..., :3], depth, lens)
@@ -164,7 +166,7 @@ class _Stage:
         self._client.close()
 
     def _picture(
-        self, shot: Shot, lens: _Lens, tell_bodies: bool
+        self, shot: RenderRequest, lens: _Lens, tell_bodies: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
         """What PyBullet draws, see `BulletClient.picture`."""
         camera, view = shot.camera, lens.eye_from_vehicle @ _vehicle_from_world(shot.pose)

@@ -6,25 +6,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from navsim.drivers.protocol import Pilot, Seat, decide_together
+from navsim.drivers.protocol import AnyDriver, BatchDriverHandle, decide_batch
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig, make_renderer
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import SteeringNoise
-from navsim.simulation.rollout import Course, course
+from navsim.simulation.rollout import RolloutGenerator, rollout_steps
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, Situation, Step
-from navsim.simulation.town import TownShelf
+from navsim.simulation.simulation import SimState, Simulation, TimeStep
+from navsim.simulation.town import TownCache
 
 
 @dataclass(frozen=True, eq=False)
-class Crew:
+class RolloutSlot:
     """A simulation and who drives in it."""
 
     simulation: Simulation
     """A world of its own; its renderer is everyone's."""
-    driver: Pilot
-    """A driver of its own, since drivers remember; or a `Seat` with one that decides for several cars in one go."""
+    driver: AnyDriver
+    """A driver of its own, since drivers remember; or a `BatchDriverHandle` with one that decides for several cars in
+    one go."""
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def simulations(config: SimulationConfig, count: int) -> Iterator[tuple[Simulati
     Raises:
         ConfigError: If the renderer cannot be had.
     """
-    renderer, shelf = make_renderer(config.renderer), TownShelf(config.map, room=count)
+    renderer, shelf = make_renderer(config.renderer), TownCache(config.map, room=count)
     cars = tuple(Simulation(config, renderer, shelf) for _ in range(count))
     try:
         yield cars
@@ -48,7 +49,7 @@ def simulations(config: SimulationConfig, count: int) -> Iterator[tuple[Simulati
         renderer.close()
 
 
-def see_together(situations: Sequence[tuple[Simulation, Situation]]) -> list[Step]:
+def observe_batch(situations: Sequence[tuple[Simulation, SimState]]) -> list[TimeStep]:
     """Draw what all cars see in one pass and let each of them sense.
 
     Args:
@@ -64,13 +65,13 @@ def see_together(situations: Sequence[tuple[Simulation, Situation]]) -> list[Ste
     return steps
 
 
-def drive_together(
-    crews: Sequence[Crew],
+def drive_batch(
+    crews: Sequence[RolloutSlot],
     scenarios: Iterable[Scenario],
     noise: SteeringNoise | None = None,
     sense: bool = True,
     record_images: bool = True,
-    on_step: Callable[[Sequence[tuple[Crew, Step]]], None] | None = None,
+    on_step: Callable[[Sequence[tuple[RolloutSlot, TimeStep]]], None] | None = None,
 ) -> Iterator[Episode]:
     """Drive scenarios, as many at a time as there are crews, all cars in step.
 
@@ -93,11 +94,11 @@ def drive_together(
     while True:
         for scenario in _next(waiting, len(idle)):
             crew = idle.pop(0)
-            drive = course(crew.simulation, crew.driver, scenario, noise, sense, record_images)
+            drive = rollout_steps(crew.simulation, crew.driver, scenario, noise, sense, record_images)
             underway.append(_Ride(crew, drive, next(drive)))
         if not underway:
             return
-        steps = see_together([(ride.crew.simulation, ride.situation) for ride in underway])
+        steps = observe_batch([(ride.crew.simulation, ride.situation) for ride in underway])
         seen = [(ride.crew, step) for ride, step in zip(underway, steps, strict=True)]
         if on_step is not None:
             on_step(seen)
@@ -105,7 +106,7 @@ def drive_together(
         going = []
         for ride, step in zip(underway, steps, strict=True):
             try:
-                going.append(replace(ride, situation=ride.course.send(step)))
+                going.append(replace(ride, situation=ride.rollout_steps.send(step)))
             except StopIteration as end:
                 idle.append(ride.crew)
                 yield end.value
@@ -116,18 +117,18 @@ def drive_together(
 class _Ride:
     """A drive under way."""
 
-    crew: Crew
-    course: Course
-    situation: Situation
+    crew: RolloutSlot
+    rollout_steps: RolloutGenerator
+    situation: SimState
 
 
-def _decide(seen: Sequence[tuple[Crew, Step]]) -> None:
+def _decide(seen: Sequence[tuple[RolloutSlot, TimeStep]]) -> None:
     """Let drivers of several cars decide for all of theirs that drive on."""
-    decide_together(
+    decide_batch(
         [
             (crew.driver, step.observation)
             for crew, step in seen
-            if isinstance(crew.driver, Seat) and step.observation is not None and step.outcome is None
+            if isinstance(crew.driver, BatchDriverHandle) and step.observation is not None and step.outcome is None
         ]
     )
 

@@ -15,7 +15,7 @@ from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.faults import CameraNoise, MapFault, MountError
 from navsim.sensing.gps import GpsSpec
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.expert import ExpertSpec
+from navsim.simulation.expert import ExpertConfig
 from navsim.simulation.termination import Rules
 from navsim.world.vehicle import VehicleSpec, VehicleSpread
 
@@ -73,7 +73,7 @@ class SimulationConfig:
     """The car."""
     vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
     """How far cars differ from drive to drive."""
-    expert: ExpertSpec = field(default_factory=ExpertSpec)
+    expert: ExpertConfig = field(default_factory=ExpertConfig)
     """The expert that labels."""
     rules: Rules = field(default_factory=Rules)
     """What ends a drive."""

@@ -17,7 +17,7 @@ from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
-from navsim.simulation.simulation import Simulation, Situation, Step
+from navsim.simulation.simulation import SimState, Simulation, TimeStep
 from navsim.world.scenery.appearance import parse_spec
 
 CHASE_CAMERA = Camera("chase", 640, 360, fov_deg=70.0, position=(-8.0, 0.0, 4.0), pitch_deg=-14.0)
@@ -111,7 +111,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         self._config = config or SimulationConfig()
         self._window = Window() if render_mode == "human" else None
         self._simulation = simulation or Simulation(self._config)
-        self._last: Step | None = None
+        self._last: TimeStep | None = None
         self._cameras = {camera.name: calibration(camera) for camera in self._config.cameras}
         self.action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
         self.observation_space = _observation_space(self._config)
@@ -130,7 +130,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         """
         return self.has_stepped(self._simulation.see(self.advance(action)))
 
-    def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Situation:
+    def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> SimState:
         """Begin a drive as `reset` does, but draw nothing: `has_reset` ends it when the pictures are there."""
         super().reset(seed=seed)
         scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
@@ -139,7 +139,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
         return self._simulation.begin(scenario)
 
-    def has_reset(self, step: Step) -> tuple[Observations, dict[str, Any]]:
+    def has_reset(self, step: TimeStep) -> tuple[Observations, dict[str, Any]]:
         """What `reset` returns, given what was sensed after `begin`."""
         self._last = step
         if self._window is not None:
@@ -147,7 +147,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             self._window.show(step.state.pose)
         return self._observations(step), self._info(step)
 
-    def advance(self, action: NDArray[np.float32]) -> Situation:
+    def advance(self, action: NDArray[np.float32]) -> SimState:
         """Steer for 0.1 s as `step` does, but draw nothing: `has_stepped` ends it when the pictures are there."""
         if self._last is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
@@ -156,7 +156,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             raise ActionError(f"an action must be one finite number in [-1, 1], of shape (1,), got {action!r}")
         return self._simulation.advance(float(values[0]) * self._config.vehicle.max_curvature)
 
-    def has_stepped(self, step: Step) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+    def has_stepped(self, step: TimeStep) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """What `step` returns, given what was sensed after `advance`."""
         if self._last is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
@@ -189,14 +189,14 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             appearance=self._appearance,
         )
 
-    def _observations(self, step: Step) -> Observations:
+    def _observations(self, step: TimeStep) -> Observations:
         """Split an observation by sensor, in the shapes of the observation space."""
         seen = step.observation
         if seen is None:
             raise RuntimeError("the environment always senses")
         return _by_sensor(seen, self._config.cameras)
 
-    def _info(self, step: Step) -> dict[str, Any]:
+    def _info(self, step: TimeStep) -> dict[str, Any]:
         """What a person debugging wants to know, truth included."""
         return {
             "scenario": self._simulation.scenario,
@@ -242,7 +242,7 @@ def calibration(camera: Camera) -> dict[str, Array]:
     return {"intrinsics": camera.intrinsics, "vehicle_from_camera": camera.vehicle_from_camera}
 
 
-def _reward(step: Step, progress: float) -> float:
+def _reward(step: TimeStep, progress: float) -> float:
     """See the environment's docstring."""
     reward = progress - 0.1 * step.progress.offset**2
     if step.outcome is None:

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
-from navsim.rendering.interface import Measurement, Renderer, Shot
+from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.rendering.object_boxes import objects_in
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig, make_renderer
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.sensor_setup import carried_map, mounted_cameras
-from navsim.simulation.town import Town, TownShelf, scenario_route
+from navsim.simulation.sensor_setup import mounted_cameras, noisy_map
+from navsim.simulation.town import Town, TownCache, scenario_route
 from navsim.world.scenery.scene import Scene
 
 _PICTURES = 64
@@ -34,11 +34,11 @@ class SeenPlaces:
     """East and north (N, C, H, W, 2) [m]; NaN in the sky."""
 
 
-class Redrawer:
+class EpisodeRerenderer:
     """Draws what the car of a recorded drive senses; holds a renderer, so close it."""
 
     def __init__(
-        self, config: SimulationConfig, renderer: Renderer | None = None, shelf: TownShelf | None = None
+        self, config: SimulationConfig, renderer: Renderer | None = None, shelf: TownCache | None = None
     ) -> None:
         """Start the renderer.
 
@@ -53,7 +53,7 @@ class Redrawer:
         self._config = config
         self._renderer = renderer or make_renderer(config.renderer)
         self._owns_renderer = renderer is None
-        self._shelf = shelf or TownShelf(config.map)
+        self._shelf = shelf or TownCache(config.map)
         self._shown: Scene | None = None
 
     @property
@@ -76,7 +76,7 @@ class Redrawer:
         scenario = under(episode.scenario, appearance)
         town = self._shelf.town(scenario.town, scenario.appearance)
         self._show(town.scene)
-        carried = carried_map(self._config, episode.scenario, town, scenario_route(town.network, scenario))
+        carried = noisy_map(self._config, episode.scenario, town, scenario_route(town.network, scenario))
         patches = [carried.patches(self._config.map, Pose(*fix)) for fix in episode.gps.tolist()]
         return replace(
             episode,
@@ -172,7 +172,7 @@ class Redrawer:
 
     def _measured(self, scene: Scene, cameras: Sequence[Camera], poses: Sequence[Pose]) -> SeenPlaces:
         """What is seen from a few poses, in one go."""
-        found = self._renderer.measure([Shot(scene, camera, pose) for pose in poses for camera in cameras])
+        found = self._renderer.measure([RenderRequest(scene, camera, pose) for pose in poses for camera in cameras])
         shape = (len(poses), len(cameras), *found.depth.shape[1:])
         depth = found.depth.reshape(shape)
         points = np.stack([camera.unproject(depth[:, i]) for i, camera in enumerate(cameras)], axis=1)[..., :2]
@@ -183,7 +183,7 @@ class Redrawer:
 
     def _measurements(
         self, episode: Episode, frames: Sequence[int] | None = None
-    ) -> Iterator[tuple[list[Shot], Measurement]]:
+    ) -> Iterator[tuple[list[RenderRequest], RenderBuffers]]:
         """Shots of a drive, frame by frame and within it camera by camera, with what the renderer knows of them."""
         town = self._shelf.town(episode.scenario.town, episode.scenario.appearance)
         self._show(town.scene)
@@ -192,7 +192,7 @@ class Redrawer:
         places = [episode.pose(frame) for frame in (range(len(episode)) if frames is None else frames)]
         for start in range(0, len(places), stretch):
             poses = places[start : start + stretch]
-            shots = [Shot(town.scene, camera, pose) for pose in poses for camera in cameras]
+            shots = [RenderRequest(town.scene, camera, pose) for pose in poses for camera in cameras]
             yield shots, self._renderer.measure(shots)
 
     def _images(self, town: Town, scenario: Scenario, poses: Array) -> Iterator[Image]:
@@ -201,7 +201,9 @@ class Redrawer:
         stretch = max(_PICTURES // len(cameras), 1)
         for start in range(0, len(poses), stretch):
             some = [Pose(*pose) for pose in poses[start : start + stretch].tolist()]
-            pictures = self._renderer.render([Shot(town.scene, camera, pose) for pose in some for camera in cameras])
+            pictures = self._renderer.render(
+                [RenderRequest(town.scene, camera, pose) for pose in some for camera in cameras]
+            )
             yield pictures.reshape(len(some), len(cameras), *pictures.shape[1:])
 
 

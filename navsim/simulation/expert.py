@@ -116,7 +116,7 @@ def curve_speed(curvature: float, lateral_acceleration: float, cruise_speed: flo
 
 
 @dataclass(frozen=True)
-class ExpertSpec:
+class ExpertConfig:
     """How far ahead the expert looks."""
 
     lookahead_time: float = 0.8
@@ -137,7 +137,7 @@ class ExpertSpec:
 class LaneExpert:
     """Follows a route by the truth; it sees no image and no map."""
 
-    def __init__(self, spec: ExpertSpec, vehicle: VehicleSpec) -> None:
+    def __init__(self, spec: ExpertConfig, vehicle: VehicleSpec) -> None:
         """Make an expert for a vehicle, within whose largest curvature its commands stay."""
         self.name = "expert"
         self._spec = spec
@@ -163,7 +163,7 @@ class LaneExpert:
         return Decision(lane_curvature(self._spec, self._vehicle, self._route.path, progress, state.speed))
 
 
-def lane_curvature(spec: ExpertSpec, vehicle: VehicleSpec, path: Polyline, progress: Progress, speed: float) -> float:
+def lane_curvature(spec: ExpertConfig, vehicle: VehicleSpec, path: Polyline, progress: Progress, speed: float) -> float:
     """The expert's law: the curvature [1/m] that leads a car along a path.
 
     Args:

@@ -26,7 +26,7 @@ from navsim.roads.elements import Manoeuvre
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, make_route, progress_along
 from navsim.simulation.episode import Episode
-from navsim.simulation.expert import ExpertSpec, course_error, lane_curvature
+from navsim.simulation.expert import ExpertConfig, course_error, lane_curvature
 from navsim.world.vehicle import VehicleSpec
 
 DIRECTIONS = (Manoeuvre.LEFT, Manoeuvre.STRAIGHT, Manoeuvre.RIGHT)
@@ -130,7 +130,7 @@ def episode_exits(
     episode: Episode,
     network: RoadNetwork,
     route: Route,
-    expert: ExpertSpec,
+    expert: ExpertConfig,
     vehicle: VehicleSpec,
     before: float = BEFORE,
     depth: float = DEPTH,
@@ -177,7 +177,7 @@ class _Law:
 
     episode: Episode
     """The drive."""
-    expert: ExpertSpec
+    expert: ExpertConfig
     """How far ahead the expert looks."""
     vehicle: VehicleSpec
     """The car that it knows."""

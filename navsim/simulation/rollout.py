@@ -6,21 +6,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.drivers.protocol import Decision, Expert, Mixture, Pilot
+from navsim.drivers.protocol import AnyDriver, Decision, Expert, ExpertMixtureDriver
 from navsim.geometry import Array
 from navsim.seeding import derived_seed, generator
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert, SteeringNoise, noisy_command, steering_noise
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, Situation, Step
+from navsim.simulation.simulation import SimState, Simulation, TimeStep
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class RolloutStep:
     """One control step while it is being decided."""
 
-    step: Step
+    step: TimeStep
     """Where things stand."""
     decision: Decision
     """What the driver wants."""
@@ -30,7 +30,7 @@ class Moment:
     """What the expert would do here [1/m]."""
 
 
-Course = Generator[Situation, Step, Episode]
+RolloutGenerator = Generator[SimState, TimeStep, Episode]
 """A drive that waits at every control step for what its car sees."""
 
 
@@ -41,7 +41,7 @@ _LEAST_DENSITY = 1e-3  # of the highest: what is less is kept as 0, for distribu
 class _Log:
     """What a drive has gathered so far."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[TimeStep] = field(default_factory=list)
     commands: list[float] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
@@ -49,18 +49,18 @@ class _Log:
 
 def drive(
     simulation: Simulation,
-    driver: Pilot,
+    driver: AnyDriver,
     scenario: Scenario,
     noise: SteeringNoise | None = None,
     sense: bool = True,
     record_images: bool = True,
-    on_step: Callable[[Moment], None] | None = None,
+    on_step: Callable[[RolloutStep], None] | None = None,
 ) -> Episode:
     """Drive a scenario to its end.
 
     Args:
         simulation: The world to drive in.
-        driver: Who steers; an `Expert` is given the truth, a `Driver` the observation, a `Mixture` both.
+        driver: Who steers; an `Expert` is given the truth, a `Driver` the observation, a `ExpertMixtureDriver` both.
         scenario: What to drive.
         noise: Pulls at the steering; the label stays the expert's command.
         sense: Whether to render and draw maps; a `Driver` that looks needs them.
@@ -70,7 +70,7 @@ def drive(
     Raises:
         ActionError: If the driver's command is not finite or out of range.
     """
-    ahead = course(simulation, driver, scenario, noise, sense, record_images, on_step)
+    ahead = rollout_steps(simulation, driver, scenario, noise, sense, record_images, on_step)
     situation = next(ahead)
     while True:
         try:
@@ -80,15 +80,15 @@ def drive(
             return episode
 
 
-def course(
+def rollout_steps(
     simulation: Simulation,
-    driver: Pilot,
+    driver: AnyDriver,
     scenario: Scenario,
     noise: SteeringNoise | None = None,
     sense: bool = True,
     record_images: bool = True,
-    on_step: Callable[[Moment], None] | None = None,
-) -> Course:
+    on_step: Callable[[RolloutStep], None] | None = None,
+) -> RolloutGenerator:
     """Drive as `drive` does, but leave the drawing to the caller, who may draw for several courses at once.
 
     Yields:
@@ -118,7 +118,7 @@ def course(
         if pull:
             command = noisy_command(command, pull, step.state.speed, config.vehicle.max_curvature)
         if on_step is not None:
-            on_step(Moment(step, decision, command, wanted.curvature))
+            on_step(RolloutStep(step, decision, command, wanted.curvature))
         log.steps.append(step)
         log.commands.append(command)
         log.labels.append(wanted.curvature)
@@ -126,13 +126,13 @@ def course(
         situation = simulation.advance(command)
 
 
-def _decide(driver: Pilot, step: Step, wanted: Decision) -> Decision:
+def _decide(driver: AnyDriver, step: TimeStep, wanted: Decision) -> Decision:
     """Ask the driver, giving it what its kind may know; `wanted` is what the labelling expert would do."""
     if isinstance(driver, Expert):
         return driver.command(step.state)
     if step.observation is None:
         raise ValueError(f"driver {driver.name!r} looks, but the drive was begun with sense=False")
-    if isinstance(driver, Mixture):
+    if isinstance(driver, ExpertMixtureDriver):
         return driver.choose(step.observation, wanted)
     return driver.drive(step.observation)
 
@@ -146,7 +146,7 @@ def _pulls(simulation: Simulation, noise: SteeringNoise | None) -> Array:
     return steering_noise(noise, steps, control_step, generator(scenario.seed, scenario.name, "steering noise"))
 
 
-def _episode(simulation: Simulation, name: str, log: _Log, last: Step, with_images: bool) -> Episode:
+def _episode(simulation: Simulation, name: str, log: _Log, last: TimeStep, with_images: bool) -> Episode:
     """Turn what was gathered into arrays."""
     states = [*(step.state for step in log.steps), last.state]
     progress = [*(step.progress for step in log.steps), last.progress]

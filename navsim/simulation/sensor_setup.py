@@ -20,7 +20,7 @@ def mounted_cameras(config: SimulationConfig, scenario: Scenario) -> tuple[Camer
     return tuple(with_mount_error(camera, config.mount_error, rng) for camera in config.cameras)
 
 
-def carried_map(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> DriveMap:
+def noisy_map(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> DriveMap:
     """The map that the car carries on this drive, with its faults."""
     true = DriveMap(town.raster, rasterise_route(route.path, config.map))
     rng = generator(scenario.seed, scenario.name, "map fault")

@@ -9,7 +9,7 @@ import numpy as np
 
 from navsim.errors import ActionError
 from navsim.geometry import Pose
-from navsim.rendering.interface import Measurement, Renderer, Shot
+from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.roads.routing import Progress, Route
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
@@ -18,21 +18,21 @@ from navsim.sensing.observation import Image, Observation
 from navsim.simulation.config import SimulationConfig, make_renderer
 from navsim.simulation.expert import curve_speed, speed_profile
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.sensor_setup import carried_map, gps_sensor, mounted_cameras
-from navsim.simulation.termination import judge
-from navsim.simulation.town import Town, TownShelf, scenario_route
+from navsim.simulation.sensor_setup import gps_sensor, mounted_cameras, noisy_map
+from navsim.simulation.termination import check_termination
+from navsim.simulation.town import Town, TownCache, scenario_route
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleState, varied_vehicle
 from navsim.world.world import World
 
-__all__ = ["Simulation", "SimulationConfig", "Situation", "Step"]
+__all__ = ["SimState", "Simulation", "SimulationConfig", "TimeStep"]
 
 _NOTHING: Image = np.zeros((0, 0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
-class Situation:
+class SimState:
     """The moment after a reset or a control step, before anything is sensed."""
 
     state: VehicleState
@@ -41,12 +41,12 @@ class Situation:
     """Where the car is along its route."""
     outcome: Outcome | None
     """How the drive ended, or None while it goes on."""
-    shots: tuple[Shot, ...]
+    shots: tuple[RenderRequest, ...]
     """The pictures that the car's cameras take; none when the drive was begun with `sense=False`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TimeStep:
     """The moment after a reset or a control step."""
 
     observation: Observation | None
@@ -70,7 +70,7 @@ class Simulation:
     """
 
     def __init__(
-        self, config: SimulationConfig, renderer: Renderer | None = None, shelf: TownShelf | None = None
+        self, config: SimulationConfig, renderer: Renderer | None = None, shelf: TownCache | None = None
     ) -> None:
         """Start the physics; nothing is driven before `reset`.
 
@@ -83,13 +83,13 @@ class Simulation:
             ConfigError: If the renderer cannot be had.
         """
         self.config = config
-        self.shelf = shelf or TownShelf(config.map)
+        self.shelf = shelf or TownCache(config.map)
         self.renderer = renderer or make_renderer(config.renderer)
         self._owns_renderer = renderer is None
         self._world = World(config.vehicle, config.control_step)
         self._town: Town | None = None
         self._rendered: Scene | None = None
-        self._situation: Situation | None = None
+        self._situation: SimState | None = None
         self._sense = False
 
     @property
@@ -105,7 +105,7 @@ class Simulation:
         return self._town
 
     @property
-    def situation(self) -> Situation:
+    def situation(self) -> SimState:
         """The moment after the last reset or control step; only after `reset`."""
         if self._situation is None:
             raise RuntimeError("nothing is driven yet: call reset(scenario) first")
@@ -122,7 +122,7 @@ class Simulation:
         """Time allowed for the route [s]."""
         return self.config.rules.time_limit(self.route.length)
 
-    def reset(self, scenario: Scenario, sense: bool = True) -> Step:
+    def reset(self, scenario: Scenario, sense: bool = True) -> TimeStep:
         """Begin a drive.
 
         Args:
@@ -134,7 +134,7 @@ class Simulation:
         """
         return self.see(self.begin(scenario, sense))
 
-    def step(self, curvature: float) -> Step:
+    def step(self, curvature: float) -> TimeStep:
         """Drive for one control step.
 
         Args:
@@ -146,7 +146,7 @@ class Simulation:
         """
         return self.see(self.advance(curvature))
 
-    def begin(self, scenario: Scenario, sense: bool = True) -> Situation:
+    def begin(self, scenario: Scenario, sense: bool = True) -> SimState:
         """Begin a drive as `reset` does, but draw nothing."""
         town = self.shelf.town(scenario.town, scenario.appearance)
         if town is not self._town:
@@ -156,7 +156,7 @@ class Simulation:
             self._show(town.scene)
         self.scenario = scenario
         self.route: Route = scenario_route(town.network, scenario)
-        self._map = carried_map(self.config, scenario, town, self.route)
+        self._map = noisy_map(self.config, scenario, town, self.route)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
         self._gps = gps_sensor(self.config, scenario)
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
@@ -172,7 +172,7 @@ class Simulation:
         vehicle = varied_vehicle(self.config.vehicle, spread, town.appearance.grip, draws)
         return self._judged(self._world.place(start, float(self._speeds[0]), vehicle))
 
-    def advance(self, curvature: float) -> Situation:
+    def advance(self, curvature: float) -> SimState:
         """Drive for one control step as `step` does, but draw nothing."""
         limit = self.config.vehicle.max_curvature
         if not (math.isfinite(curvature) and abs(curvature) <= limit * (1 + 1e-6)):
@@ -186,16 +186,16 @@ class Simulation:
         self._still = 0.0 if state.speed > self.config.rules.standing_speed else self._still + self._elapsed
         return self._judged(state)
 
-    def observe(self, images: Image) -> Step:
+    def observe(self, images: Image) -> TimeStep:
         """Sense the world after `begin` or `advance`; once for each.
 
         Args:
             images: The pictures of the situation's shots (C, H, W, 3) uint8; ignored if there were none.
         """
         now = self.situation
-        return Step(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome, images)
+        return TimeStep(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome, images)
 
-    def see(self, situation: Situation) -> Step:
+    def see(self, situation: SimState) -> TimeStep:
         """Draw what the cameras see after `begin` or `advance`, and sense; once for each."""
         return self.observe(self.renderer.render(situation.shots) if situation.shots else _NOTHING)
 
@@ -208,13 +208,13 @@ class Simulation:
     def chase_view(self, camera: Camera) -> Image:
         """Draw one more view (H, W, 3) uint8 from `camera`, fixed to the car."""
         self._show(self.town.scene)
-        view: Image = self.renderer.render([Shot(self.town.scene, camera, self.situation.state.pose)])[0]
+        view: Image = self.renderer.render([RenderRequest(self.town.scene, camera, self.situation.state.pose)])[0]
         return view
 
-    def measure(self, camera: Camera, pose: Pose) -> Measurement:
+    def measure(self, camera: Camera, pose: Pose) -> RenderBuffers:
         """Draw the town from `camera` on a car at `pose`, with the depth of each pixel."""
         self._show(self.town.scene)
-        return self.renderer.measure([Shot(self.town.scene, camera, pose)])
+        return self.renderer.measure([RenderRequest(self.town.scene, camera, pose)])
 
     def close(self) -> None:
         """Free the physics, and the renderer if it is this simulation's own; may be called again."""
@@ -242,14 +242,14 @@ class Simulation:
         self.renderer.add(scene)
         self._rendered = scene
 
-    def _judged(self, state: VehicleState) -> Situation:
+    def _judged(self, state: VehicleState) -> SimState:
         """Locate the car and judge it."""
         progress = self.route.progress(state.pose, near=self._station)
         self._station = progress.station
         rules, town = self.config.rules, self.town
-        outcome = judge(rules, town.network, self.route, state, progress, self._world.contact, self._still)
-        shots = tuple(Shot(town.scene, camera, state.pose) for camera in self._mounted)
-        self._situation = Situation(state, progress, outcome, shots)
+        outcome = check_termination(rules, town.network, self.route, state, progress, self._world.contact, self._still)
+        shots = tuple(RenderRequest(town.scene, camera, state.pose) for camera in self._mounted)
+        self._situation = SimState(state, progress, outcome, shots)
         return self._situation
 
     def _sensed(self, images: Image) -> Observation:

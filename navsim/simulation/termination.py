@@ -35,7 +35,7 @@ class Rules:
         return route_length / self.slowest_mean_speed + self.spare_time
 
 
-def judge(
+def check_termination(
     rules: Rules,
     network: RoadNetwork,
     route: Route,

@@ -78,7 +78,7 @@ def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
         raise TownError(f"town {scenario.town}: {error}") from None
 
 
-class TownShelf:
+class TownCache:
     """The towns last asked for; the one not asked for the longest makes room for the next."""
 
     def __init__(self, map_spec: MapSpec, room: int = 1) -> None:

@@ -9,10 +9,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from navsim.errors import ActionError, ConfigError
-from navsim.simulation.batched_rollout import see_together, simulations
+from navsim.simulation.batched_rollout import observe_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.environment import Observations, TownEnvironment
-from navsim.simulation.simulation import Simulation, Situation
+from navsim.simulation.simulation import SimState, Simulation
 
 Flags = NDArray[np.bool_]
 
@@ -109,9 +109,9 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         """Free the worlds and the renderer."""
         self._stack.close()
 
-    def _see(self, situations: list[Situation]) -> list[Any]:
+    def _see(self, situations: list[SimState]) -> list[Any]:
         """What every car senses."""
-        return see_together(list(zip(self._cars, situations, strict=True)))
+        return observe_batch(list(zip(self._cars, situations, strict=True)))
 
 
 def _joined(observations: list[Observations]) -> Observations:

@@ -8,7 +8,7 @@ from navsim.errors import ConfigError
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.town_map import check_town_name
 from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
-from navsim.viewer.viewer import ViewerOptions
+from navsim.viewer.viewer import ViewerConfig
 from navsim.world.scenery.appearance import parse_spec
 
 PICTURE, FILMS = ".png", (".mp4", ".gif")
@@ -47,7 +47,7 @@ class WatchConfig:
     """With `headless`: when the film begins, or the time of the picture [s since the start of the drive]."""
     length: float = 0.0
     """With `headless`: how long the film is [s]; 0 for to the end of the drive."""
-    viewer: ViewerOptions = field(default_factory=ViewerOptions)
+    viewer: ViewerConfig = field(default_factory=ViewerConfig)
     """How the window shows it."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     """The car, its senses and the rules; a replay's file has its own."""

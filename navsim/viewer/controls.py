@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from navsim.drivers.keyboard import HAND_BACK
-from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.simulation.scenario import Scenario
 
 SPEEDS = (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 0.0)
@@ -27,7 +27,7 @@ class Choice(StrEnum):
 
 
 @dataclass(frozen=True)
-class Wish:
+class ViewerCommand:
     """What the watcher wants to see instead of the drive that is shown."""
 
     choice: Choice
@@ -36,25 +36,25 @@ class Wish:
     """1 for the next, -1 for the one before, 0 for the same once more."""
 
 
-NEXT = Wish(Choice.ROUTE, 1)
+NEXT = ViewerCommand(Choice.ROUTE, 1)
 """What comes when a drive has ended."""
-WISHES: dict[str, Wish] = {
-    "r": Wish(Choice.ROUTE, 0),
+WISHES: dict[str, ViewerCommand] = {
+    "r": ViewerCommand(Choice.ROUTE, 0),
     "n": NEXT,
     "enter": NEXT,
-    "p": Wish(Choice.ROUTE, -1),
-    "1": Wish(Choice.DRIVER, -1),
-    "2": Wish(Choice.DRIVER, 1),
-    "3": Wish(Choice.TOWN, -1),
-    "4": Wish(Choice.TOWN, 1),
-    "5": Wish(Choice.WEATHER, -1),
-    "6": Wish(Choice.WEATHER, 1),
+    "p": ViewerCommand(Choice.ROUTE, -1),
+    "1": ViewerCommand(Choice.DRIVER, -1),
+    "2": ViewerCommand(Choice.DRIVER, 1),
+    "3": ViewerCommand(Choice.TOWN, -1),
+    "4": ViewerCommand(Choice.TOWN, 1),
+    "5": ViewerCommand(Choice.WEATHER, -1),
+    "6": ViewerCommand(Choice.WEATHER, 1),
 }
 """Keys and what they wish for."""
 
 
 @dataclass(frozen=True)
-class Abilities:
+class Capabilities:
     """What keys may do in a window, for not everything can be done everywhere."""
 
     choices: tuple[Choice, ...] = (Choice.ROUTE,)
@@ -73,13 +73,13 @@ class Playback:
 
     speed: float = 1.0
     """Simulated over real time; 0 for as fast as possible."""
-    view: View = View.CHASE
+    view: Viewpoint = Viewpoint.CHASE
     """The window's camera."""
     paused: bool = False
     """Whether the drive stands still."""
     stepping: bool = False
     """Whether a paused drive may go on for one control step."""
-    wish: Wish | None = None
+    wish: ViewerCommand | None = None
     """What is wanted instead of this drive."""
     filming: bool = False
     """Whether what is shown goes into a film."""
@@ -87,7 +87,7 @@ class Playback:
     """Whether the panel's pictures show what the driver looks at."""
     ended: bool = False
     """Whether the watcher has had enough."""
-    abilities: Abilities = Abilities()
+    abilities: Capabilities = Capabilities()
     """What the keys may do."""
 
     def after(self, key: str) -> "Playback":
@@ -124,7 +124,7 @@ class Playback:
         return "   ".join(filter(None, (self.words, *others, "filming" if self.filming else "")))
 
 
-def key_help(abilities: Abilities) -> tuple[tuple[str, str], ...]:
+def key_help(abilities: Capabilities) -> tuple[tuple[str, str], ...]:
     """All keys that do something, each with a word on what."""
     pairs = [("space", "pause"), ("s", "step"), ("c", "camera"), ("+ -", "speed")]
     pairs += [("r", "restart"), ("p n", "route")]
@@ -173,7 +173,7 @@ class Choices:
     weather: int = 0
     """Index of the conditions."""
 
-    def after(self, wish: Wish) -> "Choices":
+    def after(self, wish: ViewerCommand) -> "Choices":
         """The choices after a wish: lists go round, routes begin with 0."""
         if wish.choice is Choice.ROUTE:
             return replace(self, route=max(self.route + wish.step, 0))

@@ -17,10 +17,10 @@ import numpy as np
 from navsim.drivers.protocol import Explain, Salience
 from navsim.geometry import Pose, wrap_angle
 from navsim.sensing.observation import Image
-from navsim.simulation.rollout import Moment
+from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.controls import Abilities, key_help
+from navsim.viewer.controls import Capabilities, key_help
 from navsim.visualization.canvas import (
     BRIGHT,
     DIM,
@@ -30,17 +30,17 @@ from navsim.visualization.canvas import (
     written,
 )
 from navsim.visualization.dashboard import PanelContext, compose_panel
-from navsim.visualization.drive_events import Story
+from navsim.visualization.drive_events import DriveLog
 from navsim.world.bullet import require_display
 
 
-def motion_words(moment: Moment) -> str:
+def motion_words(moment: RolloutStep) -> str:
     """Speed and place in the lane, in words."""
     offset = moment.step.progress.offset
     return f"{moment.step.state.speed:.1f} m/s   {abs(offset):.2f} m {'left' if offset > 0 else 'right'}"
 
 
-def between(a: Pose, b: Pose, share: float) -> Pose:
+def interpolate_pose(a: Pose, b: Pose, share: float) -> Pose:
     """The pose at `share` of the way from `a` to `b`, turned the shorter way round; shares are cut to [0, 1]."""
     share = min(max(share, 0.0), 1.0)
     turn = float(wrap_angle(b.heading - a.heading))
@@ -113,10 +113,10 @@ class Painter(Protocol):
             explain: Tells what the driver looks at; None if it cannot.
         """
 
-    def note(self, moment: Moment) -> None:
+    def note(self, moment: RolloutStep) -> None:
         """Take note of a moment, whether it is drawn or not."""
 
-    def draw(self, moment: Moment, outcome: Outcome | None, story: Story, salient: bool) -> Image:
+    def draw(self, moment: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:
         """Draw the moment that was noted last.
 
         Args:
@@ -144,10 +144,10 @@ class DrivePainter:
         """A drive begins."""
         self._context, self._explain = PanelContext.of(simulation, driver), explain
 
-    def note(self, moment: Moment) -> None:
+    def note(self, moment: RolloutStep) -> None:
         """Nothing: each picture stands for itself."""
 
-    def draw(self, moment: Moment, outcome: Outcome | None, story: Story, salient: bool) -> Image:
+    def draw(self, moment: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:
         """Draw a moment."""
         if self._context is None:
             raise RuntimeError("begin must be called before draw")
@@ -234,7 +234,7 @@ class PanelWindow:
             cv2.waitKey(1)
 
 
-def with_keys(panel: Image, abilities: Abilities) -> Image:
+def with_keys(panel: Image, abilities: Capabilities) -> Image:
     """The panel (H, W, 3) with a strip under it that names the keys."""
     width = panel.shape[1]
     pairs = key_help(abilities)

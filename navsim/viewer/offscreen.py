@@ -8,21 +8,23 @@ import numpy as np
 
 from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
 from navsim.geometry import Pose
-from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.controls import Playback
 from navsim.viewer.dashboard_window import DrivePainter, Painter
 from navsim.visualization.dashboard import HEIGHT, WIDTH
-from navsim.visualization.drive_events import Story
+from navsim.visualization.drive_events import DriveLog
 from navsim.visualization.scene_view import draw_scene
 from navsim.visualization.video import HOLD_FRAMES, Mp4Writer
 
 
-def compose_picture(simulation: Simulation, moment: Moment, view: View, trail: tuple[Pose, ...], panel: Image) -> Image:
+def compose_picture(
+    simulation: Simulation, moment: RolloutStep, view: Viewpoint, trail: tuple[Pose, ...], panel: Image
+) -> Image:
     """The town from a camera, and the panel beside it: (540, 1920, 3).
 
     Args:
@@ -47,7 +49,9 @@ class FilmCamera:
         self.films: tuple[Path, ...] = ()
         """The files that were begun."""
 
-    def take(self, simulation: Simulation, moment: Moment, view: View, trail: tuple[Pose, ...], panel: Image) -> None:
+    def take(
+        self, simulation: Simulation, moment: RolloutStep, view: Viewpoint, trail: tuple[Pose, ...], panel: Image
+    ) -> None:
         """Add a moment to the film, which begins with it if there is none."""
         if self._writer is None:
             path = self._free_path(simulation.scenario.name)
@@ -72,21 +76,21 @@ class FilmCamera:
         return next(path for path in paths if not path.exists() and path not in self.films)
 
 
-class Enough(Exception):  # noqa: N818 it is no error
+class StopRecording(Exception):  # noqa: N818 it is no error
     """Raised by whoever takes pictures and needs no more."""
 
 
-class PictureTaker(Protocol):
+class FrameSink(Protocol):
     """Whoever pictures are made for."""
 
     def wants(self, time: float) -> bool:
-        """Whether a picture of the moment at `time` [s since the start] is wanted; may raise `Enough`."""
+        """Whether a picture of the moment at `time` [s since the start] is wanted; may raise `StopRecording`."""
 
     def take(self, picture: Image) -> None:
-        """Take a picture (540, 1920, 3); may raise `Enough`."""
+        """Take a picture (540, 1920, 3); may raise `StopRecording`."""
 
 
-class Reel:
+class OffscreenRecorder:
     """Turns moments into pictures, for a file instead of a window."""
 
     def __init__(
@@ -94,7 +98,7 @@ class Reel:
         simulation: Simulation,
         driver: str,
         look: Playback,
-        taker: PictureTaker,
+        taker: FrameSink,
         painter: Painter | None = None,
         explain: Explain | None = None,
     ) -> None:
@@ -111,10 +115,10 @@ class Reel:
         self._simulation, self._driver, self._look, self._taker = simulation, driver, look, taker
         self._painter: Painter = painter or DrivePainter()
         self._explain = explain
-        self._story = Story()
-        self._last: Moment | None = None
+        self._story = DriveLog()
+        self._last: RolloutStep | None = None
 
-    def show(self, moment: Moment, outcome: Outcome | None = None) -> None:
+    def show(self, moment: RolloutStep, outcome: Outcome | None = None) -> None:
         """Draw a moment, if it is wanted."""
         if self._last is None:
             self._painter.begin(self._simulation, self._driver, self._explain)
@@ -140,7 +144,7 @@ def film_drive(
     driver: Driver | Expert,
     scenario: Scenario,
     look: Playback,
-    taker: PictureTaker,
+    taker: FrameSink,
     painter: Painter | None = None,
 ) -> Episode | None:
     """Drive a scenario without a window and make pictures of it, the last ones with the outcome.
@@ -156,10 +160,10 @@ def film_drive(
     Returns:
         The drive, or None if the taker had enough before its end.
     """
-    reel = Reel(simulation, driver.name, look, taker, painter, explanation_of(driver))
+    reel = OffscreenRecorder(simulation, driver.name, look, taker, painter, explanation_of(driver))
     try:
         episode = drive(simulation, driver, scenario, sense=True, record_images=False, on_step=reel.show)
         reel.end(episode)
-    except Enough:
+    except StopRecording:
         return None
     return episode

@@ -22,14 +22,14 @@ from navsim.roads.routing import Progress
 from navsim.sensing.observation import Observation
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer
-from navsim.simulation.rollout import Moment
-from navsim.simulation.simulation import Simulation, Step
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
+from navsim.simulation.rollout import RolloutStep
+from navsim.simulation.simulation import Simulation, TimeStep
 from navsim.world.vehicle import VehicleState
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class RecordedDrive:
     """A drive from a file, with the simulation that it was driven in."""
 
     path: Path
@@ -42,17 +42,17 @@ class Recording:
     """The car, its senses and the rules."""
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path) -> RecordedDrive:
     """Read a drive that was collected, or that an evaluation has kept.
 
     Raises:
         EpisodeError: If the file is missing, damaged or no drive, or nothing tells its simulation.
     """
     header = read_header(path)
-    return Recording(path, header, read_episode(path), _simulation(path, header))
+    return RecordedDrive(path, header, read_episode(path), _simulation(path, header))
 
 
-def check_replay(simulation: Simulation, recording: Recording) -> str:
+def check_replay(simulation: Simulation, recording: RecordedDrive) -> str:
     """Drive the recorded commands anew, without drawing, and compare.
 
     Args:
@@ -82,7 +82,7 @@ def check_replay(simulation: Simulation, recording: Recording) -> str:
     return ""
 
 
-def play(simulation: Simulation, recording: Recording, on_step: Callable[[Moment], None]) -> Episode:
+def play(simulation: Simulation, recording: RecordedDrive, on_step: Callable[[RolloutStep], None]) -> Episode:
     """Hand the moments of a recorded drive to a function, as `navsim.simulation.rollout.drive` does while driving.
 
     Args:
@@ -100,19 +100,19 @@ def play(simulation: Simulation, recording: Recording, on_step: Callable[[Moment
     return episode
 
 
-def with_images(recording: Recording) -> Episode:
+def with_images(recording: RecordedDrive) -> Episode:
     """The drive with images and maps: the recorded ones, or the same drawn anew."""
     episode = recording.episode
     if len(episode.images):
         return episode
-    redrawer = Redrawer(recording.simulation)
+    redrawer = EpisodeRerenderer(recording.simulation)
     try:
         return redrawer.redraw(episode)
     finally:
         redrawer.close()
 
 
-def moment(episode: Episode, simulation: SimulationConfig, index: int) -> Moment:
+def moment(episode: Episode, simulation: SimulationConfig, index: int) -> RolloutStep:
     """Control step `index` of a drive with images, as it was."""
     fix, command, speed = (
         Pose(*episode.gps[index].tolist()),
@@ -141,7 +141,9 @@ def moment(episode: Episode, simulation: SimulationConfig, index: int) -> Moment
     )
     density = np.asarray(episode.densities[index], float) if len(episode.densities) else None
     decision = Decision(command, episode.grid if density is not None else None, density)
-    return Moment(Step(observation, state, progress, None, images), decision, command, float(episode.labels[index]))
+    return RolloutStep(
+        TimeStep(observation, state, progress, None, images), decision, command, float(episode.labels[index])
+    )
 
 
 def _simulation(path: Path, header: EpisodeHeader) -> SimulationConfig:
@@ -168,7 +170,7 @@ def _evaluations(path: Path) -> Any:
     return None
 
 
-def _words(recording: Recording, difference: str) -> str:
+def _words(recording: RecordedDrive, difference: str) -> str:
     """One line on a replay that differs."""
     there, here = recording.header.versions.get(DISTRIBUTION, "unknown"), software_versions()[DISTRIBUTION]
     other = "" if there == here else f" (recorded by version {there}, this is {here})"

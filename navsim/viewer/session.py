@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
-from navsim.drivers.keyboard import Hands, handed
+from navsim.drivers.keyboard import KeyboardInput, with_takeover
 from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.sandbox import DECISION_LIMIT, guarded
-from navsim.drivers.spec import Entrant
+from navsim.drivers.spec import DriverSpec
 from navsim.errors import TownError
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
@@ -18,18 +18,18 @@ from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import load_town_map
 from navsim.storage import write_bytes
 from navsim.viewer.config import PICTURE, WatchConfig
-from navsim.viewer.controls import NEXT, Abilities, Choice, Choices, Playback
+from navsim.viewer.controls import NEXT, Capabilities, Choice, Choices, Playback
 from navsim.viewer.dashboard_window import Painter
-from navsim.viewer.offscreen import Enough, Reel, film_drive
-from navsim.viewer.replay import Recording, check_replay, play
+from navsim.viewer.offscreen import OffscreenRecorder, StopRecording, film_drive
+from navsim.viewer.replay import RecordedDrive, check_replay, play
 from navsim.viewer.viewer import Viewer
 from navsim.visualization.canvas import png
 from navsim.visualization.video import GifWriter, Mp4Writer
 
 Say = Callable[[str], None]
 """Prints a line."""
-ALL_CHOICES = Abilities(tuple(Choice), steering=True, filming=True)
-REPLAYING = Abilities(filming=True)
+ALL_CHOICES = Capabilities(tuple(Choice), steering=True, filming=True)
+REPLAYING = Capabilities(filming=True)
 
 
 def check_route(scenario: Scenario) -> None:
@@ -48,8 +48,8 @@ class Session:
         self,
         simulation: Simulation,
         viewer: Viewer,
-        entrants: Mapping[str, Entrant],
-        hands: Hands,
+        driver_specs: Mapping[str, DriverSpec],
+        hands: KeyboardInput,
         recorder: DriveRecorder | None,
         say: Say,
     ) -> None:
@@ -58,13 +58,13 @@ class Session:
         Args:
             simulation: In what is driven.
             viewer: The windows, with `ALL_CHOICES` and the same `hands`.
-            entrants: Drivers by the names in the choices.
+            driver_specs: Drivers by the names in the choices.
             hands: Who may take the wheel.
             recorder: Takes drives by hand.
             say: Prints lines.
         """
         self._simulation, self._viewer, self._hands = simulation, viewer, hands
-        self._entrants, self._recorder, self._say = entrants, recorder, say
+        self._entrants, self._recorder, self._say = driver_specs, recorder, say
         self._drivers: dict[str, Driver | Expert] = {}
 
     def run(self, choices: Choices) -> list[Episode]:
@@ -93,7 +93,7 @@ class Session:
         name = choices.drivers[choices.driver]
         scenario = choices.scenario if self._recorder is None else self._recorder.fresh(choices.scenario)
         self._hands.begin(at_start=name == KEYBOARD)
-        pilot = handed(self._driver(name), self._hands)
+        pilot = with_takeover(self._driver(name), self._hands)
         pilot.name = name
         episode = self._viewer.drive(pilot, scenario, record_images=self._recorder is not None)
         if episode is None:
@@ -112,13 +112,13 @@ class Session:
 
 
 def watch_choices(
-    config: WatchConfig, entrants: Sequence[Entrant], say: Say, painter: Painter | None = None
+    config: WatchConfig, driver_specs: Sequence[DriverSpec], say: Say, painter: Painter | None = None
 ) -> list[Episode]:
     """Open the window on the first of the choices, and show what is chosen until the watcher quits.
 
     Args:
         config: What to show, and how.
-        entrants: Who may drive.
+        driver_specs: Who may drive.
         say: Prints lines.
         painter: Who draws the panel; None takes `navsim.viewer.dashboard_window.DrivePainter`.
 
@@ -127,21 +127,28 @@ def watch_choices(
         TownError: If the first town or route cannot be had.
         StorageError: If the folder for records is another's.
     """
-    choices = config.choices(tuple(entrant.name for entrant in entrants))
+    choices = config.choices(tuple(driver_spec.name for driver_spec in driver_specs))
     check_route(choices.scenario)
-    hands = Hands(config.simulation.vehicle.max_curvature, config.simulation.control_step)
+    hands = KeyboardInput(config.simulation.vehicle.max_curvature, config.simulation.control_step)
     with Simulation(config.simulation) as simulation:
         with Viewer(simulation, config.viewer, ALL_CHOICES, hands, config.films, painter) as viewer:
             recorder = None
             if config.record is not None:
                 recorder = DriveRecorder(config.record, config.simulation, simulation.renderer_name)
-            session = Session(simulation, viewer, {entrant.name: entrant for entrant in entrants}, hands, recorder, say)
+            session = Session(
+                simulation,
+                viewer,
+                {driver_spec.name: driver_spec for driver_spec in driver_specs},
+                hands,
+                recorder,
+                say,
+            )
             episodes = session.run(choices)
         _say_films(viewer, say)
     return episodes
 
 
-def watch_replay(config: WatchConfig, recording: Recording, say: Say, painter: Painter | None = None) -> str:
+def watch_replay(config: WatchConfig, recording: RecordedDrive, say: Say, painter: Painter | None = None) -> str:
     """Show a recorded drive in the window, again and again, until the watcher quits or goes on.
 
     Args:
@@ -170,23 +177,23 @@ def watch_replay(config: WatchConfig, recording: Recording, say: Say, painter: P
     return difference
 
 
-def film(config: WatchConfig, entrants: Sequence[Entrant], say: Say, painter: Painter | None = None) -> None:
+def film(config: WatchConfig, driver_specs: Sequence[DriverSpec], say: Say, painter: Painter | None = None) -> None:
     """Write a film or a picture of the first choice, without a display; arguments as for `watch_choices`.
 
     Raises:
         TownError: If the town or route cannot be had.
         StorageError: If the file cannot be written.
     """
-    scenario = config.choices(tuple(entrant.name for entrant in entrants)).scenario
+    scenario = config.choices(tuple(driver_spec.name for driver_spec in driver_specs)).scenario
     check_route(scenario)
     with Simulation(config.simulation) as simulation, _Output(config) as output:
-        driver = guarded(entrants[0].driver(), DECISION_LIMIT)
-        driver.name = entrants[0].name
+        driver = guarded(driver_specs[0].driver(), DECISION_LIMIT)
+        driver.name = driver_specs[0].name
         film_drive(simulation, driver, scenario, _look(config), output, painter)
     say(output.words)
 
 
-def film_replay(config: WatchConfig, recording: Recording, say: Say, painter: Painter | None = None) -> str:
+def film_replay(config: WatchConfig, recording: RecordedDrive, say: Say, painter: Painter | None = None) -> str:
     """Write a film or a picture of a recorded drive, without a display; arguments and result as of `watch_replay`.
 
     Raises:
@@ -196,8 +203,8 @@ def film_replay(config: WatchConfig, recording: Recording, say: Say, painter: Pa
     with Simulation(recording.simulation) as simulation, _Output(config) as output:
         difference = check_replay(simulation, recording)
         say(_checked(recording, difference))
-        reel = Reel(simulation, recording.episode.driver, _look(config), output, painter)
-        with suppress(Enough):
+        reel = OffscreenRecorder(simulation, recording.episode.driver, _look(config), output, painter)
+        with suppress(StopRecording):
             reel.end(play(simulation, recording, reel.show))
     say(output.words)
     return difference
@@ -232,18 +239,18 @@ class _Output:
         return f"{self._config.out}: {self._count} picture{'s' if self._count > 1 else ''}"
 
     def wants(self, time: float) -> bool:
-        """Whether a moment [s] lies in the stretch; raises `Enough` when it is over."""
+        """Whether a moment [s] lies in the stretch; raises `StopRecording` when it is over."""
         config = self._config
         if config.length and time > config.begin + config.length:
-            raise Enough
+            raise StopRecording
         return time > config.begin - 1e-6
 
     def take(self, picture: Image) -> None:
-        """Take a picture; raises `Enough` when only one is wanted."""
+        """Take a picture; raises `StopRecording` when only one is wanted."""
         self._count += 1
         if self._config.out.suffix == PICTURE:
             write_bytes(self._config.out, png(picture))
-            raise Enough
+            raise StopRecording
         for writer in (self._mp4, self._gif):
             if writer is not None:
                 writer.add(picture)
@@ -254,7 +261,7 @@ def _look(config: WatchConfig) -> Playback:
     return Playback(view=config.viewer.view, salient=config.viewer.saliency)
 
 
-def _checked(recording: Recording, difference: str) -> str:
+def _checked(recording: RecordedDrive, difference: str) -> str:
     """What a check has found, in a line."""
     same = f"all {len(recording.episode.poses)} poses as recorded, bit by bit"
     return f"{recording.path}: {difference or same}"

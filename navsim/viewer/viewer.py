@@ -8,47 +8,47 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from navsim.drivers.keyboard import Hands
+from navsim.drivers.keyboard import KeyboardInput
 from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.rendering.window.window import WIDTH, Window
 from navsim.simulation.episode import Episode
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.controls import NEXT, Abilities, Playback
+from navsim.viewer.controls import NEXT, Capabilities, Playback
 from navsim.viewer.dashboard_window import (
     DrivePainter,
     FrameRate,
     Painter,
     PanelWindow,
-    between,
+    interpolate_pose,
     motion_words,
     with_keys,
 )
 from navsim.viewer.offscreen import FilmCamera
-from navsim.visualization.drive_events import Story
+from navsim.visualization.drive_events import DriveLog
 from navsim.visualization.scene_view import moment_fan
 from navsim.world.scenery.scene import Scene
 
 _FRAME_TIME = 1 / 60  # shortest time between two pictures [s]
 _OUTCOME_TIME = 1.0  # how long the end of a drive is shown [s]
 
-Play = Callable[[Callable[[Moment], None]], Episode]
+Play = Callable[[Callable[[RolloutStep], None]], Episode]
 """Plays a drive: hands each moment to the given function, and returns the whole."""
 
 
 @dataclass(frozen=True)
-class ViewerOptions:
+class ViewerConfig:
     """How drives are watched."""
 
     real_time_factor: float = 1.0
     """Simulated over real time; 0 for as fast as possible."""
     panel: bool = True
     """Whether the panel with cameras, maps and distribution is shown."""
-    view: View = View.CHASE
+    view: Viewpoint = Viewpoint.CHASE
     """The window's first camera."""
     saliency: bool = False
     """Whether the panel shows from the start what the driver looks at."""
@@ -70,9 +70,9 @@ class Viewer:
     def __init__(
         self,
         simulation: Simulation,
-        options: ViewerOptions,
-        abilities: Abilities | None = None,
-        hands: Hands | None = None,
+        options: ViewerConfig,
+        abilities: Capabilities | None = None,
+        hands: KeyboardInput | None = None,
         films: Path | None = None,
         painter: Painter | None = None,
     ) -> None:
@@ -90,12 +90,12 @@ class Viewer:
             DisplayError: If there is no display.
         """
         self._painter: Painter = painter or DrivePainter()
-        allowed = replace(abilities or Abilities(), saliency=self._painter.salient and options.panel)
+        allowed = replace(abilities or Capabilities(), saliency=self._painter.salient and options.panel)
         self.playback = Playback(
             options.real_time_factor, options.view, abilities=allowed, salient=options.saliency and allowed.saliency
         )
         """What the watcher wants."""
-        self.story = Story()
+        self.story = DriveLog()
         """The drive that is shown, so far."""
         self.frame_rate = FrameRate()
         """How smoothly the window moves."""
@@ -112,7 +112,7 @@ class Viewer:
         self._loaded: tuple[Scene, int, bool] | None = None
         self._driver = ""
         self._explain: Explain | None = None
-        self._last: Moment | None = None
+        self._last: RolloutStep | None = None
         self._due = 0.0
         self._count = 0
 
@@ -146,7 +146,7 @@ class Viewer:
         """Drive a scenario and show it; returns the drive if it was watched to its end, else None."""
         sense = self.senses or record_images or not isinstance(driver, Expert)
 
-        def play(on_step: Callable[[Moment], None]) -> Episode:
+        def play(on_step: Callable[[RolloutStep], None]) -> Episode:
             return drive(self._simulation, driver, scenario, sense=sense, record_images=record_images, on_step=on_step)
 
         return self.show(driver.name, play, explanation_of(driver))
@@ -160,7 +160,7 @@ class Viewer:
             explain: Tells what the driver looks at; None if it cannot.
         """
         self.playback = replace(self.playback, wish=None)
-        self.story, self._driver, self._explain, self._last = Story(), driver, explain, None
+        self.story, self._driver, self._explain, self._last = DriveLog(), driver, explain, None
         try:
             episode = play(self._show_moment)
         except _DriveLeft:
@@ -185,7 +185,7 @@ class Viewer:
     ) -> None:
         self.close()
 
-    def _show_moment(self, moment: Moment) -> None:
+    def _show_moment(self, moment: RolloutStep) -> None:
         """Let the car glide from the last moment to this one, show this one, and wait while paused.
 
         Raises:
@@ -222,7 +222,7 @@ class Viewer:
             self._loaded = wanted
         self._window.settle()  # time runs from here
 
-    def _glide(self, last: Moment, moment: Moment) -> None:
+    def _glide(self, last: RolloutStep, moment: RolloutStep) -> None:
         """Show the way between two moments, for as long as a control step takes at the chosen speed.
 
         The picture lags one control step behind: the car's next pose is known only when it has driven.
@@ -233,7 +233,7 @@ class Viewer:
         duration = self._simulation.config.control_step / self.playback.speed
         self._due = max(self._due + duration, time.monotonic())
         while (left := self._due - (now := time.monotonic())) > 0:
-            pose = between(last.step.state.pose, moment.step.state.pose, 1 - left / duration)
+            pose = interpolate_pose(last.step.state.pose, moment.step.state.pose, 1 - left / duration)
             self._show_car(last, pose, None)
             self._pass_frame(now)
 
@@ -249,7 +249,7 @@ class Viewer:
             if self.playback.stepping:
                 break
 
-    def _show_car(self, moment: Moment, pose: Pose, outcome: Outcome | None) -> None:
+    def _show_car(self, moment: RolloutStep, pose: Pose, outcome: Outcome | None) -> None:
         self._window.view = self.playback.view
         self.frame_rate = self.frame_rate.after(time.monotonic())
         status = self._status if outcome is None else outcome.replace("_", " ")
@@ -257,7 +257,7 @@ class Viewer:
         lines = (motion_words(moment), self._title, status, *([small] if small else []))
         self._window.show(pose, moment_fan(moment), lines, self.story.trail)
 
-    def _show_panel(self, moment: Moment, outcome: Outcome | None) -> None:
+    def _show_panel(self, moment: RolloutStep, outcome: Outcome | None) -> None:
         """Draw the panel, unless it has to give way, and film it if wanted."""
         filming = self._films is not None and self.playback.filming
         shown = self._panel is not None and self._panel.is_open

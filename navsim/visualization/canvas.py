@@ -34,7 +34,7 @@ _OUTCOME_COLOURS: dict[Outcome, Colour] = {
 
 
 @dataclass(frozen=True)
-class Box:
+class Rectangle:
     """A rectangle of pixels."""
 
     x: int
@@ -51,15 +51,15 @@ class Box:
         """Rows and columns of an image that it covers."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
-    def inset(self, margin: int) -> "Box":
+    def inset(self, margin: int) -> "Rectangle":
         """The box without `margin` [px] on every side."""
-        return Box(self.x + margin, self.y + margin, self.width - 2 * margin, self.height - 2 * margin)
+        return Rectangle(self.x + margin, self.y + margin, self.width - 2 * margin, self.height - 2 * margin)
 
-    def fitted(self, width: int, height: int) -> "Box":
+    def fitted(self, width: int, height: int) -> "Rectangle":
         """The largest box of that shape inside this one, in its middle."""
         scale = min(self.width / width, self.height / height)
         w, h = max(int(width * scale), 1), max(int(height * scale), 1)
-        return Box(self.x + (self.width - w) // 2, self.y + (self.height - h) // 2, w, h)
+        return Rectangle(self.x + (self.width - w) // 2, self.y + (self.height - h) // 2, w, h)
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ def blank(width: int, height: int) -> Image:
     return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
-def fill(canvas: Image, box: Box, colour: Colour) -> None:
+def fill(canvas: Image, box: Rectangle, colour: Colour) -> None:
     """Paint a box in one colour."""
     canvas[box.slices] = colour
 
 
-def paste(canvas: Image, box: Box, image: Image, smooth: bool) -> None:
+def paste(canvas: Image, box: Rectangle, image: Image, smooth: bool) -> None:
     """Stretch an image (H, W, 3) over a box, in soft or in hard pixels."""
     canvas[box.slices] = enlarged(image, box.width, box.height, smooth)
 

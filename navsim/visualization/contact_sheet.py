@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from navsim.errors import ConfigError
-from navsim.rendering.interface import Measurement, Renderer, Shot
+from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapSpec
@@ -48,7 +48,7 @@ class Channel(StrEnum):
 
 
 @dataclass(frozen=True)
-class View:
+class SheetView:
     """A place to look from."""
 
     town: str = "test-0"
@@ -71,7 +71,7 @@ class View:
 
 
 def contact_sheet(
-    views: Sequence[View], camera: Camera, renderer: Renderer, columns: int, channel: Channel = Channel.COLOUR
+    views: Sequence[SheetView], camera: Camera, renderer: Renderer, columns: int, channel: Channel = Channel.COLOUR
 ) -> Image:
     """Draw all views, row by row.
 
@@ -99,18 +99,18 @@ def contact_sheet(
     return written(sheet, texts)
 
 
-def _taken(view: View, camera: Camera, renderer: Renderer) -> Measurement:
+def _taken(view: SheetView, camera: Camera, renderer: Renderer) -> RenderBuffers:
     """Measure one view."""
     town = build_town_for_driving(view.town, MapSpec(), view.appearance)
     path = scenario_route(town.network, Scenario(view.town, view.route)).path
     renderer.add(town.scene)
     try:
-        return renderer.measure([Shot(town.scene, camera, path.pose(view.fraction * path.length))])
+        return renderer.measure([RenderRequest(town.scene, camera, path.pose(view.fraction * path.length))])
     finally:
         renderer.remove(town.scene)
 
 
-def _shown(measurement: Measurement, channel: Channel) -> Image:
+def _shown(measurement: RenderBuffers, channel: Channel) -> Image:
     """One channel of one picture as colours (H, W, 3)."""
     if channel is Channel.CLASSES:
         palette = np.array([CLASS_COLOURS[member] for member in SemanticClass], np.uint8)

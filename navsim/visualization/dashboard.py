@@ -15,7 +15,7 @@ from navsim.roads.routing import JunctionPassage
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.rollout import Moment
+from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
 from navsim.visualization.canvas import (
@@ -27,7 +27,7 @@ from navsim.visualization.canvas import (
     ROUTE,
     SURFACE,
     TRAIL,
-    Box,
+    Rectangle,
     Text,
     blank,
     downsized,
@@ -39,20 +39,20 @@ from navsim.visualization.canvas import (
     polyline,
     written,
 )
-from navsim.visualization.drive_events import Story
-from navsim.visualization.saliency_overlay import laid_over
+from navsim.visualization.drive_events import DriveLog
+from navsim.visualization.saliency_overlay import overlay_saliency
 from navsim.visualization.steering_fan import draw_fan
 from navsim.visualization.steering_plot import draw_curve
 
 
 def draw_status(
     canvas: Image,
-    box: Box,
-    moment: Moment,
+    box: Rectangle,
+    moment: RolloutStep,
     passages: Sequence[JunctionPassage],
     route_length: float,
     outcome: Outcome | None,
-    story: Story,
+    story: DriveLog,
 ) -> list[Text]:
     """Draw speed, offset, what comes next, what has happened and how far the drive has come.
 
@@ -80,7 +80,7 @@ def draw_status(
             Text(f"{event.time:.1f} s", x, y + 150 + 18 * i, 13, DIM),
             Text(event.words, x + 52, y + 150 + 18 * i, 13, colour),
         ]
-    bar = Box(x, box.y + box.height - 16, right - x, 6)
+    bar = Rectangle(x, box.y + box.height - 16, right - x, 6)
     fill(canvas, bar, LINE)
     colour = ACCENT if outcome is None else outcome_colour(outcome)
     fill(canvas, replace(bar, width=round(bar.width * progress.fraction)), colour)
@@ -99,11 +99,11 @@ def next_manoeuvre(passages: Sequence[JunctionPassage], station: float) -> str:
 
 WIDTH, HEIGHT = 960, 540
 """Size of a panel [px]."""
-_CAMERAS = Box(16, 52, 700, 262)
-_STATUS = Box(728, 52, 216, 262)
-_ROAD_MAP = Box(16, 326, 198, 198)
-_ROUTE_MAP = Box(226, 326, 198, 198)
-_CURVE = Box(436, 326, 508, 198)
+_CAMERAS = Rectangle(16, 52, 700, 262)
+_STATUS = Rectangle(728, 52, 216, 262)
+_ROAD_MAP = Rectangle(16, 326, 198, 198)
+_ROUTE_MAP = Rectangle(226, 326, 198, 198)
+_CURVE = Rectangle(436, 326, 508, 198)
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,10 @@ class PanelContext:
 
 
 def compose_panel(
-    moment: Moment,
+    moment: RolloutStep,
     context: PanelContext,
     outcome: Outcome | None = None,
-    story: Story | None = None,
+    story: DriveLog | None = None,
     salience: Salience | None = None,
     remark: str = "",
 ) -> Image:
@@ -161,7 +161,7 @@ def compose_panel(
     Returns:
         The panel (540, 960, 3) uint8 RGB.
     """
-    canvas, story = blank(WIDTH, HEIGHT), story or Story()
+    canvas, story = blank(WIDTH, HEIGHT), story or DriveLog()
     texts = _header(context, outcome, story)
     observation = moment.step.observation
     if observation is None:
@@ -187,14 +187,14 @@ def excerpt(panel: Image) -> Image:
         A picture (421, 700, 3).
     """
     width = _CAMERAS.width
-    lower = Box(_ROAD_MAP.x, _ROAD_MAP.y, _CURVE.x + _CURVE.width - _ROAD_MAP.x, _ROAD_MAP.height)
+    lower = Rectangle(_ROAD_MAP.x, _ROAD_MAP.y, _CURVE.x + _CURVE.width - _ROAD_MAP.x, _ROAD_MAP.height)
     canvas = blank(width, _CAMERAS.height + 10 + round(lower.height * width / lower.width))
     canvas[: _CAMERAS.height] = panel[_CAMERAS.slices]
     canvas[_CAMERAS.height + 10 :] = downsized(panel[lower.slices], width)
     return canvas
 
 
-def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[Box, ...]:
+def tiles(box: Rectangle, count: int, width: int, height: int, gap: int = 6) -> tuple[Rectangle, ...]:
     """Places for `count` pictures of one shape, as large as fit into `box`; an odd one out comes first, alone.
 
     Args:
@@ -205,9 +205,9 @@ def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[
         gap: Space between pictures [px].
     """
 
-    def tile_at(columns: int) -> Box:
+    def tile_at(columns: int) -> Rectangle:
         rows = ceil(count / columns)
-        room = Box(0, 0, (box.width - gap * (columns - 1)) // columns, (box.height - gap * (rows - 1)) // rows)
+        room = Rectangle(0, 0, (box.width - gap * (columns - 1)) // columns, (box.height - gap * (rows - 1)) // rows)
         return room.fitted(width, height)
 
     columns = max(range(1, count + 1), key=lambda n: tile_at(n).width)
@@ -219,11 +219,11 @@ def tiles(box: Box, count: int, width: int, height: int, gap: int = 6) -> tuple[
     for row, size in enumerate(sizes):
         left = box.x + (box.width - size * tile.width - gap * (size - 1)) // 2
         y = top + row * (tile.height + gap)
-        places += [Box(left + i * (tile.width + gap), y, tile.width, tile.height) for i in range(size)]
+        places += [Rectangle(left + i * (tile.width + gap), y, tile.width, tile.height) for i in range(size)]
     return tuple(places)
 
 
-def _header(context: PanelContext, outcome: Outcome | None, story: Story) -> list[Text]:
+def _header(context: PanelContext, outcome: Outcome | None, story: DriveLog) -> list[Text]:
     """Who drives what, and how it ended."""
     words = ("by hand" if story.by_hand else "driving") if outcome is None else outcome.replace("_", " ")
     colour = (ACCENT if story.by_hand else DIM) if outcome is None else outcome_colour(outcome)
@@ -245,7 +245,7 @@ def _unseen(canvas: Image) -> list[Text]:
 
 
 def _draw_cameras(
-    canvas: Image, observation: Observation, moment: Moment, context: PanelContext, salience: Salience | None
+    canvas: Image, observation: Observation, moment: RolloutStep, context: PanelContext, salience: Salience | None
 ) -> list[Text]:
     """Draw every camera's image, enlarged, with the fan; the foremost comes first, then from left to right."""
     order = sorted(range(len(context.cameras)), key=lambda i: -context.cameras[i].yaw_deg)
@@ -258,14 +258,14 @@ def _draw_cameras(
         camera = replace(context.cameras[i], width=box.width, height=box.height)
         seen = observation.images[i]
         if salience is not None and salience.images is not None:
-            seen = laid_over(seen, salience.images[i])
+            seen = overlay_saliency(seen, salience.images[i])
         image = enlarged(seen, box.width, box.height, smooth=True)
         canvas[box.slices] = draw_fan(image, camera, moment.decision, moment.label)
         texts.append(Text(camera.name, box.x + 8, box.y + 6, 13, BRIGHT, outlined=True))
     return texts
 
 
-def _past(moment: Moment, story: Story) -> Array:
+def _past(moment: RolloutStep, story: DriveLog) -> Array:
     """The past path in the vehicle frame (N, 2) [m], up to the car."""
     pose = moment.step.state.pose
     return pose.to_vehicle([*((mark.x, mark.y) for mark in story.trail), (pose.x, pose.y)])
@@ -283,7 +283,7 @@ def _draw_maps(
     routed = (roads * (1 - share) + np.array(ROUTE) * share).astype(np.uint8)
     texts = []
     for box, image, words in ((_ROAD_MAP, roads, "roads"), (_ROUTE_MAP, routed, "route")):
-        shown = image if salience is None or salience.maps is None else laid_over(image, salience.maps)
+        shown = image if salience is None or salience.maps is None else overlay_saliency(image, salience.maps)
         paste(canvas, box, shown, smooth=True)
         scale = box.width / spec.size_px
         x, y = box.x + box.width / 2, box.y + (spec.ego_row + 0.5) * scale

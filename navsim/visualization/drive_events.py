@@ -10,7 +10,7 @@ from navsim.drivers.protocol import Decision
 from navsim.geometry import Pose
 from navsim.rendering.window.window_scene import TRAIL_MARKS, TRAIL_SPACING
 from navsim.roads.routing import JunctionPassage
-from navsim.simulation.rollout import Moment
+from navsim.simulation.rollout import RolloutStep
 
 FAR_OFF = 1.0
 """Distance from the lane's centre that is an event [m]."""
@@ -31,7 +31,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Story:
+class DriveLog:
     """A drive so far."""
 
     events: tuple[Event, ...] = ()
@@ -47,7 +47,7 @@ class Story:
     ways: int = 0
     """How many modes the distribution has; 0 before there was one."""
 
-    def after(self, moment: Moment, passages: Sequence[JunctionPassage] = (), by_hand: bool = False) -> "Story":
+    def after(self, moment: RolloutStep, passages: Sequence[JunctionPassage] = (), by_hand: bool = False) -> "DriveLog":
         """The story one moment later.
 
         Args:

@@ -13,7 +13,7 @@ _DIMMED = 0.7
 _OPACITY = 0.9
 
 
-def laid_over(picture: Image, saliency: NDArray[np.floating]) -> Image:
+def overlay_saliency(picture: Image, saliency: NDArray[np.floating]) -> Image:
     """Lay saliency (H, W) over a picture (H, W, 3) uint8 RGB, which is shown nearly grey and a little darker.
 
     The hottest colour stands for the picture's own largest values; where nothing is salient, nothing is laid over it.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.car_model import car_parts
 from navsim.rendering.road_fan import Fan, cell_colours, cell_outline, command_index, command_outline
-from navsim.rendering.window.viewpoints import MOUNTS, SLOPE, View, facing
+from navsim.rendering.window.viewpoints import MOUNTS, SLOPE, Viewpoint, facing
 from navsim.rendering.window.window_scene import COMMAND_PAINT, MODE_PAINT, ROUTE_PAINT, TRAIL_PAINT
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from navsim.simulation.rollout import Moment
+from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.simulation import Simulation
 from navsim.visualization.drive_events import decision_modes
 from navsim.world.vehicle import VehicleSpec
@@ -32,7 +32,7 @@ _SHIFT = 4  # cv2 draws with sub-pixel coordinates in units of 2^-4 px
 Paint = tuple[float, float, float, float]
 
 
-def scene_camera(view: View, width: int, height: int) -> Camera:
+def scene_camera(view: Viewpoint, width: int, height: int) -> Camera:
     """The camera that sees what the window shows from `view`, for pictures of that size [px]."""
     eye, target = MOUNTS[view]
     _, down = facing(eye, target)
@@ -43,7 +43,7 @@ def scene_camera(view: View, width: int, height: int) -> Camera:
     return Camera(str(view), width, height, fov, eye, pitch_deg=pitch)
 
 
-def moment_fan(moment: Moment) -> Fan:
+def moment_fan(moment: RolloutStep) -> Fan:
     """What a driver wants at a moment, for the road: with the lesser modes only where there are several."""
     decision, modes = moment.decision, decision_modes(moment.decision)
     others = tuple(mode.curvature for mode in modes) if len(modes) > 1 else ()
@@ -51,7 +51,7 @@ def moment_fan(moment: Moment) -> Fan:
 
 
 def draw_scene(
-    simulation: Simulation, moment: Moment, view: View, trail: tuple[Pose, ...], width: int, height: int
+    simulation: Simulation, moment: RolloutStep, view: Viewpoint, trail: tuple[Pose, ...], width: int, height: int
 ) -> Image:
     """Draw a moment (height, width, 3).
 
@@ -69,7 +69,7 @@ def draw_scene(
     painter.route(simulation.route.path, pose, moment.step.progress.station)
     painter.trail(trail, pose)
     painter.fan(moment_fan(moment))
-    if view is not View.HOOD:
+    if view is not Viewpoint.HOOD:
         painter.car(simulation.config.vehicle)
     return painter.picture
 

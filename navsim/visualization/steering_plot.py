@@ -15,8 +15,8 @@ from navsim.visualization.canvas import (
     LINE,
     SURFACE,
     TRUTH,
-    Box,
     Colour,
+    Rectangle,
     Text,
     fill,
     polyline,
@@ -26,14 +26,14 @@ from navsim.visualization.drive_events import decision_modes
 _ACCENT_FILL: Colour = (104, 78, 42)
 
 
-def draw_curve(canvas: Image, box: Box, decision: Decision, label: float | None, limit: float) -> list[Text]:
+def draw_curve(canvas: Image, box: Rectangle, decision: Decision, label: float | None, limit: float) -> list[Text]:
     """Draw a decision's density over curvature, scaled to its own peak, from `limit` [1/m] (left) to -`limit`.
 
     Returns:
         The texts that belong to it.
     """
     fill(canvas, box, SURFACE)
-    plot = Box(box.x + 14, box.y + 34, box.width - 28, box.height - 64)
+    plot = Rectangle(box.x + 14, box.y + 34, box.width - 28, box.height - 64)
     texts = _axis(canvas, plot, limit)
     if decision.grid is not None and decision.density is not None:
         _density(canvas, plot, decision.grid, decision.density, limit)
@@ -45,13 +45,13 @@ def draw_curve(canvas: Image, box: Box, decision: Decision, label: float | None,
     return texts + _legend(box, decision, label)
 
 
-def _column(plot: Box, curvature: float, limit: float) -> float:
+def _column(plot: Rectangle, curvature: float, limit: float) -> float:
     """Where a curvature lies [px]; beyond the axis it sticks to its end."""
     share = (1 - float(np.clip(curvature / limit, -1, 1))) / 2
     return plot.x + share * plot.width
 
 
-def _axis(canvas: Image, plot: Box, limit: float) -> list[Text]:
+def _axis(canvas: Image, plot: Rectangle, limit: float) -> list[Text]:
     """Base line and ticks, labelled by the radius that they stand for."""
     bottom = plot.y + plot.height
     polyline(canvas, [(plot.x, bottom), (plot.x + plot.width, bottom)], LINE, 1)
@@ -66,7 +66,7 @@ def _axis(canvas: Image, plot: Box, limit: float) -> list[Text]:
     return texts
 
 
-def _density(canvas: Image, plot: Box, grid: Array, density: Array, limit: float) -> None:
+def _density(canvas: Image, plot: Rectangle, grid: Array, density: Array, limit: float) -> None:
     """Fill the area under the density: one column of pixels per place, since peaks are narrower than any grid line."""
     columns = np.arange(plot.width)
     curvatures = limit * (1 - 2 * (columns + 0.5) / plot.width)
@@ -80,7 +80,7 @@ def _density(canvas: Image, plot: Box, grid: Array, density: Array, limit: float
     polyline(canvas, np.stack([plot.x + columns, bottom - heights], axis=-1), ACCENT, 2)
 
 
-def _mode_texts(plot: Box, modes: Sequence[Mode], limit: float) -> list[Text]:
+def _mode_texts(plot: Rectangle, modes: Sequence[Mode], limit: float) -> list[Text]:
     """The share of the probability that each mode holds, over it."""
     return [
         Text(f"{mode.mass:.0%}", _column(plot, mode.curvature, limit), plot.y - 3, 13, ACCENT, "ms", outlined=True)
@@ -88,7 +88,7 @@ def _mode_texts(plot: Box, modes: Sequence[Mode], limit: float) -> list[Text]:
     ]
 
 
-def _marker(canvas: Image, plot: Box, curvature: float, limit: float, colour: Colour, dashed: bool) -> None:
+def _marker(canvas: Image, plot: Rectangle, curvature: float, limit: float, colour: Colour, dashed: bool) -> None:
     """A vertical line at a curvature."""
     x = _column(plot, curvature, limit)
     top, bottom = plot.y - 4, plot.y + plot.height
@@ -97,7 +97,7 @@ def _marker(canvas: Image, plot: Box, curvature: float, limit: float, colour: Co
         polyline(canvas, [(x, y), (x, min(y + length, bottom))], colour, 2)
 
 
-def _legend(box: Box, decision: Decision, label: float | None) -> list[Text]:
+def _legend(box: Rectangle, decision: Decision, label: float | None) -> list[Text]:
     """What the lines mean, with their values."""
     texts = [Text(f"command {decision.curvature:+.3f}", box.x + 14, box.y + 9, 13, BRIGHT)]
     if label is not None:

@@ -12,7 +12,7 @@ from PIL import Image as Picture
 
 from navsim.drivers.protocol import Driver, Expert
 from navsim.sensing.observation import Image
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_bytes
@@ -43,9 +43,9 @@ def film(
         name: The driver's name on the panels.
         sink: Takes each panel (540, 960, 3) uint8.
     """
-    last: list[Moment] = []
+    last: list[RolloutStep] = []
 
-    def on_step(moment: Moment) -> None:
+    def on_step(moment: RolloutStep) -> None:
         sink(compose_panel(moment, PanelContext.of(simulation, name)))
         last[:] = [moment]
 

@@ -72,7 +72,7 @@ Vector = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
 
 
-class Motion(NamedTuple):
+class BodyMotion(NamedTuple):
     """Where a body's centre of mass is and how it moves, in the world frame."""
 
     position: Vector
@@ -86,7 +86,7 @@ class Motion(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Box:
+class BoxShape:
     """One box of a rigid body, given in the body's frame (origin at its centre of mass)."""
 
     size: Vector
@@ -161,7 +161,7 @@ def _rows(row: str, values: NDArray[np.generic]) -> str:
 
 with quiet():  # it announces its build time
     import pybullet
-__all__ = ["Box", "BulletClient", "BulletError", "Light", "Motion", "Vector"]
+__all__ = ["BodyMotion", "BoxShape", "BulletClient", "BulletError", "Light", "Vector"]
 BulletError = pybullet.error
 """What a call raises that PyBullet refuses, for instance because its window was closed."""
 _MOST_PARTS = 127  # PyBullet drops further ones without a word
@@ -227,7 +227,7 @@ class BulletClient:
         )
         return int(pybullet.createMultiBody(0, shape, physicsClientId=self._id))
 
-    def add_rigid_body(self, boxes: Sequence[Box], mass: float, inertia: Vector) -> int:
+    def add_rigid_body(self, boxes: Sequence[BoxShape], mass: float, inertia: Vector) -> int:
         """Add an unseen body of `boxes` with a mass [kg] and principal moments [kg m^2]; return its id.
 
         It has no damping and no bounce, and never falls asleep.
@@ -255,13 +255,13 @@ class BulletClient:
         """Give `body` another mass [kg] and principal moments [kg m^2]."""
         pybullet.changeDynamics(body, -1, mass=mass, localInertiaDiagonal=inertia, physicsClientId=self._id)
 
-    def motion(self, body: int) -> Motion:
+    def motion(self, body: int) -> BodyMotion:
         """Return how `body` lies and moves."""
         position, orientation = pybullet.getBasePositionAndOrientation(body, physicsClientId=self._id)
         velocity, angular_velocity = pybullet.getBaseVelocity(body, physicsClientId=self._id)
-        return Motion(position, orientation, velocity, angular_velocity)
+        return BodyMotion(position, orientation, velocity, angular_velocity)
 
-    def move(self, body: int, motion: Motion) -> None:
+    def move(self, body: int, motion: BodyMotion) -> None:
         """Put `body` where `motion` says, moving as it says."""
         pybullet.resetBasePositionAndOrientation(body, motion.position, motion.orientation, physicsClientId=self._id)
         pybullet.resetBaseVelocity(body, motion.velocity, motion.angular_velocity, physicsClientId=self._id)

@@ -13,7 +13,7 @@ import numpy as np
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.world.bullet import Box, Motion, Vector
+from navsim.world.bullet import BodyMotion, BoxShape, Vector
 
 GRAVITY = 9.81
 """[m/s^2]."""
@@ -125,14 +125,18 @@ class VehicleSpec:
         return (self.mass * (y + z) / 12, self.mass * (x + z) / 12, self.mass * (x + y) / 12)
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
+    def boxes(self) -> tuple[BoxShape, ...]:
         """Body and wheels, about the centre of mass; the wheels reach low enough to strike a kerb."""
         sill, clearance, tyre = 0.25, 0.05, 0.6
         low, drop = sill - self.centre_height, clearance + tyre / 2 - self.centre_height
-        body = Box((self.length, self.width, self.height - sill), (0, 0, (low + self.height - self.centre_height) / 2))
+        body = BoxShape(
+            (self.length, self.width, self.height - sill), (0, 0, (low + self.height - self.centre_height) / 2)
+        )
         across = self.width - self.track
         x, y = self.wheelbase / 2, self.track / 2
-        wheels = [Box((tyre, across, tyre), (i * x, j * y, drop), (0.1, 0.1, 0.1)) for i in (1, -1) for j in (1, -1)]
+        wheels = [
+            BoxShape((tyre, across, tyre), (i * x, j * y, drop), (0.1, 0.1, 0.1)) for i in (1, -1) for j in (1, -1)
+        ]
         return (body, *wheels)
 
 
@@ -190,7 +194,7 @@ class VehicleState:
     """Of the front wheels [rad]."""
 
 
-def vehicle_state(spec: VehicleSpec, motion: Motion, wheel_angle: float, time: float) -> VehicleState:
+def vehicle_state(spec: VehicleSpec, motion: BodyMotion, wheel_angle: float, time: float) -> VehicleState:
     """Read the car's state off its chassis."""
     (x, y, _), (qx, qy, qz, qw), (vx, vy, _), (_, _, yaw_rate) = motion
     heading = math.atan2(2 * (qx * qy + qw * qz), 1 - 2 * (qy * qy + qz * qz))
@@ -230,7 +234,9 @@ def tyre_force(grip: float, stiffness: float, forward: float, sideways: float, w
     return min(max(wanted, -left_over), left_over), side
 
 
-def chassis_forces(spec: VehicleSpec, motion: Motion, wheel_angle: float, acceleration: float) -> tuple[Vector, Vector]:
+def chassis_forces(
+    spec: VehicleSpec, motion: BodyMotion, wheel_angle: float, acceleration: float
+) -> tuple[Vector, Vector]:
     """Sum what springs and tyres exert on the chassis over flat ground at z = 0.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from navsim.errors import ActionError, ConfigError
 from navsim.geometry import Pose
-from navsim.world.bullet import BulletClient, Motion, Vector
+from navsim.world.bullet import BodyMotion, BulletClient, Vector
 from navsim.world.obstacles import ObstacleKind, Obstacles
 from navsim.world.vehicle import GRAVITY, VehicleSpec, VehicleState, chassis_forces, vehicle_state
 
@@ -83,7 +83,7 @@ class World:
         c, s = math.cos(pose.heading), math.sin(pose.heading)
         orientation = (0.0, 0.0, math.sin(pose.heading / 2), math.cos(pose.heading / 2))
         position = (pose.x, pose.y, self.vehicle.centre_height)
-        self._client.move(self._car, Motion(position, orientation, (c * speed, s * speed, 0.0), (0.0, 0.0, 0.0)))
+        self._client.move(self._car, BodyMotion(position, orientation, (c * speed, s * speed, 0.0), (0.0, 0.0, 0.0)))
         self._wheel_angle = 0.0
         self._steps = 0
         self._contact: Contact | None = None
@@ -153,6 +153,6 @@ class World:
 
     def _forget_contact(self) -> None:
         """Step once far from everything: the solver remembers contacts, and the next drive must not feel them."""
-        self._client.move(self._car, Motion(FAR_AWAY, (0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+        self._client.move(self._car, BodyMotion(FAR_AWAY, (0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
         self._client.step()
         self._touched = False

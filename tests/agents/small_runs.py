@@ -12,7 +12,7 @@ from agents.policies.checkpoint import CheckpointInfo
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Senses, SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
 from agents.policies.policy import Policy, build_policy
 from agents.training.config import TrainConfig
 from agents.training.dataset import Samples, TrainingData, is_demanding
@@ -29,7 +29,7 @@ torch.set_num_threads(1)  # two threads that wait for each other on a busy machi
 
 CAMERAS = (Camera(width=32, height=32),)
 MAP = MapSpec(size_px=20, ego_row=14)
-SPEC: SensesSpec = senses_spec(CAMERAS, MAP)
+SPEC: ObservationSpec = observation_spec(CAMERAS, MAP)
 SIMULATION = SimulationConfig(cameras=CAMERAS, map=MAP)
 
 
@@ -67,7 +67,7 @@ def small_samples(count: int, seed: int = 0) -> Samples:
     """Frames as of `small_episode`."""
     episode = small_episode(steps=count, seed=seed)
     return Samples(
-        Senses(
+        ObservationBatch(
             torch.tensor(episode.images),
             torch.tensor(episode.road_maps),
             torch.tensor(episode.route_maps),

@@ -19,7 +19,7 @@ from navsim.errors import ConfigError, EpisodeError
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import RendererName
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 from tests.datasets.synthetic import SHORT_COLLECTION, made_up_episode
 from tests.datasets.test_collection import contents
@@ -61,7 +61,7 @@ def test_every_image_has_its_classes_and_they_fit_it(recorded: CollectConfig) ->
 
 
 def test_they_are_what_the_renderer_measures_at_the_recorded_poses(recorded: CollectConfig) -> None:
-    redrawer = Redrawer(recorded.simulation)
+    redrawer = EpisodeRerenderer(recorded.simulation)
     try:
         for episode in open_dataset(recorded.out).episodes():
             frames = [0, len(episode) // 2, len(episode) - 1]

@@ -97,11 +97,11 @@ def test_statistics_agree_with_the_files(unbroken: Path) -> None:
     assert recording["steps_per_second"] == pytest.approx(recording["steps"] / recording["seconds"])
 
 
-@pytest.mark.parametrize("worlds", [1, 3])
+@pytest.mark.parametrize("num_envs", [1, 3])
 def test_drives_recorded_side_by_side_are_those_recorded_alone(
-    unbroken: Path, into: Callable[..., CollectConfig], worlds: int
+    unbroken: Path, into: Callable[..., CollectConfig], num_envs: int
 ) -> None:
-    config = into(worlds=worlds)
+    config = into(num_envs=num_envs)
     collect(config)
     assert contents(config.out) == contents(unbroken)
 

@@ -18,7 +18,7 @@ from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import EpisodeError
 from navsim.sensing.camera import Camera
 from navsim.simulation.episode import OBJECT_COLUMNS
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import SemanticClass
 from tests.datasets.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode
 from tests.datasets.test_collection import contents
@@ -124,7 +124,7 @@ def test_rendering_anew_keeps_and_drops_them(recorded: CollectConfig, tmp_path: 
 
 def test_other_cameras_see_other_boxes(recorded: CollectConfig) -> None:
     episode = next(open_dataset(recorded.out).episodes(images=False))
-    redrawer = Redrawer(dataclasses.replace(recorded.simulation, cameras=(Camera(width=128, height=64),)))
+    redrawer = EpisodeRerenderer(dataclasses.replace(recorded.simulation, cameras=(Camera(width=128, height=64),)))
     larger = redrawer.objects(episode)
     redrawer.close()
     assert larger[:, 5].max() > 64

@@ -15,14 +15,14 @@ from navsim.drivers.action_selection import (
     GRID_POINTS,
     SHOWN_EVERY,
     ActingConfig,
-    Memory,
-    Outlook,
+    ActionDistribution,
+    ActionMemory,
     Rule,
-    act,
     decision,
     find_modes,
     follow,
     quantile,
+    select_action,
 )
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -31,23 +31,23 @@ GRID = np.linspace(-0.2, 0.2, GRID_POINTS)
 LEFT, RIGHT = 0.08, -0.06
 
 
-def outlook(*parts: tuple[float, float, float], command: float | None = None) -> Outlook:
+def outlook(*parts: tuple[float, float, float], command: float | None = None) -> ActionDistribution:
     """A mixture of Gaussians given as (weight, mean, scale) in 1/m."""
     density = sum((w * norm.pdf(GRID, m, s) for w, m, s in parts), np.zeros(GRID_POINTS))
     mode = max(parts, key=lambda part: part[0] / part[2])[1]
-    return Outlook(GRID, density, mode, sum(w * m for w, m, _ in parts), command)
+    return ActionDistribution(GRID, density, mode, sum(w * m for w, m, _ in parts), command)
 
 
-def fork(left: float, left_at: float = LEFT, right_at: float = RIGHT) -> Outlook:
+def fork(left: float, left_at: float = LEFT, right_at: float = RIGHT) -> ActionDistribution:
     """Two ways, the left one with probability `left`."""
     return outlook((left, left_at, 0.01), (1 - left, right_at, 0.01))
 
 
-def driven(config: ActingConfig, outlooks: list[Outlook], seed: int = 0) -> Array:
+def driven(config: ActingConfig, outlooks: list[ActionDistribution], seed: int = 0) -> Array:
     """The commands (T,) of a drive [1/m]."""
-    memory, commands = Memory(seed), []
+    memory, commands = ActionMemory(seed), []
     for seen in outlooks:
-        chosen, memory = act(config, seen, memory)
+        chosen, memory = select_action(config, seen, memory)
         commands.append(chosen)
     return np.array(commands)
 
@@ -57,7 +57,7 @@ def changes(commands: Array) -> int:
     return int((np.diff(np.sign(commands)) != 0).sum())
 
 
-def crossing(seed: int, steps: int = 100, noise: float = 0.15) -> list[Outlook]:
+def crossing(seed: int, steps: int = 100, noise: float = 0.15) -> list[ActionDistribution]:
     """The left way slowly gives way to the right one, with noise in the weights; around 50/50 for most of the time."""
     rng = np.random.default_rng(seed)
     trend = np.linspace(0.6, 0.4, steps) + rng.normal(0.0, noise / 2, steps)
@@ -68,14 +68,14 @@ def crossing(seed: int, steps: int = 100, noise: float = 0.15) -> list[Outlook]:
 def test_sticky_stays_on_one_way_where_the_highest_mode_sways(seed: int) -> None:
     drive = crossing(seed)
     assert changes(driven(ActingConfig("mode"), drive)) > 10
-    assert changes(driven(ActingConfig("sticky"), drive)) == 0  # 0.35 / 0.65 is above the share of 0.5
+    assert changes(driven(ActingConfig("follow_mode"), drive)) == 0  # 0.35 / 0.65 is above the share of 0.5
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sticky_gives_way_once_when_the_weights_have_crossed_for_good(seed: int) -> None:
     rng = np.random.default_rng(seed)
     drive = [fork(float(left)) for left in np.linspace(0.9, 0.1, 200) + rng.normal(0.0, 0.04, 200)]
-    commands = driven(ActingConfig("sticky"), drive)
+    commands = driven(ActingConfig("follow_mode"), drive)
     assert changes(driven(ActingConfig("mode"), drive)) > 1
     assert changes(commands) == 1
     assert (commands[0], commands[-1]) == pytest.approx((LEFT, RIGHT), abs=1e-3)
@@ -91,7 +91,7 @@ def test_a_way_is_given_up_at_the_stated_share() -> None:
 
 def test_a_way_that_vanishes_is_left_at_once() -> None:
     drive = [fork(0.6)] * 5 + [outlook((1.0, RIGHT, 0.01))]
-    assert driven(ActingConfig("sticky"), drive)[-2:] == pytest.approx([LEFT, RIGHT])
+    assert driven(ActingConfig("follow_mode"), drive)[-2:] == pytest.approx([LEFT, RIGHT])
 
 
 def test_a_way_that_vanishes_among_others_is_left_for_the_highest() -> None:
@@ -102,25 +102,25 @@ def test_a_way_that_vanishes_among_others_is_left_for_the_highest() -> None:
 def test_the_followed_way_may_wander_as_the_car_comes_closer() -> None:
     drive = [fork(0.45, left_at=float(at)) for at in np.linspace(0.03, 0.15, 40)]
     drive[0] = fork(0.6, left_at=0.03)
-    assert driven(ActingConfig("sticky"), drive) == pytest.approx(np.linspace(0.03, 0.15, 40), abs=2e-4)
+    assert driven(ActingConfig("follow_mode"), drive) == pytest.approx(np.linspace(0.03, 0.15, 40), abs=2e-4)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-0.19, 0.19), min_size=2, max_size=10), st.floats(0.003, 0.05))
 def test_one_way_alone_is_followed_without_delay(means: list[float], scale: float) -> None:
     drive = [outlook((1.0, mean, scale)) for mean in means]
-    assert driven(ActingConfig("sticky"), drive).tolist() == means
+    assert driven(ActingConfig("follow_mode"), drive).tolist() == means
 
 
 def test_a_drive_begins_with_the_highest_mode_whatever_was_driven_before() -> None:
-    _, memory = act(ActingConfig(), fork(0.9), Memory(0))
+    _, memory = select_action(ActingConfig(), fork(0.9), ActionMemory(0))
     assert memory.followed == LEFT
-    assert act(ActingConfig(), fork(0.4), memory)[0] == pytest.approx(LEFT, abs=1e-4)
-    assert act(ActingConfig(), fork(0.4), Memory(0))[0] == RIGHT
+    assert select_action(ActingConfig(), fork(0.4), memory)[0] == pytest.approx(LEFT, abs=1e-4)
+    assert select_action(ActingConfig(), fork(0.4), ActionMemory(0))[0] == RIGHT
 
 
 def test_the_mean_drives_between_two_ways() -> None:
-    assert act(ActingConfig("mean"), fork(0.5), Memory(0))[0] == pytest.approx((LEFT + RIGHT) / 2)
+    assert select_action(ActingConfig("mean"), fork(0.5), ActionMemory(0))[0] == pytest.approx((LEFT + RIGHT) / 2)
 
 
 def test_sample_and_hold_steers_by_one_quantile_for_the_stated_time() -> None:
@@ -145,17 +145,17 @@ def test_samples_have_the_distributions_probabilities() -> None:
     assert commands[commands > 0].std() == pytest.approx(0.01, abs=0.001)
 
 
-@pytest.mark.parametrize("rule", ["mode", "sticky", "sample_hold", "mean"])
+@pytest.mark.parametrize("rule", ["mode", "follow_mode", "sample_hold", "mean"])
 def test_a_command_that_the_policy_gives_is_driven(rule: Rule) -> None:
     seen = replace(fork(0.5), command=0.03)
-    assert act(ActingConfig(rule), seen, Memory(0))[0] == 0.03
+    assert select_action(ActingConfig(rule), seen, ActionMemory(0))[0] == 0.03
 
 
-@pytest.mark.parametrize("rule", ["mode", "sticky", "sample_hold", "mean"])
+@pytest.mark.parametrize("rule", ["mode", "follow_mode", "sample_hold", "mean"])
 def test_commands_stay_within_the_range_also_where_nothing_lies_in_it(rule: Rule) -> None:
-    outside = Outlook(GRID, np.zeros(GRID_POINTS), 0.2 + 1e-9, 0.25)
-    memory = Memory(0, followed=0.1)
-    assert act(ActingConfig(rule), outside, memory)[0] == 0.2
+    outside = ActionDistribution(GRID, np.zeros(GRID_POINTS), 0.2 + 1e-9, 0.25)
+    memory = ActionMemory(0, followed=0.1)
+    assert select_action(ActingConfig(rule), outside, memory)[0] == 0.2
 
 
 def test_quantiles_are_those_of_a_gaussian() -> None:

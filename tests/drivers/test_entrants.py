@@ -4,9 +4,9 @@ import pickle
 
 import pytest
 
-from agents.drivers.registry import expert_entrant
+from agents.drivers.registry import expert_driver_spec
 from navsim.drivers.protocol import Driver, Expert
-from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
@@ -19,27 +19,27 @@ SCENARIO = Scenario("test-0", 0, junctions=False)
 
 
 @pytest.mark.parametrize(
-    "entrant", [expert_entrant(SIMULATION), constant_entrant(0.02), Entrant("x", make_constant, 1.0)]
+    "entrant", [expert_driver_spec(SIMULATION), constant_driver_spec(0.02), DriverSpec("x", make_constant, 1.0)]
 )
-def test_entrants_are_the_same_in_another_process(entrant: Entrant) -> None:
-    copy = pickle.loads(pickle.dumps(entrant))  # noqa: S301 - our own
-    assert copy == entrant
-    assert hash(copy) == hash(entrant)
+def test_entrants_are_the_same_in_another_process(driver_spec: DriverSpec) -> None:
+    copy = pickle.loads(pickle.dumps(driver_spec))  # noqa: S301 - our own
+    assert copy == driver_spec
+    assert hash(copy) == hash(driver_spec)
 
 
 def test_only_drivers_that_look_ask_for_pictures() -> None:
-    assert isinstance(expert_entrant(SIMULATION).driver(), Expert)
-    assert not constant_entrant().looks
-    assert isinstance(Entrant("x", make_constant, 0.0).driver(), Driver)
+    assert isinstance(expert_driver_spec(SIMULATION).driver(), Expert)
+    assert not constant_driver_spec().looks
+    assert isinstance(DriverSpec("x", make_constant, 0.0).driver(), Driver)
 
 
 def test_constants_of_other_curvature_are_other_drivers() -> None:
-    assert constant_entrant(0.01).digest != constant_entrant(0.02).digest
+    assert constant_driver_spec(0.01).digest != constant_driver_spec(0.02).digest
 
 
 def test_the_unseeing_constant_drives_as_the_seeing_one() -> None:
     with Simulation(SIMULATION) as simulation:
-        blind = drive(simulation, constant_entrant(0.01).driver(), SCENARIO, sense=False, record_images=False)
+        blind = drive(simulation, constant_driver_spec(0.01).driver(), SCENARIO, sense=False, record_images=False)
         seeing = drive(simulation, make_constant(0.01), SCENARIO, record_images=False)
     assert blind.driver == seeing.driver == "constant"
     assert blind.outcome is seeing.outcome
@@ -48,6 +48,6 @@ def test_the_unseeing_constant_drives_as_the_seeing_one() -> None:
 
 def test_the_expert_arrives_without_looking() -> None:
     with Simulation(SIMULATION) as simulation:
-        episode = drive(simulation, expert_entrant(SIMULATION).driver(), SCENARIO, sense=False, record_images=False)
+        episode = drive(simulation, expert_driver_spec(SIMULATION).driver(), SCENARIO, sense=False, record_images=False)
     assert episode.outcome is Outcome.ARRIVED
     assert len(episode.images) == 0

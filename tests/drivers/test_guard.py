@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from navsim.drivers.keyboard import Hands, handed
+from navsim.drivers.keyboard import KeyboardInput, with_takeover
 from navsim.drivers.protocol import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
 from navsim.drivers.sandbox import guarded, made
 from navsim.drivers.spec import Unseeing
@@ -99,12 +99,12 @@ class Telling(ConstantDriver):
 
 
 def test_what_a_driver_looks_at_comes_through_guard_and_hands() -> None:
-    told, hands = Salience(np.ones((1, 2, 2)), None), Hands(0.2, 0.1)
-    explain = explanation_of(handed(guarded(Telling(told), 10.0), hands))
+    told, hands = Salience(np.ones((1, 2, 2)), None), KeyboardInput(0.2, 0.1)
+    explain = explanation_of(with_takeover(guarded(Telling(told), 10.0), hands))
     assert explain is not None
     assert explain(NOTHING) is told
-    assert explanation_of(handed(guarded(ConstantDriver(), 10.0), hands)) is None
-    assert explanation_of(handed(guarded(Unseeing(Decision(0.0), "none"), 10.0), hands)) is None
+    assert explanation_of(with_takeover(guarded(ConstantDriver(), 10.0), hands)) is None
+    assert explanation_of(with_takeover(guarded(Unseeing(Decision(0.0), "none"), 10.0), hands)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from examples.route_follower import RouteFollower
-from navsim.drivers.plugin import SIDE_BY_SIDE, names_python, python_entrant
+from navsim.drivers.plugin import SIDE_BY_SIDE, names_python, plugin_driver_spec
 from navsim.drivers.protocol import Driver
 from navsim.errors import DriverError
-from navsim.evaluation.runner import Contest, evaluate
+from navsim.evaluation.runner import EvaluationJob, evaluate
 from navsim.geometry import Pose
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
@@ -106,23 +106,23 @@ def test_words_of_modules_are_told_from_others(word: str, is_one: bool) -> None:
 
 def test_a_driver_from_the_current_directory_is_made_with_what_it_asks_for(folder: Path) -> None:
     plain, fed = (
-        python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map),
-        python_entrant("mine:with_cameras", SIMULATION.cameras, SIMULATION.map),
+        plugin_driver_spec("mine:Straight", SIMULATION.cameras, SIMULATION.map),
+        plugin_driver_spec("mine:with_cameras", SIMULATION.cameras, SIMULATION.map),
     )
     assert (plain.name, plain.origin, plain.cars, plain.looks) == ("straight", "mine:Straight", 1, True)
     driver = fed.driver()
     assert isinstance(driver, Driver)
     assert driver.drive(None).curvature == pytest.approx(50 / 1e4)  # type: ignore[arg-type]
-    assert python_entrant("mine:Fleet", SIMULATION.cameras, SIMULATION.map).cars == SIDE_BY_SIDE
+    assert plugin_driver_spec("mine:Fleet", SIMULATION.cameras, SIMULATION.map).cars == SIDE_BY_SIDE
     assert pickle.loads(pickle.dumps(fed)) == fed  # noqa: S301 - our own
 
 
 def test_another_source_is_another_driver(folder: Path) -> None:
-    before = python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
-    assert before == python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
-    assert before != python_entrant("mine:Fleet", SIMULATION.cameras, SIMULATION.map).digest
+    before = plugin_driver_spec("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
+    assert before == plugin_driver_spec("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
+    assert before != plugin_driver_spec("mine:Fleet", SIMULATION.cameras, SIMULATION.map).digest
     (folder / "mine.py").write_text(MODULE + "\n# better\n")
-    assert before != python_entrant("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
+    assert before != plugin_driver_spec("mine:Straight", SIMULATION.cameras, SIMULATION.map).digest
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_another_source_is_another_driver(folder: Path) -> None:
 )
 def test_what_is_no_driver_is_refused_in_one_line(word: str, words: str, folder: Path) -> None:
     with pytest.raises(DriverError, match=words) as raised:
-        python_entrant(word, SIMULATION.cameras, SIMULATION.map)
+        plugin_driver_spec(word, SIMULATION.cameras, SIMULATION.map)
     assert "\n" not in str(raised.value)
 
 
 def test_worker_processes_find_them(folder: Path) -> None:
-    entrants = tuple(
-        python_entrant(f"mine:{name}", SIMULATION.cameras, SIMULATION.map) for name in ("Straight", "Fleet")
+    driver_specs = tuple(
+        plugin_driver_spec(f"mine:{name}", SIMULATION.cameras, SIMULATION.map) for name in ("Straight", "Fleet")
     )
     scenario = Scenario("test-0", 0, junctions=False)
     console = Console(file=StringIO(), width=200)
-    drives = evaluate(Contest(SIMULATION, entrants, folder / "drives"), [scenario], 1, console)
+    drives = evaluate(EvaluationJob(SIMULATION, driver_specs, folder / "drives"), [scenario], 1, console)
     assert [drive.error for drive in drives] == ["", ""]
     assert [len(drive.episode or ()) for drive in drives] == [len(drives[0].episode or ())] * 2
 
@@ -183,10 +183,10 @@ def test_the_example_steers_for_the_route_ahead() -> None:
 
 def test_the_example_can_be_measured(tmp_path: Path) -> None:
     simulation = SimulationConfig(cameras=SIMULATION.cameras, renderer="tiny")
-    entrant = python_entrant("examples.route_follower:make", simulation.cameras, simulation.map)
+    driver_spec = plugin_driver_spec("examples.route_follower:make", simulation.cameras, simulation.map)
     scenario = Scenario("test-0", 0, junctions=False)
     console = Console(file=StringIO(), width=200)
-    (drive,) = evaluate(Contest(simulation, (entrant,), tmp_path), [scenario], 1, console)
+    (drive,) = evaluate(EvaluationJob(simulation, (driver_spec,), tmp_path), [scenario], 1, console)
     assert drive.driver == "route-follower"
     assert drive.episode is not None, drive.error
     assert drive.episode.distance > 20

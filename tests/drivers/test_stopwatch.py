@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from navsim.drivers.protocol import Decision, Driver, Expert, Seat
+from navsim.drivers.protocol import BatchDriverHandle, Decision, Driver, Expert
 from navsim.drivers.timing import timed
-from navsim.evaluation.runner import PROBE_EVERY, FleetClock
+from navsim.evaluation.runner import PROBE_EVERY, BatchDriverTimer
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
-from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
@@ -59,9 +59,9 @@ def test_a_fleet_is_timed_by_single_decisions_that_nobody_drives_by() -> None:
     driver = SlowFleet()
     with simulations(SIMULATION, 2) as cars:
         started = time.perf_counter()
-        clock = FleetClock(driver)
-        crews = [Crew(car, Seat(driver, number)) for number, car in enumerate(cars)]
-        episodes = list(drive_together(crews, SCENARIOS, record_images=False, on_step=clock.step))
+        clock = BatchDriverTimer(driver)
+        crews = [RolloutSlot(car, BatchDriverHandle(driver, number)) for number, car in enumerate(cars)]
+        episodes = list(drive_batch(crews, SCENARIOS, record_images=False, on_step=clock.step))
         elapsed = time.perf_counter() - started
     assert not any((episode.commands == 0.2).any() for episode in episodes)
     taken = [seconds for scenario in SCENARIOS for seconds in clock.decision_seconds[scenario]]

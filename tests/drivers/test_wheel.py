@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.drivers.keyboard import LATERAL_ACCELERATION, STEERING, TURNING_TIME, Hands, Wheel, handed
+from navsim.drivers.keyboard import LATERAL_ACCELERATION, STEERING, TURNING_TIME, KeyboardInput, Wheel, with_takeover
 from navsim.drivers.protocol import ConstantDriver, Decision, Driver, Expert
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
-from navsim.simulation.expert import ExpertSpec, LaneExpert
+from navsim.simulation.expert import ExpertConfig, LaneExpert
 from navsim.world.vehicle import VehicleSpec
 
 LIMIT = 0.2
@@ -65,7 +65,7 @@ def test_an_arrow_takes_the_wheel_as_it_is_turned_and_h_hands_it_back(key: str) 
 
 
 def test_hands_overrule_the_command_and_leave_the_distribution() -> None:
-    hands = Hands(LIMIT, 0.1)
+    hands = KeyboardInput(LIMIT, 0.1)
     hands.begin(at_start=False)
     own = Decision(-0.03, np.linspace(-0.2, 0.2, 5), np.ones(5))
     assert hands.overrule(own, 8.0) is own
@@ -81,7 +81,7 @@ def test_hands_overrule_the_command_and_leave_the_distribution() -> None:
 
 
 def test_a_tap_between_two_decisions_counts_once_and_a_held_key_on_and_on() -> None:
-    hands = Hands(LIMIT, 0.1, at_start=True)
+    hands = KeyboardInput(LIMIT, 0.1, at_start=True)
     straight = Decision(0.0)
     hands.feel(["left"], [])
     hands.feel([], [])
@@ -103,8 +103,8 @@ def test_whoever_is_handed_keeps_their_kind_and_is_asked_all_the_while() -> None
             self.asked += 1
             return super().drive(observation)
 
-    hands, driver = Hands(LIMIT, 0.1, at_start=True), Counting(0.01)
-    pilot = handed(driver, hands)
+    hands, driver = KeyboardInput(LIMIT, 0.1, at_start=True), Counting(0.01)
+    pilot = with_takeover(driver, hands)
     assert isinstance(pilot, Driver)
     assert not isinstance(pilot, Expert)
     pilot.begin(0)
@@ -112,4 +112,4 @@ def test_whoever_is_handed_keeps_their_kind_and_is_asked_all_the_while() -> None
     hands.feel(["h"], [])
     assert pilot.drive(seen()).curvature == 0.01
     assert driver.asked == 2
-    assert isinstance(handed(LaneExpert(ExpertSpec(), VehicleSpec()), hands), Expert)
+    assert isinstance(with_takeover(LaneExpert(ExpertConfig(), VehicleSpec()), hands), Expert)

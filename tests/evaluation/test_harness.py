@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.drivers.registry import expert_entrant
+from agents.drivers.registry import expert_driver_spec
 from navsim.drivers.protocol import Driver
-from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import EpisodeError
 from navsim.evaluation.results_store import drive_path
-from navsim.evaluation.runner import Contest, evaluate, pending, planned_units
+from navsim.evaluation.runner import EvaluationJob, evaluate, pending, planned_units
 from navsim.seeding import derived_seed
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
@@ -35,8 +35,8 @@ MANY = tuple(Scenario("test-0", route, junctions=False) for route in range(3))
 SCENARIOS = (Scenario("test-0", 0, junctions=False), Scenario("test-0", 1, junctions=False))
 
 
-def contest(folder: Path, *entrants: Entrant) -> Contest:
-    return Contest(SIMULATION, entrants, folder)
+def contest(folder: Path, *driver_specs: DriverSpec) -> EvaluationJob:
+    return EvaluationJob(SIMULATION, driver_specs, folder)
 
 
 def quiet() -> Console:
@@ -44,7 +44,7 @@ def quiet() -> Console:
 
 
 def test_drives_are_driven_once_and_resumed(tmp_path: Path) -> None:
-    both = contest(tmp_path, expert_entrant(SIMULATION), constant_entrant())
+    both = contest(tmp_path, expert_driver_spec(SIMULATION), constant_driver_spec())
     assert pending(both, SCENARIOS) == 4
     first = evaluate(both, SCENARIOS, 1, quiet())
     assert [(drive.driver, drive.scenario) for drive in first] == [
@@ -65,34 +65,34 @@ def test_drives_are_driven_once_and_resumed(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_goes_wrong_spoils_only_its_own_drives(tmp_path: Path) -> None:
-    entrants = (
-        Entrant("nan", make_flaky, float("nan")),
-        Entrant("huge", make_flaky, 99.0),
-        Entrant("broken", make_nothing),
-        Entrant("constant", make_constant, 0.0),
+    driver_specs = (
+        DriverSpec("nan", make_flaky, float("nan")),
+        DriverSpec("huge", make_flaky, 99.0),
+        DriverSpec("broken", make_nothing),
+        DriverSpec("constant", make_constant, 0.0),
     )
     console = quiet()
-    drives = {drive.driver: drive for drive in evaluate(contest(tmp_path, *entrants), SCENARIOS[:1], 2, console)}
+    drives = {drive.driver: drive for drive in evaluate(contest(tmp_path, *driver_specs), SCENARIOS[:1], 2, console)}
     assert "must be finite" in drives["nan"].error
     assert "within -0.2 to 0.2 1/m, got 99" in drives["huge"].error
     assert drives["broken"].error.startswith("making the driver: KeyError: 'no such weights' (")
     assert {name for name, drive in drives.items() if drive.episode is None} == {"nan", "huge", "broken"}
-    assert pending(contest(tmp_path, *entrants), SCENARIOS[:1]) == 3
+    assert pending(contest(tmp_path, *driver_specs), SCENARIOS[:1]) == 3
     assert "4/4 drives" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_driver_that_kills_its_process_is_given_another(tmp_path: Path) -> None:
-    dying = Entrant("dying", make_dying, str(tmp_path / "died"))
+    dying = DriverSpec("dying", make_dying, str(tmp_path / "died"))
     (drive,) = evaluate(contest(tmp_path, dying), SCENARIOS[:1], 1, quiet())
     assert (tmp_path / "died").exists()
     assert drive.episode is not None
     assert drive.episode.driver == "dying"
 
 
-def fleet(make: Callable[[int], Driver] = make_fleet, flaw: Scenario | None = None, cars: int = 3) -> Entrant:
+def fleet(make: Callable[[int], Driver] = make_fleet, flaw: Scenario | None = None, cars: int = 3) -> DriverSpec:
     """A driver of several cars that fails on the scenario `flaw`."""
     seed = -1 if flaw is None else in_drive(flaw)
-    return Entrant("fleet", make, seed, cars=cars)
+    return DriverSpec("fleet", make, seed, cars=cars)
 
 
 def test_drives_side_by_side_are_those_driven_one_by_one(tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def in_drive(scenario: Scenario) -> int:
 def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other(
     deed: str, words: str, tmp_path: Path
 ) -> None:
-    entrants = (Entrant("failing", make_failing, (deed, in_drive(MANY[1]))), expert_entrant(SIMULATION))
-    limited = replace(contest(tmp_path, *entrants), decision_limit=2.0)
+    driver_specs = (DriverSpec("failing", make_failing, (deed, in_drive(MANY[1]))), expert_driver_spec(SIMULATION))
+    limited = replace(contest(tmp_path, *driver_specs), decision_limit=2.0)
     drives = evaluate(limited, MANY, 2, quiet())
     assert [drive.outcome is Outcome.BROKE_OFF for drive in drives] == [False, True, False, False, False, False]
     assert words in drives[1].error
@@ -157,7 +157,7 @@ def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
 
 def test_units_give_all_processes_as_much_to_do(tmp_path: Path) -> None:
     scenarios = tuple(Scenario(f"test-{i % 4}", i) for i in range(20))
-    both = contest(tmp_path, fleet(cars=8), constant_entrant())
+    both = contest(tmp_path, fleet(cars=8), constant_driver_spec())
     units = planned_units(both, scenarios, 2)
     own = [unit for unit in units if unit.driver == "fleet"]
     assert [len(unit.scenarios) for unit in own] == [5, 5, 5, 5]
@@ -174,9 +174,9 @@ def test_a_damaged_drive_is_named_and_not_counted(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1")
     with pytest.raises(EpisodeError, match=path.name):
-        evaluate(contest(tmp_path, constant_entrant()), SCENARIOS[:1], 1, quiet())
+        evaluate(contest(tmp_path, constant_driver_spec()), SCENARIOS[:1], 1, quiet())
 
 
 def test_two_drivers_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="different names"):
-        contest(tmp_path, constant_entrant(), replace(expert_entrant(SIMULATION), name="constant"))
+        contest(tmp_path, constant_driver_spec(), replace(expert_driver_spec(SIMULATION), name="constant"))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents.drivers.registry import expert_entrant
+from agents.drivers.registry import expert_driver_spec
 from navsim.datasets.dataset import episode_files, episode_path
 from navsim.errors import ConfigError, TownError
-from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.reports.run import run_evaluation
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.osm.town import ATTRIBUTION
@@ -19,9 +19,9 @@ from navsim.simulation.scenario import Scenario
 from tests.roads.osm.osm_documents import Document, grid
 
 
-def config_for(town: str, out: Path, routes: int, lane_routes: int) -> EvaluateConfig:
+def config_for(town: str, out: Path, routes: int, lane_routes: int) -> EvaluationConfig:
     simulation = SimulationConfig(renderer="tiny")
-    return EvaluateConfig(
+    return EvaluationConfig(
         town=town, out=out, routes=routes, lane_routes=lane_routes, film=False, workers=1, simulation=simulation
     )
 
@@ -30,7 +30,7 @@ def test_the_expert_arrives_in_a_real_town(tmp_path: Path) -> None:
     town = f"osm:{grid().write(tmp_path / 'Four by four.osm')}"
     config = config_for(town, tmp_path / "out", routes=2, lane_routes=1)
     assert config.title == f"2 routes through junctions and 1 along lanes, in {town}, seed 0"
-    drives = run_evaluation(config, [expert_entrant(config.simulation)], Console(file=io.StringIO()))
+    drives = run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
     assert [drive.episode is not None and drive.episode.outcome for drive in drives] == ["arrived"] * 3
     assert json.loads((config.out / "results.json").read_text())["map_attribution"] == ATTRIBUTION
     assert ATTRIBUTION in (config.out / "table.md").read_text()
@@ -43,10 +43,10 @@ def test_the_expert_arrives_in_a_real_town(tmp_path: Path) -> None:
 def test_another_map_under_the_same_name_is_another_evaluation(tmp_path: Path) -> None:
     path = grid().write(tmp_path / "map.osm")
     config = config_for(f"osm:{path}", tmp_path / "out", routes=1, lane_routes=0)
-    run_evaluation(config, [expert_entrant(config.simulation)], Console(file=io.StringIO()))
+    run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
     grid(4, 4, 130.0).write(path)
     with pytest.raises(ConfigError, match="another evaluation"):
-        run_evaluation(config, [expert_entrant(config.simulation)], Console(file=io.StringIO()))
+        run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
 
 
 def test_a_town_without_routes_is_refused_at_once(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_town_without_routes_is_refused_at_once(tmp_path: Path) -> None:
     path = small.write(tmp_path / "small.osm")
     config = config_for(f"osm:{path}", tmp_path / "out", routes=1, lane_routes=0)
     with pytest.raises(TownError, match=r"small\.osm: found no route of 300 to 600 m"):
-        run_evaluation(config, [expert_entrant(config.simulation)], Console(file=io.StringIO()))
+        run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
     assert not config.out.exists()
 
 

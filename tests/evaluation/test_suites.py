@@ -11,9 +11,9 @@ from navsim.evaluation.results_store import drive_name
 from navsim.evaluation.routes import RouteSuite
 from navsim.evaluation.suites import (
     SUITES,
-    Part,
-    Stage,
     Suite,
+    SuitePart,
+    SuiteStage,
     check_same_suite,
     fingerprint,
     load_suite,
@@ -30,7 +30,7 @@ SIMULATION = SimulationConfig()
 NAMED = sorted(path.stem for path in SUITES.glob("*.yaml"))
 
 
-def resolved(name: str, seed: int = 0) -> tuple[Stage, ...]:
+def resolved(name: str, seed: int = 0) -> tuple[SuiteStage, ...]:
     return stages(load_suite(name), SIMULATION, seed)
 
 
@@ -113,7 +113,7 @@ def test_lanes_begin_a_thousand_times_beside_the_middle() -> None:
     assert max(abs(start.heading_deg) for start in starts) <= 5.0
 
 
-SMALL = Suite(routes=RouteSuite(routes=2, lane_routes=0, towns=1), parts=(Part("all"),))
+SMALL = Suite(routes=RouteSuite(routes=2, lane_routes=0, towns=1), parts=(SuitePart("all"),))
 
 
 def mark(suite: Suite = SMALL, simulation: SimulationConfig = SIMULATION, seed: int = 0) -> str:
@@ -124,8 +124,8 @@ def test_a_fingerprint_changes_with_routes_conditions_and_rules_only() -> None:
     others = [
         mark(replace(SMALL, routes=replace(SMALL.routes, routes=3))),
         mark(seed=1),
-        mark(replace(SMALL, parts=(Part("all", simulation={"gps": {"position_sigma": 3.0}}),))),
-        mark(replace(SMALL, parts=(Part("all", appearance="dusk"),))),
+        mark(replace(SMALL, parts=(SuitePart("all", simulation={"gps": {"position_sigma": 3.0}}),))),
+        mark(replace(SMALL, parts=(SuitePart("all", appearance="dusk"),))),
         mark(simulation=replace(SIMULATION, rules=replace(SIMULATION.rules, offset_limit=1.5))),
         mark(simulation=replace(SIMULATION, cruise_speed=9.0)),
     ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Pose
-from navsim.rendering.interface import Renderer, Shot
+from navsim.rendering.interface import Renderer, RenderRequest
 from navsim.sensing.camera import Camera
 from navsim.world.obstacles import Obstacles
 from navsim.world.scenery.lighting import Atmosphere, ShadeMap
@@ -91,6 +91,6 @@ def scene_of(
 def picture(renderer: Renderer, scene: Scene, camera: Camera, pose: Pose = ORIGIN) -> NDArray[np.int64]:
     """One picture (H, W, 3) of a scene that is added for it alone."""
     renderer.add(scene)
-    image = renderer.render([Shot(scene, camera, pose)])[0]
+    image = renderer.render([RenderRequest(scene, camera, pose)])[0]
     renderer.remove(scene)
     return np.asarray(image, np.int64)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from navsim.rendering.car_model import BODY, SHADOW, Part, car_parts, loft
+from navsim.rendering.car_model import BODY, SHADOW, CarPart, car_parts, loft
 from navsim.world.vehicle import VehicleSpec
 
 
-def volume(part: Part) -> float:
+def volume(part: CarPart) -> float:
     corners = part.vertices[part.triangles]
     return float(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6)
 

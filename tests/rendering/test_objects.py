@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Array, Pose
-from navsim.rendering.interface import Measurement, Renderer, Shot
+from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.rendering.object_boxes import LEAST_SIDE, OBJECT_CLASSES, cast, objects_in
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
@@ -37,7 +37,7 @@ def cubes(*places: tuple[float, float, float, float], named: bool = True) -> Ins
 
 def found(renderer: Renderer, scene: Scene, camera: Camera = CAMERA, pose: Pose = ORIGIN) -> Array:
     renderer.add(scene)
-    shot = Shot(scene, camera, pose)
+    shot = RenderRequest(scene, camera, pose)
     rows = objects_in(shot, renderer.measure([shot]), 0)
     renderer.remove(scene)
     return rows
@@ -117,7 +117,7 @@ def test_in_a_town_boxes_hold_what_is_missing_without_the_thing(town: str) -> No
     told = 0
     for lane in [lane for lane in network.lanes if lane.path.length > 20][:8]:
         pose = lane.path.pose(5.0)
-        shot = Shot(surroundings(scene, pose), camera, pose)
+        shot = RenderRequest(surroundings(scene, pose), camera, pose)
         seen = measured(renderer, shot)
         rows = objects_in(shot, seen, 0)
         assert sorted(map(tuple, rows.tolist())) == sorted(told_apart(renderer, shot, seen)), pose
@@ -135,7 +135,7 @@ def surroundings(scene: Scene, pose: Pose) -> Scene:
     return replace(scene, instances=near)
 
 
-def told_apart(renderer: Renderer, shot: Shot, seen: Measurement) -> Iterator[tuple[float, ...]]:
+def told_apart(renderer: Renderer, shot: RenderRequest, seen: RenderBuffers) -> Iterator[tuple[float, ...]]:
     """Class, box and share of each thing by taking it away, and by drawing it in an empty world."""
     for number, group in enumerate(shot.scene.instances):
         for place in range(len(group.transforms) if group.object_class else 0):
@@ -152,7 +152,7 @@ def told_apart(renderer: Renderer, shot: Shot, seen: Measurement) -> Iterator[tu
                 yield (OBJECT_CLASSES.index(group.object_class), *map(float, box), len(rows) / outline)
 
 
-def measured(renderer: Renderer, shot: Shot) -> Measurement:
+def measured(renderer: Renderer, shot: RenderRequest) -> RenderBuffers:
     renderer.add(shot.scene)
     result = renderer.measure([shot])
     renderer.remove(shot.scene)

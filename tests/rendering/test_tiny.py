@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.rendering.interface import Shot
+from navsim.rendering.interface import RenderRequest
 from navsim.rendering.tiny import TinyRenderer, cut_into_tiles
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
@@ -52,8 +52,8 @@ def renderer(scene: Scene) -> Iterator[TinyRenderer]:
     renderer.close()
 
 
-def shots(scene: Scene, cameras: Sequence[Camera], pose: Pose) -> list[Shot]:
-    return [Shot(scene, camera, pose) for camera in cameras]
+def shots(scene: Scene, cameras: Sequence[Camera], pose: Pose) -> list[RenderRequest]:
+    return [RenderRequest(scene, camera, pose) for camera in cameras]
 
 
 def on_the_centre_line(town: RoadNetwork) -> Pose:

@@ -16,11 +16,11 @@ import pytest
 
 from agents.drivers.learned_driver import CARS
 from agents.drivers.onnx_driver import OnnxDriver
-from agents.drivers.registry import EvaluationSettings
+from agents.drivers.registry import PolicyEvaluationConfig
 from agents.export.bundle import ExportConfig, export
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import senses_spec
+from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.drivers.action_selection import ActingConfig
 from navsim.errors import NavsimError
@@ -56,15 +56,15 @@ def run(config: Path, *arguments: str | Path, display: str = "") -> "subprocess.
 def checkpoint(path: Path, cameras: tuple[Camera, ...] = CAMERAS, blind: bool = False, map_spec: MapSpec = MAP) -> Path:
     """An untrained policy."""
     config = PolicyConfig(hidden=16, blind=blind)
-    policy = build_policy(config, senses_spec(cameras, map_spec), seed=0)
+    policy = build_policy(config, observation_spec(cameras, map_spec), seed=0)
     path.parent.mkdir(exist_ok=True)
     save_checkpoint(path, CheckpointInfo(config, cameras, map_spec, versions={"renderer": "opengl"}), policy)
     return path
 
 
-def settings(*words: str, **changes: Any) -> EvaluationSettings:
+def settings(*words: str, **changes: Any) -> PolicyEvaluationConfig:
     """Settings for drivers that fit the checkpoints here."""
-    return EvaluationSettings(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
+    return PolicyEvaluationConfig(driver=words, simulation=SimulationConfig(cameras=CAMERAS, map=MAP), **changes)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_all_four_drivers_side_by_side(quick: Path, tmp_path: Path) -> None:
     assert "expert *" in done.stdout
     assert "| one decision, median |" in (tmp_path / "run" / "table.md").read_text()
     assert all(0 < results["drivers"][name]["decision_ms"]["median"] < 1000 for name in ("policy", "blind", "expert"))
-    assert results["config"]["acting"]["rule"] == "sticky"
+    assert results["config"]["acting"]["rule"] == "follow_mode"
     assert "note: policy learned from images of the opengl renderer and drives with tiny" in done.stdout
     assert (tmp_path / "run" / "table.md").read_text().startswith("# 2 routes through junctions and 1 along lanes")
 
@@ -109,41 +109,45 @@ def test_checkpoints_are_named_by_what_they_are(tmp_path: Path) -> None:
     first = checkpoint(tmp_path / "first" / "best.safetensors")
     second = checkpoint(tmp_path / "second" / "best.safetensors", blind=True)
     third = checkpoint(tmp_path / "third" / "last.safetensors")
-    entrants = SCRIPT.resolve(settings(*map(str, (first, second, third)), "expert"))
-    assert [entrant.name for entrant in entrants] == ["policy", "blind", "third-last", "expert"]
-    assert [entrant.looks for entrant in entrants] == [True, True, True, False]
-    assert entrants[0].digest != entrants[1].digest
-    assert entrants[0].renderer == "opengl"
-    assert pickle.loads(pickle.dumps(entrants)) == entrants  # noqa: S301 - our own; workers tell them apart by value
-    assert entrants[0].driver().name == "policy"
+    driver_specs = SCRIPT.resolve(settings(*map(str, (first, second, third)), "expert"))
+    assert [driver_spec.name for driver_spec in driver_specs] == ["policy", "blind", "third-last", "expert"]
+    assert [driver_spec.looks for driver_spec in driver_specs] == [True, True, True, False]
+    assert driver_specs[0].digest != driver_specs[1].digest
+    assert driver_specs[0].renderer == "opengl"
+    assert pickle.loads(pickle.dumps(driver_specs)) == driver_specs  # noqa: S301 - our own; workers tell them apart by value
+    assert driver_specs[0].driver().name == "policy"
 
 
 def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "run" / "best.safetensors")
     export(ExportConfig(path, tmp_path / "run" / "exported"))
     folder, file = tmp_path / "run" / "exported", tmp_path / "run" / "exported" / "policy.onnx"
-    entrants = SCRIPT.resolve(settings(f"onnx:{folder}", str(file), str(path)))
-    assert [entrant.name for entrant in entrants] == ["policy", "exported-policy", "run-best"]
-    assert [entrant.origin for entrant in entrants] == [str(file), str(file), str(path)]
-    assert [entrant.renderer for entrant in entrants] == ["opengl"] * 3
-    assert entrants[0].digest == entrants[1].digest != entrants[2].digest
-    assert [type(entrant.driver()).__name__ for entrant in entrants] == ["OnnxDriver", "OnnxDriver", "PolicyDriver"]
+    driver_specs = SCRIPT.resolve(settings(f"onnx:{folder}", str(file), str(path)))
+    assert [driver_spec.name for driver_spec in driver_specs] == ["policy", "exported-policy", "run-best"]
+    assert [driver_spec.origin for driver_spec in driver_specs] == [str(file), str(file), str(path)]
+    assert [driver_spec.renderer for driver_spec in driver_specs] == ["opengl"] * 3
+    assert driver_specs[0].digest == driver_specs[1].digest != driver_specs[2].digest
+    assert [type(driver_spec.driver()).__name__ for driver_spec in driver_specs] == [
+        "OnnxDriver",
+        "OnnxDriver",
+        "PolicyDriver",
+    ]
     (by_word,) = SCRIPT.resolve(settings("policy", policy=folder))
     assert isinstance(by_word.driver(), OnnxDriver)
-    assert pickle.loads(pickle.dumps(entrants)) == entrants  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(driver_specs)) == driver_specs  # noqa: S301 - our own
 
 
 def test_drivers_of_ones_own_and_other_names() -> None:
     words = ("examples.route_follower:make", "straight-on=constant", "own=examples.route_follower:make")
-    entrants = SCRIPT.resolve(settings(*words))
-    assert [entrant.name for entrant in entrants] == ["route-follower", "straight-on", "own"]
-    assert entrants[0].digest == entrants[2].digest
-    assert entrants[2].driver().name == "route-follower"
+    driver_specs = SCRIPT.resolve(settings(*words))
+    assert [driver_spec.name for driver_spec in driver_specs] == ["route-follower", "straight-on", "own"]
+    assert driver_specs[0].digest == driver_specs[2].digest
+    assert driver_specs[2].driver().name == "route-follower"
 
 
 def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
     path = str(checkpoint(tmp_path / "best.safetensors"))
-    (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("sticky", "mean"))
+    (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("follow_mode", "mean"))
     assert sticky.digest != mean.digest
     assert sticky.cars == CARS
 

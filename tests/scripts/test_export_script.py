@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import senses_spec
+from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -25,7 +25,7 @@ def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 
 def test_a_folder_is_written_and_described_and_then_left_alone(tmp_path: Path) -> None:
     config = PolicyConfig(hidden=16)
-    policy = build_policy(config, senses_spec(CAMERAS, MAP), seed=0)
+    policy = build_policy(config, observation_spec(CAMERAS, MAP), seed=0)
     save_checkpoint(tmp_path / "best.safetensors", CheckpointInfo(config, CAMERAS, MAP), policy)
     words = ("--checkpoint", tmp_path / "best.safetensors", "--out", tmp_path / "out")
     done = run(*words)

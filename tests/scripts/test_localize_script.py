@@ -10,7 +10,7 @@ import pytest
 
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig, Sense
-from agents.policies.networks.observation_batch import senses_spec
+from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -23,7 +23,7 @@ CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 def checkpoint(folder: Path, inputs: tuple[Sense, ...]) -> Path:
     """An untrained policy."""
     config, path = PolicyConfig(inputs=inputs, hidden=16), folder / "best.safetensors"
-    policy = build_policy(config, senses_spec(CAMERAS, MAP), seed=0)
+    policy = build_policy(config, observation_spec(CAMERAS, MAP), seed=0)
     save_checkpoint(path, CheckpointInfo(config, CAMERAS, MAP), policy)
     return path
 

@@ -46,7 +46,7 @@ def test_a_wrong_size_is_one_line() -> None:
 
 @pytest.mark.slow
 def test_a_benchmark_prints_a_table_and_writes_the_same_as_json(tmp_path: Path) -> None:
-    words = "--sizes 8x16 --renderers tiny --cameras 1 --worlds 1 --processes 1 --seconds 0.1 --rounds 2 --resets 1"
+    words = "--sizes 8x16 --renderers tiny --cameras 1 --num-envs 1 --processes 1 --seconds 0.1 --rounds 2 --resets 1"
     out = tmp_path / "figures.json"
     done = run("scripts/benchmark.py", "simulation", *words.split(), "--no-singles", "--out", str(out))
     assert done.returncode == 0, done.stderr

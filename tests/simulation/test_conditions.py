@@ -12,7 +12,7 @@ from navsim.sensing.observation import Image, Observation
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, Step
+from navsim.simulation.simulation import Simulation, TimeStep
 from tests.simulation.conftest import SMALL
 
 NOISY = replace(SMALL, camera_noise=CameraNoise(variance=0.02, exposure=0.2, blur_px=0.5))
@@ -31,12 +31,12 @@ class Watcher:
         return Decision(0.0)
 
 
-def first(config: SimulationConfig, scenario: Scenario) -> Step:
+def first(config: SimulationConfig, scenario: Scenario) -> TimeStep:
     with Simulation(config) as simulation:
         return simulation.reset(scenario)
 
 
-def images(step: Step) -> Image:
+def images(step: TimeStep) -> Image:
     assert step.observation is not None
     return step.observation.images
 

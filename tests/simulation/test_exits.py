@@ -7,7 +7,7 @@ import pytest
 
 from navsim.roads.network import Manoeuvre, RoadNetwork
 from navsim.roads.routing import Route
-from navsim.simulation.expert import ExpertSpec, LaneExpert, SteeringNoise
+from navsim.simulation.expert import ExpertConfig, LaneExpert, SteeringNoise
 from navsim.simulation.junction_exits import DIRECTIONS, JunctionExits, episode_exits
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
@@ -16,7 +16,7 @@ from navsim.world.vehicle import VehicleSpec
 from tests.roads.plain_networks import square, star
 from tests.simulation.placed_episodes import placed_episode, route_through
 
-EXPERT = ExpertSpec(lookahead_time=0.8, min_lookahead=5.0, preview_time=0.15)
+EXPERT = ExpertConfig(lookahead_time=0.8, min_lookahead=5.0, preview_time=0.15)
 VEHICLE = VehicleSpec()
 CROSSING = star([0, 90, 180, 270])
 TEE = star([0, 180, 270])  # from the west: straight on or right

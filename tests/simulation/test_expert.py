@@ -5,7 +5,7 @@ from navsim.drivers.protocol import ConstantDriver, Driver, Expert
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.routing import Route
-from navsim.simulation.expert import ExpertSpec, LaneExpert
+from navsim.simulation.expert import ExpertConfig, LaneExpert
 from navsim.world.vehicle import VehicleSpec, VehicleState
 
 
@@ -20,7 +20,7 @@ def state(x: float, y: float, heading: float = 0.0, speed: float = 8.0) -> Vehic
 
 
 def expert(points: list[tuple[float, float]], lookahead_time: float = 0.5) -> LaneExpert:
-    pilot = LaneExpert(ExpertSpec(lookahead_time, 3.0), VehicleSpec())
+    pilot = LaneExpert(ExpertConfig(lookahead_time, 3.0), VehicleSpec())
     pilot.follow(route(points))
     return pilot
 
@@ -78,7 +78,7 @@ def test_a_new_route_forgets_the_old_place() -> None:
 
 def test_without_a_route_it_says_so() -> None:
     with pytest.raises(RuntimeError, match="no route"):
-        LaneExpert(ExpertSpec(), VehicleSpec()).command(state(0.0, 0.0))
+        LaneExpert(ExpertConfig(), VehicleSpec()).command(state(0.0, 0.0))
 
 
 def test_who_senses_and_who_sees_the_truth_are_told_apart() -> None:
@@ -92,4 +92,4 @@ def test_who_senses_and_who_sees_the_truth_are_told_apart() -> None:
 @pytest.mark.parametrize("wrong", [{"lookahead_time": -1.0}, {"min_lookahead": 0.0}, {"preview_time": -0.1}])
 def test_impossible_experts_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="lookahead"):
-        ExpertSpec(**wrong)
+        ExpertConfig(**wrong)

@@ -8,7 +8,7 @@ from navsim.errors import ActionError
 from navsim.sensing.observation import Observation
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert, SteeringNoise
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.simulation.simulation import Simulation
 from navsim.world.obstacles import ObstacleKind
@@ -130,7 +130,7 @@ def test_a_command_out_of_range_is_an_error(simulation: Simulation) -> None:
 
 
 def test_every_moment_is_shown_before_its_command(simulation: Simulation) -> None:
-    moments: list[Moment] = []
+    moments: list[RolloutStep] = []
     episode = drive(simulation, expert(simulation), LANE, noise=NOISE, on_step=moments.append)
     assert len(moments) == len(episode)
     assert [moment.command for moment in moments] == episode.commands.tolist()

@@ -6,7 +6,7 @@ from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Manoeuvre, Road, RoadNetwork, build_network
 from navsim.roads.routing import Route, make_route
 from navsim.simulation.scenario import Outcome
-from navsim.simulation.termination import Rules, judge
+from navsim.simulation.termination import Rules, check_termination
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.vehicle import VehicleState
 from navsim.world.world import Contact
@@ -38,7 +38,7 @@ def verdict(
     state = VehicleState(
         time=time, pose=pose, speed=5.0, curvature=0.0, yaw_rate=0.0, lateral_speed=0.0, wheel_angle=0.0
     )
-    return judge(RULES, NETWORK, way, state, way.progress(pose, near), contact, standing)
+    return check_termination(RULES, NETWORK, way, state, way.progress(pose, near), contact, standing)
 
 
 STRAIGHT = route(Manoeuvre.STRAIGHT)

@@ -11,7 +11,7 @@ from navsim.sensing.camera import Camera
 from navsim.sensing.faults import MountError
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer, SeenPlaces
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer, SeenPlaces
 from navsim.simulation.town_map import load_town_map
 from navsim.world.scenery.meshes import SemanticClass
 from tests.datasets.synthetic import SHORT_COLLECTION
@@ -31,7 +31,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulationConfig, E
 
 @pytest.fixture(scope="module")
 def seen(drive: tuple[SimulationConfig, Episode]) -> SeenPlaces:
-    redrawer = Redrawer(drive[0])
+    redrawer = EpisodeRerenderer(drive[0])
     try:
         return redrawer.measure(drive[1], FRAMES)
     finally:
@@ -61,7 +61,7 @@ def test_roads_are_seen_where_roads_are(drive: tuple[SimulationConfig, Episode],
 
 
 def test_many_frames_are_seen_as_few_are(drive: tuple[SimulationConfig, Episode], seen: SeenPlaces) -> None:
-    redrawer = Redrawer(drive[0])
+    redrawer = EpisodeRerenderer(drive[0])
     try:
         many = redrawer.measure(drive[1], [20] * 32 + FRAMES)  # more pictures than are drawn in one go
     finally:

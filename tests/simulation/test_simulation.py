@@ -13,7 +13,7 @@ from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.gps import GpsSpec
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
-from navsim.simulation.simulation import Simulation, Step
+from navsim.simulation.simulation import Simulation, TimeStep
 from navsim.world.vehicle import VehicleSpread
 from tests.simulation.conftest import SMALL
 
@@ -21,7 +21,7 @@ SCENARIO = Scenario("train-1", 2, 3)
 ROOT = Path(__file__).parents[2]
 
 
-def fingerprint(step: Step) -> tuple[bytes, ...]:
+def fingerprint(step: TimeStep) -> tuple[bytes, ...]:
     """Everything that is sensed and true at one moment, to the last bit."""
     seen = step.observation
     assert seen is not None

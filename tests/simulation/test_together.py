@@ -4,10 +4,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from navsim.drivers.protocol import BatchDriver, Decision, Driver, Seat, decide_together
+from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Decision, Driver, decide_batch
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
-from navsim.simulation.batched_rollout import Crew, drive_together, simulations
+from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert, SteeringNoise
 from navsim.simulation.rollout import drive
@@ -63,15 +63,15 @@ def equal(one: Episode, other: Episode) -> bool:
 def test_drives_side_by_side_are_those_driven_alone(simulation: Simulation, count: int) -> None:
     alone = {s: drive(simulation, Watcher(), s, NOISE) for s in SCENARIOS}
     with simulations(SMALL, count) as cars:
-        together = list(drive_together([Crew(car, Watcher()) for car in cars], SCENARIOS, NOISE))
+        together = list(drive_batch([RolloutSlot(car, Watcher()) for car in cars], SCENARIOS, NOISE))
     assert {episode.scenario for episode in together} == set(SCENARIOS)
     assert all(equal(episode, alone[episode.scenario]) for episode in together)
 
 
 def test_nothing_is_drawn_for_those_who_do_not_look(simulation: Simulation) -> None:
     with simulations(SMALL, 2) as cars:
-        crews = [Crew(car, LaneExpert(SMALL.expert, SMALL.vehicle)) for car in cars]
-        together = list(drive_together(crews, SCENARIOS, sense=False))
+        crews = [RolloutSlot(car, LaneExpert(SMALL.expert, SMALL.vehicle)) for car in cars]
+        together = list(drive_batch(crews, SCENARIOS, sense=False))
     assert len(together) == 3
     for episode in together:
         assert len(episode.images) == 0
@@ -83,8 +83,12 @@ def test_one_driver_decides_for_all_its_cars_in_one_go(simulation: Simulation) -
     alone = {s: drive(simulation, Watcher(), s, NOISE) for s in SCENARIOS}
     driver, other, counts = Fleet(), Fleet(), list[int]()
     with simulations(SMALL, 3) as cars:
-        crews = [Crew(cars[0], Seat(driver, 0)), Crew(cars[1], Seat(driver, 1)), Crew(cars[2], Seat(other, 0))]
-        together = list(drive_together(crews, SCENARIOS, NOISE, on_step=lambda seen: counts.append(len(seen))))
+        crews = [
+            RolloutSlot(cars[0], BatchDriverHandle(driver, 0)),
+            RolloutSlot(cars[1], BatchDriverHandle(driver, 1)),
+            RolloutSlot(cars[2], BatchDriverHandle(other, 0)),
+        ]
+        together = list(drive_batch(crews, SCENARIOS, NOISE, on_step=lambda seen: counts.append(len(seen))))
     for episode in together:
         assert equal(replace(episode, driver="watcher"), alone[episode.scenario])
     assert max(driver.passes) == 2
@@ -98,7 +102,7 @@ def test_a_seat_decides_for_its_own_car_where_nothing_was_fetched(simulation: Si
     driver = Fleet()
     assert isinstance(driver, BatchDriver)
     assert not isinstance(Watcher(), BatchDriver)
-    seat = Seat(driver, 7)
+    seat = BatchDriverHandle(driver, 7)
     assert isinstance(seat, Driver)
     alone = drive(simulation, Watcher(), SCENARIOS[0], NOISE)
     episode = drive(simulation, seat, SCENARIOS[0], NOISE)
@@ -108,12 +112,12 @@ def test_a_seat_decides_for_its_own_car_where_nothing_was_fetched(simulation: Si
 
 def test_what_was_fetched_for_another_moment_is_not_driven() -> None:
     driver, seen = Fleet(), [observation(brightness) for brightness in (10, 200)]
-    seat = Seat(driver, 0)
+    seat = BatchDriverHandle(driver, 0)
     seat.begin(0)
-    decide_together([(seat, seen[0])])
+    decide_batch([(seat, seen[0])])
     assert seat.drive(seen[0]).curvature == pytest.approx(10e-5)
     assert seat.drive(seen[1]).curvature == pytest.approx(200e-5)
-    decide_together([(seat, seen[0])])
+    decide_batch([(seat, seen[0])])
     seat.begin(0)
     seat.drive(seen[0])
     assert driver.passes == [1, 1, 1, 1]  # what was fetched before a new drive is forgotten

@@ -5,23 +5,23 @@ from hypothesis import strategies as st
 
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.town_map import check_town_name
-from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choice, Choices, Wish, with_tour
+from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choice, Choices, ViewerCommand, with_tour
 from navsim.world.scenery.appearance import parse_spec
 
 CHOICES = Choices(("a", "b", "c"), ("test-3", "grid-test-0"), ("", "dusk+rain"), route=1, seed=4)
-wishes = st.lists(st.builds(Wish, st.sampled_from(Choice), st.sampled_from([-1, 0, 1])), max_size=12)
+wishes = st.lists(st.builds(ViewerCommand, st.sampled_from(Choice), st.sampled_from([-1, 0, 1])), max_size=12)
 
 
 def test_each_wish_changes_its_own_choice() -> None:
-    assert CHOICES.after(Wish(Choice.DRIVER, -1)).driver == 2
-    assert CHOICES.after(Wish(Choice.TOWN, 1)).scenario == Scenario("grid-test-0", 1, 4)
-    assert CHOICES.after(Wish(Choice.WEATHER, 1)).scenario == Scenario("test-3", 1, 4, appearance="dusk+rain")
-    assert CHOICES.after(Wish(Choice.ROUTE, 1)).scenario.route == 2
-    assert CHOICES.after(Wish(Choice.ROUTE, 0)) == CHOICES
+    assert CHOICES.after(ViewerCommand(Choice.DRIVER, -1)).driver == 2
+    assert CHOICES.after(ViewerCommand(Choice.TOWN, 1)).scenario == Scenario("grid-test-0", 1, 4)
+    assert CHOICES.after(ViewerCommand(Choice.WEATHER, 1)).scenario == Scenario("test-3", 1, 4, appearance="dusk+rain")
+    assert CHOICES.after(ViewerCommand(Choice.ROUTE, 1)).scenario.route == 2
+    assert CHOICES.after(ViewerCommand(Choice.ROUTE, 0)) == CHOICES
 
 
 @given(wishes)
-def test_every_choice_can_be_driven(asked: list[Wish]) -> None:
+def test_every_choice_can_be_driven(asked: list[ViewerCommand]) -> None:
     choices = CHOICES
     for wish in asked:
         choices = choices.after(wish)

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image as Picture
 
 from navsim.drivers.protocol import ConstantDriver, Salience
-from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.sensing.observation import Image, Observation
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.dashboard_window import DrivePainter
-from navsim.viewer.offscreen import Enough
+from navsim.viewer.offscreen import StopRecording
 from navsim.viewer.session import film
-from navsim.viewer.viewer import ViewerOptions
+from navsim.viewer.viewer import ViewerConfig
 from navsim.visualization.dashboard import PanelContext, compose_panel
-from navsim.visualization.drive_events import Story
+from navsim.visualization.drive_events import DriveLog
 from tests.viewer.test_viewer import PANEL, ROOT
 from tests.viewer.test_watching import SMALL, headless
 from tests.virtual_display import VirtualDisplay, wait_until
@@ -70,15 +70,15 @@ def simulation() -> Iterator[Simulation]:
 
 
 @pytest.fixture(scope="module")
-def moment(simulation: Simulation) -> Moment:
+def moment(simulation: Simulation) -> RolloutStep:
     """The first moment of a drive, in which the simulation still is."""
-    kept: list[Moment] = []
+    kept: list[RolloutStep] = []
 
-    def keep(found: Moment) -> None:
+    def keep(found: RolloutStep) -> None:
         kept.append(found)
-        raise Enough
+        raise StopRecording
 
-    with pytest.raises(Enough):
+    with pytest.raises(StopRecording):
         drive(simulation, ConstantDriver(), SCENARIO, on_step=keep)
     return kept[0]
 
@@ -88,10 +88,12 @@ def changed(first: Image, second: Image, part: tuple[slice, slice]) -> float:
     return float((first[part] != second[part]).any(axis=-1).mean())
 
 
-def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(simulation: Simulation, moment: Moment) -> None:
+def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(
+    simulation: Simulation, moment: RolloutStep
+) -> None:
     painter = DrivePainter()
     painter.begin(simulation, "telling", left_half)
-    plain, shown = (painter.draw(moment, None, Story(), salient) for salient in (False, True))
+    plain, shown = (painter.draw(moment, None, DriveLog(), salient) for salient in (False, True))
     np.testing.assert_array_equal(plain, compose_panel(moment, PanelContext.of(simulation, "telling")))
     assert changed(plain, shown, (slice(60, 280), slice(120, 340))) > 0.9  # the left half of the camera's picture
     heat = shown[60:280, 120:340].astype(float).mean(axis=(0, 1)) - shown[60:280, 400:600].mean(axis=(0, 1))
@@ -101,21 +103,25 @@ def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(simulation
     assert changed(plain, shown, remark) > 0  # that it looks at no map
 
 
-def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, moment: Moment) -> None:
+def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, moment: RolloutStep) -> None:
     painter = DrivePainter()
     painter.begin(simulation, "constant", None)
-    plain, shown = (painter.draw(moment, None, Story(), salient) for salient in (False, True))
+    plain, shown = (painter.draw(moment, None, DriveLog(), salient) for salient in (False, True))
     assert changed(plain, shown, CAMERA) > 0
     assert changed(plain, shown, (slice(52, 280), slice(16, 716))) == 0  # but for the line at its lower edge
     assert changed(plain, shown, MAPS) == 0
 
 
 def test_films_show_it_if_wanted(tmp_path: Path) -> None:
-    telling = Entrant("constant", lambda _: Telling())
+    telling = DriverSpec("constant", lambda _: Telling())
     pictures = []
-    for name, entrant, saliency in (("a", telling, True), ("b", telling, False), ("c", constant_entrant(), False)):
+    for name, driver_spec, saliency in (
+        ("a", telling, True),
+        ("b", telling, False),
+        ("c", constant_driver_spec(), False),
+    ):
         out = tmp_path / f"{name}.png"
-        film(headless(out, begin=0.3, viewer=ViewerOptions(saliency=saliency)), [entrant], print)
+        film(headless(out, begin=0.3, viewer=ViewerConfig(saliency=saliency)), [driver_spec], print)
         with Picture.open(out) as picture:
             pictures.append(np.asarray(picture)[:, 960:])
     salient, plain, silent = pictures

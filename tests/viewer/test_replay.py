@@ -20,7 +20,7 @@ from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert, SteeringNoise
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario, StartOffset
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.replay import check_replay, play, read_recording
@@ -75,7 +75,7 @@ def test_a_replay_is_exact(simulation: Simulation, driven: Episode, tmp_path: Pa
     recording = read_recording(recorded(driven, tmp_path))
     assert recording.simulation == SMALL
     assert check_replay(simulation, recording) == ""
-    shown: list[Moment] = []
+    shown: list[RolloutStep] = []
     assert play(simulation, recording, shown.append).outcome is driven.outcome
     assert len(shown) == len(driven)
     for index, moment in enumerate(shown):
@@ -93,7 +93,7 @@ def test_a_drive_without_images_is_drawn_anew_as_it_was(
 ) -> None:
     nothing = driven.images[:0], driven.road_maps[:0], driven.route_maps[:0]
     bare = replace(driven, images=nothing[0], road_maps=nothing[1], route_maps=nothing[2])
-    shown: list[Moment] = []
+    shown: list[RolloutStep] = []
     play(simulation, read_recording(recorded(bare, tmp_path)), shown.append)
     for index in (0, len(driven) // 2, len(driven) - 1):
         observation = shown[index].step.observation

@@ -13,15 +13,15 @@ import pytest
 
 from navsim.drivers.protocol import Decision, Driver, Expert
 from navsim.errors import ConfigError, DisplayError
-from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.expert import ExpertSpec, LaneExpert
+from navsim.simulation.expert import ExpertConfig, LaneExpert
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.viewer import Viewer, ViewerOptions
+from navsim.viewer.viewer import Viewer, ViewerConfig
 from navsim.world.vehicle import VehicleSpec, VehicleState
 from tests.virtual_display import VirtualDisplay, wait_until
 
@@ -50,7 +50,7 @@ class CountingExpert(LaneExpert):
     """The expert, with a made-up distribution around its command; it counts its decisions."""
 
     def __init__(self) -> None:
-        super().__init__(ExpertSpec(), VehicleSpec())
+        super().__init__(ExpertConfig(), VehicleSpec())
         self.routes = 0
         self.decisions = 0
 
@@ -72,7 +72,7 @@ def simulation() -> Iterator[Simulation]:
 
 
 def watch(
-    simulation: Simulation, driver: Driver | Expert, scenarios: Sequence[Scenario], options: ViewerOptions
+    simulation: Simulation, driver: Driver | Expert, scenarios: Sequence[Scenario], options: ViewerConfig
 ) -> tuple[Episode, ...]:
     """Show the drives in a window of their own."""
     with Viewer(simulation, options) as viewer:
@@ -107,7 +107,7 @@ def in_background(work: Callable[[], None]) -> Callable[[], None]:
 
 def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulation: Simulation) -> None:
     expert = CountingExpert()
-    with Viewer(simulation, ViewerOptions(panel=False)) as viewer:
+    with Viewer(simulation, ViewerConfig(panel=False)) as viewer:
 
         def press_keys() -> None:
             try:
@@ -123,7 +123,7 @@ def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulatio
                 time.sleep(0.7)
                 assert expert.decisions == paused_at + 1
                 display.press("c", WINDOW)
-                wait_until(lambda: viewer.playback.view is View.HOOD)
+                wait_until(lambda: viewer.playback.view is Viewpoint.HOOD)
                 assert expert.routes == 1
                 display.press("Return", WINDOW)
                 wait_until(lambda: expert.routes == 2)
@@ -141,7 +141,7 @@ def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulatio
 
 
 def test_drives_are_watched_to_their_end_as_fast_as_possible(display: VirtualDisplay, simulation: Simulation) -> None:
-    options = ViewerOptions(real_time_factor=0.0, panel=False, view=View.TOP)
+    options = ViewerConfig(real_time_factor=0.0, panel=False, view=Viewpoint.TOP)
     begun = time.monotonic()
     (episode,) = watch(simulation, CountingExpert(), SCENARIOS[:1], options)
     assert time.monotonic() - begun > 1.0  # the end is shown for a second
@@ -152,7 +152,7 @@ def test_drives_are_watched_to_their_end_as_fast_as_possible(display: VirtualDis
 
 def test_a_drive_takes_its_time(display: VirtualDisplay, simulation: Simulation) -> None:
     expert = CountingExpert()
-    with Viewer(simulation, ViewerOptions(real_time_factor=0.5, panel=False)) as viewer:
+    with Viewer(simulation, ViewerConfig(real_time_factor=0.5, panel=False)) as viewer:
         times: list[float] = []
 
         def measure() -> None:
@@ -182,7 +182,7 @@ def test_keys_work_where_the_machine_is_the_limit(
         display.press("q", WINDOW)
 
     join = in_background(quit_soon)
-    assert watch(simulation, expert, SCENARIOS, ViewerOptions(factor, panel=False)) == ()
+    assert watch(simulation, expert, SCENARIOS, ViewerConfig(factor, panel=False)) == ()
     join()
     assert expert.routes == 1
 
@@ -195,7 +195,7 @@ def test_closing_the_window_ends_the_watch(display: VirtualDisplay, simulation: 
         display.kill(WINDOW)
 
     join = in_background(close)
-    assert watch(simulation, expert, SCENARIOS, ViewerOptions(panel=False)) == ()
+    assert watch(simulation, expert, SCENARIOS, ViewerConfig(panel=False)) == ()
     join()
     assert expert.routes == 1
 
@@ -244,9 +244,9 @@ def test_without_a_display_the_program_ends_with_one_line(name: str) -> None:
 def test_watching_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(DisplayError, match="DISPLAY is not set"):
-        watch(simulation, CountingExpert(), SCENARIOS, ViewerOptions())
+        watch(simulation, CountingExpert(), SCENARIOS, ViewerConfig())
 
 
 def test_a_negative_speed_is_refused() -> None:
     with pytest.raises(ConfigError, match="real_time_factor must be 0 to 100, got -1"):
-        ViewerOptions(real_time_factor=-1.0)
+        ViewerConfig(real_time_factor=-1.0)

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.rendering.window.viewpoints import View
-from navsim.viewer.controls import SPEEDS, Abilities, Choice, Playback, Wish, key_help
+from navsim.rendering.window.viewpoints import Viewpoint
+from navsim.viewer.controls import SPEEDS, Capabilities, Choice, Playback, ViewerCommand, key_help
 
-EVERYTHING = Abilities(tuple(Choice), steering=True, filming=True)
+EVERYTHING = Capabilities(tuple(Choice), steering=True, filming=True)
 
 
 def after(playback: Playback, *keys: str) -> Playback:
@@ -27,8 +27,8 @@ def test_a_single_step_leaves_the_drive_paused() -> None:
 
 
 def test_the_camera_goes_round() -> None:
-    assert after(Playback(), "c").view is View.HOOD
-    assert after(Playback(), "c", "c", "c").view is View.CHASE
+    assert after(Playback(), "c").view is Viewpoint.HOOD
+    assert after(Playback(), "c", "c", "c").view is Viewpoint.CHASE
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_the_camera_goes_round() -> None:
     ],
 )
 def test_keys_wish_for_what_can_be_chosen(key: str, choice: Choice, step: int) -> None:
-    assert after(Playback(abilities=EVERYTHING), key).wish == Wish(choice, step)
-    nothing = Playback(abilities=Abilities(choices=()))
+    assert after(Playback(abilities=EVERYTHING), key).wish == ViewerCommand(choice, step)
+    nothing = Playback(abilities=Capabilities(choices=()))
     assert after(nothing, key) == nothing
 
 
@@ -92,13 +92,13 @@ def test_words_tell_pace_and_pause() -> None:
 
 def test_saliency_comes_and_goes_where_the_panel_can_show_it() -> None:
     assert [after(Playback(), *"v" * times).salient for times in range(4)] == [False, True, False, True]
-    nothing = Playback(abilities=Abilities(saliency=False))
+    nothing = Playback(abilities=Capabilities(saliency=False))
     assert not after(nothing, "v").salient
     assert "v" not in dict(key_help(nothing.abilities))
 
 
 def test_the_help_names_every_key_that_does_something() -> None:
-    everything, little = dict(key_help(EVERYTHING)), dict(key_help(Abilities()))
+    everything, little = dict(key_help(EVERYTHING)), dict(key_help(Capabilities()))
     for keys in ("space", "s", "c", "+ -", "r", "p n", "1 2", "3 4", "5 6", "arrows", "h", "m", "v", "q"):
         assert keys in everything
     assert not {"1 2", "3 4", "5 6", "arrows", "h", "m"} & little.keys()

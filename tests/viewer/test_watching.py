@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from agents.drivers.registry import expert_entrant, keyboard_entrant
+from agents.drivers.registry import expert_driver_spec, keyboard_driver_spec
 from navsim.config import to_mapping
 from navsim.datasets.dataset import checked_episodes, open_dataset
 from navsim.datasets.episode_files import write_episode
 from navsim.datasets.recorder import DriveRecorder
-from navsim.drivers.keyboard import Hands
-from navsim.drivers.spec import constant_entrant
+from navsim.drivers.keyboard import KeyboardInput
+from navsim.drivers.spec import constant_driver_spec
 from navsim.errors import ConfigError, TownError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -26,22 +26,22 @@ from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import WatchConfig
 from navsim.viewer.controls import Choices
-from navsim.viewer.replay import Recording, read_recording
+from navsim.viewer.replay import RecordedDrive, read_recording
 from navsim.viewer.session import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
-from navsim.viewer.viewer import Viewer, ViewerOptions
+from navsim.viewer.viewer import Viewer, ViewerConfig
 from tests.viewer.test_viewer import WINDOW, in_background
 from tests.virtual_display import VirtualDisplay, wait_until
 
 SMALL = SimulationConfig(
     cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0)
 )
-ENTRANTS = (expert_entrant(SMALL), constant_entrant(), keyboard_entrant(SMALL))
-NAMES = tuple(entrant.name for entrant in ENTRANTS)
-FAST = ViewerOptions(real_time_factor=0.0, panel=False)
+ENTRANTS = (expert_driver_spec(SMALL), constant_driver_spec(), keyboard_driver_spec(SMALL))
+NAMES = tuple(driver_spec.name for driver_spec in ENTRANTS)
+FAST = ViewerConfig(real_time_factor=0.0, panel=False)
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+def recording(tmp_path_factory: pytest.TempPathFactory) -> RecordedDrive:
     path = tmp_path_factory.mktemp("recorded") / "drive.parquet"
     with Simulation(SMALL) as simulation:
         episode = drive(simulation, LaneExpert(SMALL.expert, SMALL.vehicle), Scenario("test-3", 1, junctions=False))
@@ -88,7 +88,7 @@ def test_one_picture_and_one_that_comes_too_late(tmp_path: Path) -> None:
     assert not (tmp_path / "late.png").exists()
 
 
-def test_a_replay_as_a_gif_says_that_it_is_the_same(recording: Recording, tmp_path: Path) -> None:
+def test_a_replay_as_a_gif_says_that_it_is_the_same(recording: RecordedDrive, tmp_path: Path) -> None:
     said: list[str] = []
     assert film_replay(headless(tmp_path / "drive.gif", length=0.3), recording, said.append) == ""
     assert said[0] == f"{recording.path}: all {len(recording.episode.poses)} poses as recorded, bit by bit"
@@ -100,7 +100,7 @@ def test_a_replay_as_a_gif_says_that_it_is_the_same(recording: Recording, tmp_pa
 
 
 def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: Simulation, tmp_path: Path) -> None:
-    hands, said = Hands(SMALL.vehicle.max_curvature, SMALL.control_step), list[str]()
+    hands, said = KeyboardInput(SMALL.vehicle.max_curvature, SMALL.control_step), list[str]()
     recorder = DriveRecorder(tmp_path / "data", SMALL, simulation.renderer_name)
     choices = Choices(NAMES, ("test-3", "train-0"), ("", "noon+clear"), route=1)
     with Viewer(simulation, FAST, ALL_CHOICES, hands, tmp_path / "films") as viewer:
@@ -143,7 +143,7 @@ def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: 
 
 
 def test_a_replay_in_the_window_restarts_and_ends(
-    display: VirtualDisplay, recording: Recording, tmp_path: Path
+    display: VirtualDisplay, recording: RecordedDrive, tmp_path: Path
 ) -> None:
     said: list[str] = []
 

@@ -12,7 +12,7 @@ from navsim.visualization.canvas import (
     BRIGHT,
     ROUTE,
     TRUTH,
-    Box,
+    Rectangle,
     Text,
     blank,
     downsized,
@@ -35,7 +35,7 @@ def lit(canvas: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[t
 
 @given(width=SIZES, height=SIZES, room=SIZES, storey=SIZES)
 def test_fitted_box_is_inside_and_touches_two_sides(width: int, height: int, room: int, storey: int) -> None:
-    outer = Box(3, 5, room, storey)
+    outer = Rectangle(3, 5, room, storey)
     inner = outer.fitted(width, height)
     assert outer.x <= inner.x
     assert outer.y <= inner.y
@@ -45,12 +45,12 @@ def test_fitted_box_is_inside_and_touches_two_sides(width: int, height: int, roo
 
 
 def test_inset_box() -> None:
-    assert Box(10, 20, 100, 50).inset(5) == Box(15, 25, 90, 40)
+    assert Rectangle(10, 20, 100, 50).inset(5) == Rectangle(15, 25, 90, 40)
 
 
 def test_fill_paints_the_box_alone() -> None:
     canvas = blank(40, 30)
-    fill(canvas, Box(5, 6, 7, 8), ROUTE)
+    fill(canvas, Rectangle(5, 6, 7, 8), ROUTE)
     places = lit(canvas)
     assert len(places) == 7 * 8
     assert (places.min(axis=0).tolist(), places.max(axis=0).tolist()) == ([6, 5], [13, 11])
@@ -67,7 +67,7 @@ def test_hard_pixels_stay_hard_and_soft_ones_blend() -> None:
 
 def test_paste_covers_the_box() -> None:
     canvas = blank(40, 30)
-    paste(canvas, Box(10, 10, 20, 5), np.full((3, 3, 3), 200, np.uint8), smooth=False)
+    paste(canvas, Rectangle(10, 10, 20, 5), np.full((3, 3, 3), 200, np.uint8), smooth=False)
     assert len(lit(canvas)) == 100
 
 

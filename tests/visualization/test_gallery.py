@@ -7,11 +7,11 @@ from navsim.errors import ConfigError
 from navsim.rendering.tiny import TinyRenderer
 from navsim.sensing.camera import Camera
 from navsim.visualization.canvas import BACKGROUND
-from navsim.visualization.contact_sheet import CLASS_COLOURS, GAP, Channel, View, contact_sheet
+from navsim.visualization.contact_sheet import CLASS_COLOURS, GAP, Channel, SheetView, contact_sheet
 from navsim.world.scenery.meshes import SemanticClass
 
 CAMERA = Camera("picture", 96, 64)
-VIEWS = [View("train-0"), View("village-train-0", "fog", 1), View("train-0", "", 2)]
+VIEWS = [SheetView("train-0"), SheetView("village-train-0", "fog", 1), SheetView("train-0", "", 2)]
 
 
 @pytest.fixture(scope="module")
@@ -45,4 +45,4 @@ def test_impossible_sheets_are_refused(renderer: TinyRenderer) -> None:
     with pytest.raises(ConfigError, match="at least one view"):
         contact_sheet([], CAMERA, renderer, 2)
     with pytest.raises(ConfigError, match="fraction must be 0 to 1"):
-        View(fraction=np.inf)
+        SheetView(fraction=np.inf)

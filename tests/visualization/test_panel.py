@@ -15,14 +15,25 @@ from navsim.roads.routing import JunctionPassage, Progress
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.rollout import Moment
+from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
-from navsim.simulation.simulation import Step
-from navsim.viewer.controls import Abilities, Choice
+from navsim.simulation.simulation import TimeStep
+from navsim.viewer.controls import Capabilities, Choice
 from navsim.viewer.dashboard_window import KEYS_HEIGHT, with_keys
-from navsim.visualization.canvas import ACCENT, BRIGHT, ROUTE, TRAIL, TRUTH, Box, Text, blank, outcome_colour, written
+from navsim.visualization.canvas import (
+    ACCENT,
+    BRIGHT,
+    ROUTE,
+    TRAIL,
+    TRUTH,
+    Rectangle,
+    Text,
+    blank,
+    outcome_colour,
+    written,
+)
 from navsim.visualization.dashboard import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, next_manoeuvre, tiles
-from navsim.visualization.drive_events import Event, Story
+from navsim.visualization.drive_events import DriveLog, Event
 from navsim.visualization.steering_plot import draw_curve
 from navsim.world.vehicle import VehicleState
 
@@ -36,7 +47,9 @@ def bump(centre: float) -> Decision:
     return Decision(centre, GRID, density)
 
 
-def moment(decision: Decision | None = None, cameras: int = 1, looks: bool = True, station: float = 10.0) -> Moment:
+def moment(
+    decision: Decision | None = None, cameras: int = 1, looks: bool = True, station: float = 10.0
+) -> RolloutStep:
     pose = Pose(0.0, 0.0, 0.0)
     road, route = np.zeros((50, 50), np.uint8), np.zeros((50, 50), np.uint8)
     road[:, 20:30] = 255
@@ -44,8 +57,8 @@ def moment(decision: Decision | None = None, cameras: int = 1, looks: bool = Tru
     images = np.full((cameras, 48, 128, 3), 120, np.uint8)
     observation = Observation(images, road, route, 7.0, pose)
     state = VehicleState(3.0, pose, 7.0, 0.0, 0.0, 0.0, 0.0)
-    step = Step(observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200), None, images)
-    return Moment(step, decision or bump(0.05), 0.05, 0.04)
+    step = TimeStep(observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200), None, images)
+    return RolloutStep(step, decision or bump(0.05), 0.05, 0.04)
 
 
 def count(image: Image, colour: tuple[int, int, int]) -> int:
@@ -106,7 +119,7 @@ def test_three_cameras_are_all_drawn() -> None:
 
 @given(count_=st.integers(1, 6), width=st.integers(8, 400), height=st.integers(8, 400), room=st.integers(150, 800))
 def test_tiles_lie_inside_the_box_apart_and_in_shape(count_: int, width: int, height: int, room: int) -> None:
-    box = Box(10, 20, room, 262)
+    box = Rectangle(10, 20, room, 262)
     places = tiles(box, count_, width, height)
     assert len(places) == count_
     for tile in places:
@@ -130,14 +143,14 @@ def test_next_manoeuvre(station: float, words: str) -> None:
 @pytest.mark.parametrize(("curvature", "column"), [(0.2, 14), (0.1, 132), (0.0, 250), (-0.2, 486), (-9.0, 486)])
 def test_left_is_left_on_the_curve(curvature: float, column: int) -> None:
     canvas = blank(500, 200)
-    draw_curve(canvas, Box(0, 0, 500, 200), Decision(curvature), None, 0.2)
+    draw_curve(canvas, Rectangle(0, 0, 500, 200), Decision(curvature), None, 0.2)
     lit = np.flatnonzero((canvas[60:160] == BRIGHT).all(axis=(0, 2)))
     assert lit.mean() == pytest.approx(column, abs=1.5)
 
 
 def test_the_density_peaks_where_it_should_and_fills_to_the_top() -> None:
     canvas = blank(500, 200)
-    draw_curve(canvas, Box(0, 0, 500, 200), replace(bump(0.1), curvature=-0.15), None, 0.2)
+    draw_curve(canvas, Rectangle(0, 0, 500, 200), replace(bump(0.1), curvature=-0.15), None, 0.2)
     height = (canvas == ACCENT).all(axis=-1)
     top_row = int(np.flatnonzero(height.any(axis=1))[0])
     assert top_row == pytest.approx(34, abs=2)
@@ -153,7 +166,7 @@ def test_written_text_leaves_the_canvas_and_marks_a_copy() -> None:
 
 def test_events_and_the_past_path_are_told() -> None:
     trail = tuple(Pose(-2.0 * i, 0.0, 0.0) for i in range(6, 0, -1))
-    story = Story((Event(1.0, "junction: left"), Event(2.5, "wheel in hand")), trail, by_hand=True)
+    story = DriveLog((Event(1.0, "junction: left"), Event(2.5, "wheel in hand")), trail, by_hand=True)
     plain, told = compose_panel(moment(), CONTEXT), compose_panel(moment(), CONTEXT, story=story)
     for left in (16, 226):
         there = (told[326:524, left : left + 198] == TRAIL).all(axis=-1)
@@ -172,7 +185,7 @@ def test_shares_of_two_modes_stand_over_them() -> None:
     assert first is not None
     assert second is not None
     density = 0.75 * first + 0.25 * second
-    texts = draw_curve(blank(500, 200), Box(0, 0, 500, 200), Decision(0.1, GRID, density), None, 0.2)
+    texts = draw_curve(blank(500, 200), Rectangle(0, 0, 500, 200), Decision(0.1, GRID, density), None, 0.2)
     places = {text.words: text.x for text in texts}
     assert places["75%"] == pytest.approx(132, abs=2)
     assert places["25%"] == pytest.approx(368, abs=2)
@@ -180,11 +193,11 @@ def test_shares_of_two_modes_stand_over_them() -> None:
 
 def test_the_keys_stand_under_the_panel_and_fit() -> None:
     panel = blank(WIDTH, HEIGHT)
-    strip = with_keys(panel, Abilities(tuple(Choice), steering=True, filming=True))[HEIGHT:]
+    strip = with_keys(panel, Capabilities(tuple(Choice), steering=True, filming=True))[HEIGHT:]
     assert strip.shape == (KEYS_HEIGHT, WIDTH, 3)
     columns = np.flatnonzero((strip != panel[0, 0]).any(axis=(0, 2)))
     assert 5 < columns.min() < columns.max() < WIDTH - 5
-    few = with_keys(panel, Abilities())[HEIGHT:]
+    few = with_keys(panel, Capabilities())[HEIGHT:]
     assert 0 < count(few, BRIGHT) < count(strip, BRIGHT)
 
 

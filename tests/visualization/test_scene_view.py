@@ -6,7 +6,7 @@ import pytest
 from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.car_model import BODY
 from navsim.rendering.road_fan import Fan
-from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.sensing.observation import Image
 from navsim.visualization.scene_view import RoadPainter, ground_seen, scene_camera
 from navsim.world.vehicle import VehicleSpec
@@ -16,7 +16,7 @@ GREY = 90
 START = Pose(3.0, -2.0, 0.4)
 
 
-def empty_depth(view: View) -> Array:
+def empty_depth(view: Viewpoint) -> Array:
     """Depth (H, W) [m] of an endless plain."""
     camera = scene_camera(view, WIDTH, HEIGHT)
     down = (np.arange(HEIGHT) + 0.5 - HEIGHT / 2) / camera.focal_px
@@ -24,7 +24,7 @@ def empty_depth(view: View) -> Array:
     return np.repeat(np.where(falls > 1e-6, camera.position[2] / np.maximum(falls, 1e-6), np.inf)[:, None], WIDTH, 1)
 
 
-def painter(view: View = View.CHASE, wall: float = np.inf) -> RoadPainter:
+def painter(view: Viewpoint = Viewpoint.CHASE, wall: float = np.inf) -> RoadPainter:
     depth = np.minimum(empty_depth(view), wall).astype(np.float32)
     return RoadPainter(scene_camera(view, WIDTH, HEIGHT), np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), depth)
 
@@ -33,8 +33,8 @@ def changed(picture: Image) -> Array:
     return np.asarray((picture != GREY).any(axis=2))
 
 
-@pytest.mark.parametrize("view", list(View))
-def test_the_ground_is_seen_where_nothing_stands_before_it(view: View) -> None:
+@pytest.mark.parametrize("view", list(Viewpoint))
+def test_the_ground_is_seen_where_nothing_stands_before_it(view: Viewpoint) -> None:
     camera = scene_camera(view, WIDTH, HEIGHT)
     depth = empty_depth(view)
     seen = ground_seen(camera, depth.astype(np.float32))
@@ -44,8 +44,8 @@ def test_the_ground_is_seen_where_nothing_stands_before_it(view: View) -> None:
 
 
 @pytest.mark.parametrize(("curvature", "side"), [(0.1, -1), (-0.1, 1)])
-@pytest.mark.parametrize("view", list(View))
-def test_the_fan_leads_to_its_side(view: View, curvature: float, side: int) -> None:
+@pytest.mark.parametrize("view", list(Viewpoint))
+def test_the_fan_leads_to_its_side(view: Viewpoint, curvature: float, side: int) -> None:
     grid = np.linspace(-0.2, 0.2, 101)
     painted = painter(view)
     painted.fan(Fan(curvature, grid, np.exp(-0.5 * ((grid - curvature) / 0.02) ** 2)))
@@ -66,16 +66,16 @@ def test_the_route_lies_ahead_and_hides_behind_walls() -> None:
 
 
 def test_the_trail_lies_behind_the_car() -> None:
-    painted = painter(View.TOP)
+    painted = painter(Viewpoint.TOP)
     painted.trail(tuple(START.moved(forward=-2.5 * i) for i in range(1, 4)), START)
     rows = np.nonzero(changed(painted.picture))[0]
     assert len(rows) > 20
-    camera = scene_camera(View.TOP, WIDTH, HEIGHT)
+    camera = scene_camera(Viewpoint.TOP, WIDTH, HEIGHT)
     assert rows.min() > camera.project([(0.0, 0.0, 0.0)])[0][0, 1]
 
 
-@pytest.mark.parametrize("view", [View.CHASE, View.TOP])
-def test_the_car_is_blue_and_where_it_stands(view: View) -> None:
+@pytest.mark.parametrize("view", [Viewpoint.CHASE, Viewpoint.TOP])
+def test_the_car_is_blue_and_where_it_stands(view: Viewpoint) -> None:
     painted = painter(view)
     painted.car(VehicleSpec())
     blue = painted.picture[..., 2].astype(int) - painted.picture[..., 0] > 80

@@ -8,23 +8,23 @@ from navsim.geometry import Pose
 from navsim.rendering.window.window_scene import TRAIL_MARKS, TRAIL_SPACING
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage, Progress
-from navsim.simulation.rollout import Moment
-from navsim.simulation.simulation import Step
-from navsim.visualization.drive_events import Story, decision_modes
+from navsim.simulation.rollout import RolloutStep
+from navsim.simulation.simulation import TimeStep
+from navsim.visualization.drive_events import DriveLog, decision_modes
 from navsim.world.vehicle import VehicleState
 
 GRID = np.linspace(-0.2, 0.2, 161)
 PASSAGES = (JunctionPassage(40.0, 60.0, Manoeuvre.LEFT, 0),)
 
 
-def moment(station: float, offset: float = 0.0, decision: Decision | None = None) -> Moment:
+def moment(station: float, offset: float = 0.0, decision: Decision | None = None) -> RolloutStep:
     pose = Pose(station, offset, 0.0)
     state = VehicleState(station / 8, pose, 8.0, 0.0, 0.0, 0.0, 0.0)
-    step = Step(None, state, Progress(station, offset, 0.0, 0.1), None, np.zeros((0, 0, 0, 3), np.uint8))
-    return Moment(step, decision or Decision(0.0), 0.0, 0.0)
+    step = TimeStep(None, state, Progress(station, offset, 0.0, 0.1), None, np.zeros((0, 0, 0, 3), np.uint8))
+    return RolloutStep(step, decision or Decision(0.0), 0.0, 0.0)
 
 
-def words(story: Story) -> list[str]:
+def words(story: DriveLog) -> list[str]:
     return [event.words for event in story.events]
 
 
@@ -34,7 +34,7 @@ def two_ways(share: float) -> Decision:
 
 
 def test_a_junction_is_told_once() -> None:
-    story = Story()
+    story = DriveLog()
     for station in (39.0, 40.0, 50.0, 59.0, 61.0):
         story = story.after(moment(station), PASSAGES)
     assert words(story) == ["junction: left"]
@@ -42,14 +42,14 @@ def test_a_junction_is_told_once() -> None:
 
 
 def test_leaving_the_lane_and_coming_back() -> None:
-    story = Story()
+    story = DriveLog()
     for station, offset in enumerate((0.0, 0.9, -1.2, -0.8, -1.1, 0.4)):
         story = story.after(moment(float(station), offset))
     assert words(story) == ["1.2 m off the lane", "back in the lane"]
 
 
 def test_hands_on_the_wheel() -> None:
-    story = Story().after(moment(0.0), by_hand=True).after(moment(1.0), by_hand=True).after(moment(2.0))
+    story = DriveLog().after(moment(0.0), by_hand=True).after(moment(1.0), by_hand=True).after(moment(2.0))
     assert words(story) == ["wheel in hand", "wheel handed back"]
 
 
@@ -58,12 +58,12 @@ def test_a_fork_is_told_and_a_sliver_of_probability_is_no_way() -> None:
     assert [mode.mass for mode in decision_modes(two_ways(0.6))] == pytest.approx([0.4, 0.6], abs=0.01)
     assert len(decision_modes(two_ways(0.98))) == 1
     assert decision_modes(Decision(0.0)) == ()
-    story = Story().after(moment(0.0, decision=two_ways(0.98))).after(moment(1.0, decision=two_ways(0.5)))
+    story = DriveLog().after(moment(0.0, decision=two_ways(0.98))).after(moment(1.0, decision=two_ways(0.5)))
     assert words(story.after(moment(2.0, decision=two_ways(0.5)))) == ["sees 2 ways"]
 
 
 def test_the_trail_has_its_spacing_and_its_length() -> None:
-    story = Story()
+    story = DriveLog()
     for station in np.arange(0.0, 100.0, 0.8):
         story = story.after(moment(float(station)))
     places = [pose.x for pose in story.trail]
@@ -74,7 +74,7 @@ def test_the_trail_has_its_spacing_and_its_length() -> None:
 
 
 def test_only_the_latest_events_are_kept() -> None:
-    story = Story()
+    story = DriveLog()
     for number in range(10):
         story = story.after(moment(float(number)), by_hand=number % 2 == 0)
     assert len(story.events) == 3

@@ -8,7 +8,7 @@ import pytest
 
 from navsim.errors import DisplayError
 from navsim.sensing.camera import Camera
-from navsim.world.bullet import Box, BulletClient, Light, Motion, require_display
+from navsim.world.bullet import BodyMotion, BoxShape, BulletClient, Light, require_display
 
 UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 STILL = (0.0, 0.0, 0.0)
@@ -24,12 +24,12 @@ def client() -> Iterator[BulletClient]:
 
 
 def cube(client: BulletClient) -> int:
-    return client.add_rigid_body([Box((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))], 2.0, (1.0, 1.0, 1.0))
+    return client.add_rigid_body([BoxShape((1.0, 1.0, 1.0), (0.0, 0.0, 0.0))], 2.0, (1.0, 1.0, 1.0))
 
 
 def test_a_free_body_falls(client: BulletClient) -> None:
     body = cube(client)
-    client.move(body, Motion((0.0, 0.0, 10.0), UPRIGHT, (1.0, 0.0, 0.0), STILL))
+    client.move(body, BodyMotion((0.0, 0.0, 10.0), UPRIGHT, (1.0, 0.0, 0.0), STILL))
     for _ in range(100):
         client.step()
     motion = client.motion(body)
@@ -41,7 +41,7 @@ def test_a_free_body_falls(client: BulletClient) -> None:
 def test_a_push_acts_for_one_step_in_the_world_frame(client: BulletClient) -> None:
     body = cube(client)
     quarter = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
-    client.move(body, Motion(STILL, quarter, STILL, STILL))
+    client.move(body, BodyMotion(STILL, quarter, STILL, STILL))
     client.push(body, (4.0, 0.0, 2.0 * 9.81), (3.0, 0.0, 0.0), STILL)
     client.step()
     client.push(body, (0.0, 0.0, 2.0 * 9.81), STILL, client.motion(body).position)
@@ -55,7 +55,7 @@ def test_a_body_rests_on_a_mesh_and_touches_it(client: BulletClient) -> None:
     floor = np.array([[-9.0, -9.0, 0.0], [9.0, -9.0, 0.0], [9.0, 9.0, 0.0], [-9.0, 9.0, 0.0]])
     client.add_static_mesh(floor, np.array([[0, 1, 2], [0, 2, 3]]))
     body = cube(client)
-    client.move(body, Motion((0.0, 0.0, 0.6), UPRIGHT, STILL, STILL))
+    client.move(body, BodyMotion((0.0, 0.0, 0.6), UPRIGHT, STILL, STILL))
     assert client.contact(body) is None
     for _ in range(100):
         client.step()

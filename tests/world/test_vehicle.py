@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
 from navsim.seeding import generator
-from navsim.world.bullet import Motion
+from navsim.world.bullet import BodyMotion
 from navsim.world.vehicle import (
     GRAVITY,
     VehicleSpec,
@@ -23,8 +23,8 @@ UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 STILL = (0.0, 0.0, 0.0)
 
 
-def motion(height: float = SPEC.centre_height, velocity: tuple[float, float, float] = STILL) -> Motion:
-    return Motion((0.0, 0.0, height), UPRIGHT, velocity, STILL)
+def motion(height: float = SPEC.centre_height, velocity: tuple[float, float, float] = STILL) -> BodyMotion:
+    return BodyMotion((0.0, 0.0, height), UPRIGHT, velocity, STILL)
 
 
 @given(curvature=st.floats(-0.2, 0.2))
@@ -112,7 +112,7 @@ def test_a_car_in_the_air_feels_nothing() -> None:
 
 def test_state_splits_velocity_along_the_heading() -> None:
     turned = (0.0, 0.0, math.sin(math.pi / 4), math.cos(math.pi / 4))  # facing north
-    state = vehicle_state(SPEC, Motion((3.0, 4.0, 0.5), turned, (-1.0, 6.0, 0.0), (0.0, 0.0, 0.3)), 0.1, 2.5)
+    state = vehicle_state(SPEC, BodyMotion((3.0, 4.0, 0.5), turned, (-1.0, 6.0, 0.0), (0.0, 0.0, 0.3)), 0.1, 2.5)
     assert (state.pose.x, state.pose.y) == (3.0, 4.0)
     assert state.pose.heading == pytest.approx(math.pi / 2)
     assert state.speed == pytest.approx(6.0)

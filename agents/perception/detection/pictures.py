@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from agents.perception.config import HeldOutConfig, PerceptionConfig
 from agents.perception.detection.features import ABSENT, IGNORED, Detections, Targets
-from agents.perception.pictures import Cell, Pictures, Seen, Source, sheet
+from agents.perception.pictures import Cell, PerceptionFrame, Pictures, Source, sheet
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.packed import check_objects
 from navsim.config import check_limits
@@ -28,7 +28,7 @@ from navsim.geometry import Array
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.visualization.canvas import Colour, Text, enlarged
 from navsim.world.scenery.meshes import ObjectClass
 
@@ -100,7 +100,7 @@ def check_size(camera: Camera) -> None:
         )
 
 
-def targets_of(parts: Sequence[Seen], counted: CountedConfig) -> Targets:
+def targets_of(parts: Sequence[PerceptionFrame], counted: CountedConfig) -> Targets:
     """The objects of all pictures; what is noted of a drive are its objects (N, OBJECT_COLUMNS)."""
     boxes, classes = list[torch.Tensor](), list[torch.Tensor]()
     for part in parts:
@@ -131,7 +131,7 @@ def _recorded(episode: Episode, every: int) -> Array:
     return np.column_stack([kept[:, 0] // every, kept[:, 1:]])
 
 
-def _drawn(redrawer: Redrawer, episode: Episode, frames: range) -> tuple[Image, Array]:
+def _drawn(redrawer: EpisodeRerenderer, episode: Episode, frames: range) -> tuple[Image, Array]:
     """Images (T, C, H, W, 3) of some frames, with the objects in them."""
     return redrawer.measure(episode, frames).images, redrawer.objects(episode, frames)
 

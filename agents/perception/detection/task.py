@@ -29,8 +29,8 @@ from agents.perception.detection.pictures import (
 )
 from agents.perception.detection.precision import DetectionScores, Ranked, average_precision, match, precisions, ranked
 from agents.perception.pictures import answers
-from agents.perception.run import Exam, ScoreTable, Task, condition_words, run_task
-from agents.perception.training import BatchLosses, Lesson, NetworkInfo, Validation
+from agents.perception.run import Evaluator, ScoreTable, Task, condition_words, run_task
+from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
 from agents.policies.checkpoint import Format
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
@@ -114,14 +114,14 @@ DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
 """Checkpoints of detectors."""
 
 
-def detection_lesson(config: DetectionConfig) -> Lesson[Targets, Detector]:
+def detection_lesson(config: DetectionConfig) -> TrainingTask[Targets, Detector]:
     """What a detector learns by a configuration."""
-    return Lesson(
+    return TrainingTask(
         networks=DETECTORS,
         info=DetectionInfo(class_names=CLASS_NAMES, detector=config.detector),
         losses=box_losses,
         validate=_validate,
-        merit=lambda row: float(row["mean_ap50"]),
+        score_key=lambda row: float(row["mean_ap50"]),
         measure="AP50",
         float_pictures=True,
     )
@@ -184,7 +184,7 @@ def run_detection(config: DetectionConfig, console: Console) -> None:
 
 def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Detections], DetectionScores]:
     """Find cars, people and signs."""
-    exam = Exam(
+    exam = Evaluator(
         answer=found_objects,
         score=score_pictures,
         kind=DetectionScores,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.perception.pictures import Cell, Pictures, Seen, Source, sheet
+from agents.perception.pictures import Cell, PerceptionFrame, Pictures, Source, sheet
 from agents.training.packed import check_classes
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.visualization.canvas import ROUTE, enlarged
 from navsim.visualization.contact_sheet import CLASS_COLOURS
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
@@ -25,13 +25,13 @@ def _recorded(episode: Episode, every: int) -> Image:
     return episode.classes[::every].copy()
 
 
-def _drawn(redrawer: Redrawer, episode: Episode, frames: range) -> tuple[Image, Image]:
+def _drawn(redrawer: EpisodeRerenderer, episode: Episode, frames: range) -> tuple[Image, Image]:
     """Images (T, C, H, W, 3) of some frames, with the classes (T, C, H, W)."""
     seen = redrawer.measure(episode, frames)
     return seen.images, seen.semantic
 
 
-def _labels(parts: Sequence[Seen]) -> Image:
+def _labels(parts: Sequence[PerceptionFrame]) -> Image:
     """Classes of all pictures."""
     return np.concatenate([part.noted.reshape(-1, *part.noted.shape[2:]) for part in parts])
 
@@ -73,7 +73,7 @@ def class_colours(classes: Image) -> Image:
     return np.asarray(palette[classes])
 
 
-def laid_over(image: Image, classes: Image) -> Image:
+def overlay_classes(image: Image, classes: Image) -> Image:
     """The colours of classes (H, W) over a picture (H, W, 3), which shows through."""
     mixed = (1 - _OPACITY) * image.astype(float) + _OPACITY * class_colours(classes)
     return np.asarray(np.round(mixed), np.uint8)
@@ -83,4 +83,4 @@ def _cells(image: Image, truth: Image, predicted: Image) -> tuple[Image, ...]:
     """The four pictures (H, W, 3) of a row."""
     dull = np.repeat((image.mean(axis=-1, keepdims=True) * 0.5).astype(np.uint8), 3, axis=-1)
     wrong = np.where((truth != predicted)[..., None], np.array(ROUTE, np.uint8), dull)
-    return image, laid_over(image, truth), laid_over(image, predicted), np.asarray(wrong, np.uint8)
+    return image, overlay_classes(image, truth), overlay_classes(image, predicted), np.asarray(wrong, np.uint8)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.perception.config import PerceptionConfig
-from agents.perception.run import Exam, ScoreTable, Task, condition_words
+from agents.perception.run import Evaluator, ScoreTable, Task, condition_words
 from agents.perception.segmentation.network import (
     SegmentationNetwork,
     SegmentationNetworkConfig,
@@ -27,7 +27,7 @@ from agents.perception.segmentation.network import (
 )
 from agents.perception.segmentation.pictures import CLASSES, LabelledPictures, overlay_sheet
 from agents.perception.segmentation.scores import SegmentationScores, predicted_classes, score_pictures
-from agents.perception.training import BatchLosses, Lesson, NetworkInfo, Validation
+from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
 from agents.policies.checkpoint import Format
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import to_mapping
@@ -80,7 +80,7 @@ NETWORKS = Format("navsim-segmentation", 1, SegmentationInfo, _build)
 """Checkpoints of segmentation networks."""
 
 
-def segmentation_lesson(config: SegmentationConfig) -> Lesson[Image, SegmentationNetwork]:
+def segmentation_lesson(config: SegmentationConfig) -> TrainingTask[Image, SegmentationNetwork]:
     """What a network learns by a configuration."""
 
     def validate(network: SegmentationNetwork, pictures: LabelledPictures, dtype: torch.dtype) -> Validation:
@@ -92,12 +92,12 @@ def segmentation_lesson(config: SegmentationConfig) -> Lesson[Image, Segmentatio
         }
         return Validation({"validation": to_mapping(scores)}, curves)
 
-    return Lesson(
+    return TrainingTask(
         networks=NETWORKS,
         info=SegmentationInfo(class_names=CLASS_NAMES, network=config.network),
         losses=partial(pixel_losses, balance=config.balance),
         validate=validate,
-        merit=lambda row: float(row["validation"]["mean_iou"]),
+        score_key=lambda row: float(row["validation"]["mean_iou"]),
         measure="mIoU",
     )
 
@@ -148,7 +148,7 @@ def score_table(scores: Mapping[str, SegmentationScores]) -> ScoreTable:
     return ScoreTable(title, ["IoU", *map(condition_words, scores)], [rows])
 
 
-_EXAM = Exam(
+_EXAM = Evaluator(
     answer=predicted_classes,
     score=score_pictures,
     kind=SegmentationScores,

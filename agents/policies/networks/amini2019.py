@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.encoders import ConvLayer, convolutions, rectified
 from agents.policies.networks.network import MAPS, Branch, Network
-from agents.policies.networks.observation_batch import Inputs, SensesSpec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from navsim.errors import ConfigError
 
 _ROAD, _ROUTE = (MAPS.index(name) for name in ("road_map", "route_map"))
@@ -35,7 +35,7 @@ class Amini2019(Network):
     features = 100
     """Length of what `forward` returns."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors.
 
         Raises:
@@ -83,7 +83,7 @@ class RouteBranch(Branch):
     features = 100
     """Length of what `forward` returns."""
 
-    def __init__(self, features: int, spec: SensesSpec) -> None:
+    def __init__(self, features: int, spec: ObservationSpec) -> None:
         """Draw the initial weights for a network of `features` features and maps as in `spec`."""
         super().__init__()
         self.column = convolutions(1, self._ROUTE_MAP, (spec.map_size, spec.map_size))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.encoders import Trunk
-from agents.policies.networks.observation_batch import Inputs, SensesSpec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from navsim.errors import ConfigError
 
 MAPS = ("road_map", "route_map")
@@ -50,7 +50,7 @@ class Network(nn.Module):
     branch: Branch | None
     """Layers for a command that stands beside the head's distribution, if the network has any."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights from torch's global generator.
 
         Args:
@@ -124,7 +124,7 @@ class Network(nn.Module):
 class SharedTrunks(Network):
     """A network whose cameras share one trunk; both maps, drawn at the same pose, are channels of one picture."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Build the trunks; see `Network` for the arguments."""
         super().__init__(config, spec)
         self.pictured = 0
@@ -158,7 +158,7 @@ class SharedTrunks(Network):
         return [self.map_trunk(self._maps(inputs))] if self._map_channels else []
 
 
-class MapSide:
+class CachedMapEncoder:
     """What `Network.join` does, for one frame with many maps, in two steps; a copy of the weights as they are now."""
 
     def __init__(self, network: Network, cameras: int, maps: int) -> None:

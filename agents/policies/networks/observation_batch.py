@@ -12,7 +12,7 @@ from navsim.sensing.roadmap import MapSpec
 
 
 @dataclass(frozen=True)
-class SensesSpec:
+class ObservationSpec:
     """Shapes of what a policy senses."""
 
     cameras: int
@@ -25,7 +25,7 @@ class SensesSpec:
     """Side of the square map patches [px]."""
 
 
-def senses_spec(cameras: Sequence[Camera], map_spec: MapSpec) -> SensesSpec:
+def observation_spec(cameras: Sequence[Camera], map_spec: MapSpec) -> ObservationSpec:
     """Shapes of the pictures of `cameras`, all of one size, and of the map patches.
 
     Raises:
@@ -36,11 +36,11 @@ def senses_spec(cameras: Sequence[Camera], map_spec: MapSpec) -> SensesSpec:
         shown = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in cameras) or "none"
         raise ConfigError(f"a policy needs at least one camera and images of one size, got {shown}")
     height, width = sizes.pop()
-    return SensesSpec(len(cameras), height, width, map_spec.size_px)
+    return ObservationSpec(len(cameras), height, width, map_spec.size_px)
 
 
 @dataclass(frozen=True, eq=False)
-class Senses:
+class ObservationBatch:
     """What is sensed in B situations, as recorded: uint8, on any device."""
 
     images: Tensor
@@ -56,24 +56,24 @@ class Senses:
         """Number of situations, B."""
         return len(self.images)
 
-    def __getitem__(self, index: Tensor | slice) -> "Senses":
+    def __getitem__(self, index: Tensor | slice) -> "ObservationBatch":
         """Gather situations by their indices (N,) or a slice."""
         parts = (self.images, self.road_map, self.route_map, self.speed)
         if isinstance(index, Tensor):  # copies whole rows; indexing with [] goes byte by byte, several times slower
-            return Senses(*(part.index_select(0, index) for part in parts))
-        return Senses(*(part[index] for part in parts))
+            return ObservationBatch(*(part.index_select(0, index) for part in parts))
+        return ObservationBatch(*(part[index] for part in parts))
 
-    def to(self, device: torch.device) -> "Senses":
+    def to(self, device: torch.device) -> "ObservationBatch":
         """Copy to `device`."""
-        return Senses(
+        return ObservationBatch(
             self.images.to(device), self.road_map.to(device), self.route_map.to(device), self.speed.to(device)
         )
 
     @property
-    def spec(self) -> SensesSpec:
+    def spec(self) -> ObservationSpec:
         """Shapes without the batch."""
         _, cameras, height, width, _ = self.images.shape
-        return SensesSpec(cameras, height, width, self.road_map.shape[-1])
+        return ObservationSpec(cameras, height, width, self.road_map.shape[-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def scale_images(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.to(dtype).mul_(1 / 127.5).sub_(1.0)
 
 
-def scale_senses(senses: Senses, dtype: torch.dtype) -> Inputs:
+def scale_senses(senses: ObservationBatch, dtype: torch.dtype) -> Inputs:
     """Scale uint8 senses to a network's inputs of type `dtype`."""
     maps = torch.stack([senses.road_map, senses.route_map], dim=1)
     return Inputs(

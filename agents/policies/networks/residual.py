@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.encoders import ConvLayer, Trunk, convolution, output_size, pooling, rectified
 from agents.policies.networks.network import SharedTrunks
-from agents.policies.networks.observation_batch import SensesSpec
+from agents.policies.networks.observation_batch import ObservationSpec
 
 _GROUP = 16  # channels normalised together
 
@@ -67,7 +67,7 @@ class ResidualNetwork(SharedTrunks):
     features = 128
     """Length of what `forward` returns."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
         self.fuse = rectified(self.gathered, config.hidden or self._HIDDEN, self.features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.encoders import ConvLayer, Trunk, convolutions, rectified
 from agents.policies.networks.network import Network, SharedTrunks
-from agents.policies.networks.observation_batch import Inputs, SensesSpec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 
 
 class CompactNetwork(SharedTrunks):
@@ -26,7 +26,7 @@ class CompactNetwork(SharedTrunks):
     features = 64
     """Length of what `forward` returns."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
         hidden = config.hidden or self._HIDDEN
@@ -64,7 +64,7 @@ class PilotNet(SharedTrunks):
     features = 10
     """Length of what `forward` returns."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
         self._check_weights(self.gathered, 100)
@@ -90,7 +90,7 @@ class FullyConnectedNetwork(Network):
     features = 64
     """Length of what `forward` returns."""
 
-    def __init__(self, config: PolicyConfig, spec: SensesSpec) -> None:
+    def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
         hidden = config.hidden or self._HIDDEN

@@ -42,7 +42,7 @@ def share_bar(name: str, colour: int, share: Share) -> Bar:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """One axis of a chart."""
 
     words: str
@@ -87,21 +87,21 @@ class Series:
     """Whether a line leads through them."""
 
 
-def percent_axis(words: str) -> Axis:
+def percent_axis(words: str) -> ChartAxis:
     """From 0 to 100%."""
-    return Axis(words, 0.0, 1.0, tuple((i / 4, f"{25 * i}%") for i in range(5)))
+    return ChartAxis(words, 0.0, 1.0, tuple((i / 4, f"{25 * i}%") for i in range(5)))
 
 
-def value_axis(words: str, values: Sequence[float], form: str = "{:.3g}") -> Axis:
+def value_axis(words: str, values: Sequence[float], form: str = "{:.3g}") -> ChartAxis:
     """An axis with room around all values, at least one, and five labels."""
     low, high = min(values), max(values)
     margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - margin, high + margin
     places = [low + (high - low) * i / 4 for i in range(5)]
-    return Axis(words, low, high, tuple((place, form.format(place)) for place in places))
+    return ChartAxis(words, low, high, tuple((place, form.format(place)) for place in places))
 
 
-def chart(across: Axis, up: Axis, series: Sequence[Series], title: str) -> Markup:
+def chart(across: ChartAxis, up: ChartAxis, series: Sequence[Series], title: str) -> Markup:
     """Draw series over two axes.
 
     Args:
@@ -118,15 +118,15 @@ def chart(across: Axis, up: Axis, series: Sequence[Series], title: str) -> Marku
     return Markup("".join(parts))  # noqa: S704 - made of numbers and escaped words
 
 
-def _x(axis: Axis, value: float) -> float:
+def _x(axis: ChartAxis, value: float) -> float:
     return round(_LEFT + axis.share(value) * (WIDTH - _LEFT - _RIGHT), 1)
 
 
-def _y(axis: Axis, value: float) -> float:
+def _y(axis: ChartAxis, value: float) -> float:
     return round(HEIGHT - _BOTTOM - axis.share(value) * (HEIGHT - _TOP - _BOTTOM), 1)
 
 
-def _frame(across: Axis, up: Axis) -> list[str]:
+def _frame(across: ChartAxis, up: ChartAxis) -> list[str]:
     """Grid, labels and what the axes measure."""
     parts, bottom, right = list[str](), HEIGHT - _BOTTOM, WIDTH - _RIGHT
     for value, words in up.ticks:
@@ -149,7 +149,7 @@ def _frame(across: Axis, up: Axis) -> list[str]:
     return parts
 
 
-def _drawn(across: Axis, up: Axis, series: Series) -> list[str]:
+def _drawn(across: ChartAxis, up: ChartAxis, series: Series) -> list[str]:
     """Line, intervals and marks of one series."""
     kind = "ideal" if series.colour < 0 else f"c{series.colour % COLOURS}"
     places = [(_x(across, point.x), _y(up, point.y)) for point in series.points]

@@ -18,16 +18,16 @@ from navsim.evaluation.metrics.drives import Drive, largest_lane_offset
 from navsim.evaluation.reports.page import data_uri
 from navsim.evaluation.reports.results import SEES_TRUTH
 from navsim.evaluation.results_store import DRIVES_NAME, drive_name, drive_path
-from navsim.evaluation.suites import Stage
+from navsim.evaluation.suites import SuiteStage
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.scenario import Outcome
 from navsim.viewer.replay import moment
 from navsim.visualization.canvas import downsized
 from navsim.visualization.dashboard import PanelContext, compose_panel, excerpt
-from navsim.visualization.drive_events import Story
+from navsim.visualization.drive_events import DriveLog
 
 CLIP_SECONDS = 5.0
 """How much of the end of a drive is shown [s]."""
@@ -85,7 +85,7 @@ def clips(simulation: SimulationConfig, paths: Iterable[Path]) -> Iterator[Clip]
         TownError: If a town cannot be built.
         ConfigError: If the renderer cannot be had.
     """
-    redrawer = Redrawer(simulation)
+    redrawer = EpisodeRerenderer(simulation)
     try:
         for path in paths:
             episode = redrawer.redraw(tail(read_episode(path, images=False, distributions=True), CLIP_SECONDS))
@@ -105,7 +105,7 @@ def _pictures(episode: Episode, simulation: SimulationConfig) -> Iterator[Image]
         passages=episode.passages,
         max_curvature=simulation.vehicle.max_curvature,
     )
-    story, last = Story(), len(episode) - 1
+    story, last = DriveLog(), len(episode) - 1
     for index in range(len(episode)):
         now = moment(episode, simulation, index)
         story = story.after(now, episode.passages)
@@ -130,14 +130,14 @@ _NO_FILE = "the command of this evaluation drives it again"
 
 
 @dataclass(frozen=True)
-class ReportSettings:
+class ReportConfig:
     """What a report is of."""
 
     title: str
     """What was driven, in a few words."""
     folder: Path
     """Of the evaluation: where the drives are kept."""
-    stages: tuple[Stage, ...]
+    stages: tuple[SuiteStage, ...]
     """The parts that were driven."""
     about: Mapping[str, Any]
     """Conditions of the evaluation, as in `results.json`."""
@@ -187,7 +187,7 @@ def heading(name: str) -> str:
 
 
 def driver_failures(
-    drives: Sequence[Drive], colours: Mapping[str, int], settings: ReportSettings
+    drives: Sequence[Drive], colours: Mapping[str, int], settings: ReportConfig
 ) -> tuple[DriverFailures, ...]:
     """Every driver's failures, those worth a clip with one.
 
@@ -207,7 +207,7 @@ def driver_failures(
     return tuple(_of_driver(name, colours[name], own[name], pictures, settings) for name in own)
 
 
-def _clips(chosen: Sequence[Drive], settings: ReportSettings) -> dict[Drive, Clip]:
+def _clips(chosen: Sequence[Drive], settings: ReportConfig) -> dict[Drive, Clip]:
     """Clips of drives, part by part, since each part has a simulation of its own."""
     pictures = dict[Drive, Clip]()
     for stage in settings.stages:
@@ -219,7 +219,7 @@ def _clips(chosen: Sequence[Drive], settings: ReportSettings) -> dict[Drive, Cli
 
 
 def _of_driver(
-    name: str, colour: int, drives: Sequence[Drive], pictures: Mapping[Drive, Clip], settings: ReportSettings
+    name: str, colour: int, drives: Sequence[Drive], pictures: Mapping[Drive, Clip], settings: ReportConfig
 ) -> DriverFailures:
     """One driver's failures in words."""
     failed = [drive for drive in drives if drive.outcome is not Outcome.ARRIVED]
@@ -237,7 +237,7 @@ def _of_driver(
     )
 
 
-def _words(drive: Drive, settings: ReportSettings) -> Failure:
+def _words(drive: Drive, settings: ReportConfig) -> Failure:
     """A failed drive in words."""
     name = drive_name(drive.scenario) + (f", part {drive.part}" if drive.part else "")
     outcome, episode = drive.outcome.replace("_", " "), drive.episode
@@ -252,6 +252,6 @@ def _words(drive: Drive, settings: ReportSettings) -> Failure:
     return Failure(name, outcome, words.strip(), command)
 
 
-def _file(drive: Drive, settings: ReportSettings) -> Path:
+def _file(drive: Drive, settings: ReportConfig) -> Path:
     """Where a drive is kept."""
     return drive_path(settings.folder / DRIVES_NAME / drive.part, drive.driver, drive.scenario)

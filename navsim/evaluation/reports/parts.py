@@ -9,10 +9,10 @@ from navsim.config import to_mapping
 from navsim.evaluation.metrics.drives import Drive, arrivals
 from navsim.evaluation.metrics.protocols import protocol_scores, protocols_mapping, recovery, recovery_by_start
 from navsim.evaluation.statistics.intervals import Share
-from navsim.evaluation.suites import CONDITIONS, Stage
+from navsim.evaluation.suites import CONDITIONS, SuiteStage
 
 
-def parts_mapping(drives: Sequence[Drive], stages: Sequence[Stage]) -> dict[str, Any]:
+def parts_mapping(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> dict[str, Any]:
     """Every part's numbers, as plain values.
 
     Returns:
@@ -32,7 +32,7 @@ def parts_mapping(drives: Sequence[Drive], stages: Sequence[Stage]) -> dict[str,
     return parts
 
 
-def part_rows(drives: Sequence[Drive], stages: Sequence[Stage]) -> list[tuple[str, list[str]]]:
+def part_rows(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> list[tuple[str, list[str]]]:
     """One row per part and one cell per driver: arrivals, or recoveries where the part counts them."""
     names = list(dict.fromkeys(drive.driver for drive in drives))
     rows = []
@@ -49,18 +49,18 @@ def part_rows(drives: Sequence[Drive], stages: Sequence[Stage]) -> list[tuple[st
     return rows
 
 
-def part_share(drives: Sequence[Drive], stage: Stage) -> Share:
+def part_share(drives: Sequence[Drive], stage: SuiteStage) -> Share:
     """Drives of a part that arrived, or recovered where the part counts that, of all of it among `drives`."""
     own = [drive for drive in drives if drive.part == stage.name]
     return recovery(own) if stage.recovery else _arrived(own)
 
 
-def has_parts(stages: Sequence[Stage]) -> bool:
+def has_parts(stages: Sequence[SuiteStage]) -> bool:
     """Whether a table by parts says more than the table of all drives."""
     return len(stages) > 1 or any(stage.recovery for stage in stages)
 
 
-def parts_terminal_table(drives: Sequence[Drive], stages: Sequence[Stage]) -> Table:
+def parts_terminal_table(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> Table:
     """The table by parts for the terminal: drivers side by side."""
     table = Table(title="by part", title_justify="left")
     table.add_column("")
@@ -71,7 +71,7 @@ def parts_terminal_table(drives: Sequence[Drive], stages: Sequence[Stage]) -> Ta
     return table
 
 
-def parts_markdown_table(drives: Sequence[Drive], stages: Sequence[Stage]) -> str:
+def parts_markdown_table(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> str:
     """The same table as Markdown."""
     names = list(dict.fromkeys(drive.driver for drive in drives))
     lines = ["## By part", "", "| | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]

@@ -15,14 +15,14 @@ from navsim.evaluation.metrics.calibration import (
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.metrics.infractions import Rate
 from navsim.evaluation.metrics.manoeuvre_scores import ManoeuvreScores, label_drives, manoeuvre_scores
-from navsim.evaluation.reports.charts import COLOURS, Axis, Bar, Point, Series, chart, percent_axis, share_bar
-from navsim.evaluation.reports.failures import CLIP_SECONDS, ReportSettings, driver_failures, heading
+from navsim.evaluation.reports.charts import COLOURS, Bar, ChartAxis, Point, Series, chart, percent_axis, share_bar
+from navsim.evaluation.reports.failures import CLIP_SECONDS, ReportConfig, driver_failures, heading
 from navsim.evaluation.reports.maps import OFFSET_STEPS, TownMaps, town_maps
 from navsim.evaluation.reports.page import render
 from navsim.evaluation.reports.parts import has_parts, part_share
 from navsim.evaluation.reports.results import DriverScores, driver_scores, footnote, table_rows
 from navsim.evaluation.statistics.intervals import Share
-from navsim.evaluation.suites import Stage
+from navsim.evaluation.suites import SuiteStage
 from navsim.simulation.manoeuvres import FrameManoeuvre
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.town_map import load_town_map
@@ -31,7 +31,7 @@ TOWNS_SHOWN = 3
 """Towns with maps on a page."""
 
 
-def report_page(drives: Sequence[Drive], settings: ReportSettings) -> str:
+def report_page(drives: Sequence[Drive], settings: ReportConfig) -> str:
     """Make the page.
 
     Args:
@@ -85,7 +85,7 @@ def _score_bars(scores: Mapping[str, DriverScores], colours: Mapping[str, int]) 
 
 
 def _part_bars(
-    drives: Sequence[Drive], stages: Sequence[Stage], colours: Mapping[str, int]
+    drives: Sequence[Drive], stages: Sequence[SuiteStage], colours: Mapping[str, int]
 ) -> list[tuple[str, list[Bar]]]:
     """For each driver a bar per part."""
     return [
@@ -175,7 +175,7 @@ def calibration_chart(found: Mapping[str, Calibration], colours: Mapping[str, in
         series.append(
             Series(name, colours[name], tuple(Point(z, y, ends, f"{name}: {y:.1%}") for z, y, ends in points))
         )
-    across = Axis("z", 0.0, 2.15, ticks)
+    across = ChartAxis("z", 0.0, 2.15, ticks)
     return chart(across, percent_axis("expert's commands inside"), series, "coverage over z")
 
 
@@ -204,7 +204,7 @@ def _offset_words() -> list[str]:
     return [f"within {first:g} m of the lane's middle", *ranges, f"beyond {OFFSET_STEPS[-1]:g} m"]
 
 
-def _facts(settings: ReportSettings) -> list[tuple[str, str]]:
+def _facts(settings: ReportConfig) -> list[tuple[str, str]]:
     """What tells this evaluation from others."""
     about = settings.about
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())

@@ -11,18 +11,18 @@ from rich.console import Console
 
 from navsim.config import to_mapping
 from navsim.drivers.sandbox import guarded
-from navsim.drivers.spec import Entrant
+from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
-from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.failures import ReportSettings
+from navsim.evaluation.reports.failures import ReportConfig
 from navsim.evaluation.reports.parts import has_parts, parts_mapping, parts_markdown_table
 from navsim.evaluation.reports.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.reports.report_page import report_page
 from navsim.evaluation.reports.results import driver_scores, markdown_table, results_mapping
 from navsim.evaluation.results_store import DRIVES_NAME, claim_folder
-from navsim.evaluation.runner import Contest, evaluate, pending
-from navsim.evaluation.suites import Stage, fingerprint
+from navsim.evaluation.runner import EvaluationJob, evaluate, pending
+from navsim.evaluation.suites import SuiteStage, fingerprint
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
@@ -44,12 +44,12 @@ OUTPUTS = (RESULTS_NAME, TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME, GIF_NA
 _log = logging.getLogger(__name__)
 
 
-def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console: Console) -> tuple[Drive, ...]:
+def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], console: Console) -> tuple[Drive, ...]:
     """Drive what is not yet driven and write what is not yet written.
 
     Args:
         config: Routes, simulation and folder.
-        entrants: Who drives.
+        driver_specs: Who drives.
         console: Where progress is shown.
 
     Returns:
@@ -62,10 +62,10 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
     stages = config.stages
     with Simulation(stages[0].simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
-        _note_other_renderers(entrants, renderer, console)
+        _note_other_renderers(driver_specs, renderer, console)
         _check_towns(stages)  # say at once if one cannot be driven
-        claim_folder(config.out, identity(config, entrants, renderer))
-        contests = [_contest(config, stage, entrants) for stage in stages]
+        claim_folder(config.out, identity(config, driver_specs, renderer))
+        contests = [_contest(config, stage, driver_specs) for stage in stages]
         left = sum(pending(contest, stage.scenarios) for contest, stage in zip(contests, stages, strict=True))
         if left:
             for name in OUTPUTS:  # what an earlier call wrote of fewer drives
@@ -79,24 +79,24 @@ def run_evaluation(config: EvaluateConfig, entrants: Sequence[Entrant], console:
                 console.print(f"part {stage.name}", highlight=False)
             done = evaluate(contest, stage.scenarios, config.processes, console)
             drives += [replace(drive, part=stage.name) for drive in done]
-        about = _about(config, entrants, renderer)
+        about = _about(config, driver_specs, renderer)
         about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
         if has_parts(stages):
             about |= {"parts": parts_mapping(drives, stages)}
         _write(config, drives, about)
         if config.film and not (config.out / GIF_NAME).exists():
             try:
-                _film(config, simulation, entrants[0], _first_part(drives), console)
+                _film(config, simulation, driver_specs[0], _first_part(drives), console)
             except DriverError as error:  # it has driven this before, but may be random
-                console.print(f"no film: {entrants[0].name}: {error}", highlight=False, soft_wrap=True)
+                console.print(f"no film: {driver_specs[0].name}: {error}", highlight=False, soft_wrap=True)
     return tuple(drives)
 
 
-def _contest(config: EvaluateConfig, stage: Stage, entrants: Sequence[Entrant]) -> Contest:
+def _contest(config: EvaluationConfig, stage: SuiteStage, driver_specs: Sequence[DriverSpec]) -> EvaluationJob:
     """Who drives a part, in what, and where its drives are kept."""
     folder = config.out / DRIVES_NAME
     folder = folder / stage.name if stage.name else folder
-    return Contest(stage.simulation, tuple(entrants), folder, config.decision_limit)
+    return EvaluationJob(stage.simulation, tuple(driver_specs), folder, config.decision_limit)
 
 
 def _first_part(drives: Sequence[Drive]) -> list[Drive]:
@@ -104,7 +104,7 @@ def _first_part(drives: Sequence[Drive]) -> list[Drive]:
     return [drive for drive in drives if drive.part == drives[0].part]
 
 
-def _check_towns(stages: Sequence[Stage]) -> None:
+def _check_towns(stages: Sequence[SuiteStage]) -> None:
     """Refuse towns from files that cannot be read or have no routes."""
     scenarios = [scenario for stage in stages for scenario in stage.scenarios]
     for town in dict.fromkeys(scenario.town for scenario in scenarios if is_osm_town(scenario.town)):
@@ -113,28 +113,30 @@ def _check_towns(stages: Sequence[Stage]) -> None:
             scenario_route(network, scenario)
 
 
-def identity(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
+def identity(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:
     """What must be the same for drives to belong to one evaluation, as plain values."""
     return {
         "suite": to_mapping(config.own_routes) if config.suite is None else {"name": config.suite, "seed": config.seed},
         "fingerprint": fingerprint(config.stages),
         "town": None if config.town is None else f"{town_seed(config.town):x}",
-        "drivers": {entrant.name: entrant.digest for entrant in entrants},
+        "drivers": {driver_spec.name: driver_spec.digest for driver_spec in driver_specs},
         "renderer": renderer,
         "simulation": to_mapping(config.simulation),
     }
 
 
-def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -> dict[str, Any]:
+def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:
     """Conditions of the evaluation."""
-    known = identity(config, entrants, renderer)
+    known = identity(config, driver_specs, renderer)
     return {
         "identity": known,
         "fingerprint": known["fingerprint"],
         "config": to_mapping(config),
         "map_attribution": _credit(config.stages),
-        "origins": {entrant.name: entrant.origin for entrant in entrants},
-        "trained_with_renderer": {entrant.name: entrant.renderer for entrant in entrants if entrant.renderer},
+        "origins": {driver_spec.name: driver_spec.origin for driver_spec in driver_specs},
+        "trained_with_renderer": {
+            driver_spec.name: driver_spec.renderer for driver_spec in driver_specs if driver_spec.renderer
+        },
         "renderer": renderer,
         "versions": software_versions(),
         "git_revision": git_revision(),
@@ -142,21 +144,22 @@ def _about(config: EvaluateConfig, entrants: Sequence[Entrant], renderer: str) -
     }
 
 
-def _note_other_renderers(entrants: Sequence[Entrant], renderer: str, console: Console) -> None:
+def _note_other_renderers(driver_specs: Sequence[DriverSpec], renderer: str, console: Console) -> None:
     """Say which drivers will see pictures drawn by another renderer than those that they learned from."""
-    for entrant in entrants:
-        if entrant.renderer not in ("", "unknown", renderer):
-            words = f"{entrant.name} learned from images of the {entrant.renderer} renderer and drives with {renderer}"
+    for driver_spec in driver_specs:
+        if driver_spec.renderer not in ("", "unknown", renderer):
+            learned = f"{driver_spec.name} learned from images of the {driver_spec.renderer} renderer"
+            words = f"{learned} and drives with {renderer}"
             console.print(f"note: {words}", highlight=False, soft_wrap=True)
 
 
-def _credit(stages: Sequence[Stage]) -> str:
+def _credit(stages: Sequence[SuiteStage]) -> str:
     """What must be said of where the towns' data comes from."""
     towns = dict.fromkeys(scenario.town for stage in stages for scenario in stage.scenarios)
     return "; ".join(dict.fromkeys(filter(None, map(attribution_of, towns))))
 
 
-def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any]) -> None:
+def _write(config: EvaluationConfig, drives: Sequence[Drive], about: dict[str, Any]) -> None:
     """Write the numbers and plots that are missing."""
     scores, town = driver_scores(drives), town_to_show(_first_part(drives))
     results, table, bars, paths = (config.out / name for name in (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME))
@@ -170,7 +173,7 @@ def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any
         save_figure(plot_scores(scores, config.title), bars)
     if not (config.out / REPORT_NAME).exists():
         known = {name: value for name, value in about.items() if name != "parts"}
-        settings = ReportSettings(config.title, config.out, config.stages, known, config.clips)
+        settings = ReportConfig(config.title, config.out, config.stages, known, config.clips)
         write_text(config.out / REPORT_NAME, report_page(drives, settings))
     if not paths.exists():
         there = [drive for drive in _first_part(drives) if drive.scenario.town == town]
@@ -180,12 +183,12 @@ def _write(config: EvaluateConfig, drives: Sequence[Drive], about: dict[str, Any
 
 
 def _film(
-    config: EvaluateConfig, simulation: Simulation, entrant: Entrant, drives: Sequence[Drive], console: Console
+    config: EvaluationConfig, simulation: Simulation, driver_spec: DriverSpec, drives: Sequence[Drive], console: Console
 ) -> None:
     """Film the first driver's drive that is most worth watching."""
-    chosen = drive_to_show([drive for drive in drives if drive.driver == entrant.name])
+    chosen = drive_to_show([drive for drive in drives if drive.driver == driver_spec.name])
     if chosen is None or chosen.episode is None:
-        console.print(f"no film: {entrant.name} finished no drive", highlight=False)
+        console.print(f"no film: {driver_spec.name} finished no drive", highlight=False)
         return
     rate = 1 / config.simulation.control_step
     gif = GifWriter(config.out / GIF_NAME, rate)
@@ -199,8 +202,8 @@ def _film(
             mp4.add(panel)
             advance()
 
-        pilot = guarded(entrant.driver(), config.decision_limit)
-        outcome = film(simulation, pilot, chosen.scenario, entrant.name, take)
+        pilot = guarded(driver_spec.driver(), config.decision_limit)
+        outcome = film(simulation, pilot, chosen.scenario, driver_spec.name, take)
     gif.save()
     if outcome is not chosen.episode.outcome:
         _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)

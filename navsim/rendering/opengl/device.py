@@ -172,7 +172,7 @@ class Device:
     def _program(self, vertex: str, fragment: str, **units: int) -> moderngl.Program:
         """Compile a program and name the texture units that its samplers read."""
         program = self.context.program(vertex_shader=vertex, fragment_shader=fragment)
-        program["Shot"].binding = SHOT_BINDING  # type: ignore[union-attr]
+        program["RenderRequest"].binding = SHOT_BINDING  # type: ignore[union-attr]
         for name, unit in units.items():
             program[name] = unit
         return program

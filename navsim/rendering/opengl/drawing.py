@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.rendering.interface import Shot
+from navsim.rendering.interface import RenderRequest
 from navsim.rendering.opengl.device import SHOT_BINDING, SHOT_FLOATS, Device
 from navsim.rendering.opengl.scene_buffers import Uploaded
 from navsim.rendering.tiles import FAR, NEAR, boxes_in_view, reaches
@@ -105,7 +105,7 @@ class Views:
         return np.concatenate([normals, offsets[..., None]], axis=2)
 
 
-def views_of(shots: Sequence[Shot]) -> Views:
+def views_of(shots: Sequence[RenderRequest]) -> Views:
     """The eyes of shots."""
     mounts = [_mount(shot.camera) for shot in shots]
     pose = np.array([(shot.pose.x, shot.pose.y, shot.pose.heading) for shot in shots])
@@ -149,7 +149,7 @@ _BLOCK_BYTES = 4 * SHOT_FLOATS
 _KEPT_CANVASES = 4
 
 
-class Painter:
+class DrawPass:
     """Holds the buffers and canvases that one picture leaves to the next; the device's context must be current."""
 
     def __init__(self, device: Device) -> None:

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from navsim.rendering.interface import Measurement, Shot, common_size
+from navsim.rendering.interface import RenderBuffers, RenderRequest, common_size
 from navsim.rendering.opengl.device import Device
-from navsim.rendering.opengl.drawing import Canvas, Painter, views_of
+from navsim.rendering.opengl.drawing import Canvas, DrawPass, views_of
 from navsim.rendering.opengl.scene_buffers import Uploaded
 from navsim.rendering.tiles import FAR, NEAR
 from navsim.world.scenery.meshes import SemanticClass
@@ -32,7 +32,7 @@ class OpenGLRenderer:
         self._counts: dict[int, int] = {}
         self._uploaded: dict[int, Uploaded] = {}
         self._device = Device()
-        self._painter: Painter | None = None
+        self._painter: DrawPass | None = None
 
     @property
     def device_name(self) -> str:
@@ -57,7 +57,7 @@ class OpenGLRenderer:
                 if key in self._uploaded:
                     self._uploaded.pop(key).release()
 
-    def render(self, shots: Sequence[Shot]) -> NDArray[np.uint8]:
+    def render(self, shots: Sequence[RenderRequest]) -> NDArray[np.uint8]:
         """Draw pictures, see `Renderer.render`."""
         height, width = common_size(shots)
         with self._current():
@@ -65,7 +65,7 @@ class OpenGLRenderer:
         images = cv2.cvtColor(pixels.reshape(len(shots) * height, width, 4), cv2.COLOR_RGBA2RGB)
         return np.asarray(images, np.uint8).reshape(len(shots), height, width, 3)
 
-    def measure(self, shots: Sequence[Shot]) -> Measurement:
+    def measure(self, shots: Sequence[RenderRequest]) -> RenderBuffers:
         """Draw pictures with depth and classes, see `Renderer.measure`."""
         height, width = common_size(shots)
         with self._current():
@@ -73,7 +73,7 @@ class OpenGLRenderer:
             pixels, buffer = canvas.colours(len(shots)), canvas.depths(len(shots)).astype(float)
         depth = FAR * NEAR / (FAR - buffer * (FAR - NEAR))
         depth[pixels[..., 3] == SemanticClass.SKY] = np.inf
-        return Measurement(pixels[..., :3].copy(), depth.astype(np.float32), pixels[..., 3].copy())
+        return RenderBuffers(pixels[..., :3].copy(), depth.astype(np.float32), pixels[..., 3].copy())
 
     def close(self) -> None:
         """Free everything; may be called again."""
@@ -84,11 +84,11 @@ class OpenGLRenderer:
                 self._release()
             self._device.close()
 
-    def _draw(self, shots: Sequence[Shot], width: int, height: int, measured: bool) -> Canvas:
+    def _draw(self, shots: Sequence[RenderRequest], width: int, height: int, measured: bool) -> Canvas:
         """Draw shots of one size."""
         scenes = [self._on_device(self._scenes[id(shot.scene)]) for shot in shots]
         if self._painter is None:
-            self._painter = Painter(self._device)
+            self._painter = DrawPass(self._device)
         return self._painter.draw(scenes, views_of(shots), width, height, measured)
 
     def _on_device(self, scene: Scene) -> Uploaded:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from navsim.errors import DisplayError
 from navsim.geometry import Polyline
-from navsim.rendering.window.window_scene import Frame, Stage
+from navsim.rendering.window.window_scene import WindowFrame, WindowScene
 from navsim.world.bullet import BulletClient, BulletError
 from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleSpec
@@ -40,7 +40,7 @@ class Loading:
     """The path of the route in it."""
 
 
-Message = Opening | Loading | Frame
+Message = Opening | Loading | WindowFrame
 Answer = tuple[tuple[int, ...], tuple[int, ...]]
 """Codes of the keys that were pressed in the window since the last answer, and of those held down."""
 
@@ -51,7 +51,7 @@ def serve(connection: Connection) -> None:
     try:
         opening: Opening = connection.recv()
         client = BulletClient("gui", f"--width={opening.width} --height={opening.height}")
-        stage = Stage(client, opening.vehicle)
+        stage = WindowScene(client, opening.vehicle)
         connection.send(((), ()))
         while True:
             _handle(connection.recv(), stage)
@@ -68,10 +68,10 @@ def serve(connection: Connection) -> None:
             client.close()
 
 
-def _handle(message: Message, stage: Stage) -> None:
+def _handle(message: Message, stage: WindowScene) -> None:
     if isinstance(message, Loading):
         stage.load(message.scene, message.route)
-    elif isinstance(message, Frame):
+    elif isinstance(message, WindowFrame):
         stage.show(message)
 
 

@@ -11,7 +11,7 @@ SLOPE = 1.0
 """Half the height of the window's picture over the distance to it: PyBullet shows 90 degrees from bottom to top."""
 
 
-class View(StrEnum):
+class Viewpoint(StrEnum):
     """Which camera the window shows."""
 
     CHASE = "chase"
@@ -22,21 +22,21 @@ class View(StrEnum):
     """From high above, the heading upwards."""
 
     @property
-    def following(self) -> "View":
+    def following(self) -> "Viewpoint":
         """The next one, in a circle."""
-        views = list(View)
+        views = list(Viewpoint)
         return views[(views.index(self) + 1) % len(views)]
 
 
-MOUNTS: dict[View, tuple[Point, Point]] = {
-    View.CHASE: ((-6.2, 0.0, 4.3), (4.6, 0.0, 0.0)),
-    View.HOOD: ((0.55, 0.0, 1.45), (10.0, 0.0, -0.1)),
-    View.TOP: ((5.98, 0.0, 20.0), (6.0, 0.0, 0.0)),
+MOUNTS: dict[Viewpoint, tuple[Point, Point]] = {
+    Viewpoint.CHASE: ((-6.2, 0.0, 4.3), (4.6, 0.0, 0.0)),
+    Viewpoint.HOOD: ((0.55, 0.0, 1.45), (10.0, 0.0, -0.1)),
+    Viewpoint.TOP: ((5.98, 0.0, 20.0), (6.0, 0.0, 0.0)),
 }
 """Eye and target of each view in the vehicle frame (forward, left, up) [m]."""
 
 
-def viewpoint(view: View, pose: Pose) -> tuple[Point, Point]:
+def viewpoint(view: Viewpoint, pose: Pose) -> tuple[Point, Point]:
     """Eye and target [m] in the world for a car at `pose`."""
     eye, target = MOUNTS[view]
     return _to_world(pose, eye), _to_world(pose, target)

@@ -13,8 +13,8 @@ from navsim.errors import DisplayError
 from navsim.geometry import Polyline, Pose
 from navsim.rendering.road_fan import Fan
 from navsim.rendering.window.process import Answer, Loading, Message, Opening
-from navsim.rendering.window.viewpoints import View
-from navsim.rendering.window.window_scene import Frame
+from navsim.rendering.window.viewpoints import Viewpoint
+from navsim.rendering.window.window_scene import WindowFrame
 from navsim.world.bullet import require_display
 from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleSpec
@@ -56,7 +56,7 @@ class Window:
         Raises:
             DisplayError: If there is no display to open it on.
         """
-        self.view = View.CHASE
+        self.view = Viewpoint.CHASE
         """The camera of the next picture."""
         self.held: frozenset[str] = frozenset()
         """Names of the keys that are held down."""
@@ -98,7 +98,7 @@ class Window:
             RuntimeError: If the window's process has failed.
         """
         self._receive(0)
-        self._send(Frame(pose, self.view, fan, lines, trail))
+        self._send(WindowFrame(pose, self.view, fan, lines, trail))
 
     def keys(self) -> tuple[str, ...]:
         """Names of the keys pressed since the last call: characters, "space", "enter", "escape", "left", "right"."""

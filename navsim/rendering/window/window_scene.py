@@ -21,7 +21,7 @@ from navsim.rendering.road_fan import (
     command_index,
     command_outline,
 )
-from navsim.rendering.window.viewpoints import SLOPE, View, facing, viewpoint
+from navsim.rendering.window.viewpoints import SLOPE, Viewpoint, facing, viewpoint
 from navsim.sensing.observation import Image
 from navsim.world.bullet import BulletClient, Vector
 from navsim.world.scenery.meshes import Mesh
@@ -82,12 +82,12 @@ _CAPTION_PAINT = (1.7, 1.7, 1.7, 0.85)  # brighter than its texture: it often st
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
+class WindowFrame:
     """One picture of the drive."""
 
     pose: Pose
     """Of the car."""
-    view: View
+    view: Viewpoint
     """Which camera."""
     fan: Fan | None = None
     """What the driver wants, drawn on the road."""
@@ -97,7 +97,7 @@ class Frame:
     """Where the car has been, the latest last."""
 
 
-class Stage:
+class WindowScene:
     """Fills a window's client; the client stays its owner's to close."""
 
     def __init__(self, client: BulletClient, vehicle: VehicleSpec) -> None:
@@ -124,7 +124,7 @@ class Stage:
         self._add_caption()
         self._client.draw()  # a new background shows from the second picture on
 
-    def show(self, frame: Frame) -> None:
+    def show(self, frame: WindowFrame) -> None:
         """Draw one picture."""
         pose = frame.pose
         for body in (self._car, self._commands):

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class OsmOptions:
+class OsmConfig:
     """How an extract becomes a town."""
 
     trim_dead_ends: bool = False
@@ -80,7 +80,7 @@ def _known_digest(path: Path, modified: int, size: int) -> str:
     return file_digest(path)
 
 
-def build_osm_town(path: Path, options: OsmOptions | None = None) -> OsmTown:
+def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     """Build a drivable town from an OpenStreetMap extract.
 
     Args:
@@ -90,7 +90,7 @@ def build_osm_town(path: Path, options: OsmOptions | None = None) -> OsmTown:
     Raises:
         TownError: If the file is missing, damaged or no extract, or too little of it can be driven.
     """
-    chosen = options or OsmOptions()
+    chosen = options or OsmConfig()
     extract = read_extract(path)
     projection = extract_projection(extract)
     segments, beaten = street_segments(extract, projection)
@@ -102,7 +102,7 @@ def build_osm_town(path: Path, options: OsmOptions | None = None) -> OsmTown:
     return OsmTown(streets, houses, counts)
 
 
-def _fitted(path: Path, edges: list[Edge], options: OsmOptions) -> tuple[RoadNetwork, dict[str, int]]:
+def _fitted(path: Path, edges: list[Edge], options: OsmConfig) -> tuple[RoadNetwork, dict[str, int]]:
     """Simplify the streets until all that is left can be driven."""
     counts = {
         "too sharply bent": 0,

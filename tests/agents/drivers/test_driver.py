@@ -8,7 +8,7 @@ import torch
 from agents.drivers.learned_driver import CARS, LearnedDriver
 from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import save_checkpoint
-from navsim.drivers.action_selection import ActingConfig, Outlook, Rule
+from navsim.drivers.action_selection import ActingConfig, ActionDistribution, Rule
 from navsim.drivers.protocol import BatchDriver, Decision, Driver
 from navsim.errors import CheckpointError
 from navsim.geometry import Array, Pose
@@ -129,13 +129,13 @@ def test_a_decision_does_not_depend_on_who_is_asked_beside(checkpoint: Path) -> 
 class Fork(LearnedDriver):
     """Sees a way to the left and one to the right, of which the brighter the picture, the likelier is the left one."""
 
-    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         grid = np.linspace(-0.2, 0.2, 401)
         shares = [float(seen.images.mean()) / 255 for seen in observations]
         ways = np.exp(-(((grid + 0.1) / 0.01) ** 2)), np.exp(-(((grid - 0.1) / 0.01) ** 2))
         modes = [0.1 if share > 0.5 else -0.1 for share in shares]
         return [
-            Outlook(grid, (1 - share) * ways[0] + share * ways[1], mode, 0.0)
+            ActionDistribution(grid, (1 - share) * ways[0] + share * ways[1], mode, 0.0)
             for share, mode in zip(shares, modes, strict=True)
         ]
 
@@ -146,7 +146,7 @@ def lit(brightness: int) -> Observation:
 
 
 def test_each_car_remembers_its_own_way_until_its_next_drive() -> None:
-    driver = Fork("fork", ActingConfig("sticky"))
+    driver = Fork("fork", ActingConfig("follow_mode"))
     for car in (0, 1):
         driver.begin_car(car, 0)
     driver.begin(0)
@@ -180,18 +180,18 @@ def test_samples_depend_on_the_seed_of_the_drive_alone() -> None:
 class Undecided(LearnedDriver):
     """Sees two ways wherever it is, one a little to the left and one to the right, nearly equal and never the same."""
 
-    def look(self, observations: Sequence[Observation]) -> list[Outlook]:
+    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         grid = np.linspace(-0.2, 0.2, 401)
         ways = [np.exp(-(((grid - at) / 0.004) ** 2)) for at in (-0.015, 0.015)]
         shares = [0.5 + 0.15 * np.sin(1e3 * seen.gps.x) for seen in observations]
         densities = [(1 - share) * ways[0] + share * ways[1] for share in shares]
-        return [Outlook(grid, density, float(grid[density.argmax()]), 0.0) for density in densities]
+        return [ActionDistribution(grid, density, float(grid[density.argmax()]), 0.0) for density in densities]
 
 
 def test_in_a_town_it_keeps_to_the_way_that_it_took() -> None:
     reversals = {}
     with Simulation(SIMULATION) as simulation:
-        rules: tuple[Rule, ...] = ("mode", "sticky")
+        rules: tuple[Rule, ...] = ("mode", "follow_mode")
         for rule in rules:
             driver = Undecided("undecided", ActingConfig(rule))
             commands = drive(
@@ -200,7 +200,7 @@ def test_in_a_town_it_keeps_to_the_way_that_it_took() -> None:
             assert np.abs(commands) == pytest.approx(0.015, abs=1e-3)
             reversals[rule] = int((np.diff(np.sign(commands)) != 0).sum())
     assert reversals["mode"] > 5
-    assert reversals["sticky"] == 0
+    assert reversals["follow_mode"] == 0
 
 
 def test_it_drives_a_car_through_a_town(checkpoint: Path) -> None:

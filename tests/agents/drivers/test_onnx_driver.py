@@ -31,7 +31,7 @@ def made_observations(count: int) -> dict[int, Observation]:
     return {car: Observation(*frame, 5.0, Pose(0.0, 0.0, 0.0)) for car, frame in enumerate(seen)}
 
 
-@pytest.mark.parametrize("acting", [ActingConfig("sticky"), ActingConfig("mean"), ActingConfig("sample_hold")])
+@pytest.mark.parametrize("acting", [ActingConfig("follow_mode"), ActingConfig("mean"), ActingConfig("sample_hold")])
 def test_it_decides_as_the_checkpoint_does(exported: Path, checkpoint_file: Path, acting: ActingConfig) -> None:
     own = PolicyDriver(checkpoint_file, CAMERAS, MAP, acting=acting)
     other = OnnxDriver(exported, CAMERAS, MAP, acting=acting)

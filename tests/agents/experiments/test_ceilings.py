@@ -17,7 +17,7 @@ from agents.experiments.hardware_limits import (
     training_cost,
 )
 from agents.experiments.training_benchmark import WORKLOADS, made_up_samples, measure_network, measured_networks
-from agents.policies.networks.observation_batch import SensesSpec
+from agents.policies.networks.observation_batch import ObservationSpec
 from agents.policies.policy import NETWORKS
 from tests.agents.small_runs import SPEC, small_config, small_policy
 
@@ -67,7 +67,7 @@ def test_shares_of_the_ceilings() -> None:
 
 
 def test_made_up_frames_are_random_and_the_same_each_time() -> None:
-    spec = SensesSpec(3, 8, 10, 12)
+    spec = ObservationSpec(3, 8, 10, 12)
     samples, again = (made_up_samples(spec, 5, CPU) for _ in range(2))
     assert samples.senses.spec == spec
     assert samples.fingerprint == again.fingerprint

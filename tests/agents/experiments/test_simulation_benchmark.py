@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.experiments.simulation_benchmark import Case, Figures, SimulationBenchmark, best, combined, measure
+from agents.experiments.simulation_benchmark import BenchmarkCase, Figures, SimulationBenchmark, best, combined, measure
 from agents.experiments.single_benchmarks import measure_singles
 from navsim.errors import ConfigError
 from navsim.provenance import machine, processor
 
 SMALL = SimulationBenchmark(
-    sizes=("8x16",), renderers=("tiny",), cameras=(2,), worlds=(2,), processes=(2,), towns=("test-0",), seconds=0.2,
+    sizes=("8x16",), renderers=("tiny",), cameras=(2,), num_envs=(2,), processes=(2,), towns=("test-0",), seconds=0.2,
     rounds=1, resets=1,
 )  # fmt: skip
 
@@ -20,9 +20,9 @@ def figures(speed: float, render: float, memory: float) -> Figures:
 
 
 def test_cases_are_all_combinations() -> None:
-    cases = SimulationBenchmark(sizes=("66x200", "80x200"), cameras=(1, 3), worlds=(1, 8), processes=(1, 2)).cases
+    cases = SimulationBenchmark(sizes=("66x200", "80x200"), cameras=(1, 3), num_envs=(1, 8), processes=(1, 2)).cases
     assert len(cases) == len(set(cases)) == 2 * 2 * 2 * 2 * 2
-    assert cases[0] == Case(66, 200, 1, "tiny", 1, 1, ("test-0", "test-1", "test-2"))
+    assert cases[0] == BenchmarkCase(66, 200, 1, "tiny", 1, 1, ("test-0", "test-1", "test-2"))
     three = next(case for case in cases if case.cameras == 3)
     assert [camera.yaw_deg for camera in three.simulation.cameras] == [0.0, 60.0, -60.0]
 

@@ -42,7 +42,7 @@ from agents.export.graph import (
 from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpoint
 from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Senses, senses_spec
+from agents.policies.networks.observation_batch import ObservationBatch, observation_spec
 from agents.policies.policy import NETWORKS, build_policy
 from navsim.drivers.action_selection import GRID_POINTS
 from navsim.errors import CheckpointError, ConfigError, StorageError
@@ -53,7 +53,7 @@ from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
 
 
-def run_graph(path: Path, senses: Senses) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def run_graph(path: Path, senses: ObservationBatch) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     session = open_session(path.read_bytes(), path)
     values = (senses.images, senses.road_map, senses.route_map, senses.speed)
     names = [output.name for output in session.get_outputs()]
@@ -266,7 +266,7 @@ def test_a_network_that_fixes_the_batch_is_refused() -> None:
 LARGER_MAP = MapSpec(size_px=24, ego_row=18)  # amini2019 takes no smaller one
 
 
-def frames(senses: Senses) -> list[Observation]:
+def frames(senses: ObservationBatch) -> list[Observation]:
     return [
         Observation(images.numpy(), road_map.numpy(), route_map.numpy(), float(speed), Pose(0.0, 0.0, 0.0))
         for images, road_map, route_map, speed in zip(
@@ -280,7 +280,7 @@ def frames(senses: Senses) -> list[Observation]:
 def test_every_network_with_every_head_drives_alike_when_exported(network: str, head: str, tmp_path: Path) -> None:
     cameras = tuple(Camera(name, width=64, height=61) for name in ("left", "front"))
     config = PolicyConfig(network=cast(Any, network), head=cast(Any, head))
-    policy = build_policy(config, senses_spec(cameras, LARGER_MAP), seed=2)
+    policy = build_policy(config, observation_spec(cameras, LARGER_MAP), seed=2)
     save_checkpoint(tmp_path / "a.safetensors", CheckpointInfo(config, cameras, LARGER_MAP), policy)
     contents = export(ExportConfig(tmp_path / "a.safetensors", tmp_path / "out"))
     assert contents.difference < TOLERANCE

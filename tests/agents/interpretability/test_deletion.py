@@ -94,7 +94,7 @@ def test_curves_of_a_linear_model_by_hand() -> None:
 def test_distance_of_distributions() -> None:
     policy, inputs = small_policy(), some_inputs()
     with torch.no_grad():
-        answer = policy.answer(inputs)
+        answer = policy.predict(inputs)
         own = Fingerprint.of(answer)
     assert own.masses.shape == (3, 163)
     torch.testing.assert_close(own.masses.sum(dim=1), torch.ones(3))

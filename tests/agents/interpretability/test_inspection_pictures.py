@@ -33,7 +33,7 @@ from agents.policies.networks.observation_batch import scale_senses
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
 from navsim.visualization.canvas import png
-from navsim.visualization.saliency_overlay import laid_over
+from navsim.visualization.saliency_overlay import overlay_saliency
 from tests.agents.small_runs import small_policy, small_samples
 
 RIG = (Camera("front", 40, 20), Camera("left", 40, 20, yaw_deg=60.0), Camera("right", 40, 20, yaw_deg=-60.0))
@@ -81,7 +81,7 @@ def test_a_map_keeps_its_hard_pixels() -> None:
     saliency = np.zeros((20, 20))
     saliency[3, 4] = 1.0
     assert (map_picture(patch)[::12, ::12] == patch).all()
-    assert (map_picture(patch, saliency)[::12, ::12] == laid_over(patch, saliency)).all()
+    assert (map_picture(patch, saliency)[::12, ::12] == overlay_saliency(patch, saliency)).all()
 
 
 def made_up_removal() -> Removal:

@@ -7,7 +7,7 @@ import torch
 from agents.interpretability.saliency import image_of, map_of, quick_saliency, saliency_overlay
 from agents.policies.networks.observation_batch import Inputs, scale_senses
 from navsim.errors import ConfigError
-from navsim.visualization.saliency_overlay import laid_over, relative
+from navsim.visualization.saliency_overlay import overlay_saliency, relative
 from tests.agents.small_runs import small_policy, small_samples
 
 SENSES = small_samples(1).senses
@@ -41,7 +41,7 @@ def test_nothing_lies_over_what_is_not_salient() -> None:
     grey = np.full((6, 6, 3), 100, np.uint8)
     saliency = np.zeros((6, 6))
     saliency[0, 0] = 1.0
-    found = laid_over(grey, saliency)
+    found = overlay_saliency(grey, saliency)
     assert (found[1:] == 70).all()  # a little darker
     assert found[0, 0].sum() > 300
 
@@ -53,7 +53,7 @@ def test_an_overlay_has_the_image_s_size_for_any_network(network: str) -> None:
         found = saliency_overlay(policy, some_inputs())
     assert found.shape == (32, 32, 3)
     assert found.dtype == np.uint8
-    assert (found != laid_over(SENSES.images[0, 0].numpy(), np.zeros((32, 32)))).any()
+    assert (found != overlay_saliency(SENSES.images[0, 0].numpy(), np.zeros((32, 32)))).any()
 
 
 def test_it_is_the_same_each_time_and_leaves_the_policy_alone() -> None:

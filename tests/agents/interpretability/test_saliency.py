@@ -5,42 +5,42 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from agents.interpretability.layers import Stage, Stream, Window, listening, sees, streams_of
+from agents.interpretability.layers import LayerStage, ReceptiveField, Stream, record_activations, sees, streams_of
 from agents.interpretability.saliency import (
     backprojected,
+    blurred_baseline,
     grad_cam,
     integrated_gradients,
     steering,
-    veiled,
     visual_backprop,
 )
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Inputs, SensesSpec, scale_senses
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec, scale_senses
 from agents.policies.policy import Policy, build_policy
 from tests.agents.small_runs import SPEC, small_policy, small_samples
 
 torch.set_num_threads(1)
-WIDE = SensesSpec(3, 64, 64, 50)
+WIDE = ObservationSpec(3, 64, 64, 50)
 
 
 def some_inputs(count: int = 2) -> Inputs:
     return scale_senses(small_samples(count).senses, torch.float32)
 
 
-def wide_inputs(spec: SensesSpec = WIDE, count: int = 2) -> Inputs:
+def wide_inputs(spec: ObservationSpec = WIDE, count: int = 2) -> Inputs:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(count, spec.cameras, spec.height, spec.width, 3, generator=generator) * 2 - 1
     return Inputs(images, torch.rand(count, 2, spec.map_size, spec.map_size, generator=generator), torch.ones(count, 1))
 
 
-def hand_made(*windows: Window) -> Stream:
-    stages = tuple(Stage(f"stage {i}", nn.Identity(), window) for i, window in enumerate(windows))
+def hand_made(*windows: ReceptiveField) -> Stream:
+    stages = tuple(LayerStage(f"stage {i}", nn.Identity(), window) for i, window in enumerate(windows))
     return Stream("by hand", "camera", (0,), stages)
 
 
 def test_visual_backprop_by_hand() -> None:
     # Windows of 2x2 that do not overlap, twice: 4x4 pixels, 2x2 pixels, one pixel.
-    stream = hand_made(Window(2, 2), Window(2, 2))
+    stream = hand_made(ReceptiveField(2, 2), ReceptiveField(2, 2))
     first = torch.tensor([[[[0.0, 1.0], [3.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]]])  # two channels; their means 0 1 2 0
     mask = backprojected(stream, {"stage 0": first, "stage 1": torch.full((1, 5, 1, 1), 7.0)}, (4, 4))
     expected = torch.tensor([[0.0, 0.0, 0.5, 0.5]] * 2 + [[1.0, 1.0, 0.0, 0.0]] * 2)
@@ -48,13 +48,13 @@ def test_visual_backprop_by_hand() -> None:
 
 
 def test_overlapping_windows_leave_no_grid() -> None:
-    stream = hand_made(Window(5, 2, 2))
+    stream = hand_made(ReceptiveField(5, 2, 2))
     mask = backprojected(stream, {"stage 0": torch.ones(1, 3, 4, 8)}, (8, 16))
     torch.testing.assert_close(mask, torch.ones(1, 8, 16))
 
 
 def test_what_excites_nothing_is_not_salient() -> None:
-    stream = hand_made(Window(3, 1, 1))
+    stream = hand_made(ReceptiveField(3, 1, 1))
     assert (backprojected(stream, {"stage 0": torch.zeros(2, 3, 6, 6)}, (6, 6)) == 0).all()
 
 
@@ -63,7 +63,7 @@ def test_masks_have_the_size_of_the_pictures(size: tuple[int, int]) -> None:
     layers = nn.Sequential(nn.Conv2d(1, 2, 5, 2, 2), nn.Conv2d(2, 2, 3, 2))
     first = layers[0](torch.ones(1, 1, *size))
     heard = {"stage 0": first.abs(), "stage 1": layers[1](first).abs()}
-    assert backprojected(hand_made(Window(5, 2, 2), Window(3, 2)), heard, size).shape == (1, *size)
+    assert backprojected(hand_made(ReceptiveField(5, 2, 2), ReceptiveField(3, 2)), heard, size).shape == (1, *size)
 
 
 def test_a_network_that_passes_brightness_on_is_drawn_to_what_is_bright() -> None:
@@ -137,7 +137,7 @@ def test_streams_hold_what_the_policy_sees() -> None:
 
 def test_listening_ends_and_hears_what_is_rectified() -> None:
     policy = small_policy()
-    with torch.no_grad(), listening(streams_of(policy)) as heard:
+    with torch.no_grad(), record_activations(streams_of(policy)) as heard:
         policy(some_inputs())
     assert not any(module._forward_hooks for module in policy.modules())
     assert len(heard) == 8
@@ -148,7 +148,7 @@ def test_grad_cam_is_that_of_captum() -> None:
     policy, inputs = small_policy(), some_inputs(1)
 
     def answer(images: Tensor) -> Tensor:
-        return steering(policy.answer(Inputs(images, inputs.maps, inputs.speed)))
+        return steering(policy.predict(Inputs(images, inputs.maps, inputs.speed)))
 
     last = streams_of(policy)[0].stages[-1].module
     theirs = LayerGradCam(answer, last).attribute(inputs.images.clone().requires_grad_())
@@ -164,7 +164,7 @@ def test_integrated_gradients_add_up_to_what_they_explain(network: str) -> None:
     policy, inputs = small_policy(network=network), some_inputs(3)
     found = integrated_gradients(policy, inputs, steps=200)
     with torch.no_grad():
-        change = steering(policy.answer(inputs)) - steering(policy.answer(veiled(inputs)))
+        change = steering(policy.predict(inputs)) - steering(policy.predict(blurred_baseline(inputs)))
     assert found.images is not None
     assert found.maps is not None
     total = found.images.flatten(1).sum(dim=1) + found.maps.flatten(1).sum(dim=1)
@@ -208,7 +208,7 @@ def test_only_what_is_seen_is_explained() -> None:
 def test_the_veil_has_the_colours_and_no_edges() -> None:
     images = torch.full((1, 1, 16, 32, 3), -0.5)
     images[:, :, :8] = 0.5  # sky above, ground below
-    veil = veiled(Inputs(images, torch.ones(1, 2, 9, 9), torch.ones(1, 1)))
+    veil = blurred_baseline(Inputs(images, torch.ones(1, 2, 9, 9), torch.ones(1, 1)))
     assert (veil.maps == 0).all()
     torch.testing.assert_close(veil.images[0, 0, 0], images[0, 0, 0])
     torch.testing.assert_close(veil.images[0, 0, -1], images[0, 0, -1])
@@ -219,7 +219,7 @@ def test_the_command_beside_a_distribution_counts() -> None:
     policy: Policy = build_policy(PolicyConfig(network="amini2019"), WIDE, 0).eval()
     inputs = wide_inputs()
     with torch.no_grad():
-        answer = policy.answer(inputs)
+        answer = policy.predict(inputs)
     assert answer.command is not None
     expected = (answer.distribution.mean + answer.command) / 0.2
     torch.testing.assert_close(steering(answer), expected)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from agents.drivers.registry import WatchSettings
-from agents.localization.cases import Case
+from agents.drivers.registry import PolicyWatchConfig
+from agents.localization.cases import LocalizationCase
 from agents.localization.config import LocalizeConfig
 from agents.localization.live import BeliefPainter, watch_live
 from agents.localization.run import localise_drive, make_bench, open_policy, simulation_of
@@ -22,11 +22,11 @@ from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeErr
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
-from navsim.simulation.rollout import Moment, drive
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.viewer import ViewerOptions
-from navsim.visualization.drive_events import Story
+from navsim.viewer.viewer import ViewerConfig
+from navsim.visualization.drive_events import DriveLog
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
 from tests.viewer.test_viewer import PANEL
 from tests.virtual_display import VirtualDisplay, wait_until
@@ -37,8 +37,8 @@ SCENARIO = Scenario("village-test-0", length=120.0)
 
 @pytest.fixture(scope="module")
 def settings(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalizeConfig:
-    watch = WatchSettings(
-        town=("village-test-0",), films=tmp_path_factory.mktemp("films"), viewer=ViewerOptions(real_time_factor=0.0)
+    watch = PolicyWatchConfig(
+        town=("village-test-0",), films=tmp_path_factory.mktemp("films"), viewer=ViewerConfig(real_time_factor=0.0)
     )
     return replace(small(checkpoint, Path("unused")), watch=watch, watched_case="gps10")
 
@@ -48,16 +48,16 @@ def test_live_it_is_what_the_recording_gives(settings: LocalizeConfig) -> None:
     painter, pictures = BeliefPainter(settings, policy), []
     with Simulation(car) as simulation:
 
-        def show(moment: Moment) -> None:
+        def show(moment: RolloutStep) -> None:
             if moment.step.state.time == 0:
                 painter.begin(simulation, "expert", None)
             painter.note(moment)
             if round(moment.step.state.time / car.control_step) % 50 == 0:
-                pictures.append(painter.draw(moment, None, Story(), salient=False))
+                pictures.append(painter.draw(moment, None, DriveLog(), salient=False))
 
         episode = drive(simulation, LaneExpert(car.expert, car.vehicle), SCENARIO, on_step=show)
     bench = make_bench(settings, policy, SCENARIO.town)
-    recorded = localise_drive(settings, bench, episode, Case("gps10", 10.0), "network_roads")
+    recorded = localise_drive(settings, bench, episode, LocalizationCase("gps10", 10.0), "network_roads")
     for name in ("times", "distances", "junctions", "errors", "levels", "candidates"):
         np.testing.assert_array_equal(getattr(painter.track, name), getattr(recorded, name))
     assert len(recorded.times) > 15

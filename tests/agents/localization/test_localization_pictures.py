@@ -8,15 +8,15 @@ import numpy as np
 from agents.localization.likelihoods import Fix
 from agents.localization.pictures import HEIGHT, MAP_PLACE, WIDTH, Chart, compose_picture, plot_curves, plot_towns
 from agents.localization.posterior import PosePosterior
-from agents.localization.track import Moment
+from agents.localization.track import TrackPoint
 from navsim.evaluation.reports.plots import save_figure
 from navsim.geometry import Pose
 from navsim.sensing.roadmap import MapSpec, rasterise_roads
-from navsim.visualization.canvas import TRUTH, Box, blank
+from navsim.visualization.canvas import TRUTH, Rectangle, blank
 from tests.agents.localization.places import lanes, network
 from tests.agents.localization.test_runs import track
 
-CHART = Chart(rasterise_roads(network(), MapSpec()), Box(10, 20, 300, 200))
+CHART = Chart(rasterise_roads(network(), MapSpec()), Rectangle(10, 20, 300, 200))
 
 
 def belief(place: np.ndarray) -> PosePosterior:
@@ -45,7 +45,7 @@ def test_the_heat_is_where_the_belief_is() -> None:
 def test_a_picture_shows_the_truth_and_the_fix() -> None:
     place = lanes().poses[700]
     belief_there = belief(place + np.array([40.0, 0.0, 0.0]))
-    moment = Moment(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief_there, 0.05)
+    moment = TrackPoint(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief_there, 0.05)
     camera = np.full((66, 200, 3), 200, np.uint8)
     chart = Chart(rasterise_roads(network(), MapSpec()), MAP_PLACE)
     picture = compose_picture("a drive", chart, moment, track([40.0, 30.0, 4.0]), camera)
@@ -64,7 +64,7 @@ def test_a_picture_shows_the_truth_and_the_fix() -> None:
 
 def test_a_long_title_leaves_the_legend_alone() -> None:
     place = lanes().poses[700]
-    moment = Moment(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief(place), 0.05)
+    moment = TrackPoint(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief(place), 0.05)
     chart = Chart(rasterise_roads(network(), MapSpec()), MAP_PLACE)
     short, long = (compose_picture(title, chart, moment, track([4.0]), None) for title in ("a", "a long title " * 12))
     np.testing.assert_array_equal(short[:52, WIDTH - 330 :], long[:52, WIDTH - 330 :])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from agents.localization.motion import (
-    Motion,
     MotionNoise,
     Odometer,
     OdometrySpec,
+    OdometryStep,
     composed,
     drawn_drifts,
     drifted,
@@ -22,7 +22,7 @@ NO_NOISE = MotionNoise(0.0, 0.0, 0.0, 0.0, 0.0)
 NO_DRIFT = np.zeros((1, 2))
 
 
-def odometry(spec: OdometrySpec, poses: Array, times: Array, seed: int = 0) -> list[Motion]:
+def odometry(spec: OdometrySpec, poses: Array, times: Array, seed: int = 0) -> list[OdometryStep]:
     """What the odometry says of a way, poses (N, 3) at times (N,)."""
     odometer = Odometer(spec, np.random.default_rng(seed))
     return [odometer.read(Pose(*pose), time) for pose, time in zip(poses.tolist(), times.tolist(), strict=True)]
@@ -31,17 +31,17 @@ def odometry(spec: OdometrySpec, poses: Array, times: Array, seed: int = 0) -> l
 def test_exact_odometry_leads_along_the_true_way() -> None:
     drive = along(route())
     steps = odometry(NO_ERRORS, drive.poses, drive.times)
-    assert steps[0] == Motion(0.0, 0.0, 0.0)
+    assert steps[0] == OdometryStep(0.0, 0.0, 0.0)
     for end in (1, 40, len(steps) - 1):
         there = moved(drive.poses[:1], NO_DRIFT, composed(steps[: end + 1]), NO_NOISE, np.random.default_rng(0))
         np.testing.assert_allclose(there[0], drive.poses[end], atol=1e-9)
 
 
 def test_a_quarter_of_a_circle_by_hand() -> None:
-    quarter = composed([Motion(np.pi / 2 * 10 / 1000, 0.0, np.pi / 2 / 1000, 0.002)] * 1000)
+    quarter = composed([OdometryStep(np.pi / 2 * 10 / 1000, 0.0, np.pi / 2 / 1000, 0.002)] * 1000)
     assert quarter == pytest.approx((10.0, 10.0, np.pi / 2, 2.0), abs=0.02)
-    assert Motion(3.0, 4.0, 0.0).distance == 5.0
-    assert composed([]) == Motion(0.0, 0.0, 0.0)
+    assert OdometryStep(3.0, 4.0, 0.0).distance == 5.0
+    assert composed([]) == OdometryStep(0.0, 0.0, 0.0)
 
 
 def test_the_odometry_errs_as_it_says() -> None:
@@ -55,7 +55,9 @@ def test_the_odometry_errs_as_it_says() -> None:
 
 def test_candidates_scatter_with_the_root_of_the_way() -> None:
     noise, count = MotionNoise(distance=0.06, across=0.04, turn_deg=0.4), 40_000
-    there = moved(np.zeros((count, 3)), np.zeros((count, 2)), Motion(25.0, 0.0, 0.2), noise, np.random.default_rng(3))
+    there = moved(
+        np.zeros((count, 3)), np.zeros((count, 2)), OdometryStep(25.0, 0.0, 0.2), noise, np.random.default_rng(3)
+    )
     turn = np.radians(0.4) * 5
     assert there.mean(axis=0) == pytest.approx([25.0, 0.0, 0.2], abs=0.02)
     assert there[:, 0].std() == pytest.approx(0.3, rel=0.03)
@@ -92,7 +94,7 @@ def test_persistent_errors_keep_their_size_and_forget_over_the_way() -> None:
 
 def test_headings_stay_wrapped_and_ways_turn_with_them() -> None:
     there = moved(
-        np.array([(0.0, 0.0, np.pi / 2)]), NO_DRIFT, Motion(2.0, 1.0, np.pi), NO_NOISE, np.random.default_rng(0)
+        np.array([(0.0, 0.0, np.pi / 2)]), NO_DRIFT, OdometryStep(2.0, 1.0, np.pi), NO_NOISE, np.random.default_rng(0)
     )
     np.testing.assert_allclose(there[0], (-1.0, 2.0, -np.pi / 2), atol=1e-12)
 

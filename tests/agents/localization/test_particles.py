@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.localization.likelihoods import Fix, Frame
-from agents.localization.motion import Motion, MotionNoise
-from agents.localization.particles import FilterSpec, ParticleFilter, needed, systematic
+from agents.localization.likelihoods import Fix, ObservedFrame
+from agents.localization.motion import MotionNoise, OdometryStep
+from agents.localization.particles import FilterConfig, ParticleFilter, needed, systematic
 from agents.localization.posterior import PosePosterior
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from tests.agents.localization.places import lanes
 
-FRAME = Frame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
-STILL = Motion(0.0, 0.0, 0.0)
+FRAME = ObservedFrame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
+STILL = OdometryStep(0.0, 0.0, 0.0)
 UNMOVED = MotionNoise(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -24,7 +24,7 @@ class Beacon:
     def __init__(self, place: tuple[float, float], sigma: float) -> None:
         self.place, self.sigma = np.array(place), sigma
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         gap = np.square((poses[:, :2] - self.place) / self.sigma).sum(axis=1)
         return np.asarray(-gap / 2)
 
@@ -56,7 +56,7 @@ def test_more_doubt_needs_more_candidates() -> None:
 
 def test_a_gaussian_prior_times_a_gaussian_likelihood() -> None:
     rng = np.random.default_rng(4)
-    spec = FilterSpec(least=20_000, most=20_000, jump=0.0)
+    spec = FilterConfig(least=20_000, most=20_000, kidnap_probability=0.0)
     running = ParticleFilter(spec, lanes(), [Beacon((10.0, 0.0), 4.0)], rng)
     running.begin(Fix(np.zeros(3), 2.0, 0.1))
     running.observe(FRAME, None)
@@ -66,7 +66,7 @@ def test_a_gaussian_prior_times_a_gaussian_likelihood() -> None:
 
 
 def test_resampling_keeps_the_belief() -> None:
-    spec = FilterSpec(least=5000, most=5000, jump=0.0, resample_below=1.0, jitter=0.0, motion=UNMOVED)
+    spec = FilterConfig(least=5000, most=5000, kidnap_probability=0.0, resample_below=1.0, jitter=0.0, motion=UNMOVED)
     running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
     running.begin(Fix(np.zeros(3), 1.0, 0.1))
     running.observe(FRAME, None)
@@ -80,7 +80,9 @@ def test_resampling_keeps_the_belief() -> None:
 
 def test_resampled_candidates_scatter_about_as_far_as_they_are_apart() -> None:
     def resampled(jitter: float) -> tuple[PosePosterior, PosePosterior]:
-        spec = FilterSpec(least=3000, most=3000, jump=0.0, resample_below=1.0, jitter=jitter, motion=UNMOVED)
+        spec = FilterConfig(
+            least=3000, most=3000, kidnap_probability=0.0, resample_below=1.0, jitter=jitter, motion=UNMOVED
+        )
         running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
         running.begin(Fix(np.zeros(3), 4.0, 0.1))
         running.observe(FRAME, None)
@@ -101,7 +103,7 @@ def test_the_error_of_a_fix_is_not_taken_for_news_again() -> None:
     again = replace(fix, correlation=0.99)
     sizes = []
     for follow in (again, fix):
-        spec = FilterSpec(least=4000, most=4000, jump=0.0, motion=UNMOVED)
+        spec = FilterConfig(least=4000, most=4000, kidnap_probability=0.0, motion=UNMOVED)
         running = ParticleFilter(spec, lanes(), [], np.random.default_rng(1))
         running.begin(fix)
         for _ in range(10):
@@ -114,20 +116,20 @@ def test_the_error_of_a_fix_is_not_taken_for_news_again() -> None:
 
 
 def test_a_way_that_fits_the_fixes_tells_the_odometers_error() -> None:
-    spec = FilterSpec(least=4000, most=4000, jump=0.0, motion=MotionNoise(scale=0.05, memory=1e6))
+    spec = FilterConfig(least=4000, most=4000, kidnap_probability=0.0, motion=MotionNoise(scale=0.05, memory=1e6))
     running = ParticleFilter(spec, lanes(), [], np.random.default_rng(1))
     running.begin(Fix(np.zeros(3), 0.5, 0.02))
     for step in range(1, 41):  # 5 m each, but 5.2 m by the odometer
-        running.move(Motion(5.2, 0.0, 0.0, 0.5))
+        running.move(OdometryStep(5.2, 0.0, 0.0, 0.5))
         running.observe(FRAME, Fix(np.array([5.0 * step, 0.0, 0.0]), 0.5, 0.02))
     for _ in range(20):  # and 100 m without any
-        running.move(Motion(5.2, 0.0, 0.0, 0.5))
+        running.move(OdometryStep(5.2, 0.0, 0.0, 0.5))
     assert running.posterior.mean[0] == pytest.approx(300.0, abs=0.7)
 
 
 def test_candidates_become_fewer_as_doubt_goes() -> None:
     place = tuple(lanes().poses[400, :2].tolist())
-    spec = FilterSpec(least=200, most=3000)
+    spec = FilterConfig(least=200, most=3000)
     running = ParticleFilter(spec, lanes(), [Beacon(place, 2.0)], np.random.default_rng(0))
     running.begin(None)
     start = len(running.posterior.weights)
@@ -139,7 +141,9 @@ def test_candidates_become_fewer_as_doubt_goes() -> None:
 
 
 def test_doubt_over_a_large_place_keeps_as_many_candidates_as_it_needs() -> None:
-    spec = FilterSpec(least=500, most=20_000, per_metre=3.0, jump=0.0, resample_below=1.0, motion=UNMOVED)
+    spec = FilterConfig(
+        least=500, most=20_000, per_metre=3.0, kidnap_probability=0.0, resample_below=1.0, motion=UNMOVED
+    )
     running = ParticleFilter(spec, lanes(), [Beacon((0.0, 0.0), 400.0)], np.random.default_rng(0))
     running.begin(None)
     running.observe(FRAME, None)
@@ -150,8 +154,8 @@ def test_doubt_over_a_large_place_keeps_as_many_candidates_as_it_needs() -> None
 def test_a_wrong_belief_is_given_up() -> None:
     true = lanes().poses[100]
     wrong = max(lanes().poses, key=lambda pose: float(np.hypot(*(pose - true)[:2])))
-    for jump, recovers in ((1e-3, True), (0.0, False)):
-        spec = FilterSpec(least=500, most=2000, jump=jump)
+    for kidnap_probability, recovers in ((1e-3, True), (0.0, False)):
+        spec = FilterConfig(least=500, most=2000, kidnap_probability=kidnap_probability)
         beacon = Beacon((float(true[0]), float(true[1])), 4.0)
         running = ParticleFilter(spec, lanes(), [beacon], np.random.default_rng(2))
         running.begin(Fix(wrong, 2.0, 0.1))
@@ -163,12 +167,12 @@ def test_a_wrong_belief_is_given_up() -> None:
 
 
 def test_after_a_fix_jumps_go_to_it() -> None:
-    running = ParticleFilter(FilterSpec(jumping=0.2), lanes(), [], np.random.default_rng(2))
+    running = ParticleFilter(FilterConfig(injected_fraction=0.2), lanes(), [], np.random.default_rng(2))
     running.begin(Fix(lanes().poses[1500], 1.0, 0.1))
     fix = Fix(lanes().poses[100], 3.0, 0.1)
     running.observe(FRAME, fix)
     near = np.hypot(*(running.posterior.poses[:, :2] - fix.pose[:2]).T) < 12
-    assert near.sum() == pytest.approx(0.2 * FilterSpec().most, rel=0.02)
+    assert near.sum() == pytest.approx(0.2 * FilterConfig().most, rel=0.02)
     assert running.posterior.mass_within(fix.pose[:2], 12.0) > 0.99  # the old ones explain it by hundreds of sigmas
 
 
@@ -184,4 +188,4 @@ def test_after_a_fix_jumps_go_to_it() -> None:
 )
 def test_filters_that_cannot_work_are_refused(changes: dict[str, float], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        FilterSpec(**changes)  # type: ignore[arg-type]
+        FilterConfig(**changes)  # type: ignore[arg-type]

@@ -6,12 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.localization.likelihoods import Fix, Frame, LanePoints, RoadLikelihood, RoadSpec, Tempered
+from agents.localization.likelihoods import (
+    Fix,
+    LanePoints,
+    ObservedFrame,
+    PoweredLikelihood,
+    RoadLikelihood,
+    RoadLikelihoodConfig,
+)
 from navsim.errors import ConfigError, TownError
 from navsim.world.vehicle import VehicleSpec
 from tests.agents.localization.places import lanes, network
 
-FRAME = Frame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
+FRAME = ObservedFrame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
 
 
 def test_candidates_spread_over_all_lanes_alike() -> None:
@@ -54,16 +61,16 @@ def test_the_wrong_way_is_no_lane() -> None:
     lane = max(network().lanes, key=lambda lane: lane.path.length).path
     pose = lane.pose(lane.length / 2)
     there = np.array([(pose.x, pose.y, pose.heading), (pose.x, pose.y, pose.heading + math.pi)])
-    right, wrong = RoadLikelihood(RoadSpec(), lanes())(FRAME, there)
+    right, wrong = RoadLikelihood(RoadLikelihoodConfig(), lanes())(FRAME, there)
     assert right == pytest.approx(0.0, abs=0.02)
     assert wrong < -2.0
 
 
 def test_the_likelihood_of_roads_by_hand_and_its_floor() -> None:
-    spec = RoadSpec(offset_sigma=1.0, turn_sigma_deg=8.0, elsewhere=0.01)
+    spec = RoadLikelihoodConfig(offset_sigma=1.0, turn_sigma_deg=8.0, elsewhere=0.01)
     found = RoadLikelihood(spec, lanes())(FRAME, np.array([(9e3, 9e3, 0.0)]))
     assert found[0] == pytest.approx(math.log(0.01))
-    tempered = Tempered(RoadLikelihood(spec, lanes()), 0.25)(FRAME, np.array([(9e3, 9e3, 0.0)]))
+    tempered = PoweredLikelihood(RoadLikelihood(spec, lanes()), 0.25)(FRAME, np.array([(9e3, 9e3, 0.0)]))
     assert tempered[0] == pytest.approx(math.log(0.01) / 4)
 
 
@@ -98,4 +105,4 @@ def test_a_map_without_junctions_is_refused() -> None:
 
 def test_a_map_matcher_without_room_is_refused() -> None:
     with pytest.raises(ConfigError, match="elsewhere"):
-        RoadSpec(elsewhere=0.0)
+        RoadLikelihoodConfig(elsewhere=0.0)

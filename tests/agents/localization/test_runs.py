@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.localization.cases import CASES, Case, Exponents
+from agents.localization.cases import CASES, Exponents, LocalizationCase
 from agents.localization.config import LocalizeConfig
 from agents.localization.report import markdown, paired_score, paired_scores, score
 from agents.localization.run import (
@@ -23,7 +23,7 @@ from agents.localization.track import Track
 from agents.localization.tuning import time_updates, trial
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import senses_spec
+from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.config import load_config
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
@@ -40,7 +40,7 @@ CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained policy that sees the unrouted map."""
     config = PolicyConfig(inputs=("camera", "road_map"), hidden=16)
-    policy = build_policy(config, senses_spec(CAMERAS, MAP), seed=0)
+    policy = build_policy(config, observation_spec(CAMERAS, MAP), seed=0)
     path = tmp_path_factory.mktemp("policy") / "best.safetensors"
     save_checkpoint(path, CheckpointInfo(config, CAMERAS, MAP), policy)
     return path
@@ -54,7 +54,7 @@ def small(checkpoint: Path, out: Path) -> LocalizeConfig:
         drives=1,
         length=120.0,
         town="village-test-0",
-        cases=(Case("gps10", 10.0), Case("none")),
+        cases=(LocalizationCase("gps10", 10.0), LocalizationCase("none")),
         methods=("gps", "roads", "network_roads"),
         workers=1,
     )
@@ -131,7 +131,7 @@ def test_a_policy_without_the_unrouted_map_is_named(tmp_path: Path) -> None:
     config = PolicyConfig(inputs=("camera", "route_map"), hidden=16)
     path = tmp_path / "routed.safetensors"
     info = CheckpointInfo(config, CAMERAS, MAP)
-    save_checkpoint(path, info, build_policy(config, senses_spec(CAMERAS, MAP), seed=0))
+    save_checkpoint(path, info, build_policy(config, observation_spec(CAMERAS, MAP), seed=0))
     with pytest.raises(CheckpointError, match=r"routed\.safetensors.*unrouted map"):
         open_policy(path)
 
@@ -238,7 +238,7 @@ def test_the_standard_run_is_as_large_as_it_must_be() -> None:
     [
         ({"drives": 0}, "drives"),
         ({"length": 20.0}, "length"),
-        ({"cases": (Case(), Case())}, "alike"),
+        ({"cases": (LocalizationCase(), LocalizationCase())}, "alike"),
         ({"tried": (2.0,)}, "tried"),
         ({"workers": 0}, "workers"),
     ],

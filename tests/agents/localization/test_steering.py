@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.localization.cases import Case
-from agents.localization.likelihoods import Frame
-from agents.localization.particles import FilterSpec, ParticleFilter
-from agents.localization.steering import LatticeSpec, SteeringLikelihood, check_localises
-from agents.localization.tracking import TrackingSpec, localise
+from agents.localization.cases import LocalizationCase
+from agents.localization.likelihoods import ObservedFrame
+from agents.localization.particles import FilterConfig, ParticleFilter
+from agents.localization.steering import LatticeConfig, SteeringLikelihood, check_localises
+from agents.localization.tracking import TrackingConfig, localise
 from agents.policies.networks.config import PolicyConfig, Sense
-from agents.policies.networks.observation_batch import Senses, SensesSpec
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec
 from agents.policies.policy import Policy, build_policy
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array, Pose
@@ -22,7 +22,7 @@ from navsim.sensing.roadmap import MapSpec, draw_map, draw_maps, rasterise_roads
 from tests.agents.localization.places import along, lanes, network, route
 
 MAP = MapSpec(size_px=50)
-SPEC = SensesSpec(1, 32, 48, 50)
+SPEC = ObservationSpec(1, 32, 48, 50)
 RASTER = rasterise_roads(network(), MAP)
 
 
@@ -31,9 +31,9 @@ def policy(inputs: Sequence[Sense] = ("camera", "road_map"), network_name: str =
     return build_policy(config, SPEC, seed=0).eval()
 
 
-def frame(steering: float | None = 0.02, seed: int = 0) -> Frame:
+def frame(steering: float | None = 0.02, seed: int = 0) -> ObservedFrame:
     images = np.random.default_rng(seed).integers(0, 256, (1, 32, 48, 3)).astype(np.uint8)
-    return Frame(images, 6.0, steering)
+    return ObservedFrame(images, 6.0, steering)
 
 
 def test_many_maps_are_those_drawn_one_by_one() -> None:
@@ -45,13 +45,13 @@ def test_many_maps_are_those_drawn_one_by_one() -> None:
 
 
 def test_it_is_the_policys_density_of_the_driven_steering_with_the_candidates_map() -> None:
-    net, lattice = policy(("camera", "road_map", "speed")), LatticeSpec(metres=2.0, turn_deg=6.0)
+    net, lattice = policy(("camera", "road_map", "speed")), LatticeConfig(metres=2.0, turn_deg=6.0)
     poses = lattice.poses(lattice.cells(lanes().spread(30, np.random.default_rng(1))))  # on the lattice
     seen = frame()
     found = SteeringLikelihood(net, RASTER, MAP, lattice)(seen, poses)
     maps = torch.from_numpy(draw_maps(RASTER, MAP, poses))
     images = torch.from_numpy(seen.images)[None].expand(30, -1, -1, -1, -1)
-    senses = Senses(images, maps, torch.zeros_like(maps), torch.full((30,), 6.0))
+    senses = ObservationBatch(images, maps, torch.zeros_like(maps), torch.full((30,), 6.0))
     with torch.inference_mode():
         wanted = net.steer(senses).log_prob(torch.full((30,), 0.02)).double().numpy()
     wanted = np.logaddexp(np.log(0.95) + wanted, np.log(0.05 / 0.4))  # any steering in one case of twenty
@@ -77,7 +77,7 @@ def test_no_surprise_rules_a_pose_out() -> None:
 
 
 def test_candidates_between_two_points_of_the_lattice_share_a_map() -> None:
-    lattice = LatticeSpec(metres=2.0, turn_deg=6.0)
+    lattice = LatticeConfig(metres=2.0, turn_deg=6.0)
     near = np.array([(100.0, 40.0, 0.0), (100.9, 39.2, 0.05), (100.0, 40.0, 2 * np.pi - 0.05)])
     assert len(np.unique(lattice.cells(near), axis=0)) == 1
     poses = lanes().spread(500, np.random.default_rng(1))
@@ -113,18 +113,18 @@ def test_policies_without_the_unrouted_map_are_refused(inputs: tuple[Sense, ...]
 
 def test_the_sources_network_keeps_the_route_from_its_distribution() -> None:
     config = PolicyConfig(network="amini2019")
-    check_localises(build_policy(config, SensesSpec(1, 66, 200, 50), seed=0))
+    check_localises(build_policy(config, ObservationSpec(1, 66, 200, 50), seed=0))
 
 
 def test_a_lattice_without_room_is_refused() -> None:
     with pytest.raises(ConfigError, match="lattice"):
-        LatticeSpec(metres=0.0)
+        LatticeConfig(metres=0.0)
 
 
 class Follower:
     """A made-up policy: it sees nothing and steers as the nearest lane bends, give or take 0.01 per metre."""
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         assert frame.steering is not None
         bends = bend_at(poses)
         return np.asarray(-np.square((frame.steering - bends) / 0.01) / 2)
@@ -141,14 +141,16 @@ def bend_at(poses: Array) -> Array:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_policy_that_steers_by_the_map_finds_the_pose_without_a_prior(seed: int) -> None:
     drive = along(route(700.0, number=seed), seed=seed)
-    running = ParticleFilter(FilterSpec(most=3000), lanes(), [Follower()], np.random.default_rng(seed))
-    track = localise(drive, running, lanes(), Case(), replace(TrackingSpec(), every=2.0))
+    running = ParticleFilter(FilterConfig(most=3000), lanes(), [Follower()], np.random.default_rng(seed))
+    track = localise(drive, running, lanes(), LocalizationCase(), replace(TrackingConfig(), every=2.0))
     assert track.errors[0] > 10
     assert track.errors[-1] < 10
     assert track.found_at is not None
     assert track.near[-1] > 0.75
-    blank = ParticleFilter(FilterSpec(most=3000), lanes(), [], np.random.default_rng(seed))
-    assert localise(drive, blank, lanes(), Case(), TrackingSpec()).near[-1] < 0.5  # odometry alone does not
+    blank = ParticleFilter(FilterConfig(most=3000), lanes(), [], np.random.default_rng(seed))
+    assert (
+        localise(drive, blank, lanes(), LocalizationCase(), TrackingConfig()).near[-1] < 0.5
+    )  # odometry alone does not
 
 
 def test_one_image_is_looked_at_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,38 +6,49 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from agents.localization.cases import CASES, Case, Evidence, Exponents, LastFix, Method, Unsteered, make_localiser
-from agents.localization.likelihoods import Fix, Frame, RoadLikelihood, RoadSpec
+from agents.localization.cases import (
+    CASES,
+    Evidence,
+    Exponents,
+    GpsBaseline,
+    LocalizationCase,
+    Method,
+    Unsteered,
+    make_localiser,
+)
+from agents.localization.likelihoods import Fix, ObservedFrame, RoadLikelihood, RoadLikelihoodConfig
 from agents.localization.motion import OdometrySpec
-from agents.localization.particles import FilterSpec
-from agents.localization.track import Moment, Track
-from agents.localization.tracking import FixSensor, Tracker, TrackingSpec, localise, sight
+from agents.localization.particles import FilterConfig
+from agents.localization.track import Track, TrackPoint
+from agents.localization.tracking import FixSensor, Tracker, TrackingConfig, localise, sight
 from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Array
 from tests.agents.localization.places import along, lanes, route
 
-SPEC = FilterSpec(most=2000)
+SPEC = FilterConfig(most=2000)
 
 
 class Silent:
     """Says nothing of any pose."""
 
-    def __call__(self, frame: Frame, poses: Array) -> Array:
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         return np.zeros(len(poses))
 
 
-EVIDENCE = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
+EVIDENCE = Evidence(lanes(), Silent(), RoadLikelihood(RoadLikelihoodConfig(), lanes()))
 
 
-def tracked(method: Method, case: Case, seed: int = 0, length: float = 300.0, spec: FilterSpec = SPEC) -> Track:
+def tracked(
+    method: Method, case: LocalizationCase, seed: int = 0, length: float = 300.0, spec: FilterConfig = SPEC
+) -> Track:
     localiser = make_localiser(method, spec, Exponents(), EVIDENCE, np.random.default_rng(seed))
-    return localise(along(route(length), seed=seed), localiser, lanes(), case, TrackingSpec())
+    return localise(along(route(length), seed=seed), localiser, lanes(), case, TrackingConfig())
 
 
 def test_updates_come_every_so_many_metres() -> None:
     drive, exact = along(route(200.0)), OdometrySpec(0.0, 0.0, 0.0, 0.0)
     localiser = make_localiser("odometry", SPEC, Exponents(), EVIDENCE, np.random.default_rng(0))
-    tracker = Tracker(drive.scenario, localiser, lanes(), Case(), TrackingSpec(every=2.5, odometry=exact))
+    tracker = Tracker(drive.scenario, localiser, lanes(), LocalizationCase(), TrackingConfig(every=2.5, odometry=exact))
     standing = tracker.follow(sight(drive, 0)), *(tracker.follow(sight(drive, 0)) for _ in range(20))
     assert [moment is not None for moment in standing] == [True] + [False] * 20  # it begins, and nothing new comes
     moments = [tracker.follow(sight(drive, index)) for index in range(1, 18)]
@@ -46,10 +57,10 @@ def test_updates_come_every_so_many_metres() -> None:
 
 
 def test_fixes_err_as_the_case_says_and_end_when_it_says() -> None:
-    drive, case = along(route(900.0)), Case("lost", 10.0, lost_after=60.0)
+    drive, case = along(route(900.0)), LocalizationCase("lost", 10.0, lost_after=60.0)
 
-    def fixes(case: Case) -> list[Fix | None]:
-        sensor = FixSensor(drive.scenario, case, TrackingSpec())
+    def fixes(case: LocalizationCase) -> list[Fix | None]:
+        sensor = FixSensor(drive.scenario, case, TrackingConfig())
         return [sensor.read(drive.pose(index), float(drive.times[index])) for index in range(len(drive))]
 
     found = fixes(case)
@@ -57,7 +68,7 @@ def test_fixes_err_as_the_case_says_and_end_when_it_says() -> None:
     assert [fix is not None for fix in found] == (drive.times[:-1] <= 60.0).tolist()
     errors = np.array([fix.pose[:2] for fix in given]) - drive.poses[: len(given), :2]
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(10.0, rel=0.5)  # some eight independent ones
-    assert fixes(Case()) == [None] * len(drive)
+    assert fixes(LocalizationCase()) == [None] * len(drive)
     again = [fix for fix in fixes(case) if fix is not None]
     np.testing.assert_array_equal([fix.pose for fix in again], [fix.pose for fix in given])
 
@@ -65,19 +76,19 @@ def test_fixes_err_as_the_case_says_and_end_when_it_says() -> None:
 def test_a_fix_is_told_with_how_much_its_error_has_of_the_last_ones() -> None:
     told = list[Fix | None]()
 
-    class Listening(LastFix):
-        def observe(self, frame: Frame, fix: Fix | None) -> None:
+    class Listening(GpsBaseline):
+        def observe(self, frame: ObservedFrame, fix: Fix | None) -> None:
             told.append(fix)
 
     drive = along(route(200.0))
     listening = Listening(lanes(), np.random.default_rng(0), listens=True)
-    localise(drive, listening, lanes(), Case("gps5", 5.0), TrackingSpec(every=4.0, gps_time=8.0))
+    localise(drive, listening, lanes(), LocalizationCase("gps5", 5.0), TrackingConfig(every=4.0, gps_time=8.0))
     likeness = [fix.correlation for fix in told if fix is not None]
     assert np.median(likeness) == pytest.approx(math.exp(-0.5 / 8), rel=0.01)  # half a second between updates
 
 
 def test_odometry_makes_more_of_fixes_and_the_roads_still_more() -> None:
-    case = Case("gps10", 10.0)
+    case = LocalizationCase("gps10", 10.0)
     gps, odometry, roads = ([tracked(m, case, seed) for seed in range(4)] for m in ("gps", "odometry", "roads"))
 
     def error(tracks: list[Track]) -> float:
@@ -89,22 +100,22 @@ def test_odometry_makes_more_of_fixes_and_the_roads_still_more() -> None:
 
 
 def test_beliefs_of_plain_cases_are_calibrated() -> None:
-    case, spec = Case("gps5", 5.0), FilterSpec()
+    case, spec = LocalizationCase("gps5", 5.0), FilterConfig()
     levels = np.concatenate([tracked("odometry", case, seed, spec=spec).levels for seed in range(40)])
     assert (levels <= 0.5).mean() == pytest.approx(0.5, abs=0.1)  # a standard error of 0.035: drives err alike
     assert (levels <= 0.9).mean() == pytest.approx(0.9, abs=0.08)
-    fixes = np.concatenate([tracked("gps", Case("gps5", 5.0), seed).levels for seed in range(12)])
+    fixes = np.concatenate([tracked("gps", LocalizationCase("gps5", 5.0), seed).levels for seed in range(12)])
     assert (fixes <= 0.9).mean() == pytest.approx(0.9, abs=0.08)
 
 
 def test_without_fixes_odometry_drifts() -> None:
-    track = tracked("odometry", Case("lost", 5.0, lost_after=3.0), length=900.0)
+    track = tracked("odometry", LocalizationCase("lost", 5.0, lost_after=3.0), length=900.0)
     assert np.isnan(track.fix_errors[-1])
     assert track.entropies[-1] > track.entropies[3] + 1
 
 
 def test_knowing_nothing_stays_so() -> None:
-    track = tracked("uniform", Case())
+    track = tracked("uniform", LocalizationCase())
     assert track.found_at is None or track.near.max() < 0.2
     assert np.ptp(track.entropies) < 0.5
     assert np.isnan(track.fix_errors).all()
@@ -112,13 +123,13 @@ def test_knowing_nothing_stays_so() -> None:
 
 def test_fixes_off_the_map_are_ignored_and_counted() -> None:
     drive = along(route(200.0))
-    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
-    case = Case("wild", 3000.0)
+    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadLikelihoodConfig(), lanes()))
+    case = LocalizationCase("wild", 3000.0)
     localiser = make_localiser("roads", SPEC, Exponents(), evidence, np.random.default_rng(0))
-    near = localise(drive, localiser, lanes(), Case("gps5", 5.0), TrackingSpec())
+    near = localise(drive, localiser, lanes(), LocalizationCase("gps5", 5.0), TrackingConfig())
     assert near.ignored_fixes == 0
     off = replace(drive, poses=drive.poses + np.array([5000.0, 0.0, 0.0]))
-    track = localise(off, localiser, lanes(), Case("gps5", 5.0), TrackingSpec())
+    track = localise(off, localiser, lanes(), LocalizationCase("gps5", 5.0), TrackingConfig())
     assert track.ignored_fixes == len(off)
     assert track.candidates[0] == pytest.approx(np.clip(0.5 * lanes().length, 500, 2000), rel=0.01)  # from the roads
     assert case.gps_sigma == 3000.0
@@ -137,14 +148,14 @@ def test_a_drive_of_less_than_a_second_is_refused() -> None:
     evidence = Evidence(lanes(), Silent(), Silent())
     localiser = make_localiser("odometry", SPEC, Exponents(), evidence, np.random.default_rng(0))
     with pytest.raises(EpisodeError, match=r"lasts 0\.7 s"):
-        localise(short, localiser, lanes(), Case(), TrackingSpec())
+        localise(short, localiser, lanes(), LocalizationCase(), TrackingConfig())
 
 
 def test_tracks_survive_their_file_and_the_watcher_sees_every_update() -> None:
-    seen = list[Moment]()
-    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadSpec(), lanes()))
+    seen = list[TrackPoint]()
+    evidence = Evidence(lanes(), Silent(), RoadLikelihood(RoadLikelihoodConfig(), lanes()))
     localiser = make_localiser("network_roads", SPEC, Exponents(), evidence, np.random.default_rng(0))
-    track = localise(along(route(200.0)), localiser, lanes(), CASES[4], TrackingSpec(), seen.append)
+    track = localise(along(route(200.0)), localiser, lanes(), CASES[4], TrackingConfig(), seen.append)
     assert len(seen) == len(track.times)
     again = Track.of(track.plain())
     np.testing.assert_allclose(again.errors, track.errors, atol=1e-5)
@@ -162,11 +173,11 @@ def test_the_soft_form_is_not_told_the_steering() -> None:
     told = list[float | None]()
 
     class Listening:
-        def __call__(self, frame: Frame, poses: Array) -> Array:
+        def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
             told.append(frame.steering)
             return np.zeros(len(poses))
 
-    Unsteered(Listening())(Frame(np.zeros((1, 2, 2, 3), np.uint8), 1.0, 0.1), np.zeros((1, 3)))
+    Unsteered(Listening())(ObservedFrame(np.zeros((1, 2, 2, 3), np.uint8), 1.0, 0.1), np.zeros((1, 3)))
     assert told == [None]
 
 
@@ -175,4 +186,4 @@ def test_the_soft_form_is_not_told_the_steering() -> None:
 )
 def test_cases_that_make_no_sense_are_refused(case: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="case"):
-        Case("odd", **case)
+        LocalizationCase("odd", **case)

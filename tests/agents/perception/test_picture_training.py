@@ -85,7 +85,7 @@ def test_a_run_that_is_resumed_ends_with_the_same_bits(make: Make, learned: RunF
 
 def test_the_best_epoch_is_kept_for_use(make: Make, learned: RunFolder) -> None:
     lesson, metrics = make("learned").lesson, learned.read_metrics()
-    merits = [*map(lesson.merit, metrics["epochs"])]
+    merits = [*map(lesson.score_key, metrics["epochs"])]
     assert metrics["best_epoch"] == 1 + merits.index(max(merits))
     assert [row["epoch"] for row in metrics["epochs"]] == [*range(1, len(merits) + 1)]
     assert not metrics["finished"]  # before it is judged

@@ -13,7 +13,7 @@ from agents.policies.networks.observation_batch import scale_senses
 from agents.training.distributed import ALONE
 from agents.training.losses import LossConfig
 from agents.training.optimization import EmaConfig, OptimizerConfig
-from agents.training.train_state import Learner
+from agents.training.train_state import PolicyTrainState
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -104,12 +104,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_policy(path, CAMERAS, MAP)
 
 
-def small_learner(seed: int = 0) -> Learner:
+def small_learner(seed: int = 0) -> PolicyTrainState:
     """An untrained network with its optimiser."""
-    return Learner(small_policy(seed), LossConfig(), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
+    return PolicyTrainState(small_policy(seed), LossConfig(), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
 
 
-def step(learner: Learner) -> None:
+def step(learner: PolicyTrainState) -> None:
     """Learn a little."""
     samples = small_samples(4)
     losses = learner.losses(scale_senses(samples.senses, torch.float32), samples.labels, torch.ones(4))
@@ -173,7 +173,7 @@ def test_levels_are_kept_in_the_header_and_believed_but_not_driven_by(tmp_path: 
     assert read_info(path).levels == levels
     policy = load_policy(path, CAMERAS, MAP)
     with torch.no_grad():
-        believed, driven = policy.steer(senses), policy.answer(scale_senses(senses, torch.float32)).distribution
+        believed, driven = policy.steer(senses), policy.predict(scale_senses(senses, torch.float32)).distribution
     torch.testing.assert_close(believed.cdf(driven.quantile(0.9)), torch.full((4,), 2 / 3), atol=1e-4, rtol=0.0)
     torch.testing.assert_close(driven.cdf(driven.quantile(0.9)), torch.full((4,), 0.9), atol=1e-4, rtol=0.0)
     assert torch.equal(believed.mode, driven.mode)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from agents.policies.description import Layer, PolicyDescription, describe_policy, layer_table, title_of
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Inputs, SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec, observation_spec
 from agents.policies.networks.residual import Sum
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
 from navsim.config import from_mapping, to_mapping
@@ -23,7 +23,7 @@ ALL = pytest.mark.parametrize("name", list(NETWORKS))
 
 def policy_of(name: str, rig: Rig = Rig.AMINI2019, **changes: Any) -> Policy:
     config = PolicyConfig(network=name, **changes)  # type: ignore[arg-type]
-    return build_policy(config, senses_spec(RIGS[rig], MapSpec()), 0)
+    return build_policy(config, observation_spec(RIGS[rig], MapSpec()), 0)
 
 
 def by_name(description: PolicyDescription) -> dict[str, Layer]:
@@ -115,7 +115,7 @@ def seen_part(trunk: nn.Module, layer: nn.Module, size: tuple[int, int], channel
 @pytest.mark.parametrize("name", ["compact", "pilotnet", "residual"])
 def test_receptive_fields_are_what_gradients_say(name: str) -> None:
     """On pictures so large that the middle does not see the border, without what sees the whole picture."""
-    policy = build_policy(PolicyConfig(network=name, inputs=("camera",)), SensesSpec(1, 320, 320, 50), 0)  # type: ignore[arg-type]
+    policy = build_policy(PolicyConfig(network=name, inputs=("camera",)), ObservationSpec(1, 320, 320, 50), 0)  # type: ignore[arg-type]
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.abs_()  # no rectifier is shut

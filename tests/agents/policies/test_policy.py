@@ -8,7 +8,7 @@ from agents.drivers.policy_driver import decide, outlooks
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig, Sense
-from agents.policies.networks.observation_batch import Senses, SensesSpec, scale_senses, senses_spec
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec, scale_senses
 from agents.policies.networks.small_networks import CompactNetwork
 from agents.policies.policy import NETWORKS, build_policy, parameter_count
 from navsim.drivers.action_selection import GRID_POINTS, SHOWN_EVERY
@@ -18,14 +18,14 @@ from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import SPEC, small_policy, small_samples
 
 
-def with_changed(senses: Senses, name: str) -> Senses:
+def with_changed(senses: ObservationBatch, name: str) -> ObservationBatch:
     """The same senses, one of them inverted."""
     parts = {field: getattr(senses, field).clone() for field in ("images", "road_map", "route_map", "speed")}
     parts[name] = 255 - parts[name] if name != "speed" else parts[name] + 5
-    return Senses(**parts)
+    return ObservationBatch(**parts)
 
 
-def outputs(policy: torch.nn.Module, senses: Senses) -> torch.Tensor:
+def outputs(policy: torch.nn.Module, senses: ObservationBatch) -> torch.Tensor:
     with torch.no_grad():
         result: torch.Tensor = policy(scale_senses(senses, torch.float32))
     return result
@@ -73,7 +73,7 @@ def test_each_situation_is_judged_by_itself() -> None:
 
 
 def test_several_cameras_share_one_trunk() -> None:
-    three = SensesSpec(3, SPEC.height, SPEC.width, SPEC.map_size)
+    three = ObservationSpec(3, SPEC.height, SPEC.width, SPEC.map_size)
     config = PolicyConfig(hidden=16, inputs=("camera",))
     many = build_policy(config, three, 0)
     trunks = [CompactNetwork(config, spec).camera_trunk for spec in (SPEC, three)]
@@ -83,7 +83,7 @@ def test_several_cameras_share_one_trunk() -> None:
     swapped = images.clone()
     swapped[:, 0] = 0
     given_, other = (
-        Senses(pictures, senses.road_map, senses.route_map, senses.speed) for pictures in (images, swapped)
+        ObservationBatch(pictures, senses.road_map, senses.route_map, senses.speed) for pictures in (images, swapped)
     )
     assert outputs(many.eval(), given_).shape == (2, 9)
     assert not torch.equal(outputs(many, given_), outputs(many, other))
@@ -111,7 +111,7 @@ def test_an_untrained_policy_spreads_over_the_range() -> None:
 
 
 def test_the_demos_network_is_small() -> None:
-    policy = build_policy(PolicyConfig(), senses_spec([Camera()], MapSpec()), 0)
+    policy = build_policy(PolicyConfig(), observation_spec([Camera()], MapSpec()), 0)
     assert 300_000 < parameter_count(policy) < 600_000
 
 
@@ -138,14 +138,14 @@ def test_impossible_configurations_are_refused_by_name(changes: dict[str, Any]) 
 
 def test_pictures_too_small_for_the_network_are_refused() -> None:
     with pytest.raises(ConfigError, match="16x8 px are too small"):
-        build_policy(PolicyConfig(), senses_spec([Camera(width=16, height=8)], MapSpec()), 0)
+        build_policy(PolicyConfig(), observation_spec([Camera(width=16, height=8)], MapSpec()), 0)
 
 
 def test_cameras_of_different_sizes_are_refused() -> None:
     with pytest.raises(ConfigError, match="left 64x48"):
-        senses_spec([Camera(), Camera(name="left", width=64)], MapSpec())
+        observation_spec([Camera(), Camera(name="left", width=64)], MapSpec())
     with pytest.raises(ConfigError, match="none"):
-        senses_spec([], MapSpec())
+        observation_spec([], MapSpec())
 
 
 def test_senses_are_scaled_and_not_changed() -> None:
@@ -155,7 +155,9 @@ def test_senses_are_scaled_and_not_changed() -> None:
     assert torch.equal(samples.senses.images, before)
     assert inputs.images.dtype is torch.bfloat16
     assert inputs.maps.shape == (3, 2, 20, 20)
-    black = Senses(torch.zeros(1, 1, 32, 32, 3, dtype=torch.uint8), *(torch.full((1, 20, 20), 255),) * 2, torch.ones(1))
+    black = ObservationBatch(
+        torch.zeros(1, 1, 32, 32, 3, dtype=torch.uint8), *(torch.full((1, 20, 20), 255),) * 2, torch.ones(1)
+    )
     scaled = scale_senses(black, torch.float32)
     assert float(scaled.images.max()) == -1.0
     assert float(scaled.maps.min()) == pytest.approx(1.0)

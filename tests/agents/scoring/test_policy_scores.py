@@ -14,7 +14,7 @@ import torch
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import senses_spec
+from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from agents.scoring.junctions import (
     DecisionRules,
@@ -158,7 +158,7 @@ def test_who_believes_in_all_missing_exits_is_found_out(batches: list[FrameBatch
 
 def test_a_policy_is_scored_by_manoeuvre_and_at_junctions(folder: Path) -> None:
     dataset = open_dataset(folder, Split.VALIDATION)
-    policy = build_policy(UNROUTED, senses_spec(SIMULATION.cameras, SIMULATION.map), seed=0).eval()
+    policy = build_policy(UNROUTED, observation_spec(SIMULATION.cameras, SIMULATION.map), seed=0).eval()
     done: list[float] = []
     scores = score_policy(policy, dataset, RULES, torch.device("cpu"), done.append)
     assert sum(done) == scores.frames == dataset.frames
@@ -195,7 +195,7 @@ def test_a_drive_without_images_is_refused(tmp_path: Path, folder: Path) -> None
 
 def checkpoint(path: Path, config: PolicyConfig, cameras: tuple[Camera, ...]) -> Path:
     """Save an untrained policy."""
-    policy = build_policy(config, senses_spec(cameras, SIMULATION.map), seed=1)
+    policy = build_policy(config, observation_spec(cameras, SIMULATION.map), seed=1)
     save_checkpoint(path, CheckpointInfo(config, cameras, SIMULATION.map), policy)
     return path
 

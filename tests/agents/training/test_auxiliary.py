@@ -13,7 +13,7 @@ from torch.nn import functional
 from agents.policies.checkpoint import load_policy
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import SharedTrunks
-from agents.policies.networks.observation_batch import scale_senses, senses_spec
+from agents.policies.networks.observation_batch import observation_spec, scale_senses
 from agents.policies.policy import build_policy
 from agents.training.config import TrainConfig
 from agents.training.dataset import TrainingData, load_training_data
@@ -24,7 +24,7 @@ from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.run_folder import RunFolder, begin_run, open_run
 from agents.training.runtime import Storage
 from agents.training.samples import Samples
-from agents.training.train_state import Learner
+from agents.training.train_state import PolicyTrainState
 from agents.training.trainer import Trainer
 from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.sensing.camera import Camera
@@ -46,13 +46,13 @@ def load(folder: Path, storage: Storage = "auto") -> TrainingData:
     return load_training_data(folder, PolicyConfig(hidden=16), storage, classes=True)
 
 
-def learner(loss: LossConfig, seed: int = 0) -> Learner:
+def learner(loss: LossConfig, seed: int = 0) -> PolicyTrainState:
     policy = small_policy()
     decoder = build_decoder(policy, seed) if loss.segmentation else None
-    return Learner(policy, loss, OptimizerConfig(), EmaConfig(), torch.float32, ALONE, decoder=decoder)
+    return PolicyTrainState(policy, loss, OptimizerConfig(), EmaConfig(), torch.float32, ALONE, decoder=decoder)
 
 
-def terms(some: Learner, part: Samples) -> dict[str, torch.Tensor]:
+def terms(some: PolicyTrainState, part: Samples) -> dict[str, torch.Tensor]:
     inputs = scale_senses(part.senses, torch.float32)
     return some.losses(inputs, part.labels, torch.ones(len(part)), part.classes)
 
@@ -148,7 +148,7 @@ def test_a_run_repeats_resumes_and_leaves_nothing_of_the_decoder_in_the_policy(
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     best = load_file(there.best)
     assert all(name.startswith("policy.") for name in best)
-    plain = build_policy(whole.policy, senses_spec(CAMERAS, MAP), seed=0)
+    plain = build_policy(whole.policy, observation_spec(CAMERAS, MAP), seed=0)
     assert {name.removeprefix("policy.") for name in best} == set(plain.state_dict())
     assert load_policy(there.best, CAMERAS, MAP).steer(data.validation[slice(0, 2)].senses).mode.shape == (2,)
     assert all("segmentation" in row["losses"] for row in there.read_metrics()["epochs"])
@@ -156,7 +156,7 @@ def test_a_run_repeats_resumes_and_leaves_nothing_of_the_decoder_in_the_policy(
 
 @pytest.mark.parametrize("network", ["compact", "pilotnet", "residual"])
 def test_every_network_with_a_camera_trunk_can_have_it(network: Any) -> None:
-    spec = senses_spec((Camera(width=200, height=66), Camera("left", width=200, height=66)), MapSpec())
+    spec = observation_spec((Camera(width=200, height=66), Camera("left", width=200, height=66)), MapSpec())
     policy = build_policy(PolicyConfig(network=network), spec, seed=0)
     made: list[torch.Tensor] = []
     picture_layer(policy).register_forward_hook(lambda _layer, _given, output: made.append(output))

@@ -35,7 +35,7 @@ from tests.agents.small_runs import (
     small_policy,
 )
 
-SMALL = ClosedLoopConfig(every=1, routes=2, towns=1, worlds=2)
+SMALL = ClosedLoopConfig(every=1, routes=2, towns=1, num_envs=2)
 
 
 def never() -> bool:
@@ -100,7 +100,7 @@ def test_it_can_be_broken_off(checkpoint: Path) -> None:
 
 
 def test_impossible_drives_are_refused() -> None:
-    for changes in ({"every": -1}, {"worlds": 0}, {"time_limit": 0.0}):
+    for changes in ({"every": -1}, {"num_envs": 0}, {"time_limit": 0.0}):
         with pytest.raises(ConfigError, match=r"closed_loop.every must be at least 0, worlds 1 to 256"):
             replace(SMALL, **changes)
     with pytest.raises(ConfigError, match="at least 1 together, got routes 0"):

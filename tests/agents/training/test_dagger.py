@@ -42,7 +42,7 @@ def dagger_config(folder: Path, **changes: Any) -> TrainConfig:
     """One epoch on made-up drives and two rounds of two short drives."""
     small_folder(folder / "data")
     write_description(folder / "data", DatasetDescription(WORLD, {"seed": 0}, {"numpy": "2"}, "unknown"))
-    closed_loop = ClosedLoopConfig(routes=1, towns=1, worlds=1)
+    closed_loop = ClosedLoopConfig(routes=1, towns=1, num_envs=1)
     config = small_config(folder, epochs=1, pictures=0, activations=0, dagger=DAGGER, closed_loop=closed_loop)
     return replace(config, **changes)
 

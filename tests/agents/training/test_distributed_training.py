@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from agents.training.config import TrainConfig
 from agents.training.dataset import load_training_data
-from agents.training.distributed import ALONE, Group, process_group
+from agents.training.distributed import ALONE, ProcessGroup, process_group
 from agents.training.loop import train
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.trainer import Trainer
@@ -75,7 +75,7 @@ def metrics(folder: Path) -> dict[str, Any]:
 
 @given(st.integers(1, 9), st.integers(0, 100))
 def test_shares_make_up_the_whole_and_differ_by_one_at_most(size: int, count: int) -> None:
-    shares = [Group(rank, size).share(count) for rank in range(size)]
+    shares = [ProcessGroup(rank, size).share(count) for rank in range(size)]
     assert [i for share in shares for i in range(share.start, share.stop)] == list(range(count))
     lengths = [share.stop - share.start for share in shares]
     assert max(lengths) - min(lengths) <= 1
@@ -88,10 +88,10 @@ def test_alone_nothing_is_exchanged() -> None:
     assert group.sum(values) is values
     assert group.any(True)
     assert not group.any(False)
-    assert group.from_first("mine") == "mine"
-    assert group.gathered(3) == [3]
+    assert group.broadcast("mine") == "mine"
+    assert group.all_gather(3) == [3]
     module = torch.nn.Linear(1, 1)
-    assert group.together(module) is module
+    assert group.wrap_ddp(module) is module
 
 
 def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_more_parts_than_frames_in_a_step_are_refused(tmp_path: Path, size: int,
     config = small_config(tmp_path, batch_size=39, accumulate=accumulate)
     words = f"a step has 39 frames, too few for {size} processes that compute them in {accumulate} parts each"
     with pytest.raises(ConfigError, match=words):
-        Trainer(config, small_data(), RunFolder(tmp_path), Group(0, size))
+        Trainer(config, small_data(), RunFolder(tmp_path), ProcessGroup(0, size))
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
-from agents.training.logger import History, Journal
+from agents.training.logger import History, TrainingLogger
 from agents.training.run_folder import RunFolder
 from navsim.config import from_mapping, to_mapping
 
@@ -67,9 +67,9 @@ def test_validations_in_vain_are_those_since_the_best() -> None:
     history, counts = History(), []
     for i, nll in enumerate((3.0, 2.0, 2.5, 2.0, 1.0, 1.5)):
         history.add(i + 1, scores(nll), {"nll": 0.0})
-        counts.append(history.in_vain())
+        counts.append(history.epochs_without_improvement())
     assert counts == [0, 0, 1, 2, 0, 1]
-    assert History().in_vain() == 0
+    assert History().epochs_without_improvement() == 0
 
 
 def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
@@ -77,7 +77,7 @@ def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
     for epoch in range(1, 7):
         drives = DriveScores(2, 4, 0.5, 0) if epoch % 2 == 0 else None
         history.add(epoch, scores(1.0), {"nll": 0.0}, drives)
-        counts.append(history.in_vain())
+        counts.append(history.epochs_without_improvement())
     assert counts == [0, 0, 0, 1, 1, 2]
 
 
@@ -85,8 +85,8 @@ def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     history = History()
     history.add(1, scores(0.5), {"nll": 0.6})
-    with Journal(folder, 0) as journal:
-        journal.save(history, finished=False, facts={"parameters": 7})
+    with TrainingLogger(folder, 0) as logger:
+        logger.save(history, finished=False, facts={"parameters": 7})
     assert not folder.finished
     metrics = folder.read_metrics()
     assert metrics["parameters"] == 7
@@ -96,35 +96,35 @@ def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
 def test_numbers_that_json_cannot_say_are_not_written(tmp_path: Path) -> None:
     history = History()
     history.add(1, scores(math.nan), {"nll": 0.0})
-    with Journal(RunFolder(tmp_path), 0) as journal, pytest.raises(ValueError, match="JSON"):
-        journal.save(history, finished=True, facts={})
+    with TrainingLogger(RunFolder(tmp_path), 0) as logger, pytest.raises(ValueError, match="JSON"):
+        logger.save(history, finished=True, facts={})
     assert not RunFolder(tmp_path).metrics.exists()
 
 
 def test_scores_that_do_not_exist_are_not_drawn(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    with Journal(folder, 0) as journal:
-        journal.curves("validation", {"nll": 2.0, "nll_without_spike": None}, 5)
+    with TrainingLogger(folder, 0) as logger:
+        logger.log_scalars("validation", {"nll": 2.0, "nll_without_spike": None}, 5)
     assert logged(folder, "validation/nll") == [(5, 2.0)]
     with pytest.raises(KeyError):
         logged(folder, "validation/nll_without_spike")
 
 
 def test_a_silent_journal_writes_nothing(tmp_path: Path) -> None:
-    with Journal(RunFolder(tmp_path), 0, silent=True) as journal:
-        journal.curves("train", {"nll": 1.0}, 1)
-        journal.picture("fans", np.zeros((4, 4, 3), np.uint8), 1)
-        journal.histogram("activations", torch.ones(3), 1)
-        journal.save(History(), finished=True, facts={})
+    with TrainingLogger(RunFolder(tmp_path), 0, silent=True) as logger:
+        logger.log_scalars("train", {"nll": 1.0}, 1)
+        logger.log_image("fans", np.zeros((4, 4, 3), np.uint8), 1)
+        logger.histogram("activations", torch.ones(3), 1)
+        logger.save(History(), finished=True, facts={})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_resumed_log_hides_what_was_lost(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    with Journal(folder, 0) as journal:
+    with TrainingLogger(folder, 0) as logger:
         for step in (10, 20, 30):
-            journal.curves("train", {"nll": 1.0}, step)
+            logger.log_scalars("train", {"nll": 1.0}, step)
     time.sleep(1.0)  # TensorBoard's files are told apart, and ordered, by the second
-    with Journal(folder, 20) as journal:
-        journal.curves("train", {"nll": 2.0}, 30)
+    with TrainingLogger(folder, 20) as logger:
+        logger.log_scalars("train", {"nll": 2.0}, 30)
     assert logged(folder, "train/nll") == [(10, 1.0), (30, 2.0)]

@@ -12,17 +12,19 @@ from agents.training.distributed import ALONE
 from agents.training.losses import LossConfig
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.run_folder import RunFolder
-from agents.training.train_state import Learner, explained_shortage
+from agents.training.train_state import PolicyTrainState, oom_as_config_error
 from agents.training.trainer import Trainer
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_config, small_data, small_policy, small_samples
 
 
-def learner(optimizer: OptimizerConfig | None = None) -> Learner:
-    return Learner(small_policy(), LossConfig(), optimizer or OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
+def learner(optimizer: OptimizerConfig | None = None) -> PolicyTrainState:
+    return PolicyTrainState(
+        small_policy(), LossConfig(), optimizer or OptimizerConfig(), EmaConfig(), torch.float32, ALONE
+    )
 
 
-def gradients(some: Learner, cuts: list[int], weights: torch.Tensor) -> list[torch.Tensor]:
+def gradients(some: PolicyTrainState, cuts: list[int], weights: torch.Tensor) -> list[torch.Tensor]:
     """Gradients of a batch of 12 computed in parts that end at `cuts`."""
     samples = small_samples(12)
     for first, last in zip([0, *cuts[:-1]], cuts, strict=True):
@@ -87,14 +89,14 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch(tmp_path: Path, accu
 
 def test_a_shortage_of_memory_is_one_line_that_says_what_helps() -> None:
     words = r"out of memory at batch_size 64 with accumulate 2: raise accumulate.*or lower batch_size"
-    with pytest.raises(ConfigError, match=words), explained_shortage(64, 2):
+    with pytest.raises(ConfigError, match=words), oom_as_config_error(64, 2):
         torch.empty(1 << 48, dtype=torch.float64)
-    with pytest.raises(ConfigError, match="out of GPU memory at batch_size 64"), explained_shortage(64, 1):
+    with pytest.raises(ConfigError, match="out of GPU memory at batch_size 64"), oom_as_config_error(64, 1):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9000.00 GiB")
 
 
 def test_other_errors_are_left_as_they_are() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), explained_shortage(64, 1):
+    with pytest.raises(RuntimeError, match="shapes"), oom_as_config_error(64, 1):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
 

@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from agents.training.distributed import Group
+from agents.training.distributed import ProcessGroup
 from agents.training.logger import Means, Stopwatch
 
 
@@ -23,7 +23,7 @@ def test_means_go_on_from_their_sums_as_if_never_stopped() -> None:
         whole.add({"nll": value})
     for value in values[:37]:
         before.add({"nll": value})
-    after = Means.shared(before.sums(), before.count, Group())
+    after = Means.shared(before.sums(), before.count, ProcessGroup())
     for value in values[37:]:
         after.add({"nll": value})
     assert after.means() == whole.means()
@@ -31,7 +31,7 @@ def test_means_go_on_from_their_sums_as_if_never_stopped() -> None:
 
 
 def test_only_one_of_several_processes_carries_sums_on() -> None:
-    shares = [Means.shared({"nll": 4.0}, 2, Group(rank, 2)) for rank in range(2)]
+    shares = [Means.shared({"nll": 4.0}, 2, ProcessGroup(rank, 2)) for rank in range(2)]
     assert [float(share._sums["nll"]) for share in shares] == [4.0, 0.0]
 
 

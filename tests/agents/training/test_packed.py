@@ -20,7 +20,7 @@ from agents.training.loop import train
 from agents.training.packed import map_records, packed_path, records_of
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.samples import READ_AHEAD, MappedSamples, Samples, record_bytes
-from agents.training.sampling import Feed
+from agents.training.sampling import BatchPrefetcher
 from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.errors import EpisodeError, StorageError
 from navsim.roads.generators.towns import Split
@@ -50,7 +50,7 @@ def assert_same(one: Samples, other: Samples) -> None:
         assert torch.equal(left, right), name
         assert right.is_contiguous()
     assert torch.equal(one.labels, other.labels)
-    assert torch.equal(one.demanding, other.demanding)
+    assert torch.equal(one.is_informative, other.is_informative)
 
 
 def test_mapped_data_is_the_data_held_in_memory(folder: Path) -> None:
@@ -73,24 +73,24 @@ def test_announced_batches_are_those_that_are_asked_for(
 ) -> None:
     expected, samples = (load_training_data(folder, POLICY, kind).train for kind in ("device", storage))
     order = torch.randperm(24, generator=torch.Generator().manual_seed(0))[:count]
-    feed = Feed(samples)
-    feed.announce(torch.split(order, 2))
+    feed = BatchPrefetcher(samples)
+    feed.prefetch(torch.split(order, 2))
     for first in range(0, count, 2):
-        assert_same(feed.take(order[first : first + 2]), expected[order[first : first + 2]])
-    assert_same(feed.take(order[:2]), expected[order[:2]])  # no longer announced
-    feed.announce([])
-    assert_same(feed.take(order[:1]), expected[order[:1]])
+        assert_same(feed.get(order[first : first + 2]), expected[order[first : first + 2]])
+    assert_same(feed.get(order[:2]), expected[order[:2]])  # no longer announced
+    feed.prefetch([])
+    assert_same(feed.get(order[:1]), expected[order[:1]])
 
 
 def test_what_was_not_announced_comes_between_what_was(folder: Path) -> None:
     held, mapped = (load_training_data(folder, POLICY, storage).train for storage in ("device", "mapped"))
     order, other = torch.arange(24), torch.tensor([5, 1])
-    feed = Feed(mapped)
-    feed.announce(torch.split(order, 4))
+    feed = BatchPrefetcher(mapped)
+    feed.prefetch(torch.split(order, 4))
     for index in (order[:4], other, order[4:8], order[:4], order[8:12]):
-        assert_same(feed.take(index), held[index])
-    feed.announce([other])
-    assert_same(feed.take(other), held[other])
+        assert_same(feed.get(index), held[index])
+    feed.prefetch([other])
+    assert_same(feed.get(other), held[other])
 
 
 def test_only_a_few_batches_are_read_ahead_and_reading_stops_with_the_reader(
@@ -241,9 +241,9 @@ def test_mapped_batches_arrive_on_the_gpu(folder: Path) -> None:
     cuda = torch.device("cuda")
     held = load_training_data(folder, POLICY, "device", cuda).train
     mapped = load_training_data(folder, POLICY, "mapped", cuda).train
-    order, feed = torch.randperm(24).to(cuda), Feed(mapped)
-    feed.announce(torch.split(order, 4))
+    order, feed = torch.randperm(24).to(cuda), BatchPrefetcher(mapped)
+    feed.prefetch(torch.split(order, 4))
     for first in range(0, 24, 4):
-        batch = feed.take(order[first : first + 4])
+        batch = feed.get(order[first : first + 4])
         assert batch.senses.images.is_cuda
         assert_same(batch, held[order[first : first + 4]])

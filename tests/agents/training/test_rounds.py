@@ -44,7 +44,7 @@ def test_more_routes_leave_the_others_as_they_were() -> None:
     [
         ({"rounds": -1}, "dagger.rounds must be at least 0, got -1"),
         ({"epochs": 0}, "dagger.epochs must be at least 1, got 0"),
-        ({"worlds": 0}, "dagger.worlds must be at least 1, got 0"),
+        ({"num_envs": 0}, "dagger.num_envs must be at least 1, got 0"),
         ({"workers": 0}, "dagger.workers must be at least 1, got 0"),
         ({"beta": 1.5}, "dagger.beta must be 0 to 1, got 1.5"),
         ({"beta": -0.1}, "dagger.beta must be 0 to 1, got -0.1"),

@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 
 from agents.policies.checkpoint import load_policy
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Senses
+from agents.policies.networks.observation_batch import ObservationBatch
 from agents.training.dataset import Samples, TrainingData
 from agents.training.loop import train
 from agents.training.run_folder import open_run
@@ -23,7 +23,7 @@ def with_borders(samples: Samples) -> Samples:
     """The same situations on larger pictures: the source's network takes no smaller ones."""
     senses = samples.senses
     road, route = (pad(picture, (2, 2, 2, 2)) for picture in (senses.road_map, senses.route_map))
-    return replace(samples, senses=Senses(pad(senses.images, (0, 0, 4, 4, 4, 4)), road, route, senses.speed))
+    return replace(samples, senses=ObservationBatch(pad(senses.images, (0, 0, 4, 4, 4, 4)), road, route, senses.speed))
 
 
 def larger_data() -> TrainingData:

@@ -11,9 +11,11 @@ RARE = np.array([0.001] * 90 + [0.15] * 10)
 """Labels of a drive: one in ten is a sharp curve."""
 
 
-def sampler(labels: Array = RARE, demanding: int = 0, quiet_share: float = 1.0, **balance: float) -> FrameSampler:
-    chosen = np.arange(len(labels)) < demanding
-    return FrameSampler(labels, chosen, quiet_share, BalanceConfig(**balance), seed=3)  # type: ignore[arg-type]
+def sampler(
+    labels: Array = RARE, is_informative: int = 0, lane_keeping_fraction: float = 1.0, **balance: float
+) -> FrameSampler:
+    chosen = np.arange(len(labels)) < is_informative
+    return FrameSampler(labels, chosen, lane_keeping_fraction, BalanceConfig(**balance), seed=3)  # type: ignore[arg-type]
 
 
 def test_an_epoch_shows_every_frame_once_in_an_order_of_its_own() -> None:
@@ -26,7 +28,7 @@ def test_an_epoch_shows_every_frame_once_in_an_order_of_its_own() -> None:
 
 
 def test_quiet_frames_are_drawn_anew_and_demanding_ones_always_taken() -> None:
-    some = sampler(np.zeros(40), demanding=10, quiet_share=0.5)
+    some = sampler(np.zeros(40), is_informative=10, lane_keeping_fraction=0.5)
     orders = [set(some.draw(epoch).index.tolist()) for epoch in range(3)]
     assert some.frames_per_epoch == 25
     assert all(len(order) == 25 for order in orders)
@@ -74,8 +76,8 @@ def test_balancing_keeps_what_quiet_frames_lose() -> None:
     labels = np.concatenate([np.zeros(60), np.full(60, 0.1)])
     some = FrameSampler(labels, np.arange(120) % 2 == 0, 0.2, BalanceConfig(1.0, 2), seed=0)
     counts = np.bincount(np.concatenate([some.draw(epoch).index for epoch in range(400)]), minlength=120)
-    demanding, quiet = counts[::2].mean(), counts[1::2].mean()
-    assert quiet / demanding == pytest.approx(0.2, rel=0.05)
+    is_informative, quiet = counts[::2].mean(), counts[1::2].mean()
+    assert quiet / is_informative == pytest.approx(0.2, rel=0.05)
 
 
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=40), st.integers(1, 60), st.integers(0, 10))

@@ -30,7 +30,7 @@ from tests.agents.small_runs import (
 LIMIT = 0.2
 
 
-def gathered(*episodes: Episode) -> int:
+def all_gather(*episodes: Episode) -> int:
     return len(gather_samples(episodes, sum(map(len, episodes)), SPEC, LIMIT, "data"))
 
 
@@ -121,26 +121,26 @@ def test_labels_beyond_the_policys_range_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_label_that_is_not_finite_is_refused_by_number(value: float) -> None:
     with pytest.raises(EpisodeError, match=r"train-0-route0-seed0: label 3 is not finite"):
-        gathered(with_label(value))
+        all_gather(with_label(value))
 
 
 def test_a_label_beyond_the_range_is_refused_by_number_and_value() -> None:
     with pytest.raises(EpisodeError, match=r"label 3 is -0.2500 1/m, beyond"):
-        gathered(with_label(-0.25))
-    assert gathered(with_label(-0.2)) == 12
+        all_gather(with_label(-0.25))
+    assert all_gather(with_label(-0.2)) == 12
 
 
 def test_an_episode_without_images_is_refused() -> None:
     with pytest.raises(EpisodeError, match="without images"):
-        gathered(small_episode(), small_episode("train-1", images=False))
+        all_gather(small_episode(), small_episode("train-1", images=False))
 
 
 def test_shapes_are_checked_once_more_when_frames_are_copied() -> None:
     episode = small_episode()
     with pytest.raises(EpisodeError, match=r"images are .*\(1, 32, 16, 3\)"):
-        gathered(episode, replace(episode, images=episode.images[:, :, :, ::2]))
+        all_gather(episode, replace(episode, images=episode.images[:, :, :, ::2]))
     with pytest.raises(EpisodeError, match=r"route_maps are .*\(20, 10\)"):
-        gathered(replace(episode, route_maps=episode.route_maps[:, :, ::2]))
+        all_gather(replace(episode, route_maps=episode.route_maps[:, :, ::2]))
 
 
 def test_the_number_of_frames_must_be_as_announced() -> None:
@@ -163,14 +163,14 @@ def test_numbers_that_are_not_finite_are_refused_by_name(array: str, words: str)
     values = getattr(episode, array).copy()
     values[4] = float("nan")
     with pytest.raises(EpisodeError, match=f"train-0-route0-seed0: {words} is not finite"):
-        gathered(replace(episode, **{array: values}))
+        all_gather(replace(episode, **{array: values}))
 
 
 def test_pictures_that_are_no_bytes_are_refused() -> None:
     episode = small_episode()
     images = np.full(episode.images.shape, np.nan, np.float32)
     with pytest.raises(EpisodeError, match="images are float32, must be uint8"):
-        gathered(replace(episode, images=images))  # type: ignore[arg-type]  # what a type checker would have told
+        all_gather(replace(episode, images=images))  # type: ignore[arg-type]  # what a type checker would have told
 
 
 @pytest.mark.parametrize("storage", ["device", "mapped"])
@@ -201,7 +201,7 @@ def test_all_renderers_of_the_data_are_named(tmp_path: Path) -> None:
 
 
 def test_a_data_set_of_one_sample_can_be_gathered() -> None:
-    assert gathered(small_episode(steps=1)) == 1
+    assert all_gather(small_episode(steps=1)) == 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

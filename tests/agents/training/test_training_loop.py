@@ -17,14 +17,14 @@ from agents.policies.policy import build_policy
 from agents.scoring.calibration import score
 from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device, choose_dtype
-from agents.training.logger import History, Journal
+from agents.training.logger import History, TrainingLogger
 from agents.training.loop import take_steps, train
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import StopRequest, stop_on_interrupt
 from agents.training.sampling import BalanceConfig
 from agents.training.trainer import Trainer
-from agents.training.validation import Examiner, draw_predictions, spread_frames
+from agents.training.validation import Validator, draw_predictions, spread_frames
 from navsim.errors import CheckpointError, ConfigError
 from navsim.seeding import derived_seed
 from navsim.sensing.faults import CameraNoise
@@ -95,7 +95,7 @@ def test_a_run_stopped_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
     "changes",
     [
         {"precision": "bfloat16"},
-        {"balance": BalanceConfig(0.5), "quiet_share": 0.7},
+        {"balance": BalanceConfig(0.5), "lane_keeping_fraction": 0.7},
         {"accumulate": 3, "deterministic": True, "ema": EmaConfig(0.5)},
     ],
 )
@@ -273,9 +273,9 @@ def test_a_checkpoint_of_other_cameras_or_maps_is_not_continued(
         train(resumed, replace(data, map=replace(MAP, metres_per_pixel=2.0)), open_run(resumed))
 
 
-@pytest.mark.parametrize("quiet_share", [1.0, 0.3])
-def test_one_frame_is_enough_to_train_on(tmp_path: Path, quiet_share: float) -> None:
-    history = run(small_config(tmp_path, epochs=3, quiet_share=quiet_share), train=1, validation=1)
+@pytest.mark.parametrize("lane_keeping_fraction", [1.0, 0.3])
+def test_one_frame_is_enough_to_train_on(tmp_path: Path, lane_keeping_fraction: float) -> None:
+    history = run(small_config(tmp_path, epochs=3, lane_keeping_fraction=lane_keeping_fraction), train=1, validation=1)
     assert history.step == 3
     assert math.isfinite(history.epochs[-1]["validation"]["nll"])
 
@@ -286,9 +286,9 @@ def test_noisy_cameras_are_learned_and_validated_through(tmp_path: Path) -> None
         config = small_config(tmp_path / name, epochs=1, pictures=0)
         data = replace(small_data(), simulation=SimulationConfig(cameras=CAMERAS, map=MAP, camera_noise=noise))
         with ClosedLoop(config.closed_loop, data.world) as course:
-            examiner = Examiner(data, torch.device("cpu"), torch.float32, course)
-        nlls.append(score(examiner.validate(small_policy())).nll)
-        assert nlls[-1] == score(examiner.validate(small_policy())).nll
+            validator = Validator(data, torch.device("cpu"), torch.float32, course)
+        nlls.append(score(validator.validate(small_policy())).nll)
+        assert nlls[-1] == score(validator.validate(small_policy())).nll
         train(config, data, open_run(config))
         weights.append(load_file(RunFolder(config.run_dir).last)["policy.head.weight"])
     assert nlls[0] == nlls[1] != nlls[2]
@@ -330,8 +330,8 @@ def test_an_epoch_ends_early_when_asked_to(tmp_path: Path) -> None:
     trainer = Trainer(config, small_data(), folder)
     stop = StopRequest()
     stop.make()
-    with Journal(folder, 0) as journal:
-        assert not take_steps(trainer, journal, stop, lambda count=1, note="": None)
+    with TrainingLogger(folder, 0) as logger:
+        assert not take_steps(trainer, logger, stop, lambda count=1, note="": None)
     assert trainer.history.step == 1
 
 
@@ -360,8 +360,8 @@ def test_impossible_runs_are_refused() -> None:
             TrainConfig(**{name: value})  # type: ignore[arg-type]  # names differ by case
     with pytest.raises(ConfigError, match=r"accumulate must be at most batch_size \(4\), got 5"):
         TrainConfig(batch_size=4, accumulate=5)
-    with pytest.raises(ConfigError, match="quiet_share must be above 0"):
-        TrainConfig(quiet_share=0.0)
+    with pytest.raises(ConfigError, match="lane_keeping_fraction must be above 0"):
+        TrainConfig(lane_keeping_fraction=0.0)
 
 
 def test_pictures_show_frames_from_right_to_left() -> None:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from navsim.evaluation.reports.charts import Axis, Point, Series, chart, percent_axis, share_bar, value_axis
+from navsim.evaluation.reports.charts import ChartAxis, Point, Series, chart, percent_axis, share_bar, value_axis
 from navsim.evaluation.statistics.intervals import Share
 
 
@@ -19,7 +19,7 @@ def test_bars_say_what_they_show() -> None:
 
 
 def test_axes_place_values_and_keep_them_inside() -> None:
-    axis = Axis("z", 0.0, 2.0, ())
+    axis = ChartAxis("z", 0.0, 2.0, ())
     assert [axis.share(value) for value in (-1.0, 0.0, 0.5, 2.0, 3.0)] == [0.0, 0.0, 0.25, 1.0, 1.0]
     around = value_axis("nll", [-4.0, -3.0])
     assert around.low < -4.0 < -3.0 < around.high

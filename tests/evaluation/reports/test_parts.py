@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agents.drivers.registry import expert_entrant
-from navsim.drivers.spec import constant_entrant
+from agents.drivers.registry import expert_driver_spec
+from navsim.drivers.spec import constant_driver_spec
 from navsim.errors import ConfigError
-from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.reports.parts import parts_terminal_table
 from navsim.evaluation.reports.run import run_evaluation
 from navsim.evaluation.suites import fingerprint
@@ -32,16 +32,16 @@ parts:
 """
 
 
-def config_for(folder: Path, text: str = SUITE) -> EvaluateConfig:
+def config_for(folder: Path, text: str = SUITE) -> EvaluationConfig:
     path = folder / "suite.yaml"
     path.write_text(text)
     out = folder / "out"
-    return EvaluateConfig(suite=str(path), out=out, workers=1, film=False, simulation=SIMULATION)
+    return EvaluationConfig(suite=str(path), out=out, workers=1, film=False, simulation=SIMULATION)
 
 
 def test_every_part_has_its_folder_numbers_and_rows(tmp_path: Path) -> None:
     config = config_for(tmp_path)
-    drives = run_evaluation(config, [expert_entrant(SIMULATION), constant_entrant()], Console(file=StringIO()))
+    drives = run_evaluation(config, [expert_driver_spec(SIMULATION), constant_driver_spec()], Console(file=StringIO()))
     results = json.loads((config.out / "results.json").read_text())
     assert results["fingerprint"] == fingerprint(config.stages)
     assert len(drives) == len(results["drives"]) == 2 * (2 * 2 + 2)
@@ -64,18 +64,18 @@ def test_every_part_has_its_folder_numbers_and_rows(tmp_path: Path) -> None:
 
     changed = config_for(tmp_path, SUITE.replace("lateral: 1.0", "lateral: 1.5"))
     with pytest.raises(ConfigError, match="holds another evaluation"):
-        run_evaluation(changed, [expert_entrant(SIMULATION), constant_entrant()], Console(file=StringIO()))
+        run_evaluation(changed, [expert_driver_spec(SIMULATION), constant_driver_spec()], Console(file=StringIO()))
 
 
 def test_a_suite_fixes_its_routes() -> None:
     with pytest.raises(ConfigError, match="suite quick says which routes are driven; leave out lane_routes"):
-        EvaluateConfig(suite="quick", lane_routes=3)
+        EvaluationConfig(suite="quick", lane_routes=3)
     with pytest.raises(ConfigError, match="unknown suite 'quik'"):
-        EvaluateConfig(suite="quik")
+        EvaluationConfig(suite="quik")
 
 
 def test_another_town_or_seed_may_be_asked_of_a_suite() -> None:
-    config = EvaluateConfig(suite="streets", town="osm:elsewhere.osm", seed=2)
+    config = EvaluationConfig(suite="streets", town="osm:elsewhere.osm", seed=2)
     assert {scenario.town for scenario in config.stages[0].scenarios} == {"osm:elsewhere.osm"}
     assert config.title == "streets, an OpenStreetMap extract, in osm:elsewhere.osm, seed 2"
     assert {scenario.seed for scenario in replace(config, seed=5).stages[0].scenarios} == {5}

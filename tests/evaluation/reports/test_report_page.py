@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import ConfigError
-from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.failures import ROWS_SHOWN, ReportSettings
+from navsim.evaluation.reports.failures import ROWS_SHOWN, ReportConfig
 from navsim.evaluation.reports.report_page import TOWNS_SHOWN, report_page
 from navsim.evaluation.reports.run import run_evaluation
-from navsim.evaluation.suites import Stage
+from navsim.evaluation.suites import SuiteStage
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario
@@ -48,15 +48,15 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     suite = folder / "suite.yaml"
     suite.write_text(SUITE)
     out = folder / "a run"
-    config = EvaluateConfig(
+    config = EvaluationConfig(
         driver=("x",), suite=str(suite), out=out, workers=1, film=False, clips=2, simulation=SIMULATION
     )
-    entrants = [
-        Entrant("sure", make_sure, 0.1),
-        Entrant("broken", make_failing, ("raise", -1)),
-        constant_entrant(),
+    driver_specs = [
+        DriverSpec("sure", make_sure, 0.1),
+        DriverSpec("broken", make_failing, ("raise", -1)),
+        constant_driver_spec(),
     ]
-    run_evaluation(config, entrants, Console(file=StringIO()))
+    run_evaluation(config, driver_specs, Console(file=StringIO()))
     return out
 
 
@@ -122,8 +122,8 @@ def drives(count: int, outcome: Outcome | None = Outcome.ARRIVED, town: str = "t
 
 
 def page_of(shown: list[Drive]) -> str:
-    stages = (Stage("", tuple(drive.scenario for drive in shown), SIMULATION),)
-    return report_page(shown, ReportSettings("by hand", Path("run"), stages, ABOUT, 0))
+    stages = (SuiteStage("", tuple(drive.scenario for drive in shown), SIMULATION),)
+    return report_page(shown, ReportConfig("by hand", Path("run"), stages, ABOUT, 0))
 
 
 def test_arrivals_alone_have_no_clips_parts_or_calibration() -> None:
@@ -153,4 +153,4 @@ def test_the_towns_where_most_failed_are_shown() -> None:
 
 def test_a_negative_number_of_clips_is_refused() -> None:
     with pytest.raises(ConfigError, match="clips must be at least 0, got -1"):
-        replace(EvaluateConfig(), clips=-1)
+        replace(EvaluationConfig(), clips=-1)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from navsim.drivers.spec import Entrant, constant_entrant
+from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import ConfigError
-from navsim.evaluation.config import EvaluateConfig
+from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.reports.run import OUTPUTS, identity, run_evaluation
 from navsim.roads.generators.towns import Generator, Split
 from navsim.sensing.camera import Camera
@@ -24,13 +24,13 @@ def quiet() -> Console:
     return Console(file=StringIO(), width=200)
 
 
-def small(out: Path) -> EvaluateConfig:
-    return EvaluateConfig(routes=1, lane_routes=1, towns=1, out=out, workers=1, simulation=SIMULATION)
+def small(out: Path) -> EvaluationConfig:
+    return EvaluationConfig(routes=1, lane_routes=1, towns=1, out=out, workers=1, simulation=SIMULATION)
 
 
 def test_an_evaluation_writes_everything_once(tmp_path: Path) -> None:
     config = small(tmp_path / "run")
-    run_evaluation(config, [constant_entrant()], quiet())
+    run_evaluation(config, [constant_driver_spec()], quiet())
     assert {path.name for path in config.out.iterdir()} == {*OUTPUTS, "drives", "evaluation.json"}
     results = json.loads((config.out / "results.json").read_text())
     assert results["drivers"]["constant"]["routes"] == 1
@@ -40,14 +40,14 @@ def test_an_evaluation_writes_everything_once(tmp_path: Path) -> None:
 
     before = {path: path.stat().st_mtime_ns for path in config.out.rglob("*") if path.is_file()}
     console = quiet()
-    run_evaluation(config, [constant_entrant()], console)
+    run_evaluation(config, [constant_driver_spec()], console)
     assert before == {path: path.stat().st_mtime_ns for path in config.out.rglob("*") if path.is_file()}
     assert "all drives are done" in console.file.getvalue()  # type: ignore[attr-defined]
 
     with pytest.raises(ConfigError, match=r"suite.seed is 0 there and 1 now"):
-        run_evaluation(replace(config, seed=1), [constant_entrant()], quiet())
+        run_evaluation(replace(config, seed=1), [constant_driver_spec()], quiet())
     with pytest.raises(ConfigError, match=r"drivers.constant"):
-        run_evaluation(config, [constant_entrant(0.01)], quiet())
+        run_evaluation(config, [constant_driver_spec(0.01)], quiet())
     assert before == {path: path.stat().st_mtime_ns for path in config.out.rglob("*") if path.is_file()}
 
 
@@ -55,14 +55,14 @@ def test_what_broke_is_driven_again_and_all_files_are_renewed(tmp_path: Path) ->
     config = replace(small(tmp_path), lane_routes=0)
     flaw = tmp_path.parent / f"{tmp_path.name}-flaw"
     flaw.touch()
-    entrants = [Entrant("policy", make_healing, str(flaw))]
-    (broken,) = run_evaluation(config, entrants, quiet())
+    driver_specs = [DriverSpec("policy", make_healing, str(flaw))]
+    (broken,) = run_evaluation(config, driver_specs, quiet())
     assert "must be finite" in broken.error
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["drivers"]["policy"] | {"routes": 1, "arrived": 0, "errors": 1} == results["drivers"]["policy"]
     assert not (tmp_path / "drive.gif").exists()
     flaw.unlink()
-    (whole,) = run_evaluation(config, entrants, quiet())
+    (whole,) = run_evaluation(config, driver_specs, quiet())
     assert whole.episode is not None
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["drivers"]["policy"]["errors"] == 0
@@ -72,25 +72,25 @@ def test_what_broke_is_driven_again_and_all_files_are_renewed(tmp_path: Path) ->
 
 def test_missing_pictures_are_drawn_from_the_kept_drives(tmp_path: Path) -> None:
     config = replace(small(tmp_path), lane_routes=0, film=False)
-    run_evaluation(config, [constant_entrant()], quiet())
+    run_evaluation(config, [constant_driver_spec()], quiet())
     results = (tmp_path / "results.json").read_bytes()
     assert not (tmp_path / "drive.gif").exists()
     (tmp_path / "town.png").unlink()
-    run_evaluation(replace(config, film=True), [constant_entrant()], quiet())
+    run_evaluation(replace(config, film=True), [constant_driver_spec()], quiet())
     assert (tmp_path / "town.png").exists()
     assert (tmp_path / "drive.gif").exists()
     assert (tmp_path / "results.json").read_bytes() == results
 
 
 def test_suite_follows_the_settings() -> None:
-    config = EvaluateConfig(routes=3, lane_routes=2, towns=2, seed=5, split=Split.VALIDATION)
+    config = EvaluationConfig(routes=3, lane_routes=2, towns=2, seed=5, split=Split.VALIDATION)
     assert len(config.own_routes.scenarios()) == 5
     assert {scenario.seed for scenario in config.own_routes.scenarios()} == {5}
     assert config.title == "3 routes through junctions and 2 along lanes, 2 validation towns, seed 5"
 
 
 def test_generators_are_named_and_part_of_the_identity() -> None:
-    plain, mixed = EvaluateConfig(), EvaluateConfig(generators=(Generator.GRID, Generator.VILLAGE))
+    plain, mixed = EvaluationConfig(), EvaluationConfig(generators=(Generator.GRID, Generator.VILLAGE))
     assert mixed.title.endswith("10 test towns (grid, village), seed 0")
     assert {scenario.town.split("-")[0] for scenario in mixed.own_routes.scenarios()} == {"grid", "village"}
     assert identity(plain, [], "tiny")["suite"]["generators"] == ["town"]
@@ -108,4 +108,4 @@ def test_generators_are_named_and_part_of_the_identity() -> None:
 )
 def test_impossible_settings_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        EvaluateConfig(**values)  # type: ignore[arg-type]
+        EvaluationConfig(**values)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.parts import parts_mapping
 from navsim.evaluation.reports.results import results_mapping
 from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, suites_page
-from navsim.evaluation.suites import Stage
+from navsim.evaluation.suites import SuiteStage
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.world.obstacles import ObstacleKind
@@ -23,7 +23,7 @@ LEFT = Scenario("test-1", 0, junctions=False, start=StartOffset(lateral=1.0))
 
 
 def results(
-    driver: str, outcomes: Sequence[tuple[Scenario, Outcome]], parts: tuple[Stage, ...] = (), mark: str = "abc"
+    driver: str, outcomes: Sequence[tuple[Scenario, Outcome]], parts: tuple[SuiteStage, ...] = (), mark: str = "abc"
 ) -> dict[str, Any]:
     """What a results file holds; drives that did not arrive went half of their 100 m and hit a car."""
     drives = []
@@ -81,7 +81,7 @@ def test_a_suite_of_lanes_alone_has_the_numbers_of_these() -> None:
 
 @pytest.mark.parametrize("recovery", [True, False])
 def test_parts_are_counted_as_they_ask_for(recovery: bool) -> None:
-    stage = Stage("offset", (LANE, LEFT), SimulationConfig(), recovery)
+    stage = SuiteStage("offset", (LANE, LEFT), SimulationConfig(), recovery)
     both = [(LANE, Outcome.ARRIVED), (LEFT, Outcome.COLLIDED)]
     text = page(SuiteResults("recovery", "starts", {"bad": results("bad", both, (stage,))}))
     if recovery:

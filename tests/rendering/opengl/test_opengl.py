@@ -13,7 +13,7 @@ import pytest
 
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
-from navsim.rendering.interface import Shot
+from navsim.rendering.interface import RenderRequest
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
@@ -54,11 +54,11 @@ def renderer(scenes: list[Scene]) -> Iterator[OpenGLRenderer]:
 def test_pictures_have_the_cameras_size_and_belong_to_the_caller(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    images = renderer.render([Shot(scenes[0], camera, poses[0]) for camera in SIDES])
+    images = renderer.render([RenderRequest(scenes[0], camera, poses[0]) for camera in SIDES])
     assert images.shape == (3, 80, 200, 3)
     assert images.dtype == np.uint8
     kept = images.copy()
-    again = renderer.render([Shot(scenes[0], camera, poses[5]) for camera in SIDES])
+    again = renderer.render([RenderRequest(scenes[0], camera, poses[5]) for camera in SIDES])
     np.testing.assert_array_equal(images, kept)
     assert not np.array_equal(images, again)
 
@@ -66,7 +66,7 @@ def test_pictures_have_the_cameras_size_and_belong_to_the_caller(
 def test_a_batch_of_cameras_and_worlds_equals_single_pictures(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    shots = [Shot(scene, camera, pose) for pose in poses for scene in scenes for camera in SIDES]
+    shots = [RenderRequest(scene, camera, pose) for pose in poses for scene in scenes for camera in SIDES]
     together = renderer.measure(shots)
     np.testing.assert_array_equal(renderer.render(shots), together.colour)
     for index, shot in enumerate(shots):
@@ -82,8 +82,8 @@ def test_rain_does_not_depend_on_the_place_in_a_batch(renderer: OpenGLRenderer) 
     wet = replace(dry, atmosphere=replace(dry.atmosphere, rain=0.8))
     renderer.add(dry)
     renderer.add(wet)
-    alone = renderer.render([Shot(wet, CAMERA, ORIGIN)])[0]
-    among = renderer.render([Shot(scene, CAMERA, ORIGIN) for scene in (dry, wet, dry, wet)])
+    alone = renderer.render([RenderRequest(wet, CAMERA, ORIGIN)])[0]
+    among = renderer.render([RenderRequest(scene, CAMERA, ORIGIN) for scene in (dry, wet, dry, wet)])
     np.testing.assert_array_equal(among[1], alone)
     np.testing.assert_array_equal(among[3], alone)
     np.testing.assert_array_equal(among[0], among[2])
@@ -92,7 +92,7 @@ def test_rain_does_not_depend_on_the_place_in_a_batch(renderer: OpenGLRenderer) 
 def test_other_renderers_and_scenes_disturb_nothing(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    shot = Shot(scenes[0], CAMERA, poses[2])
+    shot = RenderRequest(scenes[0], CAMERA, poses[2])
     first = renderer.render([shot])
     other = OpenGLRenderer()
     red = scene_of(wall(5.0, plain(255, 0, 0)))
@@ -110,7 +110,7 @@ def test_other_renderers_and_scenes_disturb_nothing(
 
 
 def test_a_scene_stays_until_it_was_removed_as_often_as_added(renderer: OpenGLRenderer, scenes: list[Scene]) -> None:
-    shot = Shot(scenes[0], CAMERA, ORIGIN)
+    shot = RenderRequest(scenes[0], CAMERA, ORIGIN)
     renderer.add(scenes[0])
     renderer.remove(scenes[0])
     renderer.render([shot])
@@ -137,14 +137,14 @@ def test_same_seed_same_pixels_in_a_fresh_process(renderer: OpenGLRenderer) -> N
     done = subprocess.run([sys.executable, "-c", FRESH_PROCESS], capture_output=True, text=True, check=True)
     scene = town_scene(5)
     renderer.add(scene)
-    here = renderer.render([Shot(scene, CAMERA, Pose(3.0, -40.0, 1.0))])
+    here = renderer.render([RenderRequest(scene, CAMERA, Pose(3.0, -40.0, 1.0))])
     assert sha256(here.tobytes()).hexdigest() in done.stdout
 
 
 def test_a_forked_process_goes_on_with_a_context_of_its_own(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    shots = [Shot(scene, CAMERA, poses[1]) for scene in scenes]
+    shots = [RenderRequest(scene, CAMERA, poses[1]) for scene in scenes]
     here = renderer.render(shots)
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
@@ -173,7 +173,7 @@ def test_memory_stays_flat_over_scenes_pictures_and_renderers(scenes: list[Scene
             renderer = OpenGLRenderer()
             for _ in range(3):
                 renderer.add(scenes[0])
-                renderer.render([Shot(scenes[0], Camera(width=100 + turn), pose) for pose in poses])
+                renderer.render([RenderRequest(scenes[0], Camera(width=100 + turn), pose) for pose in poses])
                 renderer.remove(scenes[0])
             renderer.close()
 
@@ -184,7 +184,7 @@ def test_memory_stays_flat_over_scenes_pictures_and_renderers(scenes: list[Scene
 
 
 def test_cameras_of_different_sizes_are_refused(renderer: OpenGLRenderer, scenes: list[Scene]) -> None:
-    for shots in ([Shot(scenes[0], CAMERA, ORIGIN), Shot(scenes[0], SIDES[0], ORIGIN)], []):
+    for shots in ([RenderRequest(scenes[0], CAMERA, ORIGIN), RenderRequest(scenes[0], SIDES[0], ORIGIN)], []):
         with pytest.raises(ConfigError, match="one size"):
             renderer.render(shots)
         with pytest.raises(ConfigError, match="one size"):
@@ -192,17 +192,17 @@ def test_cameras_of_different_sizes_are_refused(renderer: OpenGLRenderer, scenes
 
 
 def test_closing_twice_is_fine_and_ends_rendering(renderer: OpenGLRenderer, scenes: list[Scene]) -> None:
-    renderer.render([Shot(scenes[0], CAMERA, ORIGIN)])
+    renderer.render([RenderRequest(scenes[0], CAMERA, ORIGIN)])
     renderer.close()
     renderer.close()
     with pytest.raises(KeyError):
-        renderer.render([Shot(scenes[0], CAMERA, ORIGIN)])
+        renderer.render([RenderRequest(scenes[0], CAMERA, ORIGIN)])
 
 
 def test_an_empty_scene_is_all_sky(renderer: OpenGLRenderer) -> None:
     empty = scene_of()
     renderer.add(empty)
-    seen = renderer.measure([Shot(empty, CAMERA, ORIGIN)])
+    seen = renderer.measure([RenderRequest(empty, CAMERA, ORIGIN)])
     assert (seen.semantic == 9).all()
     assert np.isinf(seen.depth).all()
 

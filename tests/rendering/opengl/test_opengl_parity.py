@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Pose
-from navsim.rendering.interface import Measurement, Renderer, Shot
+from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
@@ -44,7 +44,7 @@ def test_both_renderers_see_the_same_classes_and_depths(town: str) -> None:
     opengl.add(scene)
     tiny.add(scene)
     for camera in CAMERAS:
-        shots = [Shot(scene, camera, pose) for pose in poses]
+        shots = [RenderRequest(scene, camera, pose) for pose in poses]
         ours, theirs = opengl.measure(shots), tiny.measure(shots)
         same = ours.semantic == theirs.semantic
         assert same.mean(axis=(1, 2)).min() >= 0.97
@@ -77,7 +77,7 @@ def test_a_marker_appears_where_the_camera_projects_it(
         assert np.abs(found - expected).max() < 1.0
 
 
-def measured(renderer: Renderer, shot: Shot) -> Measurement:
+def measured(renderer: Renderer, shot: RenderRequest) -> RenderBuffers:
     renderer.add(shot.scene)
     seen = renderer.measure([shot])
     renderer.remove(shot.scene)
@@ -87,7 +87,7 @@ def measured(renderer: Renderer, shot: Shot) -> Measurement:
 def test_depth_and_class_of_planes_worked_out_by_hand(renderer: Renderer) -> None:
     camera = Camera(width=100, height=100, fov_deg=90.0, position=(0.0, 0.0, 1.5), pitch_deg=0.0)  # focal length 50 px
     scene = scene_of(road(), wall(12.0, plain(200, 0, 0)))
-    seen = measured(renderer, Shot(scene, camera, Pose(2.0, 3.0, 0.0)))
+    seen = measured(renderer, RenderRequest(scene, camera, Pose(2.0, 3.0, 0.0)))
     # Row r looks down by (r + 0.5 - 50) / 50, and so meets the road at 1.5 * 50 / (r - 49.5).
     for row in (60, 75, 99):
         np.testing.assert_allclose(seen.depth[0, row], 75 / (row - 49.5), rtol=1e-3)
@@ -99,7 +99,7 @@ def test_depth_and_class_of_planes_worked_out_by_hand(renderer: Renderer) -> Non
 
 
 def test_the_sky_is_infinitely_far(renderer: Renderer) -> None:
-    seen = measured(renderer, Shot(scene_of(road()), replace(CAMERAS[0], pitch_deg=0.0), ORIGIN))
+    seen = measured(renderer, RenderRequest(scene_of(road()), replace(CAMERAS[0], pitch_deg=0.0), ORIGIN))
     assert np.isinf(seen.depth[0, :33]).all()
     assert (seen.semantic[0, :33] == SemanticClass.SKY).all()
     assert np.isfinite(seen.depth[0, 34:]).all()

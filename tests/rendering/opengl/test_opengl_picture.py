@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.rendering.interface import Shot
+from navsim.rendering.interface import RenderRequest
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.rendering.opengl.scene_buffers import cloud_image, pack
 from navsim.sensing.camera import Camera
@@ -88,7 +88,7 @@ def test_markings_on_a_road_never_flicker(renderer: OpenGLRenderer) -> None:
     line = quad(level((2.0, 70.0), (-1.0, 1.0), 0.02), plain(250, 250, 250), SemanticClass.MARKING)
     scene = scene_of(line, road())
     renderer.add(scene)
-    seen = renderer.measure([Shot(scene, CAMERA, ORIGIN)]).semantic[0]
+    seen = renderer.measure([RenderRequest(scene, CAMERA, ORIGIN)]).semantic[0]
     renderer.remove(scene)
     for distance in (4.0, 10.0, 30.0, 50.0):
         assert seen[at(distance, 0.0)] == SemanticClass.MARKING
@@ -127,15 +127,15 @@ def test_rain_streaks_follow_its_amount_and_leave_classes_alone(renderer: OpenGL
     shares = []
     dry = scene_of(road())
     renderer.add(dry)
-    expected = renderer.measure([Shot(dry, CAMERA, ORIGIN)])
+    expected = renderer.measure([RenderRequest(dry, CAMERA, ORIGIN)])
     for rain in (0.0, 0.4, 1.0):
         wet = replace(dry, atmosphere=replace(dry.atmosphere, rain=rain))
         renderer.add(wet)
-        seen = renderer.measure([Shot(wet, CAMERA, ORIGIN)])
+        seen = renderer.measure([RenderRequest(wet, CAMERA, ORIGIN)])
         np.testing.assert_array_equal(seen.semantic, expected.semantic)
         np.testing.assert_array_equal(seen.depth, expected.depth)
         shares.append((seen.colour != expected.colour).any(axis=-1).mean())
-        moved = renderer.render([Shot(wet, CAMERA, ORIGIN.moved(forward=0.8))])
+        moved = renderer.render([RenderRequest(wet, CAMERA, ORIGIN.moved(forward=0.8))])
         assert np.array_equal(moved, seen.colour) == (rain == 0.0)
         renderer.remove(wet)
     renderer.remove(dry)
@@ -147,7 +147,7 @@ def test_instances_stand_at_their_places(renderer: OpenGLRenderer) -> None:
     mesh = cube((0.0, 0.0, 1.0), 1.0, plain(250, 0, 250))
     scene = scene_of(instances=(Instances(mesh, np.array([(8.0, 3.0, 0.3, 1.0), (20.0, -5.0, 1.0, 2.0)])),))
     renderer.add(scene)
-    seen = renderer.measure([Shot(scene, CAMERA, ORIGIN)])
+    seen = renderer.measure([RenderRequest(scene, CAMERA, ORIGIN)])
     renderer.remove(scene)
     for point, size in (((8.0, 3.0, 1.0), 1.0), ((20.0, -5.0, 2.0), 2.0)):
         ((column, row),), depth = CAMERA.project([point])

@@ -3,17 +3,17 @@ import math
 import pytest
 
 from navsim.geometry import Pose
-from navsim.rendering.window.viewpoints import View, facing, viewpoint
+from navsim.rendering.window.viewpoints import Viewpoint, facing, viewpoint
 
 
 def test_views_follow_each_other_in_a_circle() -> None:
-    assert View.CHASE.following is View.HOOD
-    assert View.HOOD.following is View.TOP
-    assert View.TOP.following is View.CHASE
+    assert Viewpoint.CHASE.following is Viewpoint.HOOD
+    assert Viewpoint.HOOD.following is Viewpoint.TOP
+    assert Viewpoint.TOP.following is Viewpoint.CHASE
 
 
 def test_the_chase_camera_stands_behind_and_above_a_car_that_drives_north() -> None:
-    (x, y, z), target = viewpoint(View.CHASE, Pose(10.0, 20.0, math.pi / 2))
+    (x, y, z), target = viewpoint(Viewpoint.CHASE, Pose(10.0, 20.0, math.pi / 2))
     assert x == pytest.approx(10.0)
     assert y < 17
     assert z > 2
@@ -21,7 +21,7 @@ def test_the_chase_camera_stands_behind_and_above_a_car_that_drives_north() -> N
 
 
 def test_the_camera_above_shows_the_heading_upwards() -> None:
-    eye, target = viewpoint(View.TOP, Pose(0.0, 0.0, 0.5))
+    eye, target = viewpoint(Viewpoint.TOP, Pose(0.0, 0.0, 0.5))
     heading, pitch = facing(eye, target)
     assert heading == pytest.approx(0.5)
     assert pitch == pytest.approx(math.pi / 2, abs=0.01)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from navsim.errors import DisplayError
 from navsim.geometry import Polyline, Pose
 from navsim.rendering.road_fan import Fan
-from navsim.rendering.window.viewpoints import View
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.rendering.window.window import HEIGHT, WIDTH, Window
 from navsim.roads.elements import Road
 from navsim.roads.network import build_network
@@ -43,7 +43,7 @@ def window(display: VirtualDisplay) -> Iterator[Window]:
     opened.close()
 
 
-def seen(display: VirtualDisplay, window: Window, fan: Fan | None = None, view: View = View.CHASE) -> Picture:
+def seen(display: VirtualDisplay, window: Window, fan: Fan | None = None, view: Viewpoint = Viewpoint.CHASE) -> Picture:
     window.view = view
     window.show(START, fan, ("8.0 m/s", "expert", "driving"))
     window.settle()
@@ -83,7 +83,7 @@ def test_the_road_is_there(display: VirtualDisplay, window: Window) -> None:
 def test_the_fan_turns_to_the_side_of_its_mode(display: VirtualDisplay, window: Window) -> None:
     columns = []
     for curvature in (0.1, -0.1):
-        _, x = np.nonzero(is_fan(seen(display, window, fan(curvature), View.TOP)))
+        _, x = np.nonzero(is_fan(seen(display, window, fan(curvature), Viewpoint.TOP)))
         columns.append(np.median(x))
     assert columns[0] < WIDTH / 2 - 20
     assert columns[1] > WIDTH / 2 + 20
@@ -99,7 +99,7 @@ def test_a_command_without_a_distribution_is_a_white_band(display: VirtualDispla
 
 @pytest.mark.parametrize("curvature", [-0.2, -0.1, 0.1, 0.2])
 def test_every_command_can_be_shown(display: VirtualDisplay, window: Window, curvature: float) -> None:
-    without, having = seen(display, window, view=View.TOP), seen(display, window, Fan(curvature), View.TOP)
+    without, having = seen(display, window, view=Viewpoint.TOP), seen(display, window, Fan(curvature), Viewpoint.TOP)
     columns = np.nonzero((having != without).any(axis=2))[1]
     assert len(columns) > 150
     assert (np.median(columns) < WIDTH / 2) == (curvature > 0)
@@ -112,7 +112,7 @@ def test_the_fan_goes_when_there_is_none(display: VirtualDisplay, window: Window
 
 
 def test_the_route_is_a_blue_band(display: VirtualDisplay, window: Window) -> None:
-    picture = seen(display, window, view=View.TOP).astype(int)
+    picture = seen(display, window, view=Viewpoint.TOP).astype(int)
     ahead = picture[: HEIGHT // 3, WIDTH // 2]
     beside = picture[: HEIGHT // 3, WIDTH // 2 + 25]
     assert (ahead[:, 2] - ahead[:, 0]).mean() > 30
@@ -120,7 +120,7 @@ def test_the_route_is_a_blue_band(display: VirtualDisplay, window: Window) -> No
 
 
 def test_each_view_shows_another_picture(display: VirtualDisplay, window: Window) -> None:
-    pictures = [seen(display, window, view=view)[CAPTION_ROWS:] for view in View]
+    pictures = [seen(display, window, view=view)[CAPTION_ROWS:] for view in Viewpoint]
     blue = [(p[..., 2].astype(int) - p[..., 0] > 100).mean() for p in pictures]
     chase, hood, top = blue
     assert hood > chase > top > 0  # the car's coachwork, from near to far

@@ -11,7 +11,7 @@ from navsim.errors import TownError
 from navsim.roads.connectors import connector_faults
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.network import RoadNetwork
-from navsim.roads.osm.town import ATTRIBUTION, OsmOptions, build_osm_town
+from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
 from navsim.simulation.town_map import load_town_map, town_group, town_seed, town_slug
@@ -22,7 +22,7 @@ ONE_WAY = {**TWO_WAY, "oneway": "yes"}
 
 def town(document: Document, folder: Path, trim_dead_ends: bool = False) -> RoadNetwork:
     """The network of a document, checked for what holds in every town."""
-    network = build_osm_town(document.write(folder / "map.osm"), OsmOptions(trim_dead_ends)).network
+    network = build_osm_town(document.write(folder / "map.osm"), OsmConfig(trim_dead_ends)).network
     check(network)
     return network
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.perception.detection.pictures import BoxedPictures, CountedConfig, DetectionConfig, objects_source
-from agents.perception.pictures import Seen
+from agents.perception.pictures import PerceptionFrame
 from agents.training.optimization import OptimizerConfig
 from navsim.geometry import Array
 from navsim.sensing.camera import Camera
@@ -67,5 +67,5 @@ def small_detection(data: Path, run: Path, **changes: object) -> DetectionConfig
 def boxed_pictures(count: int, seed: int = 0) -> BoxedPictures:
     """Pictures of two towns."""
     rng = np.random.default_rng(seed)
-    parts = [Seen(*boxed_frames(count // 2, rng), f"test-{town}") for town in range(2)]
+    parts = [PerceptionFrame(*boxed_frames(count // 2, rng), f"test-{town}") for town in range(2)]
     return objects_source(CountedConfig()).joined(parts)

@@ -20,7 +20,7 @@ from agents.training.run_folder import RunFolder
 from navsim.datasets.collection import collect
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
-from navsim.simulation.episode_rerenderer import Redrawer
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 from scripts import train
 from tests.datasets.synthetic import SHORT_COLLECTION
@@ -87,7 +87,7 @@ def test_the_same_places_are_drawn_under_every_condition() -> None:
     drives = held_out_drives(HeldOutConfig(towns=2), SIMULATION)
     assert len({episode.scenario.town for episode in drives}) == 2
     assert all("test" in episode.scenario.town for episode in drives)
-    redrawer = Redrawer(SIMULATION)
+    redrawer = EpisodeRerenderer(SIMULATION)
     try:
         clear, night, again = (CLASSES.under(redrawer, drives, spec, 7) for spec in ("", "night", ""))
     finally:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig, Sense
-from agents.policies.networks.observation_batch import Inputs, SensesSpec, senses_spec
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec, observation_spec
 from agents.policies.networks.small_networks import CompactNetwork
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
 from agents.training.losses import LossConfig, steering_loss
@@ -39,7 +39,7 @@ ALL = pytest.mark.parametrize("name", NAMES)
 def policy_of(name: str, cameras: int = 1, seed: int = 0, **changes: Any) -> Policy:
     height, width = (61, 64) if name == "pilotnet" else (37, 41)  # the least that it and the source's network take
     config = PolicyConfig(network=name, **changes)  # type: ignore[arg-type]
-    return build_policy(config, SensesSpec(cameras, height, width, 21), seed)
+    return build_policy(config, ObservationSpec(cameras, height, width, 21), seed)
 
 
 def made_inputs(policy: Policy, count: int, seed: int = 0) -> Inputs:
@@ -73,7 +73,7 @@ def assert_near(a: Tensor, b: Tensor) -> None:
 @ALL_SEEN
 def test_the_loss_reaches_every_parameter(name: str, seen: tuple[Sense, ...]) -> None:
     policy = policy_of(name, cameras=3, inputs=seen).train()
-    answer = policy.answer(made_inputs(policy, 16))
+    answer = policy.predict(made_inputs(policy, 16))
     labels = torch.linspace(-0.2, 0.2, 16)
     loss = -answer.distribution.log_prob(labels).mean()
     if answer.command is not None:
@@ -100,7 +100,7 @@ def test_any_head_reads_it(name: str) -> None:
     labels, blank = torch.linspace(-0.19, 0.19, 6), LossConfig()
     for head in HEADS:
         policy = policy_of(name, head=head)
-        answer = policy.answer(made_inputs(policy, 6))
+        answer = policy.predict(made_inputs(policy, 6))
         assert answer.steering.shape == (6,)
         assert float(answer.steering.detach().abs().max()) <= 0.2 + 1e-6
         total = steering_loss(answer.distribution, labels, policy.config, blank, command=answer.command).total
@@ -261,14 +261,14 @@ def test_pictures_that_are_too_small_are_refused_with_the_least_size(name: str) 
     if name == "fully_connected":
         return  # it takes any
     with pytest.raises(ConfigError, match=r"pictures of 64x12 px are too small .*least is (\d+)x\1 px"):
-        build_policy(PolicyConfig(network=name), SensesSpec(1, 12, 64, 50), 0)  # type: ignore[arg-type]
+        build_policy(PolicyConfig(network=name), ObservationSpec(1, 12, 64, 50), 0)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"pictures of 8x8 px are too small"):
-        build_policy(PolicyConfig(network=name), SensesSpec(1, 80, 200, 8), 0)  # type: ignore[arg-type]
+        build_policy(PolicyConfig(network=name), ObservationSpec(1, 80, 200, 8), 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["amini2019", "pilotnet", "fully_connected"])
 def test_pictures_that_are_too_large_are_refused_before_memory_ends(name: str) -> None:
-    huge = SensesSpec(3, 40_000, 40_000, 50)
+    huge = ObservationSpec(3, 40_000, 40_000, 50)
     with pytest.raises(ConfigError, match=r"3 pictures of 40000x40000 px .* too large .* weights"):
         build_policy(PolicyConfig(network=name), huge, 0)  # type: ignore[arg-type]
 
@@ -306,22 +306,22 @@ def trunk_size(policy: Policy) -> int:
 
 @pytest.mark.parametrize("rig", [Rig.DEMO, Rig.PILOTNET, Rig.AMINI2019])
 def test_compact_stays_below_a_million_parameters(rig: Rig) -> None:
-    spec = senses_spec(RIGS[rig], MapSpec())
+    spec = observation_spec(RIGS[rig], MapSpec())
     policy = build_policy(PolicyConfig(inputs=("camera", "road_map", "route_map", "speed")), spec, 0)
     assert parameter_count(policy) < 700_000
-    large = build_policy(PolicyConfig(), SensesSpec(3, 480, 640, 200), 0)
+    large = build_policy(PolicyConfig(), ObservationSpec(3, 480, 640, 200), 0)
     assert parameter_count(large) < 1_000_000
 
 
 def test_the_demos_pictures_are_not_pooled() -> None:
-    network = CompactNetwork(PolicyConfig(), senses_spec([Camera()], MapSpec()))
+    network = CompactNetwork(PolicyConfig(), observation_spec([Camera()], MapSpec()))
     assert not [module for module in network.modules() if isinstance(module, torch.nn.AvgPool2d)]
     assert network.camera_trunk.features == 3 * 8 * 64
 
 
 @pytest.mark.parametrize(("rig", "low", "high"), [(Rig.DEMO, 3.0, 4.5), (Rig.AMINI2019, 3.5, 5.0)])
 def test_residual_has_a_few_million_parameters_in_channels_for_tensor_cores(rig: Rig, low: float, high: float) -> None:
-    policy = build_policy(PolicyConfig(network="residual"), senses_spec(RIGS[rig], MapSpec()), 0)
+    policy = build_policy(PolicyConfig(network="residual"), observation_spec(RIGS[rig], MapSpec()), 0)
     assert low < parameter_count(policy) / 1e6 < high
     channels = {module.out_channels for module in policy.modules() if isinstance(module, torch.nn.Conv2d)}
     assert all(width % 8 == 0 for width in channels)

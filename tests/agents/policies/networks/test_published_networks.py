@@ -9,7 +9,13 @@ from torch import nn
 from agents.drivers.policy_driver import decide
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.config import PolicyConfig, Sense
-from agents.policies.networks.observation_batch import Inputs, Senses, SensesSpec, scale_senses, senses_spec
+from agents.policies.networks.observation_batch import (
+    Inputs,
+    ObservationBatch,
+    ObservationSpec,
+    observation_spec,
+    scale_senses,
+)
 from agents.policies.networks.small_networks import PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
 from navsim.errors import ConfigError
@@ -18,9 +24,9 @@ from navsim.sensing.roadmap import MapSpec
 
 torch.set_num_threads(1)
 
-AMINI = senses_spec(RIGS[Rig.AMINI2019], MapSpec())
-PILOT = senses_spec(RIGS[Rig.PILOTNET], MapSpec())
-SMALL = SensesSpec(1, 37, 41, 21)  # the least that the source's network takes
+AMINI = observation_spec(RIGS[Rig.AMINI2019], MapSpec())
+PILOT = observation_spec(RIGS[Rig.PILOTNET], MapSpec())
+SMALL = ObservationSpec(1, 37, 41, 21)  # the least that the source's network takes
 
 
 def convolutions_of(module: nn.Module) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
@@ -95,7 +101,7 @@ def test_the_route_moves_the_command_and_never_the_distribution() -> None:
     maps[:, 1] = 1 - maps[:, 1]
     grid = torch.linspace(-0.2, 0.2, 7)
     with torch.no_grad():
-        before, after = policy.answer(inputs), policy.answer(replace(inputs, maps=maps))
+        before, after = policy.predict(inputs), policy.predict(replace(inputs, maps=maps))
     assert torch.equal(before.distribution.density(grid), after.distribution.density(grid))
     assert before.command is not None
     assert after.command is not None
@@ -105,7 +111,7 @@ def test_the_route_moves_the_command_and_never_the_distribution() -> None:
 def test_without_the_routed_map_there_is_no_command() -> None:
     policy, inputs = small("camera", "road_map"), small_inputs()
     with torch.no_grad():
-        answer = policy.answer(inputs)
+        answer = policy.predict(inputs)
     assert answer.command is None
     assert torch.equal(answer.steering, answer.distribution.mode)
     assert not [key for key in policy.state_dict() if "branch" in key or "command" in key]
@@ -118,7 +124,7 @@ def test_the_command_is_what_to_drive_by_within_the_vehicles_range() -> None:
         policy.command.weight.zero_()
         for value, expected in ((0.25, 0.05), (3.0, 0.2), (-3.0, -0.2)):
             policy.command.bias.fill_(value)
-            answer = policy.answer(inputs)
+            answer = policy.predict(inputs)
             assert answer.command is not None
             assert answer.command.item() == pytest.approx(0.2 * value)
             assert answer.steering.item() == pytest.approx(expected)
@@ -129,10 +135,10 @@ def test_decisions_take_the_command_and_carry_the_density() -> None:
     assert policy.command is not None
     pictures = torch.arange(2 * 37 * 41 * 3).remainder(255).to(torch.uint8).reshape(2, 1, 37, 41, 3)
     maps = torch.zeros(2, 21, 21, dtype=torch.uint8)
-    senses = Senses(pictures, maps, maps, torch.ones(2))
+    senses = ObservationBatch(pictures, maps, maps, torch.ones(2))
     with torch.inference_mode():
         policy.command.bias.fill_(0.5)
-        answer = policy.answer(scale_senses(senses, torch.float32))
+        answer = policy.predict(scale_senses(senses, torch.float32))
         decisions = decide(policy, senses)
     assert answer.command is not None
     assert [decision.curvature for decision in decisions] == pytest.approx(answer.command.tolist())
@@ -146,7 +152,7 @@ def test_decisions_take_the_command_and_carry_the_density() -> None:
 
 def test_the_commands_gradient_reaches_the_columns() -> None:
     policy = small("camera", "road_map", "route_map")
-    command = policy.answer(small_inputs()).command
+    command = policy.predict(small_inputs()).command
     assert command is not None
     command.sum().backward()  # type: ignore[no-untyped-call]
     network = policy.network

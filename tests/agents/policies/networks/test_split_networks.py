@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.network import MapSide
-from agents.policies.networks.observation_batch import Inputs, SensesSpec
+from agents.policies.networks.network import CachedMapEncoder
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from agents.policies.policy import NETWORKS, build_policy
 
-SPEC = SensesSpec(2, 64, 96, 50)
+SPEC = ObservationSpec(2, 64, 96, 50)
 
 
 @pytest.mark.parametrize("network", sorted(NETWORKS))
@@ -27,7 +27,7 @@ def test_one_image_with_many_maps_gives_what_as_many_copies_of_it_give(network: 
     if policy.network.norm is not None:  # as after training
         policy.network.norm.weight.uniform_(0.5, 1.5, generator=draws)
         policy.network.norm.bias.uniform_(-1.0, 1.0, generator=draws)
-    side = MapSide(policy.network, seen.shape[1], read.shape[1])
+    side = CachedMapEncoder(policy.network, seen.shape[1], read.shape[1])
     features = side.join(seen, side.keep(read), speed)
     answer, wanted = policy.distribution_of(features), policy.distribution(copies)
     places = torch.linspace(-0.2, 0.2, 7)[:, None].expand(-1, 5)
