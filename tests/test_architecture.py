@@ -20,6 +20,8 @@ ROOMS = [
     "navsim.progress",
     "navsim.parallel",
     "navsim.provenance",
+    "navsim.number_formats",
+    "navsim.tables",
     "navsim.cli",
     "navsim.subprocesses",
     "navsim.roads",
