@@ -15,7 +15,7 @@ from navsim.errors import ConfigError
 from navsim.world.scenery.meshes import SemanticClass
 
 _SHOT = """
-layout(std140) uniform Shot {
+layout(std140) uniform RenderRequest {
     mat4 clip_from_offset;  // offset: from the eye, along the world's axes
     vec4 eye;               // w: fog density [1/m] times log2(e)
     vec4 ambient;
