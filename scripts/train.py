@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.perception.detection.pictures import DetectionConfig
-from agents.perception.detection.task import run_detection
+from agents.perception.detection.task import detection_task
 from agents.perception.run import run_task
 from agents.perception.segmentation.task import SegmentationConfig, segmentation_task
 from agents.policies.description import describe_policy, layer_table
@@ -80,7 +80,7 @@ def segment() -> None:
 def detect() -> None:
     """Train a detector and judge it in held-out towns."""
     config = parse_config(DetectionConfig, "Learn to find cars, people and signs, from recorded drives with objects.")
-    run_detection(config, Console())
+    run_task(detection_task(config), Console())
 
 
 def drive() -> None:

@@ -1,9 +1,9 @@
 """The project's own two-stage detector: Faster R-CNN (Ren et al. 2015, arXiv 1506.01497) in plain torch, small."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from agents.perception.detection.features import Backbone, Detections, Detector, Targets
+from agents.perception.detection.features import Backbone, Detections, Targets
 from agents.perception.detection.proposals import (
     ProposalNetwork,
     anchors_for,
@@ -15,27 +15,30 @@ from agents.perception.detection.proposals import (
 )
 from agents.perception.detection.regions import RegionHead, region_losses, sample_regions
 
-LEAST_SCORE = 0.05
-"""What is less sure is not told."""
-MOST_DETECTIONS = 50
-"""In one picture."""
+MIN_SCORE = 0.05
+"""Detections with a lower score are dropped."""
+MAX_DETECTIONS = 50
+"""Largest number of detections in one picture."""
 _SUPPRESSION = 0.5
 
 
-class TwoStageDetector(Detector):
-    """Proposes regions, then names them; both stages look at the same features and learn together."""
+class Detector(nn.Module):
+    """Proposes regions, then classifies them; both stages share features and learn together.
+
+    Pictures are (B, 3, H, W) in [-1, 1].
+    """
 
     def __init__(self, classes: int) -> None:
-        """Draw the initial weights, for so many classes."""
+        """Draw the initial weights for `classes` classes."""
         super().__init__()
         self.backbone = Backbone()
         self.proposals = ProposalNetwork(Backbone.out_channels)
         self.regions = RegionHead(Backbone.fine_channels + Backbone.out_channels, classes)
 
     def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """Terms of both stages, see `Detector.losses`."""
+        """Return the loss terms of both stages by name; samples are drawn from torch's own generator."""
         height, width = images.shape[2:]
-        fine, features = self.backbone.levels(images)
+        fine, features = self.backbone(images)
         logits, offsets = self.proposals(features)
         anchors = anchors_for(features.shape[2], features.shape[3], images.device)
         terms = proposal_losses(logits, offsets, anchors, targets)
@@ -46,9 +49,9 @@ class TwoStageDetector(Detector):
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> list[Detections]:
-        """Find objects, see `Detector.detect`."""
+        """Find the objects in each picture; the detector must be in evaluation mode."""
         height, width = images.shape[2:]
-        fine, features = self.backbone.levels(images)
+        fine, features = self.backbone(images)
         logits, offsets = self.proposals(features)
         anchors = anchors_for(features.shape[2], features.shape[3], images.device)
         proposed = propose(logits, offsets, anchors, height, width)
@@ -66,8 +69,8 @@ def best_of(boxes: Tensor, scores: Tensor) -> list[Detections]:
     classes = classes.gather(1, order)
     solid = ((boxes[..., 2:] - boxes[..., :2]) > 0).all(dim=-1)
     alike = (classes[:, :, None] == classes[:, None]) & solid[:, :, None]
-    kept = not_suppressed(boxes, _SUPPRESSION, alike) & (best >= LEAST_SCORE) & solid
+    kept = not_suppressed(boxes, _SUPPRESSION, alike) & (best >= MIN_SCORE) & solid
     return [
-        Detections(box[mask][:MOST_DETECTIONS], score[mask][:MOST_DETECTIONS], kind[mask][:MOST_DETECTIONS])
+        Detections(box[mask][:MAX_DETECTIONS], score[mask][:MAX_DETECTIONS], kind[mask][:MAX_DETECTIONS])
         for box, score, kind, mask in zip(boxes, best, classes, kept, strict=True)
     ]

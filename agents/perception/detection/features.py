@@ -1,11 +1,9 @@
-"""What detectors are asked and what they answer, whoever built them. B: pictures, G: most objects in one of them.
+"""The detector's targets, its detections and the convolutions that compute its features.
 
-The convolutions that both detectors share: residual blocks downwards, and back up to a fine picture of features.
-
-B: batch, H and W: height and width of the pictures [px], multiples of 16.
+B: pictures of a batch, G: largest number of objects in one of them, H and W: height and width of the pictures [px],
+multiples of 16.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,18 +59,6 @@ class Detections:
     """(N,) int64."""
 
 
-class Detector(nn.Module, ABC):
-    """A network that finds objects in pictures (B, 3, H, W) in [-1, 1]."""
-
-    @abstractmethod
-    def losses(self, images: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """The terms of the loss, by name; draws samples from torch's own generator."""
-
-    @abstractmethod
-    def detect(self, images: Tensor) -> list[Detections]:
-        """Find objects in each picture; in evaluation mode."""
-
-
 STRIDE, FINE_STRIDE = 4, 2
 """Pixels per feature, and per fine one."""
 _WIDTHS = (32, 64, 96)
@@ -100,7 +86,7 @@ class Backbone(nn.Module):
     """Features of a quarter of the resolution that know what is around them (Lin et al. 2017, arXiv 1612.03144)."""
 
     out_channels = 64
-    """Channels of what `forward` returns; the name is torchvision's."""
+    """Channels of the coarse features."""
     fine_channels = 16
     """Channels of the fine features."""
 
@@ -116,12 +102,13 @@ class Backbone(nn.Module):
         self.sides = nn.ModuleList(nn.Conv2d(width, self.out_channels, 1) for width in _WIDTHS)
         self.smooth = nn.Sequential(_convolution(self.out_channels, self.out_channels), nn.ReLU(inplace=True))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) to features (B, out_channels, H / STRIDE, W / STRIDE)."""
-        return self.levels(images)[1]
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return fine and coarse features of pictures (B, 3, H, W).
 
-    def levels(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The same after fine features (B, fine_channels, H / FINE_STRIDE, W / FINE_STRIDE), edges and the like."""
+        Returns:
+            (B, fine_channels, H / FINE_STRIDE, W / FINE_STRIDE), which show edges and the like, and
+            (B, out_channels, H / STRIDE, W / STRIDE).
+        """
         fine = self.stem(images)
         found, levels = fine, []
         for stage in self.stages:

@@ -32,7 +32,8 @@ from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.visualization.canvas import Colour, Text, enlarged
 from navsim.world.scenery.meshes import ObjectClass
 
-DetectorName = Literal["own", "torchvision"]
+DetectorName = Literal["own"]
+"""Architectures: `own`, the project's two-stage detector in plain torch."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ class DetectionConfig(PerceptionConfig):
         default_factory=lambda: HeldOutConfig(every=10, conditions=("", "fog", "night"), overlays=6)
     )
     detector: DetectorName = "own"
-    """`own`, the project's two-stage detector in plain torch, or `torchvision`, the same idea as that library builds
-    it: an optional extra."""
+    """Architecture of the detector, stored with every checkpoint; there is one."""
     validate_every: int = 15
     """Each so many-th frame of the validation drives is validated on."""
     counted: CountedConfig = field(default_factory=CountedConfig)

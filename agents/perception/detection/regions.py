@@ -63,7 +63,7 @@ class RegionHead(nn.Module):
         nn.init.normal_(self.move.weight, std=0.001)
 
     def forward(self, fine: Tensor, features: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Judge regions (B, R, 4) of features as of `Backbone.levels`.
+        """Judge regions (B, R, 4) of features as of `Backbone`.
 
         Returns:
             Logits (B, R, 1 + K), background first, and offsets (B, R, K, 4).

@@ -9,16 +9,13 @@ Detection as a task of perception.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
-from agents.perception.detection.detector import TwoStageDetector
-from agents.perception.detection.faster_rcnn import FasterRcnn, why_no_torchvision
-from agents.perception.detection.features import IGNORED, Detections, Detector, Targets
+from agents.perception.detection.detector import Detector
+from agents.perception.detection.features import IGNORED, Detections, Targets
 from agents.perception.detection.pictures import (
     BoxedPictures,
     CountedConfig,
@@ -29,11 +26,10 @@ from agents.perception.detection.pictures import (
 )
 from agents.perception.detection.precision import DetectionScores, Ranked, average_precision, match, precisions, ranked
 from agents.perception.pictures import answers
-from agents.perception.run import Evaluator, ScoreTable, Task, condition_words, run_task
+from agents.perception.run import Evaluator, ScoreTable, Task, condition_words
 from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
 from agents.policies.checkpoint import Format
 from navsim.evaluation.statistics.intervals import Estimate
-from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.world.scenery.meshes import ObjectClass
 
@@ -90,24 +86,20 @@ class DetectionInfo(NetworkInfo):
     """What a checkpoint's header says."""
 
     detector: DetectorName
-    """Who built the network."""
+    """Architecture of the network."""
 
 
-def build_detector(name: DetectorName, classes: int, camera: Camera, seed: int) -> Detector:
-    """Build a detector with weights drawn from `seed` alone.
-
-    Raises:
-        ConfigError: If it is torchvision's and torchvision cannot be imported.
-    """
+def build_detector(classes: int, seed: int) -> Detector:
+    """Build a detector with weights drawn from `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        own = name == "own"
-        detector = TwoStageDetector(classes) if own else FasterRcnn(classes, camera.height, camera.width)
-    return cast(Detector, detector.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        detector = Detector(classes)
+    detector.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    return detector
 
 
 def _build(info: DetectionInfo, seed: int) -> Detector:
-    return build_detector(info.detector, len(info.class_names), info.cameras[0], seed)
+    return build_detector(len(info.class_names), seed)
 
 
 DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
@@ -170,18 +162,6 @@ def _shown(estimate: Estimate | None) -> str:
     return "-" if estimate is None else f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
 
 
-def run_detection(config: DetectionConfig, console: Console) -> None:
-    """Train and judge a detector, see `run_task`.
-
-    torchvision's detector is skipped with one line where torchvision cannot be imported.
-    """
-    if config.detector == "torchvision" and (reason := why_no_torchvision()) is not None:
-        words = f"skipped: {reason}; pip install -e '.[detection]', or --detector own, which needs nothing more"
-        console.print(words, highlight=False, markup=False, soft_wrap=True)
-    else:
-        run_task(detection_task(config), console)
-
-
 def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Detections], DetectionScores]:
     """Find cars, people and signs."""
     exam = Evaluator(
@@ -191,7 +171,7 @@ def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Dete
         headline=_headline,
         sheet=detection_sheet,
         table=score_table,
-        learner=f"A two-stage detector ({config.detector})",
+        learner="A two-stage detector",
         notes=_notes(config.counted),
     )
     return Task(config, config.validate_every, objects_source(config.counted), detection_lesson(config), exam)

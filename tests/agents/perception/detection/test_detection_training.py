@@ -29,11 +29,10 @@ from agents.perception.detection.task import (
     detection_task,
     found_objects,
     mirrored,
-    run_detection,
     score_pictures,
     score_table,
 )
-from agents.perception.run import read_results
+from agents.perception.run import read_results, run_task
 from agents.training.run_folder import RunFolder
 from navsim.config import load_config
 from navsim.datasets.collection_config import CollectConfig
@@ -107,7 +106,7 @@ def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_answers_as_its_detector_and_holds_no_other(tmp_path: Path) -> None:
-    detector, path = build_detector("own", 3, CAMERA, 1).eval(), tmp_path / "best.safetensors"
+    detector, path = build_detector(3, 1).eval(), tmp_path / "best.safetensors"
     info = DetectionInfo(detector="own", class_names=CLASS_NAMES, cameras=(CAMERA,))
     DETECTORS.save(path, info, detector)
     loaded, found = DETECTORS.load(path)
@@ -143,14 +142,19 @@ def test_values_out_of_range_are_named() -> None:
         CountedConfig(least_visible=1.5)
 
 
+def test_a_configuration_with_the_removed_detector_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text("task: detection\ndetector: torchvision\n")
+    with pytest.raises(ConfigError, match=r"^.*old\.yaml: detector = 'torchvision': input should be 'own'$"):
+        load_config(DetectionConfig, path)
+
+
 def test_the_projects_own_configuration_learns_from_the_projects_own_data() -> None:
     config = load_config(DetectionConfig, ROOT / "configs" / "train" / "detection.yaml")
-    other = load_config(DetectionConfig, ROOT / "configs" / "train" / "faster_rcnn.yaml")
     collection = load_config(CollectConfig, ROOT / "configs" / "collect" / "detection.yaml")
-    assert config.data == other.data == collection.out
+    assert config.data == collection.out
     assert collection.channels == ("objects",)
-    assert (config.detector, other.detector) == ("own", "torchvision")
-    assert config.run_dir != other.run_dir
+    assert config.detector == "own"
     assert set(collection.generators) == set(HeldOutConfig().generators)
     assert Targets.of([torch.zeros(0, 4)], [torch.zeros(0)]).classes.shape == (1, 1)
 
@@ -160,7 +164,7 @@ def test_a_run_ends_with_scores_and_pictures_from_held_out_towns(
 ) -> None:
     held_out = HeldOutConfig(towns=2, every=150, conditions=("", "fog"), overlays=1)
     config = small_detection(data, tmp_path / "run", epochs=1, held_out=held_out, counted=CountedConfig(0, 0.0))
-    run_detection(config, Console(width=200))
+    run_task(detection_task(config), Console(width=200))
     assert "Objects found in" in capsys.readouterr().out
     folder = RunFolder(config.run_dir)
     found = read_results(folder, DetectionScores)
@@ -178,5 +182,5 @@ def test_a_run_ends_with_scores_and_pictures_from_held_out_towns(
         assert sheet is not None
         assert sheet.shape[1] == 2 * 3 * CAMERA.width + 6
     assert folder.finished
-    run_detection(config, Console(width=200))
+    run_task(detection_task(config), Console(width=200))
     assert "this run is done" in capsys.readouterr().out

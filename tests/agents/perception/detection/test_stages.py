@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.perception.detection.detector import LEAST_SCORE, TwoStageDetector, best_of
+from agents.perception.detection.detector import MIN_SCORE, Detector, best_of
 from agents.perception.detection.features import ABSENT, IGNORED, STRIDE, Backbone, Targets
 from agents.perception.detection.proposals import HEIGHTS, SHAPES, anchors_for, drawn, match_anchors, propose
 from agents.perception.detection.regions import POOLED, pool_regions, sample_regions
@@ -108,7 +108,7 @@ def test_regions_are_named_after_what_they_overlap() -> None:
 def test_answers_are_the_best_of_each_class_for_itself() -> None:
     region, beside = [0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0]
     boxes = torch.tensor([[region, region, beside, beside]])  # two regions, two classes
-    (found,) = best_of(boxes, torch.tensor([[[0.6, 0.3], [0.5, LEAST_SCORE / 2]]]))
+    (found,) = best_of(boxes, torch.tensor([[[0.6, 0.3], [0.5, MIN_SCORE / 2]]]))
     assert found.classes.tolist() == [0, 1]
     assert found.scores.tolist() == pytest.approx([0.6, 0.3])
     assert found.boxes.tolist() == [region, region]
@@ -116,9 +116,9 @@ def test_answers_are_the_best_of_each_class_for_itself() -> None:
 
 def test_the_detector_is_small_and_answers_within_the_picture() -> None:
     torch.manual_seed(0)
-    detector = TwoStageDetector(3).eval()
+    detector = Detector(3).eval()
     assert parameter_count(detector) < 1_000_000
-    fine, features = Backbone().levels(torch.zeros(2, 3, 48, 80))
+    fine, features = Backbone()(torch.zeros(2, 3, 48, 80))
     assert (fine.shape, features.shape) == ((2, 16, 24, 40), (2, 64, 12, 20))
     for found in detector.detect(torch.rand(2, 3, 32, 64) * 2 - 1):
         assert len(found.boxes) == len(found.scores) == len(found.classes)
@@ -128,7 +128,7 @@ def test_the_detector_is_small_and_answers_within_the_picture() -> None:
 
 def test_pictures_without_objects_can_be_learned_from() -> None:
     torch.manual_seed(0)
-    detector = TwoStageDetector(3).train()
+    detector = Detector(3).train()
     terms = detector.losses(torch.rand(2, 3, 32, 64) * 2 - 1, Targets.of([torch.zeros(0, 4)] * 2, [torch.zeros(0)] * 2))
     assert set(terms) == {"proposal", "proposal_box", "region", "region_box"}
     assert terms["proposal_box"] == terms["region_box"] == 0
