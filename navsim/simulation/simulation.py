@@ -120,7 +120,7 @@ class Simulation:
     @property
     def time_limit(self) -> float:
         """Time allowed for the route [s]."""
-        return self.config.rules.time_limit(self.route.length)
+        return self.config.rules.allowed_time(self.route.length)
 
     def reset(self, scenario: Scenario, sense: bool = True) -> TimeStep:
         """Begin a drive.

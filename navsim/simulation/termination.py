@@ -1,37 +1,48 @@
 """The rules that end a drive, as pure functions of the truth."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from navsim.errors import ConfigError
+from annotated_types import Gt
+from pydantic import Field
+
+from navsim.config import Constrained
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Progress, Route
 from navsim.simulation.scenario import Outcome
 from navsim.world.vehicle import VehicleState
 from navsim.world.world import Contact
 
+_UNLIMITED_SPEED = 1e6
+
 
 @dataclass(frozen=True)
-class Rules:
+class Rules(Constrained):
     """Limits of a drive."""
 
-    offset_limit: float = 2.0
+    offset_limit: Annotated[float, Gt(0)] = 2.0
     """Largest distance from the middle of the route's lane [m]; VISTA's crash rule."""
-    slowest_mean_speed: float = 3.0
-    """The time limit is the route's length over this speed [m/s] ..."""
+    slowest_mean_speed: Annotated[float, Gt(0)] = 3.0
+    """Mean speed that the time limit allows [m/s]: the limit is the route's length over it, plus `spare_time`."""
     spare_time: float = 20.0
-    """... and this much more [s]."""
+    """Part of the time limit that does not depend on the route [s]."""
+    time_limit: Annotated[float | None, Gt(0), Field(exclude=True)] = None
+    """One time limit for all routes [s]. It is kept as `spare_time`, with a mean speed of 1e6 m/s, and reads None."""
     standing_speed: float = 0.3
-    """Below this speed the car counts as standing [m/s]."""
-    standing_time: float = 5.0
-    """How long it may stand [s]."""
+    """Speed below which the car counts as standing [m/s]."""
+    standing_time: Annotated[float, Gt(0)] = 5.0
+    """Longest time that the car may stand [s]."""
 
     def __post_init__(self) -> None:
-        for name in ("offset_limit", "slowest_mean_speed", "standing_time"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"rules.{name} must be above 0, got {getattr(self, name)}")
+        super().__post_init__()
+        if self.time_limit is not None:
+            # Stored settings and the fingerprints of suites tell such a limit in this form.
+            object.__setattr__(self, "slowest_mean_speed", _UNLIMITED_SPEED)
+            object.__setattr__(self, "spare_time", self.time_limit)
+            object.__setattr__(self, "time_limit", None)
 
-    def time_limit(self, route_length: float) -> float:
-        """Time allowed for a route [s]."""
+    def allowed_time(self, route_length: float) -> float:
+        """Time allowed for a route [s], given its length [m]."""
         return route_length / self.slowest_mean_speed + self.spare_time
 
 
@@ -63,7 +74,7 @@ def check_termination(
         return Outcome.ARRIVED
     if standing_time > rules.standing_time:
         return Outcome.STUCK
-    if state.time > rules.time_limit(route.length):
+    if state.time > rules.allowed_time(route.length):
         return Outcome.TIMED_OUT
     return None
 

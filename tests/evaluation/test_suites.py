@@ -88,7 +88,7 @@ def test_recovery_starts_twelve_times_at_fifteen_places() -> None:
     }
     assert len({(scenario.town, scenario.route) for scenario in offset.scenarios}) == 15
     assert offset.recovery
-    assert offset.simulation.rules.time_limit(100.0) == pytest.approx(5.0, abs=1e-3)
+    assert offset.simulation.rules.allowed_time(100.0) == pytest.approx(5.0, abs=1e-3)
     assert offset.simulation.rules.offset_limit == 2.0
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from navsim.config import from_mapping, to_mapping
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Manoeuvre, Road, RoadNetwork, build_network
@@ -75,7 +76,7 @@ def test_contact_counts_before_all_else() -> None:
 def test_standing_and_running_out_of_time() -> None:
     assert verdict(STRAIGHT, START, standing=5.1) is Outcome.STUCK
     assert verdict(STRAIGHT, START, standing=4.9) is None
-    limit = RULES.time_limit(STRAIGHT.length)
+    limit = RULES.allowed_time(STRAIGHT.length)
     assert verdict(STRAIGHT, START, time=limit - 0.1) is None
     assert verdict(STRAIGHT, START, time=limit + 0.1) is Outcome.TIMED_OUT
 
@@ -104,10 +105,25 @@ def test_going_straight_on_where_the_route_turns_is_a_wrong_turn() -> None:
 
 
 def test_the_time_limit_by_hand() -> None:
-    assert Rules(slowest_mean_speed=4.0, spare_time=10.0).time_limit(200.0) == pytest.approx(60.0)
+    assert Rules(slowest_mean_speed=4.0, spare_time=10.0).allowed_time(200.0) == pytest.approx(60.0)
 
 
-@pytest.mark.parametrize("wrong", [{"offset_limit": 0.0}, {"slowest_mean_speed": -1.0}, {"standing_time": 0.0}])
-def test_impossible_rules_are_refused_by_name(wrong: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
-        Rules(**wrong)
+def test_a_limit_for_all_routes_is_stored_as_before_there_was_a_setting_for_it() -> None:
+    rules = Rules(time_limit=5.0)
+    assert rules.allowed_time(300.0) == pytest.approx(5.0, abs=1e-3)
+    assert rules == Rules(slowest_mean_speed=1e6, spare_time=5.0)
+    assert rules == from_mapping(Rules, {"time_limit": 5.0}, "test")
+    assert to_mapping(rules) == {
+        "offset_limit": 2.0,
+        "slowest_mean_speed": 1e6,
+        "spare_time": 5.0,
+        "standing_speed": 0.3,
+        "standing_time": 5.0,
+    }
+
+
+@pytest.mark.parametrize("name", ["offset_limit", "slowest_mean_speed", "standing_time", "time_limit"])
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_impossible_rules_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be above 0, got {value}"):
+        Rules(**{name: value})

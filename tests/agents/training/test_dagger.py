@@ -34,7 +34,7 @@ from navsim.storage import write_yaml
 from tests.agents.small_runs import SIMULATION, small_config, small_folder, small_info, small_policy
 
 ROOT = Path(__file__).parents[3]
-WORLD = replace(SIMULATION, renderer="tiny", rules=Rules(slowest_mean_speed=1e4, spare_time=2.0))
+WORLD = replace(SIMULATION, renderer="tiny", rules=Rules(time_limit=2.0))
 DAGGER = DaggerConfig(rounds=2, routes=2, towns=1, epochs=1, window=0.5, workers=1)
 
 

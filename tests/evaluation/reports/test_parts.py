@@ -26,9 +26,9 @@ parts:
   - name: starts
     recovery: true
     starts: [{lateral: -0.5}, {lateral: 1.0}]
-    simulation: {rules: {slowest_mean_speed: 1000000.0, spare_time: 5.0}}
+    simulation: {rules: {time_limit: 5.0}}
   - name: no-map
-    simulation: {map_fault: {blank: true}, rules: {slowest_mean_speed: 1000000.0, spare_time: 1.0}}
+    simulation: {map_fault: {blank: true}, rules: {time_limit: 1.0}}
 """
 
 
