@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: demo watch test lint clean
+.PHONY: demo watch test lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python scripts/demo.py
@@ -20,6 +20,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(INSTALLED)
+	$(BIN)/sphinx-build --builder html --jobs auto --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "the site is docs/_build/html/index.html"
+
 clean:
 	rm -rf $(VENV)
 
@@ -31,5 +35,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 		{ echo "error: $(PYTHON) has no venv module; install it: apt-get install python3.11-venv" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@touch $(INSTALLED)
