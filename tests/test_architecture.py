@@ -1,6 +1,7 @@
 """The direction of imports, read from the source with `ast` (also imports inside functions count)."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -214,3 +215,22 @@ def test_the_global_random_state_is_never_used() -> None:
         and node.attr not in allowed
     ]
     assert found == []
+
+
+def classes() -> list[tuple[str, str]]:
+    """Public classes at the top of modules: module and name."""
+    return [
+        (name, node.name)
+        for name, path in modules().items()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+def test_a_class_name_means_one_class() -> None:
+    counts = Counter(name for _, name in classes())
+    assert {name: count for name, count in counts.items() if count > 1} == {}
+
+
+def test_settings_have_one_suffix() -> None:
+    assert [f"{module}.{name}" for module, name in classes() if name.endswith(("Settings", "Options", "Params"))] == []

@@ -19,7 +19,7 @@ SCENARIO = Scenario("test-0", 0, junctions=False)
 
 
 @pytest.mark.parametrize(
-    "entrant", [expert_driver_spec(SIMULATION), constant_driver_spec(0.02), DriverSpec("x", make_constant, 1.0)]
+    "driver_spec", [expert_driver_spec(SIMULATION), constant_driver_spec(0.02), DriverSpec("x", make_constant, 1.0)]
 )
 def test_entrants_are_the_same_in_another_process(driver_spec: DriverSpec) -> None:
     copy = pickle.loads(pickle.dumps(driver_spec))  # noqa: S301 - our own
