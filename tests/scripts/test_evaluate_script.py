@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agents.drivers.learned_driver import CARS
+from agents.drivers.learned_driver import BATCH_CARS
 from agents.drivers.onnx_driver import OnnxDriver
 from agents.drivers.registry import PolicyEvaluationConfig
 from agents.export.bundle import ExportConfig, export
@@ -149,7 +149,7 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
     path = str(checkpoint(tmp_path / "best.safetensors"))
     (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("follow_mode", "mean"))
     assert sticky.digest != mean.digest
-    assert sticky.cars == CARS
+    assert sticky.cars == BATCH_CARS
 
 
 @pytest.mark.parametrize(

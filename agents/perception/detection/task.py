@@ -28,7 +28,7 @@ from agents.perception.detection.precision import DetectionScores, Ranked, avera
 from agents.perception.pictures import answers
 from agents.perception.run import Evaluator, ScoreTable, Task, condition_words
 from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
-from agents.policies.checkpoint import Format
+from agents.policies.checkpoint import CheckpointFormat
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.observation import Image
 from navsim.world.scenery.meshes import ObjectClass
@@ -102,7 +102,7 @@ def _build(info: DetectionInfo, seed: int) -> Detector:
     return build_detector(len(info.class_names), seed)
 
 
-DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
+DETECTORS = CheckpointFormat("navsim-detection", 1, DetectionInfo, _build)
 """Checkpoints of detectors."""
 
 
