@@ -75,8 +75,8 @@ def test_it_drives_the_same_way_through_a_town(exported: Path, checkpoint_file: 
 
 def test_the_metadata_describe_the_policy(exported: Path) -> None:
     for path in (exported, exported / ONNX_NAME):
-        facts = read_metadata(path)
-        assert (facts.policy, facts.cameras, facts.map) == (small_policy().config, CAMERAS, MAP)
+        metadata = read_metadata(path)
+        assert (metadata.policy, metadata.cameras, metadata.map) == (small_policy().config, CAMERAS, MAP)
 
 
 def test_other_cameras_and_maps_are_refused_naming_both(exported: Path) -> None:
@@ -96,7 +96,7 @@ def test_foreign_files_are_refused_by_name(exported: Path, tmp_path: Path) -> No
     whole = (exported / ONNX_NAME).read_bytes()
     for data in (b"", b"abc", np.random.default_rng(0).bytes(1000), whole[: len(whole) // 2]):
         path.write_bytes(data)
-        with pytest.raises(CheckpointError, match=r"a.onnx: no ONNX file that onnxruntime can run"):
+        with pytest.raises(CheckpointError, match=r"a.onnx: not an ONNX file that onnxruntime can run"):
             OnnxDriver(path, CAMERAS, MAP)
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "foreign", value[:1], value[1:])
@@ -118,11 +118,11 @@ def test_it_needs_no_torch(exported: Path) -> None:
 import sys
 from pathlib import Path
 from agents.drivers.learned_driver import blank_observation
-from agents.drivers.onnx_driver import OnnxDriver, read_facts
+from agents.drivers.onnx_driver import OnnxDriver, read_metadata
 path = Path({str(exported)!r})
-facts = read_facts(path)
-driver = OnnxDriver(path, facts.cameras, facts.map)
-curvature = driver.drive(blank_observation(facts.cameras, facts.map)).curvature
+metadata = read_metadata(path)
+driver = OnnxDriver(path, metadata.cameras, metadata.map)
+curvature = driver.drive(blank_observation(metadata.cameras, metadata.map)).curvature
 print(abs(curvature) <= 0.2, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

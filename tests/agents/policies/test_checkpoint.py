@@ -72,17 +72,17 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     path = saved(tmp_path / "a.safetensors")
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(CheckpointError, match=r"a.safetensors: damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"a.safetensors: damaged, or not a checkpoint"):
         load_policy(path, CAMERAS, MAP)
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(np.random.default_rng(0).bytes(1000))
-    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
         load_policy(path, CAMERAS, MAP)
     save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(CheckpointError, match="no checkpoint of this project"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
         load_policy(path, CAMERAS, MAP)
     save_file({"weight": torch.zeros(3)}, path, {"format": "navsim-policy", "format_version": "99"})
     with pytest.raises(CheckpointError, match="format 99, this version reads 1"):
