@@ -172,7 +172,7 @@ _LIMITS: dict[Any, tuple[str, Callable[[Any, Any], bool], str]] = {
 
 @functools.cache
 def _constraints(kind: Any) -> dict[str, tuple[Any, ...]]:
-    """The constraints of a dataclass's fields by name; fields without any are left out."""
+    """Return the constraints of a dataclass's fields by name; fields without any are left out."""
     found = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         options = [hint, *get_args(hint)]  # `Annotated[...] | None` holds its constraints one level down
@@ -184,7 +184,7 @@ def _constraints(kind: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def _holds(constraint: Any, value: Any) -> bool:
-    """Whether a value satisfies a constraint; NaN satisfies none."""
+    """Return whether a value satisfies a constraint; NaN satisfies none."""
     attribute, holds, _ = _LIMITS[type(constraint)]
     return bool(holds(value, getattr(constraint, attribute)))
 
@@ -202,7 +202,7 @@ def check_limits(config: object, limits: dict[str, tuple[int, int]], prefix: str
 
 
 def _file_option() -> argparse.ArgumentParser:
-    """What finds `--config FILE` among other options."""
+    """Return what finds `--config FILE` among other options."""
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     files.add_argument("--config", type=Path)
     return files
@@ -238,7 +238,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
-    """One line for one finding of the validation."""
+    """Return one line for one finding of the validation."""
     location = [part for part in detail["loc"] if isinstance(part, str | int)]
     key = ".".join(map(str, location))
     if detail["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -250,7 +250,7 @@ def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
 
 
 def _field_names(kind: Any, location: Sequence[str | int]) -> list[str]:
-    """Names of the fields of the dataclass found at `location` below `kind`."""
+    """Return names of the fields of the dataclass found at `location` below `kind`."""
     for part in location:
         if isinstance(part, str) and dataclasses.is_dataclass(kind):
             kind = get_type_hints(kind).get(part, kind)

@@ -129,7 +129,7 @@ class Polyline:
         return float(self.stations[-1])
 
     def position(self, station: ArrayLike) -> Array:
-        """Positions (..., 2) [m] at `station`."""
+        """Return positions (..., 2) [m] at `station`."""
         at = np.asarray(station, dtype=float)
         places = np.empty((*at.shape, 2))
         places[..., 0] = np.interp(at, self.stations, self.points[:, 0])
@@ -137,15 +137,15 @@ class Polyline:
         return places
 
     def heading(self, station: ArrayLike) -> Array:
-        """Headings [rad] at `station`, interpolated between vertices, in [-pi, pi)."""
+        """Return headings [rad] at `station`, interpolated between vertices, in [-pi, pi)."""
         return wrap_angle(np.interp(np.asarray(station, dtype=float), self.stations, self.headings))
 
     def curvature(self, station: ArrayLike) -> Array:
-        """Curvatures [1/m] at `station`, interpolated between vertices."""
+        """Return curvatures [1/m] at `station`, interpolated between vertices."""
         return np.asarray(np.interp(np.asarray(station, dtype=float), self.stations, self.curvatures))
 
     def pose(self, station: float) -> Pose:
-        """The pose on the path at `station`, looking along it."""
+        """Return the pose on the path at `station`, looking along it."""
         x, y = self.position(station)
         return Pose(float(x), float(y), float(self.heading(station)))
 
@@ -180,7 +180,7 @@ class Polyline:
         return float(stations[i] + along[i]), math.copysign(distance, side)
 
     def snapped(self, station: float, reach: float = 1.0) -> float:
-        """The station of the closest vertex if it lies within `reach` [m], else `station` itself.
+        """Return the station of the closest vertex if it lies within `reach` [m], else `station` itself.
 
         Cutting a path at a vertex leaves no splinter of a segment, whose heading would mislead.
         """
@@ -188,16 +188,16 @@ class Polyline:
         return closest if abs(closest - station) <= reach else station
 
     def shifted(self, offset: float) -> "Polyline":
-        """The parallel path at `offset` [m] to the left, vertex by vertex; meant for offsets below the curve radius."""
+        """Return the parallel path at `offset` [m] to the left, vertex by vertex, for offsets below the radius."""
         normals = np.stack([-np.sin(self.headings), np.cos(self.headings)], axis=-1)
         return Polyline(self.points + offset * normals)
 
     def reversed(self) -> "Polyline":
-        """The same path driven the other way."""
+        """Return the same path driven the other way."""
         return Polyline(self.points[::-1])
 
     def between(self, start: float, end: float) -> "Polyline":
-        """The part from station `start` to `end` [m].
+        """Return the part from station `start` to `end` [m].
 
         Raises:
             ValueError: If not 0 <= start < end <= length (1e-6 m of slack).
@@ -209,7 +209,7 @@ class Polyline:
         return Polyline(np.concatenate([ends[:1], self.points[inner], ends[1:]]))
 
     def resampled(self, spacing: float) -> "Polyline":
-        """The path with vertices about every `spacing` [m], its ends kept."""
+        """Return the path with vertices about every `spacing` [m], its ends kept."""
         count = max(int(np.ceil(self.length / spacing)), 1) + 1
         return Polyline(self.position(np.linspace(0.0, self.length, count)))
 

@@ -18,12 +18,12 @@ _PACKAGES = (DISTRIBUTION, "numpy", "opencv-python", "pybullet", "pyarrow")
 
 @lru_cache(maxsize=1)
 def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that shape the data."""
+    """Return versions of Python and of the packages that shape the data."""
     return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 
 def git_revision(folder: Path = Path(__file__).parent) -> str:
-    """The git revision of the source in `folder`, marked `-dirty` after changes; "unknown" outside a repository."""
+    """Return the git revision of the source in `folder`, `-dirty` after changes, "unknown" outside a repository."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
@@ -40,12 +40,12 @@ def _version(name: str) -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """The processor's name, how many of its cores may be used, and the system."""
+    """Return the processor's name, how many of its cores may be used, and the system."""
     return {"processor": processor(Path("/proc/cpuinfo")), "cores": available_cores(), "system": platform.platform()}
 
 
 def processor(path: Path) -> str:
-    """The processor's name as the kernel's file tells it, else as Python does."""
+    """Return the processor's name as the kernel's file tells it, else as Python does."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

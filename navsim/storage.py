@@ -130,7 +130,7 @@ def remove_partial(path: Path) -> int:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether `path` has the name of a file whose writing has not ended."""
+    """Return whether `path` has the name of a file whose writing has not ended."""
     return path.name.startswith(".") and path.name.endswith(".partial")
 
 

@@ -71,7 +71,7 @@ def car_parts(spec: VehicleSpec) -> tuple[CarPart, ...]:
 
 
 def loft(first: Array, second: Array, paint: Paint) -> CarPart:
-    """The solid between two convex rings (N, 3) [m] that match corner by corner, closed at both ends."""
+    """Return the solid between two convex rings (N, 3) [m] that match corner by corner, closed at both ends."""
     count = len(first)
     here = np.arange(count)
     there = np.roll(here, -1)
@@ -87,7 +87,7 @@ def loft(first: Array, second: Array, paint: Paint) -> CarPart:
 
 
 def _wheels(spec: VehicleSpec) -> Iterator[CarPart]:
-    """Four tyres, each with a rim on its outer side."""
+    """Yield four tyres, each with a rim on its outer side."""
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) * WHEEL_RADIUS
     for x in (spec.wheelbase / 2, -spec.wheelbase / 2):
@@ -100,17 +100,17 @@ def _wheels(spec: VehicleSpec) -> Iterator[CarPart]:
 
 
 def _lamp(x: float, y: float, z: float, paint: Paint) -> CarPart:
-    """A small block that sticks out of the body."""
+    """Return a small block that sticks out of the body."""
     return loft(_level(x - 0.09, x + 0.09, 0.19, z, y), _level(x - 0.09, x + 0.09, 0.19, z + 0.13, y), paint)
 
 
 def _upright(side: Array, y: float) -> Array:
-    """Corners (N, 2) as (x, z) [m] placed in the plane at `y`: (N, 3)."""
+    """Return corners (N, 2) as (x, z) [m] placed in the plane at `y`: (N, 3)."""
     return np.stack([side[:, 0], np.full(len(side), y), side[:, 1]], axis=1)
 
 
 def _level(rear: float, front: float, half_width: float, z: float, y: float = 0.0) -> Array:
-    """A horizontal rectangle (4, 3) [m], counter-clockwise from above."""
+    """Return a horizontal rectangle (4, 3) [m], counter-clockwise from above."""
     return np.array(
         [
             (rear, y - half_width, z),

@@ -78,7 +78,7 @@ class Renderer(Protocol):
 
 
 def common_size(shots: Sequence[RenderRequest]) -> tuple[int, int]:
-    """Height and width [px] that all shots share.
+    """Return height and width [px] that all shots share.
 
     Raises:
         ConfigError: If there is no shot, or their sizes differ.

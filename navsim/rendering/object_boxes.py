@@ -49,7 +49,7 @@ def objects_in(shot: RenderRequest, seen: RenderBuffers, index: int) -> Array:
 
 
 def cast(corners: Array, rays: Array) -> Array:
-    """How far away the front of a mesh is.
+    """Return how far away the front of a mesh is.
 
     A ray d meets a triangle a, b, c whose outside is seen from the origin if d (a x b), d (b x c) and d (c x a) are all
     at most 0; it does so at t d with t = a (b x c) / d (a x b + b x c + c x a). Nothing is projected, so that corners
@@ -74,7 +74,7 @@ def cast(corners: Array, rays: Array) -> Array:
 
 
 def _things_before(shot: RenderRequest) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
-    """Class, mesh and vertices (V, 3) in the camera frame of each thing that stands before the camera."""
+    """Yield class, mesh and vertices (V, 3) in the camera frame of each thing that stands before the camera."""
     motion = np.asarray(np.linalg.inv(shot.camera.vehicle_from_camera), float)
     for group in shot.scene.instances:
         if group.object_class is None:
@@ -88,7 +88,7 @@ def _things_before(shot: RenderRequest) -> Iterator[tuple[ObjectClass, Mesh, Arr
 
 
 def _near(group: Instances, shot: RenderRequest, motion: Array) -> Array:
-    """Places (N, 4) of those that may be in the picture."""
+    """Return places (N, 4) of those that may be in the picture."""
     places = shot.pose.to_vehicle(group.transforms[:, :2])
     ground = np.concatenate([places, np.zeros((len(places), 1))], axis=1)
     right, _, ahead = (ground @ motion[:3, :3].T + motion[:3, 3]).T
@@ -102,7 +102,7 @@ def _near(group: Instances, shot: RenderRequest, motion: Array) -> Array:
 def _box(
     vertices: Array, mesh: Mesh, camera: Camera, depth: NDArray[np.float32], semantic: NDArray[np.uint8]
 ) -> tuple[float, ...] | None:
-    """Box and visible share of one thing; None if too little of it is seen."""
+    """Return box and visible share of one thing; None if too little of it is seen."""
     x0, y0, x1, y1 = _window(vertices, camera)
     part = slice(y0, y1), slice(x0, x1)
     if not (semantic[part] == mesh.semantic).any():
@@ -124,7 +124,7 @@ def _box(
 
 
 def _window(vertices: Array, camera: Camera) -> tuple[int, int, int, int]:
-    """Columns and rows that a thing may cover; all of them if it reaches behind the camera."""
+    """Return columns and rows that a thing may cover; all of them if it reaches behind the camera."""
     if vertices[:, 2].min() < NEAR:
         return 0, 0, camera.width, camera.height
     pixels = camera.focal_px * vertices[:, :2] / vertices[:, 2:] + (camera.width / 2, camera.height / 2)

@@ -45,7 +45,7 @@ class Fan:
 
 
 def path_points(curvature: float, distances: Array) -> Array:
-    """Points (N, 2) [m] at `distances` (N,) [m] along the path of a curvature [1/m], in the vehicle frame."""
+    """Return points (N, 2) [m] at `distances` (N,) [m] along the path of a curvature [1/m], in the vehicle frame."""
     half_turns = np.clip(distances * curvature, -LARGEST_TURN, LARGEST_TURN) / 2
     # A chord is the arc times sin(x) / x; np.sinc(x / pi) is that, and 1 at zero.
     chords = _lengths(curvature, distances) * np.sinc(half_turns / np.pi)
@@ -53,12 +53,12 @@ def path_points(curvature: float, distances: Array) -> Array:
 
 
 def command_index(curvature: float) -> int:
-    """Which of COMMANDS is closest to a curvature [1/m]."""
+    """Return which of COMMANDS is closest to a curvature [1/m]."""
     return int(np.abs(COMMANDS - curvature).argmin())
 
 
 def command_outline(index: int) -> tuple[Array, Array]:
-    """The left and the right border (STEPS + 1, 2) [m] of the band along one of COMMANDS, in the vehicle frame."""
+    """Return the left and right border (STEPS + 1, 2) [m] of the band along one of COMMANDS, in the vehicle frame."""
     curvature = float(COMMANDS[index])
     distances = np.linspace(START, REACH, STEPS + 1)
     middle = path_points(curvature, distances)
@@ -68,13 +68,13 @@ def command_outline(index: int) -> tuple[Array, Array]:
 
 
 def cell_outline(cell: int) -> tuple[Array, Array]:
-    """The left and the right border (STEPS + 1, 2) [m] of a cell, in the vehicle frame."""
+    """Return the left and the right border (STEPS + 1, 2) [m] of a cell, in the vehicle frame."""
     distances = np.linspace(START, REACH, STEPS + 1)
     return path_points(float(CELL_EDGES[cell + 1]), distances), path_points(float(CELL_EDGES[cell]), distances)
 
 
 def cell_colours(fan: Fan) -> Array:
-    """Red, green, blue and opacity (CELLS, 4) in [0, 1] by each cell's share of the highest density.
+    """Return red, green, blue and opacity (CELLS, 4) in [0, 1] by each cell's share of the highest density.
 
     Shares come in `_LEVELS` steps, so that few cells change from one moment to the next; opacity 0 is none.
     """
@@ -84,7 +84,7 @@ def cell_colours(fan: Fan) -> Array:
 
 
 def cell_shares(fan: Fan) -> Array:
-    """Mean density in each cell over that of the densest (CELLS,); zeros without a distribution."""
+    """Return mean density in each cell over that of the densest (CELLS,); zeros without a distribution."""
     if fan.grid is None or fan.density is None:
         return np.zeros(len(CELL_EDGES) - 1)
     # Exact integrals of the piecewise linear density: a peak narrower than a cell must not fall between samples.
@@ -96,5 +96,5 @@ def cell_shares(fan: Fan) -> Array:
 
 
 def _lengths(curvature: float, distances: Array) -> Array:
-    """Distances [m], bounded by where the path has made its largest turn."""
+    """Return distances [m], bounded by where the path has made its largest turn."""
     return np.minimum(distances, LARGEST_TURN / max(abs(curvature), 1e-9))

@@ -53,13 +53,13 @@ class Boxes:
 
     @staticmethod
     def around(low: Array, high: Array, kinds: NDArray[np.intp]) -> "Boxes":
-        """Boxes from their lowest to their highest corners (N, 3) [m]."""
+        """Return boxes from their lowest to their highest corners (N, 3) [m]."""
         half = (high - low) / 2
         return Boxes(np.concatenate([(low + high) / 2, half], axis=1), np.hypot(half[:, 0], half[:, 1]), kinds)
 
 
 def kind_of(semantic: SemanticClass) -> Kind:
-    """The kind that a class is of."""
+    """Return the kind that a class is of."""
     if semantic in (SemanticClass.ROAD, SemanticClass.GROUND):
         return Kind.TERRAIN
     if semantic in (SemanticClass.MARKING, SemanticClass.KERB):
@@ -68,39 +68,39 @@ def kind_of(semantic: SemanticClass) -> Kind:
 
 
 def reaches(focal_px: float, height: float) -> Array:
-    """Up to which distance [m] each `Kind` is drawn for an eye at `height` [m] above the roads."""
+    """Return up to which distance [m] each `Kind` is drawn for an eye at `height` [m] above the roads."""
     detail = min(_DETAIL_WIDTH * focal_px / _LEAST_WIDTH_PX, VIEW_DISTANCE)
     slim = min(_SLIM_WIDTH * focal_px, VIEW_DISTANCE)  # where it spans a pixel
     return np.array([VIEW_DISTANCE, slim, detail, max(VIEW_DISTANCE, focal_px * height)])
 
 
 def meshes_of(scene: Scene) -> list[Mesh]:
-    """All that a renderer draws of a scene: standing things first, the terrain last, nothing empty."""
+    """Return all that a renderer draws of a scene: standing things first, the terrain last, nothing empty."""
     meshes = [mesh for mesh in (*(things.baked() for things in scene.instances), *scene.meshes) if len(mesh.triangles)]
     meshes.sort(key=lambda mesh: kind_of(mesh.semantic))
     return meshes
 
 
 def squares_of(vertices: NDArray[np.float32], triangles: NDArray[np.integer], size: float) -> NDArray[np.int64]:
-    """A number (F,) for the square of a grid of `size` [m] that the middle of each triangle (F, 3) lies in."""
+    """Return a number (F,) for the square of a grid of `size` [m] that the middle of each triangle (F, 3) lies in."""
     x, y = np.floor(vertices[:, :2][triangles].mean(axis=1) / size).astype(np.int64).T
     return np.asarray((x + (1 << 20) << 21) + (y + (1 << 20)))
 
 
 def runs(group: NDArray[np.integer]) -> Iterator[NDArray[np.intp]]:
-    """The places of each value in `group` (N,), the values in ascending order, the places too."""
+    """Yield the places of each value in `group` (N,), the values in ascending order, the places too."""
     order = np.argsort(group, kind="stable")
     if len(order):
         yield from np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
 
 
 def side_planes(clip: Array) -> Array:
-    """The four sides and the near plane of the view volume of a clip-from-world matrix: (5, 4), inside where >= 0."""
+    """Return the side planes and near plane (5, 4) of a clip-from-world matrix; points inside give values >= 0."""
     return np.stack([clip[3] + clip[0], clip[3] - clip[0], clip[3] + clip[1], clip[3] - clip[1], clip[3] + clip[2]])
 
 
 def boxes_in_view(boxes: Boxes, planes: Array, eye: Array, reach: Array) -> NDArray[np.intp]:
-    """Which boxes may be seen: those not wholly outside one side of the view, nor too far; the nearest far side first.
+    """Return the boxes that may be visible, sorted by the distance of their far side.
 
     Args:
         boxes: N of them.

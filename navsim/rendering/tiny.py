@@ -147,14 +147,14 @@ class _Stage:
         self._skies: dict[int, NDArray[np.uint8]] = {}
 
     def draw(self, shot: RenderRequest, lens: _Lens) -> NDArray[np.uint8]:
-        """One picture (H, W, 3)."""
+        """Return one picture (H, W, 3)."""
         colour, depth, _ = self._picture(shot, lens, False)
         return self._through_air(colour[..., :3], depth, lens)
 
     def measure(
         self, shot: RenderRequest, lens: _Lens
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        """One picture (H, W, 3), its depths (H, W) [m] and classes (H, W)."""
+        """Return one picture (H, W, 3), its depths (H, W) [m] and classes (H, W)."""
         colour, depth, bodies = self._picture(shot, lens, True)
         image = self._through_air(colour[..., :3], depth, lens)
         empty = depth > EMPTY_DEPTH
@@ -168,7 +168,7 @@ class _Stage:
     def _picture(
         self, shot: RenderRequest, lens: _Lens, tell_bodies: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
-        """What PyBullet draws, see `BulletClient.picture`."""
+        """Return what PyBullet draws, see `BulletClient.picture`."""
         camera, view = shot.camera, lens.eye_from_vehicle @ _vehicle_from_world(shot.pose)
         eye = -view[:3, :3].T @ view[:3, 3]
         visible = np.zeros(len(self._bodies), dtype=bool)
@@ -194,18 +194,18 @@ class _Stage:
 
 
 def light_of(air: Atmosphere) -> Light:
-    """The light without its colour."""
+    """Return the light without its colour."""
     return Light(air.sun_direction, sum(air.ambient) / 3, sum(air.sunlight) / 3)
 
 
 def tint_of(air: Atmosphere) -> NDArray[np.float32]:
-    """Its colour: factors for red, green and blue (3,), 1 on average."""
+    """Return its colour: factors for red, green and blue (3,), 1 on average."""
     light = np.array(air.ambient) + _FACING_SUN * np.array(air.sunlight)
     return np.asarray(light / max(light.mean(), 1e-6), np.float32)
 
 
 def sky_image(air: Atmosphere, height: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The sky without clouds (H, W, 3) at directions whose elevation has a sine of `height` (H, W)."""
+    """Return the sky without clouds (H, W, 3) at directions whose elevation has a sine of `height` (H, W)."""
     share = np.sqrt(np.maximum(height, 0.0))[..., None]
     return np.asarray(np.round((1 - share) * np.array(air.horizon) + share * np.array(air.zenith)), np.uint8)
 
@@ -224,12 +224,12 @@ def _lens(camera: Camera) -> _Lens:
 
 
 def _metres(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Depth along the optical axis from a depth buffer."""
+    """Return depth along the optical axis from a depth buffer."""
     return np.asarray(np.float32(FAR * NEAR) / (np.float32(FAR) - depth * np.float32(FAR - NEAR)), np.float32)
 
 
 def _vehicle_from_world(pose: Pose) -> Array:
-    """(4, 4)."""
+    """Return (4, 4)."""
     c, s = math.cos(pose.heading), math.sin(pose.heading)
     return np.array(
         [

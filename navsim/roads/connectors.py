@@ -1,10 +1,8 @@
-"""Ways through junctions: smooth paths from the end of one lane to the beginning of another.
+"""Connectors: which lanes lead into which at a junction, and the smooth paths between them.
 
-Each path is a quintic Hermite curve that takes over position, heading and curvature of both lanes. Its two free
-numbers, the speeds at the ends, are searched for the lowest peak of curvature and its rate, all connectors at once.
-Where that curve would cut a corner, both lanes are first led on, ever closer to the node, before the curve begins.
-
-Which lanes lead into which at a crossing of streets with any number of lanes.
+A path is a quintic Hermite curve that matches position, heading and curvature of both lanes. Its two free parameters,
+the speeds at the ends, minimise the peaks of the curvature and of its rate, for all connectors at once. Where the curve
+would cut a corner, both lanes are first extended towards the node, and the curve begins closer to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,63 +18,64 @@ from navsim.roads.elements import Lane, Manoeuvre
 SPACING = 0.5
 """Distance between the vertices of a connector [m]."""
 STRAIGHT_LIMIT = np.deg2rad(30.0)
-"""Connectors that turn by less than this go straight on [rad]."""
+"""Smallest turn of a connector that does not count as straight [rad]."""
 SPEEDS = (0.8, 1.0, 1.2, 1.45, 1.7, 2.0, 2.4)
-"""End speeds tried, as multiples of the distance between the ends."""
+"""Candidate end speeds, as multiples of the distance between the ends."""
 RATE_WEIGHT = 2.0
-"""What a curvature rate of 1/m^2 costs, measured in curvature [m]."""
+"""Cost of a curvature rate of 1/m^2, relative to a curvature of 1/m [m]."""
 SEARCH = ((np.inf, 1), *((reach, 16) for reach in (np.inf, 28.0, 25.0, 22.0, 19.0, 16.0, 13.5, 11.0)))
-"""Distances from the node within which the curve lies [m], and how many curves are tried; the first fit is taken."""
+"""Stages of the search: distance from the node within which the curve lies [m] and number of candidate curves."""
 MIN_CLEARANCE = 1.3
-"""Least distance from a connector to the kerb [m]: half a car's width and some room."""
+"""Smallest distance from a connector to the kerb [m]: half a car's width and a margin."""
 MAX_CURVATURE = 0.15
-"""Greatest curvature of a connector, where the junction allows it [1/m]."""
+"""Largest curvature of a connector, where the junction allows it [1/m]."""
 
 
 @dataclass(frozen=True, eq=False)
-class Way:
+class LanePair:
     """Two lanes to be joined inside a junction."""
 
-    before: Polyline
-    """The arriving lane, led on from its mouth to the node [m]."""
-    after: Polyline
-    """The departing lane, led back from the node to its mouth [m]."""
+    arriving: Polyline
+    """Extension of the arriving lane from its mouth to the node [m]."""
+    departing: Polyline
+    """Extension of the departing lane from the node to its mouth [m]."""
 
 
-def connector_paths(ways: Sequence[Way], carriageway: shapely.Polygon | shapely.MultiPolygon) -> list[Polyline]:
-    """Join the lanes of each way from mouth to mouth.
+def connector_paths(pairs: Sequence[LanePair], carriageway: shapely.Polygon | shapely.MultiPolygon) -> list[Polyline]:
+    """Join the lanes of each pair from mouth to mouth.
 
     Args:
-        ways: K pairs of lanes.
+        pairs: K pairs of lanes.
         carriageway: The paved area to stay on.
 
     Returns:
         K paths with vertices about every 0.5 m.
     """
-    return [path for _, path in judged_paths(ways, carriageway, SEARCH)]
+    return [path for _, path in paths_with_faults(pairs, carriageway, SEARCH)]
 
 
-def judged_paths(
-    ways: Sequence[Way], carriageway: shapely.Polygon | shapely.MultiPolygon, search: Sequence[tuple[float, int]]
+def paths_with_faults(
+    pairs: Sequence[LanePair], carriageway: shapely.Polygon | shapely.MultiPolygon, search: Sequence[tuple[float, int]]
 ) -> list[tuple[float, Polyline]]:
-    """The same, each path with its fault; `search` is as `SEARCH`."""
+    """Return the fault (see `connector_faults`) and the path of each pair; `search` has the form of `SEARCH`."""
     best: dict[int, tuple[float, Polyline]] = {}
-    todo = list(range(len(ways)))
-    for reach, tries in search:
-        if not todo:
+    pending = list(range(len(pairs)))
+    for reach, count in search:
+        if not pending:
             break
-        tried = _joined([ways[i] for i in todo], reach, tries)
-        faults = connector_faults([path for paths in tried for path in paths], carriageway).reshape(len(todo), tries)
-        for i, paths, found in zip(todo, tried, faults, strict=True):
+        candidates = _candidate_paths([pairs[i] for i in pending], reach, count)
+        flat = [path for paths in candidates for path in paths]
+        faults = connector_faults(flat, carriageway).reshape(len(pending), count)
+        for i, paths, found in zip(pending, candidates, faults, strict=True):
             choice = int(found.argmin())
             if i not in best or found[choice] < best[i][0]:
                 best[i] = (float(found[choice]), paths[choice])
-        todo = [i for i in todo if best[i][0] > 0]
-    return [best[i] for i in range(len(ways))]
+        pending = [i for i in pending if best[i][0] > 0]
+    return [best[i] for i in range(len(pairs))]
 
 
 def manoeuvre_of(path: Polyline) -> Manoeuvre:
-    """Classify a way through a junction by its total turn."""
+    """Classify a path through a junction by its total turn."""
     turn = float(wrap_angle(path.headings[-1] - path.headings[0]))
     if abs(turn) < STRAIGHT_LIMIT:
         return Manoeuvre.STRAIGHT
@@ -84,72 +83,78 @@ def manoeuvre_of(path: Polyline) -> Manoeuvre:
 
 
 def connector_faults(paths: Sequence[Polyline], carriageway: shapely.Polygon | shapely.MultiPolygon) -> Array:
-    """Judge ways through junctions.
+    """Measure how far paths through junctions are from drivable.
 
     Args:
         paths: K paths.
         carriageway: The paved area to stay on.
 
     Returns:
-        For each path (K,) the share of it that is too close to the kerb, plus by how much its curvature exceeds the
-        limit, as a part of the limit; 0 when it is fit to drive.
+        Fault of each path (K,), 0 for a drivable one: the share of its points too close to the kerb, plus the excess
+        of its curvature over the limit, as a fraction of the limit.
     """
     points = np.concatenate([path.points for path in paths])
     owners = np.repeat(np.arange(len(paths)), [len(path.points) for path in paths])
     kerbs = carriageway.boundary
-    shapely.prepare(kerbs)  # `dwithin` uses it, `distance` would not
+    shapely.prepare(kerbs)  # `dwithin` profits from it, `distance` would not
     shapely.prepare(carriageway)
     narrow = np.asarray(shapely.dwithin(kerbs, shapely.points(points), MIN_CLEARANCE))
-    # A path that keeps its distance from the kerbs lies on one side of them.
-    unsure = np.bincount(owners, narrow, len(paths))[owners] > 0
-    unsure[np.flatnonzero(np.diff(owners, prepend=-1))] = True
-    narrow[unsure] |= ~shapely.contains_xy(carriageway, points[unsure])
+    # A path that keeps its distance from the kerbs lies on one side of them, so one point of it is enough.
+    unchecked = np.bincount(owners, narrow, len(paths))[owners] > 0
+    unchecked[np.flatnonzero(np.diff(owners, prepend=-1))] = True
+    narrow[unchecked] |= ~shapely.contains_xy(carriageway, points[unchecked])
     shares = np.bincount(owners, narrow, len(paths)) / np.bincount(owners, minlength=len(paths))
     peaks = np.array([np.abs(path.curvatures).max() for path in paths])
     return np.asarray(shares + np.maximum(peaks / MAX_CURVATURE - 1, 0.0))
 
 
-def _joined(ways: Sequence[Way], reach: float, tries: int) -> list[list[Polyline]]:
-    """Join the lanes of each of K ways by the `tries` best quintics that lie within `reach` [m] of the node."""
-    leave = np.array([way.before.snapped(max(way.before.length - reach, 0.0)) for way in ways])
-    enter = np.array([way.after.snapped(min(reach, way.after.length)) for way in ways])
-    start = _states([way.before for way in ways], leave)
-    end = _states([way.after for way in ways], enter)
+def _candidate_paths(pairs: Sequence[LanePair], reach: float, count: int) -> list[list[Polyline]]:
+    """Join the lanes of each of K pairs by the `count` best quintics that lie within `reach` [m] of the node."""
+    leave = np.array([pair.arriving.snapped(max(pair.arriving.length - reach, 0.0)) for pair in pairs])
+    enter = np.array([pair.departing.snapped(min(reach, pair.departing.length)) for pair in pairs])
+    start = _states([pair.arriving for pair in pairs], leave)
+    end = _states([pair.departing for pair in pairs], enter)
     chord = np.hypot(*(end[:, :2] - start[:, :2]).T)
     first, second = (grid.ravel() for grid in np.meshgrid(SPEEDS, SPEEDS))  # (M,)
     start_motion = _motion(start[:, 2], start[:, 3], chord[:, None] * first)
     end_motion = _motion(end[:, 2], end[:, 3], chord[:, None] * second)
     curves = _quintics(start[:, None, :2], *start_motion, end[:, None, :2], *end_motion)  # (K, M, 6, 2)
-    best = _cost(curves).argsort(axis=1, kind="stable")[:, :tries]
+    best = _cost(curves).argsort(axis=1, kind="stable")[:, :count]
     return [
         [
-            _chained([*_part(way.before, 0.0, a), _sampled(curve[i]), *_part(way.after, b, way.after.length)])
+            _concatenated(
+                [
+                    *_section(pair.arriving, 0.0, a),
+                    _sampled(curve[i]),
+                    *_section(pair.departing, b, pair.departing.length),
+                ]
+            )
             for i in choices
         ]
-        for way, curve, choices, a, b in zip(ways, curves, best, leave.tolist(), enter.tolist(), strict=True)
+        for pair, curve, choices, a, b in zip(pairs, curves, best, leave.tolist(), enter.tolist(), strict=True)
     ]
 
 
-def _part(path: Polyline, start: float, end: float) -> list[Polyline]:
-    """The part between two stations, or nothing when they are the same."""
+def _section(path: Polyline, start: float, end: float) -> list[Polyline]:
+    """Return the part of a path between two stations [m], or nothing if they are equal."""
     return [path.between(start, end)] if end > start else []
 
 
-def _chained(pieces: list[Polyline]) -> Polyline:
-    """The pieces as one path; a single one as it is."""
+def _concatenated(pieces: list[Polyline]) -> Polyline:
+    """Join the pieces into one path; a single piece is returned unchanged."""
     return pieces[0] if len(pieces) == 1 else Polyline.joined(pieces)
 
 
 def _states(paths: Sequence[Polyline], stations: Array) -> Array:
-    """Position, heading and curvature (K, 4) of each path at its station."""
+    """Return position, heading and curvature (K, 4) of each path at its station."""
     return np.array([_state(path, station) for path, station in zip(paths, stations.tolist(), strict=True)])
 
 
 def _state(path: Polyline, station: float) -> tuple[float, float, float, float]:
-    """Position, heading and curvature at a station, as on the curve that the polyline was sampled from."""
+    """Return position, heading and curvature at a station of the curve that the polyline was sampled from."""
     x, y = path.position(station)
     first, last = path.stations[1], path.stations[-2]
-    # At its very ends a polyline has no curvature, and the heading of a segment whose middle lies further inside.
+    # At its ends a polyline has no curvature, and its heading is that of the middle of the end segment.
     curvature = float(path.curvature(min(max(station, first), last)))
     heading = float(path.heading(station))
     if station <= 0.0:
@@ -160,14 +165,14 @@ def _state(path: Polyline, station: float) -> tuple[float, float, float, float]:
 
 
 def _motion(heading: Array, curvature: Array, speed: Array) -> tuple[Array, Array]:
-    """Velocity and acceleration (K, M, 2) of a point that moves along headings (K,) at speeds (K, M)."""
+    """Return velocity and acceleration (K, M, 2) for headings (K,), curvatures (K,) and speeds (K, M)."""
     tangent = np.stack([np.cos(heading), np.sin(heading)], axis=-1)[:, None]  # (K, 1, 2)
     normal = np.stack([-tangent[..., 1], tangent[..., 0]], axis=-1)
     return speed[..., None] * tangent, (speed**2 * curvature[:, None])[..., None] * normal
 
 
 def _quintics(start: Array, v0: Array, a0: Array, end: Array, v1: Array, a1: Array) -> Array:
-    """Coefficients (K, M, 6, 2), lowest power first, of the quintics on [0, 1] with the given ends."""
+    """Return coefficients (K, M, 6, 2), lowest power first, of quintics on [0, 1] with the given end states."""
     gap, velocity, acceleration = end - start - v0 - a0 / 2, v1 - v0 - a0, a1 - a0
     c3 = 10 * gap - 4 * velocity + acceleration / 2
     c4 = -15 * gap + 7 * velocity - acceleration
@@ -176,7 +181,7 @@ def _quintics(start: Array, v0: Array, a0: Array, end: Array, v1: Array, a1: Arr
 
 
 def _cost(curves: Array) -> Array:
-    """How sharp and how sudden the curves (K, M, 6, 2) turn (K, M)."""
+    """Return the cost (K, M) of curves (K, M, 6, 2): peak curvature plus weighted peak rate of curvature."""
     t = np.linspace(0.0, 1.0, 25)
     powers = np.arange(6)
     first = powers[1:] * t[:, None] ** powers[:-1]  # (T, 5)
@@ -192,7 +197,7 @@ def _cost(curves: Array) -> Array:
 
 
 def _sampled(curve: Array) -> Polyline:
-    """Sample one quintic (6, 2) evenly by arc length."""
+    """Sample a quintic (6, 2) evenly by arc length."""
     powers = np.arange(6)
     t = np.linspace(0.0, 1.0, 200)
     dense = t[:, None] ** powers @ curve
@@ -203,29 +208,29 @@ def _sampled(curve: Array) -> Polyline:
 
 
 STRAIGHT_ON = np.deg2rad(40.0)
-"""Turns by less than this go straight on [rad]."""
+"""Smallest turn between two streets that counts as a turn [rad]."""
 U_TURN = np.deg2rad(150.0)
-"""Turns by more than this are made only where there is no other way [rad]."""
+"""Smallest turn that counts as a U-turn [rad]."""
 
 
 def lane_pairs(
-    lanes: Sequence[Lane], entering: Sequence[int], leaving: Sequence[int], sharpest: float = U_TURN
+    lanes: Sequence[Lane], entering: Sequence[int], leaving: Sequence[int], max_turn: float = U_TURN
 ) -> list[tuple[int, int]]:
-    """Choose the ways through a crossing.
+    """Choose the pairs of lanes that connectors join at a junction.
 
-    Straight on every lane leads into the one of the same number, counted from the divider, and the outermost into all
-    that are left; turns lead from the outermost lane on their side into the outermost one. A lane from which none of
-    these leads on takes the turns of its street. So a route through a street and a crossing tells the lane, which a map
-    that draws streets as lines does not show.
+    Straight on, each lane leads into the lane of the same number, counted from the divider; the outermost lane leads
+    into all remaining ones. Turns lead from the outermost lane on their side into the outermost lane on that side. A
+    lane without a connector by these rules takes the turns of its street. The streets of a route thus determine its
+    lanes, which a map of streets as lines does not show.
 
     Args:
         lanes: All lanes of the network.
-        entering: Indices of the lanes that end at the crossing, those of a street together, from the divider outwards.
-        leaving: Indices of those that begin there, likewise.
-        sharpest: Turns by more than this are made only where there is no other way [rad].
+        entering: Indices of the lanes that end at the junction, grouped by street, from the divider outwards.
+        leaving: Indices of the lanes that begin at the junction, in the same order.
+        max_turn: Largest turn [rad]; a lane takes sharper ones only if it has no other connector.
 
     Returns:
-        Pairs of indices.
+        Pairs of lane indices (from, to).
     """
     sources, targets = _by_street(lanes, entering), _by_street(lanes, leaving)
     found: list[tuple[int, int]] = []
@@ -236,13 +241,13 @@ def lane_pairs(
             if not _turns_back(lanes[source[0]], lanes[target[0]])
             for turn in [_turn(lanes[source[0]], lanes[target[0]])]
         }
-        forward = {target: turn for target, turn in turns.items() if abs(turn) <= sharpest}
-        found += _from_street(source, forward or turns)
+        forward = {target: turn for target, turn in turns.items() if abs(turn) <= max_turn}
+        found += _pairs_from_street(source, forward or turns)
     return found
 
 
-def _from_street(source: Sequence[int], turns: Mapping[tuple[int, ...], float]) -> list[tuple[int, int]]:
-    """The ways on from the lanes of one street end; keys are the lanes of the streets ahead, values their turns."""
+def _pairs_from_street(source: Sequence[int], turns: Mapping[tuple[int, ...], float]) -> list[tuple[int, int]]:
+    """Return the pairs that begin at one street's lanes; `turns` holds the turn [rad] into each street's lanes."""
     pairs: list[tuple[int, int]] = []
     for target, turn in turns.items():
         if abs(turn) < STRAIGHT_ON:
@@ -254,10 +259,10 @@ def _from_street(source: Sequence[int], turns: Mapping[tuple[int, ...], float]) 
             pairs.append((source[-1], target[-1]))
     if not turns:
         return []
-    leading = {a for a, _ in pairs}
+    connected = {a for a, _ in pairs}
     rightmost, *_, leftmost = [*sorted(turns, key=lambda target: turns[target])] * 2
     for i, lane in enumerate(source):
-        if lane in leading:
+        if lane in connected:
             continue
         if i < len(source) / 2:  # the inner half turns left, the outer half right
             pairs.append((lane, leftmost[min(i, len(leftmost) - 1)]))
@@ -267,15 +272,15 @@ def _from_street(source: Sequence[int], turns: Mapping[tuple[int, ...], float]) 
 
 
 def _by_street(lanes: Sequence[Lane], indices: Sequence[int]) -> list[list[int]]:
-    """Lanes grouped by street and direction."""
+    """Return lanes grouped by street and direction."""
     return [list(group) for _, group in groupby(indices, key=lambda i: (lanes[i].road, lanes[i].forward))]
 
 
 def _turn(before: Lane, after: Lane) -> float:
-    """Turn from the end of one lane to the beginning of another, positive to the left [rad]."""
+    """Return the turn from the end of one lane to the start of another, positive to the left [rad]."""
     return float(wrap_angle(after.path.headings[0] - before.path.headings[-1]))
 
 
 def _turns_back(before: Lane, after: Lane) -> bool:
-    """Whether a lane leaves by the same street end at which the other entered."""
+    """Return whether a lane leaves by the street end at which the other lane arrived."""
     return before.road == after.road and before.forward != after.forward

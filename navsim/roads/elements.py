@@ -1,7 +1,4 @@
-"""Outlines of houses.
-
-What a road network is made of: roads, lanes, connectors and junctions. Traffic keeps right.
-"""
+"""Elements of a town: roads, lanes, connectors, junctions and outlines of houses. Traffic keeps right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,33 +13,33 @@ from navsim.geometry import Array, Polyline
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
-    """The outline of one house."""
+    """Ground plan and height of one house."""
 
     outline: Array
     """Corners (N, 2) [m], counter-clockwise, the first not repeated."""
     height: float
-    """Of its walls [m]."""
+    """Height of the walls [m]."""
 
 
 class Manoeuvre(StrEnum):
-    """What a driver does at a junction, by the total turn of the way through it or by the junction's kind."""
+    """Manoeuvre at a junction, by the total turn of the path through it or by the kind of junction."""
 
     LEFT = "left"
     STRAIGHT = "straight"
     RIGHT = "right"
     ROUNDABOUT = "roundabout"
-    """Onto a roundabout's ring, along it or off it, whatever the turn."""
+    """Onto a roundabout's ring, along it or off it, with any turn."""
 
 
 class JunctionKind(StrEnum):
-    """What a junction looks like to a driver."""
+    """Shape of a junction as a driver sees it."""
 
     BEND = "bend"
     """Two roads only."""
     TEE = "tee"
-    """A side road meets a road that goes through."""
+    """A side road meets a through road."""
     FORK = "fork"
-    """Three roads of which none meets the others squarely."""
+    """Three roads that do not form a T junction."""
     CROSSING = "crossing"
     """Four roads."""
     FIVE_WAY = "five_way"
@@ -52,9 +49,9 @@ class JunctionKind(StrEnum):
 
 
 TEE_THROUGH = np.deg2rad(160.0)
-"""Least angle between the two ends of a road that goes through a T junction [rad]."""
+"""Smallest angle between the two ends of the through road of a T junction [rad]."""
 TEE_SIDE = np.deg2rad(65.0)
-"""Least angle between the side road of a T junction and the others [rad]."""
+"""Smallest angle between the side road of a T junction and the others [rad]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +63,11 @@ class Road:
     end: int
     """Index of the node at the centre line's last vertex."""
     centre: Polyline
-    """Middle between the kerbs, from node to node [m]."""
+    """Centre line between the kerbs, from node to node [m]."""
     lanes_forward: int = 1
-    """Lanes from `start` to `end`."""
+    """Number of lanes from `start` to `end`."""
     lanes_backward: int = 1
-    """Lanes from `end` to `start`; 0 makes the road one-way."""
+    """Number of lanes from `end` to `start`; 0 makes the road one-way."""
     lane_width: float = 3.5
     """Width of each lane [m]."""
     margin: float = 1.0
@@ -78,7 +75,7 @@ class Road:
     speed_limit: float = 8.0
     """Speed limit [m/s]."""
     ring: bool = False
-    """Whether it is a part of a roundabout's ring."""
+    """Whether the road is a part of a roundabout's ring."""
 
     def __post_init__(self) -> None:
         if self.lanes_forward < 0 or self.lanes_backward < 0 or self.lanes == 0:
@@ -113,11 +110,11 @@ class Road:
         return (self.lanes_forward - self.lanes_backward) / 2 * self.lane_width
 
     def lane_offset(self, forward: bool, index: int) -> float:
-        """Offset of a lane's middle from the centre line [m], positive to the left of forward.
+        """Return the offset of a lane's middle from the centre line [m], positive to the left of forward.
 
         Args:
             forward: Whether the lane leads from `start` to `end`.
-            index: 0 for the lane beside the divider, counting towards the kerb.
+            index: Number of the lane, counted from 0 at the divider towards the kerb.
         """
         beside = (index + 0.5) * self.lane_width
         return self.divider_offset - beside if forward else self.divider_offset + beside
@@ -128,52 +125,52 @@ class Lane:
     """One lane of a road, from the mouth of one junction to the mouth of the next."""
 
     road: int
-    """Index of its road."""
+    """Index of the lane's road."""
     forward: bool
-    """Whether it leads from the road's start to its end."""
+    """Whether the lane leads from the road's start to its end."""
     index: int
-    """0 beside the divider, counting towards the kerb."""
+    """Number of the lane, counted from 0 at the divider towards the kerb."""
     path: Polyline
     """Middle of the lane in driving direction [m]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Connector:
-    """The way through a junction from one lane into another."""
+    """Path through a junction from one lane into another."""
 
     junction: int
     """Index of the junction."""
     from_lane: int
-    """Index of the lane it continues."""
+    """Index of the lane that the connector continues."""
     to_lane: int
-    """Index of the lane it leads into."""
+    """Index of the lane that the connector leads into."""
     path: Polyline
-    """From the end of one lane to the beginning of the other, tangent to both [m]."""
+    """Path from the end of one lane to the start of the other, tangent to both [m]."""
     manoeuvre: Manoeuvre
-    """Left, straight or right, by the total turn."""
+    """Manoeuvre of a driver on the connector."""
 
 
 @dataclass(frozen=True, eq=False)
 class Junction:
-    """The place where roads meet."""
+    """Area where roads meet."""
 
     node: int
-    """Index of its node."""
+    """Index of the junction's node."""
     roads: tuple[int, ...]
-    """Indices of the roads that end here, counter-clockwise by their direction; a loop counts twice."""
+    """Indices of the roads that end here, counter-clockwise by their heading; a loop occurs twice."""
     headings: tuple[float, ...]
-    """Headings of those roads at the node, looking away from it [rad]."""
+    """Headings of those roads at the node, away from it [rad]."""
     area: shapely.Polygon
-    """The paved area between the mouths of the roads, kerb radii included."""
+    """Paved area between the mouths of the roads, kerb corners included."""
     kind: JunctionKind
-    """What it looks like to a driver."""
+    """Shape of the junction as a driver sees it."""
 
 
 def junction_kind(headings: Sequence[float], on_ring: bool) -> JunctionKind:
-    """Say what a junction looks like.
+    """Classify a junction by its roads.
 
     Args:
-        headings: Of its two or more road ends, counter-clockwise [rad].
+        headings: Headings of its two or more road ends, counter-clockwise [rad].
         on_ring: Whether one of its roads is a part of a roundabout's ring.
     """
     if on_ring:

@@ -1,4 +1,4 @@
-"""The road network: roads with lanes, junctions with ways through them, and all that is paved."""
+"""Road network: roads with lanes, junctions with connectors, and the carriageway."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from navsim.errors import TownError
 from navsim.geometry import Array, Polyline
-from navsim.roads.connectors import Way, connector_paths, lane_pairs, manoeuvre_of
+from navsim.roads.connectors import LanePair, connector_paths, lane_pairs, manoeuvre_of
 from navsim.roads.elements import Connector, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
 from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
 
 __all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
 
-MIN_LANE = 5.0
-"""Least length of a road between its two mouths [m]."""
+MIN_LANE_LENGTH = 5.0
+"""Smallest length of a road between its two mouths [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,17 +24,17 @@ class RoadNetwork:
     """Roads that meet at junctions. Indices count from 0 in the order of the tuples."""
 
     nodes: Array
-    """Where roads begin and end (N, 2) [m]; read-only."""
+    """End points of the roads (N, 2) [m]; read-only."""
     roads: tuple[Road, ...]
-    """The roads."""
+    """Roads between the nodes."""
     lanes: tuple[Lane, ...]
-    """The lanes, those of a road together: forward from the divider outwards, then backward."""
+    """Lanes grouped by road: forward from the divider outwards, then backward."""
     connectors: tuple[Connector, ...]
-    """The ways through the junctions, those of a junction together."""
+    """Paths through the junctions, grouped by junction."""
     junctions: tuple[Junction, ...]
-    """Every node where at least two road ends meet."""
+    """Junctions, one at every node where at least two road ends meet."""
     carriageway: shapely.Polygon | shapely.MultiPolygon
-    """All that is paved, kerb to kerb."""
+    """Paved area from kerb to kerb."""
     trims: Array
     """Stations of the first and the last mouth on each road's centre line (R, 2) [m]; read-only."""
     _followers: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
@@ -57,30 +57,30 @@ class RoadNetwork:
         return x0, y0, x1, y1
 
     def is_drivable(self, points: ArrayLike) -> NDArray[np.bool_]:
-        """Whether points (N, 2) [m] lie on the carriageway (N,)."""
+        """Return whether points (N, 2) [m] lie on the carriageway (N,)."""
         x, y = np.asarray(points, dtype=float).reshape(-1, 2).T
         return np.asarray(shapely.contains_xy(self.carriageway, x, y))
 
     def successors(self, lane: int) -> tuple[int, ...]:
-        """Indices of the connectors that continue `lane`."""
+        """Return the indices of the connectors that continue `lane`."""
         return self._followers[lane]
 
     def mouths(self, road: int) -> tuple[float, float]:
-        """Stations on the centre line where a road leaves its first and enters its last junction [m]."""
+        """Return the stations on the centre line where a road leaves its first and enters its last junction [m]."""
         return float(self.trims[road, 0]), float(self.trims[road, 1])
 
     def junction_at(self, point: ArrayLike) -> int | None:
-        """Index of the junction whose area holds `point` (2,) [m], if any."""
+        """Return the index of the junction whose area contains `point` (2,) [m], if any."""
         x, y = np.asarray(point, dtype=float)
         hits = self._tree.query(shapely.Point(x, y), predicate="intersects")
         return int(hits[0]) if len(hits) else None
 
 
 def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 8.0) -> RoadNetwork:
-    """Trim roads at their junctions, then lay lanes, ways through the junctions and pavement.
+    """Build junctions, lanes, connectors and carriageway from roads.
 
     Args:
-        nodes: Where roads begin and end (N, 2) [m].
+        nodes: End points of the roads (N, 2) [m].
         roads: Roads whose centre lines run from node to node.
         kerb_radius: Radius of the kerb corners [m].
 
@@ -88,11 +88,11 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
         TownError: If a road does not begin and end at its nodes, is too short for its junctions, or leaves a
             junction too close to its neighbour.
     """
-    places = np.array(nodes, dtype=float).reshape(-1, 2)
-    _check_ends(places, roads)
+    positions = np.array(nodes, dtype=float).reshape(-1, 2)
+    _check_ends(positions, roads)
     trims = np.array([[0.0, road.centre.length] for road in roads]).reshape(-1, 2)
     junctions: list[Junction] = []
-    for node, approaches in enumerate(approaches_by_node(len(places), roads)):
+    for node, approaches in enumerate(approaches_by_node(len(positions), roads)):
         if len(approaches) < 2:
             continue  # the end of a dead-end road
         setbacks, area = junction_shape(approaches, kerb_radius)
@@ -101,11 +101,11 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
             trims[approach.road, end] = setback if approach.at_start else centre.length - setback
         junctions.append(_junction(node, approaches, area, any(roads[end.road].ring for end in approaches)))
     _check_trims(roads, trims)
-    lanes = [lane for index, road in enumerate(roads) for lane in lay_lanes(index, road, trims[index])]
+    lanes = [lane for index, road in enumerate(roads) for lane in road_lanes(index, road, trims[index])]
     strips = [strip(road.centre, road.half_width) for road in roads]
     carriageway = paved([*strips, *(junction.area for junction in junctions)])
-    connectors = _connectors(NetworkPlan(roads, lanes, junctions, trims), carriageway)
-    return RoadNetwork(places, tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
+    connectors = _connectors(UnconnectedNetwork(roads, lanes, junctions, trims), carriageway)
+    return RoadNetwork(positions, tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
 
 
 def _junction(node: int, approaches: Sequence[Approach], area: shapely.Polygon, on_ring: bool) -> Junction:
@@ -115,29 +115,29 @@ def _junction(node: int, approaches: Sequence[Approach], area: shapely.Polygon, 
 
 
 def _check_ends(nodes: Array, roads: Sequence[Road], tolerance: float = 1e-3) -> None:
-    """Refuse roads that do not begin and end at their nodes."""
+    """Raise TownError unless all roads begin and end at their nodes."""
     if not roads:
         raise TownError("a road network needs at least one road, got none")
     for index, road in enumerate(roads):
         for node, point in ((road.start, road.centre.points[0]), (road.end, road.centre.points[-1])):
             if not 0 <= node < len(nodes):
-                raise TownError(f"road {index} ends at node {node}; nodes are 0 to {len(nodes) - 1}")
+                raise TownError(f"road {index} ends at node {node}, but nodes are 0 to {len(nodes) - 1}")
             if np.hypot(*(nodes[node] - point)) > tolerance:
-                raise TownError(f"road {index} ends at {tuple(point)}, not at its node {node}, {tuple(nodes[node])}")
+                raise TownError(f"road {index} ends at {tuple(point)}, but its node {node} is at {tuple(nodes[node])}")
 
 
 def _check_trims(roads: Sequence[Road], trims: Array) -> None:
-    """Refuse roads of which the junctions leave next to nothing."""
+    """Raise TownError if a road is too short between its junctions."""
     for index, (first, last) in enumerate(trims):
-        if last - first < MIN_LANE:
+        if last - first < MIN_LANE_LENGTH:
             raise TownError(
-                f"road {index} is too short for its junctions: of {roads[index].centre.length:.1f} m "
-                f"{last - first:.1f} m are left between them, at least {MIN_LANE} m are needed"
+                f"road {index} is too short for its junctions: {last - first:.1f} m of its "
+                f"{roads[index].centre.length:.1f} m lie between them, at least {MIN_LANE_LENGTH} m are needed"
             )
 
 
-def lay_lanes(index: int, road: Road, trim: Array) -> list[Lane]:
-    """Lay the lanes of a road between its mouths."""
+def road_lanes(index: int, road: Road, trim: Array) -> list[Lane]:
+    """Return the lanes of a road between its mouths."""
     return [
         Lane(index, forward, i, _lane_part(road, (forward, i), float(trim[0]), float(trim[1])))
         for forward, count in ((True, road.lanes_forward), (False, road.lanes_backward))
@@ -146,67 +146,69 @@ def lay_lanes(index: int, road: Road, trim: Array) -> list[Lane]:
 
 
 def _lane_part(road: Road, lane: tuple[bool, int], start: float, end: float) -> Polyline:
-    """A lane between two stations of the road's centre line [m], in driving direction."""
+    """Return the path of a `lane` (forward, index) between two stations of the centre line [m], as driven."""
     forward, index = lane
     whole = road.centre.shifted(road.lane_offset(forward, index))
-    # Shifting keeps the vertices, so stations on the two lines belong together vertex by vertex.
+    # A shifted line keeps the vertices, so stations on the two lines correspond vertex by vertex.
     first, last = np.interp([start, end], road.centre.stations, whole.stations)
     part = whole.between(float(first), float(last))
     return part if forward else part.reversed()
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkPlan:
-    """What is known of a network before its connectors."""
+class UnconnectedNetwork:
+    """Parts of a road network that its connectors are made from; fields as in `RoadNetwork`."""
 
     roads: Sequence[Road]
-    """The roads."""
+    """Roads of the network."""
     lanes: Sequence[Lane]
-    """The lanes."""
+    """Lanes grouped by road."""
     junctions: Sequence[Junction]
-    """The junctions."""
+    """Junctions of the network."""
     trims: Array
     """Stations of the mouths (R, 2) [m]."""
 
 
-def lanes_by_node(plan: NetworkPlan) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    """Indices of the lanes that end at each node, and of those that begin there."""
+def lanes_by_node(network: UnconnectedNetwork) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """Return the indices of the lanes that end at each node and of those that begin there."""
     entering: dict[int, list[int]] = {}
     leaving: dict[int, list[int]] = {}
-    for i, lane in enumerate(plan.lanes):
-        road = plan.roads[lane.road]
+    for i, lane in enumerate(network.lanes):
+        road = network.roads[lane.road]
         first, last = (road.start, road.end) if lane.forward else (road.end, road.start)
         leaving.setdefault(first, []).append(i)
         entering.setdefault(last, []).append(i)
     return entering, leaving
 
 
-def _connectors(plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon) -> tuple[Connector, ...]:
-    """Join the lanes that enter each junction to those that leave it on every other road end."""
-    entering, leaving = lanes_by_node(plan)
+def _connectors(
+    network: UnconnectedNetwork, carriageway: shapely.Polygon | shapely.MultiPolygon
+) -> tuple[Connector, ...]:
+    """Join the lanes that enter each junction to the lanes that leave it on every other road end."""
+    entering, leaving = lanes_by_node(network)
     pairs = [
         (number, a, b)
-        for number, junction in enumerate(plan.junctions)
-        for a, b in lane_pairs(plan.lanes, entering.get(junction.node, []), leaving.get(junction.node, []), np.pi)
+        for number, junction in enumerate(network.junctions)
+        for a, b in lane_pairs(network.lanes, entering.get(junction.node, []), leaving.get(junction.node, []), np.pi)
     ]
-    into = {a: lane_inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
-    out = {b: lane_inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
-    paths = connector_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway)
+    into = {a: lane_in_junction(network, a, arriving=True) for a in {a for _, a, _ in pairs}}
+    out = {b: lane_in_junction(network, b, arriving=False) for b in {b for _, _, b in pairs}}
+    paths = connector_paths([LanePair(into[a], out[b]) for _, a, b in pairs], carriageway)
     return tuple(
-        Connector(number, a, b, path, manoeuvre_at(plan.junctions[number], path))
+        Connector(number, a, b, path, manoeuvre_at(network.junctions[number], path))
         for (number, a, b), path in zip(pairs, paths, strict=True)
     )
 
 
 def manoeuvre_at(junction: Junction, path: Polyline) -> Manoeuvre:
-    """What a driver does on the way `path` through a junction."""
+    """Return the manoeuvre of a driver on `path` through a junction."""
     return Manoeuvre.ROUNDABOUT if junction.kind is JunctionKind.ROUNDABOUT else manoeuvre_of(path)
 
 
-def lane_inside(plan: NetworkPlan, index: int, *, arriving: bool) -> Polyline:
-    """A lane's continuation between its mouth and the node, in driving direction."""
-    lane = plan.lanes[index]
-    road, (first, last) = plan.roads[lane.road], plan.trims[lane.road]
+def lane_in_junction(network: UnconnectedNetwork, index: int, *, arriving: bool) -> Polyline:
+    """Return a lane's continuation between its mouth and the node, in driving direction."""
+    lane = network.lanes[index]
+    road, (first, last) = network.roads[lane.road], network.trims[lane.road]
     at_end = lane.forward == arriving
     start, end = (float(last), road.centre.length) if at_end else (0.0, float(first))
     return _lane_part(road, (lane.forward, lane.index), start, end)

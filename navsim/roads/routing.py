@@ -1,4 +1,4 @@
-"""Routes: ways through a network lane by lane, and where a car is along them."""
+"""Routes through a road network, lane by lane, and a vehicle's progress along them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,29 +12,29 @@ from navsim.geometry import Polyline, Pose, wrap_angle
 from navsim.roads.elements import Connector, Manoeuvre
 from navsim.roads.network import RoadNetwork
 
-RUN_UP = 15.0
-"""Least length of lane before a route's first junction and after its last one [m]."""
-TRIES = 400
-"""How many random ways are tried before a town is said to have no such route."""
+MIN_END_SECTION = 15.0
+"""Smallest length of lane before a route's first junction and after its last one [m]."""
+MAX_ATTEMPTS = 400
+"""Number of random walks after which a town counts as having no such route."""
 
 
 @dataclass(frozen=True)
 class JunctionPassage:
-    """The part of a route that lies inside a junction."""
+    """Part of a route inside a junction."""
 
     start: float
     """Station on the route's path where the junction begins [m]."""
     end: float
-    """Station where it ends [m]."""
+    """Station on the route's path where the junction ends [m]."""
     manoeuvre: Manoeuvre
-    """What the route does there."""
+    """Manoeuvre of the route at the junction."""
     junction: int
     """Index of the junction."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a vehicle is along a route."""
+    """Position of a vehicle along a route."""
 
     station: float
     """Distance along the route's path, in [0, length] [m]."""
@@ -43,7 +43,7 @@ class Progress:
     heading_error: float
     """Heading of the vehicle minus that of the path, in [-pi, pi) [rad]."""
     fraction: float
-    """Part of the route that lies behind, in [0, 1]."""
+    """Fraction of the route already driven, in [0, 1]."""
 
 
 def progress_along(path: Polyline, pose: Pose, near: float | None = None) -> Progress:
@@ -51,12 +51,12 @@ def progress_along(path: Polyline, pose: Pose, near: float | None = None) -> Pro
 
     Args:
         path: Middle of the lane to drive [m].
-        pose: The vehicle's pose.
-        near: Its last station [m]; only the path close to it is searched.
+        pose: Pose of the vehicle.
+        near: Last station of the vehicle [m]; the search is limited to the path close to it.
     """
     station, offset = path.project((pose.x, pose.y), near)
     if station <= 0.0 or station >= path.length:
-        # Beyond an end of the path only the sideways distance is an offset.
+        # Beyond an end of the path, only the sideways part of the distance is an offset.
         end = path.pose(station)
         offset = (pose.y - end.y) * np.cos(end.heading) - (pose.x - end.x) * np.sin(end.heading)
     error = wrap_angle(pose.heading - path.heading(station))
@@ -65,35 +65,37 @@ def progress_along(path: Polyline, pose: Pose, near: float | None = None) -> Pro
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A drive from one lane, through junctions, to another lane."""
+    """Sequence of lanes and connectors from a start to a destination."""
 
     lanes: tuple[int, ...]
     """Indices of the lanes in driving order."""
     connectors: tuple[int, ...]
-    """Indices of the connectors between them; one fewer than lanes."""
+    """Indices of the connectors between the lanes; one fewer than lanes."""
     path: Polyline
-    """Middle of the lane to drive, from the start to the end of the route [m]."""
+    """Middle of the lanes and connectors from the start to the end of the route [m]."""
     passages: tuple[JunctionPassage, ...]
-    """The junctions on the way, in driving order."""
+    """Passages through junctions, in driving order."""
     length: float = field(init=False)
     """Length of the path [m]."""
 
     def __post_init__(self) -> None:
         if len(self.lanes) != len(self.connectors) + 1:
-            raise ValueError(f"{len(self.lanes)} lanes need one connector fewer, got {len(self.connectors)}")
+            raise ValueError(
+                f"a route of {len(self.lanes)} lanes needs one connector fewer, got {len(self.connectors)}"
+            )
         object.__setattr__(self, "length", self.path.length)
 
     def progress(self, pose: Pose, near: float | None = None) -> Progress:
         """Locate a vehicle on the route.
 
         Args:
-            pose: The vehicle's pose.
-            near: Its last station [m]; only the path close to it is searched.
+            pose: Pose of the vehicle.
+            near: Last station of the vehicle [m]; the search is limited to the path close to it.
         """
         return progress_along(self.path, pose, near)
 
     def in_junction(self, station: float) -> bool:
-        """Whether `station` [m] lies inside a junction."""
+        """Return whether `station` [m] lies inside a junction."""
         return any(passage.start <= station <= passage.end for passage in self.passages)
 
 
@@ -103,11 +105,11 @@ def make_route(
     """Join lanes and connectors into a route.
 
     Args:
-        network: The network they belong to.
+        network: Network of the lanes.
         lanes: Indices of the lanes, in driving order.
-        connectors: Indices of the connectors between them.
+        connectors: Indices of the connectors between the lanes.
         start: Station on the first lane where the route begins [m].
-        end: Station on the last lane where it ends [m].
+        end: Station on the last lane where the route ends [m].
     """
     if len(lanes) == 1:
         return Route(tuple(lanes), (), network.lanes[lanes[0]].path.between(start, end), ())
@@ -130,17 +132,17 @@ def sample_route(
     min_length: float = 300.0,
     max_length: float = 600.0,
     min_junctions: int = 2,
-    again: bool = False,
+    allow_revisits: bool = False,
 ) -> Route:
-    """Draw a route that visits no junction and no road twice, unless it may.
+    """Draw a random route.
 
     Args:
-        network: Where to drive.
-        rng: Source of all that is random here.
-        min_length: Least length [m].
-        max_length: Greatest length [m].
-        min_junctions: How many junctions are passed at least.
-        again: Whether the route may come back to junctions and roads; it never turns back on a road.
+        network: Network of the route.
+        rng: Random generator of the draws.
+        min_length: Smallest length [m].
+        max_length: Largest length [m].
+        min_junctions: Smallest number of junctions on the route.
+        allow_revisits: Whether the route may visit a junction or road twice. It never turns back on a road.
 
     Raises:
         TownError: If no such route is found.
@@ -150,10 +152,10 @@ def sample_route(
             f"a route needs 0 < min_length <= max_length and min_junctions >= 1, "
             f"got {min_length}, {max_length} and {min_junctions}"
         )
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
         target = rng.uniform(min_length, max_length)
-        lanes, connectors = _random_way(network, rng, target, min_junctions, again)
-        ends = _ends(network, lanes, connectors, target, rng) if len(connectors) >= min_junctions else None
+        lanes, connectors = _random_walk(network, rng, target, min_junctions, allow_revisits)
+        ends = _end_stations(network, lanes, connectors, target, rng) if len(connectors) >= min_junctions else None
         if ends is not None:
             return make_route(network, lanes, connectors, *ends)
     raise TownError(
@@ -165,7 +167,7 @@ def sample_route(
 def sample_lane_route(
     network: RoadNetwork, rng: np.random.Generator, min_length: float = 60.0, max_length: float = 150.0
 ) -> Route:
-    """Draw a route along one lane, without any junction.
+    """Draw a random route along one lane, without any junction.
 
     Raises:
         TownError: If no lane is `min_length` [m] long.
@@ -177,29 +179,29 @@ def sample_lane_route(
         longest = max(lane.path.length for lane in network.lanes)
         raise TownError(f"no lane is {min_length:.0f} m long; the longest has {longest:.0f} m")
     lane = fitting[int(rng.integers(len(fitting)))]
-    room = network.lanes[lane].path.length
-    length = rng.uniform(min_length, min(max_length, room))
-    start = rng.uniform(0.0, room - length)
+    available = network.lanes[lane].path.length
+    length = rng.uniform(min_length, min(max_length, available))
+    start = rng.uniform(0.0, available - length)
     return make_route(network, [lane], [], start, start + length)
 
 
 def shortest_route(
     network: RoadNetwork, start_lane: int, start_station: float, end_lane: int, end_station: float
 ) -> Route:
-    """Find the shortest route between two places on lanes.
+    """Find the shortest route between two positions on lanes.
 
     Args:
-        network: Where to drive.
-        start_lane: Index of the lane to start on.
-        start_station: Station on it [m].
-        end_lane: Index of the lane to end on.
-        end_station: Station on it [m].
+        network: Network of the route.
+        start_lane: Index of the first lane.
+        start_station: Station on the first lane [m].
+        end_lane: Index of the last lane.
+        end_station: Station on the last lane [m].
 
     Raises:
-        TownError: If the places do not exist, or no way leads from one to the other.
+        TownError: If a position does not exist, or no route leads from one to the other.
     """
     for lane, station in ((start_lane, start_station), (end_lane, end_station)):
-        _check_place(network, lane, station)
+        _check_lane_station(network, lane, station)
     if start_lane == end_lane and start_station < end_station:
         return make_route(network, [start_lane], [], start_station, end_station)
     graph: nx.DiGraph[int] = nx.DiGraph()
@@ -212,77 +214,77 @@ def shortest_route(
 
 
 def _shortest_lanes(graph: "nx.DiGraph[int]", start: int, end: int) -> list[int]:
-    """Lanes from `start` to `end`; around the block when both are the same."""
+    """Return the lanes from `start` to `end`; if both are equal, around the block."""
     try:
         if start != end:
             return list(nx.dijkstra_path(graph, start, end, weight="length"))
-        ways = [
+        loops = [
             [start, *nx.dijkstra_path(graph, follower, end, weight="length")]
             for follower in graph.successors(start)
             if nx.has_path(graph, follower, end)
         ]
     except (nx.NetworkXNoPath, nx.NodeNotFound):
-        ways = []
-    if not ways:
-        raise TownError(f"no way leads from lane {start} to lane {end}")
-    return min(ways, key=lambda way: nx.path_weight(graph, way, "length"))
+        loops = []
+    if not loops:
+        raise TownError(f"no route leads from lane {start} to lane {end}")
+    return min(loops, key=lambda loop: nx.path_weight(graph, loop, "length"))
 
 
-def _check_place(network: RoadNetwork, lane: int, station: float) -> None:
-    """Refuse a place that is not on a lane, or at its very end."""
+def _check_lane_station(network: RoadNetwork, lane: int, station: float) -> None:
+    """Raise TownError unless the network has this lane and the lane has this station [m]."""
     if not 0 <= lane < len(network.lanes):
-        raise TownError(f"there is no lane {lane}; lanes are 0 to {len(network.lanes) - 1}")
+        raise TownError(f"lane must be 0 to {len(network.lanes) - 1}, got {lane}")
     if not 0 <= station <= network.lanes[lane].path.length:
-        raise TownError(f"lane {lane} has stations 0 to {network.lanes[lane].path.length:.2f} m, got {station}")
+        raise TownError(f"station on lane {lane} must be 0 to {network.lanes[lane].path.length:.2f} m, got {station}")
 
 
-def _random_way(
-    network: RoadNetwork, rng: np.random.Generator, target: float, min_junctions: int, again: bool
+def _random_walk(
+    network: RoadNetwork, rng: np.random.Generator, target: float, min_junctions: int, allow_revisits: bool
 ) -> tuple[list[int], list[int]]:
-    """Wander from a random lane until `target` [m] can be reached; the way may be too short when it got stuck."""
+    """Walk from a random lane until `target` [m] can be reached; the walk is shorter if it runs into a dead end."""
     lanes, connectors = [int(rng.integers(len(network.lanes)))], list[int]()
     roads, junctions = {network.lanes[lanes[0]].road}, set[int]()
-    room = network.lanes[lanes[0]].path.length
-    while room < target or len(connectors) < min_junctions:
-        open_ways = [
+    reach = network.lanes[lanes[0]].path.length
+    while reach < target or len(connectors) < min_junctions:
+        options = [
             index
             for index in network.successors(lanes[-1])
-            if again
+            if allow_revisits
             or (
                 network.connectors[index].junction not in junctions
                 and network.lanes[network.connectors[index].to_lane].road not in roads
             )
         ]
-        if not open_ways:
+        if not options:
             break
-        chosen = _pick(network.connectors, open_ways, rng)
+        chosen = _choose_connector(network.connectors, options, rng)
         connector = network.connectors[chosen]
         connectors.append(chosen)
         lanes.append(connector.to_lane)
         junctions.add(connector.junction)
         roads.add(network.lanes[connector.to_lane].road)
-        room += connector.path.length + network.lanes[connector.to_lane].path.length
+        reach += connector.path.length + network.lanes[connector.to_lane].path.length
     return lanes, connectors
 
 
-def _pick(connectors: Sequence[Connector], open_ways: Sequence[int], rng: np.random.Generator) -> int:
+def _choose_connector(connectors: Sequence[Connector], options: Sequence[int], rng: np.random.Generator) -> int:
     """Choose a manoeuvre first and a connector second, so that no manoeuvre becomes rare."""
-    manoeuvres = sorted({connectors[index].manoeuvre for index in open_ways})
+    manoeuvres = sorted({connectors[index].manoeuvre for index in options})
     manoeuvre = manoeuvres[int(rng.integers(len(manoeuvres)))]
-    fitting = [index for index in open_ways if connectors[index].manoeuvre == manoeuvre]
+    fitting = [index for index in options if connectors[index].manoeuvre == manoeuvre]
     return fitting[int(rng.integers(len(fitting)))]
 
 
-def _ends(
+def _end_stations(
     network: RoadNetwork, lanes: Sequence[int], connectors: Sequence[int], target: float, rng: np.random.Generator
 ) -> tuple[float, float] | None:
-    """Stations on the first and last lane between which the way is `target` [m] long, or None."""
+    """Return the stations on the first and last lane for a route of `target` length [m], or None if impossible."""
     first, last = network.lanes[lanes[0]].path.length, network.lanes[lanes[-1]].path.length
     inner = sum(network.connectors[index].path.length for index in connectors)
     inner += sum(network.lanes[index].path.length for index in lanes[1:-1])
-    rest = target - inner  # to be shared by the first and the last lane
-    low, high = max(RUN_UP, rest - last), min(first, rest - RUN_UP)
+    rest = target - inner  # length on the first and the last lane together
+    low, high = max(MIN_END_SECTION, rest - last), min(first, rest - MIN_END_SECTION)
     if low > high:
         return None
-    run_up = rng.uniform(low, high)
-    return first - run_up, rest - run_up
+    first_length = rng.uniform(low, high)
+    return first - first_length, rest - first_length

@@ -75,7 +75,7 @@ class Camera:
         return motion
 
     def view_matrix(self, pose: Pose) -> Array:
-        """Eye-from-world matrix (4, 4) in OpenGL's convention (x right, y up, z backward) for a car at `pose`."""
+        """Return the eye-from-world matrix (4, 4) for a car at `pose`, in OpenGL's axes (x right, y up, z backward)."""
         c, s = np.cos(pose.heading), np.sin(pose.heading)
         vehicle_from_world = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
         rotation = self.axes @ vehicle_from_world
@@ -86,7 +86,7 @@ class Camera:
         return view
 
     def projection_matrix(self, near: float = 0.2, far: float = 400.0) -> Array:
-        """Clip-from-eye matrix (4, 4) in OpenGL's convention for depths from `near` to `far` [m]."""
+        """Return clip-from-eye matrix (4, 4) in OpenGL's convention for depths from `near` to `far` [m]."""
         x = 2 * self.focal_px / self.width
         y = 2 * self.focal_px / self.height
         a, b = -(far + near) / (far - near), -2 * far * near / (far - near)
@@ -110,7 +110,7 @@ class Camera:
         return pixels, depth
 
     def unproject(self, depth: ArrayLike) -> Array:
-        """Where what every pixel shows is: the inverse of `project` at the pixels' centres.
+        """Return where what every pixel shows is: the inverse of `project` at the pixels' centres.
 
         Args:
             depth: (..., H, W) [m] along the optical axis, of this camera's height and width.

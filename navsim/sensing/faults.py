@@ -89,7 +89,7 @@ def with_noise(images: Image, noise: CameraNoise, rng: np.random.Generator) -> I
 
 
 def with_mount_error(camera: Camera, error: MountError, rng: np.random.Generator) -> Camera:
-    """The camera as it was really mounted; the same draws whatever the size of the error."""
+    """Return the camera as it was really mounted; the same draws whatever the size of the error."""
     yaw, pitch, *shift = rng.normal(size=5).tolist()
     x, y, z = (float(value + error.position_sigma * draw) for value, draw in zip(camera.position, shift, strict=True))
     return replace(
@@ -151,7 +151,7 @@ class DriveMap:
     """Whether there is none."""
 
     def patches(self, spec: MapSpec, pose: Pose) -> tuple[Image, Image]:
-        """The unrouted and the routed patch (S, S) uint8 of a car that believes itself at `pose`."""
+        """Return the unrouted and the routed patch (S, S) uint8 of a car that believes itself at `pose`."""
         if self.blank:
             black = np.zeros((spec.size_px, spec.size_px), np.uint8)
             return black, black.copy()
@@ -194,7 +194,7 @@ def drive_map(
 
 
 def _spur(path: Polyline, rng: np.random.Generator) -> Polyline:
-    """A straight road that turns off a path somewhere in its middle."""
+    """Return a straight road that turns off a path somewhere in its middle."""
     start = path.pose(path.length * float(rng.uniform(0.2, 0.8)))
     angle = start.heading + float(rng.choice([-1.0, 1.0])) * math.radians(float(rng.uniform(*SPUR_ANGLES_DEG)))
     end = (start.x + SPUR_LENGTH * math.cos(angle), start.y + SPUR_LENGTH * math.sin(angle))
@@ -202,7 +202,7 @@ def _spur(path: Polyline, rng: np.random.Generator) -> Polyline:
 
 
 def _erased(raster: MapRaster, network: RoadNetwork, roads: Sequence[int]) -> MapRaster:
-    """The picture without what lies on some roads, from mouth to mouth."""
+    """Return the picture without what lies on some roads, from mouth to mouth."""
     if not roads:
         return raster
     image = raster.image.copy()

@@ -94,7 +94,7 @@ def draw_maps(raster: MapRaster, spec: MapSpec, poses: Array) -> Image:
 
 
 def patch_pixels(points: Array, spec: MapSpec, pose: Pose) -> Array:
-    """Where points (N, 2) of the world lie on the patch of a car at `pose`: (N, 2) as (x, y) [px], edges at 0."""
+    """Return the patch coordinates (N, 2) as (x, y) [px] of world points (N, 2) for a car at `pose`, edges at 0."""
     ahead, left = pose.to_vehicle(points).T / spec.metres_per_pixel
     return np.stack([spec.size_px / 2 - left, spec.ego_row - ahead], axis=-1)
 

@@ -21,7 +21,7 @@ import shapely
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Polyline, Pose
-from navsim.roads.connectors import Way, connector_paths, manoeuvre_of
+from navsim.roads.connectors import LanePair, connector_paths, manoeuvre_of
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, make_route, progress_along
@@ -52,11 +52,11 @@ def plain_exits(network: RoadNetwork, lane: int, beyond: float = 20.0) -> tuple[
     node = mouth.moved(forward=setback, left=-left)
     before = _line(mouth, setback)
     outward = [_line(node.moved(turn=turn).moved(left=left), setback + beyond) for turn in _TURNS]
-    ways = [Way(before, after.between(0.0, setback)) for after in outward]
+    pairs = [LanePair(before, after.between(0.0, setback)) for after in outward]
     square = shapely.box(mouth.x - _ROOM, mouth.y - _ROOM, mouth.x + _ROOM, mouth.y + _ROOM)
-    inside = connector_paths(ways, square)
+    inside = connector_paths(pairs, square)
     onward = [after.between(setback, after.length) for after in outward]
-    first, second, third = (Polyline.joined(pair) for pair in zip(inside, onward, strict=True))
+    first, second, third = (Polyline.joined(pieces) for pieces in zip(inside, onward, strict=True))
     return first, second, third
 
 

@@ -70,7 +70,7 @@ def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
     try:
         if scenario.length is not None:
             bounds = 0.95 * scenario.length, 1.05 * scenario.length
-            return sample_route(network, generator(seed, "way", scenario.route), *bounds, again=True)
+            return sample_route(network, generator(seed, "way", scenario.route), *bounds, allow_revisits=True)
         if scenario.junctions:
             return sample_route(network, generator(seed, "route", scenario.route))
         return sample_lane_route(network, generator(seed, "lane route", scenario.route))

@@ -58,7 +58,7 @@ def require_display(otherwise: str = "run without --gui or under xvfb-run") -> N
 
 
 def _answers(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
-    """Whether a server accepts a connection at `address` within a second."""
+    """Return whether a server accepts a connection at `address` within a second."""
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:
@@ -155,7 +155,7 @@ def write_wavefront(
 
 
 def _rows(row: str, values: NDArray[np.generic]) -> str:
-    """One line per row of `values`; a single formatting is three times as fast as one for each."""
+    """Return one line per row of `values`; a single formatting is three times as fast as one for each."""
     return (row * len(values)) % tuple(values.ravel().tolist())
 
 
@@ -403,12 +403,12 @@ class BulletClient:
         pybullet.configureDebugVisualizer(pybullet.COV_ENABLE_SINGLE_STEP_RENDERING, 1, physicsClientId=self._id)
 
     def window_size(self) -> tuple[int, int]:
-        """Width and height of the window [px]."""
+        """Return width and height of the window [px]."""
         width, height, *_ = pybullet.getDebugVisualizerCamera(physicsClientId=self._id)
         return int(width), int(height)
 
     def new_keys(self) -> tuple[int, ...]:
-        """Codes of the keys pressed in the window since the last call: lower-case ASCII, or PyBullet's B3G codes."""
+        """Return the keys pressed in the window since the last call: lower-case ASCII, or PyBullet's B3G codes."""
         events = pybullet.getKeyboardEvents(physicsClientId=self._id)
         new, gone = pybullet.KEY_WAS_TRIGGERED, pybullet.KEY_WAS_RELEASED
         # Of a key pressed and let go between two calls only the release is reported.
@@ -427,6 +427,6 @@ class BulletClient:
             pybullet.configureDebugVisualizer(flag, 0, physicsClientId=self._id)
 
     def _path(self, ending: str) -> Path:
-        """A file name not used before: PyBullet may keep what it read under an old one."""
+        """Return a file name not used before: PyBullet may keep what it read under an old one."""
         self._written += 1
         return Path(self._files.name) / f"{self._written}.{ending}"

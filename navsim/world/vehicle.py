@@ -77,7 +77,7 @@ class VehicleSpec:
             )
 
     def turned_wheels(self, angle: float, goal: float, elapsed: float) -> float:
-        """Front wheel angle [rad] after `elapsed` [s] of turning from `angle` towards `goal` [rad].
+        """Return front wheel angle [rad] after `elapsed` [s] of turning from `angle` towards `goal` [rad].
 
         The actuator is of first order with a bounded rate.
         """
@@ -86,24 +86,24 @@ class VehicleSpec:
         return angle + min(max(wanted, -reach), reach)
 
     def wheel_angle(self, curvature: float) -> float:
-        """Front wheel angle [rad] that drives the car's centre along `curvature` [1/m] without slip, within limits."""
+        """Return the front wheel angle [rad], within limits, for a `curvature` [1/m] of the centre's path."""
         slip = math.asin(min(max(curvature * self.wheelbase / 2, -0.99), 0.99))
         limit = math.radians(self.max_wheel_angle_deg)
         return min(max(math.atan(2 * math.tan(slip)), -limit), limit)
 
     def curvature(self, wheel_angle: float) -> float:
-        """Path curvature [1/m] of the car's centre at `wheel_angle` [rad] without slip."""
+        """Return path curvature [1/m] of the car's centre at `wheel_angle` [rad] without slip."""
         return math.sin(math.atan(math.tan(wheel_angle) / 2)) / (self.wheelbase / 2)
 
     def sideslip(self, curvature: float) -> float:
-        """Angle [rad] from the heading to the course of a car whose centre follows a path of `curvature` [1/m].
+        """Return angle [rad] from the heading to the course of a car whose centre follows a path of `curvature` [1/m].
 
         The centre, halfway between the axles, moves at that angle to the heading while the car turns.
         """
         return math.atan(self.wheelbase / 2 * curvature)
 
     def acceleration(self, speed: float, target_speed: float) -> float:
-        """Acceleration [m/s^2] that engine or brakes are asked for at `speed` to reach `target_speed` [m/s]."""
+        """Return acceleration [m/s^2] that engine or brakes are asked for at `speed` to reach `target_speed` [m/s]."""
         return min(max(self.speed_gain * (target_speed - speed), -self.max_braking), self.max_acceleration)
 
     @cached_property
@@ -157,7 +157,7 @@ class VehicleSpread:
 
 
 def varied_vehicle(spec: VehicleSpec, spread: VehicleSpread, grip: float, rng: np.random.Generator) -> VehicleSpec:
-    """The car of one drive.
+    """Return the car of one drive.
 
     Args:
         spec: The car as it was built.
@@ -213,7 +213,7 @@ def vehicle_state(spec: VehicleSpec, motion: BodyMotion, wheel_angle: float, tim
 
 
 def tyre_force(grip: float, stiffness: float, forward: float, sideways: float, wanted: float) -> tuple[float, float]:
-    """Force of one tyre on the car, in the wheel's own directions.
+    """Return force of one tyre on the car, in the wheel's own directions.
 
     The side force grows with the slip angle and saturates (tanh, a Pacejka curve without its fall); what the
     friction circle then leaves bounds the force along.
@@ -273,7 +273,7 @@ def chassis_forces(
 
 
 def _rolling_direction(spec: VehicleSpec, c: float, s: float, wheel_angle: float, across: float) -> tuple[float, float]:
-    """Direction of a front wheel for a heading with cosine `c` and sine `s`, both wheels turned about one centre."""
+    """Return the direction of a front wheel for a heading with cosine `c` and sine `s`, by Ackermann's geometry."""
     bicycle = math.tan(wheel_angle)
     own = spec.wheelbase * bicycle / (spec.wheelbase - across * bicycle)  # Ackermann
     scale = 1 / math.sqrt(1 + own * own)

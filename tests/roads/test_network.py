@@ -187,9 +187,9 @@ def test_nearly_parallel_roads_are_refused() -> None:
 
 
 def test_roads_that_miss_their_nodes_are_refused() -> None:
-    with pytest.raises(TownError, match=r"road 0 ends at .*, not at its node 1"):
+    with pytest.raises(TownError, match=r"road 0 ends at .*, but its node 1 is at"):
         build_network([(0, 0), (50, 1)], [Road(0, 1, straight((0, 0), (50, 0)))])
-    with pytest.raises(TownError, match="node 7; nodes are 0 to 1"):
+    with pytest.raises(TownError, match="node 7, but nodes are 0 to 1"):
         build_network([(0, 0), (50, 0)], [Road(0, 7, straight((0, 0), (50, 0)))])
     with pytest.raises(TownError, match="at least one road"):
         build_network([(0, 0)], [])

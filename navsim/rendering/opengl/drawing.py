@@ -59,13 +59,13 @@ class Canvas:
             self._frame.read_into(self._stores[1], components=1, attachment=-1, dtype="f4", write_offset=offset)
 
     def colours(self, count: int) -> NDArray[np.uint8]:
-        """Colours and classes of the first pictures (count, height, width, 4)."""
+        """Return colours and classes of the first pictures (count, height, width, 4)."""
         values = np.empty((count, self.height, self.width, 4), np.uint8)
         self._stores[0].read_into(values, values.nbytes)
         return values
 
     def depths(self, count: int) -> NDArray[np.float32]:
-        """Depth buffers of the first pictures (count, height, width)."""
+        """Return depth buffers of the first pictures (count, height, width)."""
         values = np.empty((count, self.height, self.width), np.float32)
         self._stores[1].read_into(values, values.nbytes)
         return values
@@ -106,7 +106,7 @@ class Views:
 
 
 def views_of(shots: Sequence[RenderRequest]) -> Views:
-    """The eyes of shots."""
+    """Return the eyes of shots."""
     mounts = [_mount(shot.camera) for shot in shots]
     pose = np.array([(shot.pose.x, shot.pose.y, shot.pose.heading) for shot in shots])
     c, s = np.cos(pose[:, 2]), np.sin(pose[:, 2])
@@ -140,7 +140,7 @@ def fill_blocks(blocks: NDArray[np.float32], views: Views) -> None:
 
 @lru_cache(maxsize=64)
 def _mount(camera: Camera) -> Array:
-    """Axes, position, then both slopes and the focal length of a camera (5, 3)."""
+    """Return axes, position, then both slopes and the focal length of a camera (5, 3)."""
     lens = (camera.width / 2 / camera.focal_px, camera.height / 2 / camera.focal_px, camera.focal_px)
     return np.concatenate([camera.axes, [camera.position], [lens]])
 
@@ -216,7 +216,7 @@ class DrawPass:
         context.front_face = "cw"  # upside down
 
     def _canvas(self, width: int, height: int) -> Canvas:
-        """A canvas of a size; the ones used before are kept, up to a few."""
+        """Return a canvas of a size; the ones used before are kept, up to a few."""
         size = (width, height)
         canvas = self._canvases.pop(size, None) or Canvas(self._device.context, width, height)
         self._canvases[size] = canvas  # the latest comes last
@@ -225,7 +225,7 @@ class DrawPass:
         return canvas
 
     def _written(self, buffer: moderngl.Buffer, values: NDArray[np.float32] | NDArray[np.uint32]) -> moderngl.Buffer:
-        """A buffer that holds `values`: the one given, or a larger one in its place."""
+        """Return a buffer that holds `values`: the one given, or a larger one in its place."""
         if buffer.size < values.nbytes:
             buffer.release()
             buffer = self._device.context.buffer(reserve=2 * values.nbytes, dynamic=True)
@@ -234,7 +234,7 @@ class DrawPass:
 
 
 def _visible(scenes: Sequence[Uploaded], views: Views) -> list[NDArray[np.uint32]]:
-    """Commands for the tiles that each view may see, the nearest first: for each scene standing ones and the ground."""
+    """Return draw commands for the visible tiles, nearest first: for each scene its standing tiles and its ground."""
     draws = []
     for scene, planes, eye, focal_px in zip(scenes, views.planes, views.eyes, views.focal_px.tolist(), strict=True):
         seen = boxes_in_view(scene.boxes, planes, eye, reaches(focal_px, float(eye[2])))

@@ -92,7 +92,7 @@ class OpenGLRenderer:
         return self._painter.draw(scenes, views_of(shots), width, height, measured)
 
     def _on_device(self, scene: Scene) -> Uploaded:
-        """The scene's buffers, made where they are missing."""
+        """Return the scene's buffers, made where they are missing."""
         key = id(scene)
         if key not in self._uploaded:
             self._uploaded[key] = Uploaded(scene, self._device)

@@ -35,7 +35,7 @@ _SOFTNESS = 0.16
 
 
 def cloud_image(cover: float, seed: int) -> NDArray[np.uint8]:
-    """How dense the clouds are (SIZE, SIZE): 0 for clear sky, 255 where none shows; `cover` is their share."""
+    """Return how dense the clouds are (SIZE, SIZE): 0 for clear sky, 255 where none shows; `cover` is their share."""
     rng = generator(seed, "clouds")
     noise = np.zeros((SIZE, SIZE), np.float32)
     for octave in range(_OCTAVES):
@@ -124,7 +124,7 @@ def _cut(
 
 
 def _lit(mesh: Mesh, sun: Array, layer: int) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
-    """Vertices (V, VERTEX_FLOATS) and triangles (F, 3) of a mesh, each vertex with the sunlight that it gets.
+    """Return vertices (V, VERTEX_FLOATS) and triangles (F, 3) of a mesh, each vertex with the sunlight that it gets.
 
     Leaves are rounded by one normal for each vertex; elsewhere corners that face several ways are split, so that
     edges stay sharp.
@@ -170,7 +170,7 @@ def _shared(
 
 
 def _sunlight(normals: NDArray[Any], sun: Array) -> NDArray[np.uint8]:
-    """The sun's share by the angle to normals (N, 3) of any length: 255 for one that points at it."""
+    """Return the sun's share by the angle to normals (N, 3) of any length: 255 for one that points at it."""
     length = np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals)), 1e-12)
     return np.asarray(np.round(255 * np.clip(normals @ sun / length, 0.0, 1.0)), np.uint8)
 
@@ -240,7 +240,7 @@ class Uploaded:
 
 
 def shot_constants(air: Atmosphere, shade: ShadeMap) -> NDArray[np.float32]:
-    """What of a shot's block (SHOT_FLOATS,) depends on the scene alone, the rest 0."""
+    """Return what of a shot's block (SHOT_FLOATS,) depends on the scene alone, the rest 0."""
     block = np.zeros((SHOT_FLOATS // 4, 4), np.float32)
     block[4, 3] = air.fog_density / math.log(2)
     block[5, :3], block[6, :3] = air.ambient, air.sunlight
@@ -254,13 +254,13 @@ def shot_constants(air: Atmosphere, shade: ShadeMap) -> NDArray[np.float32]:
 
 
 def _bordered(shade: ShadeMap) -> ShadeMap:
-    """The map in a frame of sunlight, which then reaches on for ever."""
+    """Return the map in a frame of sunlight, which then reaches on for ever."""
     step = shade.metres_per_pixel
     return ShadeMap(np.pad(shade.image, 1, constant_values=255), shade.west - step, shade.north + step, step)
 
 
 def draws_on_cpu(context: moderngl.Context) -> bool:
-    """Whether the driver is one of Mesa's that have no GPU: each further sample of a texture then costs time."""
+    """Return whether the driver is one of Mesa's that have no GPU: each further sample of a texture then costs time."""
     return any(name in str(context.info["GL_RENDERER"]) for name in ("llvmpipe", "softpipe"))
 
 
@@ -270,7 +270,7 @@ def _bytes(array: NDArray[np.float32] | NDArray[np.uint32]) -> bytes:
 
 
 def _layers(context: moderngl.Context, images: NDArray[np.uint8], coarsest: int) -> moderngl.TextureArray:
-    """Textures of one size as layers, with mipmaps."""
+    """Return textures of one size as layers, with mipmaps."""
     count, height, width, _ = images.shape
     texture = context.texture_array((width, height, count), 4, images.tobytes())
     texture.build_mipmaps(0, coarsest)
@@ -282,7 +282,7 @@ def _layers(context: moderngl.Context, images: NDArray[np.uint8], coarsest: int)
 
 
 def _grey(context: moderngl.Context, image: NDArray[np.uint8]) -> moderngl.Texture:
-    """A picture of one channel that repeats."""
+    """Return a picture of one channel that repeats."""
     texture = context.texture((image.shape[1], image.shape[0]), 1, image.tobytes(), alignment=1)
     texture.filter = (moderngl.LINEAR, moderngl.LINEAR)
     return texture

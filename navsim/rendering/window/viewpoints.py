@@ -37,13 +37,13 @@ MOUNTS: dict[Viewpoint, tuple[Point, Point]] = {
 
 
 def viewpoint(view: Viewpoint, pose: Pose) -> tuple[Point, Point]:
-    """Eye and target [m] in the world for a car at `pose`."""
+    """Return eye and target [m] in the world for a car at `pose`."""
     eye, target = MOUNTS[view]
     return _to_world(pose, eye), _to_world(pose, target)
 
 
 def facing(eye: Point, target: Point) -> tuple[float, float]:
-    """Heading and downward pitch [rad] of a look from `eye` to `target`."""
+    """Return heading and downward pitch [rad] of a look from `eye` to `target`."""
     dx, dy, dz = (b - a for a, b in zip(eye, target, strict=True))
     return math.atan2(dy, dx), math.atan2(-dz, math.hypot(dx, dy))
 

@@ -101,7 +101,7 @@ class Window:
         self._send(WindowFrame(pose, self.view, fan, lines, trail))
 
     def keys(self) -> tuple[str, ...]:
-        """Names of the keys pressed since the last call: characters, "space", "enter", "escape", "left", "right"."""
+        """Return the keys pressed since the last call: characters, "space", "enter", "escape", "left", "right"."""
         pressed, self._keys = tuple(self._keys), []
         return pressed
 
@@ -167,7 +167,7 @@ class Window:
             self._process.wait()
 
     def _last_words(self) -> str:
-        """What the process complained about."""
+        """Return what the process complained about."""
         self._complaints.seek(0)
         lines = (line for line in self._complaints.read().splitlines() if not line.startswith("pybullet build time"))
         return " ".join(" ".join(lines).split())

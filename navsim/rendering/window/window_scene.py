@@ -52,7 +52,7 @@ def draw_caption(lines: Sequence[str]) -> Image:
 
 
 def fitted(words: str, size: int, room: float) -> tuple[str, int]:
-    """A line that fits into `room` [px] and its size: written smaller, or, too small to read, ending in dots."""
+    """Return a line that fits into `room` [px] and its size: written smaller, or, too small to read, ending in dots."""
     for smaller in range(size, _LEAST_SIZE - 1, -1):
         if ImageFont.load_default(smaller).getlength(words) <= room:
             return words, smaller
@@ -137,7 +137,7 @@ class WindowScene:
         self._client.draw()
 
     def _load_textures(self, images: list[Image]) -> list[int]:
-        """Texture ids of images; PyBullet never frees a texture, so those of former towns are painted over."""
+        """Return texture ids of images; PyBullet never frees a texture, so those of former towns are painted over."""
         free = {size: list(ids) for size, ids in self._textures.items()}
         loaded: dict[int, int] = {}
         for image in images:
@@ -215,7 +215,7 @@ class WindowScene:
         self._client.paint(self._caption, -1, _CAPTION_PAINT)
 
     def _add_band(self, left: Array, right: Array, height: float) -> int:
-        """The look of a flat band between two lines (N, 2) [m]."""
+        """Return the look of a flat band between two lines (N, 2) [m]."""
         count = len(left)
         flat = np.concatenate([right, left])
         vertices = np.concatenate([flat, np.full((2 * count, 1), height)], axis=1)
@@ -251,5 +251,5 @@ class WindowScene:
 
 
 def _command_paints(fan: Fan) -> dict[int, Paint]:
-    """The bands to be seen, with their colours: the modes, and over them the command."""
+    """Return the bands to be seen, with their colours: the modes, and over them the command."""
     return dict.fromkeys(map(command_index, fan.modes), MODE_PAINT) | {command_index(fan.curvature): COMMAND_PAINT}

@@ -1,6 +1,7 @@
-"""What a generator draws: places and roads, before junctions, lanes and pavement are made of them.
+"""Road layouts, the output of the town generators, and the smooth centre lines of their roads.
 
-Smooth centre lines: splines with given ends, closed splines, and rounded zigzags. Curvature has no jumps.
+Centre lines are splines with given end headings, closed splines, or polygons with rounded corners. Their curvature is
+continuous.
 """
 
 from collections.abc import Sequence
@@ -15,23 +16,23 @@ from navsim.roads.elements import Road
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
-    """Places and the roads between them."""
+class RoadLayout:
+    """Nodes and roads of a town, before junctions, lanes and pavement are built."""
 
     nodes: Array
-    """Where roads begin and end (N, 2) [m]."""
+    """End points of the roads (N, 2) [m]."""
     roads: list[Road]
-    """The roads."""
+    """Roads between the nodes."""
     kerb_radius: float
     """Radius of the kerb corners [m]."""
 
 
 @dataclass(frozen=True)
-class Profile:
+class CrossSection:
     """A road's cross section."""
 
     lanes: int = 1
-    """Lanes in each direction; of a one-way road, in its direction."""
+    """Number of lanes in each direction of a two-way road, or of a one-way road."""
     lane_width: float = 3.3
     """Width of each lane [m]."""
     margin: float = 1.0
@@ -47,7 +48,7 @@ class Profile:
         return self.lanes * self.lane_width * (0.5 if self.ring else 1.0) + self.margin
 
     def road(self, start: int, end: int, centre: Polyline) -> Road:
-        """A road of this cross section along `centre`, from node `start` to node `end`."""
+        """Return a road of this cross section along `centre`, from node `start` to node `end`."""
         return Road(
             start,
             end,
@@ -62,20 +63,20 @@ class Profile:
 
 
 def direction(heading: float) -> Array:
-    """The unit vector (2,) along a heading [rad]."""
+    """Return the unit vector (2,) along a heading [rad]."""
     return np.array([np.cos(heading), np.sin(heading)])
 
 
 SPACING = 1.0
 """Distance between the vertices of a centre line [m]."""
-FINE = 0.5
-"""Distance between points while corners are being rounded [m]."""
-EASING = 6.0
-"""Length over which an arc's curvature sets in; twice, so that its rate has no jumps either [m]."""
+FINE_SPACING = 0.5
+"""Distance between points while corners are rounded [m]."""
+TRANSITION = 6.0
+"""Window of the two moving averages by which an arc's curvature grows without a jump of its rate [m]."""
 
 
 def spline_line(guide: Array, start: float, end: float) -> Polyline:
-    """A cubic spline through `guide` (K, 2) that begins with heading `start` and ends with heading `end` [rad]."""
+    """Return a cubic spline through `guide` (K, 2) with headings `start` and `end` [rad] at its ends."""
     knots = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(guide, axis=0).T))])
     slopes = [np.array([np.cos(angle), np.sin(angle)]) for angle in (start, end)]
     curve = CubicSpline(knots, guide, bc_type=((1, slopes[0]), (1, slopes[1])))
@@ -89,7 +90,7 @@ def spline_line(guide: Array, start: float, end: float) -> Polyline:
 
 
 def closed_line(guide: Array) -> Polyline:
-    """A periodic cubic spline through the corners `guide` (K, 2); it ends where it begins."""
+    """Return a periodic cubic spline through the corners `guide` (K, 2); it ends where it begins."""
     around = np.concatenate([guide, guide[:1]])
     knots = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(around, axis=0).T))])
     curve = CubicSpline(knots, around, bc_type="periodic")
@@ -100,10 +101,10 @@ def closed_line(guide: Array) -> Polyline:
 
 
 def rounded_line(corners: Array, radii: Sequence[float]) -> Polyline:
-    """A line through `corners` (K, 2) with its K - 2 inner corners rounded by arcs that set in gradually.
+    """Return a line through `corners` (K, 2) whose K - 2 inner corners are rounded by arcs with smooth transitions.
 
     Args:
-        corners: The ends, and between them the corners to be cut.
+        corners: The two ends, and between them the corners to round.
         radii: Radius of the arc at each inner corner [m].
 
     Raises:
@@ -118,32 +119,35 @@ def rounded_line(corners: Array, radii: Sequence[float]) -> Polyline:
     points = [corners[:1]]
     for i, (corner, turn, tangent) in enumerate(zip(corners[1:-1], turns, tangents, strict=True)):
         points.append(_arc(corner - tangent * ahead[i], ahead[i], float(turn), float(radii[i])))
-    return _eased(np.concatenate([*points, corners[-1:]]))
+    return _smoothed(np.concatenate([*points, corners[-1:]]))
 
 
 def flowing_line(corners: Array, lead: float, max_radius: float = 180.0) -> Polyline:
-    """A line that is led by `corners` (K, 2), with arcs as wide as these allow; its ends are straight.
+    """Return a line along `corners` (K, 2) with straight ends and the widest arcs that fit.
 
     Args:
-        corners: The ends, and between them the corners to be cut.
+        corners: The two ends, and between them the corners to round.
         lead: Length of the straight ends [m]; the first and the last leg must be longer.
-        max_radius: Greatest radius of an arc [m].
+        max_radius: Largest radius of an arc [m].
 
     Raises:
         TownError: If the first or the last leg is too short.
     """
     lengths, _, turns = _legs(corners)
     # Neighbouring arcs share the leg between them.
-    room = np.concatenate([[lengths[0] - lead], lengths[1:-1] / 2, [lengths[-1] - lead]])
-    if room.min() <= 0:
-        raise TownError(f"a street's end of {min(lengths[0], lengths[-1]):.0f} m is too short to be straight there")
-    tangents = np.minimum(room[:-1], room[1:])
+    available = np.concatenate([[lengths[0] - lead], lengths[1:-1] / 2, [lengths[-1] - lead]])
+    if available.min() <= 0:
+        shortest = min(lengths[0], lengths[-1])
+        raise TownError(
+            f"the end leg of a street must be longer than its straight lead of {lead} m, got {shortest:.0f} m"
+        )
+    tangents = np.minimum(available[:-1], available[1:])
     radii = np.minimum(tangents / np.maximum(np.tan(np.abs(turns) / 2), 1e-6), max_radius)
     return rounded_line(corners, radii.tolist())
 
 
 def _legs(corners: Array) -> tuple[Array, Array, Array]:
-    """Lengths (K-1,) [m] and directions (K-1, 2) of the legs between corners, and the turns (K-2,) at these [rad]."""
+    """Return lengths (K-1,) [m] and directions (K-1, 2) of the legs between corners, and the turns (K-2,) [rad]."""
     legs = np.diff(corners, axis=0)
     lengths = np.hypot(*legs.T)
     ahead = legs / lengths[:, None]
@@ -152,21 +156,29 @@ def _legs(corners: Array) -> tuple[Array, Array, Array]:
 
 
 def _arc(start: Array, ahead: Array, turn: float, radius: float) -> Array:
-    """Points (N, 2) of an arc that begins at `start` (2,) in direction `ahead` (2,) and turns by `turn` [rad]."""
-    angles = np.linspace(0.0, abs(turn), max(int(radius * abs(turn) / FINE), 1) + 1)
+    """Return points (N, 2) of an arc from `start` (2,) in direction `ahead` (2,) that turns by `turn` [rad]."""
+    angles = np.linspace(0.0, abs(turn), max(int(radius * abs(turn) / FINE_SPACING), 1) + 1)
     side = np.sign(turn) * np.array([-ahead[1], ahead[0]])
     return np.asarray(start + radius * (np.sin(angles)[:, None] * ahead + (1 - np.cos(angles))[:, None] * side))
 
 
-def _eased(points: Array) -> Polyline:
-    """Smooth a path of lines and arcs by two moving averages; its straight ends stay where they are."""
+def arc_points(centre: Array, radius: float, start: float, sweep: float) -> Array:
+    """Return points (N, 2) of an arc around `centre` (2,) from angle `start`, counter-clockwise by `sweep` [rad]."""
+    angles = start + np.linspace(0.0, sweep, max(int(np.ceil(radius * sweep / SPACING)), 3) + 1)
+    return np.asarray(centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1))
+
+
+def _smoothed(points: Array) -> Polyline:
+    """Smooth a path of lines and arcs by two moving averages; its straight ends stay in place."""
     keep = np.concatenate([[True], np.hypot(*np.diff(points, axis=0).T) > 1e-6])
     path = Polyline(points[keep])
-    count = 2 * max(int(np.ceil(path.length / (2 * FINE))), 2) + 1  # odd, so that every other point keeps both ends
+    count = (
+        2 * max(int(np.ceil(path.length / (2 * FINE_SPACING))), 2) + 1
+    )  # odd, so that every other point keeps both ends
     smooth = path.position(np.linspace(0.0, path.length, count))
-    half = round(EASING / 2 / FINE)
+    half = round(TRANSITION / 2 / FINE_SPACING)
     for _ in range(2):
-        # Mirrored in its ends, a straight end goes on straight.
+        # The path is mirrored in its end points, so a straight end stays straight.
         before, after = 2 * smooth[0] - smooth[half:0:-1], 2 * smooth[-1] - smooth[-2 : -2 - half : -1]
         padded = np.concatenate([before, smooth, after])
         sums = np.cumsum(np.concatenate([np.zeros((1, 2)), padded]), axis=0)

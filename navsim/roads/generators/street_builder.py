@@ -1,6 +1,6 @@
-"""A town being sketched street by street: each joins streets that are there, and is refused where it has no room.
+"""Street builder: adds streets to a town one by one and rejects those that come too close to existing ones.
 
-Kinds of streets that a sketch is made of: links between two streets, culs-de-sac, roundabouts.
+Functions below add links between two streets, dead ends and roundabouts.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,221 +12,225 @@ import shapely
 
 from navsim.geometry import Array, Polyline, wrap_angle
 from navsim.roads.elements import Road
-from navsim.roads.generators.centre_lines import coarse
-from navsim.roads.generators.layout import SPACING, Draft, Profile, direction, flowing_line, spline_line
+from navsim.roads.generators.centre_lines import coarse_line
+from navsim.roads.generators.layout import CrossSection, RoadLayout, arc_points, direction, flowing_line, spline_line
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A place along a street, where another may join it."""
+class StreetPoint:
+    """A vertex of a street, where another street may join it."""
 
-    line: int
-    """Index of the street in the sketch."""
+    street: int
+    """Index of the street in the builder."""
     station: float
-    """Station of one of its vertices [m]."""
+    """Station of the vertex along the street [m]."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Line:
-    """A street of the sketch with the nodes along it."""
+class _PlacedStreet:
+    """A street of the builder with the nodes along it."""
 
     centre: Polyline
-    profile: Profile
-    stops: list[tuple[float, int]]
-    """Stations and nodes, the two ends among them."""
+    section: CrossSection
+    stations: list[tuple[float, int]]
+    """Station [m] and index of each node along the street, its two ends included."""
     shape: shapely.LineString
-    """About the same line, for distances."""
+    """Coarse centre line, for distances between streets."""
 
 
 @dataclass
-class Sketch:
-    """Streets and the places where they meet."""
+class StreetBuilder:
+    """Streets and the nodes where they meet."""
 
     clearance: float
-    """Least distance between the kerbs of two streets, away from where they meet [m]."""
+    """Smallest distance between the kerbs of two streets, away from their common node [m]."""
     spacing: float
-    """Least distance along a street between two places where others join it [m]."""
+    """Smallest distance between two nodes along a street [m]."""
     reach: float
-    """How far along itself a street may be close to the one that it joins [m]."""
+    """Distance from a common node within which two streets may be close to each other [m]."""
     min_radius: float
-    """Least radius of a street's bends [m]."""
-    places: list[Array] = field(default_factory=list)
-    """The nodes."""
-    lines: list[_Line] = field(default_factory=list)
-    """The streets."""
+    """Smallest radius of a street's bends [m]."""
+    nodes: list[Array] = field(default_factory=list)
+    """Positions (2,) of the nodes [m]."""
+    streets: list[_PlacedStreet] = field(default_factory=list)
+    """Streets placed so far."""
 
-    def node(self, place: Array) -> int:
-        """Add a node of no street at `place` (2,) [m]."""
-        self.places.append(place)
-        return len(self.places) - 1
+    def add_node(self, position: Array) -> int:
+        """Add a node at `position` (2,) [m] that no street uses yet; return its index."""
+        self.nodes.append(position)
+        return len(self.nodes) - 1
 
-    def spot(self, line: int, station: float) -> Spot:
-        """The vertex of a street that is closest to a station [m]."""
-        stations = self.lines[line].centre.stations
-        return Spot(line, float(stations[int(np.abs(stations - station).argmin())]))
+    def nearest_point(self, street: int, station: float) -> StreetPoint:
+        """Return the vertex of a street that is closest to a station [m]."""
+        stations = self.streets[street].centre.stations
+        return StreetPoint(street, float(stations[int(np.abs(stations - station).argmin())]))
 
-    def place(self, end: Spot | int) -> Array:
-        """Where a spot or node is (2,) [m]."""
-        return self.places[end] if isinstance(end, int) else self.lines[end.line].centre.position(end.station)
+    def position(self, end: StreetPoint | int) -> Array:
+        """Return the position (2,) of a street point or node [m]."""
+        return self.nodes[end] if isinstance(end, int) else self.streets[end.street].centre.position(end.station)
 
-    def heading(self, spot: Spot) -> float:
-        """Heading of the street at a spot [rad]."""
-        return float(self.lines[spot.line].centre.heading(spot.station))
+    def heading(self, point: StreetPoint) -> float:
+        """Return the heading of the street at a point [rad]."""
+        return float(self.streets[point.street].centre.heading(point.station))
 
-    def add(self, centre: Polyline, start: Spot | int, end: Spot | int, profile: Profile) -> int:
-        """Add a street from `start` to `end`, whether or not it has room; return its index."""
-        stops = [(0.0, self._joined(start)), (centre.length, self._joined(end))]
-        self.lines.append(_Line(centre, profile, stops, coarse(centre.points)))
-        return len(self.lines) - 1
+    def add_street(
+        self, centre: Polyline, start: StreetPoint | int, end: StreetPoint | int, section: CrossSection
+    ) -> int:
+        """Add a street from `start` to `end` without checks; return its index."""
+        stations = [(0.0, self._node_for(start)), (centre.length, self._node_for(end))]
+        self.streets.append(_PlacedStreet(centre, section, stations, coarse_line(centre.points)))
+        return len(self.streets) - 1
 
-    def try_add(self, centre: Polyline, start: Spot | int, end: Spot | int, profile: Profile) -> int | None:
-        """Add a street if it has room; return its index, or None if it has not."""
+    def try_add_street(
+        self, centre: Polyline, start: StreetPoint | int, end: StreetPoint | int, section: CrossSection
+    ) -> int | None:
+        """Add a street if it keeps all distances; return its index, or None if it does not."""
         if np.abs(centre.curvatures).max() > 1 / self.min_radius:
             return None
-        if not all(self.is_free(spot) for spot in (start, end) if isinstance(spot, Spot)):
+        if not all(self.is_free(point) for point in (start, end) if isinstance(point, StreetPoint)):
             return None
-        at_start, at_end = self._touching(start), self._touching(end)
-        whole = coarse(centre.points)
-        for index, line in enumerate(self.lines):
-            limit = self.clearance + profile.half_width + line.profile.half_width
-            if not shapely.dwithin(whole, line.shape, limit):
+        at_start, at_end = self._streets_at(start), self._streets_at(end)
+        whole = coarse_line(centre.points)
+        for index, street in enumerate(self.streets):
+            limit = self.clearance + section.half_width + street.section.half_width
+            if not shapely.dwithin(whole, street.shape, limit):
                 continue
             first = self.reach if index in at_start else 0.0
             last = centre.length - (self.reach if index in at_end else 0.0)
             rest = centre.points[(centre.stations >= first) & (centre.stations <= last)]
-            if len(rest) < 2 or shapely.dwithin(coarse(rest), line.shape, limit):
+            if len(rest) < 2 or shapely.dwithin(coarse_line(rest), street.shape, limit):
                 return None
-        return self.add(centre, start, end, profile)
+        return self.add_street(centre, start, end, section)
 
-    def is_free(self, spot: Spot) -> bool:
-        """Whether a spot keeps its distance from the nodes along its street; it may be on one."""
-        gaps = np.abs(np.array([station for station, _ in self.lines[spot.line].stops]) - spot.station)
+    def is_free(self, point: StreetPoint) -> bool:
+        """Return whether a point is a node of its street or far enough from all of them."""
+        gaps = np.abs(np.array([station for station, _ in self.streets[point.street].stations]) - point.station)
         return bool(((gaps >= self.spacing) | (gaps == 0.0)).all())
 
-    def has_room(self, place: Array, radius: float) -> bool:
-        """Whether a disc of `radius` [m] around `place` (2,) keeps its distance from all streets."""
-        limits = [radius + self.clearance + line.profile.half_width for line in self.lines]
-        shapes = [line.shape for line in self.lines]
-        return bool((shapely.distance(shapes, shapely.Point(place)) >= limits).all())
+    def is_clear(self, position: Array, radius: float) -> bool:
+        """Return whether a disc of `radius` [m] around `position` (2,) keeps its distance from all streets."""
+        limits = [radius + self.clearance + street.section.half_width for street in self.streets]
+        shapes = [street.shape for street in self.streets]
+        return bool((shapely.distance(shapes, shapely.Point(position)) >= limits).all())
 
-    def draft(self, kerb_radius: float) -> Draft:
-        """Cut the streets into roads where others join them."""
+    def layout(self, kerb_radius: float) -> RoadLayout:
+        """Return the streets, cut into roads at their nodes."""
         roads: list[Road] = []
-        for line in self.lines:
-            stops = sorted(line.stops)
-            for (a, first), (b, last) in pairwise(stops):
-                roads.append(line.profile.road(first, last, line.centre.between(a, b)))
-        return Draft(np.array(self.places), roads, kerb_radius)
+        for street in self.streets:
+            for (a, first), (b, last) in pairwise(sorted(street.stations)):
+                roads.append(street.section.road(first, last, street.centre.between(a, b)))
+        return RoadLayout(np.array(self.nodes), roads, kerb_radius)
 
-    def _touching(self, end: Spot | int) -> set[int]:
-        """Indices of the streets that meet at a spot or node."""
+    def _streets_at(self, end: StreetPoint | int) -> set[int]:
+        """Return the indices of the streets that meet at a point or node."""
         node = end if isinstance(end, int) else self._node_at(end)
-        found = {index for index, line in enumerate(self.lines) if node in {stop for _, stop in line.stops}}
-        return found | ({end.line} if isinstance(end, Spot) else set())
+        found = {index for index, street in enumerate(self.streets) if node in {other for _, other in street.stations}}
+        return found | ({end.street} if isinstance(end, StreetPoint) else set())
 
-    def _node_at(self, spot: Spot) -> int | None:
-        """The node at a spot, if there is one."""
-        return next((node for station, node in self.lines[spot.line].stops if station == spot.station), None)
+    def _node_at(self, point: StreetPoint) -> int | None:
+        """Return the node at a point, if there is one."""
+        return next((node for station, node in self.streets[point.street].stations if station == point.station), None)
 
-    def _joined(self, end: Spot | int) -> int:
-        """The node at a spot; a new one if there is none."""
+    def _node_for(self, end: StreetPoint | int) -> int:
+        """Return the node at a point; add it if there is none."""
         if isinstance(end, int):
             return end
         node = self._node_at(end)
         if node is None:
-            node = self.node(self.place(end))
-            self.lines[end.line].stops.append((end.station, node))
+            node = self.add_node(self.position(end))
+            self.streets[end.street].stations.append((end.station, node))
         return node
 
 
-SQUARENESS = np.deg2rad(50.0)
-"""Largest angle between a link as the crow flies and the perpendiculars of the streets it joins [rad]."""
+MAX_SKEW = np.deg2rad(50.0)
+"""Largest angle between the straight line of a link and the perpendiculars of the streets it joins [rad]."""
 JITTER = np.deg2rad(8.0)
 """Largest deviation from the perpendicular with which a street leaves another [rad]."""
 LEAD = 18.0
-"""How far streets lead straight away from others [m]: about as far as the junction reaches."""
-SPOT_STEP = 6
-"""Every so many vertices along a street are looked at as ends of links."""
-FIRST_LEG = 0.24
-"""Distance from either end of a street to its first corner, as a part of its length."""
+"""Length of the straight end of a street [m]: about the reach of a junction."""
+POINT_STEP = 6
+"""Number of vertices from one candidate end of a link to the next along a street."""
+LEG_FRACTION = 0.24
+"""Distance from either end of a street to its first corner, as a fraction of its length."""
 
 
-def add_several(attempt: Callable[[], int | None], wanted: int, tries: int) -> int:
-    """Repeat an attempt to add a street until `wanted` were added, at most `tries` times; return how many were."""
-    found = 0
-    for _ in range(tries):
-        if found == wanted:
+def add_several(try_add: Callable[[], int | None], count: int, max_attempts: int) -> int:
+    """Call `try_add` until it has added `count` streets, at most `max_attempts` times; return the number added."""
+    added = 0
+    for _ in range(max_attempts):
+        if added == count:
             break
-        found += attempt() is not None
-    return found
+        added += try_add() is not None
+    return added
 
 
 def try_link(
-    sketch: Sketch,
-    hosts: Sequence[int],
+    builder: StreetBuilder,
+    streets: Sequence[int],
     lengths: tuple[float, float],
     winding: float,
-    profile: Profile,
+    section: CrossSection,
     rng: np.random.Generator,
 ) -> int | None:
-    """Join two random places of two streets by a winding street, where there is room.
+    """Try to join random points of two streets by a winding street.
 
     Args:
-        sketch: What is there.
-        hosts: Indices of the streets to be joined, at least two.
-        lengths: Least and greatest distance of the places [m].
-        winding: Largest sideways shift of the link, as a part of its length.
-        profile: Its cross section.
-        rng: Source of all that is random here.
+        builder: Streets placed so far, extended here.
+        streets: Indices of the streets to be joined, at least two.
+        lengths: Smallest and largest distance between the two points [m].
+        winding: Largest sideways shift of the link, as a fraction of its length.
+        section: Cross section of the new street.
+        rng: Random generator of the draws.
 
     Returns:
-        The index of the new street, or None if these two places were unfit.
+        The index of the new street, or None if these two points do not fit.
     """
-    spots, places, headings = free_spots(sketch, hosts)
+    candidates, positions, headings = free_points(builder, streets)
     shifts, jitter = rng.uniform(-winding, winding, size=2), rng.uniform(-JITTER, JITTER, size=2)
-    first, pick = int(rng.integers(max(len(spots), 1))), float(rng.uniform())
-    if not spots:
+    first, pick = int(rng.integers(max(len(candidates), 1))), float(rng.uniform())
+    if not candidates:
         return None
-    gaps = places - places[first]
-    reach, crows = np.hypot(*gaps.T), np.arctan2(gaps[:, 1], gaps[:, 0])
-    fit = (reach >= lengths[0]) & (reach <= lengths[1]) & (np.array([spot.line for spot in spots]) != spots[first].line)
+    gaps = positions - positions[first]
+    distances, bearings = np.hypot(*gaps.T), np.arctan2(gaps[:, 1], gaps[:, 0])
+    fit = (distances >= lengths[0]) & (distances <= lengths[1])
+    fit &= np.array([point.street for point in candidates]) != candidates[first].street
     for heading in (headings, headings[first]):
-        fit &= np.abs(np.abs(wrap_angle(crows - heading)) - np.pi / 2) < SQUARENESS
+        fit &= np.abs(np.abs(wrap_angle(bearings - heading)) - np.pi / 2) < MAX_SKEW
     if not fit.any():
         return None
     last = int(np.flatnonzero(fit)[int(pick * fit.sum())])
-    out = _square(float(headings[first]), float(crows[last])) + float(jitter[0])
-    arrival = _square(float(headings[last]), float(crows[last]) + np.pi) + np.pi + float(jitter[1])
-    wound = shifts[: max(int(reach[last] / 65.0) - 1, 0)]  # short ones have no room to wind
-    centre = led_line((places[first], places[last]), (out, arrival), wound.tolist())
-    return sketch.try_add(centre, spots[first], spots[last], profile)
+    departure = _perpendicular(float(headings[first]), float(bearings[last])) + float(jitter[0])
+    arrival = _perpendicular(float(headings[last]), float(bearings[last]) + np.pi) + np.pi + float(jitter[1])
+    bends = shifts[: max(int(distances[last] / 65.0) - 1, 0)]  # short links have no room for bends
+    centre = link_line((positions[first], positions[last]), (departure, arrival), bends.tolist())
+    return builder.try_add_street(centre, candidates[first], candidates[last], section)
 
 
-def free_spots(sketch: Sketch, hosts: Sequence[int]) -> tuple[list[Spot], Array, Array]:
-    """Spots of the streets where others may join them, with their places (N, 2) [m] and headings (N,) [rad]."""
-    spots: list[Spot] = []
-    places, headings = [np.zeros((0, 2))], [np.zeros(0)]
-    for index in hosts:
-        line = sketch.lines[index]
-        stations = line.centre.stations[::SPOT_STEP]
-        stops = np.array([station for station, _ in line.stops])
-        free = np.abs(stations[:, None] - stops).min(axis=1) >= sketch.spacing
-        spots += [Spot(index, station) for station in stations[free].tolist()]
-        places.append(line.centre.points[::SPOT_STEP][free])
-        headings.append(line.centre.headings[::SPOT_STEP][free])
-    return spots, np.concatenate(places), np.concatenate(headings)
+def free_points(builder: StreetBuilder, streets: Sequence[int]) -> tuple[list[StreetPoint], Array, Array]:
+    """Return the street points where others may join, with their positions (N, 2) [m] and headings (N,) [rad]."""
+    candidates: list[StreetPoint] = []
+    positions, headings = [np.zeros((0, 2))], [np.zeros(0)]
+    for index in streets:
+        street = builder.streets[index]
+        stations = street.centre.stations[::POINT_STEP]
+        taken = np.array([station for station, _ in street.stations])
+        free = np.abs(stations[:, None] - taken).min(axis=1) >= builder.spacing
+        candidates += [StreetPoint(index, station) for station in stations[free].tolist()]
+        positions.append(street.centre.points[::POINT_STEP][free])
+        headings.append(street.centre.headings[::POINT_STEP][free])
+    return candidates, np.concatenate(positions), np.concatenate(headings)
 
 
-def led_line(ends: tuple[Array, Array], headings: tuple[float, float], shifts: Sequence[float]) -> Polyline:
-    """A line between two places that leaves and arrives straight and winds on its way.
+def link_line(ends: tuple[Array, Array], headings: tuple[float, float], shifts: Sequence[float]) -> Polyline:
+    """Return a winding line with straight ends between two positions.
 
     Args:
-        ends: The two places (2,) [m].
-        headings: On leaving the first and on arriving at the last [rad].
-        shifts: Of points spread evenly on the way, sideways to the left, as parts of its length.
+        ends: First and last position (2,) [m].
+        headings: Headings at the first and the last position [rad].
+        shifts: Sideways shifts of evenly spaced inner points, positive to the left, as fractions of the length.
     """
     length = float(np.hypot(*(ends[1] - ends[0])))
-    first = max(FIRST_LEG * length, LEAD + 12.0)
+    first = max(LEG_FRACTION * length, LEAD + 12.0)
     start, end = ends[0] + first * direction(headings[0]), ends[1] - first * direction(headings[1])
     gap = end - start
     left = np.array([-gap[1], gap[0]]) * length / max(float(np.hypot(*gap)), 1e-6)
@@ -236,74 +240,69 @@ def led_line(ends: tuple[Array, Array], headings: tuple[float, float], shifts: S
 
 
 def try_dead_end(
-    sketch: Sketch,
-    spot: Spot,
+    builder: StreetBuilder,
+    point: StreetPoint,
     headings: tuple[float, float],
     length: float,
-    profile: Profile,
-    circle: float | None,
+    section: CrossSection,
+    turning_radius: float | None,
 ) -> int | None:
-    """Add a street that leads nowhere, slightly bent, where there is room.
+    """Try to add a slightly bent dead-end street.
 
     Args:
-        sketch: What is there.
-        spot: Where it begins.
-        headings: Its direction where it begins and where it ends, less than a right angle apart [rad].
-        length: How long it is, without the turning circle [m].
-        profile: Its cross section.
-        circle: Radius of the turning circle at its end [m]; None for none.
+        builder: Streets placed so far, extended here.
+        point: Start of the new street.
+        headings: Headings at its start and end, less than a right angle apart [rad].
+        length: Length without the turning circle [m].
+        section: Cross section of the new street.
+        turning_radius: Radius of the turning circle at its end [m]; None for a street without one.
 
     Returns:
-        The index of the new street, or None if there is no room.
+        The index of the new street, or None if there is not enough room.
     """
-    start, ahead = sketch.place(spot), direction(headings[0])
+    start, ahead = builder.position(point), direction(headings[0])
     left = np.array([-ahead[1], ahead[0]])
-    # Straight for one half, then a bend: a parabola's end is half as far aside as it is steep.
+    # Straight for one half, then a parabola, whose sideways shift is half of its slope times its length.
     end = start + length * (ahead + np.tan(headings[1] - headings[0]) / 4 * left)
     centre = spline_line(np.array([start, start + 0.5 * length * ahead, end]), *headings)
     ahead = direction(headings[1])
-    radius = 0.0 if circle is None else circle
-    if not sketch.has_room(end + radius * ahead, radius + profile.half_width):
+    radius = 0.0 if turning_radius is None else turning_radius
+    if not builder.is_clear(end + radius * ahead, radius + section.half_width):
         return None
-    node = sketch.node(end)
-    added = sketch.try_add(centre, spot, node, profile)
+    node = builder.add_node(end)
+    added = builder.try_add_street(centre, point, node, section)
     if added is None:
-        sketch.places.pop()
-    elif circle is not None:
-        points = arc_points(end + circle * ahead, circle, headings[1] - np.pi, 2 * np.pi)
+        builder.nodes.pop()
+    elif turning_radius is not None:
+        points = arc_points(end + turning_radius * ahead, turning_radius, headings[1] - np.pi, 2 * np.pi)
         points[0] = points[-1] = end
-        sketch.add(Polyline(points), node, node, Profile(1, 4.0, profile.margin, profile.speed_limit, ring=True))
+        ring = CrossSection(1, 4.0, section.margin, section.speed_limit, ring=True)
+        builder.add_street(Polyline(points), node, node, ring)
     return added
 
 
-def add_roundabout(sketch: Sketch, radius: float, angles: Sequence[float], profile: Profile) -> list[int]:
-    """Add a one-way ring around the origin, driven counter-clockwise as traffic keeps right.
+def add_roundabout(builder: StreetBuilder, radius: float, angles: Sequence[float], section: CrossSection) -> list[int]:
+    """Add a one-way ring around the origin, driven counter-clockwise because traffic keeps right.
 
     Args:
-        sketch: What is there.
-        radius: Of the ring's centre line [m].
-        angles: Where its arms begin, counter-clockwise [rad].
-        profile: Cross section of the ring.
+        builder: Streets placed so far, extended here.
+        radius: Radius of the ring's centre line [m].
+        angles: Directions from the origin to the starts of the arms, counter-clockwise [rad].
+        section: Cross section of the ring.
 
     Returns:
-        The nodes where the arms begin.
+        Indices of the nodes at the starts of the arms.
     """
-    nodes = [sketch.node(radius * direction(angle)) for angle in angles]
+    nodes = [builder.add_node(radius * direction(angle)) for angle in angles]
     for i, angle in enumerate(angles):
         j = (i + 1) % len(angles)
         points = arc_points(np.zeros(2), radius, angle, float((angles[j] - angle) % (2 * np.pi)))
-        points[0], points[-1] = sketch.places[nodes[i]], sketch.places[nodes[j]]
-        sketch.add(Polyline(points), nodes[i], nodes[j], profile)
+        points[0], points[-1] = builder.nodes[nodes[i]], builder.nodes[nodes[j]]
+        builder.add_street(Polyline(points), nodes[i], nodes[j], section)
     return nodes
 
 
-def arc_points(centre: Array, radius: float, start: float, sweep: float) -> Array:
-    """Points (N, 2) of an arc around `centre` (2,) from angle `start`, counter-clockwise by `sweep` [rad]."""
-    angles = start + np.linspace(0.0, sweep, max(int(np.ceil(radius * sweep / SPACING)), 3) + 1)
-    return np.asarray(centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1))
-
-
-def _square(heading: float, towards: float) -> float:
-    """The perpendicular of a street's heading that looks more towards a direction [rad]."""
+def _perpendicular(heading: float, towards: float) -> float:
+    """Return the perpendicular of a heading that is closer to the direction `towards` [rad]."""
     side = 1.0 if wrap_angle(towards - heading) > 0 else -1.0
     return heading + side * np.pi / 2

@@ -1,7 +1,4 @@
-"""Names of procedural towns: who draws them, what they are for, and their number.
-
-Procedural towns by name, from several generators; each name is a seed.
-"""
+"""Procedural towns by name: generator, split and number, which together are the town's seed."""
 
 import re
 from collections.abc import Sequence
@@ -10,34 +7,34 @@ from enum import StrEnum
 
 from navsim.errors import ConfigError, TownError
 from navsim.roads.connectors import connector_faults
-from navsim.roads.generators.grid import CityLayout, GridLayout
-from navsim.roads.generators.suburb import SuburbLayout
-from navsim.roads.generators.town import TownLayout
-from navsim.roads.generators.village import VillageLayout
+from navsim.roads.generators.grid import CityConfig, GridConfig
+from navsim.roads.generators.suburb import SuburbConfig
+from navsim.roads.generators.town import TownConfig
+from navsim.roads.generators.village import VillageConfig
 from navsim.roads.network import RoadNetwork, build_network
 from navsim.seeding import generator
 
 TOWNS_PER_SPLIT = 1_000_000
-"""How many seeds belong to each split of each generator."""
+"""Number of seeds of each split of each generator."""
 
 
 class Generator(StrEnum):
-    """Who draws a town; each has its own look."""
+    """Generators of towns."""
 
     TOWN = "town"
-    """Curved streets between jittered places: T junctions, crossings and forks."""
+    """Curved streets between jittered nodes: T junctions, crossings and forks."""
     GRID = "grid"
     """Regular blocks: crossings, T junctions, offset crossings, avenues and side streets."""
     SUBURB = "suburb"
-    """Winding streets within and around a long loop: sweepers, hairpins, crescents, culs-de-sac."""
+    """Winding streets within and around a long loop: wide curves, hairpins, crescents, culs-de-sac."""
     VILLAGE = "village"
     """Country lanes that meet at a roundabout or a junction of five, and fork around it."""
     CITY = "city"
-    """As `grid`, but 1 to 2.5 km across: to be lost in, and too slow to build for learning."""
+    """As `grid`, but 1 to 2.5 km across: for localization, and too slow to build for training."""
 
 
 class Split(StrEnum):
-    """Which towns are for what. Their seeds are disjoint ranges, so no town is ever in two splits."""
+    """Purpose of a town. The splits' seeds are disjoint ranges, so no town is in two splits."""
 
     TRAIN = "train"
     VALIDATION = "validation"
@@ -46,14 +43,14 @@ class Split(StrEnum):
 
 @dataclass(frozen=True)
 class TownId:
-    """The name of a procedural town, such as "test-3" or "grid-test-3"."""
+    """Name of a procedural town, such as "test-3" or "grid-test-3"."""
 
     split: Split
-    """What the town is for."""
+    """Split that the town belongs to."""
     index: int
-    """Its number in the split, from 0 to 999,999."""
+    """Number of the town in its split, 0 to 999,999."""
     generator: Generator = Generator.TOWN
-    """Who draws it; the name says so unless it is `town`."""
+    """Generator of the town; the first part of the name unless it is `town`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < TOWNS_PER_SPLIT:
@@ -66,15 +63,15 @@ class TownId:
     @property
     def seed(self) -> int:
         """The seed of the town, different for every town."""
-        family = list(Generator).index(self.generator) * len(Split) + list(Split).index(self.split)
-        return family * TOWNS_PER_SPLIT + self.index
+        block = list(Generator).index(self.generator) * len(Split) + list(Split).index(self.split)
+        return block * TOWNS_PER_SPLIT + self.index
 
     @staticmethod
     def parse(text: str) -> "TownId":
-        """Read a town's name.
+        """Parse a town's name.
 
         Raises:
-            TownError: If it is not a split and a number, such as "train-3", with or without a generator before them.
+            TownError: If it is not a split and a number, such as "train-3", after an optional generator.
         """
         prefixes = [str(kind) for kind in Generator if kind is not Generator.TOWN]
         match = re.fullmatch(rf"(?:({'|'.join(prefixes)})-)?({'|'.join(Split)})-(0|[1-9][0-9]*)", text)
@@ -87,27 +84,27 @@ class TownId:
 
 
 TOWN_GENERATORS = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
-"""Who draws towns of about half a kilometre."""
+"""Generators of towns about half a kilometre across."""
 DEFAULT_GENERATORS = (Generator.TOWN,)
-"""Who draws towns where nothing else is said."""
+"""Generators used by default."""
 
 
 def spread_towns(split: Split, numbers: Sequence[int], generators: Sequence[Generator]) -> list[TownId]:
-    """Towns of a split, the generators taking turns.
+    """Return towns of a split from the generators in turn.
 
     Args:
-        split: What the towns are for.
-        numbers: Their numbers in the split, each once; with these, no town comes twice whatever the generators are.
-        generators: Who draws them.
+        split: Split of the towns.
+        numbers: Numbers of the towns in the split, each once, so that no town occurs twice.
+        generators: Generators of the towns.
     """
     return [TownId(split, number, generators[i % len(generators)]) for i, number in enumerate(numbers)]
 
 
 def check_generators(generators: tuple[Generator, ...]) -> None:
-    """Refuse a choice of generators that is empty or names one twice.
+    """Check a choice of generators.
 
     Raises:
-        ConfigError: If it is.
+        ConfigError: If it is empty or names a generator twice.
     """
     if not generators or len(set(generators)) != len(generators):
         given = ", ".join(generators) or "none"
@@ -118,57 +115,57 @@ __all__ = [
     "DEFAULT_GENERATORS",
     "TOWNS_PER_SPLIT",
     "TOWN_GENERATORS",
-    "CityLayout",
+    "CityConfig",
     "Generator",
-    "GridLayout",
-    "Layout",
+    "GeneratorConfig",
+    "GridConfig",
     "Split",
-    "SuburbLayout",
+    "SuburbConfig",
+    "TownConfig",
     "TownId",
-    "TownLayout",
-    "VillageLayout",
+    "VillageConfig",
     "build_town",
     "check_generators",
     "spread_towns",
 ]
-Layout = TownLayout | GridLayout | CityLayout | SuburbLayout | VillageLayout
-"""What the towns of one generator have in common."""
-LAYOUTS: dict[Generator, type[Layout]] = {
-    Generator.TOWN: TownLayout,
-    Generator.GRID: GridLayout,
-    Generator.SUBURB: SuburbLayout,
-    Generator.VILLAGE: VillageLayout,
-    Generator.CITY: CityLayout,
+GeneratorConfig = TownConfig | GridConfig | CityConfig | SuburbConfig | VillageConfig
+"""Parameters of one town generator."""
+GENERATOR_CONFIGS: dict[Generator, type[GeneratorConfig]] = {
+    Generator.TOWN: TownConfig,
+    Generator.GRID: GridConfig,
+    Generator.SUBURB: SuburbConfig,
+    Generator.VILLAGE: VillageConfig,
+    Generator.CITY: CityConfig,
 }
-"""Each generator's layout; its defaults make the towns that names mean."""
+"""Configuration class of each generator; its defaults make the named towns."""
 
 
-def build_town(town: TownId | str, layout: Layout | None = None) -> RoadNetwork:
-    """Build the town of that name; the same name and layout always give the same town.
+def build_town(town: TownId | str, config: GeneratorConfig | None = None) -> RoadNetwork:
+    """Build a town; the same name and configuration always give the same town.
 
     Args:
         town: The town or its name, such as "train-3" or "grid-train-3".
-        layout: What the towns of its generator have in common; None for the defaults.
+        config: Parameters of the town's generator; None for the defaults.
 
     Raises:
-        TownError: If the name is wrong, the layout is another generator's, or it leaves no room for a town.
+        TownError: If the name is not valid, `config` is for another generator, or no draw gives a town.
     """
     name = TownId.parse(town) if isinstance(town, str) else town
-    family = layout or LAYOUTS[name.generator]()
-    if not isinstance(family, LAYOUTS[name.generator]):
-        wanted = LAYOUTS[name.generator].__name__
-        raise TownError(f"town {name} needs a layout of its generator, {wanted}, got {type(family).__name__}")
-    refusal = "no plan with enough junctions"
-    for attempt in range(family.attempts):
+    generator_config = config or GENERATOR_CONFIGS[name.generator]()
+    if not isinstance(generator_config, GENERATOR_CONFIGS[name.generator]):
+        expected, given = GENERATOR_CONFIGS[name.generator].__name__, type(generator_config).__name__
+        raise TownError(f"town {name} needs the config of its generator, {expected}, got {given}")
+    reason = "too few junctions"
+    for attempt in range(generator_config.attempts):
         try:
-            drawn = family.draft(generator(name.seed, str(name.generator), attempt))
-            if drawn is None:
+            layout = generator_config.draw_layout(generator(name.seed, str(name.generator), attempt))
+            if layout is None:
                 continue
-            network = build_network(drawn.nodes, drawn.roads, drawn.kerb_radius)
+            network = build_network(layout.nodes, layout.roads, layout.kerb_radius)
         except TownError as error:
-            refusal = str(error)
+            reason = str(error)
             continue
         if not connector_faults([connector.path for connector in network.connectors], network.carriageway).any():
             return network
-        refusal = "a junction too tight to drive through"
-    raise TownError(f"town {name}: no town fits this layout in {family.attempts} draws (last: {refusal})")
+        reason = "a junction is too tight to drive through"
+    raise TownError(f"town {name}: no town fits this config in {generator_config.attempts} draws (last: {reason})")

@@ -1,4 +1,4 @@
-"""Outlines of houses from an extract: those that stand beside its streets, clear of the carriageway."""
+"""Outlines of the houses of an extract that stand beside its streets, clear of the carriageway."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,28 +11,28 @@ from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.reader import Extract, Projection
 
 CLEARANCE = 1.0
-"""Least distance from a wall to the carriageway [m]."""
-NEARBY = 120.0
-"""Houses farther from all streets are left out [m]."""
-SMALLEST = 12.0
-"""Least ground plan of a house [m^2]."""
+"""Smallest distance from a wall to the carriageway [m]."""
+MAX_DISTANCE = 120.0
+"""Largest distance from a house to the closest street [m]."""
+MIN_AREA = 12.0
+"""Smallest ground plan of a house [m^2]."""
 DEFAULT_HEIGHT = (6.0, 9.0)
-"""Where the map says nothing heights are drawn from this range [m]."""
+"""Range of random heights where the map gives none [m]."""
 
 
 def footprints(
     extract: Extract, projection: Projection, network: RoadNetwork, rng: np.random.Generator
 ) -> tuple[Footprint, ...] | None:
-    """The houses of an extract; None if it has none at all.
+    """Return the houses of an extract; None if it has no buildings.
 
-    Houses that reach into the carriageway or within `CLEARANCE` of it are cut back; what is left of courtyards is
-    filled. Of two outlines at one place, as of a house and its parts, the larger one is taken.
+    Houses within `CLEARANCE` of the carriageway are cut back, and courtyards are filled. Of two outlines at one
+    position, such as a house and its parts, the larger one is used.
 
     Args:
         extract: The extract.
-        projection: The plane of the network.
-        network: The roads.
-        rng: Draws the heights that the map does not tell.
+        projection: Projection of the network.
+        network: Roads of the town.
+        rng: Random generator of the heights that the map does not give.
     """
     if not extract.buildings:
         return None
@@ -40,49 +40,49 @@ def footprints(
     if not outlines:
         return ()
     shapes = np.array(outlines)
-    near = shapely.dwithin(shapes, _prepared(network.carriageway), NEARBY)
-    shapes, tall = shapes[near], np.array(heights)[near]
+    near = shapely.dwithin(shapes, _prepared(network.carriageway), MAX_DISTANCE)
+    shapes, tops = shapes[near], np.array(heights)[near]
     road = network.carriageway.buffer(CLEARANCE)
     shapely.prepare(road)
     touching = shapely.intersects(shapes, road)
-    # Rounded corners of a cut would make many walls, hence the simplification.
+    # The rounded corners of a cut would become many walls, hence the simplification.
     shapes[touching] = shapely.simplify(shapely.difference(shapes[touching], road.simplify(0.2)), 0.3)
-    parts = [(part, float(height)) for shape, height in zip(shapes, tall, strict=True) for part in _parts(shape)]
-    return tuple(Footprint(_corners(part), height) for part, height in _apart(parts))
+    parts = [(part, float(height)) for shape, height in zip(shapes, tops, strict=True) for part in _parts(shape)]
+    return tuple(Footprint(_corners(part), height) for part, height in _without_duplicates(parts))
 
 
 def _outlines(
     extract: Extract, projection: Projection, rng: np.random.Generator
 ) -> tuple[list[shapely.Polygon], list[float]]:
-    """The sound outlines and their heights [m]."""
+    """Return the valid outlines and their heights [m]."""
     outlines, heights = [], []
     for building in extract.buildings:
-        drawn = float(rng.uniform(*DEFAULT_HEIGHT))
-        known = [extract.places[node] for node in building.nodes if node in extract.places]
+        random_height = float(rng.uniform(*DEFAULT_HEIGHT))
+        known = [extract.coordinates[node] for node in building.nodes if node in extract.coordinates]
         if len(known) < len(building.nodes) or len(set(known)) < 3:
-            continue  # a part of it lies outside the extract
+            continue  # a part of the building lies outside the extract
         shape = shapely.Polygon(projection.to_plane(known))
         for part in _parts(shape if shape.is_valid else shape.buffer(0)):
             outlines.append(part)
-            heights.append(drawn if building.height is None else building.height)
+            heights.append(random_height if building.height is None else building.height)
     return outlines, heights
 
 
 def _prepared(shape: shapely.Geometry) -> shapely.Geometry:
-    """The same shape, quicker to ask."""
+    """Return the shape, indexed for fast queries."""
     shapely.prepare(shape)
     return shape
 
 
 def _parts(shape: shapely.Geometry) -> Iterator[shapely.Polygon]:
-    """The polygons of a shape that are large enough, without their courtyards."""
+    """Yield the polygons of a shape that are large enough, without their courtyards."""
     for part in shapely.get_parts(shape):
-        if isinstance(part, shapely.Polygon) and part.area >= SMALLEST:
+        if isinstance(part, shapely.Polygon) and part.area >= MIN_AREA:
             yield shapely.Polygon(part.exterior)
 
 
-def _apart(parts: Sequence[tuple[shapely.Polygon, float]]) -> list[tuple[shapely.Polygon, float]]:
-    """Leave out those that lie for the most part in larger ones."""
+def _without_duplicates(parts: Sequence[tuple[shapely.Polygon, float]]) -> list[tuple[shapely.Polygon, float]]:
+    """Return the parts that do not lie mostly inside larger ones."""
     shapes = np.array([part for part, _ in parts])
     if not len(shapes):
         return []
@@ -96,7 +96,7 @@ def _apart(parts: Sequence[tuple[shapely.Polygon, float]]) -> list[tuple[shapely
 
 
 def _corners(part: shapely.Polygon) -> Array:
-    """Corners (N, 2) [m], counter-clockwise, without those on straight walls."""
+    """Return the corners (N, 2) of a house [m], counter-clockwise, without those on straight walls."""
     straight = part.simplify(0.1)
     oriented = shapely.orient_polygons(straight if straight.is_valid and straight.area > 0 else part)
     return shapely.get_coordinates(oriented)[:-1]

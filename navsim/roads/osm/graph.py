@@ -1,4 +1,4 @@
-"""Streets as a graph: edges between the places where streets meet, merged, cleaned and connected.
+"""Street graph: edges between the nodes where streets meet, merged, cleaned and connected.
 
 World frame: x east, y north [m].
 """
@@ -14,27 +14,27 @@ from navsim.geometry import Array
 from navsim.roads.osm.tags import StreetKind
 
 MIN_LOOP = 90.0
-"""Shorter streets that end where they begin are left out [m]."""
-MIN_STUB = 25.0
-"""Shorter dead ends are left out [m]."""
+"""Smallest length of a street that ends at its own start [m]."""
+MIN_DEAD_END = 25.0
+"""Smallest length of a dead end [m]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Edge:
-    """A street between two places."""
+    """A street between two nodes."""
 
     start: int
-    """Index of the place where it begins."""
+    """Index of the node where the street begins."""
     end: int
-    """Index of the place where it ends."""
+    """Index of the node where the street ends."""
     points: Array
-    """Its course (N, 2) [m] from place to place."""
+    """Centre line (N, 2) [m] from node to node."""
     kind: StreetKind
-    """Its cross-section, seen from start to end."""
+    """Cross section and class, in the direction from start to end."""
 
     @property
     def length(self) -> float:
-        """Length of its course [m]."""
+        """Length of the centre line [m]."""
         return float(np.hypot(*np.diff(self.points, axis=0).T).sum())
 
     @property
@@ -43,32 +43,31 @@ class Edge:
         return Edge(self.end, self.start, self.points[::-1], self.kind.reversed)
 
     def one_way(self, forward: bool) -> "Edge":
-        """The street with the lanes of one direction only."""
+        """Return the street with the lanes of one direction only."""
         kind = replace(self.kind, lanes_backward=0) if forward else replace(self.kind, lanes_forward=0)
         return replace(self, kind=kind)
 
 
 def cleaned(edges: Sequence[Edge], trim_dead_ends: bool = False) -> list[Edge]:
-    """Merge edges into streets, drop what leads nowhere and keep the largest connected part.
+    """Merge edges into streets, remove dead ends and keep the largest connected part.
 
-    Connected means in either direction: one-way streets that leave an extract can be driven, although nothing leads
-    back.
+    Connections count in either direction, so one-way streets that leave an extract stay.
 
     Args:
         edges: Edges that meet at their ends only.
-        trim_dead_ends: Whether to leave out streets that end blindly.
+        trim_dead_ends: Whether to remove all dead ends, not only short ones.
     """
     rest = list(edges)
     while True:
-        merged = _without_stubs(_merged(rest), np.inf if trim_dead_ends else MIN_STUB)
-        merged = _with_ways_on(_largest_part(merged))
+        merged = _without_dead_ends(_merged(rest), np.inf if trim_dead_ends else MIN_DEAD_END)
+        merged = _without_dead_end_lanes(_largest_part(merged))
         if len(merged) == len(rest) and all(a is b for a, b in zip(merged, rest, strict=True)):
             return merged
         rest = merged
 
 
-def ends_by_place(edges: Sequence[Edge]) -> dict[int, list[tuple[int, bool]]]:
-    """The ends (edge, whether its start) that meet at each place."""
+def ends_by_node(edges: Sequence[Edge]) -> dict[int, list[tuple[int, bool]]]:
+    """Return the edge ends (edge, whether it is the start) that meet at each node."""
     found: dict[int, list[tuple[int, bool]]] = {}
     for index, edge in enumerate(edges):
         found.setdefault(edge.start, []).append((index, True))
@@ -77,16 +76,16 @@ def ends_by_place(edges: Sequence[Edge]) -> dict[int, list[tuple[int, bool]]]:
 
 
 def _merged(edges: Sequence[Edge]) -> list[Edge]:
-    """Join edges at places where just two of them meet and traffic can go on as before."""
+    """Join edges at nodes where exactly two meet that have lanes in the same directions."""
     links: dict[tuple[int, bool], tuple[int, bool]] = {}
-    for ends in ends_by_place(edges).values():
-        if len(ends) == 2 and ends[0][0] != ends[1][0] and _alike(edges, *ends):
+    for ends in ends_by_node(edges).values():
+        if len(ends) == 2 and ends[0][0] != ends[1][0] and _same_directions(edges, *ends):
             links[ends[0]], links[ends[1]] = ends[1], ends[0]
     used: set[int] = set()
     found = []
-    # Chains are walked from their loose ends; what is left then are closed rings without any crossing.
-    loose = [(i, start) for i in range(len(edges)) for start in (True, False) if (i, start) not in links]
-    for first in loose:
+    # Chains start at their free ends. Only closed rings without a crossing have none, and they are dropped.
+    free_ends = [(i, start) for i in range(len(edges)) for start in (True, False) if (i, start) not in links]
+    for first in free_ends:
         if first[0] not in used:
             chain = list(_chain(links, first))
             used.update(index for index, _ in chain)
@@ -95,20 +94,20 @@ def _merged(edges: Sequence[Edge]) -> list[Edge]:
 
 
 def _chain(links: dict[tuple[int, bool], tuple[int, bool]], first: tuple[int, bool]) -> Iterable[tuple[int, bool]]:
-    """Edges along a chain, each with whether it is walked forward, beginning at a loose end."""
-    here = first
+    """Yield the edges of a chain from a free end on, each with whether it is passed forward."""
+    end = first
     while True:
-        yield here
-        leaving = (here[0], not here[1])
+        yield end
+        leaving = (end[0], not end[1])
         if leaving not in links:
             return
-        here = links[leaving]
+        end = links[leaving]
 
 
-def _alike(edges: Sequence[Edge], one: tuple[int, bool], other: tuple[int, bool]) -> bool:
-    """Whether two edges that meet have lanes in the same directions."""
-    arriving = edges[one[0]].kind.reversed if one[1] else edges[one[0]].kind
-    leaving = edges[other[0]].kind if other[1] else edges[other[0]].kind.reversed
+def _same_directions(edges: Sequence[Edge], first: tuple[int, bool], second: tuple[int, bool]) -> bool:
+    """Return whether two edges that meet have lanes in the same directions."""
+    arriving = edges[first[0]].kind.reversed if first[1] else edges[first[0]].kind
+    leaving = edges[second[0]].kind if second[1] else edges[second[0]].kind.reversed
     return (arriving.lanes_forward > 0, arriving.lanes_backward > 0) == (
         leaving.lanes_forward > 0,
         leaving.lanes_backward > 0,
@@ -116,7 +115,7 @@ def _alike(edges: Sequence[Edge], one: tuple[int, bool], other: tuple[int, bool]
 
 
 def _joined(parts: Sequence[Edge]) -> Edge:
-    """One street from its parts, with the cross-section of the greatest part of its length."""
+    """Join parts into one street with the kind of the greatest part of its length."""
     if len(parts) == 1:
         return parts[0] if parts[0].kind.lanes_forward else parts[0].reversed
     lengths: dict[StreetKind, float] = {}
@@ -127,22 +126,22 @@ def _joined(parts: Sequence[Edge]) -> Edge:
     return street if street.kind.lanes_forward else street.reversed
 
 
-def _without_stubs(edges: Sequence[Edge], shortest: float) -> list[Edge]:
-    """Leave out dead ends shorter than `shortest` [m], again and again."""
+def _without_dead_ends(edges: Sequence[Edge], min_length: float) -> list[Edge]:
+    """Remove dead ends shorter than `min_length` [m] until there are none."""
     rest = list(edges)
     while True:
-        degrees = Counter(place for edge in rest for place in (edge.start, edge.end))
-        kept = [edge for edge in rest if min(degrees[edge.start], degrees[edge.end]) > 1 or edge.length >= shortest]
+        degrees = Counter(node for edge in rest for node in (edge.start, edge.end))
+        kept = [edge for edge in rest if min(degrees[edge.start], degrees[edge.end]) > 1 or edge.length >= min_length]
         if len(kept) == len(rest):
             return kept
         rest = kept
 
 
 def _largest_part(edges: Sequence[Edge]) -> list[Edge]:
-    """The edges of the connected part with the greatest length of streets."""
+    """Return the edges of the connected part with the greatest total length."""
     graph: nx.Graph[int] = nx.Graph()
     graph.add_edges_from((edge.start, edge.end) for edge in edges)
-    part_of = {place: i for i, part in enumerate(nx.connected_components(graph)) for place in part}
+    part_of = {node: i for i, part in enumerate(nx.connected_components(graph)) for node in part}
     lengths: dict[int, float] = {}
     for edge in edges:
         lengths[part_of[edge.start]] = lengths.get(part_of[edge.start], 0.0) + edge.length
@@ -150,24 +149,24 @@ def _largest_part(edges: Sequence[Edge]) -> list[Edge]:
     return [edge for edge in edges if part_of[edge.start] == largest]
 
 
-def _with_ways_on(edges: Sequence[Edge]) -> list[Edge]:
-    """Take away lanes that lead to a crossing from which no other street leads on."""
+def _without_dead_end_lanes(edges: Sequence[Edge]) -> list[Edge]:
+    """Remove lanes to nodes that no other street leaves, until there are none."""
     rest = list(edges)
     while True:
-        doomed: dict[int, set[bool]] = {}
-        for ends in ends_by_place(rest).values():
+        dead_end_lanes: dict[int, set[bool]] = {}
+        for ends in ends_by_node(rest).values():
             if len(ends) > 1:
-                _mark_trapped(rest, ends, doomed)
-        if not doomed:
+                _mark_dead_end_lanes(rest, ends, dead_end_lanes)
+        if not dead_end_lanes:
             return rest
-        rest = without_lanes(rest, doomed)
+        rest = without_lanes(rest, dead_end_lanes)
 
 
-def without_lanes(edges: Sequence[Edge], doomed: dict[int, set[bool]]) -> list[Edge]:
-    """Leave out the lanes of some edges in some directions (True is forward), and edges that have none left."""
+def without_lanes(edges: Sequence[Edge], removed: dict[int, set[bool]]) -> list[Edge]:
+    """Remove the lanes of edges in the given directions (True is forward), and edges without lanes."""
     kept = []
     for index, edge in enumerate(edges):
-        lost = doomed.get(index, set())
+        lost = removed.get(index, set())
         left = [forward for forward in (True, False) if edge.kind.lanes_towards(forward) and forward not in lost]
         if lost and len(left) == 1:
             kept.append(edge.one_way(left[0]))
@@ -176,9 +175,11 @@ def without_lanes(edges: Sequence[Edge], doomed: dict[int, set[bool]]) -> list[E
     return kept
 
 
-def _mark_trapped(edges: Sequence[Edge], ends: Sequence[tuple[int, bool]], doomed: dict[int, set[bool]]) -> None:
-    """Note the lanes that arrive at a place and cannot leave it by another end."""
+def _mark_dead_end_lanes(
+    edges: Sequence[Edge], ends: Sequence[tuple[int, bool]], dead_end_lanes: dict[int, set[bool]]
+) -> None:
+    """Add to `dead_end_lanes` the lanes that arrive at a node and cannot leave it by another end."""
     leaving = [end for end in ends if edges[end[0]].kind.lanes_towards(end[1])]
     for end in ends:
         if edges[end[0]].kind.lanes_towards(not end[1]) and not any(other != end for other in leaving):
-            doomed.setdefault(end[0], set()).add(not end[1])
+            dead_end_lanes.setdefault(end[0], set()).add(not end[1])

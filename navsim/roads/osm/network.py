@@ -1,4 +1,4 @@
-"""A road network from the smooth courses of surveyed streets and the plan of their crossings."""
+"""Road network from the smooth centre lines of mapped streets and their crossings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,52 +7,59 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Polyline
-from navsim.roads.connectors import Way, judged_paths, lane_pairs
+from navsim.roads.connectors import LanePair, lane_pairs, paths_with_faults
 from navsim.roads.elements import Connector, Junction, Lane, Road, junction_kind
 from navsim.roads.junctions import paved, strip
-from navsim.roads.network import NetworkPlan, RoadNetwork, lane_inside, lanes_by_node, lay_lanes, manoeuvre_at
-from navsim.roads.osm.crossings import Crossing, CrossingPlan
+from navsim.roads.network import (
+    RoadNetwork,
+    UnconnectedNetwork,
+    lane_in_junction,
+    lanes_by_node,
+    manoeuvre_at,
+    road_lanes,
+)
+from navsim.roads.osm.crossings import Crossing, TownCrossings
 from navsim.roads.osm.graph import Edge
 from navsim.roads.osm.tags import MARGIN
 
 SEARCH = ((np.inf, 1), (np.inf, 12), (20.0, 8), (13.0, 8), (8.0, 8))
-"""As in `navsim.roads.connectors`, shorter, for there are thousands."""
-TOLERANCE = 0.35
-"""Greatest fault of a connector that is kept for a lane without a better one."""
+"""Search stages as in `navsim.roads.connectors`, but fewer, because there are thousands of connectors."""
+MAX_FAULT = 0.35
+"""Largest fault of a connector that is kept for a lane without a better one."""
 CRACK = 0.7
-"""Half the width of gaps between streets that are paved over [m]."""
-STRAIGHT = 0.02
-"""Kerbs are straightened within this [m]: streets have a vertex every metre."""
-SPLINTER = 0.25
-"""Half the width of splinters that are taken away [m]."""
-ISLAND = 6.0
-"""Smaller islands are paved over [m^2]."""
+"""Half of the largest width of gaps between streets that are paved over [m]."""
+KERB_TOLERANCE = 0.02
+"""Tolerance of the simplification of kerbs [m]; streets have a vertex every metre."""
+SLIVER = 0.25
+"""Half of the largest width of slivers that are removed [m]."""
+MIN_ISLAND = 6.0
+"""Smallest area of an island that is not paved over [m^2]."""
 GRID = 1e-4
-"""Outlines are rounded to this [m], so that their union is sound."""
+"""Grid that outlines are rounded to, so that their union is valid [m]."""
 
 
 @dataclass(frozen=True, eq=False)
 class StreetNetwork:
-    """A network and what of it cannot be driven."""
+    """A network and its lanes that cannot be driven."""
 
     network: RoadNetwork
-    """The network."""
-    trapped: dict[int, set[bool]]
+    """Roads, junctions and connectors."""
+    dead_end_lanes: dict[int, set[bool]]
     """Directions (True is forward) of edges whose lanes enter a junction that they cannot leave."""
 
 
-def build_street_network(edges: Sequence[Edge], centres: Sequence[Polyline], plan: CrossingPlan) -> StreetNetwork:
-    """Lay lanes, crossings and pavement.
+def build_street_network(edges: Sequence[Edge], centres: Sequence[Polyline], crossings: TownCrossings) -> StreetNetwork:
+    """Build the road network.
 
     Args:
         edges: The streets.
-        centres: The smooth course of each.
-        plan: Their crossings; its inner and dropped streets become no roads.
+        centres: Smooth centre line of each street [m].
+        crossings: Crossings of the streets; inner and dropped streets do not become roads.
     """
-    kept = [i for i in range(len(edges)) if i not in plan.inner and i not in plan.dropped]
+    kept = [i for i in range(len(edges)) if i not in crossings.inner and i not in crossings.dropped]
     number = {edge: i for i, edge in enumerate(kept)}
-    used = [crossing for crossing in plan.crossings if crossing.arms]
-    node_of = {place: i for i, crossing in enumerate(used) for place in crossing.places}
+    used = [crossing for crossing in crossings.crossings if crossing.arms]
+    node_of = {node: i for i, crossing in enumerate(used) for node in crossing.nodes}
     roads = [_road(edges[i], centres[i], node_of) for i in kept]
     trims = np.array([[0.0, centres[i].length] for i in kept]).reshape(-1, 2)
     nodes, junctions = [], []
@@ -61,17 +68,17 @@ def build_street_network(edges: Sequence[Edge], centres: Sequence[Polyline], pla
         for arm, mouth in zip(crossing.arms, crossing.mouths, strict=True):
             length = centres[arm.street].length
             trims[number[arm.street], 0 if arm.at_start else 1] = mouth if arm.at_start else length - mouth
-        if len(crossing.arms) > 1:  # one alone is a dead end
+        if len(crossing.arms) > 1:  # a single arm is a dead end
             junctions.append(_junction(node, crossing, edges, centres, number))
-    lanes = [lane for index, road in enumerate(roads) for lane in lay_lanes(index, road, trims[index])]
+    lanes = [lane for index, road in enumerate(roads) for lane in road_lanes(index, road, trims[index])]
     carriageway = _paved([*(strip(road.centre, road.half_width) for road in roads), *(j.area for j in junctions)])
-    connectors, trapped = _connectors(NetworkPlan(roads, lanes, junctions, trims), carriageway)
-    network = RoadNetwork(np.array(nodes), tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
-    return StreetNetwork(network, _directions(lanes, trapped, kept))
+    connectors, dead_end_lanes = _connectors(UnconnectedNetwork(roads, lanes, junctions, trims), carriageway)
+    built = RoadNetwork(np.array(nodes), tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
+    return StreetNetwork(built, _directions(lanes, dead_end_lanes, kept))
 
 
 def _road(edge: Edge, centre: Polyline, node_of: dict[int, int]) -> Road:
-    """The road along an edge."""
+    """Return the road along an edge."""
     kind = edge.kind
     return Road(
         node_of[edge.start],
@@ -89,7 +96,7 @@ def _road(edge: Edge, centre: Polyline, node_of: dict[int, int]) -> Road:
 def _junction(
     node: int, crossing: Crossing, edges: Sequence[Edge], centres: Sequence[Polyline], number: dict[int, int]
 ) -> Junction:
-    """The junction at a crossing: all between its mouths, with rounded kerb corners."""
+    """Return the junction of a crossing: the area between its mouths, with rounded kerb corners."""
     pieces = [
         strip(arm.outward.between(0.0, min(mouth, arm.outward.length)), arm.half_width)
         for arm, mouth in zip(crossing.arms, crossing.mouths, strict=True)
@@ -99,7 +106,7 @@ def _junction(
     ends = [arm.outward.points[0] for arm in crossing.arms]
     ends += [centres[i].points[end] for i in crossing.inner for end in (0, -1)]
     hub = shapely.MultiPoint(np.array(ends)).buffer(narrow)
-    whole = shapely.union_all(shapely.simplify(np.array([*pieces, hub]), STRAIGHT), grid_size=GRID)
+    whole = shapely.union_all(shapely.simplify(np.array([*pieces, hub]), KERB_TOLERANCE), grid_size=GRID)
     rounded = whole.buffer(crossing.kerb_radius).buffer(-crossing.kerb_radius)
     area = max(shapely.get_parts(rounded), key=lambda part: float(part.area))
     middle = np.mean(ends, axis=0)
@@ -113,45 +120,45 @@ def _junction(
 
 
 def _paved(areas: Sequence[shapely.Polygon]) -> shapely.Polygon | shapely.MultiPolygon:
-    """The union of paved areas, without cracks, splinters and tiny islands: kerb stones need some room to stand."""
-    whole = shapely.union_all(shapely.simplify(np.array(areas), STRAIGHT), grid_size=GRID)
-    closed = whole.buffer(CRACK).buffer(-CRACK - SPLINTER).buffer(SPLINTER, join_style="mitre")
+    """Return the union of paved areas without cracks, slivers and tiny islands, where kerb stones do not fit."""
+    whole = shapely.union_all(shapely.simplify(np.array(areas), KERB_TOLERANCE), grid_size=GRID)
+    closed = whole.buffer(CRACK).buffer(-CRACK - SLIVER).buffer(SLIVER, join_style="mitre")
     return paved(
         [
-            shapely.Polygon(part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > ISLAND])
+            shapely.Polygon(part.exterior, [hole for hole in part.interiors if shapely.Polygon(hole).area > MIN_ISLAND])
             for part in shapely.get_parts(closed)
         ]
     )
 
 
 def _connectors(
-    plan: NetworkPlan, carriageway: shapely.Polygon | shapely.MultiPolygon
+    network: UnconnectedNetwork, carriageway: shapely.Polygon | shapely.MultiPolygon
 ) -> tuple[tuple[Connector, ...], list[int]]:
-    """The drivable ways through all junctions, and the lanes that enter one without such a way."""
-    entering, leaving = lanes_by_node(plan)
+    """Return the drivable connectors, and the lanes that enter a junction without one."""
+    entering, leaving = lanes_by_node(network)
     pairs = [
         (number, a, b)
-        for number, junction in enumerate(plan.junctions)
-        for a, b in lane_pairs(plan.lanes, entering.get(junction.node, []), leaving.get(junction.node, []))
+        for number, junction in enumerate(network.junctions)
+        for a, b in lane_pairs(network.lanes, entering.get(junction.node, []), leaving.get(junction.node, []))
     ]
-    into = {a: lane_inside(plan, a, arriving=True) for a in {a for _, a, _ in pairs}}
-    out = {b: lane_inside(plan, b, arriving=False) for b in {b for _, _, b in pairs}}
-    paths = judged_paths([Way(into[a], out[b]) for _, a, b in pairs], carriageway, SEARCH)
+    into = {a: lane_in_junction(network, a, arriving=True) for a in {a for _, a, _ in pairs}}
+    out = {b: lane_in_junction(network, b, arriving=False) for b in {b for _, _, b in pairs}}
+    paths = paths_with_faults([LanePair(into[a], out[b]) for _, a, b in pairs], carriageway, SEARCH)
     best: dict[int, float] = {}
     for (_, a, _), (fault, _) in zip(pairs, paths, strict=True):
         best[a] = min(best.get(a, np.inf), fault)
     connectors = tuple(
-        Connector(number, a, b, path, manoeuvre_at(plan.junctions[number], path))
+        Connector(number, a, b, path, manoeuvre_at(network.junctions[number], path))
         for (number, a, b), (fault, path) in zip(pairs, paths, strict=True)
-        if fault == 0 or (fault == best[a] and fault < TOLERANCE)
+        if fault == 0 or (fault == best[a] and fault < MAX_FAULT)
     )
-    at_junctions = {lane for junction in plan.junctions for lane in entering.get(junction.node, [])}
+    at_junctions = {lane for junction in network.junctions for lane in entering.get(junction.node, [])}
     return connectors, sorted(at_junctions - {connector.from_lane for connector in connectors})
 
 
-def _directions(lanes: Sequence[Lane], trapped: Sequence[int], kept: Sequence[int]) -> dict[int, set[bool]]:
-    """The directions of edges to which lanes belong."""
+def _directions(lanes: Sequence[Lane], dead_end_lanes: Sequence[int], kept: Sequence[int]) -> dict[int, set[bool]]:
+    """Return the directions of the edges that the lanes belong to; `kept` holds the edge of each road."""
     found: dict[int, set[bool]] = {}
-    for lane in trapped:
+    for lane in dead_end_lanes:
         found.setdefault(kept[lanes[lane].road], set()).add(lanes[lane].forward)
     return found

@@ -1,8 +1,7 @@
-"""What the tags of an OpenStreetMap way say of a street: whether cars may use it, its lanes, widths and speed limit.
+"""Tags of OpenStreetMap ways: access for cars, lanes, widths and speed limits of streets, heights of buildings.
 
-Keys and values as in the OpenStreetMap wiki (Key:highway, Key:lanes, Key:oneway, Key:maxspeed, Key:access). Traffic
-keeps right everywhere; extracts of countries that keep left are driven on the right, their one-way streets in the
-direction of the map.
+Keys and values follow the OpenStreetMap wiki (Key:highway, Key:lanes, Key:oneway, Key:maxspeed, Key:access). Traffic
+keeps right everywhere, also in extracts of countries that keep left; one-way streets keep their direction.
 """
 
 import re
@@ -12,9 +11,9 @@ from dataclasses import dataclass, replace
 MPH, KMH, KNOT = 0.44704, 1 / 3.6, 0.514444
 """Units of speed limits [m/s]."""
 MAX_LANES = 4
-"""Most lanes in one direction."""
+"""Largest number of lanes in one direction."""
 LANE_WIDTHS = (2.75, 4.0)
-"""Least and greatest width of a lane [m]."""
+"""Smallest and largest width of a lane [m]."""
 MARGIN = 1.0
 """Paved strip between edge line and kerb [m]."""
 STOREY = 3.0
@@ -43,25 +42,25 @@ _WALK, _NO_LIMIT = 7.0, 130.0
 
 @dataclass(frozen=True)
 class StreetKind:
-    """A street's cross-section and standing, seen in the direction in which its nodes are listed."""
+    """Cross section and class of a street, in the direction of its nodes."""
 
     rank: int
-    """Importance of its class; 0 is a motorway, larger numbers count less."""
+    """Importance of the street's class: 0 is a motorway, larger numbers are less important."""
     lanes_forward: int
-    """Lanes in the direction of the nodes."""
+    """Number of lanes in the direction of the nodes."""
     lanes_backward: int
-    """Lanes against it; 0 in one-way streets."""
+    """Number of lanes against the direction of the nodes; 0 in one-way streets."""
     lane_width: float
     """Width of each lane [m]."""
     speed_limit: float
-    """[m/s]."""
+    """Speed limit [m/s]."""
     layer: int = 0
-    """0 on the ground; bridges lie higher."""
+    """Vertical level: 0 on the ground, higher for bridges."""
     ring: bool = False
-    """Whether it is a part of a roundabout's ring."""
+    """Whether the street is a part of a roundabout's ring."""
 
     def lanes_towards(self, forward: bool) -> int:
-        """Lanes in one direction."""
+        """Return the number of lanes in one direction."""
         return self.lanes_forward if forward else self.lanes_backward
 
     @property
@@ -76,18 +75,18 @@ class StreetKind:
 
 
 def street_kind(tags: Mapping[str, str]) -> StreetKind | None:
-    """Read the tags of a way; None if it is no street for cars.
+    """Return the kind of street by a way's tags; None if it is not a street for cars.
 
-    Service roads are left out: most are driveways and lanes between parked cars. So are tunnels, for this world has
-    but one level.
+    Service roads are left out, because most are driveways and lanes between parked cars. Tunnels are left out, because
+    this world has only one level.
     """
     kind = tags.get("highway", "")
     if kind not in _SPEEDS or tags.get("area") == "yes" or not _open_to_cars(tags):
         return None
     if tags.get("tunnel", "no") not in ("no", "building_passage"):
         return None
-    way = _direction(tags, kind)
-    forward, backward = _lanes(tags, kind, way)
+    direction = _direction(tags, kind)
+    forward, backward = _lanes(tags, kind, direction)
     limit = parse_speed(tags.get("maxspeed", ""))
     street = StreetKind(
         rank=_CLASSES.index(kind),
@@ -98,11 +97,11 @@ def street_kind(tags: Mapping[str, str]) -> StreetKind | None:
         layer=_layer(tags),
         ring=_on_ring(tags),
     )
-    return street.reversed if way < 0 else street
+    return street.reversed if direction < 0 else street
 
 
 def parse_speed(text: str) -> float | None:
-    """Read a speed limit such as `50`, `30 mph`, `walk` or `DE:urban` [m/s]; None if it says none."""
+    """Parse a speed limit such as `50`, `30 mph`, `walk` or `DE:urban` [m/s]; return None if it is not one."""
     first = text.split(";")[0].strip().lower()
     number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(km/h|kmh|kph|mph|knots)?", first)
     if number is not None:
@@ -118,7 +117,7 @@ def parse_speed(text: str) -> float | None:
 
 
 def parse_length(text: str) -> float | None:
-    """Read a length such as `7.5`, `7,5 m` or `24'6"` [m]; None if it is none."""
+    """Parse a length such as `7.5`, `7,5 m` or `24'6"` [m]; return None if it is not one."""
     value = text.strip().lower()
     metric = re.fullmatch(r"(\d+(?:[.,]\d+)?)\s*(m|metres|meters|ft|feet)?", value)
     if metric is not None:
@@ -128,7 +127,7 @@ def parse_length(text: str) -> float | None:
 
 
 def building_height(tags: Mapping[str, str]) -> float | None:
-    """Height of a building's walls by its tags [m]; None if they do not say."""
+    """Return the height of a building's walls by its tags [m], or None."""
     height = parse_length(tags.get("height", ""))
     if height is None:
         levels = parse_length(tags.get("building:levels", ""))
@@ -137,7 +136,7 @@ def building_height(tags: Mapping[str, str]) -> float | None:
 
 
 def _open_to_cars(tags: Mapping[str, str]) -> bool:
-    """Whether cars may drive there: the most special key decides."""
+    """Return whether cars may use a way; the most specific key decides."""
     for key in ("motorcar", "motor_vehicle", "vehicle", "access"):
         if key in tags:
             return tags[key] not in _CLOSED
@@ -145,30 +144,30 @@ def _open_to_cars(tags: Mapping[str, str]) -> bool:
 
 
 def _on_ring(tags: Mapping[str, str]) -> bool:
-    """Whether a street is a roundabout's ring."""
+    """Return whether a way is a roundabout's ring."""
     return tags.get("junction") in ("roundabout", "circular")
 
 
 def _direction(tags: Mapping[str, str], kind: str) -> int:
-    """1 for one-way streets, -1 for those against their nodes, 0 for two-way streets.
+    """Return 1 for one-way streets, -1 for those against their nodes, 0 for two-way streets.
 
-    Streets whose direction changes with the time of day are taken in the direction of their nodes.
+    A street whose direction changes with the time of day counts as one-way in the direction of its nodes.
     """
-    said = tags.get("oneway", "")
-    if said in ("-1", "reverse"):
+    oneway = tags.get("oneway", "")
+    if oneway in ("-1", "reverse"):
         return -1
-    if said in ("yes", "true", "1", "reversible"):
+    if oneway in ("yes", "true", "1", "reversible"):
         return 1
     implied = _on_ring(tags) or kind in ("motorway", "motorway_link")
-    return 1 if implied and said not in ("no", "false", "0") else 0
+    return 1 if implied and oneway not in ("no", "false", "0") else 0
 
 
-def _lanes(tags: Mapping[str, str], kind: str, way: int) -> tuple[int, int]:
-    """Lanes in the direction of traffic and against it."""
+def _lanes(tags: Mapping[str, str], kind: str, direction: int) -> tuple[int, int]:
+    """Return the numbers of lanes in the direction of traffic and against it."""
     total = _count(tags.get("lanes"))
-    if way != 0:
-        usual = 2 if kind in ("motorway", "trunk") else 1
-        return _count(tags.get("lanes:forward" if way > 0 else "lanes:backward")) or total or usual, 0
+    if direction != 0:
+        default = 2 if kind in ("motorway", "trunk") else 1
+        return _count(tags.get("lanes:forward" if direction > 0 else "lanes:backward")) or total or default, 0
     forward, backward = _count(tags.get("lanes:forward")), _count(tags.get("lanes:backward"))
     half = max((total or 2) // 2, 1)
     if forward is None and backward is not None and total is not None:
@@ -179,26 +178,26 @@ def _lanes(tags: Mapping[str, str], kind: str, way: int) -> tuple[int, int]:
 
 
 def _count(text: str | None) -> int | None:
-    """A number of lanes from 1 to `MAX_LANES`, or None."""
+    """Parse a number of lanes, clipped to 1 to `MAX_LANES`; return None if it is not one."""
     if text is None or re.fullmatch(r"\d+(\.\d+)?", text.strip()) is None:
         return None
     return min(int(float(text)), MAX_LANES) or None
 
 
 def _lane_width(tags: Mapping[str, str], kind: str, lanes: int) -> float:
-    """Width of each lane [m]."""
-    usual = 3.0 if kind == "living_street" else 3.5
+    """Return the width of each lane [m]."""
+    default = 3.0 if kind == "living_street" else 3.5
     if kind not in ("motorway", "trunk") and tags.get("lanes", "").strip() == "1" and lanes == 2:
-        usual = LANE_WIDTHS[0]
+        default = LANE_WIDTHS[0]
     width = parse_length(tags.get("width", ""))
     if width is None:
-        return usual
+        return default
     low, high = LANE_WIDTHS
     return min(max((width - 2 * MARGIN) / lanes, low), high)
 
 
 def _layer(tags: Mapping[str, str]) -> int:
-    """The level: 0 on the ground, at least 1 on bridges."""
+    """Return the level: 0 on the ground, at least 1 on bridges."""
     text = tags.get("layer", "0").strip()
     layer = int(text) if re.fullmatch(r"[+-]?\d{1,2}", text) else 0
     return max(layer, 1) if tags.get("bridge", "no") != "no" else layer

@@ -1,7 +1,7 @@
-"""Towns from OpenStreetMap extracts: `osm:` and a file name in the place of a town's name.
+"""Towns from OpenStreetMap extracts, named `osm:` and a file name.
 
-The same file gives the same town wherever it lies and whatever it is called. Bridges and the streets beneath them
-cannot both be kept in a world with one level; see `osm_segments`.
+The same file content gives the same town, whatever the file's name and folder. A world with one level cannot keep both
+a bridge and the street beneath it; see `segments.street_segments`.
 """
 
 import logging
@@ -16,31 +16,31 @@ from navsim.geometry import Polyline
 from navsim.roads.elements import Footprint
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.buildings import footprints
-from navsim.roads.osm.crossings import plan_crossings
+from navsim.roads.osm.crossings import find_crossings
 from navsim.roads.osm.graph import Edge, cleaned, without_lanes
 from navsim.roads.osm.network import build_street_network
 from navsim.roads.osm.reader import file_digest, read_extract
 from navsim.roads.osm.segments import extract_projection, smoothed, street_segments
 from navsim.roads.osm.tags import StreetKind
-from navsim.roads.routing import RUN_UP
+from navsim.roads.routing import MIN_END_SECTION
 from navsim.seeding import generator
 
 ATTRIBUTION = "Map data © OpenStreetMap contributors, ODbL 1.0"
-"""What must be said wherever such a town is shown."""
+"""Attribution that the licence requires wherever such a town is shown."""
 MIN_RADIUS = 9.5
-"""Least radius of the bends of a lane's middle [m]."""
-PASSES = 12
-"""How often a town is simplified before it is refused."""
+"""Smallest radius of the bends of a lane's middle [m]."""
+MAX_PASSES = 12
+"""Largest number of simplification passes for a town."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class OsmConfig:
-    """How an extract becomes a town."""
+    """Settings of the conversion of an extract to a town."""
 
     trim_dead_ends: bool = False
-    """Whether to leave out streets that end blindly."""
+    """Whether to remove all dead-end streets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,35 +48,35 @@ class OsmTown:
     """A town from an extract."""
 
     network: RoadNetwork
-    """Roads and junctions."""
+    """Roads and junctions of the town."""
     footprints: tuple[Footprint, ...] | None
-    """Outlines of the houses; None if the extract knows none."""
+    """Outlines of the houses; None if the extract has no buildings."""
     simplified: dict[str, int]
-    """How many streets were left out or changed, by reason."""
+    """Number of streets that were removed or changed, by reason."""
 
 
 def osm_seed(path: Path) -> int:
-    """The seed of a town from an extract: its content alone decides.
+    """Return the seed of a town from an extract, a hash of the file's content.
 
     Raises:
-        TownError: If the file cannot be read or its name has a wrong ending.
+        TownError: If the file cannot be read or has an unknown suffix.
     """
     return int(_digest(path)[:12], 16)
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of the file; read again when the file changes."""
+    """Return the SHA-256 of a file, cached until the file changes."""
     try:
         state = path.stat()
     except OSError:
-        return file_digest(path)  # says what is wrong
-    return _known_digest(path.absolute(), state.st_mtime_ns, state.st_size)
+        return file_digest(path)  # raises the error that names the problem
+    return _cached_digest(path.absolute(), state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=64)
-def _known_digest(path: Path, modified: int, size: int) -> str:
-    """The digest of a file in a state, told apart by time [ns] and size [bytes]."""
-    del modified, size  # they are the key
+def _cached_digest(path: Path, modified: int, size: int) -> str:
+    """Return the digest of a file; its time of change [ns] and size [bytes] are parts of the cache's key."""
+    del modified, size
     return file_digest(path)
 
 
@@ -84,75 +84,79 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     """Build a drivable town from an OpenStreetMap extract.
 
     Args:
-        path: The file, see `navsim.roads.osm.reader.ENDINGS`.
-        options: How; None for the defaults.
+        path: File with one of `navsim.roads.osm.reader.SUFFIXES`.
+        options: Settings of the conversion; None for the defaults.
 
     Raises:
-        TownError: If the file is missing, damaged or no extract, or too little of it can be driven.
+        TownError: If the file is missing, damaged or not an extract, or too little of it can be driven.
     """
-    chosen = options or OsmConfig()
+    config = options or OsmConfig()
     extract = read_extract(path)
     projection = extract_projection(extract)
-    segments, beaten = street_segments(extract, projection)
-    streets, counts = _fitted(path, cleaned(segments, chosen.trim_dead_ends), chosen)
-    counts["left out beneath or above others"] = beaten
-    told = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
-    _log.info("%s: %d roads, %d junctions (%s)", path, len(streets.roads), len(streets.junctions), told or "all kept")
+    segments, removed = street_segments(extract, projection)
+    streets, counts = _drivable_network(path, cleaned(segments, config.trim_dead_ends), config)
+    counts["left out beneath or above others"] = removed
+    summary = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    _log.info(
+        "%s: %d roads, %d junctions (%s)", path, len(streets.roads), len(streets.junctions), summary or "all kept"
+    )
     houses = footprints(extract, projection, streets, generator(osm_seed(path), "heights"))
     return OsmTown(streets, houses, counts)
 
 
-def _fitted(path: Path, edges: list[Edge], options: OsmConfig) -> tuple[RoadNetwork, dict[str, int]]:
-    """Simplify the streets until all that is left can be driven."""
+def _drivable_network(path: Path, edges: list[Edge], options: OsmConfig) -> tuple[RoadNetwork, dict[str, int]]:
+    """Simplify the streets until all remaining ones can be driven; return the network and the counts of changes."""
     counts = {
         "too sharply bent": 0,
         "streets without room": 0,
-        "directions without a way on": 0,
+        "dead-end directions": 0,
         "joined into crossings": 0,
     }
-    soften = True
-    for _ in range(PASSES):
-        edges, sharp = _smooth(edges, soften)
+    remove_corners = True
+    for _ in range(MAX_PASSES):
+        edges, sharp = _smooth(edges, remove_corners)
         counts["too sharply bent"] += sharp
-        soften = False
+        remove_corners = False
         centres = [Polyline(edge.points) for edge in edges]
-        plan = plan_crossings(edges, centres)
-        if sharp or plan.dropped:
-            counts["streets without room"] += len(plan.dropped)
-            rest = [edge for i, edge in enumerate(edges) if i not in plan.dropped]
+        crossings = find_crossings(edges, centres)
+        if sharp or crossings.dropped:
+            counts["streets without room"] += len(crossings.dropped)
+            rest = [edge for i, edge in enumerate(edges) if i not in crossings.dropped]
         else:
             if not edges:
                 break
-            built = build_street_network(edges, centres, plan)
-            if not built.trapped:
-                counts["joined into crossings"] = len(plan.inner)
-                return _checked(path, built.network), counts
-            counts["directions without a way on"] += sum(map(len, built.trapped.values()))
-            rest = without_lanes(edges, built.trapped)
+            built = build_street_network(edges, centres, crossings)
+            if not built.dead_end_lanes:
+                counts["joined into crossings"] = len(crossings.inner)
+                return _require_route(path, built.network), counts
+            counts["dead-end directions"] += sum(map(len, built.dead_end_lanes.values()))
+            rest = without_lanes(edges, built.dead_end_lanes)
         edges = cleaned(rest, options.trim_dead_ends)
     raise TownError(f"{path}: too little of it can be driven: no streets are left that meet at junctions")
 
 
-def _smooth(edges: list[Edge], soften: bool) -> tuple[list[Edge], int]:
-    """The same streets with drivable courses, and how many have none."""
-    courses = smoothed([edge.points for edge in edges], [_sharpest(edge.kind) for edge in edges], soften)
-    found = [
-        Edge(edge.start, edge.end, course, edge.kind)
-        for edge, course in zip(edges, courses, strict=True)
-        if course is not None
+def _smooth(edges: list[Edge], remove_corners: bool) -> tuple[list[Edge], int]:
+    """Return the streets with drivable centre lines, and the number of streets without one."""
+    lines = smoothed([edge.points for edge in edges], [_max_curvature(edge.kind) for edge in edges], remove_corners)
+    smooth = [
+        Edge(edge.start, edge.end, line, edge.kind) for edge, line in zip(edges, lines, strict=True) if line is not None
     ]
-    return found, len(edges) - len(found)
+    return smooth, len(edges) - len(smooth)
 
 
-def _sharpest(kind: StreetKind) -> float:
-    """Greatest curvature of a street's middle, so that its lanes and its inner kerb have room [1/m]."""
+def _max_curvature(kind: StreetKind) -> float:
+    """Return the largest curvature of a centre line whose lanes and inner kerb can still be drawn [1/m]."""
     outermost = (kind.lanes_forward + kind.lanes_backward - 1) / 2 * kind.lane_width
     return 1 / max(MIN_RADIUS + outermost, kind.half_width + 2.0)
 
 
-def _checked(path: Path, network: RoadNetwork) -> RoadNetwork:
-    """Refuse a town without a way through two junctions."""
-    long_ways = np.array([lane.path.length for lane in network.lanes]).sum() if network.lanes else 0.0
-    if not network.connectors or long_ways < 2 * RUN_UP:
+def _require_route(path: Path, network: RoadNetwork) -> RoadNetwork:
+    """Return the network if a route fits into it.
+
+    Raises:
+        TownError: If it does not.
+    """
+    total_length = np.array([lane.path.length for lane in network.lanes]).sum() if network.lanes else 0.0
+    if not network.connectors or total_length < 2 * MIN_END_SECTION:
         raise TownError(f"{path}: too small for a route: it has no junction that can be driven through")
     return network

@@ -178,7 +178,7 @@ def parse_spec(spec: str) -> Spec:
 
 
 def preset_names(axis: str, test: bool) -> tuple[str, ...]:
-    """Names of an axis' presets: those to test on, or those to train on."""
+    """Return names of an axis' presets: those to test on, or those to train on."""
     return tuple(PRESETS[axis].test if test else PRESETS[axis].training)
 
 
@@ -226,7 +226,7 @@ def _weather(
 
 
 def _season(season: Season, rng: np.random.Generator) -> dict[str, Any]:
-    """Ground and trees; firs keep their green."""
+    """Return ground and trees; firs keep their green."""
     snow = _uniform(rng, season.snow)
     fir = drawn(rng, ((0.3, 0.4), (0.3, 0.45), (0.24, 0.36)))
     leaves = [drawn(rng, season.crown) for _ in range(4)]
@@ -241,7 +241,7 @@ def _season(season: Season, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _surface(surface: RoadSurface, rng: np.random.Generator, wet: float, snow: float) -> dict[str, Any]:
-    """Road and markings, dry or wet, with some snow blown over them."""
+    """Return road and markings, dry or wet, with some snow blown over them."""
     paving = surface.paving[int(rng.integers(len(surface.paving)))]
     dry = _uniform(rng, surface.value)
     asphalt = from_hsv(_uniform(rng, (0.0, 1.0)), _uniform(rng, (0.0, 0.06)), dry * (1.0 - 0.35 * wet))
@@ -278,7 +278,7 @@ _LACQUER: tuple[Hsv, ...] = (
 
 
 def _town(rng: np.random.Generator, snow: float) -> dict[str, Any]:
-    """Materials and density."""
+    """Return materials and density."""
     walls = (_BRICK, _PLASTER, _CONCRETE, _BRICK, _TINTED, _METAL)
     roofs = (_TILES, _TILES, _SLATE, _SLATE, _TILES, _SLATE)
     return {

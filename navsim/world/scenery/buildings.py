@@ -106,13 +106,13 @@ def buildings_from(
 
 
 def building_obstacles(buildings: Sequence[Building]) -> Obstacles:
-    """The walls that can be driven into."""
+    """Return the walls that can be driven into."""
     faces = np.concatenate([np.empty((0, 4, 3)), *(_faces(building.outline, BUMPER) for building in buildings)])
     return walls(faces, ObstacleKind.BUILDING)
 
 
 def outlines_of(buildings: Sequence[Building]) -> Shapes:
-    """Ground plans (N,)."""
+    """Return ground plans (N,)."""
     return np.array([shapely.Polygon(building.outline) for building in buildings], dtype=object)
 
 
@@ -151,7 +151,7 @@ def _building(outline: Array, height: float, rng: np.random.Generator) -> Buildi
 
 
 def _faces(outline: Array, height: float) -> Array:
-    """Upright walls (K, 4, 3) [m] along an outline, counter-clockwise from outside."""
+    """Return upright walls (K, 4, 3) [m] along an outline, counter-clockwise from outside."""
     following = np.roll(outline, -1, axis=0)
     faces = np.empty((len(outline), 4, 3))
     faces[:, (0, 3), :2] = outline[:, None]
@@ -161,7 +161,7 @@ def _faces(outline: Array, height: float) -> Array:
 
 
 def _largest_part(shape: shapely.Geometry) -> shapely.Polygon:
-    """The largest polygon of what a cut left, without its holes; an empty one if there is none."""
+    """Return the largest polygon of what a cut left, without its holes; an empty one if there is none."""
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
     return shapely.Polygon(max(parts, key=lambda part: part.area).exterior) if parts else shapely.Polygon()
 
@@ -170,7 +170,7 @@ Integers = NDArray[np.int64]
 
 
 def building_surface(buildings: Sequence[Building]) -> Surface:
-    """Walls with windows, and roofs, for the picture of `navsim.world.scenery.facades`."""
+    """Return walls with windows, and roofs, for the picture of `navsim.world.scenery.facades`."""
     if not buildings:
         return Surface.merged([])
     gabled = [building for building in buildings if building.gabled]
@@ -179,7 +179,7 @@ def building_surface(buildings: Sequence[Building]) -> Surface:
 
 
 def _walls(buildings: Sequence[Building]) -> Surface:
-    """All walls; those higher than a painted facade repeat its upper floors."""
+    """Return all walls; those higher than a painted facade repeat its upper floors."""
     sizes = np.array([len(building.outline) for building in buildings])
     house = np.repeat(np.arange(len(buildings)), sizes)  # of each wall (W,)
     a = np.concatenate([building.outline for building in buildings])
@@ -203,7 +203,7 @@ def _walls(buildings: Sequence[Building]) -> Surface:
 
 
 def _upright(a: Array, b: Array, z: Array, u: Array, v: Array) -> Surface:
-    """Upright rectangles from `a` to `b` (N, 2) between heights `z` (N, 2) [m], with the texture's ranges (N, 2)."""
+    """Return upright rectangles from `a` to `b` (N, 2) between heights `z` (N, 2) [m], with texture ranges (N, 2)."""
     corners = np.empty((len(a), 4, 3))
     corners[:, (0, 3), :2], corners[:, (1, 2), :2] = a[:, None], b[:, None]
     corners[:, :2, 2], corners[:, 2:, 2] = z[:, :1], z[:, 1:]
@@ -212,7 +212,7 @@ def _upright(a: Array, b: Array, z: Array, u: Array, v: Array) -> Surface:
 
 
 def _pitched_roofs(buildings: Sequence[Building]) -> Surface:
-    """Two slopes and two gables over houses of four corners, the ridge along the longer side."""
+    """Return two slopes and two gables over houses of four corners, the ridge along the longer side."""
     if not buildings:
         return Surface.merged([])
     corners = np.array([_long_side_first(building.outline) for building in buildings])  # (N, 4, 2)
@@ -236,7 +236,7 @@ def _pitched_roofs(buildings: Sequence[Building]) -> Surface:
 
 
 def _flat_roofs(buildings: Sequence[Building]) -> list[Surface]:
-    """Flat roofs over outlines of any shape, in the plain colour of the roofing."""
+    """Return flat roofs over outlines of any shape, in the plain colour of the roofing."""
     if not buildings:
         return []
     outlines = np.array([shapely.Polygon(building.outline) for building in buildings], dtype=object)
@@ -250,17 +250,17 @@ def _flat_roofs(buildings: Sequence[Building]) -> list[Surface]:
 
 
 def _long_side_first(outline: Array) -> Array:
-    """The four corners, beginning with those of a longer side."""
+    """Return the four corners, beginning with those of a longer side."""
     first, second = np.hypot(*(outline[1] - outline[0])), np.hypot(*(outline[2] - outline[1]))
     return outline if first >= second else np.roll(outline, -1, axis=0)
 
 
 def _quads(corners: Array, uv: Array) -> Surface:
-    """Faces (N, 4, 3) with texture coordinates (N, 4, 2)."""
+    """Return faces (N, 4, 3) with texture coordinates (N, 4, 2)."""
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(len(corners))[:, None, None]
     return Surface(corners.reshape(-1, 3), triangles.reshape(-1, 3), uv.reshape(-1, 2))
 
 
 def _triangles(corners: Array, uv: Array) -> Surface:
-    """Faces (N, 3, 3) with texture coordinates (N, 3, 2)."""
+    """Return faces (N, 3, 3) with texture coordinates (N, 3, 2)."""
     return Surface(corners.reshape(-1, 3), np.arange(3 * len(corners)).reshape(-1, 3), uv.reshape(-1, 2))

@@ -83,13 +83,13 @@ def paint_facades(look: Appearance, rng: np.random.Generator) -> Image:
 
 
 def wall_rows(kind: NDArray[np.int64], base: NDArray[np.int64], floors: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Texture coordinates v (N, 2) of the bottom and the top of `floors` floors, `base` floors up a kind's band."""
+    """Return texture coordinates v (N, 2) of the bottom and top of `floors` floors, from floor `base` of a band."""
     ground = (kind + 1) * FLOORS - base
     return np.stack([ground, ground - floors], axis=-1) * CELL / SIZE[0]
 
 
 def roof_rows(kind: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Texture coordinates v (N, 2) of the eaves and of the ridge of a kind's roof."""
+    """Return texture coordinates v (N, 2) of the eaves and of the ridge of a kind's roof."""
     top = len(Facade) * FLOORS + kind
     return np.stack([top + 0.9, top + 0.1], axis=-1) * CELL / SIZE[0]
 
@@ -147,7 +147,7 @@ def _ground_floor(band: Cells, kind: Facade, rng: np.random.Generator) -> None:
 
 
 def _roofing(colour: Colour, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Rows of tiles (CELL, BAYS * CELL, 3)."""
+    """Return rows of tiles (CELL, BAYS * CELL, 3)."""
     strip = np.empty((CELL, BAYS * CELL, 3), np.float32)
     strip[:] = colour
     strip[::4] *= 0.82

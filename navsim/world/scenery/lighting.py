@@ -132,7 +132,7 @@ class _Pen:
 
 
 def _by_corners(casters: Casters) -> list[tuple[Array, Array]]:
-    """Outlines (N, K, 2) [m] and heights (N,) [m] of houses and cars, for each number K of corners."""
+    """Return outlines (N, K, 2) [m] and heights (N,) [m] of houses and cars, for each number K of corners."""
     sizes = sorted({len(building.outline) for building in casters.buildings})
     groups = [[building for building in casters.buildings if len(building.outline) == size] for size in sizes]
     houses = [
@@ -142,7 +142,7 @@ def _by_corners(casters: Casters) -> list[tuple[Array, Array]]:
 
 
 def _swept_walls(outlines: Array, heights: Array, slope: Array) -> Array:
-    """Parallelograms (M, 4, 2) [m] that the walls away from the sun sweep over the ground.
+    """Return parallelograms (M, 4, 2) [m] that the walls away from the sun sweep over the ground.
 
     With the ground plans they make up the whole shadow: light that ends in it left the plan through such a wall.
     """
@@ -154,13 +154,13 @@ def _swept_walls(outlines: Array, heights: Array, slope: Array) -> Array:
 
 
 def _shift(heights: Array, slope: Array) -> Array:
-    """Where the shadows of points at these heights lie, relative to the points (N, 2) [m]."""
+    """Return where the shadows of points at these heights lie, relative to the points (N, 2) [m]."""
     reach = float(np.hypot(*slope))
     return np.minimum(heights, LONGEST / max(reach, 1e-9))[:, None] * slope
 
 
 def _crown_shadows(kind: int, trees: Array, slope: Array) -> Array:
-    """Shadows of crowns (N, CROWN_SIDES, 2) [m]: circles drawn out away from the sun."""
+    """Return shadows of crowns (N, CROWN_SIDES, 2) [m]: circles drawn out away from the sun."""
     low, high = CROWNS[kind][0][0], CROWNS[kind][-1][0]
     radius = max(radius for _, radius in CROWNS[kind])
     reach = float(np.hypot(*slope))

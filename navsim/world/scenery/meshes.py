@@ -81,7 +81,7 @@ class Instances:
     """What each of them is to a detector; None for what is not looked for."""
 
     def placed(self, transforms: Array) -> Array:
-        """The mesh's vertices in the world frame (N, V, 3) [m] at places (N, 4)."""
+        """Return the mesh's vertices in the world frame (N, V, 3) [m] at places (N, 4)."""
         x, y, heading, scale = transforms.T
         c, s = np.cos(heading) * scale, np.sin(heading) * scale
         px, py, pz = self.mesh.vertices.T.astype(float)
@@ -95,7 +95,7 @@ class Instances:
         )
 
     def baked(self) -> Mesh:
-        """All of them as one mesh in the world frame."""
+        """Return all of them as one mesh in the world frame."""
         points = self.placed(self.transforms)
         shift = len(self.mesh.vertices) * np.arange(len(self.transforms))
         return Mesh(
@@ -141,7 +141,7 @@ class Surface:
 
 
 def quads(corners: ArrayLike, paint: int) -> Surface:
-    """Four-cornered faces (N, 4, 3) [m], counter-clockwise from outside, in one colour of the palette."""
+    """Return four-cornered faces (N, 4, 3) [m], counter-clockwise from outside, in one colour of the palette."""
     points = np.asarray(corners, dtype=float)
     count = len(points)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(count)[:, None, None]
@@ -149,7 +149,7 @@ def quads(corners: ArrayLike, paint: int) -> Surface:
 
 
 def ribbon(left: Array, right: Array, z: float, paint: int) -> Surface:
-    """A flat band between two lines (N, 2) [m] at height `z`, in one colour of the palette."""
+    """Return a flat band between two lines (N, 2) [m] at height `z`, in one colour of the palette."""
     flat = np.stack([right[:-1], right[1:], left[1:], left[:-1]], axis=1)  # (N-1, 4, 2)
     return quads(np.concatenate([flat, np.full((*flat.shape[:2], 1), z)], axis=-1), paint)
 
@@ -197,7 +197,7 @@ def _cut_along_grid(area: shapely.Geometry, size: float) -> NDArray[np.object_]:
 
 
 def _extent(squares: Array) -> tuple[Array, Array]:
-    """Width and height of ranges of squares (N, 4)."""
+    """Return width and height of ranges of squares (N, 4)."""
     return squares[:, 2] - squares[:, 0], squares[:, 3] - squares[:, 1]
 
 
@@ -206,13 +206,13 @@ Rectangle = tuple[float, float, float, float, float]
 
 
 def rectangle(rect: Rectangle) -> Array:
-    """Corners (4, 3) [m], counter-clockwise from above."""
+    """Return corners (4, 3) [m], counter-clockwise from above."""
     x0, x1, half, y, z = rect
     return np.array([[x0, y - half, z], [x1, y - half, z], [x1, y + half, z], [x0, y + half, z]])
 
 
 def block(lower: Rectangle, upper: Rectangle, paint: int, lid: int | None = None) -> list[Surface]:
-    """Four sides from one rectangle up to another, and a lid in a colour of its own if wanted."""
+    """Return four sides from one rectangle up to another, and a lid in a colour of its own if wanted."""
     below, above = rectangle(lower), rectangle(upper)
     ahead, raised = np.roll(below, -1, axis=0), np.roll(above, -1, axis=0)
     sides = quads(np.stack([below, ahead, raised, above], axis=1), paint)
@@ -220,7 +220,7 @@ def block(lower: Rectangle, upper: Rectangle, paint: int, lid: int | None = None
 
 
 def panel(corners: ArrayLike, paint: int) -> Surface:
-    """One flat convex face (K, 3) [m], counter-clockwise from outside."""
+    """Return one flat convex face (K, 3) [m], counter-clockwise from outside."""
     points = np.asarray(corners, dtype=float)
     fan = np.array([[0, i, i + 1] for i in range(1, len(points) - 1)])
     uv = quads(np.zeros((1, 4, 3)), paint).uv[:1]

@@ -69,14 +69,14 @@ def place_cars(network: RoadNetwork, taken: Shapes, spacing: float, rng: np.rand
 
 
 def car_outlines(cars: tuple[Array, ...]) -> Array:
-    """Ground plans (N, 4, 2) [m] of all cars."""
+    """Return ground plans (N, 4, 2) [m] of all cars."""
     return np.concatenate(
         [rectangles(places, model.length, model.width) for places, model in zip(cars, MODELS, strict=True)]
     )
 
 
 def car_heights(cars: tuple[Array, ...]) -> Array:
-    """Heights (N,) [m] of all cars."""
+    """Return heights (N,) [m] of all cars."""
     return np.repeat([model.height for model in MODELS], [len(places) for places in cars])
 
 
@@ -86,12 +86,12 @@ def car_instances(cars: tuple[Array, ...], atlas: Image) -> tuple[Instances, ...
 
 
 def car_obstacles(cars: tuple[Array, ...]) -> Obstacles:
-    """The bodies that can be driven into."""
+    """Return the bodies that can be driven into."""
     return prisms(car_outlines(cars), car_heights(cars), ObstacleKind.CAR)
 
 
 def bays_surface(cars: tuple[Array, ...], origin: Array) -> Surface:
-    """A paved place under each car, for a tile that repeats from `origin` on."""
+    """Return a paved place under each car, for a tile that repeats from `origin` on."""
     corners = rectangles(np.concatenate(cars), 5.6, 2.6).reshape(-1, 2)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(len(corners) // 4)[:, None, None]
     vertices = np.column_stack([corners, np.full(len(corners), BAY_HEIGHT)])
@@ -99,7 +99,7 @@ def bays_surface(cars: tuple[Array, ...], origin: Array) -> Surface:
 
 
 def _car(number: int, atlas: Image) -> Mesh:
-    """A model in its colour."""
+    """Return a model in its colour."""
     model, paint = MODELS[number], int(Paint.CAR) + number
     x0, half = -model.length / 2, model.width / 2
     (c0, c1), (r0, r1) = ((x0 + share * model.length for share in part) for part in (model.cabin, model.roof))
@@ -114,14 +114,14 @@ def _car(number: int, atlas: Image) -> Mesh:
 
 
 def _wheel(x: float, y: float, radius: float = 0.33) -> Surface:
-    """A dark disc at the side of the car."""
+    """Return a dark disc at the side of the car."""
     angles = np.arange(6) * np.pi / 3 * (-1.0 if y > 0 else 1.0)
     rim = np.column_stack([x + radius * np.cos(angles), np.full(6, y), radius + radius * np.sin(angles)])
     return panel(rim, int(Paint.TYRE))
 
 
 def _lamps(x: float, half: float, front: float, paint: Paint) -> list[Surface]:
-    """Two lamps at the front (1) or the back (-1)."""
+    """Return two lamps at the front (1) or the back (-1)."""
     lamps = []
     for y in (half - 0.3, 0.3 - half):
         a, b = y - 0.2 * front, y + 0.2 * front

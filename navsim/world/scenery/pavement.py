@@ -65,7 +65,7 @@ def lay_kerbs(network: RoadNetwork, tolerance: float = 0.1) -> Kerbs:
 
 
 def footways(kerbs: Kerbs, width: float) -> Area:
-    """The strip of `width` [m] behind the kerb stones."""
+    """Return the strip of `width` [m] behind the kerb stones."""
     inner = kerbs.road_and_kerbs
     if width <= 0:
         return shapely.MultiPolygon()
@@ -74,12 +74,12 @@ def footways(kerbs: Kerbs, width: float) -> Area:
 
 
 def _at(points: Array, z: float) -> Array:
-    """Points (N, 2) lifted to height `z` (N, 3)."""
+    """Return points (N, 2) lifted to height `z` (N, 3)."""
     return np.concatenate([points, np.full((len(points), 1), z)], axis=1)
 
 
 def _widened(ring: Array, width: float) -> Array:
-    """A closed ring (K+1, 2) moved by `width` [m] to its right, with mitred corners."""
+    """Return a closed ring (K+1, 2) moved by `width` [m] to its right, with mitred corners."""
     steps = np.diff(ring, axis=0)
     normals = np.stack([steps[:, 1], -steps[:, 0]], axis=1) / np.hypot(*steps.T)[:, None]  # of each side, to the right
     before = np.roll(normals, 1, axis=0)
@@ -89,7 +89,7 @@ def _widened(ring: Array, width: float) -> Array:
 
 
 def _area(rings: tuple[Array, ...]) -> Area:
-    """The area on the left of closed rings."""
+    """Return the area on the left of closed rings."""
     outlines = [ring for ring in rings if shapely.LinearRing(ring).is_ccw]
     holes = [ring for ring in rings if not shapely.LinearRing(ring).is_ccw]
     return as_area(
@@ -101,13 +101,13 @@ def _area(rings: tuple[Array, ...]) -> Area:
 
 
 def _filled(ring: Array) -> shapely.Geometry:
-    """The inside of a closed ring (K+1, 2); where kerbs of a real town's odd corners overlap, as sound as can be."""
+    """Return the area inside a closed ring (K+1, 2), made valid where kerbs of a mapped town's corners overlap."""
     area = shapely.Polygon(ring)
     return area if area.is_valid else shapely.make_valid(area)
 
 
 def as_area(shape: shapely.Geometry) -> Area:
-    """The polygons of a shape; stray lines and points of a set operation are dropped."""
+    """Return the polygons of a shape; stray lines and points of a set operation are dropped."""
     return shapely.MultiPolygon([part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)])
 
 
@@ -148,7 +148,7 @@ def worn(paint: Surface, missing: float, rng: np.random.Generator) -> Surface:
 
 
 def line(path: Polyline, offset: float, width: float) -> Surface:
-    """A painted line of `width` at `offset` [m] to the left of a path."""
+    """Return a painted line of `width` at `offset` [m] to the left of a path."""
     normals = np.stack([-np.sin(path.headings), np.cos(path.headings)], axis=-1)
     left, right = (path.points + (offset + side * width / 2) * normals for side in (1, -1))
     return ribbon(left, right, LINE_HEIGHT, int(Paint.MARKING))
@@ -161,7 +161,7 @@ def _edge_lines(road: Road, centre: Polyline) -> list[Surface]:
 
 
 def _lane_lines(road: Road, centre: Polyline) -> list[Surface]:
-    """Dashes between the lanes; where there are several each way, an unbroken line between the two directions."""
+    """Return dashes between lanes, and a solid line between the two directions of roads with several lanes each way."""
     left = road.half_width - road.margin
     divided = min(road.lanes_forward, road.lanes_backward) > 1
     between = [i for i in range(1, road.lanes) if not (divided and i == road.lanes_backward)]
@@ -170,7 +170,7 @@ def _lane_lines(road: Road, centre: Polyline) -> list[Surface]:
 
 
 def _dashes(centre: Polyline, offsets: Array) -> Surface:
-    """A dashed line at each of the offsets (N,) [m] to the left of a path."""
+    """Return a dashed line at each of the offsets (N,) [m] to the left of a path."""
     starts = np.arange(GAP / 2, centre.length - DASH, DASH + GAP)
     bent = np.abs(centre.curvature(starts + DASH / 2)) > STRAIGHT_ENOUGH
     begins = np.concatenate([starts, starts[bent] + DASH / 2])
@@ -181,7 +181,7 @@ def _dashes(centre: Polyline, offsets: Array) -> Surface:
 
 
 def _corners(begins: Array, ends: Array, offsets: Array) -> list[tuple[Array, Array]]:
-    """Stations and offsets of the four corners of every dash on every line, counter-clockwise."""
+    """Return stations and offsets of the four corners of every dash on every line, counter-clockwise."""
     half = LINE_WIDTH / 2
     lines = np.repeat(offsets, len(begins))
     begin, end = np.tile(begins, len(offsets)), np.tile(ends, len(offsets))
@@ -189,14 +189,14 @@ def _corners(begins: Array, ends: Array, offsets: Array) -> list[tuple[Array, Ar
 
 
 def _beside(centre: Polyline, stations: Array, offsets: Array) -> Array:
-    """Points (N, 2) at offsets to the left of a path."""
+    """Return points (N, 2) at offsets to the left of a path."""
     heading = centre.heading(stations)
     normals = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
     return np.asarray(centre.position(stations) + offsets[:, None] * normals)
 
 
 def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:
-    """A bar across the lanes that enter the junction, at each end of the road; a roundabout's ring yields to nobody."""
+    """Return a bar across the lanes that enter a junction, at each end of the road; rings of roundabouts have none."""
     if road.ring:
         return []
     divider, edge = road.divider_offset, road.half_width - road.margin
@@ -209,12 +209,12 @@ def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:
 
 
 def _last_piece(path: Polyline, length: float) -> Polyline:
-    """A straight piece that ends where the path ends."""
+    """Return a straight piece that ends where the path ends."""
     end = path.pose(path.length)
     return Polyline(np.array([end.moved(forward=-length).position, end.position]))
 
 
 def _straightened(path: Polyline, tolerance: float = 0.02) -> Polyline:
-    """The path with as few vertices as `tolerance` [m] and `LONGEST_PIECE` allow."""
+    """Return the path with as few vertices as `tolerance` [m] and `LONGEST_PIECE` allow."""
     rough = shapely.segmentize(shapely.simplify(shapely.linestrings(path.points), tolerance), LONGEST_PIECE)
     return Polyline(shapely.get_coordinates(rough))

@@ -49,7 +49,7 @@ def beside_roads(network: RoadNetwork, spacing: float, gap: tuple[float, float],
 
 
 def rectangles(poses: Array, length: float, width: float) -> Array:
-    """Corners (N, 4, 2) [m] of rectangles at x [m], y [m], heading [rad] (N, 3 or more)."""
+    """Return corners (N, 4, 2) [m] of rectangles at x [m], y [m], heading [rad] (N, 3 or more)."""
     corners = np.array([[-length, -width], [length, -width], [length, width], [-length, width]]) / 2
     c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
     turn = np.stack([np.stack([c, s], axis=-1), np.stack([-s, c], axis=-1)], axis=1)  # (N, 2, 2)
@@ -57,12 +57,12 @@ def rectangles(poses: Array, length: float, width: float) -> Array:
 
 
 def clear_of_road(network: RoadNetwork, shapes: Shapes, gap: float) -> Mask:
-    """Which shapes lie farther than `gap` [m] from the carriageway."""
+    """Return which shapes lie farther than `gap` [m] from the carriageway."""
     return np.asarray(~shapely.dwithin(network.carriageway, shapes, gap), dtype=bool)
 
 
 def clear_of(shapes: Shapes, others: Shapes, gap: float) -> Mask:
-    """Which shapes lie farther than `gap` [m] from all others."""
+    """Return which shapes lie farther than `gap` [m] from all others."""
     mask = np.ones(len(shapes), dtype=bool)
     if len(others):
         mask[shapely.STRtree(others).query(shapes, predicate="dwithin", distance=gap)[0]] = False
@@ -83,7 +83,7 @@ def apart(shapes: Shapes, gap: float) -> Mask:
 
 
 def _along(network: RoadNetwork, begins: Array, stations: Array) -> tuple[Array, Array]:
-    """Points (N, 2) and headings (N,) on all centre lines, laid end to end from `begins` on."""
+    """Return points (N, 2) and headings (N,) on all centre lines, laid end to end from `begins` on."""
     lines = [road.centre for road in network.roads]
     at = np.concatenate([line.stations + begin for line, begin in zip(lines, begins, strict=False)])
     points, headings = (np.concatenate([getattr(line, part) for line in lines]) for part in ("points", "headings"))

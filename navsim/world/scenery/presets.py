@@ -22,7 +22,7 @@ Hsv = tuple[Range, Range, Range]
 
 
 def from_hsv(hue: float, saturation: float, value: float) -> Colour:
-    """A colour from hue, saturation and value, each in [0, 1]."""
+    """Return a colour from hue, saturation and value, each in [0, 1]."""
     red, green, blue = (round(255 * part) for part in colorsys.hsv_to_rgb(float(hue) % 1.0, saturation, value))
     return (red, green, blue)
 
@@ -34,13 +34,13 @@ def drawn(rng: np.random.Generator, ranges: Hsv) -> Colour:
 
 
 def mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """`first` with a `share` in [0, 1] of `second`."""
+    """Return `first` with a `share` in [0, 1] of `second`."""
     red, green, blue = (round((1 - share) * a + share * b) for a, b in zip(first, second, strict=True))
     return (red, green, blue)
 
 
 def scaled(colour: Colour, factor: float) -> Colour:
-    """A colour made lighter or darker."""
+    """Return a colour made lighter or darker."""
     red, green, blue = (min(255, round(factor * part)) for part in colour)
     return (red, green, blue)
 

@@ -84,7 +84,7 @@ class Furnishing:
     """Trees of each kind."""
 
     def instances(self, textures: Textures, bare: bool) -> tuple[Instances, ...]:
-        """Everything that stands many times."""
+        """Return everything that stands many times."""
         return (
             *car_instances(self.cars, textures.atlas),
             *furniture_instances(self.signs, self.lamps, self.walkers, textures.atlas),
@@ -92,7 +92,7 @@ class Furnishing:
         )
 
     def obstacles(self) -> Obstacles:
-        """What of it can be hit."""
+        """Return what of it can be hit."""
         return Obstacles.merged(
             [
                 building_obstacles(self.buildings),
@@ -178,13 +178,13 @@ def _atmosphere(look: Appearance) -> Atmosphere:
 
 
 def _light(strength: float, tint: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Red, green and blue of a light."""
+    """Return red, green and blue of a light."""
     red, green, blue = (strength * part for part in tint)
     return (red, green, blue)
 
 
 def _shade(network: RoadNetwork, there: Furnishing, look: Appearance) -> ShadeMap:
-    """Shadows on the ground that is modelled."""
+    """Return shadows on the ground that is modelled."""
     x0, y0, x1, y1 = land_around(network).bounds
     cars = (car_outlines(there.cars), car_heights(there.cars))
     return draw_shade(Casters(there.buildings, there.trees, look.bare, *cars), look.sun_direction, (x0, y0, x1, y1))

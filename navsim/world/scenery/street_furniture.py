@@ -26,7 +26,7 @@ POST = 0.14
 
 
 def place_signs(network: RoadNetwork) -> Array:
-    """A yield sign to the right of every lane beside a kerb that enters a junction; x, y, heading, scale (N, 4)."""
+    """Return yield signs (x, y, heading, scale) (N, 4) to the right of the kerbside lanes that enter junctions."""
     ends = {road for junction in network.junctions if len(junction.roads) > 2 for road in junction.roads}
     meeting = {junction.node for junction in network.junctions if len(junction.roads) > 2}
     signs = []
@@ -45,13 +45,13 @@ def place_signs(network: RoadNetwork) -> Array:
 
 
 def place_lamps(network: RoadNetwork, taken: Shapes, rng: np.random.Generator) -> Array:
-    """Lamps on the footways, their arms towards the road; x, y, heading, scale (N, 4)."""
+    """Return lamps on the footways, their arms towards the road; x, y, heading, scale (N, 4)."""
     places = beside_roads(network, LAMP_SPACING, (0.8, 1.0), rng)
     return _free(network, np.column_stack([places.positions, places.headings + np.pi / 2]), taken, 0.6)
 
 
 def place_walkers(network: RoadNetwork, taken: Shapes, rng: np.random.Generator) -> tuple[Array, Array]:
-    """People of two kinds on the footways; x, y, heading, scale (N, 4)."""
+    """Return people of two kinds on the footways; x, y, heading, scale (N, 4)."""
     places = beside_roads(network, WALKER_SPACING, WALKER_GAP, rng)
     count = len(places.headings)
     turn = rng.choice([0.0, np.pi, np.pi / 2], count) + rng.normal(0.0, 0.2, count)
@@ -72,7 +72,7 @@ def furniture_instances(
 
 
 def furniture_obstacles(signs: Array, lamps: Array, walkers: tuple[Array, Array]) -> Obstacles:
-    """Posts and people that can be driven into."""
+    """Return posts and people that can be driven into."""
     posts, people = np.concatenate([signs, lamps]), np.concatenate(walkers)
     return Obstacles.merged(
         [
@@ -83,7 +83,7 @@ def furniture_obstacles(signs: Array, lamps: Array, walkers: tuple[Array, Array]
 
 
 def _free(network: RoadNetwork, poses: Array, taken: Shapes, gap: float) -> Array:
-    """Those poses (N, 3) that keep `gap` [m] from the road and half a metre from what is there; (N, 4) with scale 1."""
+    """Return the poses at least `gap` [m] from the road and 0.5 m from `taken`, from (N, 3) to (N, 4) with scale 1."""
     spots: Shapes = np.asarray(shapely.points(poses[:, :2]))
     free = clear_of_road(network, spots, gap) & clear_of(spots, taken, 0.5)
     return np.column_stack([poses, np.ones(len(poses))])[free]
@@ -95,7 +95,7 @@ def _post(height: float) -> list[Surface]:
 
 
 def _sign(atlas: Image) -> Mesh:
-    """A white triangle with a red border, its tip down."""
+    """Return a white triangle with a red border, its tip down."""
     parts = _post(2.3)
     for x, size, paint in ((0.09, 0.5, Paint.RED), (0.11, 0.31, Paint.WHITE)):
         low, high = 2.2 - 0.9 * size, 2.2 + 0.8 * size
@@ -105,14 +105,14 @@ def _sign(atlas: Image) -> Mesh:
 
 
 def _lamp(atlas: Image) -> Mesh:
-    """A post of 6 m with an arm and a lamp over the kerb."""
+    """Return a post of 6 m with an arm and a lamp over the kerb."""
     arm = block((0.0, 1.3, 0.05, 0.0, 5.9), (0.0, 1.3, 0.05, 0.0, 6.0), int(Paint.METAL), int(Paint.METAL))
     head = block((1.0, 1.6, 0.14, 0.0, 5.8), (1.1, 1.5, 0.1, 0.0, 5.95), int(Paint.WHITE), int(Paint.METAL))
     return Surface.merged([*_post(6.0), *arm, *head]).mesh(atlas, SemanticClass.SIGN)
 
 
 def _walker(kind: int, atlas: Image) -> Mesh:
-    """Legs, coat and head."""
+    """Return legs, coat and head."""
     coat, legs = int(Paint.CLOTHES) + 2 * kind, int(Paint.CLOTHES) + 2 * kind + 1
     hips, shoulders = (-0.14, 0.14, 0.2, 0.0, 0.8), (-0.14, 0.14, 0.25, 0.0, 1.42)
     parts = [

@@ -66,18 +66,18 @@ def lay_terrain(
 
 
 def land_around(network: RoadNetwork) -> shapely.Polygon:
-    """The ground that is modelled."""
+    """Return the ground that is modelled."""
     x0, y0, x1, y1 = network.bounds
     return shapely.box(x0 - SURROUNDINGS, y0 - SURROUNDINGS, x1 + SURROUNDINGS, y1 + SURROUNDINGS)
 
 
 def tile_origin(network: RoadNetwork) -> Array:
-    """A point (2,) west and south of the ground, where repeating tiles start [m]."""
+    """Return a point (2,) west and south of the ground, where repeating tiles start [m]."""
     return np.array(land_around(network).bounds[:2]) - 100.0
 
 
 def _plain(land: shapely.Polygon) -> Surface:
-    """A frame around the modelled ground, out to the horizon."""
+    """Return a frame around the modelled ground, out to the horizon."""
     x0, y0, x1, y1 = land.bounds
     near = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     far = shapely.get_coordinates(shapely.box(*land.buffer(HORIZON).bounds, ccw=True))
@@ -88,7 +88,7 @@ def _plain(land: shapely.Polygon) -> Surface:
 
 
 def _hills(land: shapely.Polygon, rng: np.random.Generator) -> Surface:
-    """A ring of hills around the town, their foot below the plain."""
+    """Return a ring of hills around the town, their foot below the plain."""
     x0, y0, x1, y1 = land.bounds
     distance, least, greatest = HILLS
     angles = np.arange(SUMMITS) * 2 * np.pi / SUMMITS

@@ -91,7 +91,7 @@ def paint_textures(look: Appearance, rng: np.random.Generator) -> Textures:
 
 
 def palette_uv(cell: int) -> tuple[float, float]:
-    """Texture coordinates of the middle of a palette cell."""
+    """Return texture coordinates of the middle of a palette cell."""
     y, x = divmod(cell, CELLS)
     return ((x + 0.5) * CELL / ATLAS_SIZE, (y + 0.5) * CELL / ATLAS_SIZE)
 
@@ -116,7 +116,7 @@ def _palette(look: Appearance) -> dict[int, Colour]:
 
 
 def _road(look: Appearance, rng: np.random.Generator) -> Image:
-    """The road's tile: patches and grain, and what its material adds to them."""
+    """Return the road's tile: patches and grain, and what its material adds to them."""
     tile = _blotches(look.roughness, rng)
     if look.roughness > 0:
         tile += 0.5 * look.roughness * rng.standard_normal((TILE, TILE), np.float32)
@@ -130,19 +130,19 @@ def _road(look: Appearance, rng: np.random.Generator) -> Image:
 
 
 def _slabs(colour: Colour, contrast: float, rng: np.random.Generator) -> Image:
-    """Slabs of a metre with joints between them."""
+    """Return slabs of a metre with joints between them."""
     tile = _blotches(contrast, rng)
     _joints(tile, 1.0, rng, spread=contrast / 2, depth=0.86)
     return _tinted(colour, tile / tile.mean())
 
 
 def _patches(colour: Colour, contrast: float, rng: np.random.Generator) -> Image:
-    """Soft patches of `contrast` (relative standard deviation) around `colour`."""
+    """Return soft patches of `contrast` (relative standard deviation) around `colour`."""
     return _tinted(colour, _blotches(contrast, rng))
 
 
 def _blotches(contrast: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Factors (TILE, TILE) that vary softly around 1 and repeat seamlessly."""
+    """Return factors (TILE, TILE) that vary softly around 1 and repeat seamlessly."""
     smooth = np.zeros((TILE, TILE), np.float32)
     for blobs, weight in ((8, 1.0), (32, 0.5)):
         around = np.pad(rng.standard_normal((blobs, blobs), np.float32), 2, mode="wrap")
@@ -163,7 +163,7 @@ def _mend(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
 
 
 def _cracked(tile: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The tile twice as fine (2 TILE, 2 TILE), with thin cracks that wander, and seams of tar over some of them."""
+    """Return the tile at twice the resolution (2 TILE, 2 TILE), with thin cracks and tar seams over some of them."""
     size = 2 * TILE
     lines = np.zeros((size, size), np.uint8)  # darkness, since OpenCV smooths the edges of lines in bytes alone
     for number in range(CRACKS):
@@ -188,6 +188,6 @@ def _joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, sp
 
 
 def _tinted(colour: Colour, factors: NDArray[np.float32]) -> Image:
-    """A colour times factors (H, W)."""
+    """Return a colour times factors (H, W)."""
     tile = np.clip(factors[..., None] * np.array(colour, np.float32) + 0.5, 0, 255)
     return np.asarray(tile.astype(np.uint8))

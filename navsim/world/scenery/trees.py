@@ -63,7 +63,7 @@ def tree_instances(trees: tuple[Array, ...], atlas: Image, bare: bool = False) -
 
 
 def tree_obstacles(trees: tuple[Array, ...]) -> Obstacles:
-    """The trunks that can be driven into."""
+    """Return the trunks that can be driven into."""
     places = np.concatenate(trees)
     around = np.arange(SIDES) * 2 * np.pi / SIDES + places[:, 2:3]  # (N, SIDES)
     circle = np.stack([np.cos(around), np.sin(around)], axis=-1) * TRUNK_RADIUS
@@ -72,14 +72,14 @@ def tree_obstacles(trees: tuple[Array, ...]) -> Obstacles:
 
 
 def _tree(kind: int, atlas: Image) -> Mesh:
-    """A crown of a kind and a trunk that tapers within it, standing at the origin."""
+    """Return a crown of a kind and a trunk that tapers within it, standing at the origin."""
     trunk = _turned(((0.0, TRUNK_RADIUS), (0.9 * CROWNS[kind][-1][0], 0.0)), int(Paint.TRUNK), TRUNK_SIDES)
     crown = _turned(CROWNS[kind], int(Paint.CROWN) + kind)
     return Surface.merged([trunk, crown]).mesh(atlas, SemanticClass.VEGETATION)
 
 
 def _bare_tree(kind: int, atlas: Image) -> Mesh:
-    """A trunk that thins out and branches around it, up to the height and width of the kind's crown."""
+    """Return a trunk that thins out and branches around it, up to the height and width of the kind's crown."""
     top, width = CROWNS[kind][-1][0], max(radius for _, radius in CROWNS[kind])
     parts = [_turned(((0.0, TRUNK_RADIUS), (top, 0.0)), int(Paint.TRUNK), TRUNK_SIDES)]
     for number in range(BRANCHES):

@@ -45,7 +45,7 @@ def test_two_quarter_turns_make_a_hairpin() -> None:
 def test_arcs_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TownError, match=r"leg of 100 m is too short for arcs that need 120 m"):
         rounded_line(SQUARE, [120.0])
-    with pytest.raises(TownError, match=r"end of 100 m is too short"):
+    with pytest.raises(TownError, match=r"longer than its straight lead of 101.0 m, got 100 m"):
         flowing_line(SQUARE, lead=101.0)
 
 

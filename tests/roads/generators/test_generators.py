@@ -17,11 +17,11 @@ from navsim.roads.connectors import connector_faults
 from navsim.roads.elements import JunctionKind, Manoeuvre
 from navsim.roads.generators.towns import (
     Generator,
-    GridLayout,
-    SuburbLayout,
+    GridConfig,
+    SuburbConfig,
+    TownConfig,
     TownId,
-    TownLayout,
-    VillageLayout,
+    VillageConfig,
     build_town,
 )
 from navsim.roads.junctions import strip
@@ -211,8 +211,8 @@ def test_roundabouts_are_driven_counter_clockwise() -> None:
 
 
 def test_dead_ends_can_be_had_without_turning_circles() -> None:
-    layout = SuburbLayout(dead_ends=(1, 2), turning_circle=None)
-    network = build_town("suburb-train-0", layout)
+    config = SuburbConfig(dead_ends=(1, 2), turning_circle=None)
+    network = build_town("suburb-train-0", config)
     ends = Counter(node for road in network.roads for node in (road.start, road.end))
     dead = [node for node, count in ends.items() if count == 1]
     assert 1 <= len(dead) <= 2
@@ -222,23 +222,23 @@ def test_dead_ends_can_be_had_without_turning_circles() -> None:
         sample_route(network, generator(0, "route", k))
 
 
-def test_layouts_are_followed() -> None:
-    narrow = build_town("grid-train-1", GridLayout(avenues=(0, 0), wide=0.0))
+def test_configs_are_followed() -> None:
+    narrow = build_town("grid-train-1", GridConfig(avenues=(0, 0), wide=0.0))
     assert {(road.lanes, road.lane_width) for road in narrow.roads} == {(2, 3.0)}
-    forks = build_town("village-train-1", VillageLayout(roundabout=0.0, five_way=1.0, links=(0, 0)))
+    forks = build_town("village-train-1", VillageConfig(roundabout=0.0, five_way=1.0, links=(0, 0)))
     assert Counter(j.kind for j in forks.junctions) == {JunctionKind.FIVE_WAY: 1, JunctionKind.FORK: 5}
 
 
-def test_a_layout_of_another_generator_is_refused() -> None:
+def test_a_config_of_another_generator_is_refused() -> None:
     with pytest.raises(
-        TownError, match=r"town grid-train-0 needs a layout of its generator, GridLayout, got TownLayout"
+        TownError, match=r"town grid-train-0 needs the config of its generator, GridConfig, got TownConfig"
     ):
-        build_town("grid-train-0", TownLayout())
+        build_town("grid-train-0", TownConfig())
 
 
-def test_layouts_without_room_are_refused() -> None:
-    with pytest.raises(TownError, match=r"town grid-train-0: no town fits this layout in 2 draws"):
-        build_town("grid-train-0", GridLayout(block=(30.0, 31.0), attempts=2))
+def test_configs_without_room_are_refused() -> None:
+    with pytest.raises(TownError, match=r"town grid-train-0: no town fits this config in 2 draws"):
+        build_town("grid-train-0", GridConfig(block=(30.0, 31.0), attempts=2))
 
 
 @pytest.mark.slow

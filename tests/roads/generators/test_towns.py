@@ -8,8 +8,8 @@ import shapely
 
 from navsim.errors import TownError
 from navsim.roads.elements import JunctionKind, Manoeuvre
-from navsim.roads.generators.town import PlanLayout
-from navsim.roads.generators.towns import Split, TownId, TownLayout, build_town
+from navsim.roads.generators.town import TownGraphConfig
+from navsim.roads.generators.towns import Split, TownConfig, TownId, build_town
 from navsim.roads.junctions import strip
 from navsim.roads.network import RoadNetwork
 
@@ -147,16 +147,16 @@ def test_towns_differ_in_size_and_winding(towns: dict[str, RoadNetwork]) -> None
     assert max(bends) > 1.4 * min(bends)
 
 
-def test_other_layouts_are_followed() -> None:
-    layout = TownLayout(lane_width=3.0, margin=0.5, kerb_radius=9.0, speed_limit=12.0)
-    town = build_town("train-1", layout)
+def test_other_configs_are_followed() -> None:
+    config = TownConfig(lane_width=3.0, margin=0.5, kerb_radius=9.0, speed_limit=12.0)
+    town = build_town("train-1", config)
     assert {road.width for road in town.roads} == {7.0}
     assert {road.speed_limit for road in town.roads} == {12.0}
 
 
-def test_layouts_without_room_are_refused() -> None:
-    cramped = TownLayout(plan=PlanLayout(spacing=(30.0, 31.0)), attempts=3)
-    with pytest.raises(TownError, match=r"town train-0: no town fits this layout in 3 draws"):
+def test_configs_without_room_are_refused() -> None:
+    cramped = TownConfig(graph=TownGraphConfig(spacing=(30.0, 31.0)), attempts=3)
+    with pytest.raises(TownError, match=r"town train-0: no town fits this config in 3 draws"):
         build_town("train-0", cramped)
 
 

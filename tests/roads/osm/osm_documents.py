@@ -1,4 +1,4 @@
-"""Small OpenStreetMap documents, written by tests from places in metres."""
+"""Small OpenStreetMap documents, written by tests from positions in metres."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 ORIGIN = (8.5, 47.4)
-"""Longitude and latitude [deg] of the place (0, 0)."""
+"""Longitude and latitude [deg] of the position (0, 0)."""
 PER_DEGREE = (111320.0 * np.cos(np.deg2rad(ORIGIN[1])), 111170.0)
-"""About so many metres."""
+"""Metres in a degree of longitude and of latitude, about."""
 TWO_WAY: Mapping[str, str] = {"highway": "residential"}
 
 
@@ -22,7 +22,7 @@ def coordinates(x: float, y: float) -> tuple[float, float]:
 
 @dataclass
 class Document:
-    """An extract in the making."""
+    """Nodes, ways and relations of an extract."""
 
     nodes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ways: list[tuple[list[int], Mapping[str, str]]] = field(default_factory=list)
@@ -74,53 +74,55 @@ def _tags(tags: Mapping[str, str]) -> str:
 
 def grid(columns: int = 4, rows: int = 4, spacing: float = 120.0) -> Document:
     """Two-way streets at right angles; node (column, row) has number row * columns + column + 1."""
-    made = Document()
+    document = Document()
     for row in range(rows):
         for column in range(columns):
-            made.node(column * spacing, row * spacing)
+            document.node(column * spacing, row * spacing)
     for row in range(rows):
-        made.way([row * columns + column + 1 for column in range(columns)])
+        document.way([row * columns + column + 1 for column in range(columns)])
     for column in range(columns):
-        made.way([row * columns + column + 1 for row in range(rows)])
-    return made
+        document.way([row * columns + column + 1 for row in range(rows)])
+    return document
 
 
 def city(side: int, rng: np.random.Generator) -> Document:
-    """An irregular city with all that makes real maps hard.
+    """Return an irregular city with the difficulties of real maps.
 
     A jittered grid with streets missing, one-way streets, streets of several lanes, kinks and short segments; a dual
     carriageway through its middle, roundabouts, diagonal streets and ramps at acute angles, staggered crossings, a
     motorway on a bridge, a tunnel, ways drawn twice.
     """
-    made, spacing = Document(), 75.0
+    document, spacing = Document(), 75.0
     shift = rng.normal(0.0, 9.0, (side, side, 2))
     warp = 25.0 * np.sin(np.arange(side) / 3.0)
     places = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1) * spacing + shift
     places[..., 0] += warp[None, :]
-    ids = np.array([[made.node(*places[i, j]) for j in range(side)] for i in range(side)])
+    ids = np.array([[document.node(*places[i, j]) for j in range(side)] for i in range(side)])
     for i in range(side):
         for along in (ids[i], ids[:, i]):
-            _street(made, along.tolist(), rng)
-    _dual_carriageway(made, ids, places, side // 2, rng)
-    _roundabouts(made, side, spacing, rng)
+            _street(document, along.tolist(), rng)
+    _dual_carriageway(document, ids, places, side // 2, rng)
+    _roundabouts(document, side, spacing, rng)
     for _ in range(side):  # diagonals and ramps that share a node with the grid at each end
         a = rng.integers(0, side, 2)
         b = np.clip(a + rng.integers(-3, 4, 2), 0, side - 1)
         if (a != b).any():
             kind = {"highway": "secondary_link", "oneway": "yes"} if rng.uniform() < 0.5 else {"highway": "tertiary"}
             start, end = places[tuple(a)], places[tuple(b)]
-            middle = made.node(*((start + end) / 2 + rng.normal(0.0, 12.0, 2)))
-            made.way([int(ids[tuple(a)]), middle, int(ids[tuple(b)])], kind)
+            middle = document.node(*((start + end) / 2 + rng.normal(0.0, 12.0, 2)))
+            document.way([int(ids[tuple(a)]), middle, int(ids[tuple(b)])], kind)
     across = side * spacing
-    made.line(
+    document.line(
         [(-80.0, across * 0.31), (across + 80.0, across * 0.36)], {"highway": "motorway", "bridge": "yes", "layer": "1"}
     )
-    made.line([(across * 0.3, -50.0), (across * 0.4, across)], {"highway": "primary", "tunnel": "yes", "layer": "-1"})
-    made.ways += made.ways[:: max(len(made.ways) // 20, 1)]
-    return made
+    document.line(
+        [(across * 0.3, -50.0), (across * 0.4, across)], {"highway": "primary", "tunnel": "yes", "layer": "-1"}
+    )
+    document.ways += document.ways[:: max(len(document.ways) // 20, 1)]
+    return document
 
 
-def _street(made: Document, nodes: list[int], rng: np.random.Generator) -> None:
+def _street(document: Document, nodes: list[int], rng: np.random.Generator) -> None:
     """A street along grid nodes, with gaps, kinks, short segments, T crossings beside the grid's, and odd tags."""
     kind = dict(TWO_WAY)
     draw = rng.uniform()
@@ -132,50 +134,54 @@ def _street(made: Document, nodes: list[int], rng: np.random.Generator) -> None:
     for before, after in pairwise(nodes):
         if rng.uniform() < 0.15:  # a gap
             if len(piece) > 1:
-                made.way(piece, kind)
+                document.way(piece, kind)
             piece = [after]
             continue
-        here, there = np.array(made.nodes[before]), np.array(made.nodes[after])
+        here, there = np.array(document.nodes[before]), np.array(document.nodes[after])
         for share in np.sort(rng.uniform(0.1, 0.9, rng.integers(0, 4))):
-            piece.append(made.node(*(here + share * (there - here) + rng.normal(0.0, 1.5, 2))))
+            piece.append(document.node(*(here + share * (there - here) + rng.normal(0.0, 1.5, 2))))
         if rng.uniform() < 0.1:  # a blind alley, often close to the crossing
             side = np.array([-(there - here)[1], (there - here)[0]]) * rng.choice([-0.5, 0.5])
-            made.way([piece[-1], made.node(*(np.array(made.nodes[piece[-1]]) + side))])
+            document.way([piece[-1], document.node(*(np.array(document.nodes[piece[-1]]) + side))])
         piece.append(after)
     if len(piece) > 1:
-        made.way(piece, kind)
+        document.way(piece, kind)
 
 
-def _dual_carriageway(made: Document, ids: np.ndarray, places: np.ndarray, row: int, rng: np.random.Generator) -> None:
+def _dual_carriageway(
+    document: Document, ids: np.ndarray, places: np.ndarray, row: int, rng: np.random.Generator
+) -> None:
     """Two one-way streets side by side through the middle of the grid, joined to every other cross street."""
     tags = {"highway": "primary", "oneway": "yes", "lanes": "2"}
     y = places[:, row, 1].mean() + 35.0
     east, west = [], []
     for column in range(len(ids)):
         x = places[column, row, 0]
-        low, high = made.node(x, y), made.node(x + rng.normal(0.0, 2.0), y + rng.uniform(9.0, 16.0))
+        low, high = document.node(x, y), document.node(x + rng.normal(0.0, 2.0), y + rng.uniform(9.0, 16.0))
         east.append(low)
         west.append(high)
         if column % 2 == 0:
-            made.way([int(ids[column, row]), low, high])
+            document.way([int(ids[column, row]), low, high])
             if row + 1 < len(ids):
-                made.way([high, int(ids[column, row + 1])])
-    made.way(east, tags)
-    made.way(west[::-1], tags)
+                document.way([high, int(ids[column, row + 1])])
+    document.way(east, tags)
+    document.way(west[::-1], tags)
 
 
-def _roundabouts(made: Document, side: int, spacing: float, rng: np.random.Generator) -> None:
+def _roundabouts(document: Document, side: int, spacing: float, rng: np.random.Generator) -> None:
     """Rings outside the grid, of many sizes, each with four arms to the grid or to the next."""
     before: int | None = None
     for number in range(max(side // 2, 2)):
         centre, radius = np.array([number * 2 * spacing, -1.5 * spacing]), rng.uniform(6.0, 28.0)
         angles = np.arange(12) * np.pi / 6
-        ring = [made.node(*(centre + radius * np.array([np.cos(a), np.sin(a)]))) for a in angles]
-        made.way([*ring, ring[0]], {"highway": "tertiary", "junction": "roundabout"})
-        made.way(
-            [ring[3], 1 + number * 2 * side] if number * 2 < side else [ring[3], made.node(centre[0], centre[1] + 90.0)]
+        ring = [document.node(*(centre + radius * np.array([np.cos(a), np.sin(a)]))) for a in angles]
+        document.way([*ring, ring[0]], {"highway": "tertiary", "junction": "roundabout"})
+        document.way(
+            [ring[3], 1 + number * 2 * side]
+            if number * 2 < side
+            else [ring[3], document.node(centre[0], centre[1] + 90.0)]
         )
         if before is not None:
-            made.way([before, ring[6]])
+            document.way([before, ring[6]])
         before = ring[0]
-        made.way([ring[9], made.node(*(centre - [rng.normal(0.0, 10.0), 90.0]))])
+        document.way([ring[9], document.node(*(centre - [rng.normal(0.0, 10.0), 90.0]))])

@@ -1,4 +1,4 @@
-"""Towns from extracts: what becomes of crossings, odd data and whole cities."""
+"""Towns from extracts: crossings, defective data and whole cities."""
 
 from pathlib import Path
 
@@ -249,21 +249,21 @@ def test_an_acute_ramp_is_joined_where_it_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "text"),
     [
         (lambda made: made.line([(0, 0), (300, 0)]), "too small for a route"),
         (lambda made: made.line([(0, 0), (5, 0), (9, 2)]), "no streets are left that meet"),
-        (lambda made: made.line([(0, 0), (300, 0)], {"highway": "footway"}), "holds no street that cars may use"),
+        (lambda made: made.line([(0, 0), (300, 0)], {"highway": "footway"}), "has no street that cars may use"),
         (lambda made: made.way([made.node(0, 0)]), "no streets are left that meet"),
     ],
 )
-def test_too_little_is_refused(tmp_path: Path, make: object, words: str) -> None:
+def test_too_little_is_refused(tmp_path: Path, make: object, text: str) -> None:
     made = Document()
     make(made)  # type: ignore[operator]
     path = made.write(tmp_path / "little.osm")
     with pytest.raises(TownError) as refusal:
         build_osm_town(path)
-    assert words in str(refusal.value)
+    assert text in str(refusal.value)
     assert str(path) in str(refusal.value)
 
 

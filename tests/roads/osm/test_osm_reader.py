@@ -1,4 +1,4 @@
-"""Files: every ending, odd order, refusals in one line."""
+"""Extracts: every suffix, any order of objects, errors in one line."""
 
 import bz2
 import gzip
@@ -28,12 +28,12 @@ def written(document: Document, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.osm", "a.osm.bz2", "a.osm.gz", "a.osm.pbf", "a.pbf"])
-def test_every_ending_gives_the_same(tmp_path: Path, name: str) -> None:
+def test_every_suffix_gives_the_same(tmp_path: Path, name: str) -> None:
     document = grid(2, 2)
     extract = read_extract(written(document, tmp_path / name))
     assert [street.nodes for street in extract.streets] == [(1, 2), (3, 4), (1, 3), (2, 4)]
     for number, place in document.nodes.items():
-        assert extract.places[number] == pytest.approx(coordinates(*place), abs=1e-7)
+        assert extract.coordinates[number] == pytest.approx(coordinates(*place), abs=1e-7)
 
 
 def test_the_order_of_objects_does_not_matter(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_order_of_objects_does_not_matter(tmp_path: Path) -> None:
     ways = [line for line in lines if line.startswith("<way")]
     path = tmp_path / "mixed.osm"
     path.write_text("\n".join([lines[0], lines[1], *ways, *nodes[::-1], lines[-1]]))
-    assert len(read_extract(path).places) == 4
+    assert len(read_extract(path).coordinates) == 4
 
 
 def test_buildings_of_ways_and_relations(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_new_objects_of_editors_have_negative_numbers(tmp_path: Path) -> None:
     path = tmp_path / "edited.osm"
     path.write_text(grid(2, 2).xml().replace('id="', 'id="-').replace('ref="', 'ref="-'))
     extract = read_extract(path)
-    assert sorted(extract.places) == [-4, -3, -2, -1]
+    assert sorted(extract.coordinates) == [-4, -3, -2, -1]
     assert len(extract.streets) == 4
 
 
@@ -70,12 +70,12 @@ def test_missing_nodes_are_missing(tmp_path: Path) -> None:
     document = grid(2, 2)
     del document.nodes[4]
     extract = read_extract(document.write(tmp_path / "a.osm"))
-    assert sorted(extract.places) == [1, 2, 3]
+    assert sorted(extract.coordinates) == [1, 2, 3]
     assert (3, 4) in [street.nodes for street in extract.streets]
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "words"),
+    ("name", "data", "text"),
     [
         ("town.txt", b"", "end in .osm, .osm.bz2"),
         ("empty.osm", b"", "cannot be read as an OpenStreetMap extract"),
@@ -87,18 +87,18 @@ def test_missing_nodes_are_missing(tmp_path: Path) -> None:
         ("cut.osm", grid().xml().encode()[:900], "cannot be read as an OpenStreetMap extract"),
         ("cut.osm.gz", gzip.compress(grid().xml().encode())[:300], "cannot be read as an OpenStreetMap extract"),
         ("cut.osm.bz2", bz2.compress(grid().xml().encode())[:300], "cannot be read as an OpenStreetMap extract"),
-        ("nothing.osm", b"<osm version='0.6'></osm>", "holds no street that cars may use"),
+        ("nothing.osm", b"<osm version='0.6'></osm>", "has no street that cars may use"),
     ],
 )
-def test_refusals_are_one_line_that_names_the_file(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+def test_refusals_are_one_line_that_names_the_file(tmp_path: Path, name: str, data: bytes, text: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(TownError) as refusal:
         read_extract(path)
-    text = str(refusal.value)
-    assert text.startswith(str(path))
-    assert words in text
-    assert "\n" not in text
+    message = str(refusal.value)
+    assert message.startswith(str(path))
+    assert text in message
+    assert "\n" not in message
 
 
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
@@ -112,14 +112,14 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
 def test_ways_without_any_of_their_nodes_are_refused(tmp_path: Path) -> None:
     document = grid()
     document.nodes.clear()
-    with pytest.raises(TownError, match="not the nodes they are made of"):
+    with pytest.raises(TownError, match="but not their nodes"):
         read_extract(document.write(tmp_path / "a.osm"))
 
 
 def test_streets_near_a_pole_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "pole.osm"
     path.write_text(grid().xml().replace('lat="47', 'lat="87'))
-    with pytest.raises(TownError, match=r"lies at latitude 87\.4; at most 84"):
+    with pytest.raises(TownError, match=r"latitude must be at most 84 degrees, got 87\.4"):
         read_extract(path)
 
 

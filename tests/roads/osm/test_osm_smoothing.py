@@ -7,7 +7,7 @@ from navsim.roads.osm.segments import smoothed
 
 def test_a_sharp_corner_becomes_a_bend_between_the_same_ends() -> None:
     corner = np.array([[0.0, 0.0], [60.0, 0.0], [60.0, 60.0]])
-    course = smoothed([corner], [0.1], soften=True)[0]
+    course = smoothed([corner], [0.1], remove_corners=True)[0]
     assert course is not None
     bend = Polyline(course)
     np.testing.assert_allclose(course[[0, -1]], corner[[0, -1]], atol=1e-9)
@@ -21,7 +21,7 @@ def test_gentle_courses_stay_where_they_are() -> None:
     angles = np.linspace(0, np.pi, 50)
     arc = 40 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     straight = np.array([[0.0, 0.0], [100.0, 0.0]])
-    one, other = smoothed([arc, straight], [0.1, 0.1], soften=True)
+    one, other = smoothed([arc, straight], [0.1, 0.1], remove_corners=True)
     assert one is not None
     assert other is not None
     assert np.abs(np.hypot(*one.T) - 40).max() < 0.25
@@ -33,7 +33,7 @@ def test_a_spike_is_cut_and_a_small_ring_given_up() -> None:
     spike = np.array([[0.0, 0.0], [50.0, 0.0], [50.0, 30.0], [50.5, 0.0], [100.0, 0.0]])
     angles = np.linspace(0, 2 * np.pi, 30)
     ring = 4 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    cut, gone = smoothed([spike, ring], [0.1, 0.1], soften=True)
+    cut, gone = smoothed([spike, ring], [0.1, 0.1], remove_corners=True)
     assert cut is not None
     assert np.abs(Polyline(cut).curvatures).max() <= 0.1 + 1e-9
     assert gone is None
