@@ -11,7 +11,7 @@ project_copyright = "the navsim authors; map data © OpenStreetMap contributors,
 author = "the navsim authors"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated_pages"]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_ext", "_figures"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -19,7 +19,7 @@ myst_heading_anchors = 3
 # Types stand in the signatures; text and order are those of the source.
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
+autodoc_default_options = {"members": True, "undoc-members": False}
 autodoc_use_type_comments = False
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from figures import data_flow, layers
 from settings_reference import settings_pages
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -59,10 +60,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def write_pages(app: Sphinx) -> None:
-    """Write the reference of settings and of the API below `docs/reference`."""
-    reference = Path(app.srcdir) / "reference"
-    write_folder(reference / "settings", named(settings_pages(COMMANDS)))
-    write_folder(reference / "api", api_pages())
+    """Write the reference of settings and of the API, and the diagrams."""
+    source = Path(app.srcdir)
+    write_folder(source / "reference" / "settings", ".md", named(settings_pages(COMMANDS)))
+    write_folder(source / "reference" / "api", ".md", api_pages())
+    write_folder(source / "_figures", ".svg", {"layers": layers(), "data-flow": data_flow()})
 
 
 def named(pages: dict[str, str]) -> dict[str, str]:
@@ -70,14 +72,15 @@ def named(pages: dict[str, str]) -> dict[str, str]:
     return {re.sub(r"\W+", "-", name): text for name, text in pages.items()}
 
 
-def write_folder(folder: Path, pages: dict[str, str]) -> None:
-    """Make a folder hold these pages alone; a file that stays the same keeps its time and is not built again."""
+def write_folder(folder: Path, suffix: str, texts: dict[str, str]) -> None:
+    """Make a folder hold these files alone; one that stays the same keeps its time and is not built again."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.md"):
-        if path.stem not in pages:
+    names = {f"{name}{suffix}": text for name, text in texts.items()}
+    for path in folder.glob(f"*{suffix}"):
+        if path.name not in names:
             path.unlink()
-    for name, text in pages.items():
-        path = folder / f"{name}.md"
+    for name, text in names.items():
+        path = folder / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
 
@@ -100,9 +103,11 @@ def api_page(package: str, modules: list[str]) -> str:
     return f"# {package}\n\n```{{eval-rst}}\n.. automodule:: {package}\n```\n\n" + "\n".join(sections)
 
 
-def convert_docstring(_app: Sphinx, _what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
+def convert_docstring(_app: Sphinx, what: str, _name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
     """Turn a docstring's Markdown into reStructuredText in place: code in backticks stays code, the rest is plain."""
     lines[:] = CODE_OR_MARK.sub(_converted, "\n".join(lines)).split("\n")
+    if what in ("attribute", "property", "data"):
+        lines.insert(0, "\\ ")  # an empty beginning, or else Napoleon takes what precedes a colon for a type
 
 
 CODE_OR_MARK = re.compile(r"`(?P<code>[^`]+)`(?P<ending>\w?)|[*|](?=\S)|(?<=\w)_(?!\w)")

@@ -114,7 +114,7 @@ def default_text(field: "dataclasses.Field[Any]") -> str:
     else:
         default = field.default
     if groups_in(type(default)) or (isinstance(default, tuple) and any(map(dataclasses.is_dataclass, default))):
-        return "as described" if default else "none"
+        return "see there" if default else "none"
     return value_text(default)
 
 
@@ -178,10 +178,11 @@ def summary(group: type) -> str:
 
 
 def table(settings: Sequence[Setting]) -> list[str]:
-    """Return settings as the lines of a Markdown table."""
+    """Return settings as the lines of a Markdown table, whose class the site's style sheet knows."""
     rows = [(f"`{s.name}`", s.kind, s.default, s.text) for s in settings]
     cells = [("setting", "type", "default", "meaning"), ("---",) * 4, *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
+    return [":::{table}", ":class: settings", "", *lines, ":::"]
 
 
 def settings_pages(commands: Mapping[str, type]) -> dict[str, str]:

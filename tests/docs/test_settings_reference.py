@@ -100,7 +100,7 @@ def test_values_are_written_as_yaml_has_them(value: object, text: str) -> None:
 def test_a_setting_has_name_type_default_and_meaning() -> None:
     out, cameras, seed = settings_of(Collect)
     assert (out.name, out.kind, out.default, out.text) == ("out", "path", "`runs/data`", "Folder of the results.")
-    assert (cameras.default, seed.default) == ("as described", "none")
+    assert (cameras.default, seed.default) == ("see there", "none")
 
 
 def test_groups_are_found_with_their_paths() -> None:
