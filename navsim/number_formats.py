@@ -44,6 +44,19 @@ def percent_interval(ends: tuple[float, float] | None, digits: int = 0, *, signe
     return " to ".join(percent(end, digits, signed=signed) for end in ends)
 
 
+def with_interval(
+    value: float | None, ends: tuple[float, float] | None, digits: int = 2, unit: str = "", *, signed: bool = False
+) -> str:
+    """Return a value with its interval, such as `0.12 m (0.10 to 0.14)`; a value without one stands alone."""
+    text = number(value, digits, unit, signed=signed)
+    return text if value is None or ends is None else f"{text} ({interval(ends, digits, signed=signed)})"
+
+
+def share_with_interval(count: int, total: int, ends: tuple[float, float]) -> str:
+    """Return a share with its interval, such as `38 of 40 (83% to 99%)`; missing if the total is 0."""
+    return f"{share(count, total)} ({percent_interval(ends)})" if total else MISSING
+
+
 def metres(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
     """Return a length given in metres, such as `0.11 m`."""
     return number(value, digits, "m", signed=signed)

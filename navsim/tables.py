@@ -1,11 +1,12 @@
 """One table of text cells for all outputs: the terminal, Markdown, HTML pages and JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -41,40 +42,18 @@ class Table:
     """Number of leading columns that hold text and are aligned to the left; the others hold numbers."""
 
     def __post_init__(self) -> None:
-        for row in self._all_rows():
+        for row in (row for group in self.groups for row in group.rows):
             if len(row) != len(self.headers):
                 raise ValueError(f"a row needs {len(self.headers)} cells, got {len(row)}: {', '.join(row)}")
 
-    def _groups(self) -> list[TableSection]:
-        """All sections that have rows, those without a section first."""
+    @property
+    def groups(self) -> list[TableSection]:
+        """Sections that have rows; `rows` come first, as one without a title."""
         return [group for group in (TableSection(self.rows), *self.sections) if group.rows]
-
-    def _all_rows(self) -> Iterable[Sequence[str]]:
-        return (row for group in self._groups() for row in group.rows)
 
     def rich(self) -> RenderableType:
         """Return the table for a terminal; without headers if all of them are empty."""
-        title, note = ([Text(text)] if text else [] for text in (self.title, self.note))
-        return Group(*title, self._rich_table(), *note)  # rich's own title and caption wrap at the table's width
-
-    def _rich_table(self) -> RichTable:
-        table = RichTable(
-            box=SIMPLE_HEAD,
-            show_header=any(self.headers),
-            show_edge=False,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
-        for index, header in enumerate(self.headers):
-            table.add_column(Text(header), justify="left" if index < self.text_columns else "right")
-        for index, group in enumerate(self._groups()):
-            if index:
-                table.add_row()
-            if group.title:
-                table.add_row(Text(group.title), style="bold")
-            for row in group.rows:
-                table.add_row(*map(Text, row))
-        return table
+        return _TerminalTable(self)
 
     def markdown(self, heading: str = "") -> str:
         """Return the table as Markdown, without a line break at its end.
@@ -84,7 +63,7 @@ class Table:
         """
         rule = ["---"] * self.text_columns + ["---:"] * (len(self.headers) - self.text_columns)
         lines = [_markdown_row(self.headers), _markdown_row(rule)]
-        for group in self._groups():
+        for group in self.groups:
             if group.title:
                 lines.append(_markdown_row([f"**{group.title}**", *[""] * (len(self.headers) - 1)]))
             lines += map(_markdown_row, group.rows)
@@ -97,7 +76,7 @@ class Table:
         if any(self.headers):
             parts.append(Markup("<thead>{}</thead>\n").format(self._html_row(self.headers, *_HEADER_CELLS)))
         parts.append(Markup("<tbody>\n"))
-        for group in self._groups():
+        for group in self.groups:
             if group.title:
                 line = Markup('<tr class="section"><th colspan="{}">{}</th></tr>\n')
                 parts.append(line.format(len(self.headers), group.title))
@@ -115,9 +94,44 @@ class Table:
         """Return the rows as plain values for JSON: cells by header, with the `section` where it has a title."""
         return [
             ({"section": group.title} if group.title else {}) | dict(zip(self.headers, row, strict=True))
-            for group in self._groups()
+            for group in self.groups
             for row in group.rows
         ]
+
+
+@dataclass(frozen=True)
+class _TerminalTable:
+    """A table as rich draws it, its columns closer together where the terminal is narrow."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Title and note stand outside of rich's table, at whose width they would wrap.
+        yield from [Text(self.table.title)] if self.table.title else []
+        wide = self._drawn(padding=1)
+        width = Measurement.get(console, options.update(max_width=1000), wide).maximum
+        yield wide if width <= options.max_width else self._drawn(padding=0)
+        yield from [Text(self.table.note)] if self.table.note else []
+
+    def _drawn(self, padding: int) -> RichTable:
+        headers = self.table.headers
+        drawn = RichTable(
+            box=SIMPLE_HEAD,
+            show_header=any(headers),
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, padding, 0, 0),
+        )
+        for index, header in enumerate(headers):
+            drawn.add_column(Text(header), justify="left" if index < self.table.text_columns else "right")
+        for index, group in enumerate(self.table.groups):
+            if index:
+                drawn.add_row()
+            if group.title:
+                drawn.add_row(Text(group.title), style="bold")
+            for row in group.rows:
+                drawn.add_row(*map(Text, row))
+        return drawn
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import torch
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from agents.experiments.benchmark_tables import cases_table, devices_table, loops_table, singles_table
 from agents.experiments.hardware_limits import Ceilings, measure_ceilings
@@ -34,6 +33,7 @@ from navsim.config import to_mapping
 from navsim.progress import progress
 from navsim.provenance import git_revision, machine, software_versions
 from navsim.storage import write_json
+from navsim.tables import Table
 
 TABLE_WIDTH = 130
 """Least width of the tables, in characters."""
@@ -127,7 +127,7 @@ def show(tables: list[Table], out: Path) -> None:
     screen = Console()
     console = Console(width=max(screen.width, TABLE_WIDTH))  # a log file may have long lines
     for table in tables:
-        console.print(table)
+        console.print(table.rich())
     console.print(f"all rounds, as JSON: {out}", highlight=False, soft_wrap=True)
 
 

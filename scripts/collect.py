@@ -17,7 +17,7 @@ def main() -> None:
     config = parse_config(CollectConfig, "Record drives of the expert as data to learn from.")
     collection = collect(config)
     console = Console()
-    console.print(statistics_table(collection.statistics))
+    console.print(statistics_table(collection.statistics).rich())
     done = collection.recording
     if done.drives:
         speed = f"{done.steps_per_second:.0f} steps/s by {done.workers} processes"

@@ -77,7 +77,7 @@ def offline_words(checkpoints: Sequence[Checkpoint]) -> str:
     """What predicting says about driving, as Markdown; empty where nothing is known."""
     if not checkpoints:
         return ""
-    lines = [f"* {pair}: {found.words}" for pair, found in offline_correlations(checkpoints).items()]
+    lines = [f"* {pair}: {found.text}" for pair, found in offline_correlations(checkpoints).items()]
     return "\n".join([f"## Predicting and driving, {len(checkpoints)} checkpoints", "", *lines])
 
 

@@ -11,12 +11,12 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.table import Table
 
 from navsim.datasets.dataset import checked_episodes, episode_files, open_dataset, read_description
 from navsim.datasets.statistics import episode_statistics, statistics_table
 from navsim.errors import EpisodeError
 from navsim.progress import progress
+from navsim.tables import Table
 
 Folder = Annotated[Path, tyro.conf.Positional]
 
@@ -49,10 +49,7 @@ def info(folder: Folder) -> None:
     if "rendered_from" in settings:
         rows["rendered from"] = str(settings.pop("rendered_from")["folder"])
     rows["settings"] = ", ".join(f"{name} {value}" for name, value in settings.items())
-    table = Table(show_header=False, title=str(folder))
-    for name, text in rows.items():
-        table.add_row(name, text)
-    Console().print(table)
+    Console().print(Table(("", ""), list(rows.items()), title=str(folder), text_columns=2).rich())
 
 
 def verify(folder: Folder) -> None:
@@ -82,7 +79,7 @@ def statistics(folder: Folder) -> None:
         folder: The data folder.
     """
     dataset = open_dataset(folder)
-    Console().print(statistics_table(episode_statistics(dataset.episodes(images=False))))
+    Console().print(statistics_table(episode_statistics(dataset.episodes(images=False))).rich())
 
 
 def main() -> None:

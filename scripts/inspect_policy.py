@@ -8,11 +8,11 @@ from navsim.cli import check_libraries, run_script
 check_libraries()
 
 from rich.console import Console
-from rich.table import Table
 
 from agents.interpretability.inspection import InspectConfig, inspect_policy
 from agents.interpretability.writing import headlines, write_inspection
 from navsim.config import parse_config
+from navsim.tables import Table
 
 
 def main() -> None:
@@ -22,11 +22,10 @@ def main() -> None:
     )
     seen = inspect_policy(config)
     page = write_inspection(seen, config.folder)
-    table = Table("value", "95% interval", "what", title=f"{seen.numbers.frames} frames")
-    for line in headlines(seen):
-        table.add_row(line.value, line.interval, line.words)
+    rows = [(line.words, line.value, line.interval) for line in headlines(seen)]
+    table = Table(("what", "value", "95% interval"), rows, title=f"{seen.numbers.frames} frames")
     console = Console()
-    console.print(table)
+    console.print(table.rich())
     for note in seen.numbers.notes:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     console.print(f"written: {page}, with its pictures and numbers beside it", highlight=False, soft_wrap=True)

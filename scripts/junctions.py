@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from agents.policies.checkpoint import load_policy
 from agents.scoring.junctions import DecisionRules, JunctionMeasures, RangeRecall
@@ -17,9 +16,11 @@ from agents.scoring.policy_scores import PolicyScores, score_policy
 from navsim.config import parse_config, to_mapping
 from navsim.datasets.dataset import open_dataset
 from navsim.evaluation.statistics.intervals import Estimate
+from navsim.number_formats import MISSING, interval, number, percent
 from navsim.progress import progress
 from navsim.roads.generators.towns import Split
 from navsim.storage import write_json
+from navsim.tables import Table
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def main() -> None:
     inputs = list(policy.config.inputs)
     write_json(config.out, {"config": to_mapping(config), "inputs": inputs, "scores": to_mapping(scores)})
     console = Console()
-    console.print(manoeuvre_table(scores))
-    console.print(junction_table(scores.junctions, config.rules))
+    console.print(manoeuvre_table(scores).rich())
+    console.print(junction_table(scores.junctions, config.rules).rich())
     if "route_map" in inputs:
         console.print("this policy sees the route: it has no reason to give exits off the route any mass")
     console.print(f"the numbers are in {config.out}", highlight=False, soft_wrap=True)
@@ -59,27 +60,38 @@ def main() -> None:
 
 def manoeuvre_table(scores: PolicyScores) -> Table:
     """Scores by manoeuvre."""
-    table = Table("manoeuvre", "frames", "share", "nll", "mode error 1/m", title=f"{scores.frames} frames")
-    for manoeuvre, row in scores.manoeuvres.items():
-        numbers = f"{row.nll:.3f}", f"{row.curvature_error:.5f}"
-        table.add_row(manoeuvre.replace("_", " "), str(row.frames), f"{row.share:.1%}", *numbers)
-    return table
+    rows = [
+        (
+            manoeuvre.replace("_", " "),
+            str(row.frames),
+            percent(row.share, 1),
+            number(row.nll, 3),
+            number(row.curvature_error, 5),
+        )
+        for manoeuvre, row in scores.manoeuvres.items()
+    ]
+    return Table(("manoeuvre", "frames", "share", "nll", "mode error 1/m"), rows, title=f"{scores.frames} frames")
 
 
 def junction_table(measures: JunctionMeasures, rules: DecisionRules) -> Table:
     """What the policy makes of junctions."""
-    title = f"decisions at junctions, each exit within {rules.tolerance:g} 1/m"
-    table = Table("measure", "value", "95% interval", "decisions", "passages", title=title)
-    all_of_them = str(measures.frames), str(measures.passages)
-    some = str(measures.missing_frames), str(measures.missing_passages)
-    table.add_row(f"mode recall (at least {rules.least_mass:.0%})", *_shown(measures.recall), *all_of_them)
-    for part in measures.recall_by_distance:
-        words = f"  {distance_range(part)} past the mouth"
-        table.add_row(words, *_shown(part.recall), str(part.frames), str(part.passages))
-    table.add_row("mass on lawful exits", *_shown(measures.lawful_mass), *all_of_them)
-    table.add_row("mass on missing exits", *_shown(measures.missing_mass), *some)
-    table.caption = f"in {measures.towns} towns; each passage counts once"
-    return table
+    every = str(measures.frames), str(measures.passages)
+    missing = str(measures.missing_frames), str(measures.missing_passages)
+    ranges = [
+        (f"  {distance_range(part)} past the mouth", *_cells(part.recall), str(part.frames), str(part.passages))
+        for part in measures.recall_by_distance
+    ]
+    return Table(
+        headers=("measure", "value", "95% interval", "decisions", "passages"),
+        rows=[
+            (f"mode recall (at least {percent(rules.least_mass)})", *_cells(measures.recall), *every),
+            *ranges,
+            ("mass on lawful exits", *_cells(measures.lawful_mass), *every),
+            ("mass on missing exits", *_cells(measures.missing_mass), *missing),
+        ],
+        title=f"decisions at junctions, each exit within {rules.tolerance:g} 1/m",
+        note=f"in {measures.towns} towns; each passage counts once",
+    )
 
 
 def distance_range(part: RangeRecall) -> str:
@@ -89,11 +101,11 @@ def distance_range(part: RangeRecall) -> str:
     return f"up to {part.up_to:g} m" if part.above is None else f"{part.above:g} to {part.up_to:g} m"
 
 
-def _shown(estimate: Estimate | None) -> tuple[str, str]:
+def _cells(estimate: Estimate | None) -> tuple[str, str]:
     """A value and its interval."""
     if estimate is None:
-        return "-", "-"
-    return f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}"
+        return MISSING, MISSING
+    return number(estimate.value, 3), interval((estimate.low, estimate.high), 3)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main() -> None:
     config = parse_config(RenderConfig, "Render recorded drives with other cameras, renderer or appearance.")
     rendering = rerender(config)
     console = Console()
-    console.print(statistics_table(rendering.statistics))
+    console.print(statistics_table(rendering.statistics).rich())
     done = rendering.recording
     if done.drives:
         speed = f"{done.steps_per_second:.0f} steps/s by {done.workers} processes"

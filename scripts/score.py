@@ -21,7 +21,7 @@ def main() -> None:
     write_json(folder / f"{name}.json", report.mapping())
     save_figure(report.figure(), folder / f"{name}.png")
     console = Console()
-    console.print(report.table())
+    console.print(report.table().rich())
     if config.calibrate:
         words = (
             f"{config.checkpoint}: temperature is now {report.fitted_temperature:.3f}, probabilities are recalibrated"

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.table import Table
 
 from agents.perception.detection.pictures import DetectionConfig
 from agents.perception.detection.task import detection_task
@@ -36,9 +35,11 @@ from agents.training.runtime import keep_freed_memory
 from navsim.config import chosen_task, parse_config, to_mapping
 from navsim.datasets.dataset import read_description
 from navsim.errors import ConfigError, NavsimError
+from navsim.number_formats import MISSING, number, percent, share, thousands
 from navsim.sensing.camera import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_json
+from navsim.tables import Table
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ def drive() -> None:
             learn(config, folder, group, console)
         if group.first:
             history = read_history(folder)
-            console.print(epochs_table(history))
+            console.print(epochs_table(history).rich())
             if config.dagger.rounds:
-                console.print(rounds_table(folder.read_metrics()["rounds"]))
+                console.print(rounds_table(folder.read_metrics()["rounds"]).rich())
             console.print(f"best: epoch {history.best_epoch}, {folder.best}", highlight=False, soft_wrap=True)
 
 
@@ -136,7 +137,7 @@ def describe(command: TrainCommand) -> None:
     spec, source = described_senses(command)
     description = describe_policy(build_policy(command.policy, spec, seed=0))
     console = Console()
-    console.print(layer_table(description))
+    console.print(layer_table(description).rich())
     console.print(f"cameras and maps: {source}", highlight=False, soft_wrap=True)
     if command.description is not None:
         write_json(command.description, to_mapping(description))
@@ -157,46 +158,47 @@ def described_senses(command: TrainCommand) -> tuple[ObservationSpec, str]:
 def epochs_table(history: History) -> Table:
     """Scores of all epochs; the best is marked."""
     driven = any(row["closed_loop"] for row in history.epochs)
-    more = ["arrived", "completion"] if driven else []
     rounds = any("round" in row for row in history.epochs)
-    first = ["round"] if rounds else []
-    table = Table(*first, "epoch", "train nll", "val. nll", "off straights", "mode error 1/m", *more, "images/s")
-    for row in history.epochs:
-        scores = row["validation"]
-        without = scores["nll_without_spike"]
-        table.add_row(
+    rows = [
+        (
             *([str(row["round"])] if rounds else []),
             f"{row['epoch']}{' *' if row['epoch'] == history.best_epoch else ''}",
-            f"{row['train_nll']:.3f}",
-            f"{scores['nll']:.3f}",
-            "-" if without is None else f"{without:.3f}",
-            f"{scores['curvature_error']:.5f}",
+            number(row["train_nll"], 3),
+            number(row["validation"]["nll"], 3),
+            number(row["validation"]["nll_without_spike"], 3),
+            number(row["validation"]["curvature_error"], 5),
             *(drives_cells(row["closed_loop"]) if driven else []),
-            f"{row['images_per_second']:.0f}",
+            number(row["images_per_second"], 0),
         )
-    return table
+        for row in history.epochs
+    ]
+    headers = ["epoch", "train nll", "val. nll", "off straights", "mode error 1/m"]
+    headers = [*(["round"] if rounds else []), *headers, *(["arrived", "completion"] if driven else []), "images/s"]
+    return Table(headers, rows)
 
 
-def rounds_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """What each round of on-policy correction recorded, and how the policy drove that learned from all so far."""
-    table = Table("round", "expert drives", "recorded", "of them arrived", "frames", "then arrived", "completion")
-    for row in rows:
-        table.add_row(
+def rounds_table(rounds: Sequence[Mapping[str, Any]]) -> Table:
+    """Drives that each round of on-policy correction recorded, and how the policy trained on all so far drove."""
+    headers = ("round", "expert drives", "recorded", "of them arrived", "frames", "then arrived", "completion")
+    rows = [
+        (
             str(row["round"]),
-            f"{row['share']:.0%}",
+            percent(row["share"]),
             f"{row['drives']} drives",
             str(row["arrived"]),
-            f"{row['frames']:,}",
+            thousands(row["frames"]),
             *drives_cells(row["closed_loop"]),
         )
-    return table
+        for row in rounds
+    ]
+    return Table(headers, rows)
 
 
 def drives_cells(drives: dict[str, Any] | None) -> list[str]:
     """How an epoch drove: arrivals and route completion."""
     if drives is None:
-        return ["-", "-"]
-    return [f"{drives['arrived']} of {drives['routes']}", f"{drives['completion']:.0%}"]
+        return [MISSING, MISSING]
+    return [share(drives["arrived"], drives["routes"]), percent(drives["completion"])]
 
 
 TASKS = {"driving": drive, "segmentation": segment, "detection": detect}

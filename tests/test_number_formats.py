@@ -16,6 +16,9 @@ from navsim import number_formats as formats
         (formats.share(0, 40), "0 of 40"),
         (formats.interval((-0.1, 0.14), 2, "m", signed=True), "-0.10 to +0.14 m"),
         (formats.percent_interval((0.83, 0.99)), "83% to 99%"),
+        (formats.with_interval(0.12, (0.1, 0.14), 2, "m"), "0.12 m (0.10 to 0.14)"),
+        (formats.with_interval(0.12, None), "0.12"),
+        (formats.share_with_interval(38, 40, (0.83, 0.99)), "38 of 40 (83% to 99%)"),
         (formats.metres(0.114), "0.11 m"),
         (formats.km(13.2), "13.20 km"),
         (formats.per_km(0.456), "0.46/km"),
@@ -33,6 +36,8 @@ def test_numbers_are_written_with_their_unit(text: str, expected: str) -> None:
     [
         formats.share(0, 0),
         formats.interval(None),
+        formats.with_interval(None, None),
+        formats.share_with_interval(0, 0, (0.0, 1.0)),
         formats.percent_interval(None),
         *(
             form(None)

@@ -72,3 +72,7 @@ def test_records_are_plain_values() -> None:
 def test_a_row_has_a_cell_for_each_column() -> None:
     with pytest.raises(ValueError, match="a row needs 2 cells, got 1: a"):
         Table(["", "b"], [["a"]])
+
+
+def test_a_table_without_rows_is_its_headers() -> None:
+    assert Table(("", "arrived"), []).markdown() == "|  | arrived |\n| --- | ---: |"

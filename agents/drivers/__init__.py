@@ -1,1 +1,1 @@
-"""Drivers that run learned policies."""
+"""Learned policies as drivers."""

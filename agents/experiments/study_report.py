@@ -14,9 +14,9 @@ from agents.policies.description import describe_policy
 from navsim.datasets.collection_config import CollectConfig
 from navsim.errors import ConfigError, EpisodeError
 from navsim.evaluation.reports.comparison import Column, columns, has_arrived, read_results
-from navsim.evaluation.reports.page import table_lines
-from navsim.evaluation.statistics.intervals import Share
 from navsim.evaluation.statistics.paired import PairedShare, paired_share
+from navsim.number_formats import metres, number, percent, percent_interval, share, thousands, with_interval
+from navsim.tables import Table
 
 EVERYTHING = "all"
 """Name of the row over all parts."""
@@ -47,17 +47,17 @@ def read_contrast(config: StudyConfig, contrast: StudyContrast) -> list[Contrast
     return rows + ([ContrastRow(EVERYTHING, _paired(pairs, set(parts)))] if len(parts) > 1 else [])
 
 
-def contrast_table(contrast: StudyContrast, rows: Sequence[ContrastRow]) -> list[str]:
-    """The rows as lines of Markdown."""
-    heads = ("", *contrast.words, "difference (95% interval)", "p (McNemar)")
-    return table_lines(heads, map(_contrast_cells, rows))
+def contrast_table(contrast: StudyContrast, rows: Sequence[ContrastRow]) -> Table:
+    """Return the arrivals of both ways with their difference, one row for each part."""
+    headers = ("", *contrast.words, "difference (95% interval)", "p (McNemar)")
+    return Table(headers, [*map(_contrast_cells, rows)], title=contrast.title)
 
 
 def _contrast_cells(row: ContrastRow) -> tuple[str, ...]:
-    found = row.arrivals
-    low, high = found.interval
-    difference = f"{100 * found.difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
-    return row.part, _words(found.first), _words(found.second), difference, f"{found.p_value:.2f}"
+    pair = row.arrivals
+    low, high = pair.interval
+    points = with_interval(100 * pair.difference, (100 * low, 100 * high), 1, signed=True)
+    return row.part, pair.first.full_text, pair.second.full_text, f"{points} points", number(pair.p_value)
 
 
 def _column(config: StudyConfig, key: str) -> Column:
@@ -87,12 +87,7 @@ def _check_same(one: Mapping[tuple[str, str], object], other: Mapping[tuple[str,
         raise EpisodeError(f"the variants of a contrast did not drive the same routes: {part} {name} is of one alone")
 
 
-def _words(share: Share) -> str:
-    low, high = share.interval
-    return f"{share.count} of {share.total} ({low:.0%}-{high:.0%})"
-
-
-_HEADS = (
+_HEADERS = (
     "",
     "arrived",
     "95% interval",
@@ -178,9 +173,10 @@ def page(
     lines += [f"Each policy was trained once (one seed) and then drove {first.title}.", about, ""]
     lines += ["Learned from:", "", *(_data(name, config.collection(name)) for name in config.data), ""]
     for table in config.tables:
-        lines += [f"## {table.title}", "", *table_lines(_HEADS, [_cells(findings[key]) for key in table.variants]), ""]
+        cells = [_cells(findings[key]) for key in table.variants]
+        lines += [Table(_HEADERS, cells, title=table.title).markdown("##"), ""]
     for contrast, rows in contrasts:
-        lines += [f"## {contrast.title}", "", _ABOUT_CONTRASTS, "", *contrast_table(contrast, rows), ""]
+        lines += [f"## {contrast.title}", "", _ABOUT_CONTRASTS, "", contrast_table(contrast, rows).markdown(), ""]
     return "\n".join(lines)
 
 
@@ -193,17 +189,16 @@ def _data(name: str, collection: CollectConfig) -> str:
 
 
 def _cells(found: Finding) -> tuple[str, ...]:
-    low, high = found.interval
     return (
         found.words,
-        f"{found.arrived} of {found.routes}",
-        f"{low:.0%} to {high:.0%}",
-        f"{found.completion:.1%}",
-        "-" if found.failures_per_km is None else f"{found.failures_per_km:.2f}",
-        "-" if found.offset is None else f"{found.offset:.2f} m",
-        f"{found.nll:.2f}",
-        f"{found.parameters:,}",
-        f"{found.megaflops:.1f}",
+        share(found.arrived, found.routes),
+        percent_interval(found.interval),
+        percent(found.completion, 1),
+        number(found.failures_per_km),
+        metres(found.offset),
+        number(found.nll),
+        thousands(found.parameters),
+        number(found.megaflops, 1),
     )
 
 

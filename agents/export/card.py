@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
-from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME, ExportMetadata
-from navsim.evaluation.reports.page import table_lines
+from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from navsim.number_formats import km, metres, percent_interval, share, thousands
+from navsim.tables import Table
 
 SOURCE = "https://arxiv.org/abs/1811.10119"
 """Where the idea comes from: Amini, Rosman, Karaman, Rus, ICRA 2019."""
@@ -30,7 +31,7 @@ _MEANINGS = {
 class CardContents:
     """What is known of a policy beyond the facts in its file."""
 
-    facts: ExportMetadata
+    facts: ExportFacts
     """The file's own facts."""
     outputs: tuple[str, ...]
     """Names of the graph's outputs."""
@@ -107,7 +108,7 @@ def _summary(contents: CardContents) -> str:
     )
 
 
-def _senses(facts: ExportMetadata) -> str:
+def _senses(facts: ExportFacts) -> str:
     """Cameras and map."""
     rows = []
     for c in facts.cameras:
@@ -140,7 +141,7 @@ def _network(contents: CardContents) -> str:
         ("network", policy.network),
         ("head", policy.head),
         ("inputs", ", ".join(policy.inputs)),
-        ("parameters", f"{contents.parameters:,}"),
+        ("parameters", thousands(contents.parameters)),
         ("largest curvature", f"{policy.max_curvature:g} 1/m"),
     ]
     return _table(("what", "value"), rows)
@@ -161,13 +162,13 @@ def _scores(contents: CardContents) -> str:
         parts.append("After its last epoch of training:\n\n" + _table(("score", "value"), rows))
     loop = contents.closed_loop
     if loop:
-        low, high = loop["interval"]
+        arrived = share(loop["arrived"], loop["routes"])
         rows = [
-            ("arrived", f"{loop['arrived']} of {loop['routes']} (95% interval {low:.0%} to {high:.0%})"),
-            ("driven", f"{loop['km']:.2f} km"),
+            ("arrived", f"{arrived} (95% interval {percent_interval(loop['interval'])})"),
+            ("driven", km(loop["km"])),
         ]
         offset = loop.get("lane_offset_mean")
-        rows += [] if offset is None else [("mean lane offset", f"{offset:.2f} m")]
+        rows += [] if offset is None else [("mean lane offset", metres(offset))]
         parts.append(f"In closed loop ({loop['title']}):\n\n" + _table(("measure", "value"), rows))
     return "\n\n".join(parts) or "None are known of this checkpoint."
 
@@ -204,7 +205,7 @@ The first axis of all senses is the batch, of any size. `{WEIGHTS_NAME}` holds t
 curvatures as shares of the vehicle's range and in densities as shares of their highest."""
 
 
-def _versions(facts: ExportMetadata) -> str:
+def _versions(facts: ExportFacts) -> str:
     names = sorted(facts.versions.keys() | facts.exporters.keys())
     rows = [(name, facts.versions.get(name, "-"), facts.exporters.get(name, "-")) for name in names]
     return _table(("package", "trained with", "exported with"), rows)
@@ -212,4 +213,4 @@ def _versions(facts: ExportMetadata) -> str:
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
-    return "\n".join(table_lines(head, rows, words=len(head)))
+    return Table(head, [[*map(str, row)] for row in rows], text_columns=len(head)).markdown()

@@ -14,6 +14,8 @@ from agents.interpretability.regions import RegionRow
 from agents.policies.description import PolicyDescription
 from navsim.evaluation.reports.page import data_uri, templates_of
 from navsim.evaluation.statistics.intervals import Estimate
+from navsim.number_formats import MISSING, number, percent, thousands
+from navsim.tables import Table
 
 TEMPLATE = "page.html"
 """The page's template, in the package's `templates`."""
@@ -48,18 +50,6 @@ class Row:
     """How large they are: `wide`, `half`, `third` or `small`."""
     heading: str = ""
     """A few words above them."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of words and numbers."""
-
-    head: tuple[str, ...]
-    """Names of the columns; the first column holds words, the others numbers."""
-    rows: tuple[tuple[str, ...], ...]
-    """Cells."""
-    caption: str = ""
-    """What it shows."""
 
 
 @dataclass(frozen=True)
@@ -122,59 +112,63 @@ _GAIN = "gain over chance"
 
 def removal_table(rows: Iterable[RemovalRow]) -> Table:
     """Deletion and insertion."""
-    head = ("order by", "of", "deletion", _GAIN, "steering change [1/m]", _GAIN, "insertion", _GAIN)
-    cells = tuple(
+    headers = ("order by", "of", "deletion", _GAIN, "steering change [1/m]", _GAIN, "insertion", _GAIN)
+    cells = [
         (
             row.method,
             SENSES[row.sense],
-            f"{row.deletion.value:.3f}",
+            number(row.deletion.value, 3),
             signed(row.deletion_gain),
-            f"{row.deletion_steering.value:.4f}",
+            number(row.deletion_steering.value, 4),
             signed(row.steering_gain, 4),
-            f"{row.insertion.value:.3f}",
+            number(row.insertion.value, 3),
             signed(row.insertion_gain),
         )
         for row in rows
-    )
-    return Table(head, cells, "Deletion: higher is better. Insertion: lower is better. 95% intervals.")
+    ]
+    return Table(headers, cells, title="Deletion: higher is better. Insertion: lower is better. 95% intervals.")
 
 
 def sanity_table(rows: Iterable[SanityRow]) -> Table:
     """Saliency of networks that have forgotten."""
-    cells = tuple(
-        (row.method, SENSES[row.sense], _FORGOTTEN[row.forgotten], with_interval(row.correlation, 2)) for row in rows
-    )
-    head = ("saliency", "of", "what was forgotten", "rank correlation")
-    return Table(head, cells, "Near 0 is good: the saliency is that of what was learned.")
+    cells = [(row.method, SENSES[row.sense], _FORGOTTEN[row.forgotten], row.correlation.text(2)) for row in rows]
+    headers = ("saliency", "of", "what was forgotten", "rank correlation")
+    return Table(headers, cells, title="Near 0 is good: the saliency is that of what was learned.")
 
 
 def regions_table(rows: Sequence[RegionRow], sense: Sense) -> Table:
     """On what saliency lies."""
-    head = ("part", "saliency by", "frames", "of the pixels", "of the saliency", "density", "untrained", "by training")
-    cells = tuple(
+    headers = (
+        "part",
+        "saliency by",
+        "frames",
+        "of the pixels",
+        "of the saliency",
+        "density",
+        "untrained",
+        "by training",
+    )
+    cells = [
         (
             row.region,
             row.method,
             str(row.frames),
-            f"{row.pixels:.1%}",
-            f"{row.saliency:.1%}",
-            with_interval(row.density, 2),
-            f"{row.untrained.value:.2f}",
+            percent(row.pixels, 1),
+            percent(row.saliency, 1),
+            row.density.text(2),
+            number(row.untrained.value),
             signed(row.gain, 2),
         )
         for row in rows
-    )
-    return Table(head, cells, f"Parts of the {SENSES[sense]}")
+    ]
+    return Table(headers, cells, title=f"Parts of the {SENSES[sense]}")
 
 
 def dependence_table(rows: Iterable[DependenceRow], frames: int) -> Table:
     """What each input is worth."""
-    head = ("without", "how", "distance of the distributions", "steering change [1/m]", "loss added [nats]")
-    cells = tuple(
-        (row.removed, row.how, with_interval(row.distance, 3), with_interval(row.steering, 4), signed(row.loss, 2))
-        for row in rows
-    )
-    return Table(head, cells, f"Mean over {frames} frames with 95% intervals")
+    headers = ("without", "how", "distance of the distributions", "steering change [1/m]", "loss added [nats]")
+    cells = [(row.removed, row.how, row.distance.text(3), row.steering.text(4), signed(row.loss, 2)) for row in rows]
+    return Table(headers, cells, title=f"Mean over {frames} frames with 95% intervals")
 
 
 def layer_table(description: PolicyDescription) -> Table:
@@ -187,13 +181,13 @@ def layer_table(description: PolicyDescription) -> Table:
             "" if layer.stride is None else "x".join(map(str, layer.stride)),
             ("" if layer.pictures == 1 else f"{layer.pictures} of ") + " x ".join(map(str, layer.output)),
             "all" if layer.field is None else "x".join(map(str, layer.field)),
-            f"{layer.parameters:,}" if layer.parameters else "",
-            f"{layer.flops / 1e6:,.2f}" if layer.flops else "",
+            thousands(layer.parameters) if layer.parameters else "",
+            thousands(layer.flops / 1e6, 2) if layer.flops else "",
         )
         for layer in description.layers
     ]
-    rows.append(("all", "", "", "", "", "", f"{description.parameters:,}", f"{description.flops / 1e6:,.2f}"))
-    head = (
+    rows.append(("all", "", "", "", "", "", thousands(description.parameters), thousands(description.flops / 1e6, 2)))
+    headers = (
         "layer",
         "kind",
         "kernel [px]",
@@ -204,16 +198,11 @@ def layer_table(description: PolicyDescription) -> Table:
         "MFLOPs",
     )
     sees = ", ".join(description.inputs).replace("_", " ")
-    return Table(head, tuple(rows), f"{description.network} with {description.head} head, sees {sees}")
-
-
-def with_interval(estimate: Estimate, digits: int) -> str:
-    """A value and its interval."""
-    return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+    return Table(headers, rows, title=f"{description.network} with {description.head} head, sees {sees}")
 
 
 def signed(estimate: Estimate, digits: int = 3) -> str:
     """A difference and its interval; a dash where something is compared with itself."""
     if estimate.value == estimate.low == estimate.high == 0:
-        return "-"
-    return f"{estimate.value:+.{digits}f} ({estimate.low:+.{digits}f} to {estimate.high:+.{digits}f})"
+        return MISSING
+    return estimate.text(digits, signed=True)

@@ -15,10 +15,11 @@ from agents.localization.config import LocalizeConfig
 from agents.localization.run import Tracks
 from agents.localization.track import NEAR, Track
 from agents.localization.tuning import Regions, read_regions
-from navsim.evaluation.reports.page import table_lines
-from navsim.evaluation.statistics.intervals import Estimate, bootstrap_estimate, share_estimate
+from navsim.evaluation.statistics.intervals import Estimate, bootstrap_estimate, estimate_text, share_estimate
+from navsim.number_formats import number
 from navsim.seeding import generator
 from navsim.simulation.scenario import Scenario
+from navsim.tables import Table
 
 BASELINES: Mapping[Method, Method] = {
     "odometry": "gps",
@@ -205,16 +206,23 @@ def scores(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> list[Sc
     ]
 
 
-def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = (), credit: str = "") -> str:
-    """The table as Markdown, with what its columns mean, what each kind of evidence adds, and whose the map is.
+def markdown(title: str, scores: Sequence[Score], pairs: Sequence[PairedScore] = (), credit: str = "") -> str:
+    """Return the scores as Markdown, with what each kind of evidence adds and the credit for the map.
 
     Args:
         title: What was localised.
-        table: Scores.
+        scores: Scores of methods in cases.
         pairs: What each kind of evidence adds; empty leaves that part out.
-        credit: What must be said of where the map is from.
+        credit: Credit due to the makers of the map.
     """
-    head = (
+    parts = [f"# {title}", scores_markdown_table(scores).markdown()]
+    parts += [pairs_markdown_table(pairs).markdown("##")] if pairs else []
+    return "\n\n".join([*parts, *([credit] if credit else [])]) + "\n"
+
+
+def scores_markdown_table(scores: Sequence[Score]) -> Table:
+    """All scores with their intervals."""
+    headers = (
         "case",
         "known beside the map",
         "error m",
@@ -234,49 +242,45 @@ def markdown(title: str, table: Sequence[Score], pairs: Sequence[PairedScore] = 
         (
             row.case,
             _WORDS[row.method],  # type: ignore[index]  # a method's name
-            _shown(row.error, 1),
-            _shown(row.heading_error_deg, 1),
-            _shown(row.fix_error, 1),
-            _shown(row.fix_heading_error_deg, 1),
-            _shown(row.found, 0, 100, "%"),
-            _shown(row.found_after, 0),
-            _shown(row.junctions, 1),
-            _shown(row.within_50, 0, 100, "%"),
-            _shown(row.within_90, 0, 100, "%"),
-            _shown(row.calibrated_50, 0, 100, "%"),
-            _shown(row.calibrated_90, 0, 100, "%"),
-            f"{row.updates_per_second:.0f}",
+            estimate_text(row.error, 1),
+            estimate_text(row.heading_error_deg, 1),
+            estimate_text(row.fix_error, 1),
+            estimate_text(row.fix_heading_error_deg, 1),
+            estimate_text(row.found, 0, "%", scale=100),
+            estimate_text(row.found_after, 0),
+            estimate_text(row.junctions, 1),
+            estimate_text(row.within_50, 0, "%", scale=100),
+            estimate_text(row.within_90, 0, "%", scale=100),
+            estimate_text(row.calibrated_50, 0, "%", scale=100),
+            estimate_text(row.calibrated_90, 0, "%", scale=100),
+            number(row.updates_per_second, 0),
         )
-        for row in table
+        for row in scores
     ]
-    drives = table[0].drives if table else 0
-    lines = table_lines(head, rows, words=len(head))
-    end = [credit, ""] if credit else []
-    return "\n".join([f"# {title}", "", *lines, "", _legend(drives), "", *_pairs_part(pairs), *end])
+    note = _legend(scores[0].drives if scores else 0)
+    return Table(headers, rows, note=note, text_columns=len(headers))
 
 
-def _pairs_part(pairs: Sequence[PairedScore]) -> list[str]:
-    """What each kind of evidence adds, as lines of Markdown."""
-    if not pairs:
-        return []
-    head = ("case", "known beside the map", "less", "error m", f"within {NEAR:g} m, points", "entropy nats")
+def pairs_markdown_table(pairs: Sequence[PairedScore]) -> Table:
+    """What each kind of evidence adds."""
+    headers = ("case", "known beside the map", "less", "error m", f"within {NEAR:g} m, points", "entropy nats")
     rows = [
         (
             row.case,
             _WORDS[row.method],  # type: ignore[index]  # a method's name
             _WORDS[row.baseline],  # type: ignore[index]  # likewise
-            _shown(row.error, 2, sign="+"),
-            _shown(row.near, 1, 100, sign="+"),
-            _shown(row.entropy, 2, sign="+"),
+            estimate_text(row.error, 2, signed=True),
+            estimate_text(row.near, 1, scale=100, signed=True),
+            estimate_text(row.entropy, 2, signed=True),
         )
         for row in pairs
     ]
-    words = (
+    note = (
         "The second column less the third over the same drives. Error: as above, median of the differences; within "
         f"{NEAR:g} m: mean difference of the shares of updates; entropy: mean difference. "
         "What has 0 in its interval may be chance."
     )
-    return ["## What each adds, drive by drive", "", *table_lines(head, rows, words=len(head)), "", words, ""]
+    return Table(headers, rows, title="What each adds, drive by drive", note=note, text_columns=len(headers))
 
 
 def _legend(drives: int) -> str:
@@ -287,11 +291,3 @@ def _legend(drives: int) -> str:
         "In 50%, in 90%: how often the true position lies in that credible region; calibrated is 50% and 90%. In "
         "fitted 50%, 90%: in regions as large as held 50% and 90% on other drives, through validation towns."
     )
-
-
-def _shown(estimate: Estimate | None, digits: int, factor: float = 1.0, unit: str = "", sign: str = "") -> str:
-    """A value and its interval."""
-    if estimate is None:
-        return "-"
-    value, low, high = (f"{factor * part:{sign}.{digits}f}" for part in (estimate.value, estimate.low, estimate.high))
-    return f"{value}{unit} ({low} to {high})"

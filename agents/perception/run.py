@@ -6,14 +6,13 @@ From a configuration to a trained network and what it is worth in towns that it 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from agents.perception.config import HeldOutConfig, PerceptionConfig
@@ -25,7 +24,6 @@ from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import keep_freed_memory
 from navsim.config import from_mapping, to_mapping
 from navsim.datasets.dataset import read_description
-from navsim.evaluation.reports.page import table_lines
 from navsim.evaluation.routes import RouteSuite
 from navsim.progress import progress
 from navsim.roads.generators.towns import Split
@@ -39,6 +37,7 @@ from navsim.simulation.rollout import drive
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.termination import Rules
 from navsim.storage import write_bytes, write_json, write_text
+from navsim.tables import Table
 from navsim.visualization.canvas import png
 
 
@@ -67,36 +66,6 @@ def condition_words(condition: str) -> str:
     return condition or TRAINING
 
 
-@dataclass(frozen=True)
-class ScoreTable:
-    """Rows of cells under heads."""
-
-    title: str
-    """What was judged, in a few words."""
-    heads: Sequence[str]
-    """Over the columns."""
-    groups: Sequence[Sequence[Sequence[str]]]
-    """The rows, those together that belong together."""
-    words: int = 1
-    """How many of the first columns hold words; the others hold numbers."""
-
-    def terminal(self) -> Table:
-        """For the terminal."""
-        table = Table(title=self.title, title_justify="left")
-        for number, head in enumerate(self.heads):
-            table.add_column(head, justify="left" if number < self.words else "right")
-        for rows in self.groups:
-            for row in rows:
-                table.add_row(*row)
-            table.add_section()
-        return table
-
-    def page(self, about: str) -> str:
-        """As Markdown, under its title and a few sentences."""
-        lines = table_lines(self.heads, (row for rows in self.groups for row in rows), self.words)
-        return "\n".join([f"# {self.title}", "", about, "", *lines, ""])
-
-
 RESULTS, PAGE, OVERLAYS = "results.json", "results.md", "overlays"
 """Names in the run's folder."""
 L = TypeVar("L")
@@ -119,7 +88,7 @@ class Evaluator(Generic[L, N, A, S]):
     """The score that counts, in a few words."""
     sheet: Callable[[Pictures[L], A, int, str], Image]
     """Draws up to so many of the pictures with the answers, under a title."""
-    table: Callable[[Mapping[str, S]], ScoreTable]
+    table: Callable[[Mapping[str, S]], Table]
     """Scores by condition as a table."""
     learner: str
     """What was trained ..."""
@@ -163,7 +132,7 @@ def run_task(task: Task[L, N, A, S], console: Console) -> None:
     else:
         history = _train(task, folder, console)
         _write_results(task, folder, history, evaluate_held_out(task, folder))
-    console.print(task.exam.table(read_results(folder, task.exam.kind)).terminal())
+    console.print(task.exam.table(read_results(folder, task.exam.kind)).rich())
     words = f"{folder.best}; {folder.path / RESULTS}, {PAGE} and pictures in {OVERLAYS}"
     console.print(words, highlight=False, soft_wrap=True)
 
@@ -223,5 +192,10 @@ def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: TaskHisto
     )
     conditions = {condition: to_mapping(scores) for condition, scores in found.items()}
     write_json(folder.path / RESULTS, {"parameters": parameters, "conditions": conditions})
-    write_text(folder.path / PAGE, task.exam.table(found).page(about))
+    write_text(folder.path / PAGE, score_page(task.exam.table(found), about))
     write_json(folder.metrics, folder.read_metrics() | {"finished": True})
+
+
+def score_page(table: Table, about: str) -> str:
+    """Return a table as a page of Markdown, under its title and a few sentences."""
+    return f"# {table.title}\n\n{about}\n\n{table.markdown()}\n"

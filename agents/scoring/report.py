@@ -15,8 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
-from rich.box import SIMPLE
-from rich.table import Table
 
 from agents.scoring.calibration import (
     SampleScores,
@@ -30,8 +28,10 @@ from agents.scoring.calibration import (
 )
 from navsim.config import to_mapping
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
+from navsim.number_formats import number
 from navsim.sensing.observation import Image
 from navsim.simulation.manoeuvres import FrameManoeuvre
+from navsim.tables import Table, TableSection
 
 _INK, _DIM, _GRID = "#1d232c", "#6b7585", "#e3e7ed"
 _LINES = ("#2f6fde", "#d9694f", "#3fa66b", "#b25fc4", "#c2a25a", "#8e9bb0")
@@ -155,16 +155,18 @@ class Report:
 
     def table(self) -> Table:
         """One row for each calibration and manoeuvre; lengths in 1/km, shares in %."""
-        table = Table(title=self.title, box=SIMPLE, padding=0, pad_edge=False, show_edge=False)
-        table.add_column("", no_wrap=True)
         covered = (f"z {z:g}\n{100 * share:.1f}" for z, share in zip(COVERAGE_Z, NOMINAL_COVERAGE, strict=True))
-        for head in ("frames", "nll", "crps", "mode\nerror", *covered, "width\n50%", "width\n90%", "PIT\ndist."):
-            table.add_column(head, justify="right", no_wrap=True)
-        for name, by_group in self.scores.items():
-            for group, scores in by_group.items():
-                table.add_row(name if group == _ALL else f"  {group.replace('_', ' ')}", *_cells(scores))
-            table.add_section()
-        return table
+        headers = ("", "frames", "nll", "crps", "mode\nerror", *covered, "width\n50%", "width\n90%", "PIT\ndist.")
+        sections = [
+            TableSection(
+                [
+                    (name if group == _ALL else f"  {group.replace('_', ' ')}", *_cells(scores))
+                    for group, scores in by_group.items()
+                ]
+            )
+            for name, by_group in self.scores.items()
+        ]
+        return Table(headers, sections=sections, title=self.title)
 
     def figure(self) -> Figure:
         """Coverage curve and PIT histogram under each calibration."""
@@ -173,7 +175,13 @@ class Report:
 
 def _cells(scores: Scores) -> list[str]:
     """One row's numbers."""
-    crps, error = (f"{1000 * length:.2f}" for length in (scores.crps, scores.curvature_error))
-    narrow, wide = (f"{1000 * length:.1f}" for length in (scores.width_50, scores.width_90))
-    covered = [f"{100 * share:.1f}" for share in scores.coverage]
-    return [str(scores.count), f"{scores.nll:.3f}", crps, error, *covered, narrow, wide, f"{scores.pit_distance:.3f}"]
+    return [
+        str(scores.count),
+        number(scores.nll, 3),
+        number(1000 * scores.crps),
+        number(1000 * scores.curvature_error),
+        *(number(100 * share, 1) for share in scores.coverage),
+        number(1000 * scores.width_50, 1),
+        number(1000 * scores.width_90, 1),
+        number(scores.pit_distance, 3),
+    ]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from rich.console import Group, RenderableType
-from rich.table import Table
 
+from navsim.number_formats import km, metres, percent
 from navsim.roads.elements import Manoeuvre
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.town_map import town_group
+from navsim.tables import Table, TableSection
 
 _EDGES = (-0.2, -0.15, -0.1, -0.05, -0.02, -0.005, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2)
 _RECOVERY_OFFSET = 0.3
@@ -76,32 +76,33 @@ def episode_statistics(episodes: Iterable[Episode]) -> Statistics:
     )
 
 
-def statistics_table(statistics: Statistics) -> RenderableType:
-    """A table and a histogram to print."""
-    table = Table("", *statistics.frames, "all", title="recorded drives")
-    for name in ("episodes", "frames"):
-        counts: dict[str, int] = getattr(statistics, name)
-        table.add_row(name, *map(str, counts.values()), str(sum(counts.values())))
-    blank = [""] * len(statistics.frames)
-    table.add_row("driven", *blank, f"{statistics.kilometres:.2f} km in {statistics.hours:.2f} h")
-    table.add_row("junctions", *blank, _counts(statistics.junctions))
-    table.add_row("outcomes", *blank, _counts(statistics.outcomes))
-    table.add_row("lane offset", *blank, f"{statistics.offset_mean:.2f} m in the mean")
-    table.add_row("recovering", *blank, f"{statistics.recovering:.0%} of frames beyond {_RECOVERY_OFFSET} m")
-    return Group(table, _histogram(statistics))
+def statistics_table(statistics: Statistics) -> Table:
+    """A table with a histogram of the steering."""
+    total = max(sum(statistics.steering_counts), 1)
+    rows = [
+        ("episodes", _with_sum(statistics.episodes)),
+        ("frames", _with_sum(statistics.frames)),
+        ("driven", f"{km(statistics.kilometres)} in {statistics.hours:.2f} h"),
+        ("junctions", _counts(statistics.junctions)),
+        ("outcomes", _counts(statistics.outcomes)),
+        ("lane offset", f"{metres(statistics.offset_mean)} in the mean"),
+        ("recovering", f"{percent(statistics.recovering)} of frames beyond {_RECOVERY_OFFSET} m"),
+    ]
+    largest = max(*statistics.steering_counts, 1)
+    bins = zip(pairwise(statistics.steering_edges), statistics.steering_counts, strict=True)
+    bars = [
+        (f"{low:+.3f} to {high:+.3f}", f"{percent(count / total, 1):>6} {'█' * round(_BAR_WIDTH * count / largest)}")
+        for (low, high), count in bins
+    ]
+    steering = TableSection(bars[::-1], title="steering 1/m")  # left, the positive side, at the top
+    return Table(("", ""), rows, [steering], title="recorded drives", text_columns=2)
+
+
+def _with_sum(counts: dict[str, int]) -> str:
+    """Counts with their sum, such as `7 (4 train, 3 test)`."""
+    return f"{sum(counts.values())} ({_counts(counts)})"
 
 
 def _counts(counts: dict[str, int]) -> str:
     """Counts as words, such as `3 left, 4 right`."""
     return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()) or "none"
-
-
-def _histogram(statistics: Statistics) -> Table:
-    """The labels' distribution as bars of text, left at the top."""
-    table = Table("label [1/m], left +", "share", "", title="steering")
-    total, largest = max(sum(statistics.steering_counts), 1), max(*statistics.steering_counts, 1)
-    bins = list(zip(pairwise(statistics.steering_edges), statistics.steering_counts, strict=True))
-    for (low, high), count in reversed(bins):
-        bar = "█" * round(_BAR_WIDTH * count / largest)
-        table.add_row(f"{low:+.3f} to {high:+.3f}", f"{count / total:.1%}", bar)
-    return table

@@ -65,10 +65,10 @@ def test_no_episodes_are_no_division_by_zero() -> None:
 def test_table_shows_the_numbers_and_the_longest_bar_for_the_commonest_steering() -> None:
     screen = io.StringIO()
     found = episode_statistics([straight_drive("train-0", Outcome.ARRIVED, 100.0)])
-    Console(file=screen, width=100).print(statistics_table(found))
+    Console(file=screen, width=100).print(statistics_table(found).rich())
     text = screen.getvalue()
     assert "1 left, 1 straight, 0 right" in text
     assert "1 arrived" in text
     assert "20% of frames beyond 0.3 m" in text
     lengths = {line: line.count("█") for line in text.splitlines() if "to" in line and "%" in line}
-    assert max(lengths, key=lambda line: lengths[line]).startswith("│ -0.005 to +0.005")
+    assert max(lengths, key=lambda line: lengths[line]).startswith("-0.005 to +0.005")

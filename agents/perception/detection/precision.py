@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from agents.perception.detection.proposals import overlaps
-from navsim.evaluation.statistics.intervals import LEVEL, Estimate
+from navsim.evaluation.statistics.intervals import CONFIDENCE, Estimate
 from navsim.geometry import Array
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -170,7 +170,7 @@ def _estimates(whole: Array, drawn: Array) -> tuple[Estimate | None, Estimate | 
     if np.isnan(whole).any():
         return None, None
     seen = drawn[~np.isnan(drawn).any(axis=1)]
-    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+    tails = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
     values = [(whole[0], seen[:, 0]), (whole.mean(), seen.mean(axis=1))]
     ap50, ap = (Estimate(float(value), *map(float, np.quantile(parts, tails))) for value, parts in values)
     return ap50, ap

@@ -26,11 +26,12 @@ from agents.perception.detection.pictures import (
 )
 from agents.perception.detection.precision import DetectionScores, Ranked, average_precision, match, precisions, ranked
 from agents.perception.pictures import answers
-from agents.perception.run import Evaluator, ScoreTable, Task, condition_words
+from agents.perception.run import Evaluator, Task, condition_words
 from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
-from agents.policies.checkpoint import CheckpointFormat
-from navsim.evaluation.statistics.intervals import Estimate
+from agents.policies.checkpoint import Format
+from navsim.evaluation.statistics.intervals import estimate_text
 from navsim.sensing.observation import Image
+from navsim.tables import Table, TableSection
 from navsim.world.scenery.meshes import ObjectClass
 
 CLASS_NAMES = tuple(ObjectClass)
@@ -102,7 +103,7 @@ def _build(info: DetectionInfo, seed: int) -> Detector:
     return build_detector(len(info.class_names), seed)
 
 
-DETECTORS = CheckpointFormat("navsim-detection", 1, DetectionInfo, _build)
+DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
 """Checkpoints of detectors."""
 
 
@@ -145,21 +146,20 @@ def _validate(detector: Detector, pictures: BoxedPictures, dtype: torch.dtype) -
     return Validation({"ap50": ap50, "mean_ap50": mean}, {"validation_ap50": ap50})
 
 
-def score_table(scores: Mapping[str, DetectionScores]) -> ScoreTable:
+def score_table(scores: Mapping[str, DetectionScores]) -> Table:
     """For each condition, of which there is one at least, one row per class and one for the mean."""
     first = next(iter(scores.values()))
-    groups = []
+    sections = []
     for condition, found in scores.items():
-        rows = [*found.classes.items(), ("mean", found.mean)]
-        cells = [[name, str(each.objects), _shown(each.ap50), _shown(each.ap)] for name, each in rows]
-        groups.append([["" if number else condition_words(condition), *row] for number, row in enumerate(cells)])
+        scored = [*found.classes.items(), ("mean", found.mean)]
+        cells = [
+            [name, str(each.objects), estimate_text(each.ap50, 2), estimate_text(each.ap, 2)] for name, each in scored
+        ]
+        rows = [["" if index else condition_words(condition), *row] for index, row in enumerate(cells)]
+        sections.append(TableSection(rows))
     title = f"Objects found in {first.pictures} pictures of {first.towns} held-out towns"
-    return ScoreTable(title, ["condition", "class", "objects", "AP50", "AP50:95"], groups, words=2)
-
-
-def _shown(estimate: Estimate | None) -> str:
-    """A value and its interval."""
-    return "-" if estimate is None else f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+    headers = ("condition", "class", "objects", "AP50", "AP50:95")
+    return Table(headers, sections=sections, title=title, text_columns=2)
 
 
 def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Detections], DetectionScores]:

@@ -13,12 +13,12 @@ from torch import Tensor
 from agents.perception.pictures import answers
 from agents.perception.segmentation.network import SegmentationNetwork
 from agents.perception.segmentation.pictures import LabelledPictures
+from navsim.evaluation.statistics.intervals import ENDS
 from navsim.geometry import Array
 from navsim.sensing.observation import Image
 from navsim.world.scenery.meshes import CLASS_NAMES
 
 _DRAWS = 2000
-_ENDS = (2.5, 97.5)  # percentiles of a 95% interval
 Counts = NDArray[np.int64]
 """Pixels (K, K) by true class (row) and predicted class (column)."""
 
@@ -105,7 +105,7 @@ def score_towns(counts: Counts, names: tuple[str, ...], pictures: int, rng: np.r
     drawn = rng.integers(len(counts), size=(_DRAWS, len(counts)))
     weights = np.stack([(drawn == town).sum(axis=1) for town in range(len(counts))], axis=1)  # (draws, U)
     again = intersection_over_union(np.tensordot(weights, counts, axes=1))
-    low, high = (_percentile(again, end) for end in _ENDS)
+    low, high = (_percentile(again, end) for end in ENDS)
     means = np.nanmean(again, axis=1)
     share = total.sum(axis=1) / total.sum()
     return SegmentationScores(
@@ -116,8 +116,8 @@ def score_towns(counts: Counts, names: tuple[str, ...], pictures: int, rng: np.r
             for k, name in enumerate(names)
         ),
         mean_iou=float(np.nanmean(found)),
-        low=float(np.percentile(means, _ENDS[0])),
-        high=float(np.percentile(means, _ENDS[1])),
+        low=float(np.percentile(means, ENDS[0])),
+        high=float(np.percentile(means, ENDS[1])),
         accuracy=float(np.trace(total) / total.sum()),
     )
 

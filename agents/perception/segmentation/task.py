@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from agents.perception.config import PerceptionConfig
-from agents.perception.run import Evaluator, ScoreTable, Task, condition_words
+from agents.perception.run import Evaluator, Task, condition_words
 from agents.perception.segmentation.network import (
     SegmentationNetwork,
     SegmentationNetworkConfig,
@@ -28,13 +28,15 @@ from agents.perception.segmentation.network import (
 from agents.perception.segmentation.pictures import CLASSES, LabelledPictures, overlay_sheet
 from agents.perception.segmentation.scores import SegmentationScores, predicted_classes, score_pictures
 from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
-from agents.policies.checkpoint import CheckpointFormat
+from agents.policies.checkpoint import Format
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import to_mapping
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.number_formats import number, percent
 from navsim.seeding import generator
 from navsim.sensing.observation import Image
+from navsim.tables import Table
 from navsim.world.scenery.meshes import CLASS_NAMES
 
 
@@ -76,7 +78,7 @@ def _build(info: SegmentationInfo, seed: int) -> SegmentationNetwork:
     return build_segmentation_network(info.network, len(info.class_names), seed)
 
 
-NETWORKS = CheckpointFormat("navsim-segmentation", 1, SegmentationInfo, _build)
+NETWORKS = Format("navsim-segmentation", 1, SegmentationInfo, _build)
 """Checkpoints of segmentation networks."""
 
 
@@ -133,19 +135,19 @@ def class_weights(shares: Array, balance: float) -> Array:
     return np.asarray(weights / (weights * shares).sum())
 
 
-def score_table(scores: Mapping[str, SegmentationScores]) -> ScoreTable:
+def score_table(scores: Mapping[str, SegmentationScores]) -> Table:
     """One row per class that is there, then the mean and its interval's ends; a column per condition, at least one."""
     first = next(iter(scores.values()))
     rows = []
     for k, score in enumerate(first.classes):
         cells = [found.classes[k].iou for found in scores.values()]
         if any(cell is not None for cell in cells):
-            rows.append([score.name, *("-" if cell is None else f"{cell:.3f}" for cell in cells)])
+            rows.append([score.name, *(number(cell, 3) for cell in cells)])
     for name, words in (("mean_iou", "mean"), ("low", "95% from"), ("high", "to")):
-        rows.append([words, *(f"{getattr(found, name):.3f}" for found in scores.values())])
-    rows.append(["pixels right", *(f"{found.accuracy:.1%}" for found in scores.values())])
+        rows.append([words, *(number(getattr(found, name), 3) for found in scores.values())])
+    rows.append(["pixels right", *(percent(found.accuracy, 1) for found in scores.values())])
     title = f"Segmentation of {first.pictures} pictures in each look of {first.towns} held-out towns"
-    return ScoreTable(title, ["IoU", *map(condition_words, scores)], [rows])
+    return Table(["IoU", *map(condition_words, scores)], rows, title=title)
 
 
 _EXAM = Evaluator(

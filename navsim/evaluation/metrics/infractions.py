@@ -8,13 +8,12 @@ and being late end a route there as here, and cost what is left of it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.stats import chi2
 
-from navsim.evaluation.metrics.drives import kilometres, offset_samples, per_kilometre
+from navsim.evaluation.metrics.drives import kilometres, offset_samples
+from navsim.evaluation.statistics.intervals import Rate
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome
 from navsim.world.obstacles import ObstacleKind
@@ -47,37 +46,6 @@ class Infraction(StrEnum):
 
 
 _STRUCK = {ObstacleKind.PEDESTRIAN: Infraction.PEDESTRIAN, ObstacleKind.CAR: Infraction.VEHICLE}
-
-
-@dataclass(frozen=True)
-class Rate:
-    """So many events over so many kilometres, with the interval that such a count leaves open."""
-
-    count: int
-    """How many events."""
-    km: float
-    """Over which distance [km]."""
-
-    def __post_init__(self) -> None:
-        if self.count < 0 or not self.km >= 0:
-            raise ValueError(f"a rate needs a count and a distance of at least 0, got {self.count} and {self.km} km")
-
-    @property
-    def value(self) -> float | None:
-        """Events per kilometre [1/km]; None if nothing was driven."""
-        return per_kilometre(self.count, self.km)
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Exact 95% interval of the rate of a Poisson process, after Garwood (Biometrika 28, 1936) [1/km].
-
-        Its ends are chi-square quantiles: q(2.5%; 2n) / 2 and q(97.5%; 2n + 2) / 2, over the distance. None if
-        nothing was driven.
-        """
-        if not self.km > 0:
-            return None
-        low = float(chi2.ppf(0.025, 2 * self.count)) / 2 if self.count else 0.0
-        return low / self.km, float(chi2.ppf(0.975, 2 * self.count + 2)) / 2 / self.km
 
 
 def infraction(episode: Episode) -> Infraction | None:

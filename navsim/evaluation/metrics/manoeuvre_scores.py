@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from navsim.evaluation.metrics.drives import Drive, offset_samples
-from navsim.evaluation.metrics.infractions import INTERVENTION_OFFSET, Rate
+from navsim.evaluation.metrics.infractions import INTERVENTION_OFFSET
+from navsim.evaluation.statistics.intervals import Rate
 from navsim.geometry import Array
 from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
 from navsim.simulation.scenario import Outcome

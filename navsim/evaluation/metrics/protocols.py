@@ -18,7 +18,6 @@ from navsim.evaluation.metrics.drives import Drive, largest_lane_offset, offset_
 from navsim.evaluation.metrics.infractions import (
     INTERVENTION_OFFSET,
     Infraction,
-    Rate,
     autonomy,
     driving_score,
     failure_rate,
@@ -26,7 +25,7 @@ from navsim.evaluation.metrics.infractions import (
     interventions,
     normalised_score,
 )
-from navsim.evaluation.statistics.intervals import Share
+from navsim.evaluation.statistics.intervals import Rate, Share
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, StartOffset
 

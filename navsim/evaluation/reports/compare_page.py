@@ -20,7 +20,7 @@ from navsim.evaluation.reports.comparison import (
     part_rows,
 )
 from navsim.evaluation.reports.page import render
-from navsim.evaluation.statistics.intervals import Correlation, rank_correlation
+from navsim.evaluation.statistics.paired import Correlation, rank_correlation
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _charts(checkpoints: Sequence[Checkpoint]) -> list[dict[str, Any]]:
             unit = "nats" if field == "nll" else "1/m"
             across = value_axis(f"{offline} [{unit}]", [point.x for point in points])
             picture = chart(across, percent_axis(online), [Series(online, 0, points, joined=False)], pair)
-            charts.append({"title": pair, "chart": picture, "words": correlations[pair].words})
+            charts.append({"title": pair, "chart": picture, "words": correlations[pair].text})
     return charts
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from navsim.errors import ConfigError
 from navsim.evaluation.reports.run import RESULTS_NAME
 from navsim.evaluation.statistics.intervals import Share
-from navsim.evaluation.statistics.paired import LEVEL, PairedMean, PairedShare, paired_mean, paired_share
+from navsim.evaluation.statistics.paired import SIGNIFICANCE_LEVEL, PairedMean, PairedShare, paired_mean, paired_share
 from navsim.evaluation.suites import check_same_suite
 from navsim.simulation.scenario import Outcome
 
@@ -215,10 +215,10 @@ def part_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
 
 
 NOTE = (
-    f"Significant: p below {LEVEL:g} by McNemar's exact test for arrivals (interval by Newcombe), 0 outside the 95% "
-    "interval by drawing routes anew for the rest. Each comparison stands by itself: of twenty drivers that are no "
-    "better, one seems so. Drives are taken as independent, those of one town too. A drive that broke off has not "
-    "arrived and scores 0; it has no lane offset."
+    f"Significant: p below {SIGNIFICANCE_LEVEL:g} by McNemar's exact test for arrivals (interval by Newcombe), 0 "
+    "outside the 95% interval by a bootstrap over routes for the rest. Each comparison stands by itself: of twenty "
+    "drivers that are no better, one seems so. Drives are taken as independent, those of one town too. A drive that "
+    "broke off has not arrived and scores 0; it has no lane offset."
 )
 """What the words of the tables mean."""
 

@@ -1,31 +1,11 @@
-"""Tables as Markdown.
-
-Pages from templates: one file with everything in it, styles and pictures included.
-"""
+"""Pages from templates: one file with everything in it, styles and pictures included."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
-
-
-def table_lines(heads: Sequence[str], rows: Iterable[Sequence[object]], words: int = 1) -> list[str]:
-    """The lines of a table.
-
-    Args:
-        heads: Over the columns.
-        rows: A cell for each of the columns.
-        words: How many of the first columns hold words; the others hold numbers, which stand on the right.
-    """
-    rule = "|" + " --- |" * words + " ---: |" * (len(heads) - words)
-    return [_line(heads), rule, *map(_line, rows)]
-
-
-def _line(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def render(template: str, **values: Any) -> str:

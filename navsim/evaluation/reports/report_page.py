@@ -13,7 +13,6 @@ from navsim.evaluation.metrics.calibration import (
     calibration_rows,
 )
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.metrics.infractions import Rate
 from navsim.evaluation.metrics.manoeuvre_scores import ManoeuvreScores, label_drives, manoeuvre_scores
 from navsim.evaluation.reports.charts import COLOURS, Bar, ChartAxis, Point, Series, chart, percent_axis, share_bar
 from navsim.evaluation.reports.failures import CLIP_SECONDS, ReportConfig, driver_failures, heading
@@ -21,7 +20,7 @@ from navsim.evaluation.reports.maps import OFFSET_STEPS, TownMaps, town_maps
 from navsim.evaluation.reports.page import render
 from navsim.evaluation.reports.parts import has_parts, part_share
 from navsim.evaluation.reports.results import DriverScores, driver_scores, footnote, table_rows
-from navsim.evaluation.statistics.intervals import Share
+from navsim.evaluation.statistics.intervals import Rate, Share
 from navsim.evaluation.suites import SuiteStage
 from navsim.simulation.manoeuvres import FrameManoeuvre
 from navsim.simulation.scenario import Outcome

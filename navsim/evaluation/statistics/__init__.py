@@ -1,1 +1,1 @@
-"""Intervals, paired differences and correlations."""
+"""Shares, rates and means with their intervals, paired differences and correlations."""

@@ -1,33 +1,36 @@
-"""Two drivers over the same routes: differences between pairs, which tell more than two results side by side."""
+"""Pairs of numbers: differences between two drivers over the same routes, and rank correlations over several drivers.
+
+Differences route by route tell more than two results side by side.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import atanh, sqrt, tanh
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, spearmanr
 
 from navsim.evaluation.statistics.intervals import Share, ratio_interval
 from navsim.seeding import generator
 
 RESAMPLES = 4000
-"""How many times pairs are drawn anew for an interval."""
-LEVEL = 0.05
-"""A difference whose p is below this is called significant."""
+"""Number of draws of pairs for an interval."""
+SIGNIFICANCE_LEVEL = 0.05
+"""Value of p below which a difference is called significant."""
 
 
 @dataclass(frozen=True)
 class PairedShare:
-    """How many of the same routes two drivers managed."""
+    """Numbers of the same routes on which two drivers succeeded."""
 
     both: int
-    """Routes that both managed."""
+    """Number of routes on which both succeeded."""
     first_only: int
-    """Routes that only the first managed."""
+    """Number of routes on which only the first succeeded."""
     second_only: int
-    """Routes that only the second managed."""
+    """Number of routes on which only the second succeeded."""
     neither: int
-    """Routes that none managed."""
+    """Number of routes on which neither succeeded."""
 
     @property
     def total(self) -> int:
@@ -36,12 +39,12 @@ class PairedShare:
 
     @property
     def first(self) -> Share:
-        """Of the first driver."""
+        """Share of the first driver."""
         return Share(self.both + self.first_only, self.total)
 
     @property
     def second(self) -> Share:
-        """Of the second driver."""
+        """Share of the second driver."""
         return Share(self.both + self.second_only, self.total)
 
     @property
@@ -51,40 +54,41 @@ class PairedShare:
 
     @property
     def p_value(self) -> float:
-        """McNemar's exact test (Psychometrika 12, 1947), two-sided; 1 where no route tells the two apart.
+        """Value p of McNemar's exact two-sided test (Psychometrika 12, 1947); 1 if the drivers differ on no route.
 
-        How likely so unequal a split of the routes that only one managed is, if each falls to either with 1/2.
+        It is the probability of a split at least as unequal of the routes on which only one succeeded, if each falls
+        to either with 1/2.
         """
-        apart = self.first_only + self.second_only
-        return float(binomtest(self.second_only, apart).pvalue) if apart else 1.0
+        different = self.first_only + self.second_only
+        return float(binomtest(self.second_only, different).pvalue) if different else 1.0
 
     @property
     def significant(self) -> bool:
         """Whether the test calls the difference significant."""
-        return self.p_value < LEVEL
+        return self.p_value < SIGNIFICANCE_LEVEL
 
     @property
     def interval(self) -> tuple[float, float]:
         """95% interval of the difference, by Newcombe's method 10 (Statistics in Medicine 17, 1998).
 
-        It joins the Wilson intervals of both shares, taking into account how they go together; unlike a bootstrap it
-        is no single point where no route tells the two apart. (-1, 1) of nothing.
+        It joins the Wilson intervals of both shares and takes their correlation into account. Unlike a bootstrap it is
+        no single point where the drivers differ on no route. (-1, 1) of nothing.
         """
         if not self.total:
             return -1.0, 1.0
         first, second = self.first.value or 0.0, self.second.value or 0.0
         (low_1, high_1), (low_2, high_2) = self.first.interval, self.second.interval
-        together = self._together()
+        correlation = self._correlation()
 
         def joined(one: float, other: float) -> float:
-            return sqrt(max(one**2 - 2 * together * one * other + other**2, 0.0))
+            return sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0.0))
 
         low = self.difference - joined(second - low_2, high_1 - first)
         high = self.difference + joined(high_2 - second, first - low_1)
         return max(low, -1.0), min(high, 1.0)
 
-    def _together(self) -> float:
-        """Newcombe's coefficient of correlation between the two, with his correction for continuity."""
+    def _correlation(self) -> float:
+        """Return Newcombe's coefficient of correlation between the two, with his correction for continuity."""
         margins = self.first.count * self.second.count
         margins *= (self.total - self.first.count) * (self.total - self.second.count)
         excess: float = self.both * self.neither - self.first_only * self.second_only
@@ -94,7 +98,7 @@ class PairedShare:
 
 
 def paired_share(first: Sequence[bool], second: Sequence[bool]) -> PairedShare:
-    """Count pairs: whether each driver managed each of the same routes (N,)."""
+    """Count pairs, given whether each driver succeeded on each of the same routes (N,)."""
     pairs = list(zip(first, second, strict=True))
     return PairedShare(
         both=pairs.count((True, True)),
@@ -117,11 +121,11 @@ class PairedMean:
     difference: float | None
     """Mean of second less first."""
     interval: tuple[float, float] | None
-    """95% interval of the difference, by drawing routes anew; None of fewer than two routes."""
+    """95% interval of the difference, by a bootstrap over routes; None of fewer than two routes."""
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether 0 is outside the interval."""
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
@@ -143,3 +147,42 @@ def paired_mean(first: Sequence[float | None], second: Sequence[float | None]) -
     return PairedMean(
         len(pairs), float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
     )
+
+
+MIN_POINTS = 5
+"""Smallest number of points for which a correlation is given: an interval over four still holds nearly everything."""
+_MAX_TRANSFORMED = 0.99  # Fisher's transformation of 1 is infinite; the interval is that of this value
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A rank correlation."""
+
+    count: int
+    """Number of points."""
+    value: float | None
+    """Spearman's coefficient in [-1, 1]; None of too few points, or if one number is the same for all."""
+    interval: tuple[float, float] | None
+    """95% interval, by Fisher's transformation with the variance of Bonett and Wright (Psychometrika 65, 2000)."""
+
+    @property
+    def text(self) -> str:
+        """The coefficient with its interval and a verdict, or why there is none."""
+        if self.count < MIN_POINTS:
+            return f"{self.count} points are too few for a correlation; {MIN_POINTS} are needed"
+        if self.value is None or self.interval is None:
+            return f"{self.count} points, one number the same for all: no correlation can be given"
+        low, high = self.interval
+        verdict = "not significant" if low <= 0 <= high else "significant"
+        return f"rank correlation {self.value:+.2f} ({low:+.2f} to {high:+.2f}) over {self.count} points: {verdict}"
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Correlation:
+    """Correlate the ranks of two numbers (N,) each."""
+    count = len(first)
+    if count < MIN_POINTS or len(set(first)) == 1 or len(set(second)) == 1:
+        return Correlation(count, None, None)
+    value = float(spearmanr(first, second).statistic)
+    spread = 1.96 * sqrt((1 + value**2 / 2) / (count - 3))
+    transformed = atanh(min(max(value, -_MAX_TRANSFORMED), _MAX_TRANSFORMED))
+    return Correlation(count, value, (min(tanh(transformed - spread), value), max(tanh(transformed + spread), value)))

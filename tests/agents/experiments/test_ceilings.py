@@ -91,7 +91,7 @@ def test_a_network_is_measured_on_a_device(tmp_path: Path, name: str) -> None:
     assert speed.peak_memory is None
     assert speed.cost.operations > 1e6
     assert speed.shares == shares(speed.samples_per_second, speed.cost, ceilings)
-    assert devices_table([speed], ceilings, "a CPU").row_count == 1
+    assert len(devices_table([speed], ceilings, "a CPU").rows) == 1
 
 
 @pytest.mark.gpu

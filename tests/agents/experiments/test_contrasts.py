@@ -70,9 +70,9 @@ def test_pairs_are_counted_part_by_part_over_all_policies(driven: StudyConfig) -
 
 
 def test_the_table_tells_both_shares_and_the_difference(driven: StudyConfig) -> None:
-    lines = contrast_table(driven.contrasts[0], read_contrast(driven, driven.contrasts[0]))
+    lines = contrast_table(driven.contrasts[0], read_contrast(driven, driven.contrasts[0])).markdown().splitlines()
     assert lines[0] == "|  | plain | other | difference (95% interval) | p (McNemar) |"
-    assert lines[3].startswith("| far | 1 of 4 (5%-70%) | 4 of 4 (51%-100%) | +75.0 (")
+    assert lines[3].startswith("| far | 1 of 4 (5% to 70%) | 4 of 4 (51% to 100%) | +75.0 (")
     assert lines[3].endswith("| 0.25 |")  # three routes, all of one side: 2 / 8
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from agents.interpretability.frames import choose_frames, drives_of_files, drives_of_folder, frames_to_show
 from agents.interpretability.inspection import InspectConfig, Inspection, inspect_policy
-from agents.interpretability.page import Headline, Page, Picture, Row, Section, Table, page_html
+from agents.interpretability.page import Headline, Page, Picture, Row, Section, page_html
 from agents.interpretability.writing import write_inspection
 from agents.policies.checkpoint import save_checkpoint
 from agents.policies.policy import Policy
@@ -23,6 +23,7 @@ from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, ConfigError, EpisodeError
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
+from navsim.tables import Table
 from tests.agents.small_runs import CAMERAS, MAP, add_episode, small_episode, small_folder, small_info, small_policy
 from tests.datasets.synthetic import SHORT_COLLECTION
 

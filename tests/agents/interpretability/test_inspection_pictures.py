@@ -25,11 +25,10 @@ from agents.interpretability.page import (
     removal_table,
     sanity_table,
     signed,
-    with_interval,
 )
 from agents.interpretability.regions import RegionRow
 from agents.policies.description import describe_policy
-from agents.policies.networks.observation_batch import scale_observations
+from agents.policies.networks.observation_batch import scale_senses
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
 from navsim.visualization.canvas import png
@@ -121,7 +120,7 @@ def test_parts_are_drawn_with_interval_and_what_they_were_before_training() -> N
 
 
 def test_a_distribution_is_drawn_with_each_input_gone() -> None:
-    inputs = scale_observations(small_samples(1).senses, torch.float32)
+    inputs = scale_senses(small_samples(1).senses, torch.float32)
     figure = dependence_figure(small_policy(), inputs, 0.05, ["front"], "a frame")
     ax = figure.axes[0]
     legend = ax.get_legend()
@@ -141,7 +140,7 @@ def test_a_distribution_is_drawn_with_each_input_gone() -> None:
 
 
 def test_numbers_are_written_with_their_intervals() -> None:
-    assert with_interval(Estimate(1.2345, -0.5, 2), 2) == "1.23 (-0.50 to 2.00)"
+    assert Estimate(1.2345, -0.5, 2).text(2) == "1.23 (-0.50 to 2.00)"
     assert signed(Estimate(1.2345, -0.5, 2), 1) == "+1.2 (-0.5 to +2.0)"
     assert signed(NOTHING) == "-"
     assert signed(Estimate(0.0, -0.1, 0.1), 1) == "+0.0 (-0.1 to +0.1)"
@@ -159,13 +158,13 @@ def test_rows_of_tables() -> None:
         "+0.500 (+0.250 to +0.750)",
     )
     sanity = sanity_table([SanityRow("Grad-CAM", "map", "decision", HALF)])
-    assert sanity.rows == (("Grad-CAM", "maps", "the layers after the convolutions", "0.50 (0.25 to 0.75)"),)
+    assert sanity.rows == [("Grad-CAM", "maps", "the layers after the convolutions", "0.50 (0.25 to 0.75)")]
     parts = regions_table([region("sky", 2.0)], "camera")
     assert parts.rows[0][:5] == ("sky", "Grad-CAM", "7", "12.5%", "25.0%")
     assert parts.rows[0][5:] == ("2.00 (1.90 to 2.10)", "0.50", "+1.50 (+1.25 to +1.75)")
     dependence = dependence_table([DependenceRow("road map", "gone", HALF, HALF, NOTHING)], 9)
     assert dependence.rows[0] == ("road map", "gone", "0.500 (0.250 to 0.750)", "0.5000 (0.2500 to 0.7500)", "-")
-    assert "9 frames" in dependence.caption
+    assert "9 frames" in dependence.title
 
 
 def test_every_layer_is_a_row_and_the_last_is_their_sum() -> None:
@@ -173,7 +172,7 @@ def test_every_layer_is_a_row_and_the_last_is_their_sum() -> None:
     table = layer_table(description)
     assert len(table.rows) == len(description.layers) + 1
     assert table.rows[0] == ("camera_trunk.0", "conv", "5x5", "2x2", "16 x 16 x 24", "5x5", "1,824", "0.92")
-    assert all(len(row) == len(table.head) for row in table.rows)
+    assert all(len(row) == len(table.headers) for row in table.rows)
     total = sum(int(row[6].replace(",", "")) for row in table.rows[:-1] if row[6])
     assert table.rows[-1][6] == f"{total:,}"
 

@@ -224,7 +224,7 @@ def test_the_script_prints_and_writes_the_numbers(tmp_path: Path, folder: Path) 
     assert 0 <= numbers["scores"]["junctions"]["recall"]["value"] <= 1
     manoeuvres = numbers["scores"]["manoeuvres"]
     assert {"straight", "curve", "left"} <= set(manoeuvres)
-    assert all(f"│ {name.replace('_', ' ')} " in result.stdout for name in manoeuvres)
+    assert all(f"\n{name.replace('_', ' ')} " in result.stdout for name in manoeuvres)
 
 
 def test_the_script_says_when_the_policy_sees_the_route(

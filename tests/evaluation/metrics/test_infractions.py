@@ -9,13 +9,13 @@ from scipy.stats import poisson
 from navsim.evaluation.metrics.drives import kilometres
 from navsim.evaluation.metrics.infractions import (
     Infraction,
-    Rate,
     autonomy,
     failure_rate,
     infraction,
     infraction_rates,
     interventions,
 )
+from navsim.evaluation.statistics.intervals import Rate
 from navsim.simulation.scenario import Outcome
 from navsim.world.obstacles import ObstacleKind
 from tests.evaluation.drives import make_drive

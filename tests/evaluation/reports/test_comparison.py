@@ -151,7 +151,7 @@ def test_correlations_are_between_offline_and_closed_loop_scores() -> None:
     found = offline_correlations(checkpoints(6))
     assert len(found) == 4
     assert found["validation NLL and arrivals"].value == pytest.approx(-1.0)
-    assert "too few" in offline_correlations(checkpoints(2))["validation NLL and arrivals"].words
+    assert "too few" in offline_correlations(checkpoints(2))["validation NLL and arrivals"].text
 
 
 def page(count: int) -> str:

@@ -32,7 +32,7 @@ from agents.perception.detection.task import (
     score_pictures,
     score_table,
 )
-from agents.perception.run import read_results, run_task
+from agents.perception.run import read_results, run_task, score_page
 from agents.training.run_folder import RunFolder
 from navsim.config import load_config
 from navsim.datasets.collection_config import CollectConfig
@@ -99,8 +99,8 @@ def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
     assert scores.mean.ap50.value > 0.6
     assert scores.mean.objects == int((fresh.labels.classes >= 0).sum())
     table = score_table({"": scores, "fog": scores})
-    assert [[row[1] for row in rows] for rows in table.groups] == [[*CLASS_NAMES, "mean"]] * 2
-    assert f"{scores.mean.ap50.value:.2f} (" in table.page("About.")
+    assert [[row[1] for row in section.rows] for section in table.sections] == [[*CLASS_NAMES, "mean"]] * 2
+    assert f"{scores.mean.ap50.value:.2f} (" in score_page(table, "About.")
     sheet = detection_sheet(fresh, found, 3, "Title")
     assert all((sheet == colour).all(axis=-1).any() for colour in COLOURS)
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from agents.perception.run import score_page
 from agents.perception.segmentation.scores import confusion, intersection_over_union, score_towns, town_counts
 from agents.perception.segmentation.task import score_table
 from tests.agents.perception.segmentation.labelled import labelled_pictures
@@ -100,12 +101,12 @@ def test_tables_name_classes_that_are_there_and_mark_looks_without_them() -> Non
     both = score_towns(np.stack([confusion(TRUTH, SAID, 3)]), NAMES, 2, rng())
     plain = score_towns(np.stack([confusion(TRUTH * 0, SAID, 3)]), NAMES, 2, rng())
     table = score_table({"": both, "fog": plain})
-    (rows,) = table.groups
-    assert table.heads == ["IoU", "training looks", "fog"]
+    rows = table.rows
+    assert table.headers == ["IoU", "training looks", "fog"]
     assert rows[:2] == [["road", "0.500", "0.500"], ["line", "0.500", "-"]]
     assert rows[2:5] == [[words, "0.500", "0.500"] for words in ("mean", "95% from", "to")]
     assert rows[5] == ["pixels right", "62.5%", "50.0%"]
-    page = score_table({"": both}).page("About it.")
+    page = score_page(score_table({"": both}), "About it.")
     assert "| line | 0.500 |" in page
     assert "sign" not in page
     assert "2 pictures in each look of 1 held-out towns" in page
