@@ -101,16 +101,17 @@ class Table:
 
 @dataclass(frozen=True)
 class _TerminalTable:
-    """A table as rich draws it, its columns closer together where the terminal is narrow."""
+    """A table as rich draws it, with narrow gaps where that saves it from being folded."""
 
     table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         # Title and note stand outside of rich's table, at whose width they would wrap.
         yield from [Text(self.table.title)] if self.table.title else []
-        wide = self._drawn(padding=1)
-        width = Measurement.get(console, options.update(max_width=1000), wide).maximum
-        yield wide if width <= options.max_width else self._drawn(padding=0)
+        wide, narrow = self._drawn(padding=1), self._drawn(padding=0)
+        measured = (Measurement.get(console, options.update(max_width=1000), each).maximum for each in (wide, narrow))
+        fits, fits_narrow = (width <= options.max_width for width in measured)
+        yield narrow if fits_narrow and not fits else wide
         yield from [Text(self.table.note)] if self.table.note else []
 
     def _drawn(self, padding: int) -> RichTable:

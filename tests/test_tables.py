@@ -76,3 +76,16 @@ def test_a_row_has_a_cell_for_each_column() -> None:
 
 def test_a_table_without_rows_is_its_headers() -> None:
     assert Table(("", "arrived"), []).markdown() == "|  | arrived |\n| --- | ---: |"
+
+
+def test_gaps_are_narrow_where_a_table_is_folded_otherwise() -> None:
+    table = Table(["", "x"], [["a" * 10, "1"]])
+    lines = {}
+    for width in (5, 12, 13, 14):
+        console = Console(width=width)
+        with console.capture() as captured:
+            console.print(table.rich())
+        lines[width] = captured.get().splitlines()[2].rstrip()
+    assert lines[12] == "a" * 10 + " 1"
+    assert lines[14] == "a" * 10 + "  1"
+    assert lines[5].startswith("a")

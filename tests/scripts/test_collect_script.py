@@ -139,7 +139,7 @@ def test_drives_are_rendered_anew_with_cameras_from_a_file(data: Path, tmp_path:
     assert "rendering: 2/2 drives (100%)" in done.stdout
     assert "rendered 2 drives, " in done.stdout
     info = run("data.py", "info", tmp_path / "new").stdout
-    for text in ("front 32x16", "12 px", "2 tiny", "appearance rain", f"rendered from │ {data}"[:40]):
+    for text in ("front 32x16", "12 px", "2 tiny", "appearance rain", f"rendered from  {data}"[:40]):
         assert text in info
     assert "done before: no drive is missing" in run("render.py", *words, "--appearance", "rain").stdout
     assert "give another --out" in mistake(run("render.py", "--source", data, "--out", data))
