@@ -18,6 +18,7 @@ ROOMS = [
     "navsim.seeding",
     "navsim.storage",
     "navsim.config",
+    "navsim.run_folder",
     "navsim.progress",
     "navsim.parallel",
     "navsim.provenance",

@@ -1,6 +1,5 @@
 """What a study compares: variants of one recipe, collected for, trained and driven with the project's own scripts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +8,7 @@ from agents.drivers.registry import PolicyEvaluationConfig
 from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import Policy, build_policy
 from agents.training.config import TrainConfig
-from navsim.config import from_mapping, to_mapping
+from navsim.config import from_mapping, merged, to_mapping
 from navsim.datasets.collection_config import CollectConfig
 from navsim.errors import ConfigError
 
@@ -148,15 +147,6 @@ def untrained_policy(config: StudyConfig, key: str) -> Policy:
     """
     simulation, training = config.collection(config.variants[key].data).simulation, config.training(key)
     return build_policy(training.policy, observation_spec(simulation.cameras, simulation.map), training.seed)
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Values:
-    """Lay `over` on `base`, mappings within mappings."""
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
 
 
 def _built(kind: type[T], given: Values, values: Values, source: str) -> T:

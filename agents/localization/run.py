@@ -21,12 +21,13 @@ from agents.localization.tracking import localise
 from agents.policies.checkpoint import load_policy, read_info, weights_digest
 from agents.policies.policy import Policy
 from navsim.config import to_mapping
+from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.errors import CheckpointError, EpisodeError, StorageError
-from navsim.evaluation.results_store import claim_folder
 from navsim.parallel import available_cores, run_units
 from navsim.progress import progress
 from navsim.roads.network import RoadNetwork
+from navsim.run_folder import Values, claim_folder, current_settings
 from navsim.seeding import generator
 from navsim.sensing.roadmap import rasterise_roads
 from navsim.simulation.config import SimulationConfig
@@ -171,7 +172,14 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
         ConfigError: If the folder holds the results of other settings.
     """
     open_policy(config.checkpoint)
-    claim_folder(config.out, identity(config))
+    path = config.out / IDENTITY_NAME
+
+    def updated(stored: Values) -> Values:
+        weights = stored.pop("weights", None)
+        return _deciding(current_settings(LocalizeConfig, stored, path)) | {"weights": weights}
+
+    advice = f"give another --out, or remove {path} and {config.out / RESULTS_NAME}"
+    claim_folder(config.out, IDENTITY_NAME, identity(config), "results", advice, updated)
     wanted = scenarios(config)
     missing = [scenario for scenario in wanted if not result_path(config, scenario).exists()]
     workers = min(config.workers or available_cores(), max(len(missing), 1))
@@ -184,10 +192,14 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
     return {scenario: read_result(config, scenario) for scenario in wanted}
 
 
-def identity(config: LocalizeConfig) -> dict[str, Any]:
+def identity(config: LocalizeConfig) -> Values:
     """What must be the same for results to stand in one table, as plain values; more drives may be added."""
-    settings = {name: value for name, value in to_mapping(config).items() if name not in _ELSEWHERE}
-    return settings | {"weights": weights_digest(config.checkpoint)}
+    return _deciding(to_mapping(config)) | {"weights": weights_digest(config.checkpoint)}
+
+
+def _deciding(settings: Values) -> Values:
+    """The settings that decide what a drive's results are."""
+    return {name: value for name, value in settings.items() if name not in _ELSEWHERE}
 
 
 def drives_folder(config: LocalizeConfig) -> Path:

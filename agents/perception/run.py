@@ -193,7 +193,7 @@ def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: TaskHisto
     conditions = {condition: to_mapping(scores) for condition, scores in found.items()}
     write_json(folder.path / RESULTS, {"parameters": parameters, "conditions": conditions})
     write_text(folder.path / PAGE, score_page(task.exam.table(found), about))
-    write_json(folder.metrics, folder.read_metrics() | {"finished": True})
+    folder.finish()
 
 
 def score_page(table: Table, about: str) -> str:

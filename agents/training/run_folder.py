@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from navsim.config import merged, to_mapping
-from navsim.errors import StorageError
-from navsim.storage import remove_partial, write_yaml
+from navsim.config import to_mapping
+from navsim.run_folder import Values, check_resume, check_settings, check_unused, current_settings
+from navsim.storage import remove_partial, write_json, write_yaml
 
 _MAY_DIFFER = ("resume", "run_dir", "storage")
 
@@ -82,35 +82,33 @@ class RunFolder:
         """Whether the run came to its end."""
         return bool(self.read_metrics().get("finished", False))
 
+    def finish(self) -> None:
+        """Note that the run came to its end.
+
+        Raises:
+            StorageError: If the note cannot be written.
+        """
+        write_json(self.metrics, self.read_metrics() | {"finished": True})
+
 
 def open_run(config: RunConfig) -> RunFolder:
-    """Find the folder of a run, without ever mixing two runs in one; nothing is written before `begin_run`.
+    """Return the folder of a run after checking that the run may use it; nothing is written before `begin_run`.
 
     Returns:
         The folder; the run in it is new, unfinished with `config.resume`, or `finished`.
 
     Raises:
-        StorageError: If the folder holds a run of another configuration, an unfinished one without `config.resume`,
-            or files of somebody else.
+        ConfigError: If the folder holds a run of other settings.
+        StorageError: If the folder holds an unfinished run without `config.resume`, or files of another kind.
     """
-    folder = RunFolder(config.run_dir)
-    values = to_mapping(config)
+    folder, advice = RunFolder(config.run_dir), "choose another run_dir"
     if not folder.config.exists():
-        if folder.path.exists() and any(folder.path.iterdir()):
-            raise StorageError(f"{folder.path}: holds files but no run of training; choose another run_dir")
+        check_unused(folder.path, "run", advice)
         return folder
-    # Settings that came later had their defaults.
-    old = merged(to_mapping(type(config)()), yaml.safe_load(folder.config.read_text()))
-    difference = first_difference(_deciding(old), _deciding(values))
-    if difference is not None:
-        key, there, wanted = difference
-        raise StorageError(
-            f"{folder.path}: holds a run with another {key}: there {there!r}, asked for {wanted!r}; "
-            "choose another run_dir"
-        )
-    begun = folder.last.exists() or folder.rounds.exists()
-    if begun and not folder.finished and not config.resume:
-        raise StorageError(f"{folder.path}: holds an unfinished run; continue it with --resume")
+    stored = current_settings(type(config), yaml.safe_load(folder.config.read_text()), folder.config)
+    check_settings(folder.path, _deciding(stored), _deciding(to_mapping(config)), "a run", advice)
+    if (folder.last.exists() or folder.rounds.exists()) and not folder.finished:
+        check_resume(folder.path, config.resume)
     for file in (folder.last, folder.best, folder.candidate, folder.metrics, folder.config):
         remove_partial(file)
     folder.candidate.unlink(missing_ok=True)
@@ -118,26 +116,15 @@ def open_run(config: RunConfig) -> RunFolder:
 
 
 def begin_run(config: RunConfig, folder: RunFolder) -> None:
-    """Lay the run's configuration into its folder, once all that it needs is at hand.
+    """Write the run's settings into its folder, once everything that the run needs is available.
 
     Raises:
-        StorageError: If it cannot be written.
+        StorageError: If the file cannot be written.
     """
     if not folder.config.exists():
         write_yaml(folder.config, to_mapping(config))
 
 
-def first_difference(old: Any, new: Any, key: str = "") -> tuple[str, Any, Any] | None:
-    """Name the first key whose values differ in two plain structures, with both values; None if all agree."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted(old.keys() | new.keys()):
-            inner = first_difference(old.get(name), new.get(name), f"{key}.{name}" if key else name)
-            if inner is not None:
-                return inner
-        return None
-    return None if old == new else (key, old, new)
-
-
-def _deciding(values: dict[str, Any]) -> dict[str, Any]:
-    """What of a configuration must not change within a run."""
-    return {name: value for name, value in values.items() if name not in _MAY_DIFFER}
+def _deciding(settings: Values) -> Values:
+    """The settings that must stay the same within a run."""
+    return {name: value for name, value in settings.items() if name not in _MAY_DIFFER}

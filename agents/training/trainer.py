@@ -24,11 +24,12 @@ from agents.training.distributed import ALONE, ProcessGroup
 from agents.training.logger import History, Means, Stopwatch
 from agents.training.losses import build_decoder
 from agents.training.optimization import learning_rate
-from agents.training.run_folder import RunFolder, first_difference
+from agents.training.run_folder import RunFolder
 from agents.training.sampling import BatchPrefetcher, FrameSampler, parts
 from agents.training.train_state import PolicyTrainState
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
+from navsim.run_folder import differences
 from navsim.seeding import derived_seed
 
 _WATCHED_STEPS = 20  # on a GPU the parts of one step in so many are timed
@@ -218,10 +219,8 @@ class Trainer:
             {"frames": self._data_name, "step": self.history.step, **to_mapping(self.config)}
         )
         for rank, state in enumerate(states):
-            difference = first_difference(states[0], state)
-            if difference is not None:
-                key, first, other = difference
+            for found in differences(states[0], state):
                 raise ConfigError(
-                    f"process {rank} has another {key} than process 0: {other!r}, not {first!r}; "
+                    f"process {rank} has another {found.key} than process 0: {found.wanted!r}, not {found.stored!r}; "
                     "all machines must be given the same options and see the same data and run_dir"
                 )

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from navsim.config import to_mapping
-from navsim.datasets.collection_config import CollectConfig, data_settings, differences, planned_towns
+from navsim.config import to_mapping, updated_keys
+from navsim.datasets.collection_config import CollectConfig, data_settings, planned_towns
 from navsim.datasets.dataset import (
     DESCRIPTION_NAME,
     DatasetDescription,
@@ -26,16 +26,17 @@ from navsim.datasets.dataset import (
 )
 from navsim.datasets.episode_files import read_header, write_episode
 from navsim.datasets.statistics import Statistics, episode_statistics
-from navsim.errors import ConfigError, EpisodeError, StorageError
+from navsim.errors import EpisodeError
 from navsim.parallel import WorkerError, available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
+from navsim.run_folder import Values, check_resume, check_settings, check_unused
 from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.sensor_setup import position_fixes
-from navsim.storage import is_partial, remove_partial, write_json
+from navsim.storage import remove_partial, write_json
 
 STATISTICS_NAME = "statistics.json"
 """Name of the statistics in a data folder."""
@@ -89,21 +90,18 @@ def claim_folder(folder: Path, description: DatasetDescription) -> None:
         StorageError: If the folder holds something else.
     """
     if (folder / DESCRIPTION_NAME).exists():
-        there = read_description(folder)
-        found = differences(
-            {"simulation": to_mapping(there.simulation), **there.collection},
-            {"simulation": to_mapping(description.simulation), **description.collection},
-        )
-        if found:
-            raise ConfigError(f"{folder}: holds data of other settings ({'; '.join(found)}); give another --out")
+        stored = _settings(read_description(folder))
+        check_settings(folder, stored, _settings(description), "data", "give another --out")
         return
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"{folder}: is a file; give a folder as --out")
-    others = [path.name for path in folder.glob("*") if not is_partial(path)]
-    if others:
-        raise StorageError(f"{folder}: holds other files ({others[0]}, ...) but no data; give another --out")
+    check_unused(folder, "data", "give another --out")
     remove_partial(folder / DESCRIPTION_NAME)
     write_description(folder, description)
+
+
+def _settings(description: DatasetDescription) -> Values:
+    """All settings of a data folder, under today's keys."""
+    collection: Values = updated_keys(CollectConfig, description.collection)
+    return {"simulation": to_mapping(description.simulation), **collection}
 
 
 def produce(plan: Plan, make: Callable[[Job], Maker], job: Job) -> tuple[RecordingTask, Statistics]:
@@ -138,11 +136,8 @@ def _missing(plan: Plan) -> list[Work]:
     """
     towns = [tuple(drive for drive in town if not _is_recorded(plan.out, drive)) for town in plan.towns]
     missing, total = sum(map(len, towns)), sum(map(len, plan.towns))
-    if 0 < missing < total and not plan.resume:
-        raise StorageError(
-            f"{plan.out}: holds {total - missing} of {total} drives of an unfinished run; give --resume to go on with "
-            "the others"
-        )
+    if 0 < missing < total:
+        check_resume(plan.out, plan.resume, f"{total - missing} of {total} drives of an unfinished run")
     return [town for town in towns if town]
 
 

@@ -136,18 +136,6 @@ def data_settings(config: CollectConfig) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in _NOT_DATA and key not in unsaid}
 
 
-def differences(there: Any, asked: Any, key: str = "") -> list[str]:
-    """Say which of two settings' plain values differ, one text for each, such as `seed is 0 there, 1 asked for`."""
-    if isinstance(there, dict) and isinstance(asked, dict):
-        names = [*there, *(name for name in asked if name not in there)]
-        parts = (differences(there.get(name), asked.get(name), f"{key}.{name}".strip(".")) for name in names)
-        return [text for part in parts for text in part]
-    if isinstance(there, list) and isinstance(asked, list) and len(there) == len(asked):
-        pairs = enumerate(zip(there, asked, strict=True))
-        return [text for i, (a, b) in pairs for text in differences(a, b, f"{key}.{i}")]
-    return [] if there == asked else [f"{key} is {there!r} there, {asked!r} asked for"]
-
-
 def _scenario(config: CollectConfig, town: str, route: int) -> Scenario:
     """One drive with its start."""
     draws = np.clip(generator(config.seed, "collection", town, route, "start").normal(size=2), -2.0, 2.0)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from navsim.config import to_mapping
-from navsim.datasets.collection_config import differences
 from navsim.datasets.dataset import (
     DESCRIPTION_NAME,
     DatasetDescription,
@@ -16,8 +15,8 @@ from navsim.datasets.dataset import (
     write_description,
 )
 from navsim.datasets.episode_files import write_episode
-from navsim.errors import StorageError
 from navsim.provenance import git_revision, software_versions
+from navsim.run_folder import check_settings, check_unused
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
@@ -38,7 +37,8 @@ class DriveRecorder:
             renderer: What draws the images.
 
         Raises:
-            StorageError: If the folder holds something else, or drives of another simulation.
+            ConfigError: If the folder holds drives of another simulation.
+            StorageError: If the folder holds something else.
             EpisodeError: If its description is damaged.
         """
         self._folder = folder
@@ -46,14 +46,10 @@ class DriveRecorder:
         self.recorded: tuple[Path, ...] = ()
         """Files that were added."""
         if (folder / DESCRIPTION_NAME).exists():
-            found = differences(to_mapping(read_description(folder).simulation), to_mapping(simulation))
-            if found:
-                raise StorageError(
-                    f"{folder}: holds drives of another simulation ({found[0]}); record into another folder"
-                )
+            stored = to_mapping(read_description(folder).simulation)
+            check_settings(folder, stored, to_mapping(simulation), "drives", "record into another folder")
             return
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise StorageError(f"{folder}: is there already, but is no data folder; record into another one")
+        check_unused(folder, "drives", "record into another folder")
         collection = {"driver": KEYBOARD}
         write_description(folder, DatasetDescription(simulation, collection, software_versions(), git_revision()))
 

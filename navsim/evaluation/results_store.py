@@ -1,6 +1,5 @@
-"""What an evaluation keeps on disk: a file per finished drive, and a note of which evaluation the folder belongs to."""
+"""The finished drives of an evaluation on disk, one file each."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
-from navsim.errors import ConfigError, EpisodeError
+from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.calibration import label_transforms
 from navsim.evaluation.metrics.drives import Drive
 from navsim.simulation.scenario import Scenario, StartOffset
-from navsim.storage import write_json
 
 DRIVES_NAME = "drives"
 """Name of the folder with the finished drives."""
@@ -65,39 +62,3 @@ def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
     transforms = label_transforms(episode)  # a thousandth of the size of the distributions, which are not kept
     episode = replace(episode, grid=np.zeros(0), densities=np.zeros((0, 0), np.float32))
     return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions, transforms=transforms)
-
-
-def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Make `folder` the place of the evaluation described by `identity`, plain values, or find that it is so already.
-
-    Raises:
-        ConfigError: If another evaluation's drives are there.
-        StorageError: If the note cannot be written.
-    """
-    path = folder / IDENTITY_NAME
-    wanted = json.loads(json.dumps(identity))
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        write_json(path, wanted)
-        return
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}; give another --out") from None
-    if found != wanted:
-        raise ConfigError(
-            f"{folder}: holds another evaluation ({_first_difference(found, wanted)}); give another --out, "
-            f"or remove {path} and {folder / DRIVES_NAME}"
-        )
-
-
-def _first_difference(found: Any, wanted: Any, key: str = "") -> str:
-    """Name the first value in which two plain structures differ."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        name = next(k for k in [*wanted, *found] if k not in found or k not in wanted or found[k] != wanted[k])
-        return _first_difference(found.get(name), wanted.get(name), f"{key}.{name}" if key else name)
-    return f"{key} is {_short(found)} there and {_short(wanted)} now"
-
-
-def _short(value: Any) -> str:
-    words = json.dumps(value)
-    return words if len(words) <= 60 else f"{words[:57]}..."

@@ -8,7 +8,7 @@ import pytest
 from navsim.datasets.dataset import checked_episodes, open_dataset
 from navsim.datasets.recorder import DriveRecorder
 from navsim.drivers.protocol import ConstantDriver
-from navsim.errors import StorageError
+from navsim.errors import ConfigError, StorageError
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -46,8 +46,8 @@ def test_what_is_recorded_can_be_opened_and_goes_on(tmp_path: Path) -> None:
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "x.txt").write_text("x")
-    with pytest.raises(StorageError, match="is no data folder"):
+    with pytest.raises(StorageError, match=r"holds other files \(.*\) but no drives"):
         DriveRecorder(tmp_path / "notes", SMALL, "tiny")
     DriveRecorder(tmp_path / "data", SMALL, "tiny")
-    with pytest.raises(StorageError, match=r"another simulation \(cruise_speed is 8.0 there, 5.0 asked for\)"):
+    with pytest.raises(ConfigError, match=r"drives of other settings \(cruise_speed is 8.0 there, 5.0 asked for\)"):
         DriveRecorder(tmp_path / "data", replace(SMALL, cruise_speed=5.0), "tiny")

@@ -129,7 +129,7 @@ def test_unfinished_folder_asks_for_resume_and_then_records_what_is_missing_or_d
     (config.out / names[0]).write_bytes(b"PAR1 damaged")
     leftover = (config.out / names[5]).with_name(f".{Path(names[5]).name}.77.partial")
     leftover.write_bytes(b"half")
-    with pytest.raises(StorageError, match=r"3 of 6 drives of an unfinished run; give --resume"):
+    with pytest.raises(StorageError, match=r"3 of 6 drives of an unfinished run; continue it with --resume"):
         collect(into())
     assert collect(config).recording.drives == 3
     assert contents(config.out) == contents(unbroken)

@@ -161,7 +161,7 @@ def test_what_is_there_is_not_rendered_again(recorded: Path, into: Callable[...,
     first.unlink()
     others[0].write_bytes(b"PAR1 damaged")
     before = {path: path.stat().st_mtime_ns for path in others[1:]}
-    with pytest.raises(StorageError, match=r"holds 4 of 6 drives of an unfinished run; give --resume"):
+    with pytest.raises(StorageError, match=r"holds 4 of 6 drives of an unfinished run; continue it with --resume"):
         rerender(into())
     assert rerender(into(resume=True)).recording.drives == 2
     assert contents(into().out) == whole

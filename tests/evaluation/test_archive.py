@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.datasets.episode_files import write_episode
-from navsim.errors import ConfigError, EpisodeError
+from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.results_store import claim_folder, drive_path, load_drive, save_drive
+from navsim.evaluation.results_store import drive_path, load_drive, save_drive
 from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
@@ -60,37 +59,6 @@ def test_a_truncated_drive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(EpisodeError, match=path.name):
         load_drive(tmp_path, "policy", SCENARIO)
-
-
-IDENTITY = {"suite": {"routes": 40, "seed": 0}, "drivers": {"policy": "abc"}}
-
-
-def test_a_folder_is_claimed_once_and_found_again(tmp_path: Path) -> None:
-    claim_folder(tmp_path / "run", IDENTITY)
-    before = (tmp_path / "run" / IDENTITY_NAME).read_bytes()
-    claim_folder(tmp_path / "run", IDENTITY)
-    assert (tmp_path / "run" / IDENTITY_NAME).read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        ({"suite": {"routes": 40, "seed": 1}, "drivers": {"policy": "abc"}}, "suite.seed is 0 there and 1 now"),
-        ({"suite": {"routes": 40, "seed": 0}, "drivers": {"policy": "x"}}, 'drivers.policy is "abc" there and "x" now'),
-        ({"suite": {"routes": 40, "seed": 0}, "drivers": {}}, 'drivers.policy is "abc" there and null now'),
-    ],
-)
-def test_another_evaluation_in_the_folder_is_refused(tmp_path: Path, other: dict[str, object], words: str) -> None:
-    claim_folder(tmp_path, IDENTITY)
-    with pytest.raises(ConfigError, match=words) as caught:
-        claim_folder(tmp_path, other)
-    assert "give another --out" in str(caught.value)
-
-
-def test_an_unreadable_note_is_refused(tmp_path: Path) -> None:
-    (tmp_path / IDENTITY_NAME).write_text("{")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        claim_folder(tmp_path, IDENTITY)
 
 
 def test_distributions_come_back_as_their_transforms(tmp_path: Path) -> None:

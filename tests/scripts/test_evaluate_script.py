@@ -267,7 +267,10 @@ def test_a_folder_of_another_suite_is_refused(quick: Path, tmp_path: Path) -> No
     arguments = ["--driver", "constant", "--out", str(tmp_path / "run")]
     assert run(quick, "--suite", one, *arguments).returncode == 0
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
-    for suite, words in ((other, "holds another evaluation (suite.name is"), (wrong, "perhaps you meant 'routes'")):
+    for suite, words in (
+        (other, "holds an evaluation of other settings (suite.name is"),
+        (wrong, "perhaps you meant 'routes'"),
+    ):
         done = run(quick, "--suite", suite, *arguments)
         assert done.returncode == 2
         assert words in done.stderr
@@ -275,7 +278,7 @@ def test_a_folder_of_another_suite_is_refused(quick: Path, tmp_path: Path) -> No
     other.rename(one)  # the same name, with other routes in it
     done = run(quick, "--suite", one, *arguments)
     assert done.returncode == 2
-    assert "holds another evaluation (fingerprint is" in done.stderr
+    assert "holds an evaluation of other settings (fingerprint is" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
 
 

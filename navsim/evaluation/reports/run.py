@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from navsim.config import to_mapping
+from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.drivers.sandbox import guarded
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
@@ -20,14 +21,16 @@ from navsim.evaluation.reports.parts import has_parts, parts_mapping, parts_mark
 from navsim.evaluation.reports.plots import plot_scores, plot_town, save_figure, town_to_show
 from navsim.evaluation.reports.report_page import report_page
 from navsim.evaluation.reports.results import driver_scores, markdown_table, results_mapping
-from navsim.evaluation.results_store import DRIVES_NAME, claim_folder
+from navsim.evaluation.results_store import DRIVES_NAME
 from navsim.evaluation.runner import EvaluationJob, evaluate, pending
 from navsim.evaluation.suites import SuiteStage, fingerprint
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
 from navsim.roads.elements import Manoeuvre
+from navsim.run_folder import Values, claim_folder, current_settings
 from navsim.sensing.observation import Image
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import scenario_route
@@ -64,7 +67,7 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
         renderer = simulation.renderer_name
         _note_other_renderers(driver_specs, renderer, console)
         _check_towns(stages)  # say at once if one cannot be driven
-        claim_folder(config.out, identity(config, driver_specs, renderer))
+        _claim(config, identity(config, driver_specs, renderer))
         contests = [_contest(config, stage, driver_specs) for stage in stages]
         left = sum(pending(contest, stage.scenarios) for contest, stage in zip(contests, stages, strict=True))
         if left:
@@ -123,6 +126,17 @@ def identity(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], rende
         "renderer": renderer,
         "simulation": to_mapping(config.simulation),
     }
+
+
+def _claim(config: EvaluationConfig, settings: Values) -> None:
+    """Make the folder that of this evaluation, see `claim_folder`."""
+    path = config.out / IDENTITY_NAME
+
+    def updated(stored: Values) -> Values:
+        return stored | {"simulation": current_settings(SimulationConfig, stored.get("simulation", {}), path)}
+
+    advice = f"give another --out, or remove {path} and {config.out / DRIVES_NAME}"
+    claim_folder(config.out, IDENTITY_NAME, settings, "an evaluation", advice, updated)
 
 
 def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.experiments.study_config import StudyConfig, check_networks, merged
+from agents.experiments.study_config import StudyConfig, check_networks
 from agents.experiments.study_report import Finding, page, read_finding
-from navsim.config import from_mapping, load_config
+from navsim.config import from_mapping, load_config, merged
 from navsim.errors import ConfigError, EpisodeError
 
 ROOT = Path(__file__).parents[3]

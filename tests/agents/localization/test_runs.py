@@ -26,6 +26,7 @@ from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.config import load_config
+from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -107,6 +108,16 @@ def test_results_of_other_settings_are_not_mixed(finished: tuple[LocalizeConfig,
     with pytest.raises(ConfigError, match="exponents"):
         run_drives(replace(config, exponents=Exponents(roads=0.5)))
     assert identity(replace(config, drives=9)) == identity(config)  # more drives may be added
+
+
+def test_results_of_a_version_with_other_keys_are_continued(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
+    config, _ = finished
+    path = config.out / IDENTITY_NAME
+    text = path.read_text()
+    path.write_text(text.replace('"outlier_probability"', '"unforeseen"').replace('"kidnap_probability"', '"jump"'))
+    assert path.read_text() != text
+    run_drives(config)
+    path.write_text(text)
 
 
 def test_a_damaged_result_is_named(finished: tuple[LocalizeConfig, dict[str, float]], tmp_path: Path) -> None:

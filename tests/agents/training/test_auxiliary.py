@@ -26,7 +26,7 @@ from agents.training.runtime import Storage
 from agents.training.samples import Samples
 from agents.training.train_state import PolicyTrainState
 from agents.training.trainer import Trainer
-from navsim.errors import ConfigError, EpisodeError, StorageError
+from navsim.errors import ConfigError, EpisodeError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from tests.agents.perception.segmentation.labelled import labelled_folder
@@ -205,5 +205,5 @@ def test_a_run_from_before_there_was_the_setting_can_be_taken_up(tmp_path: Path)
     del values["loss"]["segmentation"]
     folder.config.write_text(yaml.safe_dump(values))
     assert open_run(config) == folder
-    with pytest.raises(StorageError, match=r"another loss\.segmentation: there 0\.0, asked for 0\.5"):
+    with pytest.raises(ConfigError, match=r"loss\.segmentation is 0\.0 there, 0\.5 asked for"):
         open_run(replace(config, loss=SEGMENTED))

@@ -6,7 +6,7 @@ import pytest
 from agents.training.config import TrainConfig
 from agents.training.run_folder import RunFolder, begin_run, open_run
 from navsim.config import load_config
-from navsim.errors import StorageError
+from navsim.errors import ConfigError, StorageError
 from navsim.storage import write_json
 from tests.agents.small_runs import small_config
 
@@ -44,10 +44,20 @@ def test_the_same_configuration_opens_it_again(tmp_path: Path) -> None:
 def test_another_configuration_is_refused_naming_the_difference(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     begun(config)
-    with pytest.raises(StorageError, match="another epochs: there 3, asked for 7; choose another run_dir"):
+    with pytest.raises(ConfigError, match=r"settings \(epochs is 3 there, 7 asked for\); choose another run_dir"):
         open_run(replace(config, epochs=7))
-    with pytest.raises(StorageError, match=r"another policy.hidden: there 16, asked for 24"):
+    with pytest.raises(ConfigError, match=r"policy.hidden is 16 there, 24 asked for"):
         open_run(replace(config, policy=replace(config.policy, hidden=24)))
+
+
+def test_a_run_of_a_version_with_other_keys_is_opened_again(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    folder = begun(config)
+    text = folder.config.read_text()
+    old = text.replace("lane_keeping_fraction:", "quiet_share:").replace("num_envs:", "worlds:")
+    assert old.count("worlds:") == 2
+    folder.config.write_text(old)
+    assert open_run(config) == folder
 
 
 def test_an_unfinished_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -72,7 +82,7 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     config.run_dir.mkdir()
     (config.run_dir / "thesis.txt").write_text("precious")
-    with pytest.raises(StorageError, match="holds files but no run"):
+    with pytest.raises(StorageError, match=r"holds other files \(thesis\.txt, \.\.\.\) but no run"):
         open_run(config)
     assert [path.name for path in config.run_dir.iterdir()] == ["thesis.txt"]
 

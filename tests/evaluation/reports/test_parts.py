@@ -63,7 +63,7 @@ def test_every_part_has_its_folder_numbers_and_rows(tmp_path: Path) -> None:
     assert "…" not in output.getvalue()
 
     changed = config_for(tmp_path, SUITE.replace("lateral: 1.0", "lateral: 1.5"))
-    with pytest.raises(ConfigError, match="holds another evaluation"):
+    with pytest.raises(ConfigError, match="holds an evaluation of other settings"):
         run_evaluation(changed, [expert_driver_spec(SIMULATION), constant_driver_spec()], Console(file=StringIO()))
 
 
