@@ -38,7 +38,7 @@ def main() -> None:
         run(_collect(config, name))
     chains = {config.out / key / "log.txt": _train_and_drive(config, key) for key in config.variants}
     threads = str(max(available_cores() // config.side_by_side, 1))
-    with progress("variants", len(chains), "variants", console=console) as advance:
+    with progress("variants", len(chains), "variants") as advance:
         run_chains(chains, config.side_by_side, {"OMP_NUM_THREADS": threads}, lambda log: advance(1, log.parent.name))
     findings = {key: read_finding(config, key) for key in config.variants}
     contrasts = [(contrast, read_contrast(config, contrast)) for contrast in config.contrasts]

@@ -6,7 +6,7 @@ check_libraries()
 
 from rich.console import Console
 
-from agents.drivers.registry import PolicyWatchConfig, watchable
+from agents.drivers.registry import PolicyWatchConfig, watchable_drivers
 from navsim.config import parse_config
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
@@ -27,7 +27,7 @@ def main() -> None:
         recording = read_recording(config.replay)
         (film_replay if config.headless else watch_replay)(config, recording, say)
         return
-    driver_specs = watchable(config)
+    driver_specs = watchable_drivers(config)
     if config.headless:
         film(config, driver_specs, say)
     else:

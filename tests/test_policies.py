@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME
-from agents.export.graph import TOLERANCE, DrivingGraph, driven_senses, largest_difference
+from agents.export.graph import TOLERANCE, DrivingGraph, driven_observations, largest_difference
 from agents.policies.checkpoint import load_policy
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig
 from navsim.roads.generators.towns import TOWN_GENERATORS
@@ -29,7 +29,7 @@ def test_graph_and_weights_are_one_policy(name: str) -> None:
     weights = FOLDER / name / WEIGHTS_NAME
     policy = load_policy(weights, SIMULATION.cameras, SIMULATION.map)
     graph = DrivingGraph(policy).eval()
-    senses = driven_senses(SIMULATION.cameras, SIMULATION.map, count=4)
+    senses = driven_observations(SIMULATION.cameras, SIMULATION.map, count=4)
     with torch.inference_mode():
         assert largest_difference((FOLDER / name / ONNX_NAME).read_bytes(), graph, senses) < TOLERANCE
 

@@ -1,1 +1,1 @@
-"""Learned policies as drivers."""
+"""Drivers that run learned policies."""

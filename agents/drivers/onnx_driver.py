@@ -1,7 +1,4 @@
-"""What an exported policy says about itself, in the ONNX file's metadata. No torch, so that it drives without.
-
-An exported policy at the wheel, by onnxruntime: needs no torch.
-"""
+"""Driver by an exported policy, run by onnxruntime, and the metadata of the ONNX file. No torch."""
 
 import dataclasses
 import json
@@ -12,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.drivers.learned_driver import LearnedDriver, blank_observation, check_fit
-from agents.policies.networks.config import PolicyConfig
+from agents.drivers.learned_driver import LearnedDriver, blank_observation
+from agents.policies.networks.config import PolicyConfig, check_sensors
 from navsim.config import from_mapping, to_mapping
 from navsim.drivers.action_selection import ActingConfig, ActionDistribution
 from navsim.errors import CheckpointError, ConfigError
@@ -26,48 +23,48 @@ FORMAT_VERSION = 1
 ONNX_NAME, WEIGHTS_NAME, CARD_NAME = "policy.onnx", "model.safetensors", "README.md"
 """Files of an exported policy."""
 INPUTS = ("images", "road_map", "route_map", "speed")
-"""Names of the graph's inputs, all for a batch: see `agents.export.graph`."""
+"""Names of the graph's inputs, see `agents.export.graph`; each holds a batch."""
 _KEY = "facts"
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFacts:
-    """What is needed to drive by an exported policy, and where it comes from."""
+class ExportMetadata:
+    """Metadata needed to drive by an exported policy, with its origin."""
 
     policy: PolicyConfig
-    """The network."""
+    """Inputs, network and head of the policy."""
     cameras: tuple[Camera, ...]
-    """Cameras that it was trained with."""
+    """Cameras of the training data."""
     map: MapSpec
-    """Map patches that it was trained with."""
+    """Map patches of the training data."""
     grid_points: int
-    """Curvatures at which the graph gives the density, evenly over the vehicle's range, its ends included."""
+    """Number of curvatures at which the graph gives the density, evenly over the vehicle's range, its ends included."""
     commands: bool
-    """Whether it gives a command of its own beside the distribution."""
+    """Whether the graph has a command beside the distribution."""
     versions: dict[str, str]
-    """Versions of the packages that trained it, the git revision, the renderer of the data."""
+    """Versions of the packages that trained the policy, the git revision, the renderer of the data."""
     exporters: dict[str, str]
-    """Versions of the packages that exported it."""
+    """Versions of the packages that exported the policy."""
 
 
-def metadata_of(facts: ExportFacts) -> dict[str, str]:
-    """Facts as an ONNX file's metadata."""
-    words = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
-    return words | {_KEY: json.dumps(to_mapping(facts))}
+def to_metadata(metadata: ExportMetadata) -> dict[str, str]:
+    """Convert to the metadata entries of an ONNX file."""
+    header = {"format": FORMAT, "format_version": str(FORMAT_VERSION)}
+    return header | {_KEY: json.dumps(to_mapping(metadata))}
 
 
-def facts_in(metadata: Mapping[str, str], path: Path) -> ExportFacts:
-    """The facts in an ONNX file's metadata.
+def from_metadata(metadata: Mapping[str, str], path: Path) -> ExportMetadata:
+    """Read the metadata entries of an ONNX file.
 
     Raises:
         CheckpointError: If the file at `path` was not exported by this project, or by a later version.
     """
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: an ONNX file, but none that this project exported")
+        raise CheckpointError(f"{path}: an ONNX file, but not exported by this project")
     if metadata.get("format_version") != str(FORMAT_VERSION):
         raise CheckpointError(f"{path}: format {metadata.get('format_version')}, this version reads {FORMAT_VERSION}")
     try:
-        return from_mapping(ExportFacts, json.loads(metadata.get(_KEY, "{}")), str(path))
+        return from_mapping(ExportMetadata, json.loads(metadata.get(_KEY, "{}")), str(path))
     except (ConfigError, ValueError) as error:
         raise CheckpointError(f"damaged metadata: {error}") from None
 
@@ -87,10 +84,10 @@ class OnnxDriver(LearnedDriver):
 
         Args:
             path: The ONNX file, or the folder that `scripts/export.py` wrote.
-            cameras: Cameras of the car to be driven.
-            map_spec: Map patches that it will be shown.
+            cameras: Cameras of the car.
+            map_spec: Map patches of the car.
             name: Name in tables and files.
-            acting: How commands are taken from distributions; None takes the defaults.
+            acting: How commands are chosen from distributions; None takes the defaults.
 
         Raises:
             ConfigError: If onnxruntime is not installed.
@@ -99,59 +96,59 @@ class OnnxDriver(LearnedDriver):
         super().__init__(name, acting or ActingConfig())
         path = path / ONNX_NAME if path.is_dir() else path
         self._session = open_session(_read(path), path)
-        self.facts: ExportFacts = facts_in(self._session.get_modelmeta().custom_metadata_map, path)
-        """What the policy says about itself."""
-        check_fit(path, (self.facts.cameras, self.facts.map), (cameras, map_spec))
-        limit = self.facts.policy.max_curvature
-        self._grid = np.linspace(-limit, limit, self.facts.grid_points)
-        self._names = ["density", "mode", "mean", *(["command"] if self.facts.commands else [])]
-        self.look([blank_observation(cameras, map_spec)])  # the first pass is slow
+        self.metadata: ExportMetadata = from_metadata(self._session.get_modelmeta().custom_metadata_map, path)
+        """Metadata of the ONNX file."""
+        check_sensors(path, (self.metadata.cameras, self.metadata.map), (cameras, map_spec))
+        limit = self.metadata.policy.max_curvature
+        self._grid = np.linspace(-limit, limit, self.metadata.grid_points)
+        self._names = ["density", "mode", "mean", *(["command"] if self.metadata.commands else [])]
+        self.predict([blank_observation(cameras, map_spec)])  # the first pass is slow
 
-    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
-        """What the policy answers to each observation."""
+    def predict(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
+        """Return the policy's distribution for each observation."""
         values = (
             np.stack([seen.images for seen in observations]),
             np.stack([seen.road_map for seen in observations]),
             np.stack([seen.route_map for seen in observations]),
             np.array([seen.speed for seen in observations], np.float32),
         )
-        answers = self._session.run(self._names, dict(zip(INPUTS, values, strict=True)))
-        densities, *numbers = (answer.astype(np.float64) for answer in answers)
+        outputs = self._session.run(self._names, dict(zip(INPUTS, values, strict=True)))
+        densities, *numbers = (output.astype(np.float64) for output in outputs)
         rows = zip(densities, *(values.tolist() for values in numbers), strict=True)
         return [ActionDistribution(self._grid, *row) for row in rows]
 
 
-def read_facts(path: Path) -> ExportFacts:
-    """What an exported policy at `path`, a file or the folder around it, says about itself.
+def read_metadata(path: Path) -> ExportMetadata:
+    """Read the metadata of an exported policy at `path`, an ONNX file or its folder.
 
     Raises:
         ConfigError: If onnxruntime is not installed.
         CheckpointError: If it is missing, damaged or foreign.
     """
     path = path / ONNX_NAME if path.is_dir() else path
-    return facts_in(open_session(_read(path), path).get_modelmeta().custom_metadata_map, path)
+    return from_metadata(open_session(_read(path), path).get_modelmeta().custom_metadata_map, path)
 
 
 def open_session(data: bytes, path: Path) -> Any:
-    """Make an ONNX file's content ready to run on the CPU, on as many threads as OMP_NUM_THREADS says, if it does.
+    """Open an ONNX file's content for the CPU, on as many threads as OMP_NUM_THREADS says.
 
     Args:
-        data: The content.
-        path: Where it comes from, for errors.
+        data: Content of the file.
+        path: Path of the file, for errors.
 
     Raises:
         ConfigError: If onnxruntime is not installed.
-        CheckpointError: If it cannot be run.
+        CheckpointError: If the content cannot be run.
     """
     try:
-        import onnxruntime  # an extra, which only those who drive exported policies install
+        import onnxruntime  # an extra, needed for exported policies only
     except ImportError as error:
         raise ConfigError(
-            f"{path}: driving by it needs onnxruntime: pip install 'navsim-steering[export]' ({error})"
+            f"{path}: an exported policy needs onnxruntime: pip install 'navsim-steering[export]' ({error})"
         ) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; they are raised, too
-    # onnxruntime heeds no such variable by itself, and workers rely on it to share the cores.
+    # onnxruntime ignores the variable by itself, and workers rely on it to share the cores.
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or "0")
     errors = onnxruntime.capi.onnxruntime_pybind11_state
     unusable = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
@@ -159,7 +156,7 @@ def open_session(data: bytes, path: Path) -> Any:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except unusable as error:
         raise CheckpointError(
-            f"{path}: no ONNX file that onnxruntime can run: {' '.join(str(error).split())}"
+            f"{path}: not an ONNX file that onnxruntime can run: {' '.join(str(error).split())}"
         ) from None
 
 

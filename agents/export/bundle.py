@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from agents.drivers.onnx_driver import CARD_NAME, ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from agents.drivers.onnx_driver import CARD_NAME, ONNX_NAME, WEIGHTS_NAME, ExportMetadata
 from agents.export.card import CardContents, model_card
-from agents.export.graph import DrivingGraph, check_graph, driven_senses, export_graph, random_senses
+from agents.export.graph import DrivingGraph, check_graph, driven_observations, export_graph, random_observations
 from agents.policies.checkpoint import CheckpointInfo, load_policy, read_info, save_checkpoint
 from agents.policies.policy import parameter_count
 from navsim.drivers.action_selection import GRID_POINTS
@@ -50,8 +50,8 @@ def export(config: ExportConfig) -> CardContents:
         facts = _facts(info, commands=policy.command is not None)
         graph = DrivingGraph(policy)
         data = export_graph(graph, facts)
-        spec = info.senses
-        senses = [random_senses(spec, CHECKED), driven_senses(info.cameras, info.map, CHECKED)]
+        spec = info.observation_spec
+        senses = [random_observations(spec, CHECKED), driven_observations(info.cameras, info.map, CHECKED)]
         difference = check_graph(data, graph, senses)
         with torch.inference_mode():
             first = senses[0]
@@ -124,10 +124,10 @@ def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
     return {**values["drivers"][own[0]], "title": title}
 
 
-def _facts(info: CheckpointInfo, commands: bool) -> ExportFacts:
+def _facts(info: CheckpointInfo, commands: bool) -> ExportMetadata:
     """What the ONNX file says about itself."""
     exporters = software_versions() | {name: version(name) for name in ("torch", "onnx", "onnxruntime")}
-    return ExportFacts(
+    return ExportMetadata(
         policy=info.policy,
         cameras=info.cameras,
         map=info.map,

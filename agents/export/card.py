@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME, ExportFacts
+from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME, ExportMetadata
 from navsim.number_formats import km, metres, percent_interval, share, thousands
 from navsim.tables import Table
 
@@ -31,7 +31,7 @@ _MEANINGS = {
 class CardContents:
     """What is known of a policy beyond the facts in its file."""
 
-    facts: ExportFacts
+    facts: ExportMetadata
     """The file's own facts."""
     outputs: tuple[str, ...]
     """Names of the graph's outputs."""
@@ -108,7 +108,7 @@ def _summary(contents: CardContents) -> str:
     )
 
 
-def _senses(facts: ExportFacts) -> str:
+def _senses(facts: ExportMetadata) -> str:
     """Cameras and map."""
     rows = []
     for c in facts.cameras:
@@ -205,7 +205,7 @@ The first axis of all senses is the batch, of any size. `{WEIGHTS_NAME}` holds t
 curvatures as shares of the vehicle's range and in densities as shares of their highest."""
 
 
-def _versions(facts: ExportFacts) -> str:
+def _versions(facts: ExportMetadata) -> str:
     names = sorted(facts.versions.keys() | facts.exporters.keys())
     rows = [(name, facts.versions.get(name, "-"), facts.exporters.get(name, "-")) for name in names]
     return _table(("package", "trained with", "exported with"), rows)

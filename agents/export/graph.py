@@ -32,10 +32,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agents.drivers.onnx_driver import INPUTS, ExportFacts, metadata_of, open_session
-from agents.drivers.policy_driver import stacked_senses
+from agents.drivers.onnx_driver import INPUTS, ExportMetadata, open_session, to_metadata
+from agents.drivers.policy_driver import stack_observations
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, scale_senses
+from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, scale_observations
 from agents.policies.policy import Policy
 from navsim.drivers.action_selection import GRID_POINTS
 from navsim.errors import CheckpointError, ConfigError
@@ -63,26 +63,26 @@ class DrivingGraph(nn.Module):
 
     def forward(self, images: Tensor, road_map: Tensor, route_map: Tensor, speed: Tensor) -> dict[str, Tensor]:
         """Return the outputs by name, see the module."""
-        outputs = self.policy(scale_senses(ObservationBatch(images, road_map, route_map, speed), torch.float32))
-        answer = self.policy.read(outputs)
-        distribution = answer.distribution
+        outputs = self.policy(scale_observations(ObservationBatch(images, road_map, route_map, speed), torch.float32))
+        output = self.policy.decode(outputs)
+        distribution = output.distribution
         # The shape and not the length, here and in the networks: a length would fix the batch to the example's.
         grid = self.grid[:, None].expand(-1, speed.shape[0])
         numbers = {
-            "steering": answer.steering,
+            "steering": output.steering,
             "mode": distribution.mode,
             "mean": distribution.mean,
             "density": distribution.log_prob(grid).exp().T,
             "outputs": outputs,
         }
-        if answer.command is not None:
-            numbers["command"] = answer.command
+        if output.command is not None:
+            numbers["command"] = output.command
         if isinstance(distribution, SteeringMixture):
             numbers |= dict(zip(("weights", "means", "scales"), distribution.components, strict=True))
         return numbers
 
 
-def export_graph(graph: DrivingGraph, facts: ExportFacts) -> bytes:
+def export_graph(graph: DrivingGraph, facts: ExportMetadata) -> bytes:
     """Turn a policy into an ONNX file for any batch size, with `facts` in its metadata.
 
     Raises:
@@ -116,7 +116,7 @@ def export_graph(graph: DrivingGraph, facts: ExportFacts) -> bytes:
     if fixed:
         raise ConfigError(f"the network fixes the batch size of {', '.join(fixed)}: it takes a length somewhere")
     _part_names(program, names)
-    program.model.metadata_props.update(metadata_of(facts))
+    program.model.metadata_props.update(to_metadata(facts))
     data: bytes = program.model_proto.SerializeToString()
     return data
 
@@ -152,7 +152,7 @@ of the vehicle's range, and in densities as shares of the highest one of a situa
 _CURVATURES = ("steering", "mode", "mean", "command", "means", "scales")
 
 
-def random_senses(spec: ObservationSpec, count: int, seed: int = 0) -> ObservationBatch:
+def random_observations(spec: ObservationSpec, count: int, seed: int = 0) -> ObservationBatch:
     """Noise in all pictures, for `count` situations."""
     draws = torch.Generator().manual_seed(seed)
 
@@ -167,7 +167,7 @@ def random_senses(spec: ObservationSpec, count: int, seed: int = 0) -> Observati
     )
 
 
-def driven_senses(cameras: Sequence[Camera], map_spec: MapSpec, count: int, every: int = 10) -> ObservationBatch:
+def driven_observations(cameras: Sequence[Camera], map_spec: MapSpec, count: int, every: int = 10) -> ObservationBatch:
     """What a car sees on a drive through a town, at `count` moments `every` control steps apart."""
     config = SimulationConfig(cameras=tuple(cameras), map=map_spec)
     seen = []
@@ -179,7 +179,7 @@ def driven_senses(cameras: Sequence[Camera], map_spec: MapSpec, count: int, ever
             if step % every == 0:
                 seen.append(simulation.see(situation).observation)
             situation = simulation.advance(expert.command(situation.state).curvature)
-    return stacked_senses([observation for observation in seen if observation is not None])
+    return stack_observations([observation for observation in seen if observation is not None])
 
 
 def largest_difference(data: bytes, graph: DrivingGraph, senses: ObservationBatch) -> float:

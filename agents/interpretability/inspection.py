@@ -30,7 +30,7 @@ from agents.policies.checkpoint import load_policy, read_info
 from agents.policies.description import PolicyDescription, describe_policy
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import MAPS
-from agents.policies.networks.observation_batch import Inputs, scale_senses
+from agents.policies.networks.observation_batch import Inputs, scale_observations
 from agents.policies.policy import Policy, build_policy
 from navsim.config import check_limits
 from navsim.errors import ConfigError
@@ -144,7 +144,7 @@ def inspect_policy(config: InspectConfig) -> Inspection:
     frames = choose_frames(drives, config.frames)
     if len(frames) < 2:
         raise ConfigError(f"at least 2 frames are needed, {len(frames)} were found")
-    inputs = as_seen(policy, scale_senses(frames.senses, torch.float32))
+    inputs = as_seen(policy, scale_observations(frames.senses, torch.float32))
     rng = generator(config.seed, "inspection")
     with progress("inspecting", _steps(policy) * len(frames), "steps") as advance:
         found = find_saliency(policy, inputs, advance)

@@ -36,7 +36,7 @@ from agents.interpretability.page import (
     sanity_table,
 )
 from agents.interpretability.saliency import map_of
-from agents.policies.description import Layer, PolicyDescription
+from agents.policies.description import LayerDescription, PolicyDescription
 from navsim.visualization.canvas import png
 
 _SLUGS = {"VisualBackProp": "vbp", "Grad-CAM": "gradcam", "integrated gradients": "ig"}
@@ -248,7 +248,7 @@ def _outputs(seen: Inspection, shown: int) -> dict[str, Tensor]:
     return convolution_outputs(seen.policy, seen.frames.senses[shown : shown + 1])
 
 
-def _layer_words(layer: Layer) -> str:
+def _layer_words(layer: LayerDescription) -> str:
     field = "all" if layer.field is None else "x".join(map(str, layer.field)) + " px"
     return f"{layer.name.removeprefix('network.')}: {' x '.join(map(str, layer.output))}, field {field}"
 

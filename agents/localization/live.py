@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from agents.drivers.learned_driver import check_fit
-from agents.drivers.registry import watchable
+from agents.drivers.registry import watchable_drivers
 from agents.localization.cases import LocalizationCase, make_localiser
 from agents.localization.config import LocalizeConfig
 from agents.localization.pictures import MAP_PLACE, Chart, compose_picture
 from agents.localization.run import LocalizationContext, make_bench, open_policy, simulation_of
 from agents.localization.track import Track, TrackLog, TrackPoint
 from agents.localization.tracking import LocalizationStep, Tracker, check_lasts
+from agents.policies.networks.config import check_sensors
 from agents.policies.policy import Policy
 from navsim.drivers.protocol import Explain
 from navsim.roads.routing import JunctionPassage
@@ -147,11 +147,11 @@ def watch_live(config: LocalizeConfig, say: Say) -> None:
     if settings.replay is not None:
         recording = read_recording(settings.replay)
         drive = recording.simulation
-        check_fit(config.checkpoint, (car.cameras, car.map), (drive.cameras, drive.map))
+        check_sensors(config.checkpoint, (car.cameras, car.map), (drive.cameras, drive.map))
         check_lasts(recording.episode)
         (film_replay if filming else watch_replay)(settings, recording, say, painter)
         return
-    driver_specs = watchable(settings)
+    driver_specs = watchable_drivers(settings)
     make_bench(config, policy, settings.choices((driver_specs[0].name,)).scenario.town)  # refused before a window opens
     if filming:
         film(settings, driver_specs, say, painter)

@@ -85,11 +85,11 @@ _KLD_ERROR, _KLD_QUANTILE = 0.05, 2.326  # the belief is off by at most 0.05 nat
 class FilterConfig:
     """How a particle filter works."""
 
-    least: int = 500
+    min_particles: int = 500
     """Fewest candidates."""
-    most: int = 4000
+    max_particles: int = 4000
     """Most candidates."""
-    per_metre: float = 0.5
+    particles_per_metre: float = 0.5
     """Candidates for a metre of lane where nothing is known of the place, within these bounds."""
     resample_below: float = 0.5
     """Resample when the effective size falls below this share of the candidates."""
@@ -103,12 +103,15 @@ class FilterConfig:
     """How far candidates scatter as they move."""
 
     def __post_init__(self) -> None:
-        if not 10 <= self.least <= self.most <= 200_000:
-            raise ConfigError(f"filter needs 10 <= least <= most <= 200000, got {self.least} and {self.most}")
-        if not (self.per_metre > 0 and 0 < self.resample_below <= 1):
+        if not 10 <= self.min_particles <= self.max_particles <= 200_000:
             raise ConfigError(
-                "filter needs per_metre above 0 and resample_below within (0, 1], "
-                f"got {self.per_metre} and {self.resample_below}"
+                "filter needs 10 <= min_particles <= max_particles <= 200000, "
+                f"got {self.min_particles} and {self.max_particles}"
+            )
+        if not (self.particles_per_metre > 0 and 0 < self.resample_below <= 1):
+            raise ConfigError(
+                "filter needs particles_per_metre above 0 and resample_below within (0, 1], "
+                f"got {self.particles_per_metre} and {self.resample_below}"
             )
         if not self.jitter >= 0:
             raise ConfigError(f"filter.jitter must be at least 0, got {self.jitter}")
@@ -145,10 +148,10 @@ class ParticleFilter:
         """Start from a fix, or anywhere on the roads."""
         spec = self._spec
         if fix is None:
-            count = int(np.clip(spec.per_metre * self._lanes.length, spec.least, spec.most))
+            count = int(np.clip(spec.particles_per_metre * self._lanes.length, spec.min_particles, spec.max_particles))
             poses = self._lanes.spread(count, self._rng)
         else:
-            poses = fix.draw(spec.most, self._rng)
+            poses = fix.draw(spec.max_particles, self._rng)
         self._candidates = Particles.at(poses, spec.motion, self._rng, fix)
 
     def move(self, motion: OdometryStep) -> None:
@@ -158,7 +161,7 @@ class ParticleFilter:
         """
         weights, noise = self._candidates.weights, self._spec.motion
         few = effective_size(weights) < self._spec.resample_below * len(weights)
-        if few or len(weights) > self._spec.most:
+        if few or len(weights) > self._spec.max_particles:
             self._candidates = self._resampled(self._candidates)
         drifts = drifted(self._candidates.drifts, motion.distance, noise, self._rng)
         poses = moved(self._candidates.poses, drifts, motion, noise, self._rng)
@@ -189,9 +192,9 @@ class ParticleFilter:
     def _resampled(self, candidates: Particles) -> Particles:
         """As many candidates of equal weight as the doubt needs."""
         spec, weights = self._spec, candidates.weights
-        # Each bin in use asks for some ten candidates, so that this many draws tell how many, up to `most`, are needed.
-        few = systematic(weights, max(spec.least, spec.most // 10), self._rng)
-        count = int(np.clip(needed(candidates.poses[few]), spec.least, spec.most))
+        # Each occupied bin needs about ten particles, so a tenth of `max_particles` shows how many are needed.
+        few = systematic(weights, max(spec.min_particles, spec.max_particles // 10), self._rng)
+        count = int(np.clip(needed(candidates.poses[few]), spec.min_particles, spec.max_particles))
         shifts = np.zeros((count, 3))
         shifts[:, :2] = spec.jitter * candidates.posterior.spacing * self._rng.normal(size=(count, 2))
         return candidates.chosen(systematic(weights, count, self._rng), shifts)

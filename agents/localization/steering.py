@@ -19,7 +19,7 @@ from torch import Tensor
 from agents.localization.likelihoods import ObservedFrame
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.networks.network import CachedMapEncoder
-from agents.policies.networks.observation_batch import ObservationBatch, scale_senses
+from agents.policies.networks.observation_batch import ObservationBatch, scale_observations
 from agents.policies.policy import Policy
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array
@@ -34,14 +34,14 @@ Make = Callable[[NDArray[np.int64]], Tensor]
 class RowCache:
     """What was made once is not made again, until there is too much of it: then all is forgotten."""
 
-    def __init__(self, width: int, most: int) -> None:
+    def __init__(self, width: int, max_size: int) -> None:
         """Remember nothing yet.
 
         Args:
             width: Length of a row.
-            most: How many rows may be remembered; more only if so many are asked for at once.
+            max_size: Largest number of rows; exceeded only by a single request.
         """
-        self._width, self._most = width, most
+        self._width, self._most = width, max_size
         self._places: dict[int, int] = {}
         self._rows = torch.zeros(0, width)
 
@@ -133,12 +133,12 @@ class SteeringLikelihood:
         self._policy = policy
         self._raster, self._spec = raster, spec
         self._lattice, self._unforeseen = lattice or LatticeConfig(), outlier_probability
-        blank = scale_senses(self._senses(self._dark, self._blank, 0.0), torch.float32)
+        blank = scale_observations(self._senses(self._dark, self._blank, 0.0), torch.float32)
         with torch.inference_mode():
-            cameras = sum(features.shape[1] for features in policy.network.look(blank))
+            cameras = sum(features.shape[1] for features in policy.network.encode_images(blank))
             maps = self._features(self._blank)
         self._side = CachedMapEncoder(policy.network, cameras, maps.shape[1])
-        row = self._side.keep(maps)
+        row = self._side.encode(maps)
         self._memory = RowCache(row.shape[1], _MOST_BYTES // (row.shape[1] * row.element_size()))
 
     def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
@@ -166,7 +166,7 @@ class SteeringLikelihood:
             driven = min(max(frame.steering, -limit), limit)
             return self._doubted(answers.log_prob(torch.full((len(cells),), driven)))
         grid = torch.linspace(-limit, limit, _GRID)
-        alone = self._answers(frame, self._side.keep(self._features(self._blank))).density(grid)  # (1, G)
+        alone = self._answers(frame, self._side.encode(self._features(self._blank))).density(grid)  # (1, G)
         share = alone / alone.sum()
         return self._doubted((answers.density(grid) * share).sum(dim=1).clamp(min=1e-30).log())
 
@@ -177,8 +177,8 @@ class SteeringLikelihood:
 
     def _answers(self, frame: ObservedFrame, kept: Tensor) -> SteeringDistribution:
         """Distributions (U,) of one frame with the kept of U maps (U, K); the images are looked at once."""
-        inputs = scale_senses(self._senses(frame.images[None], self._blank, frame.speed), torch.float32)
-        seen = torch.cat([*self._policy.network.look(inputs), torch.zeros(1, 0)], dim=1)
+        inputs = scale_observations(self._senses(frame.images[None], self._blank, frame.speed), torch.float32)
+        seen = torch.cat([*self._policy.network.encode_images(inputs), torch.zeros(1, 0)], dim=1)
         return self._policy.distribution_of(self._side.join(seen, kept, inputs.speed))
 
     def _kept(self, cells: NDArray[np.int64]) -> Tensor:
@@ -192,14 +192,14 @@ class SteeringLikelihood:
 
     def _read(self, poses: Array) -> Tensor:
         """What to keep (U, K) of the maps at poses (U, 3)."""
-        return self._side.keep(self._features(draw_maps(self._raster, self._spec, poses)))
+        return self._side.encode(self._features(draw_maps(self._raster, self._spec, poses)))
 
     def _features(self, drawn: NDArray[np.uint8]) -> Tensor:
         """Features (U, F) of maps (U, S, S) uint8."""
         # bfloat16 takes half the time, and maps are coarse.
-        inputs = scale_senses(self._senses(self._dark[:, :, :1, :1], drawn, 0.0), torch.bfloat16)
+        inputs = scale_observations(self._senses(self._dark[:, :, :1, :1], drawn, 0.0), torch.bfloat16)
         with torch.autocast("cpu", torch.bfloat16):
-            (features,) = self._policy.network.read_maps(inputs)
+            (features,) = self._policy.network.encode_maps(inputs)
         return features.float()
 
     @property

@@ -201,9 +201,9 @@ def _timed(config: LocalizeConfig, bench: LocalizationContext, maps: str, number
     images = np.zeros((len(simulation.cameras), camera.height, camera.width, 3), np.uint8)
     spec = replace(
         config.filter,
-        least=CANDIDATES,
-        most=CANDIDATES,
-        per_metre=1e-9 + CANDIDATES / lanes.length,
+        min_particles=CANDIDATES,
+        max_particles=CANDIDATES,
+        particles_per_metre=1e-9 + CANDIDATES / lanes.length,
         kidnap_probability=0,
     )
     source = PoweredLikelihood(bench.evidence.steering, config.exponents.steering)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from agents.perception.config import PerceptionConfig
 from agents.perception.pictures import PictureData, Pictures
-from agents.policies.checkpoint import Format
+from agents.policies.checkpoint import CheckpointFormat
 from agents.policies.networks.observation_batch import scale_images
 from agents.policies.policy import parameter_count
 from agents.training.augmentation import ImageAugmenter
@@ -66,7 +66,7 @@ class Validation:
 class TrainingTask(Generic[L, N]):
     """What is learned from labelled pictures."""
 
-    networks: Format[Any, N]
+    networks: CheckpointFormat[Any, N]
     """Builds the network, writes it and reads it."""
     info: NetworkInfo
     """The header of its checkpoints; the run adds cameras, configuration, progress and versions."""

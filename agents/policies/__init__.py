@@ -1,1 +1,1 @@
-"""Policies: from senses to a distribution over steering."""
+"""Policies: from observations to a distribution over steering."""

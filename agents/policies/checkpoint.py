@@ -1,12 +1,8 @@
-"""Weights and the optimiser's state as named tensors.
-
-Kinds of checkpoints: one safetensors file with weights and, as JSON in its header, all that is needed to use them.
+"""Checkpoints: one safetensors file with weights and, as JSON in its header, all that is needed to use them.
 
 The file is complete or absent: written under a temporary name, flushed to disk and renamed. Its weights are those to
-use, the moving average of the trained ones. `last.safetensors` also carries the trained weights themselves and the
-optimiser's state, so that training continues from it as if it had never stopped.
-
-Checkpoints of policies, see `agents.policies.checkpoint`.
+use, the moving average of the trained ones. `last.safetensors` also holds the trained weights and the optimiser's
+state, from which training continues as if it had never stopped.
 """
 
 import dataclasses
@@ -24,7 +20,7 @@ from torch import Tensor, nn
 
 from agents.policies.distributions.base import check_temperature
 from agents.policies.distributions.recalibrated import check_levels
-from agents.policies.networks.config import PolicyConfig
+from agents.policies.networks.config import PolicyConfig, check_sensors
 from agents.policies.networks.observation_batch import ObservationSpec, observation_spec
 from agents.policies.policy import Policy, build_policy
 from navsim.config import from_mapping, to_mapping
@@ -38,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def named_tensors(prefix: str, network: nn.Module) -> dict[str, Tensor]:
-    """A network's weights under names that begin with `prefix`."""
+    """Return a network's weights under names that begin with `prefix`."""
     return {prefix + name: value for name, value in network.state_dict().items()}
 
 
@@ -46,7 +42,7 @@ def load_weights(path: Path, network: nn.Module, tensors: Mapping[str, Tensor], 
     """Copy the weights among `tensors` whose names begin with `prefix` into `network`.
 
     Raises:
-        CheckpointError: If they are those of another network.
+        CheckpointError: If they belong to another network.
     """
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -69,47 +65,47 @@ class Resumable(Protocol):
 
     @property
     def averaged(self) -> nn.Module:
-        """The network with the averaged weights, which are those to use."""
+        """Network with the averaged weights, which are those to use."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """What is needed to continue, the average apart."""
+        """Return the tensors needed to continue, without the average."""
 
     def restore(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
-        """Take up what `tensors` gave, as read from `path`."""
+        """Adopt the tensors that `tensors` gave, as read from `path`."""
 
 
 @dataclass(frozen=True)
-class Format(Generic[Header, N]):
-    """A kind of checkpoint."""
+class CheckpointFormat(Generic[Header, N]):
+    """A kind of checkpoint: the type of its header and how to build its network."""
 
     name: str
-    """Tells its files from those of other kinds."""
+    """Name of the format, which distinguishes its files from those of other kinds."""
     version: int
-    """Which version of the kind is written and read."""
+    """Version of the format that is written and read."""
     header: type[Header]
-    """What a header says: a dataclass."""
+    """Dataclass of the header."""
     build: Callable[[Header, int], N]
-    """Builds the network of a header, with initial weights that depend on a seed alone."""
+    """Function from a header and a seed to the network, with initial weights that depend on the seed alone."""
     prefix: str = "network."
-    """What the names of the weights to use begin with."""
+    """Beginning of the names of the weights to use."""
 
-    def save(self, path: Path, header: Header, network: N, learned: Resumable | None = None) -> None:
+    def save(self, path: Path, header: Header, network: N, train_state: Resumable | None = None) -> None:
         """Write a network, replacing the file at `path` at once or not at all.
 
         Args:
             path: The file.
             header: Its header.
             network: The weights to use.
-            learned: All that training needs to continue from the file, if it is to.
+            train_state: State from which training can continue; None leaves it out.
 
         Raises:
-            StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
+            StorageError: If the disk is full or the folder cannot be written to; `path` stays unchanged.
         """
-        more = {} if learned is None else learned.tensors()
+        more = {} if train_state is None else train_state.tensors()
         self.write(path, header, named_tensors(self.prefix, network) | more)
 
     def load(self, path: Path) -> tuple[N, Header]:
-        """Load a network in evaluation mode, with what the header says.
+        """Load a network in evaluation mode, with its header.
 
         Raises:
             CheckpointError: If the file is missing, damaged, foreign or of another version.
@@ -120,15 +116,15 @@ class Format(Generic[Header, N]):
         load_weights(path, network, tensors, self.prefix)
         return network.eval(), header
 
-    def restore(self, path: Path, learned: Resumable) -> Header:
-        """Load all that training needs to continue; returns the header.
+    def restore(self, path: Path, train_state: Resumable) -> Header:
+        """Load the state needed to continue training; returns the header.
 
         Raises:
-            CheckpointError: If the file is unusable, holds another network, or only what is needed to use it.
+            CheckpointError: If the file is unusable, holds another network, or lacks the training state.
         """
         header, tensors = self.read(path)
-        learned.restore(path, tensors)
-        load_weights(path, learned.averaged, tensors, self.prefix)
+        train_state.restore(path, tensors)
+        load_weights(path, train_state.averaged, tensors, self.prefix)
         return header
 
     def write(self, path: Path, header: Header, tensors: Mapping[str, Tensor]) -> None:
@@ -145,7 +141,7 @@ class Format(Generic[Header, N]):
         """
         texts, values = _read(path, tensors)
         if texts.pop("format", None) != self.name:
-            raise CheckpointError(f"{path}: a safetensors file, but no checkpoint of this project")
+            raise CheckpointError(f"{path}: a safetensors file, but not a checkpoint of this project")
         if (version := texts.pop("format_version")) != str(self.version):
             raise CheckpointError(f"{path}: format {version}, this version reads {self.version}")
         try:
@@ -162,7 +158,7 @@ def _read(path: Path, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]
             values = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118 - no dict
             return file.metadata() or {}, values
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or no checkpoint of this project: {error}") from None
+        raise CheckpointError(f"{path}: damaged, or not a checkpoint of this project: {error}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -174,55 +170,55 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint's header says."""
+    """Header of a policy's checkpoint."""
 
     policy: PolicyConfig
-    """The network."""
+    """Inputs, network and head of the policy."""
     cameras: tuple[Camera, ...]
-    """Cameras that it was trained with."""
+    """Cameras of the training data."""
     map: MapSpec
-    """Map patches that it was trained with."""
+    """Map patches of the training data."""
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Resolved configuration of the training run."""
     progress: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """How far training was: epoch, step, scores, and what the trainer needs to continue."""
+    """State of the training: epoch, step, scores, and the values that the trainer needs to continue."""
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Versions of the packages that trained it, the git revision, the renderer of the data."""
+    """Versions of the packages that trained the policy, the git revision, the renderer of the data."""
     temperature: float = 1.0
-    """Temperature of its answers, fitted after training; see `agents.scoring.predictions`."""
+    """Temperature of the policy's distributions, fitted after training; see `agents.scoring.predictions`."""
     levels: tuple[float, ...] = ()
-    """What its probabilities are worth, fitted after that; see `agents.policies.distributions.recalibrated`."""
+    """Recalibration of the probabilities, fitted last; see `agents.policies.distributions.recalibrated`."""
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_levels(self.levels)
 
     @property
-    def senses(self) -> ObservationSpec:
-        """Shapes of what the network senses."""
+    def observation_spec(self) -> ObservationSpec:
+        """Shapes of the policy's observations."""
         return observation_spec(self.cameras, self.map)
 
 
 def _build(info: CheckpointInfo, seed: int) -> Policy:
-    return build_policy(info.policy, info.senses, seed)
+    return build_policy(info.policy, info.observation_spec, seed)
 
 
-FORMAT = Format("navsim-policy", 1, CheckpointInfo, _build, "policy.")
+POLICY_FORMAT = CheckpointFormat("navsim-policy", 1, CheckpointInfo, _build, "policy.")
 
 
-def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, learner: Resumable | None = None) -> None:
+def save_checkpoint(path: Path, info: CheckpointInfo, policy: Policy, train_state: Resumable | None = None) -> None:
     """Write a checkpoint, replacing the one at `path` at once or not at all.
 
     Args:
         path: The file.
         info: Its header.
         policy: The weights to drive by.
-        learner: The trained weights and the optimiser's state, if training is to continue from the file.
+        train_state: Trained weights and optimiser state from which training can continue; None leaves them out.
 
     Raises:
-        StorageError: If the disk is full or the folder cannot be written to; `path` is as it was.
+        StorageError: If the disk is full or the folder cannot be written to; `path` stays unchanged.
     """
-    FORMAT.save(path, info, policy, learner)
+    POLICY_FORMAT.save(path, info, policy, train_state)
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -231,18 +227,18 @@ def read_info(path: Path) -> CheckpointInfo:
     Raises:
         CheckpointError: If the file is missing, truncated, foreign or of another format.
     """
-    return FORMAT.read(path, tensors=False)[0]
+    return POLICY_FORMAT.read(path, tensors=False)[0]
 
 
 def weights_digest(path: Path) -> str:
-    """A short text that differs, in all likelihood, for a checkpoint with other weights to drive by.
+    """Return a short text that differs, almost surely, between checkpoints with different weights.
 
     Raises:
         CheckpointError: If the file is missing, truncated, foreign or of another format.
     """
-    tensors = FORMAT.read(path)[1]
+    tensors = POLICY_FORMAT.read(path)[1]
     digest = 0
-    for name in sorted(name for name in tensors if name.startswith(FORMAT.prefix)):
+    for name in sorted(name for name in tensors if name.startswith(POLICY_FORMAT.prefix)):
         digest = zlib.crc32(tensors[name].contiguous().view(torch.uint8).numpy().tobytes(), digest)
     return f"{digest:08x}"
 
@@ -253,53 +249,28 @@ def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Pol
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
-    policy, info = FORMAT.load(path)
-    check_senses(path, info, cameras, map_spec)
+    policy, info = POLICY_FORMAT.load(path)
+    check_sensors(path, (info.cameras, info.map), (cameras, map_spec))
     policy.temperature, policy.levels = info.temperature, info.levels
     return policy
 
 
-def check_senses(path: Path, info: CheckpointInfo, cameras: Sequence[Camera], map_spec: MapSpec) -> None:
-    """Make sure that the checkpoint at `path` was made for `cameras` and `map_spec`.
-
-    Raises:
-        CheckpointError: If it was not.
-    """
-    if tuple(cameras) != info.cameras:
-        raise CheckpointError(f"{path}: made for cameras {_shown(info.cameras)}; given are {_shown(cameras)}")
-    if map_spec != info.map:
-        raise CheckpointError(f"{path}: made for the map {info.map}; given is {map_spec}")
-
-
 def write_calibration(path: Path, temperature: float, levels: tuple[float, ...] = ()) -> None:
-    """Set temperature and levels in the header of the checkpoint at `path`, at once or not at all; all else stays.
+    """Set temperature and levels in the header of the checkpoint at `path`, at once or not at all.
 
     Raises:
         CheckpointError: If the file is unusable.
         ConfigError: If the temperature is out of its range, or the levels do not rise from 0 to 1.
-        StorageError: If it cannot be written; it is as it was then.
+        StorageError: If the file cannot be written; it stays unchanged.
     """
-    info, tensors = FORMAT.read(path)
-    FORMAT.write(path, dataclasses.replace(info, temperature=temperature, levels=levels), tensors)
+    info, tensors = POLICY_FORMAT.read(path)
+    POLICY_FORMAT.write(path, dataclasses.replace(info, temperature=temperature, levels=levels), tensors)
 
 
-def restore_training(path: Path, learner: Resumable) -> CheckpointInfo:
+def restore_training(path: Path, train_state: Resumable) -> CheckpointInfo:
     """Load weights, their average and the optimiser's state to continue training; returns the header.
 
     Raises:
         CheckpointError: If the file is unusable, holds another network, or was not written by a trainer.
     """
-    return FORMAT.restore(path, learner)
-
-
-def _shown(cameras: Sequence[Camera]) -> str:
-    """Cameras in short."""
-    return (
-        "["
-        + "; ".join(
-            f"{c.name} {c.width}x{c.height} fov {c.fov_deg:g} deg at {c.position}, "
-            f"yaw {c.yaw_deg:g}, pitch {c.pitch_deg:g}"
-            for c in cameras
-        )
-        + "]"
-    )
+    return POLICY_FORMAT.restore(path, train_state)

@@ -1,4 +1,4 @@
-"""Policies: a network with a head; senses in, a distribution over curvature out. B: batch."""
+"""Policies: a network with a head that maps observations to a distribution over curvature. B: batch."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from agents.policies.heads import HEADS
 from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import Network
-from agents.policies.networks.observation_batch import Inputs, ObservationBatch, ObservationSpec, scale_senses
+from agents.policies.networks.observation_batch import Inputs, ObservationBatch, ObservationSpec, scale_observations
 from agents.policies.networks.residual import ResidualNetwork
 from agents.policies.networks.small_networks import CompactNetwork, FullyConnectedNetwork, PilotNet
 
@@ -24,21 +24,21 @@ NETWORKS: dict[str, type[Network]] = {
     "fully_connected": FullyConnectedNetwork,
     "residual": ResidualNetwork,
 }
-"""The networks by name."""
+"""Classes of the networks by name."""
 
 
 @dataclass(frozen=True, eq=False)
 class PolicyOutput:
-    """What a policy answers in B situations."""
+    """Output of a policy for B situations."""
 
     distribution: SteeringDistribution
-    """How likely each curvature is."""
+    """Distribution over curvature, for each situation."""
     command: Tensor | None
     """Curvatures (B,) [1/m] of a network with a branch for the route, not clipped to the vehicle's range."""
 
     @property
     def steering(self) -> Tensor:
-        """What to drive by (B,) [1/m], within the vehicle's range: the command if there is one, else the mode."""
+        """Curvature to drive (B,) [1/m], within the vehicle's range: the command if there is one, else the mode."""
         if self.command is None:
             return self.distribution.mode
         limit = self.distribution.max_curvature
@@ -46,38 +46,38 @@ class PolicyOutput:
 
 
 class OutputLayer(nn.Linear):
-    """A last layer: computed in float32 whatever type autocast runs the others in, from small initial weights."""
+    """A last layer with small initial weights, computed in float32 whatever type autocast chooses for the others."""
 
     def __init__(self, features: int, bias: Tensor) -> None:
-        """From `features` features to `len(bias)` outputs that start near `bias` (outputs,)."""
+        """Map `features` features to `len(bias)` outputs that start near `bias` (outputs,)."""
         super().__init__(features, len(bias))
         with torch.no_grad():
             self.weight.mul_(0.1)
             self.bias.copy_(bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """From features (B, F) of any type to (B, outputs) in float32."""
+        """Map features (B, F) of any type to (B, outputs) in float32."""
         with torch.autocast(features.device.type, enabled=False):
             return functional.linear(features.float(), self.weight.float(), self.bias.float())
 
 
 class Policy(nn.Module):
-    """A network and the last layer that its head reads; a second one for a command if the network has a branch."""
+    """A network and the last layer that its head reads, with a second such layer for the command of a branch."""
 
     def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights from torch's global generator.
 
         Args:
-            config: What the policy sees and how it answers.
-            spec: Shapes of what it senses.
+            config: Inputs, network and head.
+            spec: Shapes of the observations.
 
         Raises:
-            ConfigError: If the pictures are too small or too large for the network.
+            ConfigError: If the images are too small or too large for the network.
         """
         super().__init__()
         self.config = config
         self.spec = spec
-        # Of the answers; fitted after training, kept in the checkpoint's header.
+        # Calibration of the distributions: fitted after training, stored in the checkpoint's header.
         self.temperature, self.levels = 1.0, tuple[float, ...]()
         self.network = NETWORKS[config.network](config, spec)
         self.head = OutputLayer(self.network.features, HEADS[config.head].initial_bias(config))
@@ -85,7 +85,7 @@ class Policy(nn.Module):
         self.command = None if branch is None else OutputLayer(branch.features, torch.zeros(1))
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return what `read` takes, in float32 whatever type autocast runs the layers in.
+        """Return the raw outputs for `decode`, in float32 whatever type autocast chooses for the layers.
 
         Returns:
             (B, outputs): the head's outputs; with a branch, the command in units of `max_curvature` comes last.
@@ -96,44 +96,44 @@ class Policy(nn.Module):
             return outputs
         return torch.cat([outputs, self.command(self.network.branch(features, inputs))], dim=1)
 
-    def read(self, outputs: Tensor) -> PolicyOutput:
-        """Tell what `outputs` (B, outputs) of `forward` mean."""
+    def decode(self, outputs: Tensor) -> PolicyOutput:
+        """Convert `outputs` (B, outputs) of `forward` to a distribution and a command."""
         command = None
         if self.command is not None:
             outputs, command = outputs[:, :-1], outputs[:, -1] * self.config.max_curvature
         return PolicyOutput(self._tempered(outputs), command)
 
     def predict(self, inputs: Inputs) -> PolicyOutput:
-        """Return what to drive by, for scaled inputs: the distribution, and the command if there is one."""
-        return self.read(self(inputs))
+        """Return the distribution and the command to drive by, for scaled inputs."""
+        return self.decode(self(inputs))
 
     def distribution_of(self, features: Tensor) -> SteeringDistribution:
-        """Return the distribution over curvature for the network's features (B, F), tempered as in `read`."""
+        """Return the distribution over curvature for the network's features (B, F), tempered as in `decode`."""
         return self._tempered(self.head(features))
 
     def _tempered(self, outputs: Tensor) -> SteeringDistribution:
-        """The distribution that the head's outputs (B, outputs) mean, tempered."""
+        """Return the distribution of the head's outputs (B, outputs), tempered."""
         distribution: SteeringDistribution = HEADS[self.config.head].distribution(outputs, self.config)
         return distribution.tempered(self.temperature)
 
     def distribution(self, inputs: Inputs) -> SteeringDistribution:
-        """Return what to believe, for scaled inputs: the distribution over curvature, as calibrated.
+        """Return the calibrated distribution over curvature, for scaled inputs.
 
-        It has the modes of `answer`'s distribution. Where the policy was calibrated, its probabilities are those that
-        held-out drives bore out (`agents.policies.distributions.recalibrated`).
+        Its modes are those of the distribution of `predict`. Where the policy was calibrated, its probabilities match
+        the frequencies in held-out drives (`agents.policies.distributions.recalibrated`).
         """
         return recalibrated(self.predict(inputs).distribution, self.levels)
 
-    def steer(self, senses: ObservationBatch) -> SteeringDistribution:
-        """Return the distribution over curvature for senses as recorded."""
-        return self.distribution(scale_senses(senses, torch.float32))
+    def steer(self, batch: ObservationBatch) -> SteeringDistribution:
+        """Return the calibrated distribution over curvature for observations as recorded."""
+        return self.distribution(scale_observations(batch, torch.float32))
 
 
 def build_policy(config: PolicyConfig, spec: ObservationSpec, seed: int) -> Policy:
-    """Build a network with initial weights that depend on `seed` alone; torch's global generator is left as it was.
+    """Build a network with initial weights that depend on `seed` alone; torch's global generator stays unchanged.
 
     Raises:
-        ConfigError: If the pictures are too small or too large for the network.
+        ConfigError: If the images are too small or too large for the network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -145,5 +145,5 @@ def build_policy(config: PolicyConfig, spec: ObservationSpec, seed: int) -> Poli
 
 
 def parameter_count(policy: nn.Module) -> int:
-    """Number of trained values."""
+    """Return the number of trained values."""
     return sum(math.prod(parameter.shape) for parameter in policy.parameters())

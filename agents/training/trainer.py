@@ -9,13 +9,13 @@ from torch import Tensor
 
 from agents.policies.checkpoint import (
     CheckpointInfo,
-    check_senses,
     load_policy,
     read_info,
     restore_training,
     save_checkpoint,
 )
-from agents.policies.networks.observation_batch import observation_spec, scale_senses
+from agents.policies.networks.config import check_sensors
+from agents.policies.networks.observation_batch import observation_spec, scale_observations
 from agents.policies.policy import Policy, build_policy, parameter_count
 from agents.training.augmentation import Augmenter, NoisyCameras
 from agents.training.config import TrainConfig, choose_device, choose_dtype
@@ -154,7 +154,7 @@ class Trainer:
             with watch.part("augmentation"):
                 self._cameras.restart(derived_seed(seed, "camera noise", step), part.start, len(index))
                 self._augment.restart(derived_seed(seed, "augmentation", step), part.start, len(index))
-                inputs = self._augment(scale_senses(self._cameras(frames.senses), self.dtype))
+                inputs = self._augment(scale_observations(self._cameras(frames.senses), self.dtype))
             with watch.part("forward"):
                 share = (part.stop - part.start) / len(index)
                 terms = self._learner.losses(inputs, frames.labels, weights[part], frames.classes)
@@ -195,7 +195,8 @@ class Trainer:
     def _restore(self) -> None:
         """Take up weights, optimiser and history from the last checkpoint."""
         path = self.folder.last
-        check_senses(path, read_info(path), self._header.cameras, self._header.map)
+        info = read_info(path)
+        check_sensors(path, (info.cameras, info.map), (self._header.cameras, self._header.map))
         found = restore_training(path, self._learner).progress
         if found.get("data") != self._data_name:
             raise CheckpointError(f"{path}: was trained on other data than {self.config.data} now holds")

@@ -15,7 +15,7 @@ import torch
 from agents.drivers.policy_driver import decide
 from agents.interpretability.layers import channel_picture, convolution_outputs
 from agents.policies.checkpoint import save_checkpoint
-from agents.policies.networks.observation_batch import scale_senses
+from agents.policies.networks.observation_batch import scale_observations
 from agents.policies.policy import Policy
 from agents.scoring.calibration import SampleScores, Scores, join, score_samples
 from agents.scoring.report import figure_pixels, plot_calibration
@@ -116,7 +116,7 @@ class Validator:
         with self._predicting():
             for start in range(0, len(self._frames), _BATCH):
                 part = self._frames[slice(start, start + _BATCH)]
-                answer = policy.predict(scale_senses(self._noise(part.senses), self._dtype))
+                answer = policy.predict(scale_observations(self._noise(part.senses), self._dtype))
                 parts.append(score_samples(answer.distribution, part.labels, answer.steering))
         return join(parts)
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.console import Console
+from typing import IO
 
 from navsim.config import to_mapping
 from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Driver, Expert
@@ -182,7 +181,7 @@ class BatchDriverTimer:
 
 
 def evaluate(
-    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, console: Console | None = None
+    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, file: IO[str] | None = None
 ) -> tuple[Drive, ...]:
     """Drive every scenario with every driver; finished drives found in the folder are not driven again.
 
@@ -193,7 +192,7 @@ def evaluate(
         contest: Who drives, in what, and where the drives are kept.
         scenarios: What to drive.
         workers: Number of processes.
-        console: Where progress is shown; None is standard output.
+        file: Where progress is shown; None is standard output.
 
     Returns:
         One entry per driver and scenario, drivers in the contest's order.
@@ -202,7 +201,7 @@ def evaluate(
         EpisodeError: If a kept drive is damaged.
         KeyboardInterrupt: On Ctrl-C, saying what is kept.
     """
-    failures = _drive_all(contest, scenarios, workers, console) if pending(contest, scenarios) else {}
+    failures = _drive_all(contest, scenarios, workers, file) if pending(contest, scenarios) else {}
     drives = []
     for driver, scenario in (
         (driver_spec.name, scenario) for driver_spec in contest.driver_specs for scenario in scenarios
@@ -237,14 +236,14 @@ def planned_units(contest: EvaluationJob, scenarios: Sequence[Scenario], workers
 
 
 def _drive_all(
-    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, console: Console | None
+    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, file: IO[str] | None
 ) -> dict[tuple[str, Scenario], str]:
     """Drive what is left to drive; returns the drives that broke off, each with the reason."""
     failures: dict[tuple[str, Scenario], str] = {}
     tally: dict[str, list[bool]] = {driver_spec.name: [] for driver_spec in contest.driver_specs}
     total = len(contest.driver_specs) * len(scenarios)
     try:
-        with progress("evaluating", total, "drives", total - pending(contest, scenarios), console) as advance:
+        with progress("evaluating", total, "drives", total - pending(contest, scenarios), file) as advance:
             for unit, ends in _driven(contest, planned_units(contest, scenarios, workers), workers):
                 if isinstance(ends, BaseException):
                     failures[unit.driver, unit.scenarios[0]] = _reason(ends)

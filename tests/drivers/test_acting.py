@@ -43,10 +43,10 @@ def fork(left: float, left_at: float = LEFT, right_at: float = RIGHT) -> ActionD
     return outlook((left, left_at, 0.01), (1 - left, right_at, 0.01))
 
 
-def driven(config: ActingConfig, outlooks: list[ActionDistribution], seed: int = 0) -> Array:
+def driven(config: ActingConfig, action_distributions: list[ActionDistribution], seed: int = 0) -> Array:
     """The commands (T,) of a drive [1/m]."""
     memory, commands = ActionMemory(seed), []
-    for seen in outlooks:
+    for seen in action_distributions:
         chosen, memory = select_action(config, seen, memory)
         commands.append(chosen)
     return np.array(commands)

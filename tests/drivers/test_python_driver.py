@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from examples.route_follower import RouteFollower
 from navsim.drivers.plugin import SIDE_BY_SIDE, names_python, plugin_driver_spec
@@ -158,8 +157,7 @@ def test_worker_processes_find_them(folder: Path) -> None:
         plugin_driver_spec(f"mine:{name}", SIMULATION.cameras, SIMULATION.map) for name in ("Straight", "Fleet")
     )
     scenario = Scenario("test-0", 0, junctions=False)
-    console = Console(file=StringIO(), width=200)
-    drives = evaluate(EvaluationJob(SIMULATION, driver_specs, folder / "drives"), [scenario], 1, console)
+    drives = evaluate(EvaluationJob(SIMULATION, driver_specs, folder / "drives"), [scenario], 1, StringIO())
     assert [drive.error for drive in drives] == ["", ""]
     assert [len(drive.episode or ()) for drive in drives] == [len(drives[0].episode or ())] * 2
 
@@ -185,8 +183,7 @@ def test_the_example_can_be_measured(tmp_path: Path) -> None:
     simulation = SimulationConfig(cameras=SIMULATION.cameras, renderer="tiny")
     driver_spec = plugin_driver_spec("examples.route_follower:make", simulation.cameras, simulation.map)
     scenario = Scenario("test-0", 0, junctions=False)
-    console = Console(file=StringIO(), width=200)
-    (drive,) = evaluate(EvaluationJob(simulation, (driver_spec,), tmp_path), [scenario], 1, console)
+    (drive,) = evaluate(EvaluationJob(simulation, (driver_spec,), tmp_path), [scenario], 1, StringIO())
     assert drive.driver == "route-follower"
     assert drive.episode is not None, drive.error
     assert drive.episode.distance > 20

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from agents.drivers.registry import expert_driver_spec
 from navsim.drivers.protocol import Driver
@@ -39,14 +38,10 @@ def contest(folder: Path, *driver_specs: DriverSpec) -> EvaluationJob:
     return EvaluationJob(SIMULATION, driver_specs, folder)
 
 
-def quiet() -> Console:
-    return Console(file=StringIO(), width=200)
-
-
 def test_drives_are_driven_once_and_resumed(tmp_path: Path) -> None:
     both = contest(tmp_path, expert_driver_spec(SIMULATION), constant_driver_spec())
     assert pending(both, SCENARIOS) == 4
-    first = evaluate(both, SCENARIOS, 1, quiet())
+    first = evaluate(both, SCENARIOS, 1, StringIO())
     assert [(drive.driver, drive.scenario) for drive in first] == [
         (name, scenario) for name in ("expert", "constant") for scenario in SCENARIOS
     ]
@@ -56,7 +51,7 @@ def test_drives_are_driven_once_and_resumed(tmp_path: Path) -> None:
     gone, kept = (drive_path(tmp_path, "expert", scenario) for scenario in SCENARIOS)
     written = kept.stat().st_mtime_ns
     gone.unlink()
-    again = evaluate(both, SCENARIOS, 1, quiet())
+    again = evaluate(both, SCENARIOS, 1, StringIO())
     assert kept.stat().st_mtime_ns == written
     for before, after in zip(first, again, strict=True):
         assert before.episode is not None
@@ -71,19 +66,19 @@ def test_a_driver_that_goes_wrong_spoils_only_its_own_drives(tmp_path: Path) -> 
         DriverSpec("broken", make_nothing),
         DriverSpec("constant", make_constant, 0.0),
     )
-    console = quiet()
-    drives = {drive.driver: drive for drive in evaluate(contest(tmp_path, *driver_specs), SCENARIOS[:1], 2, console)}
+    log = StringIO()
+    drives = {drive.driver: drive for drive in evaluate(contest(tmp_path, *driver_specs), SCENARIOS[:1], 2, log)}
     assert "must be finite" in drives["nan"].error
     assert "within -0.2 to 0.2 1/m, got 99" in drives["huge"].error
     assert drives["broken"].error.startswith("making the driver: KeyError: 'no such weights' (")
     assert {name for name, drive in drives.items() if drive.episode is None} == {"nan", "huge", "broken"}
     assert pending(contest(tmp_path, *driver_specs), SCENARIOS[:1]) == 3
-    assert "4/4 drives" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "4/4 drives" in log.getvalue()
 
 
 def test_a_driver_that_kills_its_process_is_given_another(tmp_path: Path) -> None:
     dying = DriverSpec("dying", make_dying, str(tmp_path / "died"))
-    (drive,) = evaluate(contest(tmp_path, dying), SCENARIOS[:1], 1, quiet())
+    (drive,) = evaluate(contest(tmp_path, dying), SCENARIOS[:1], 1, StringIO())
     assert (tmp_path / "died").exists()
     assert drive.episode is not None
     assert drive.episode.driver == "dying"
@@ -96,8 +91,8 @@ def fleet(make: Callable[[int], Driver] = make_fleet, flaw: Scenario | None = No
 
 
 def test_drives_side_by_side_are_those_driven_one_by_one(tmp_path: Path) -> None:
-    together = evaluate(contest(tmp_path / "together", fleet()), MANY, 1, quiet())
-    alone = evaluate(contest(tmp_path / "alone", fleet(cars=1)), MANY, 1, quiet())
+    together = evaluate(contest(tmp_path / "together", fleet()), MANY, 1, StringIO())
+    alone = evaluate(contest(tmp_path / "alone", fleet(cars=1)), MANY, 1, StringIO())
     for one, other in zip(together, alone, strict=True):
         assert one.episode is not None
         assert other.episode is not None
@@ -127,7 +122,7 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
 ) -> None:
     driver_specs = (DriverSpec("failing", make_failing, (deed, in_drive(MANY[1]))), expert_driver_spec(SIMULATION))
     limited = replace(contest(tmp_path, *driver_specs), decision_limit=2.0)
-    drives = evaluate(limited, MANY, 2, quiet())
+    drives = evaluate(limited, MANY, 2, StringIO())
     assert [drive.outcome is Outcome.BROKE_OFF for drive in drives] == [False, True, False, False, False, False]
     assert words in drives[1].error
     assert [drive.outcome for drive in drives[3:]] == [Outcome.ARRIVED] * 3
@@ -145,13 +140,13 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
 def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
     make: Callable[[int], Driver], words: str, tmp_path: Path
 ) -> None:
-    console = quiet()
+    log = StringIO()
     limited = replace(contest(tmp_path, fleet(make, MANY[1])), decision_limit=2.0)
-    drives = evaluate(limited, MANY, 1, console)
+    drives = evaluate(limited, MANY, 1, log)
     assert [drive.episode is None for drive in drives] == [False, True, False]
     assert words in drives[1].error
-    assert "3/3 drives" in console.file.getvalue()  # type: ignore[attr-defined]
-    mended = evaluate(contest(tmp_path, fleet()), MANY, 1, quiet())
+    assert "3/3 drives" in log.getvalue()
+    mended = evaluate(contest(tmp_path, fleet()), MANY, 1, StringIO())
     assert all(drive.episode is not None for drive in mended)
 
 
@@ -174,7 +169,7 @@ def test_a_damaged_drive_is_named_and_not_counted(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1")
     with pytest.raises(EpisodeError, match=path.name):
-        evaluate(contest(tmp_path, constant_driver_spec()), SCENARIOS[:1], 1, quiet())
+        evaluate(contest(tmp_path, constant_driver_spec()), SCENARIOS[:1], 1, StringIO())
 
 
 def test_two_drivers_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agents.drivers.learned_driver import CARS
+from agents.drivers.learned_driver import BATCH_CARS
 from agents.drivers.onnx_driver import OnnxDriver
 from agents.drivers.registry import PolicyEvaluationConfig
 from agents.export.bundle import ExportConfig, export
@@ -149,7 +149,7 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
     path = str(checkpoint(tmp_path / "best.safetensors"))
     (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("follow_mode", "mean"))
     assert sticky.digest != mean.digest
-    assert sticky.cars == CARS
+    assert sticky.cars == BATCH_CARS
 
 
 @pytest.mark.parametrize(
@@ -160,12 +160,12 @@ def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
             r"unknown driver 'exprt': give a policy's path \(.*, or MODULE:FACTORY\) or one of policy, blind,",
         ),
         (["onnx:none"], "none/policy.onnx: no such exported policy"),
-        (["torn.onnx"], r"torn.onnx: no ONNX file"),
+        (["torn.onnx"], r"torn.onnx: not an ONNX file"),
         (["none.safetensors"], "none.safetensors: no such checkpoint file"),
         (["blind"], "which driver 'blind' stands for"),
         (["wide.safetensors"], "made for cameras"),
         (["coarse.safetensors"], "made for the map"),
-        (["torn.safetensors"], "damaged or no checkpoint"),
+        (["torn.safetensors"], "damaged, or not a checkpoint"),
         (["expert", "expert"], "driver 'expert' is named twice"),
         (["a=expert", "a=constant"], "driver 'a=constant' is named twice"),
         (["nobody:make"], "driver 'nobody:make': no module 'nobody'"),

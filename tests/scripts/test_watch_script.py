@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 
-from agents.drivers.registry import PolicyWatchConfig, watchable
+from agents.drivers.registry import PolicyWatchConfig, watchable_drivers
 from navsim.errors import NavsimError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ SCRIPT: Any = importlib.import_module("scripts.watch")
 def test_drivers_come_in_the_order_asked_for_and_the_built_in_ones_follow(
     words: tuple[str, ...], names: tuple[str, ...]
 ) -> None:
-    assert tuple(driver_spec.name for driver_spec in watchable(PolicyWatchConfig(driver=words))) == names
+    assert tuple(driver_spec.name for driver_spec in watchable_drivers(PolicyWatchConfig(driver=words))) == names
 
 
 @pytest.mark.parametrize(

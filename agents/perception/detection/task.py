@@ -28,7 +28,7 @@ from agents.perception.detection.precision import DetectionScores, Ranked, avera
 from agents.perception.pictures import answers
 from agents.perception.run import Evaluator, Task, condition_words
 from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
-from agents.policies.checkpoint import Format
+from agents.policies.checkpoint import CheckpointFormat
 from navsim.evaluation.statistics.intervals import estimate_text
 from navsim.sensing.observation import Image
 from navsim.tables import Table, TableSection
@@ -103,7 +103,7 @@ def _build(info: DetectionInfo, seed: int) -> Detector:
     return build_detector(len(info.class_names), seed)
 
 
-DETECTORS = Format("navsim-detection", 1, DetectionInfo, _build)
+DETECTORS = CheckpointFormat("navsim-detection", 1, DetectionInfo, _build)
 """Checkpoints of detectors."""
 
 

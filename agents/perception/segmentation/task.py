@@ -28,7 +28,7 @@ from agents.perception.segmentation.network import (
 from agents.perception.segmentation.pictures import CLASSES, LabelledPictures, overlay_sheet
 from agents.perception.segmentation.scores import SegmentationScores, predicted_classes, score_pictures
 from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
-from agents.policies.checkpoint import Format
+from agents.policies.checkpoint import CheckpointFormat
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import to_mapping
 from navsim.errors import ConfigError
@@ -78,7 +78,7 @@ def _build(info: SegmentationInfo, seed: int) -> SegmentationNetwork:
     return build_segmentation_network(info.network, len(info.class_names), seed)
 
 
-NETWORKS = Format("navsim-segmentation", 1, SegmentationInfo, _build)
+NETWORKS = CheckpointFormat("navsim-segmentation", 1, SegmentationInfo, _build)
 """Checkpoints of segmentation networks."""
 
 

@@ -1,4 +1,4 @@
-"""What every distribution over steering can do. B: batch, G: grid points."""
+"""The interface of all distributions over steering. B: batch, G: grid points."""
 
 import math
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from torch import Tensor
 from navsim.errors import ConfigError
 
 TEMPERATURES = (0.01, 100.0)
-"""Least and largest temperature; within them everything stays finite in float32."""
+"""Smallest and largest temperature; between them all values stay finite in float32."""
 LOG_OUTSIDE = math.log(torch.finfo(torch.float32).tiny)
 """Log density outside the support of a bounded distribution, on the scaled axis: finite, and 0 as a density."""
 
-_ROUNDING = 1e-5  # of the range: labels may pass its ends by rounding
+_ROUNDING = 1e-5  # share of the range: labels may exceed its ends by rounding
 _HALVINGS = 32
 
 
 class SteeringDistribution(Protocol):
     """A distribution over curvature for each of B situations; immutable.
 
-    Computed in float32 on a scale where the vehicle's range of curvature is [-1, 1]; the interface is in 1/m and
-    densities are per 1/m, that is in [m].
+    Computed in float32 on a scale where the vehicle's range of curvature is [-1, 1]. The interface is in 1/m; densities
+    are per 1/m, that is in [m].
     """
 
     @property
@@ -45,15 +45,15 @@ class SteeringDistribution(Protocol):
         ...
 
     def cdf(self, curvature: Tensor) -> Tensor:
-        """Probability of a curvature at most that of (..., B) [1/m]."""
+        """Probability of a curvature of at most (..., B) [1/m]."""
         ...
 
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Curvatures [1/m] at which the cdf reaches `probability`, without gradients.
 
         Args:
-            probability: One number for all, giving (B,), or a tensor (..., B), giving (..., B); in [0, 1]. Where the
-                support has no end, it is taken within [1e-6, 1 - 1e-6], so that the answer is finite.
+            probability: One number for all situations, giving (B,), or a tensor (..., B), giving (..., B); in [0, 1].
+                For unbounded support it is clipped to [1e-6, 1 - 1e-6], so that the quantile is finite.
         """
         ...
 
@@ -68,8 +68,8 @@ class SteeringDistribution(Protocol):
     def tempered(self, temperature: float) -> Self:
         """The distribution of the same kind nearest to the density's power 1 / `temperature`: above 1 it is flatter.
 
-        At 1 it is the distribution itself. One temperature for all situations, fitted to held-out labels, is the
-        usual calibration after training (Guo et al., "On calibration of modern neural networks", ICML 2017).
+        At 1 it is the distribution itself. One temperature for all situations, fitted to held-out labels, is the usual
+        calibration after training (Guo et al., "On calibration of modern neural networks", ICML 2017).
 
         Raises:
             ConfigError: If the temperature is not within `TEMPERATURES`.
@@ -85,17 +85,17 @@ def check_temperature(temperature: float) -> None:
 
 
 def density_on_grid(log_prob: Callable[[Tensor], Tensor], grid: Tensor, batch: int) -> Tensor:
-    """Densities (B, G) at the points (G,), the same for all, of a log density over (..., B)."""
+    """Evaluate a log density over (..., B) on a grid (G,) common to all situations: densities (B, G)."""
     return log_prob(grid[:, None].expand(-1, batch)).exp().T
 
 
 def broadcast(probability: float | Tensor, like: Tensor) -> Tensor:
-    """Probabilities (..., B) of the type and on the device of `like` (B, ...)."""
+    """Return probabilities (..., B) of the type and on the device of `like` (B, ...)."""
     return like.new_zeros(len(like)) + probability
 
 
 def invert_cdf(cdf: Callable[[Tensor], Tensor], probability: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Where a rising `cdf` reaches `probability` (..., B), by bisection between `low` and `high` (..., B)."""
+    """Find where a rising `cdf` reaches `probability` (..., B), by bisection between `low` and `high` (..., B)."""
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         below = cdf(middle) < probability
@@ -104,5 +104,5 @@ def invert_cdf(cdf: Callable[[Tensor], Tensor], probability: Tensor, low: Tensor
 
 
 def within_support(x: Tensor, log_density: Tensor) -> Tensor:
-    """`log_density` (..., B) where scaled x (..., B) lies in [-1, 1], up to rounding; `LOG_OUTSIDE` elsewhere."""
+    """Return `log_density` (..., B) for scaled x (..., B) in [-1, 1], up to rounding; `LOG_OUTSIDE` elsewhere."""
     return torch.where(x.abs() <= 1 + _ROUNDING, log_density, LOG_OUTSIDE)

@@ -1,7 +1,7 @@
 """A softmax over bins of curvature: a density that is constant in each bin. B: batch, N: bins, G: grid points.
 
-The robust baseline: no scale can collapse, any number of roads can be told apart, at the price of the bins' width.
-Scaled and in units as in `agents.policies.distributions.mixture`.
+The robust baseline: no scale can collapse and any number of roads can be distinguished; the cost is the bins' width.
+Scale and units are those of `agents.policies.distributions.mixture`.
 """
 
 import math
@@ -13,14 +13,14 @@ from torch.nn import functional
 
 from agents.policies.distributions.base import broadcast, check_temperature, density_on_grid, within_support
 
-_LOGIT_LIMIT = 1e4  # beyond it, differences of logits could overflow once divided by a temperature
+_LOGIT_LIMIT = 1e4  # larger differences of logits could overflow when divided by a temperature
 
 
 @dataclass(frozen=True, eq=False)
 class SteeringBins:
     """Probabilities of N bins of equal width over [-max_curvature, max_curvature] for each of B situations; immutable.
 
-    The first bin is the sharpest right.
+    The first bin holds the sharpest right turns.
     """
 
     log_shares: Tensor
@@ -30,7 +30,7 @@ class SteeringBins:
 
     @staticmethod
     def from_outputs(outputs: Tensor, max_curvature: float) -> "SteeringBins":
-        """Build the distribution from logits (B, N); finite for any finite ones."""
+        """Build the distribution from logits (B, N); finite for any finite logits."""
         logits = outputs.float().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT)
         return SteeringBins(functional.log_softmax(logits, dim=-1), max_curvature)
 
@@ -43,8 +43,8 @@ class SteeringBins:
     def mode(self) -> Tensor:
         """Curvature of the highest density (B,) [1/m].
 
-        The density is the same all over the highest bin: the point in it is where a parabola through its logarithm
-        and its neighbours' has its top, which is finer than the bins are.
+        The density is constant over the highest bin. The point within it is the vertex of a parabola through its log
+        density and those of its neighbours, which is finer than the bins.
         """
         padded = functional.pad(self.log_shares, (1, 1), mode="replicate")
         best = self.log_shares.argmax(dim=-1, keepdim=True)  # (B, 1)
@@ -61,7 +61,7 @@ class SteeringBins:
         )
 
     def cdf(self, curvature: Tensor) -> Tensor:
-        """Probability of a curvature at most that of (..., B) [1/m]."""
+        """Probability of a curvature of at most (..., B) [1/m]."""
         index, part = self._place(curvature / self.max_curvature)
         before, after = (self._pick(self._cumulated, index + shift) for shift in range(2))
         return before + part * (after - before)
@@ -87,7 +87,7 @@ class SteeringBins:
         return self.max_curvature * (2 * (index + part) / self._bins - 1)
 
     def tempered(self, temperature: float) -> "SteeringBins":
-        """The density's power 1 / `temperature`, normalised.
+        """Return the density's power 1 / `temperature`, normalised.
 
         Raises:
             ConfigError: If the temperature is not within `TEMPERATURES`.
@@ -100,8 +100,9 @@ class SteeringBins:
     def cross_entropy(self, labels: Tensor, label_width: float) -> Tensor:
         """Expected negative log density (B,) [nats] under labels blurred by a Gaussian within the range.
 
-        A bin's neighbours share in its label, as neighbouring commands do on the road; with plain labels each bin is
-        learned by itself. Counted with the density per 1/m, so that it compares with the negative log-likelihood.
+        A label thus counts for neighbouring bins, too, as neighbouring commands have similar effects on the road; with
+        plain labels each bin is learned alone. Densities are per 1/m, so that the value compares with the negative
+        log-likelihood.
 
         Args:
             labels: The expert's curvatures (B,) [1/m].
@@ -119,7 +120,7 @@ class SteeringBins:
 
     @property
     def _log_steepness(self) -> float:
-        """Log density on the scaled axis of a bin that has all probability."""
+        """Log density on the scaled axis of a bin with probability 1."""
         return math.log(self._bins / 2)
 
     @property
@@ -134,12 +135,12 @@ class SteeringBins:
         return functional.pad(sums / sums[:, -1:], (1, 0))
 
     def _place(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Bins in which scaled x (..., B) lies, and how far into them, in [0, 1]."""
+        """Return the bin of scaled x (..., B), and the position within it, in [0, 1]."""
         steps = (x.clamp(-1.0, 1.0) + 1) * (self._bins / 2)
         index = steps.floor().clamp(max=self._bins - 1)
         return index.long(), steps - index
 
     @staticmethod
     def _pick(values: Tensor, index: Tensor) -> Tensor:
-        """Values (B, N) at indices (..., B)."""
+        """Return values (B, N) at indices (..., B)."""
         return values.T.gather(0, index.reshape(-1, index.shape[-1])).reshape(index.shape)

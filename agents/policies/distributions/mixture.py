@@ -1,14 +1,7 @@
-"""Weighted sums of Gaussians on the scaled axis: what bounded and unbounded mixtures share. B: batch, K: components.
+"""Mixtures of Gaussians over steering, unbounded or truncated: path curvature [1/m], positive to the left.
 
-A mixture of Gaussians over steering: path curvature [1/m], positive to the left.
-
-Everything is computed in float32 on a scale where the vehicle's range of curvature is [-1, 1]; the interface
-is in 1/m and densities are per 1/m, that is in [m]. B: batch, K: components, G: grid points.
-
-A mixture of Gaussians cut off at the ends of the vehicle's range. B: batch, K: components, G: grid points.
-
-No mass lies where the vehicle cannot steer. Each component is normalised over the range, so that the weights are what
-they say. Scaled and in units as in `agents.policies.distributions.mixture`.
+Everything is computed in float32 on a scale where the vehicle's range of curvature is [-1, 1]. The interface is in 1/m;
+densities are per 1/m, that is in [m]. B: batch, K: components, G: grid points.
 """
 
 import math
@@ -26,40 +19,40 @@ from agents.policies.distributions.base import (
     within_support,
 )
 
-_FARTHEST = 1e4  # distances from a mean, in units of the range, beyond which squares and gradients could overflow
+_MAX_DISTANCE = 1e4  # distances from a mean, in units of the range, beyond which squares and gradients could overflow
 _MODE_STEPS = 4
 
 
 def weights_and_scales(weights: Tensor, scales: Tensor, scale_floor: float) -> tuple[Tensor, Tensor]:
-    """Log weights and standard deviations, each (B, K), from unbounded outputs; finite for any finite outputs.
+    """Return log weights and standard deviations, each (B, K), of unbounded outputs; finite for any finite outputs.
 
-    Weights are a softmax. Scales follow the exponential of the source (Amini et al., ICRA 2019) between a floor and
-    the whole range: without a floor the likelihood of labels that repeat exactly is unbounded.
+    Weights are a softmax. Scales follow the exponential of the source (Amini et al., ICRA 2019) between a floor and the
+    whole range: without a floor the likelihood of labels that repeat exactly is unbounded.
     """
     return functional.log_softmax(weights, dim=-1), scale_floor + (1 - scale_floor) * torch.sigmoid(scales)
 
 
 def standardised(x: Tensor, means: Tensor, scales: Tensor) -> Tensor:
-    """Distances of x (..., B) from the means in standard deviations (..., B, K); finite, with finite gradients."""
-    return (x[..., None] - means).clamp(-_FARTHEST, _FARTHEST) / scales
+    """Return distances of x (..., B) from the means in standard deviations (..., B, K), with finite gradients."""
+    return (x[..., None] - means).clamp(-_MAX_DISTANCE, _MAX_DISTANCE) / scales
 
 
 def log_parts(x: Tensor, log_weights: Tensor, means: Tensor, scales: Tensor) -> Tensor:
-    """Logarithms of the components' shares of the density at x (..., B): (..., B, K)."""
+    """Return the logarithms of the components' contributions to the density at x (..., B): (..., B, K)."""
     z = standardised(x, means, scales)
     return log_weights - z.square() / 2 - scales.log() - math.log(2 * math.pi) / 2
 
 
 def log_density(x: Tensor, log_weights: Tensor, means: Tensor, scales: Tensor) -> Tensor:
-    """Logarithm of the density at x (..., B). Log-sum-exp: exp then log has NaN gradients at 20 sigma."""
+    """Return the log density at x (..., B). Log-sum-exp: exp then log has NaN gradients at 20 sigma."""
     return torch.logsumexp(log_parts(x, log_weights, means, scales), dim=-1)
 
 
 def highest_point(log_weights: Tensor, means: Tensor, scales: Tensor) -> Tensor:
-    """Where the density is highest (B,).
+    """Return where the density is highest (B,).
 
-    Starts at the component mean of highest density and climbs by fixed-point steps, none of which lowers the
-    density (Carreira-Perpinan, "Mode-finding for mixtures of Gaussian distributions", 2000).
+    Starts at the component mean of highest density and climbs by fixed-point steps, which never lower the density
+    (Carreira-Perpinan, "Mode-finding for mixtures of Gaussian distributions", 2000).
     """
     heights = log_density(means.T, log_weights, means, scales)  # (K, B)
     x = means.gather(-1, heights.argmax(dim=0)[:, None])[:, 0]
@@ -70,8 +63,8 @@ def highest_point(log_weights: Tensor, means: Tensor, scales: Tensor) -> Tensor:
 
 
 MEAN_LIMIT = 1.25
-"""Largest mean of a component, in units of the range: past 1, so that the range's ends can be met exactly."""
-_LEAST_TAIL = 1e-6
+"""Largest mean of a component, in units of the range: above 1, so that the mode can reach the range's ends."""
+_MIN_TAIL = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +88,7 @@ class SteeringMixture:
             outputs: (B, 3K): K weights, K means and K scales, unbounded; see `weights_and_scales`. Means are nearly
                 linear up to their limit.
             max_curvature: Largest curvature of the vehicle [1/m].
-            scale_floor: Least standard deviation in units of `max_curvature`, in (0, 1).
+            scale_floor: Smallest standard deviation in units of `max_curvature`, in (0, 1).
         """
         weights, means, scales = outputs.float().chunk(3, dim=-1)
         log_weights, scales = weights_and_scales(weights, scales, scale_floor)
@@ -122,14 +115,14 @@ class SteeringMixture:
         return scaled - math.log(self.max_curvature)
 
     def cdf(self, curvature: Tensor) -> Tensor:
-        """Probability of a curvature at most that of (..., B) [1/m]."""
+        """Probability of a curvature of at most (..., B) [1/m]."""
         return self._cdf(curvature / self.max_curvature)
 
     @torch.no_grad()
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Curvatures (..., B) [1/m] at which the cdf reaches `probability`, taken within [1e-6, 1 - 1e-6]."""
-        wanted = broadcast(probability, self.means).clamp(_LEAST_TAIL, 1 - _LEAST_TAIL)
-        # The mixture's quantile lies between the least and the largest of its components' quantiles.
+        wanted = broadcast(probability, self.means).clamp(_MIN_TAIL, 1 - _MIN_TAIL)
+        # The mixture's quantile lies between the smallest and the largest of its components' quantiles.
         ends = self.means + self.scales * torch.special.ndtri(wanted)[..., None]  # (..., B, K)
         return self.max_curvature * invert_cdf(self._cdf, wanted, ends.amin(dim=-1), ends.amax(dim=-1))
 
@@ -144,10 +137,10 @@ class SteeringMixture:
         return self.max_curvature * torch.normal(means, scales, generator=generator)
 
     def tempered(self, temperature: float) -> "SteeringMixture":
-        """The mixture whose components are those of this one to the power 1 / `temperature`.
+        """Return the mixture whose components are those of this one to the power 1 / `temperature`.
 
-        A Gaussian's power is a Gaussian of sqrt(T) times its scale and of its own total mass, which goes into the
-        weights. So this is the power of the density itself for one component, and for components far apart.
+        A Gaussian's power is a Gaussian of sqrt(T) times its scale, whose total mass goes into the weights. So this is
+        the power of the density itself for one component, and for components far apart.
 
         Raises:
             ConfigError: If the temperature is not within `TEMPERATURES`.
@@ -166,13 +159,17 @@ class SteeringMixture:
 
 
 def bounded_mean(outputs: Tensor) -> Tensor:
-    """Means on the scaled axis from unbounded outputs: nearly linear up to `MEAN_LIMIT`."""
+    """Return means on the scaled axis of unbounded outputs: nearly linear up to `MEAN_LIMIT`."""
     return MEAN_LIMIT * torch.tanh(outputs / MEAN_LIMIT)
 
 
 @dataclass(frozen=True, eq=False)
 class TruncatedMixture:
-    """A mixture of K Gaussians truncated to [-max_curvature, max_curvature], for each of B situations; immutable."""
+    """A mixture of K Gaussians truncated to [-max_curvature, max_curvature], for each of B situations; immutable.
+
+    The vehicle's range holds all mass. Each component is normalised over the range, so that its weight is its
+    probability.
+    """
 
     log_weights: Tensor
     """Logarithms of the components' weights (B, K), each row summing to 1 in weights."""
@@ -188,10 +185,10 @@ class TruncatedMixture:
         """Build the mixture from a network's outputs; finite for any finite outputs.
 
         Args:
-            outputs: (B, 3K): K weights, K means and K scales, unbounded; see `weights_and_scales`. Means are kept
-                within the range, where a component has a good share of its mass inside: its norm needs no care.
+            outputs: (B, 3K): K weights, K means and K scales, unbounded; see `weights_and_scales`. Means stay within
+                the range, where a good share of a component's mass is inside: its norm is well conditioned.
             max_curvature: Largest curvature of the vehicle [1/m].
-            scale_floor: Least standard deviation in units of `max_curvature`, in (0, 1).
+            scale_floor: Smallest standard deviation in units of `max_curvature`, in (0, 1).
         """
         weights, means, scales = outputs.float().chunk(3, dim=-1)
         log_weights, scales = weights_and_scales(weights, scales, scale_floor)
@@ -217,7 +214,7 @@ class TruncatedMixture:
         return within_support(x, inside) - math.log(self.max_curvature)
 
     def cdf(self, curvature: Tensor) -> Tensor:
-        """Probability of a curvature at most that of (..., B) [1/m]."""
+        """Probability of a curvature of at most (..., B) [1/m]."""
         return self._cdf(curvature / self.max_curvature)
 
     @torch.no_grad()
@@ -234,7 +231,7 @@ class TruncatedMixture:
     def sample(self, generator: torch.Generator) -> Tensor:
         """Draw one curvature for each situation (B,) [1/m]."""
         component = torch.multinomial(self.log_weights.exp(), 1, generator=generator)  # (B, 1)
-        # Double precision: in single, shares near 1 are so coarse that draws far out would pile up.
+        # In single precision, shares near 1 are too coarse: draws in the tail would coincide.
         means, scales = (values.gather(-1, component)[:, 0].double() for values in (self.means, self.scales))
         low, high = (torch.special.ndtr((end - means) / scales) for end in (-1.0, 1.0))
         share = torch.rand(means.shape, generator=generator, device=means.device, dtype=means.dtype)
@@ -243,7 +240,7 @@ class TruncatedMixture:
         return self.max_curvature * drawn
 
     def tempered(self, temperature: float) -> "TruncatedMixture":
-        """The mixture whose components are those of this one to the power 1 / `temperature`; see `SteeringMixture`.
+        """Return the mixture with the components' powers 1 / `temperature`; see `SteeringMixture.tempered`.
 
         Raises:
             ConfigError: If the temperature is not within `TEMPERATURES`.
@@ -253,14 +250,14 @@ class TruncatedMixture:
             return self
         scales = self.scales * math.sqrt(temperature)
         powers = (self._log_masses + (temperature - 1) * self.scales.log()) / temperature
-        # A truncated component's power has the mass of the widened Gaussian that lies inside.
+        # The power of a truncated component has the mass of the widened Gaussian inside the range.
         widened = TruncatedMixture(powers, self.means, scales, self.max_curvature)
         log_weights = functional.log_softmax(powers + widened._inside.log(), dim=-1)
         return TruncatedMixture(log_weights, self.means, scales, self.max_curvature)
 
     @property
     def _inside(self) -> Tensor:
-        """Share of each component's mass in the range before truncation (B, K); at least 0.47 for scales up to 1."""
+        """Share of each component's untruncated mass in the range (B, K); at least 0.47 for scales up to 1."""
         inside: Tensor = torch.special.ndtr(self._standardised(1.0)) - torch.special.ndtr(self._standardised(-1.0))
         return inside
 

@@ -1,4 +1,4 @@
-"""A distribution whose probabilities are replaced by what held-out drives made of them. B: batch, K: steps."""
+"""Distributions with probabilities recalibrated on held-out drives. B: batch, K: steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +11,17 @@ from agents.policies.distributions.base import SteeringDistribution, broadcast, 
 from navsim.errors import ConfigError
 
 _MEAN_POINTS = 256
-_UNIFORM_SHARE = 0.02  # of each step, so that none is empty and densities stay finite
+_UNIFORM_SHARE = 0.02  # share of equal steps in the levels: no step is empty, and densities stay finite
 
 
 @dataclass(frozen=True, eq=False)
 class Recalibrated:
-    """A distribution with cdf R(F(y)) where that of `base` is F; R rises in straight lines from (0, 0) to (1, 1).
+    """A distribution with cdf R(F(y)) where F is that of `base`; R is piecewise linear from (0, 0) to (1, 1).
 
-    One temperature widens all or narrows all; R mends a wrong form, such as middles too wide above tails too thin
-    (Kuleshov et al., "Accurate uncertainties for deep learning using calibrated regression", ICML 2018). The density is
-    that of `base` times R's slope. The mode is `base`'s own: calibration says how sure to be, not where to steer.
+    One temperature widens or narrows all distributions. R also corrects a wrong shape, such as a centre too wide with
+    tails too thin (Kuleshov et al., "Accurate uncertainties for deep learning using calibrated regression", ICML 2018).
+    The density is that of `base` times the slope of R. The mode stays that of `base`: calibration changes the
+    uncertainty and leaves the steering as it is.
     """
 
     base: SteeringDistribution
@@ -53,7 +54,7 @@ class Recalibrated:
         return self.base.log_prob(curvature) + slopes.log()[_step(below, heights)]
 
     def cdf(self, curvature: Tensor) -> Tensor:
-        """Probability of a curvature at most that of (..., B) [1/m]."""
+        """Probability of a curvature of at most (..., B) [1/m]."""
         heights = self._heights(curvature)
         below, steps = self.base.cdf(curvature).clamp(0.0, 1.0), len(heights) - 1
         step = _step(below, heights)
@@ -76,7 +77,7 @@ class Recalibrated:
         return self.quantile(torch.rand(len(self.mode), generator=generator, device=generator.device).to(device))
 
     def tempered(self, temperature: float) -> "Recalibrated":
-        """The same replacement of probabilities over `base` tempered."""
+        """Return the same recalibration over `base` tempered."""
         return replace(self, base=self.base.tempered(temperature))
 
     def _heights(self, like: Tensor) -> Tensor:
@@ -85,19 +86,19 @@ class Recalibrated:
 
 
 def recalibrated(distribution: SteeringDistribution, levels: tuple[float, ...]) -> SteeringDistribution:
-    """Replace the probabilities of `distribution` by `levels`; without any, it stays as it is."""
+    """Replace the probabilities of `distribution` by `levels`; without levels, it is returned unchanged."""
     return Recalibrated(distribution, levels) if levels else distribution
 
 
 def fit_levels(transforms: Tensor, steps: int = 40) -> tuple[float, ...]:
-    """The levels that make the probability integral transforms of held-out labels uniform.
+    """Return the levels that make the probability integral transforms of held-out labels uniform.
 
     Args:
         transforms: The cdfs of the predictions at their labels (N,), at least one, in [0, 1].
         steps: Number of equally probable steps, K.
 
     Returns:
-        (K + 1,) probabilities, the empirical quantiles of `transforms`, mixed with a fiftieth of equal steps.
+        (K + 1,) probabilities: the empirical quantiles of `transforms`, mixed with 2% of equal steps.
     """
     equal = torch.linspace(0.0, 1.0, steps + 1, dtype=torch.float64)
     inner = torch.quantile(transforms.double().cpu(), equal)
@@ -106,16 +107,16 @@ def fit_levels(transforms: Tensor, steps: int = 40) -> tuple[float, ...]:
 
 
 def check_levels(levels: Sequence[float]) -> None:
-    """Make sure that levels rise from 0 to 1, or that there are none.
+    """Check that levels rise from 0 to 1; an empty sequence is valid.
 
     Raises:
         ConfigError: If they do not.
     """
     rising = all(low < high for low, high in pairwise(levels))
     if levels and not (len(levels) > 1 and rising and levels[0] == 0.0 and levels[-1] == 1.0):
-        raise ConfigError(f"levels must be none, or rise from 0 to 1, got {list(levels)}")
+        raise ConfigError(f"levels must be empty, or rise from 0 to 1, got {list(levels)}")
 
 
 def _step(below: Tensor, heights: Tensor) -> Tensor:
-    """In which of the K steps probabilities (...) of the base lie, from 0."""
+    """Return the index of the step in which probabilities (...) of the base lie, from 0 to K - 1."""
     return (torch.searchsorted(heights, below.contiguous(), right=True) - 1).clamp(0, len(heights) - 2)

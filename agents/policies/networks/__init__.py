@@ -1,1 +1,1 @@
-"""Networks: from senses to the features that a head reads."""
+"""Networks: from observations to the features that a head reads."""

@@ -15,14 +15,14 @@ _ROAD, _ROUTE = (MAPS.index(name) for name in ("road_map", "route_map"))
 class Amini2019(Network):
     """A column of convolutions for each camera and for the unrouted map, then layers of 1000 and 100.
 
-    The routed map does not enter here: with `route_map` among the inputs there is a branch beside the head that gives
-    one deterministic command, trained jointly, and the distribution stays that of the unrouted map. With three
-    cameras of 200x80 px, both maps of 50x50 px and a mixture of three these are the source's 25.7 M parameters,
-    97.5% of them in the layers of 1000 and 100 and 0.24 M in the convolutions of the columns.
+    The routed map does not enter here. With `route_map` among the inputs, a branch beside the head predicts one
+    deterministic command. It is trained jointly, and the distribution stays that of the unrouted map.
 
-    The source's padding is not known; none is ours, as nothing else gives these numbers (zeros around the
-    pictures would make it 51 M). Rectifiers after all layers and the speed's place, in front of the layer of 1000,
-    are ours, too.
+    With three cameras of 200x80 px, both maps of 50x50 px and a mixture of three these are the source's 25.7 M
+    parameters. The layers of 1000 and 100 hold 97.5% of them, the convolutions of the columns 0.24 M.
+
+    The source does not state its padding. Ours is zero, since no other choice gives these numbers (zeros around the
+    images would make it 51 M). Ours, too: rectifiers after all layers, and the speed in front of the layer of 1000.
     """
 
     _CAMERA = (
@@ -39,31 +39,31 @@ class Amini2019(Network):
         """Draw the initial weights; see `Network` for arguments and errors.
 
         Raises:
-            ConfigError: Also if there is nothing but the routed map, which the distribution never sees.
+            ConfigError: Also if the routed map is the only input, since the distribution never depends on it.
         """
         super().__init__(config, spec)
         self._road_map = "road_map" in config.inputs
         if not (self._camera or self._road_map or self._speed):
             raise ConfigError(
                 f"policy.inputs = {list(config.inputs)}: the distribution of amini2019 never sees the route; "
-                "it needs the camera, the road_map or the speed besides"
+                "it needs the camera, the road_map or the speed as well"
             )
-        gathered = int(self._speed)
+        input_features = int(self._speed)
         if self._camera:
             size = (spec.height, spec.width)
             columns = [convolutions(3, self._CAMERA, size) for _ in range(spec.cameras)]
             self.camera_columns = nn.ModuleList(columns)
-            gathered += sum(column.features for column in columns)
+            input_features += sum(column.features for column in columns)
         if self._road_map:
             self.road_map_column = convolutions(1, self._ROAD_MAP, (spec.map_size, spec.map_size))
-            gathered += self.road_map_column.features
-        self._check_weights(gathered, 1000)
-        self.fuse = rectified(gathered, 1000, self.features)
+            input_features += self.road_map_column.features
+        self._check_weights(input_features, 1000)
+        self.fuse = rectified(input_features, 1000, self.features)
         if "route_map" in config.inputs:
             self.branch = RouteBranch(self.features, spec)
 
-    def look(self, inputs: Inputs) -> list[Tensor]:
-        """Features of each camera (B, F), or none if they are not seen."""
+    def encode_images(self, inputs: Inputs) -> list[Tensor]:
+        """Return the features of each camera (B, F), or no tensor if the network has no camera."""
         if not self._camera:
             return []
         images = self._images(inputs)
@@ -71,13 +71,13 @@ class Amini2019(Network):
         seen = [column(images[:, camera].permute(0, 3, 1, 2)) for camera, column in columns]
         return [features.expand(inputs.images.shape[0], -1) for features in seen]
 
-    def read_maps(self, inputs: Inputs) -> list[Tensor]:
-        """Features of the unrouted map (B, F), or none if it is not seen; the route is the branch's."""
+    def encode_maps(self, inputs: Inputs) -> list[Tensor]:
+        """Return the features of the unrouted map (B, F), or no tensor without it; the route is the branch's input."""
         return [self.road_map_column(_one_map(inputs, _ROAD))] if self._road_map else []
 
 
 class RouteBranch(Branch):
-    """Convolutions over the routed map; their output and the network's features go through a layer of 100."""
+    """Convolutions over the routed map; their output and the network's features pass through a layer of 100."""
 
     _ROUTE_MAP = (ConvLayer(24, 5, 2, padded=False), ConvLayer(36, 5, 2, padded=False))
     features = 100
@@ -90,11 +90,11 @@ class RouteBranch(Branch):
         self.fuse = rectified(self.column.features + features, self.features)
 
     def forward(self, features: Tensor, inputs: Inputs) -> Tensor:
-        """From the network's features (B, F) and the inputs to features (B, `features`)."""
+        """Compute features (B, `features`) from the network's features (B, F) and the inputs."""
         fused: Tensor = self.fuse(torch.cat([self.column(_one_map(inputs, _ROUTE)), features], dim=1))
         return fused
 
 
 def _one_map(inputs: Inputs, channel: int) -> Tensor:
-    """One of the maps (B, 1, S, S)."""
+    """Return one of the maps (B, 1, S, S)."""
     return inputs.maps[:, channel : channel + 1].contiguous(memory_format=torch.channels_last)

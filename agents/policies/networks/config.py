@@ -1,53 +1,85 @@
-"""How a policy is built: what it sees, which network looks at it, which head answers."""
+"""How a policy is built: its inputs, its network and its head. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from navsim.config import check_limits
-from navsim.errors import ConfigError
+from annotated_types import Ge, Le
+
+from navsim.config import Constrained
+from navsim.errors import CheckpointError, ConfigError
+from navsim.sensing.camera import Camera
+from navsim.sensing.roadmap import MapSpec
 
 Sense = Literal["camera", "road_map", "route_map", "speed"]
 
-_LEAST = 1e-7  # of widths: what float32 still tells apart in the range
+_MIN_WIDTH = 1e-7  # smallest difference that float32 resolves within the range of curvature
 
 
 @dataclass(frozen=True)
-class PolicyConfig:
-    """What the network sees and how it answers."""
+class PolicyConfig(Constrained):
+    """Inputs, network and head of a policy."""
 
     network: Literal["compact", "amini2019", "pilotnet", "fully_connected", "residual"] = "compact"
-    """Which network, see `agents.policies.policy.NETWORKS`."""
+    """Architecture of the network, see `agents.policies.policy.NETWORKS`."""
     head: Literal["mixture", "gaussian", "bins", "truncated_mixture", "point"] = "mixture"
-    """Which distribution the network answers with, see `agents.policies.heads.HEADS`."""
+    """Kind of distribution that the policy predicts, see `agents.policies.heads.HEADS`."""
     inputs: tuple[Sense, ...] = ("camera", "road_map", "route_map")
-    """What the network sees. `speed` is off: the car slows down before curves, so that it gives the curve away.
-    `amini2019` keeps the route from its distribution: `route_map` adds its branch with a command of its own."""
+    """Inputs of the network. `speed` is off: the car slows down before curves, so that the speed reveals the curve. In
+    `amini2019` the distribution never depends on the route: `route_map` adds a branch with a command of its own."""
     blind: bool = False
-    """Black out the camera images, in training and in driving: the control that must fail."""
-    components: int = 3
-    """Number of Gaussians of the mixtures, K; a crossing has three exits."""
-    scale_floor: float = 0.01
-    """Least standard deviation of a Gaussian, as a share of `max_curvature`."""
-    bins: int = 161
-    """Number of bins over the range of curvature; if it is odd, one of them is centred on straight ahead."""
-    label_width: float = 0.01
+    """Whether the camera images are black, in training and in driving: the control that must fail."""
+    components: Annotated[int, Ge(1), Le(64)] = 3
+    """Number of Gaussians in the mixtures, K; a crossing has three exits."""
+    scale_floor: Annotated[float, Ge(_MIN_WIDTH), Le(1)] = 0.01
+    """Smallest standard deviation of a Gaussian, as a share of `max_curvature`."""
+    bins: Annotated[int, Ge(2), Le(4096)] = 161
+    """Number of bins over the range of curvature; if it is odd, one bin is centred on straight ahead."""
+    label_width: Annotated[float, Ge(_MIN_WIDTH), Le(1)] = 0.01
     """Standard deviation of the blur of the bins' labels, as a share of `max_curvature`."""
-    point_width: float = 0.05
+    point_width: Annotated[float, Ge(_MIN_WIDTH), Le(1)] = 0.05
     """Standard deviation of the Gaussian about a point prediction, as a share of `max_curvature`; not learned."""
-    max_curvature: float = 0.2
+    max_curvature: Annotated[float, Ge(_MIN_WIDTH), Le(1)] = 0.2
     """Largest curvature of the vehicle, and of the labels [1/m]."""
-    hidden: int | None = None
-    """Width of the first fully connected layer; without a number 128, of `residual` 256. The layers of `amini2019` and
-    `pilotnet` are the published ones: they take no number."""
+    hidden: Annotated[int, Ge(8), Le(4096)] | None = None
+    """Width of the first fully connected layer; None: 128, for `residual` 256. The layers of `amini2019` and `pilotnet`
+    are the published ones and have no such setting."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
-            raise ConfigError(f"policy.inputs must name at least one sense, each once, got {list(self.inputs)}")
-        check_limits(self, {"components": (1, 64), "bins": (2, 4096)}, "policy.")
-        for name in ("scale_floor", "label_width", "point_width", "max_curvature"):
-            if not _LEAST <= getattr(self, name) <= 1:
-                raise ConfigError(f"policy.{name} must be {_LEAST} to 1, got {getattr(self, name)}")
+            raise ConfigError(f"policy.inputs must name at least one input, each once, got {list(self.inputs)}")
         if self.hidden is not None and self.network in ("amini2019", "pilotnet"):
             raise ConfigError(f"policy.hidden = {self.hidden}: the layers of {self.network} are the published ones")
-        if self.hidden is not None and not 8 <= self.hidden <= 4096:
-            raise ConfigError(f"policy.hidden must be 8 to 4096, or left out, got {self.hidden}")
+
+
+def check_sensors(
+    path: Path, trained: tuple[Sequence[Camera], MapSpec], given: tuple[Sequence[Camera], MapSpec]
+) -> None:
+    """Refuse sensors that differ from those with which the policy at `path` was trained.
+
+    Args:
+        path: File of the policy, for the error.
+        trained: Cameras and map patches of the training data.
+        given: Cameras and map patches of the car.
+
+    Raises:
+        CheckpointError: If they differ.
+    """
+    (cameras, map_spec), (own_cameras, own_map) = trained, given
+    if tuple(cameras) != tuple(own_cameras):
+        raise CheckpointError(
+            f"{path}: made for cameras {_cameras_text(cameras)}; given are {_cameras_text(own_cameras)}"
+        )
+    if map_spec != own_map:
+        raise CheckpointError(f"{path}: made for the map {map_spec}; given is {own_map}")
+
+
+def _cameras_text(cameras: Sequence[Camera]) -> str:
+    """Return the names, sizes, fields of view and mounts of cameras as text."""
+    texts = (
+        f"{c.name} {c.width}x{c.height} fov {c.fov_deg:g} deg at {c.position}, yaw {c.yaw_deg:g}, pitch {c.pitch_deg:g}"
+        for c in cameras
+    )
+    return f"[{'; '.join(texts)}]"

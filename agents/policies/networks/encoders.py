@@ -1,4 +1,4 @@
-"""Layers that networks are made of: pictures to vectors, vectors to vectors. H and W: height and width [px]."""
+"""Building blocks of the networks: images to vectors, vectors to vectors. H and W: height and width [px]."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -17,77 +17,77 @@ class ConvLayer(NamedTuple):
     kernel: int
     """Side of the square kernel [px], odd."""
     stride: int
-    """Step of the kernel [px]."""
+    """Step between neighbouring windows [px]."""
     padded: bool = True
-    """Whether zeros border the picture, so that the kernel can stand on each of its pixels ("same" padding)."""
+    """Whether zeros border the image, so that the kernel is centred on each of its pixels ("same" padding)."""
 
 
 class Trunk(nn.Sequential):
-    """Layers over pictures of one size that end in a vector."""
+    """Layers over images of one size that end in a vector."""
 
     def __init__(self, *modules: nn.Module, features: int = 0) -> None:
-        """Chain `modules`, the last of which returns vectors of length `features`; 0 of a part cut out of a trunk."""
+        """Chain `modules`, the last of which returns vectors of length `features`; 0 for a part cut out of a trunk."""
         super().__init__(*modules)
         self.features = features
         """Length of the vectors."""
 
 
 def convolutions(
-    channels: int, layers: Sequence[ConvLayer], size: tuple[int, int], most: tuple[int, int] | None = None
+    channels: int, layers: Sequence[ConvLayer], size: tuple[int, int], max_size: tuple[int, int] | None = None
 ) -> Trunk:
-    """Chain `layers` over pictures and flatten the last one's output.
+    """Chain convolutions over images and flatten the last output.
 
-    Weights are drawn after He et al. (2015), so that no normalisation is needed between the layers: batch
-    normalisation halved the training rate on a CPU, one layer norm over the fused features did nearly as well.
+    Weights are drawn after He et al. (2015), so that no normalisation is needed between the layers: batch normalisation
+    halved the training rate on a CPU, one layer norm over the fused features did nearly as well.
 
     Args:
-        channels: Channels of the pictures.
+        channels: Channels of the images.
         layers: The convolutions.
-        size: The pictures' (H, W) [px].
-        most: Largest (H, W) of the last output; a larger one is averaged over blocks. None: as it comes.
+        size: Size of the images (H, W) [px].
+        max_size: Largest (H, W) of the last output; a larger one is averaged over blocks. None: no pooling.
 
     Raises:
-        ConfigError: If the pictures are too small for the layers.
+        ConfigError: If the images are too small for the layers.
     """
     modules: list[nn.Module] = []
     for layer in layers:
         modules += [convolution(channels, layer), nn.ReLU(inplace=True)]
         channels = layer.channels
-    pools, grid = pooling(output_size(layers, size), most)
+    pools, grid = pooling(output_size(layers, size), max_size)
     return Trunk(*modules, *pools, nn.Flatten(), features=channels * grid[0] * grid[1])
 
 
 def convolution(channels: int, layer: ConvLayer) -> nn.Conv2d:
-    """One convolution over `channels` channels, its weights drawn for a rectifier after it."""
+    """Build one convolution over `channels` channels, its weights drawn for a rectifier after it."""
     padding = layer.kernel // 2 if layer.padded else 0
     module = nn.Conv2d(channels, layer.channels, layer.kernel, layer.stride, padding)
     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     return module
 
 
-def pooling(size: tuple[int, int], most: tuple[int, int] | None) -> tuple[list[nn.Module], tuple[int, int]]:
-    """Average over equal blocks, so that a grid of `size` (H, W) becomes one of at most `most`.
+def pooling(size: tuple[int, int], max_size: tuple[int, int] | None) -> tuple[list[nn.Module], tuple[int, int]]:
+    """Average over equal blocks, so that a grid of `size` (H, W) becomes one of at most `max_size`.
 
     Returns:
-        The layer, or none where the grid is small enough; and the grid's new (H, W).
+        The pooling layer, or no layer where the grid is small enough; and the grid's new (H, W).
     """
-    blocks = (1, 1) if most is None else (-(-size[0] // most[0]), -(-size[1] // most[1]))
+    blocks = (1, 1) if max_size is None else (-(-size[0] // max_size[0]), -(-size[1] // max_size[1]))
     if blocks == (1, 1):
         return [], size
     return [nn.AvgPool2d(blocks, ceil_mode=True)], (-(-size[0] // blocks[0]), -(-size[1] // blocks[1]))
 
 
 def output_size(layers: Sequence[ConvLayer], size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the last output of `layers` for pictures of `size` (H, W) [px].
+    """Return the height and width of the last output of `layers` for images of `size` (H, W) [px].
 
     Raises:
-        ConfigError: If the pictures are too small for the layers.
+        ConfigError: If the images are too small for the layers.
     """
-    least = least_side(layers)
-    if min(size) < least:
+    minimum = min_side(layers)
+    if min(size) < minimum:
         raise ConfigError(
-            f"pictures of {size[1]}x{size[0]} px are too small for {len(layers)} convolutions; "
-            f"the least is {least}x{least} px"
+            f"images of {size[1]}x{size[0]} px are too small for {len(layers)} convolutions; "
+            f"the minimum is {minimum}x{minimum} px"
         )
     height, width = size
     for layer in layers:
@@ -96,11 +96,11 @@ def output_size(layers: Sequence[ConvLayer], size: tuple[int, int]) -> tuple[int
     return height, width
 
 
-def least_side(layers: Sequence[ConvLayer]) -> int:
-    """Least height and width of pictures [px] for `layers`.
+def min_side(layers: Sequence[ConvLayer]) -> int:
+    """Return the smallest height and width of images [px] for `layers`.
 
-    The last output shall have at least 2x2 pixels if zeros border it, so that its kernels see something else than
-    mostly border, and at least one pixel otherwise.
+    The last output must have at least 2x2 pixels if it is padded, since its kernels would see mostly border otherwise,
+    and at least one pixel if not.
     """
     side = 2 if layers[-1].padded else 1
     for layer in reversed(layers):

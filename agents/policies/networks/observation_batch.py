@@ -1,4 +1,4 @@
-"""What a policy senses, as tensors. B: batch, C: cameras, H and W: height and width [px], S: side of a map [px]."""
+"""Observations as tensors. B: batch, C: cameras, H and W: height and width [px], S: side of a map [px]."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from navsim.sensing.roadmap import MapSpec
 
 @dataclass(frozen=True)
 class ObservationSpec:
-    """Shapes of what a policy senses."""
+    """Shapes of a policy's observations."""
 
     cameras: int
     """Number of cameras."""
@@ -26,22 +26,22 @@ class ObservationSpec:
 
 
 def observation_spec(cameras: Sequence[Camera], map_spec: MapSpec) -> ObservationSpec:
-    """Shapes of the pictures of `cameras`, all of one size, and of the map patches.
+    """Return the shapes of the images of `cameras`, all of one size, and of the map patches.
 
     Raises:
-        ConfigError: If there is no camera or the cameras' images differ in size.
+        ConfigError: If `cameras` is empty or the cameras' images differ in size.
     """
     sizes = {(camera.height, camera.width) for camera in cameras}
     if len(sizes) != 1:
         shown = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in cameras) or "none"
-        raise ConfigError(f"a policy needs at least one camera and images of one size, got {shown}")
+        raise ConfigError(f"a policy needs at least one camera and images of equal size, got {shown}")
     height, width = sizes.pop()
     return ObservationSpec(len(cameras), height, width, map_spec.size_px)
 
 
 @dataclass(frozen=True, eq=False)
 class ObservationBatch:
-    """What is sensed in B situations, as recorded: uint8, on any device."""
+    """Observations of B situations, as recorded: uint8, on any device."""
 
     images: Tensor
     """Camera images (B, C, H, W, 3) uint8, RGB; C cameras."""
@@ -78,14 +78,14 @@ class ObservationBatch:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Senses scaled for a network, in the network's floating-point type."""
+    """Observations scaled for a network, in the network's floating-point type."""
 
     images: Tensor
     """Camera images (B, C, H, W, 3) in about [-1, 1]."""
     maps: Tensor
     """Unrouted map and route (B, 2, S, S) in [0, 1]."""
     speed: Tensor
-    """Speeds (B, 1) in tens of [m/s]."""
+    """Speeds (B, 1) in units of 10 m/s."""
 
 
 def scale_images(images: Tensor, dtype: torch.dtype) -> Tensor:
@@ -93,11 +93,11 @@ def scale_images(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.to(dtype).mul_(1 / 127.5).sub_(1.0)
 
 
-def scale_senses(senses: ObservationBatch, dtype: torch.dtype) -> Inputs:
-    """Scale uint8 senses to a network's inputs of type `dtype`."""
-    maps = torch.stack([senses.road_map, senses.route_map], dim=1)
+def scale_observations(batch: ObservationBatch, dtype: torch.dtype) -> Inputs:
+    """Scale observations to a network's inputs of type `dtype`."""
+    maps = torch.stack([batch.road_map, batch.route_map], dim=1)
     return Inputs(
-        scale_images(senses.images, dtype),
+        scale_images(batch.images, dtype),
         maps.to(dtype).mul_(1 / 255),
-        (senses.speed[:, None] / 10).to(dtype),
+        (batch.speed[:, None] / 10).to(dtype),
     )

@@ -1,4 +1,4 @@
-"""A stronger network for the GPU: residual blocks with group normalisation. B: batch."""
+"""A larger network for the GPU: residual blocks with group normalisation. B: batch."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _GROUP = 16  # channels normalised together
 
 
 class Sum(nn.Module):
-    """Adds two pictures; a module of its own, so that a layer table can follow what goes through it."""
+    """Adds two feature maps; a module, so that a layer table can follow the data through it."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Return a + b."""
@@ -23,12 +23,12 @@ class Sum(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut (He et al. 2016, "Deep residual learning", figure 5).
 
-    Group normalisation (Wu and He 2018) stands for batch normalisation: it judges each situation by itself, in
-    training as in driving, so that batches of one and unequal batches on several devices are no special cases.
+    Group normalisation (Wu and He 2018) takes the place of batch normalisation: it normalises each situation by itself,
+    in training as in driving. So batches of one and unequal batches on several devices need no special treatment.
     """
 
     def __init__(self, channels: int, layer: ConvLayer) -> None:
-        """From `channels` channels to the layer's; the first convolution takes its stride."""
+        """Map `channels` channels to the layer's; the first convolution takes its stride."""
         super().__init__()
         width = layer.channels
         self.main = nn.Sequential(
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
         self.rectify = nn.ReLU(inplace=True)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, channels, H, W) to (B, width, H / stride, W / stride)."""
+        """Map feature maps (B, channels, H, W) to (B, width, H / stride, W / stride)."""
         result: Tensor = self.rectify(self.sum(self.main(pictures), self.skip(pictures)))
         return result
 
@@ -55,8 +55,8 @@ class ResidualBlock(nn.Module):
 class ResidualNetwork(SharedTrunks):
     """A small residual network shared by the cameras, a smaller one over the maps, two fully connected layers.
 
-    All channels are multiples of 16, for tensor cores. The last outputs are brought to few channels by a 1x1
-    convolution and averaged down to 3x8 (cameras) and 4x4 (maps).
+    All channels are multiples of 16, for tensor cores. A 1x1 convolution reduces the channels of the last outputs,
+    which are averaged down to 3x8 (cameras) and 4x4 (maps).
     """
 
     _STEM = ConvLayer(32, 5, 2)
@@ -70,18 +70,20 @@ class ResidualNetwork(SharedTrunks):
     def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
-        self.fuse = rectified(self.gathered, config.hidden or self._HIDDEN, self.features)
+        self.fuse = rectified(self.input_features, config.hidden or self._HIDDEN, self.features)
 
     def make_camera_trunk(self, size: tuple[int, int]) -> Trunk:
-        """Six residual blocks over one camera's images of `size` (H, W) [px]."""
+        """Build six residual blocks over one camera's images of `size` (H, W) [px]."""
         return self._trunk(3, self._CAMERA, size, (3, 8))
 
     def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
-        """Two residual blocks over `channels` maps of `size` (S, S) [px]."""
+        """Build two residual blocks over `channels` maps of `size` (S, S) [px]."""
         return self._trunk(channels, self._MAP, size, (4, 4))
 
-    def _trunk(self, channels: int, blocks: Sequence[ConvLayer], size: tuple[int, int], most: tuple[int, int]) -> Trunk:
-        """A convolution, residual blocks and the way down to few features."""
+    def _trunk(
+        self, channels: int, blocks: Sequence[ConvLayer], size: tuple[int, int], max_size: tuple[int, int]
+    ) -> Trunk:
+        """Build a convolution, residual blocks and the reduction to few features."""
         modules: list[nn.Module] = [
             convolution(channels, self._STEM),
             nn.GroupNorm(self._STEM.channels // _GROUP, self._STEM.channels),
@@ -91,6 +93,6 @@ class ResidualNetwork(SharedTrunks):
         for block in blocks:
             modules.append(ResidualBlock(width, block))
             width = block.channels
-        pools, grid = pooling(output_size((self._STEM, *blocks), size), most)
+        pools, grid = pooling(output_size((self._STEM, *blocks), size), max_size)
         modules += [convolution(width, self._NECK), nn.ReLU(inplace=True), *pools, nn.Flatten()]
         return Trunk(*modules, features=self._NECK.channels * grid[0] * grid[1])

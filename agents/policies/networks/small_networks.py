@@ -1,9 +1,4 @@
-"""A small network of our own, made to learn and drive fast on a CPU. B: batch.
-
-PilotNet (Bojarski et al. 2016, arXiv 1604.07316). B: batch.
-
-A network without any notion of space, to contrast with convolutions. B: batch.
-"""
+"""Three small networks: a fast one of our own, PilotNet, and fully connected layers without convolutions. B: batch."""
 
 from torch import Tensor, nn
 
@@ -16,8 +11,9 @@ from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 class CompactNetwork(SharedTrunks):
     """One convolutional trunk shared by the cameras, one over both maps, layer norm, fully connected layers.
 
-    The trunks' last outputs are averaged down to 3x8 (cameras) and 4x4 (maps), so that larger pictures cost no more
-    weights: three cameras of 200x80 px with both maps stay below 1 M parameters.
+    Ours, made to train and drive fast on a CPU. The trunks' last outputs are averaged down to 3x8 (cameras) and 4x4
+    (maps), so that larger images need no more weights: three cameras of 200x80 px with both maps stay below 1 M
+    parameters.
     """
 
     _CAMERA = (ConvLayer(24, 5, 2), ConvLayer(32, 5, 2), ConvLayer(48, 3, 2), ConvLayer(64, 3, 2))
@@ -30,27 +26,29 @@ class CompactNetwork(SharedTrunks):
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
         hidden = config.hidden or self._HIDDEN
-        self.norm = nn.LayerNorm(self.pictured) if self.pictured else None
+        self.norm = nn.LayerNorm(self.visual_features) if self.visual_features else None
         self.fuse = nn.Sequential(
-            nn.Linear(self.gathered, hidden), nn.ReLU(), nn.Linear(hidden, self.features), nn.ReLU()
+            nn.Linear(self.input_features, hidden), nn.ReLU(), nn.Linear(hidden, self.features), nn.ReLU()
         )
 
     def make_camera_trunk(self, size: tuple[int, int]) -> Trunk:
-        """Four convolutions over one camera's images of `size` (H, W) [px]."""
-        return convolutions(3, self._CAMERA, size, most=(3, 8))
+        """Build four convolutions over one camera's images of `size` (H, W) [px]."""
+        return convolutions(3, self._CAMERA, size, max_size=(3, 8))
 
     def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
-        """Four convolutions over `channels` maps of `size` (S, S) [px]."""
-        return convolutions(channels, self._MAP, size, most=(4, 4))
+        """Build four convolutions over `channels` maps of `size` (S, S) [px]."""
+        return convolutions(channels, self._MAP, size, max_size=(4, 4))
 
 
 class PilotNet(SharedTrunks):
-    """The layers of figure 4: five unpadded convolutions, then fully connected layers of 100, 50 and 10.
+    """PilotNet (Bojarski et al. 2016, arXiv 1604.07316): five unpadded convolutions, then layers of 100, 50 and 10.
 
-    With one camera of 200x66 px, no map and a head of one output these are the published 252 k parameters. Smaller
-    pictures than 61x61 px leave nothing for the last kernel. Ours, as the source does not say or has none: rectifiers
-    after all layers; RGB where it has YUV; further cameras through the same convolutions; a small column for the
-    maps (16, 32 and 32 channels), whose features and the speed join in front of the layer of 100.
+    With one camera of 200x66 px, no map and a head of one output these are the published 252 k parameters of figure 4.
+    Images smaller than 61x61 px leave no pixel for the last kernel.
+
+    Ours, where the source is silent or differs: rectifiers after all layers; RGB in place of YUV; further cameras
+    through the same convolutions; a small column for the maps (16, 32 and 32 channels), whose features and the speed
+    join in front of the layer of 100.
     """
 
     _CAMERA = (
@@ -67,23 +65,23 @@ class PilotNet(SharedTrunks):
     def __init__(self, config: PolicyConfig, spec: ObservationSpec) -> None:
         """Draw the initial weights; see `Network` for arguments and errors."""
         super().__init__(config, spec)
-        self._check_weights(self.gathered, 100)
-        self.fuse = rectified(self.gathered, 100, 50, self.features)
+        self._check_weights(self.input_features, 100)
+        self.fuse = rectified(self.input_features, 100, 50, self.features)
 
     def make_camera_trunk(self, size: tuple[int, int]) -> Trunk:
-        """The five convolutions, over one camera's images of `size` (H, W) [px]."""
+        """Build the five convolutions over one camera's images of `size` (H, W) [px]."""
         return convolutions(3, self._CAMERA, size)
 
     def make_map_trunk(self, channels: int, size: tuple[int, int]) -> Trunk:
-        """Three convolutions of ours over `channels` maps of `size` (S, S) [px]."""
+        """Build our three convolutions over `channels` maps of `size` (S, S) [px]."""
         return convolutions(channels, self._MAP, size)
 
 
 class FullyConnectedNetwork(Network):
     """All pixels as one vector, then two fully connected layers (MIT 6.S191's lecture on computer vision).
 
-    It has a weight of its own for each pixel and cannot know that neighbours belong together: what the lecture shows
-    before it introduces convolutions. The widths are ours.
+    Each pixel has its own weights, and the network cannot know which pixels are neighbours. The lecture shows it before
+    it introduces convolutions. The widths are ours.
     """
 
     _HIDDEN = 128
@@ -99,10 +97,10 @@ class FullyConnectedNetwork(Network):
         self._check_weights(pixels, hidden)
         self.fuse = rectified(pixels, hidden, self.features)
 
-    def look(self, inputs: Inputs) -> list[Tensor]:
-        """Pixels of the cameras (B, F), or none if they are not seen."""
+    def encode_images(self, inputs: Inputs) -> list[Tensor]:
+        """Return the pixels of the cameras (B, F), or no tensor if the network has no camera."""
         return [self._images(inputs).flatten(1).expand(inputs.images.shape[0], -1)] if self._camera else []
 
-    def read_maps(self, inputs: Inputs) -> list[Tensor]:
-        """Pixels of the maps (B, F), or none if they are not seen."""
+    def encode_maps(self, inputs: Inputs) -> list[Tensor]:
+        """Return the pixels of the maps (B, F), or no tensor if the network has no map."""
         return [inputs.maps[:, self._map_channels].flatten(1)] if self._map_channels else []

@@ -80,7 +80,7 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
         for contest, stage in zip(contests, stages, strict=True):
             if stage.name and pending(contest, stage.scenarios):
                 console.print(f"part {stage.name}", highlight=False)
-            done = evaluate(contest, stage.scenarios, config.processes, console)
+            done = evaluate(contest, stage.scenarios, config.processes, console.file)
             drives += [replace(drive, part=stage.name) for drive in done]
         about = _about(config, driver_specs, renderer)
         about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
@@ -208,7 +208,7 @@ def _film(
     gif = GifWriter(config.out / GIF_NAME, rate)
     with (
         Mp4Writer(config.out / MP4_NAME, rate) as mp4,
-        progress("filming", len(chosen.episode) + HOLD_FRAMES, "pictures", console=console) as advance,
+        progress("filming", len(chosen.episode) + HOLD_FRAMES, "pictures", file=console.file) as advance,
     ):
 
         def take(panel: Image) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.drivers.learned_driver import CARS, LearnedDriver
+from agents.drivers.learned_driver import BATCH_CARS, LearnedDriver
 from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import save_checkpoint
 from navsim.drivers.action_selection import ActingConfig, ActionDistribution, Rule
@@ -56,22 +56,22 @@ def test_the_same_observation_gives_the_same_decision(checkpoint: Path) -> None:
     assert driver.drive(made_observation()).curvature == first.curvature
 
 
-def test_it_tells_what_it_looks_at(checkpoint: Path) -> None:
+def test_explain_returns_saliency(checkpoint: Path) -> None:
     driver, observation = PolicyDriver(checkpoint, CAMERAS, MAP), made_observation()
-    told, again = driver.explain(observation), driver.explain(observation)
-    assert told.images is not None
-    assert told.maps is not None
-    assert told.images.shape == observation.images.shape[:3]
-    assert told.maps.shape == observation.road_map.shape
-    assert min(told.images.min(), told.maps.min()) >= 0
-    assert told.images.max() > 0
-    np.testing.assert_array_equal(told.images, again.images)
+    saliency, again = driver.explain(observation), driver.explain(observation)
+    assert saliency.images is not None
+    assert saliency.maps is not None
+    assert saliency.images.shape == observation.images.shape[:3]
+    assert saliency.maps.shape == observation.road_map.shape
+    assert min(saliency.images.min(), saliency.maps.min()) >= 0
+    assert saliency.images.max() > 0
+    np.testing.assert_array_equal(saliency.images, again.images)
     before = driver.drive(observation).curvature
     driver.explain(made_observation(1))
     assert driver.drive(observation).curvature == before
 
 
-def test_it_does_not_touch_what_it_is_shown(checkpoint: Path) -> None:
+def test_observations_are_not_modified(checkpoint: Path) -> None:
     observation = made_observation()
     for values in (observation.images, observation.road_map, observation.route_map):
         values.flags.writeable = False
@@ -102,7 +102,7 @@ def density(decision: Decision) -> Array:
 
 
 def test_several_cars_in_one_pass_drive_as_each_alone(checkpoint: Path) -> None:
-    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), many_observations(2 * CARS + 3)
+    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), many_observations(2 * BATCH_CARS + 3)
     assert isinstance(driver, BatchDriver)
     for car in seen:
         driver.begin_car(car, 0)
@@ -114,8 +114,8 @@ def test_several_cars_in_one_pass_drive_as_each_alone(checkpoint: Path) -> None:
         np.testing.assert_allclose(density(together[car]), density(alone), rtol=1e-3, atol=1e-3)
 
 
-def test_a_decision_does_not_depend_on_who_is_asked_beside(checkpoint: Path) -> None:
-    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), many_observations(CARS)
+def test_a_decision_does_not_depend_on_other_cars_in_the_batch(checkpoint: Path) -> None:
+    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), many_observations(BATCH_CARS)
     for car in seen:
         driver.begin_car(car, 0)
     together = driver.drive_cars(seen)
@@ -129,7 +129,7 @@ def test_a_decision_does_not_depend_on_who_is_asked_beside(checkpoint: Path) -> 
 class Fork(LearnedDriver):
     """Sees a way to the left and one to the right, of which the brighter the picture, the likelier is the left one."""
 
-    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
+    def predict(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         grid = np.linspace(-0.2, 0.2, 401)
         shares = [float(seen.images.mean()) / 255 for seen in observations]
         ways = np.exp(-(((grid + 0.1) / 0.01) ** 2)), np.exp(-(((grid - 0.1) / 0.01) ** 2))
@@ -145,7 +145,7 @@ def lit(brightness: int) -> Observation:
     return Observation(picture, picture[0, ..., 0], picture[0, ..., 0], 5.0, Pose(0.0, 0.0, 0.0))
 
 
-def test_each_car_remembers_its_own_way_until_its_next_drive() -> None:
+def test_each_car_has_its_own_memory_until_its_next_drive() -> None:
     driver = Fork("fork", ActingConfig("follow_mode"))
     for car in (0, 1):
         driver.begin_car(car, 0)
@@ -180,7 +180,7 @@ def test_samples_depend_on_the_seed_of_the_drive_alone() -> None:
 class Undecided(LearnedDriver):
     """Sees two ways wherever it is, one a little to the left and one to the right, nearly equal and never the same."""
 
-    def look(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
+    def predict(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         grid = np.linspace(-0.2, 0.2, 401)
         ways = [np.exp(-(((grid - at) / 0.004) ** 2)) for at in (-0.015, 0.015)]
         shares = [0.5 + 0.15 * np.sin(1e3 * seen.gps.x) for seen in observations]
@@ -188,7 +188,7 @@ class Undecided(LearnedDriver):
         return [ActionDistribution(grid, density, float(grid[density.argmax()]), 0.0) for density in densities]
 
 
-def test_in_a_town_it_keeps_to_the_way_that_it_took() -> None:
+def test_in_a_town_it_follows_the_chosen_mode() -> None:
     reversals = {}
     with Simulation(SIMULATION) as simulation:
         rules: tuple[Rule, ...] = ("mode", "follow_mode")

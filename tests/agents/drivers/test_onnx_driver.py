@@ -1,4 +1,4 @@
-"""An exported policy drives as its checkpoint does, needs no torch, and refuses what it was not made for."""
+"""An exported policy drives as its checkpoint does, needs no torch, and refuses other cameras and maps."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from agents.drivers.learned_driver import CARS
-from agents.drivers.onnx_driver import ONNX_NAME, OnnxDriver, read_facts
+from agents.drivers.learned_driver import BATCH_CARS
+from agents.drivers.onnx_driver import ONNX_NAME, OnnxDriver, read_metadata
 from agents.drivers.policy_driver import PolicyDriver
 from navsim.drivers.action_selection import ActingConfig
 from navsim.drivers.protocol import BatchDriver
@@ -50,7 +50,7 @@ def test_it_decides_as_the_checkpoint_does(exported: Path, checkpoint_file: Path
 
 
 def test_it_drives_several_cars_in_one_pass(exported: Path) -> None:
-    driver, seen = OnnxDriver(exported, CAMERAS, MAP), made_observations(CARS + 2)
+    driver, seen = OnnxDriver(exported, CAMERAS, MAP), made_observations(BATCH_CARS + 2)
     assert isinstance(driver, BatchDriver)
     for car in seen:
         driver.begin_car(car, 0)
@@ -73,10 +73,10 @@ def test_it_drives_the_same_way_through_a_town(exported: Path, checkpoint_file: 
     np.testing.assert_allclose(other.poses, own.poses, atol=0.1)
 
 
-def test_it_says_what_it_was_made_for(exported: Path) -> None:
+def test_the_metadata_describe_the_policy(exported: Path) -> None:
     for path in (exported, exported / ONNX_NAME):
-        facts = read_facts(path)
-        assert (facts.policy, facts.cameras, facts.map) == (small_policy().config, CAMERAS, MAP)
+        metadata = read_metadata(path)
+        assert (metadata.policy, metadata.cameras, metadata.map) == (small_policy().config, CAMERAS, MAP)
 
 
 def test_other_cameras_and_maps_are_refused_naming_both(exported: Path) -> None:
@@ -87,7 +87,7 @@ def test_other_cameras_and_maps_are_refused_naming_both(exported: Path) -> None:
         OnnxDriver(exported, CAMERAS, MapSpec())
 
 
-def test_files_that_are_none_of_ours_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
+def test_foreign_files_are_refused_by_name(exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     with pytest.raises(CheckpointError, match=r"a.onnx: no such exported policy"):
         OnnxDriver(path, CAMERAS, MAP)
@@ -96,16 +96,18 @@ def test_files_that_are_none_of_ours_are_refused_by_name(exported: Path, tmp_pat
     whole = (exported / ONNX_NAME).read_bytes()
     for data in (b"", b"abc", np.random.default_rng(0).bytes(1000), whole[: len(whole) // 2]):
         path.write_bytes(data)
-        with pytest.raises(CheckpointError, match=r"a.onnx: no ONNX file that onnxruntime can run"):
+        with pytest.raises(CheckpointError, match=r"a.onnx: not an ONNX file that onnxruntime can run"):
             OnnxDriver(path, CAMERAS, MAP)
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "foreign", value[:1], value[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), str(path))
-    with pytest.raises(CheckpointError, match=r"a.onnx: an ONNX file, but none that this project exported"):
+    with pytest.raises(CheckpointError, match=r"a.onnx: an ONNX file, but not exported by this project"):
         OnnxDriver(path, CAMERAS, MAP)
 
 
-def test_without_onnxruntime_the_way_to_get_it_is_named(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_onnxruntime_is_reported_with_its_installation(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
     with pytest.raises(ConfigError, match=r"needs onnxruntime: pip install 'navsim-steering\[export\]'"):
         OnnxDriver(exported, CAMERAS, MAP)
@@ -116,11 +118,11 @@ def test_it_needs_no_torch(exported: Path) -> None:
 import sys
 from pathlib import Path
 from agents.drivers.learned_driver import blank_observation
-from agents.drivers.onnx_driver import OnnxDriver, read_facts
+from agents.drivers.onnx_driver import OnnxDriver, read_metadata
 path = Path({str(exported)!r})
-facts = read_facts(path)
-driver = OnnxDriver(path, facts.cameras, facts.map)
-curvature = driver.drive(blank_observation(facts.cameras, facts.map)).curvature
+metadata = read_metadata(path)
+driver = OnnxDriver(path, metadata.cameras, metadata.map)
+curvature = driver.drive(blank_observation(metadata.cameras, metadata.map)).curvature
 print(abs(curvature) <= 0.2, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

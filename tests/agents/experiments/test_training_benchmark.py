@@ -32,7 +32,7 @@ from agents.experiments.training_benchmark import (
     steps_of,
     timed,
 )
-from agents.policies.networks.observation_batch import Inputs, scale_senses
+from agents.policies.networks.observation_batch import Inputs, scale_observations
 from agents.training.augmentation import AugmentationConfig, Augmenter
 from agents.training.dataset import load_training_data
 from agents.training.run_folder import RunFolder
@@ -62,7 +62,7 @@ def decoded(config: TrainingBenchmark, augmentation: AugmentationConfig) -> Epis
 def test_the_plain_data_set_hands_out_the_same_frames(config: TrainingBenchmark) -> None:
     frames, ours = decoded(config, NONE), load_training_data(config.data, config.train.policy).train
     assert len(frames) == len(ours) == 36
-    inputs = scale_senses(ours.senses, torch.float32)
+    inputs = scale_observations(ours.senses, torch.float32)
     for index in (0, 11, 12, 35):  # first and last of episodes
         images, maps, speed, label = frames[index]
         torch.testing.assert_close(images.permute(0, 2, 3, 1), inputs.images[index])
@@ -79,7 +79,9 @@ def test_the_plain_policy_predicts_what_ours_does_with_weights_in_the_usual_orde
     plain = Inputs(images.permute(0, 1, 3, 4, 2), maps, speed)
     first_layer = plain.images.flatten(0, 1).permute(0, 3, 1, 2)
     assert first_layer.is_contiguous(), "channels first in memory, without a copy"
-    ours = scale_senses(load_training_data(config.data, config.train.policy).train[slice(0, 6)].senses, torch.float32)
+    ours = scale_observations(
+        load_training_data(config.data, config.train.policy).train[slice(0, 6)].senses, torch.float32
+    )
     torch.testing.assert_close(policy(plain), policy(ours), atol=1e-4, rtol=1e-4)
 
 

@@ -21,11 +21,11 @@ from agents.drivers.onnx_driver import (
     INPUTS,
     ONNX_NAME,
     WEIGHTS_NAME,
-    ExportFacts,
+    ExportMetadata,
     OnnxDriver,
-    facts_in,
-    metadata_of,
+    from_metadata,
     open_session,
+    to_metadata,
 )
 from agents.drivers.policy_driver import PolicyDriver
 from agents.export.bundle import ExportConfig, closed_loop_scores, epoch_scores, export
@@ -34,10 +34,10 @@ from agents.export.graph import (
     TOLERANCE,
     DrivingGraph,
     check_graph,
-    driven_senses,
+    driven_observations,
     export_graph,
     largest_difference,
-    random_senses,
+    random_observations,
 )
 from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpoint
 from agents.policies.heads import HEADS
@@ -107,7 +107,7 @@ def test_weights_are_there_alone(exported: Path, checkpoint_file: Path) -> None:
 
 def test_the_facts_in_the_file_are_those_of_the_checkpoint(exported: Path, export_contents: CardContents) -> None:
     session = open_session((exported / ONNX_NAME).read_bytes(), exported)
-    facts = facts_in(session.get_modelmeta().custom_metadata_map, exported)
+    facts = from_metadata(session.get_modelmeta().custom_metadata_map, exported)
     assert facts == export_contents.facts
     assert (facts.policy, facts.cameras, facts.map) == (small_policy().config, CAMERAS, MAP)
     assert (facts.grid_points, facts.commands) == (GRID_POINTS, False)
@@ -116,21 +116,21 @@ def test_the_facts_in_the_file_are_those_of_the_checkpoint(exported: Path, expor
 
 
 def test_facts_of_another_format_are_refused() -> None:
-    facts = ExportFacts(PolicyConfig(), CAMERAS, MAP, 5, False, {}, {})
-    words = metadata_of(facts)
-    assert facts_in(words, Path("a.onnx")) == facts
-    with pytest.raises(CheckpointError, match=r"a.onnx: an ONNX file, but none that this project exported"):
-        facts_in({}, Path("a.onnx"))
+    facts = ExportMetadata(PolicyConfig(), CAMERAS, MAP, 5, False, {}, {})
+    words = to_metadata(facts)
+    assert from_metadata(words, Path("a.onnx")) == facts
+    with pytest.raises(CheckpointError, match=r"a.onnx: an ONNX file, but not exported by this project"):
+        from_metadata({}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match="format 2, this version reads 1"):
-        facts_in(words | {"format_version": "2"}, Path("a.onnx"))
+        from_metadata(words | {"format_version": "2"}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match=r"damaged metadata: a.onnx: policy"):
-        facts_in(words | {"facts": "{}"}, Path("a.onnx"))
+        from_metadata(words | {"facts": "{}"}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match="damaged metadata"):
-        facts_in(words | {"facts": "{"}, Path("a.onnx"))
+        from_metadata(words | {"facts": "{"}, Path("a.onnx"))
 
 
 def test_a_graph_that_answers_otherwise_is_refused(exported: Path, checkpoint_file: Path) -> None:
-    data, senses = (exported / ONNX_NAME).read_bytes(), [random_senses(SPEC, 3)]
+    data, senses = (exported / ONNX_NAME).read_bytes(), [random_observations(SPEC, 3)]
     assert check_graph(data, graph_of(checkpoint_file), senses) < TOLERANCE
     other = small_policy(seed=4)
     with torch.no_grad():
@@ -143,7 +143,11 @@ def test_a_graph_that_answers_otherwise_is_refused(exported: Path, checkpoint_fi
 
 
 def test_noise_is_the_same_each_time_and_fills_the_range() -> None:
-    first, again, other = random_senses(SPEC, 4), random_senses(SPEC, 4), random_senses(SPEC, 4, seed=1)
+    first, again, other = (
+        random_observations(SPEC, 4),
+        random_observations(SPEC, 4),
+        random_observations(SPEC, 4, seed=1),
+    )
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
     assert first.spec == SPEC
@@ -151,7 +155,7 @@ def test_noise_is_the_same_each_time_and_fills_the_range() -> None:
 
 
 def test_driven_senses_are_those_of_a_car_under_way() -> None:
-    senses = driven_senses(CAMERAS, MAP, 3, every=5)
+    senses = driven_observations(CAMERAS, MAP, 3, every=5)
     assert senses.spec == SPEC
     assert len(senses) == 3
     assert float(senses.speed.min()) > 1.0
@@ -258,7 +262,7 @@ class FixedBatch(DrivingGraph):
 
 @pytest.mark.slow
 def test_a_network_that_fixes_the_batch_is_refused() -> None:
-    facts = ExportFacts(small_policy().config, CAMERAS, MAP, GRID_POINTS, False, {}, {})
+    facts = ExportMetadata(small_policy().config, CAMERAS, MAP, GRID_POINTS, False, {}, {})
     with pytest.raises(ConfigError, match="fixes the batch size of images, road_map, route_map, speed"):
         export_graph(FixedBatch(small_policy()), facts)
 
@@ -284,7 +288,7 @@ def test_every_network_with_every_head_drives_alike_when_exported(network: str, 
     save_checkpoint(tmp_path / "a.safetensors", CheckpointInfo(config, cameras, LARGER_MAP), policy)
     contents = export(ExportConfig(tmp_path / "a.safetensors", tmp_path / "out"))
     assert contents.difference < TOLERANCE
-    seen = frames(random_senses(policy.spec, 4, seed=3))
+    seen = frames(random_observations(policy.spec, 4, seed=3))
     drivers = (
         PolicyDriver(tmp_path / "a.safetensors", cameras, LARGER_MAP),
         OnnxDriver(tmp_path / "out", cameras, LARGER_MAP),

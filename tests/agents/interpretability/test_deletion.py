@@ -26,7 +26,7 @@ from agents.interpretability.measurements import (
     sanity_rows,
 )
 from agents.interpretability.saliency import visual_backprop
-from agents.policies.networks.observation_batch import Inputs, scale_senses
+from agents.policies.networks.observation_batch import Inputs, scale_observations
 from navsim.evaluation.statistics.intervals import mean_over_frames, ratio_estimate
 from navsim.seeding import generator
 from tests.agents.small_runs import small_policy, small_samples
@@ -35,7 +35,7 @@ QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def some_inputs(count: int = 3) -> Inputs:
-    return scale_senses(small_samples(count).senses, torch.float32)
+    return scale_observations(small_samples(count).senses, torch.float32)
 
 
 def test_regions_are_ordered_by_their_mean() -> None:

@@ -5,13 +5,13 @@ import torch
 
 from agents.interpretability.checks import dependence_rows, gone, removals, swapped
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Inputs, ObservationSpec, scale_senses
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec, scale_observations
 from agents.policies.policy import Policy, build_policy
 from navsim.seeding import generator
 from tests.agents.small_runs import small_policy, small_samples
 
 SAMPLES = small_samples(6)
-INPUTS = scale_senses(SAMPLES.senses, torch.float32)
+INPUTS = scale_observations(SAMPLES.senses, torch.float32)
 THREE = ObservationSpec(3, 64, 64, 50)
 
 

@@ -28,7 +28,7 @@ from agents.interpretability.page import (
 )
 from agents.interpretability.regions import RegionRow
 from agents.policies.description import describe_policy
-from agents.policies.networks.observation_batch import scale_senses
+from agents.policies.networks.observation_batch import scale_observations
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
 from navsim.visualization.canvas import png
@@ -120,7 +120,7 @@ def test_parts_are_drawn_with_interval_and_what_they_were_before_training() -> N
 
 
 def test_a_distribution_is_drawn_with_each_input_gone() -> None:
-    inputs = scale_senses(small_samples(1).senses, torch.float32)
+    inputs = scale_observations(small_samples(1).senses, torch.float32)
     figure = dependence_figure(small_policy(), inputs, 0.05, ["front"], "a frame")
     ax = figure.axes[0]
     legend = ax.get_legend()

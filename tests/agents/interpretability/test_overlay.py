@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from agents.interpretability.saliency import image_of, map_of, quick_saliency, saliency_overlay
-from agents.policies.networks.observation_batch import Inputs, scale_senses
+from agents.policies.networks.observation_batch import Inputs, scale_observations
 from navsim.errors import ConfigError
 from navsim.visualization.saliency_overlay import overlay_saliency, relative
 from tests.agents.small_runs import small_policy, small_samples
@@ -14,7 +14,7 @@ SENSES = small_samples(1).senses
 
 
 def some_inputs() -> Inputs:
-    return scale_senses(SENSES, torch.float32)
+    return scale_observations(SENSES, torch.float32)
 
 
 def test_pictures_come_back_from_scaled_inputs() -> None:

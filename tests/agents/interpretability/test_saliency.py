@@ -15,7 +15,7 @@ from agents.interpretability.saliency import (
     visual_backprop,
 )
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import Inputs, ObservationSpec, scale_senses
+from agents.policies.networks.observation_batch import Inputs, ObservationSpec, scale_observations
 from agents.policies.policy import Policy, build_policy
 from tests.agents.small_runs import SPEC, small_policy, small_samples
 
@@ -24,7 +24,7 @@ WIDE = ObservationSpec(3, 64, 64, 50)
 
 
 def some_inputs(count: int = 2) -> Inputs:
-    return scale_senses(small_samples(count).senses, torch.float32)
+    return scale_observations(small_samples(count).senses, torch.float32)
 
 
 def wide_inputs(spec: ObservationSpec = WIDE, count: int = 2) -> Inputs:

@@ -25,7 +25,7 @@ class Maker:
 
 
 def test_rows_are_made_once_and_come_in_the_order_of_the_keys() -> None:
-    memory, maker = RowCache(2, most=100), Maker()
+    memory, maker = RowCache(2, max_size=100), Maker()
     assert maker.rows(memory, [3, 1, 2]) == [[3, 9], [1, 1], [2, 4]]
     assert maker.rows(memory, [2, 5, 3, -7]) == [[2, 4], [5, 25], [3, 9], [-7, 49]]
     assert maker.made == [3, 1, 2, 5, -7]
@@ -34,7 +34,7 @@ def test_rows_are_made_once_and_come_in_the_order_of_the_keys() -> None:
 
 
 def test_room_grows_without_losing_anything() -> None:
-    memory, maker = RowCache(2, most=10**6), Maker()
+    memory, maker = RowCache(2, max_size=10**6), Maker()
     for start in range(0, 9000, 1500):
         maker.rows(memory, list(range(start, start + 1500)))
     assert maker.rows(memory, [0, 2500, 4000]) == [[0, 0], [2500, 2500**2], [4000, 4000**2]]
@@ -42,7 +42,7 @@ def test_room_grows_without_losing_anything() -> None:
 
 
 def test_when_there_is_too_much_all_is_made_anew() -> None:
-    memory, maker = RowCache(2, most=4), Maker()
+    memory, maker = RowCache(2, max_size=4), Maker()
     maker.rows(memory, [1, 2, 3])
     assert maker.rows(memory, [2, 4, 5]) == [[2, 4], [4, 16], [5, 25]]
     assert maker.made == [1, 2, 3, 2, 4, 5]

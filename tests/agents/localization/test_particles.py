@@ -56,7 +56,7 @@ def test_more_doubt_needs_more_candidates() -> None:
 
 def test_a_gaussian_prior_times_a_gaussian_likelihood() -> None:
     rng = np.random.default_rng(4)
-    spec = FilterConfig(least=20_000, most=20_000, kidnap_probability=0.0)
+    spec = FilterConfig(min_particles=20_000, max_particles=20_000, kidnap_probability=0.0)
     running = ParticleFilter(spec, lanes(), [Beacon((10.0, 0.0), 4.0)], rng)
     running.begin(Fix(np.zeros(3), 2.0, 0.1))
     running.observe(FRAME, None)
@@ -66,7 +66,9 @@ def test_a_gaussian_prior_times_a_gaussian_likelihood() -> None:
 
 
 def test_resampling_keeps_the_belief() -> None:
-    spec = FilterConfig(least=5000, most=5000, kidnap_probability=0.0, resample_below=1.0, jitter=0.0, motion=UNMOVED)
+    spec = FilterConfig(
+        min_particles=5000, max_particles=5000, kidnap_probability=0.0, resample_below=1.0, jitter=0.0, motion=UNMOVED
+    )
     running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
     running.begin(Fix(np.zeros(3), 1.0, 0.1))
     running.observe(FRAME, None)
@@ -81,7 +83,12 @@ def test_resampling_keeps_the_belief() -> None:
 def test_resampled_candidates_scatter_about_as_far_as_they_are_apart() -> None:
     def resampled(jitter: float) -> tuple[PosePosterior, PosePosterior]:
         spec = FilterConfig(
-            least=3000, most=3000, kidnap_probability=0.0, resample_below=1.0, jitter=jitter, motion=UNMOVED
+            min_particles=3000,
+            max_particles=3000,
+            kidnap_probability=0.0,
+            resample_below=1.0,
+            jitter=jitter,
+            motion=UNMOVED,
         )
         running = ParticleFilter(spec, lanes(), [Beacon((1.0, 0.0), 1.0)], np.random.default_rng(4))
         running.begin(Fix(np.zeros(3), 4.0, 0.1))
@@ -103,7 +110,7 @@ def test_the_error_of_a_fix_is_not_taken_for_news_again() -> None:
     again = replace(fix, correlation=0.99)
     sizes = []
     for follow in (again, fix):
-        spec = FilterConfig(least=4000, most=4000, kidnap_probability=0.0, motion=UNMOVED)
+        spec = FilterConfig(min_particles=4000, max_particles=4000, kidnap_probability=0.0, motion=UNMOVED)
         running = ParticleFilter(spec, lanes(), [], np.random.default_rng(1))
         running.begin(fix)
         for _ in range(10):
@@ -116,7 +123,9 @@ def test_the_error_of_a_fix_is_not_taken_for_news_again() -> None:
 
 
 def test_a_way_that_fits_the_fixes_tells_the_odometers_error() -> None:
-    spec = FilterConfig(least=4000, most=4000, kidnap_probability=0.0, motion=MotionNoise(scale=0.05, memory=1e6))
+    spec = FilterConfig(
+        min_particles=4000, max_particles=4000, kidnap_probability=0.0, motion=MotionNoise(scale=0.05, memory=1e6)
+    )
     running = ParticleFilter(spec, lanes(), [], np.random.default_rng(1))
     running.begin(Fix(np.zeros(3), 0.5, 0.02))
     for step in range(1, 41):  # 5 m each, but 5.2 m by the odometer
@@ -129,7 +138,7 @@ def test_a_way_that_fits_the_fixes_tells_the_odometers_error() -> None:
 
 def test_candidates_become_fewer_as_doubt_goes() -> None:
     place = tuple(lanes().poses[400, :2].tolist())
-    spec = FilterConfig(least=200, most=3000)
+    spec = FilterConfig(min_particles=200, max_particles=3000)
     running = ParticleFilter(spec, lanes(), [Beacon(place, 2.0)], np.random.default_rng(0))
     running.begin(None)
     start = len(running.posterior.weights)
@@ -142,7 +151,12 @@ def test_candidates_become_fewer_as_doubt_goes() -> None:
 
 def test_doubt_over_a_large_place_keeps_as_many_candidates_as_it_needs() -> None:
     spec = FilterConfig(
-        least=500, most=20_000, per_metre=3.0, kidnap_probability=0.0, resample_below=1.0, motion=UNMOVED
+        min_particles=500,
+        max_particles=20_000,
+        particles_per_metre=3.0,
+        kidnap_probability=0.0,
+        resample_below=1.0,
+        motion=UNMOVED,
     )
     running = ParticleFilter(spec, lanes(), [Beacon((0.0, 0.0), 400.0)], np.random.default_rng(0))
     running.begin(None)
@@ -155,7 +169,7 @@ def test_a_wrong_belief_is_given_up() -> None:
     true = lanes().poses[100]
     wrong = max(lanes().poses, key=lambda pose: float(np.hypot(*(pose - true)[:2])))
     for kidnap_probability, recovers in ((1e-3, True), (0.0, False)):
-        spec = FilterConfig(least=500, most=2000, kidnap_probability=kidnap_probability)
+        spec = FilterConfig(min_particles=500, max_particles=2000, kidnap_probability=kidnap_probability)
         beacon = Beacon((float(true[0]), float(true[1])), 4.0)
         running = ParticleFilter(spec, lanes(), [beacon], np.random.default_rng(2))
         running.begin(Fix(wrong, 2.0, 0.1))
@@ -172,20 +186,20 @@ def test_after_a_fix_jumps_go_to_it() -> None:
     fix = Fix(lanes().poses[100], 3.0, 0.1)
     running.observe(FRAME, fix)
     near = np.hypot(*(running.posterior.poses[:, :2] - fix.pose[:2]).T) < 12
-    assert near.sum() == pytest.approx(0.2 * FilterConfig().most, rel=0.02)
+    assert near.sum() == pytest.approx(0.2 * FilterConfig().max_particles, rel=0.02)
     assert running.posterior.mass_within(fix.pose[:2], 12.0) > 0.99  # the old ones explain it by hundreds of sigmas
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "text"),
     [
-        ({"least": 5}, "least"),
-        ({"most": 100}, "least"),
-        ({"jump": 0.6}, "jump"),
-        ({"per_metre": 0.0}, "per_metre"),
+        ({"min_particles": 5}, "min_particles"),
+        ({"max_particles": 100}, "max_particles"),
+        ({"kidnap_probability": 0.6}, "kidnap_probability"),
+        ({"particles_per_metre": 0.0}, "particles_per_metre"),
         ({"jitter": -1.0}, "jitter"),
     ],
 )
-def test_filters_that_cannot_work_are_refused(changes: dict[str, float], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_filters_that_cannot_work_are_refused(changes: dict[str, float], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
         FilterConfig(**changes)  # type: ignore[arg-type]

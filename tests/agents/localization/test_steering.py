@@ -141,13 +141,13 @@ def bend_at(poses: Array) -> Array:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_policy_that_steers_by_the_map_finds_the_pose_without_a_prior(seed: int) -> None:
     drive = along(route(700.0, number=seed), seed=seed)
-    running = ParticleFilter(FilterConfig(most=3000), lanes(), [Follower()], np.random.default_rng(seed))
+    running = ParticleFilter(FilterConfig(max_particles=3000), lanes(), [Follower()], np.random.default_rng(seed))
     track = localise(drive, running, lanes(), LocalizationCase(), replace(TrackingConfig(), every=2.0))
     assert track.errors[0] > 10
     assert track.errors[-1] < 10
     assert track.found_at is not None
     assert track.near[-1] > 0.75
-    blank = ParticleFilter(FilterConfig(most=3000), lanes(), [], np.random.default_rng(seed))
+    blank = ParticleFilter(FilterConfig(max_particles=3000), lanes(), [], np.random.default_rng(seed))
     assert (
         localise(drive, blank, lanes(), LocalizationCase(), TrackingConfig()).near[-1] < 0.5
     )  # odometry alone does not
@@ -155,11 +155,11 @@ def test_a_policy_that_steers_by_the_map_finds_the_pose_without_a_prior(seed: in
 
 def test_one_image_is_looked_at_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     net, sizes = policy(), list[int]()
-    look = net.network.look
+    encode_images = net.network.encode_images
 
     def counted(inputs: object) -> list[Tensor]:
         sizes.append(len(inputs.images))  # type: ignore[attr-defined]
-        return look(inputs)  # type: ignore[arg-type]
+        return encode_images(inputs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(net.network, "look", counted)
     likelihood = SteeringLikelihood(net, RASTER, MAP)

@@ -25,7 +25,7 @@ from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Array
 from tests.agents.localization.places import along, lanes, route
 
-SPEC = FilterConfig(most=2000)
+SPEC = FilterConfig(max_particles=2000)
 
 
 class Silent:

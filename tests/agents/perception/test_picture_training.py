@@ -129,7 +129,7 @@ def test_what_is_learned_for_one_task_is_nothing_for_another(tmp_path: Path, che
     )
     NETWORKS.save(path, info, NETWORKS.build(info, 0))
     for wrong in (lambda: DETECTORS.load(path), lambda: read_info(path), lambda: NETWORKS.load(checkpoint_file)):
-        with pytest.raises(CheckpointError, match="no checkpoint of this project"):
+        with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
             wrong()
 
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from agents.policies.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
-from agents.policies.networks.observation_batch import scale_senses
+from agents.policies.networks.observation_batch import scale_observations
 from agents.training.distributed import ALONE
 from agents.training.losses import LossConfig
 from agents.training.optimization import EmaConfig, OptimizerConfig
@@ -27,21 +27,21 @@ def saved(path: Path, seed: int = 0, **changes: object) -> Path:
     return path
 
 
-def test_a_checkpoint_gives_back_the_network_bit_for_bit(tmp_path: Path) -> None:
-    policy, senses = small_policy(seed=3), small_samples(4).senses
+def test_a_checkpoint_restores_the_network_bit_for_bit(tmp_path: Path) -> None:
+    policy, batch = small_policy(seed=3), small_samples(4).senses
     loaded = load_policy(saved(tmp_path / "a.safetensors", seed=3), CAMERAS, MAP)
     assert not loaded.training
     for name, value in policy.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name]), name
     with torch.no_grad():
-        assert torch.equal(policy.steer(senses).mode, loaded.steer(senses).mode)
+        assert torch.equal(policy.steer(batch).mode, loaded.steer(batch).mode)
 
 
-def test_the_header_tells_all_about_the_network(tmp_path: Path) -> None:
+def test_the_header_describes_the_network(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors", inputs=("camera",), components=5)
     info = read_info(path)
     assert info == small_info(small_policy(inputs=("camera",), components=5))
-    assert info.senses == SPEC
+    assert info.observation_spec == SPEC
     assert info.run == {"epochs": 3}
 
 
@@ -72,17 +72,17 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
     path = saved(tmp_path / "a.safetensors")
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(CheckpointError, match=r"a.safetensors: damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"a.safetensors: damaged, or not a checkpoint"):
         load_policy(path, CAMERAS, MAP)
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(np.random.default_rng(0).bytes(1000))
-    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+    with pytest.raises(CheckpointError, match="damaged, or not a checkpoint"):
         load_policy(path, CAMERAS, MAP)
     save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(CheckpointError, match="no checkpoint of this project"):
+    with pytest.raises(CheckpointError, match="not a checkpoint of this project"):
         load_policy(path, CAMERAS, MAP)
     save_file({"weight": torch.zeros(3)}, path, {"format": "navsim-policy", "format_version": "99"})
     with pytest.raises(CheckpointError, match="format 99, this version reads 1"):
@@ -96,8 +96,8 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     wider = small_policy(hidden=32)
     save_checkpoint(path, small_info(small_policy()), wider)
-    words = r"holds another network: network.fuse.0.bias has shape \(32,\), expected \(16,\)"
-    with pytest.raises(CheckpointError, match=words):
+    text = r"holds another network: network.fuse.0.bias has shape \(32,\), expected \(16,\)"
+    with pytest.raises(CheckpointError, match=text):
         load_policy(path, CAMERAS, MAP)
     save_checkpoint(path, small_info(small_policy()), small_policy(inputs=("camera",)))
     with pytest.raises(CheckpointError, match="holds another network"):
@@ -109,15 +109,15 @@ def small_learner(seed: int = 0) -> PolicyTrainState:
     return PolicyTrainState(small_policy(seed), LossConfig(), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
 
 
-def step(learner: PolicyTrainState) -> None:
-    """Learn a little."""
+def step(train_state: PolicyTrainState) -> None:
+    """Take one training step."""
     samples = small_samples(4)
-    losses = learner.losses(scale_senses(samples.senses, torch.float32), samples.labels, torch.ones(4))
-    learner.add_gradients(losses["total"], last=True)
-    learner.update(100, 1e-3)
+    losses = train_state.losses(scale_observations(samples.senses, torch.float32), samples.labels, torch.ones(4))
+    train_state.add_gradients(losses["total"], last=True)
+    train_state.update(100, 1e-3)
 
 
-def test_what_is_restored_lies_in_memory_as_it_did(tmp_path: Path) -> None:
+def test_restored_tensors_keep_their_memory_format(tmp_path: Path) -> None:
     old, new = small_learner(), small_learner(seed=9)
     step(old)
     path = tmp_path / "last.safetensors"
@@ -135,22 +135,22 @@ def test_what_is_restored_lies_in_memory_as_it_did(tmp_path: Path) -> None:
     assert all(map(torch.equal, old.average.network.parameters(), new.average.network.parameters()))
 
 
-def test_one_drives_by_the_average_and_not_by_the_trained_weights(tmp_path: Path) -> None:
-    learner = small_learner()
-    step(learner)
+def test_driving_uses_the_averaged_weights(tmp_path: Path) -> None:
+    train_state = small_learner()
+    step(train_state)
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, small_info(learner.network), learner.average.network, learner)
+    save_checkpoint(path, small_info(train_state.network), train_state.average.network, train_state)
     loaded = dict(load_policy(path, CAMERAS, MAP).named_parameters())
-    for name, weight in learner.network.named_parameters():
-        assert torch.equal(loaded[name], dict(learner.average.network.named_parameters())[name])
+    for name, weight in train_state.network.named_parameters():
+        assert torch.equal(loaded[name], dict(train_state.average.network.named_parameters())[name])
         assert not torch.equal(loaded[name], weight)
 
 
-def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
-    learner, senses = small_learner(), small_samples(4).senses
-    step(learner)
+def test_the_temperature_is_stored_in_the_header_and_used(tmp_path: Path) -> None:
+    train_state, batch = small_learner(), small_samples(4).senses
+    step(train_state)
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, small_info(learner.network), learner.average.network, learner)
+    save_checkpoint(path, small_info(train_state.network), train_state.average.network, train_state)
     before, info = load_file(path), read_info(path)
     assert info.temperature == 1.0
     write_calibration(path, 2.5)
@@ -159,27 +159,29 @@ def test_the_temperature_is_kept_in_the_header_and_used(tmp_path: Path) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert read_info(path) == replace(info, temperature=2.5)
     with torch.no_grad():
-        cold, warm = learner.average.network.steer(senses), load_policy(path, CAMERAS, MAP).steer(senses)
+        cold, warm = train_state.average.network.steer(batch), load_policy(path, CAMERAS, MAP).steer(batch)
         torch.testing.assert_close(warm.quantile(0.9), cold.tempered(2.5).quantile(0.9))
     assert bool((warm.quantile(0.9) > cold.quantile(0.9)).all())
-    restore_training(path, learner)
-    assert learner.network.temperature == learner.average.network.temperature == 1.0  # training goes on without it
+    restore_training(path, train_state)
+    assert (
+        train_state.network.temperature == train_state.average.network.temperature == 1.0
+    )  # training goes on without it
 
 
-def test_levels_are_kept_in_the_header_and_believed_but_not_driven_by(tmp_path: Path) -> None:
-    path, senses = saved(tmp_path / "a.safetensors"), small_samples(4).senses
+def test_levels_are_stored_and_change_probabilities_but_not_steering(tmp_path: Path) -> None:
+    path, batch = saved(tmp_path / "a.safetensors"), small_samples(4).senses
     levels = (0.0, 0.1, 0.9, 1.0)
     write_calibration(path, 1.0, levels)
     assert read_info(path).levels == levels
     policy = load_policy(path, CAMERAS, MAP)
     with torch.no_grad():
-        believed, driven = policy.steer(senses), policy.predict(scale_senses(senses, torch.float32)).distribution
+        believed, driven = policy.steer(batch), policy.predict(scale_observations(batch, torch.float32)).distribution
     torch.testing.assert_close(believed.cdf(driven.quantile(0.9)), torch.full((4,), 2 / 3), atol=1e-4, rtol=0.0)
     torch.testing.assert_close(driven.cdf(driven.quantile(0.9)), torch.full((4,), 0.9), atol=1e-4, rtol=0.0)
     assert torch.equal(believed.mode, driven.mode)
     before = path.read_bytes()
     for wrong in ((0.0, 0.5), (0.5,), (0.0, 0.6, 0.5, 1.0), (0.0, float("nan"), 1.0)):
-        with pytest.raises(ConfigError, match="levels must be none, or rise from 0 to 1"):
+        with pytest.raises(ConfigError, match="levels must be empty, or rise from 0 to 1"):
             write_calibration(path, 1.0, wrong)
     assert path.read_bytes() == before
 
@@ -196,7 +198,7 @@ def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
     save_file(load_file(path), path, header | {"temperature": "-1.0"})
     with pytest.raises(CheckpointError, match=r"damaged header.*temperature must be"):
         read_info(path)
-    del header["temperature"]  # as written before there was one
+    del header["temperature"]  # as in files of older versions
     save_file(load_file(path), path, header)
     assert read_info(path).temperature == 1.0
 
@@ -206,11 +208,11 @@ def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:
         restore_training(saved(tmp_path / "a.safetensors"), small_learner())
 
 
-def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = saved(tmp_path / "last.safetensors", inputs=("speed",))
     before = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # as if the disk were full after so many bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))  # as if the disk were full after 50 kB
     try:
         with pytest.raises(StorageError, match=r"last.safetensors: cannot be written: File too large"):
             saved(path)

@@ -7,7 +7,13 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from agents.policies.description import Layer, PolicyDescription, describe_policy, layer_table, title_of
+from agents.policies.description import (
+    LayerDescription,
+    PolicyDescription,
+    describe_policy,
+    description_title,
+    layer_table,
+)
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Inputs, ObservationSpec, observation_spec
 from agents.policies.networks.residual import Sum
@@ -26,7 +32,7 @@ def policy_of(name: str, rig: Rig = Rig.AMINI2019, **changes: Any) -> Policy:
     return build_policy(config, observation_spec(RIGS[rig], MapSpec()), 0)
 
 
-def by_name(description: PolicyDescription) -> dict[str, Layer]:
+def by_name(description: PolicyDescription) -> dict[str, LayerDescription]:
     return {layer.name: layer for layer in description.layers}
 
 
@@ -70,7 +76,7 @@ def test_pools_and_norms_are_layers_too() -> None:
 
 
 @ALL
-def test_the_layers_add_up_to_the_totals(name: str) -> None:
+def test_totals_are_sums_over_layers(name: str) -> None:
     policy = policy_of(name, inputs=("camera", "road_map", "route_map", "speed"))
     before = {key: value.clone() for key, value in policy.state_dict().items()}
     description = describe_policy(policy)
@@ -78,7 +84,7 @@ def test_the_layers_add_up_to_the_totals(name: str) -> None:
     assert sum(layer.flops for layer in description.layers) == description.flops > 0
     kinds = {layer.kind for layer in description.layers}
     assert sum(description.parameters_of(kind) for kind in kinds) == description.parameters
-    # Nothing stays behind in the policy.
+    # The policy has no hooks left.
     assert all(torch.equal(value, before[key]) for key, value in policy.state_dict().items())
     assert not any(module._forward_hooks for module in policy.modules())
     assert policy.training
@@ -113,7 +119,7 @@ def seen_part(trunk: nn.Module, layer: nn.Module, size: tuple[int, int], channel
 
 
 @pytest.mark.parametrize("name", ["compact", "pilotnet", "residual"])
-def test_receptive_fields_are_what_gradients_say(name: str) -> None:
+def test_receptive_fields_agree_with_gradients(name: str) -> None:
     """On pictures so large that the middle does not see the border, without what sees the whole picture."""
     policy = build_policy(PolicyConfig(network=name, inputs=("camera",)), ObservationSpec(1, 320, 320, 50), 0)  # type: ignore[arg-type]
     with torch.no_grad():
@@ -130,12 +136,12 @@ def test_receptive_fields_are_what_gradients_say(name: str) -> None:
             assert seen_part(trunk, module, (320, 320), 3) == expected, key
 
 
-def test_a_sum_sees_what_either_side_sees() -> None:
+def test_a_sum_has_the_wider_receptive_field() -> None:
     policy = policy_of("residual")
     sums = [name for name, module in policy.named_modules() if isinstance(module, Sum)]
     assert len(sums) == 6 + 2
     layers = by_name(describe_policy(policy))
-    assert not set(sums) & set(layers)  # they have nothing to list
+    assert not set(sums) & set(layers)  # sums have no row of their own
     block = "network.camera_trunk.3"
     assert layers[f"{block}.skip.0"].field == (5, 5)
     # The wider side decides what the next block starts from: 17 + 2 x 4.
@@ -169,12 +175,12 @@ def test_the_table_fits_a_plain_terminal(name: str) -> None:
     assert rows["all"] == ["all", f"{description.parameters:,}", f"{description.flops / 1e6:,.3f}"]
 
 
-def test_the_title_tells_how_costs_are_counted() -> None:
+def test_the_title_states_how_costs_are_counted() -> None:
     description = describe_policy(policy_of("compact", Rig.PILOTNET))
-    assert "compact with mixture head, sees camera, road_map, route_map: 1 x 66x200x3, maps 50x50" in title_of(
+    assert "compact with mixture head, sees camera, road_map, route_map: 1 x 66x200x3, maps 50x50" in description_title(
         description
     )
-    assert "a multiply-add counts as 2" in title_of(description)
+    assert "a multiply-add counts as 2" in description_title(description)
     uneven = replace(description.layers[0], kernel=(2, 1), stride=(2, 1))
     console = Console(width=80)
     with console.capture() as capture:

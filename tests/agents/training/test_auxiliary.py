@@ -13,7 +13,7 @@ from torch.nn import functional
 from agents.policies.checkpoint import load_policy
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import SharedTrunks
-from agents.policies.networks.observation_batch import observation_spec, scale_senses
+from agents.policies.networks.observation_batch import observation_spec, scale_observations
 from agents.policies.policy import build_policy
 from agents.training.config import TrainConfig
 from agents.training.dataset import TrainingData, load_training_data
@@ -53,7 +53,7 @@ def learner(loss: LossConfig, seed: int = 0) -> PolicyTrainState:
 
 
 def terms(some: PolicyTrainState, part: Samples) -> dict[str, torch.Tensor]:
-    inputs = scale_senses(part.senses, torch.float32)
+    inputs = scale_observations(part.senses, torch.float32)
     return some.losses(inputs, part.labels, torch.ones(len(part)), part.classes)
 
 
@@ -88,7 +88,7 @@ def test_the_term_is_the_cross_entropy_of_the_decoder_and_has_its_weight_in_the_
     assert isinstance(network, SharedTrunks)
     assert some.decoder is not None
     assert part.classes is not None
-    images = scale_senses(part.senses, torch.float32).images.flatten(0, 1).permute(0, 3, 1, 2)
+    images = scale_observations(part.senses, torch.float32).images.flatten(0, 1).permute(0, 3, 1, 2)
     seen = network.camera_trunk[:-1](images)  # without flattening
     scores = some.decoder(seen, (16, 16))
     expected = functional.cross_entropy(scores, part.classes[:, 0, ::LABEL_STEP, ::LABEL_STEP].long())

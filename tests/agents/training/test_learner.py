@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.policies.networks.observation_batch import scale_senses
+from agents.policies.networks.observation_batch import scale_observations
 from agents.training.config import TrainConfig
 from agents.training.distributed import ALONE
 from agents.training.losses import LossConfig
@@ -29,7 +29,7 @@ def gradients(some: PolicyTrainState, cuts: list[int], weights: torch.Tensor) ->
     samples = small_samples(12)
     for first, last in zip([0, *cuts[:-1]], cuts, strict=True):
         part = samples[slice(first, last)]
-        inputs = scale_senses(part.senses, torch.float32)
+        inputs = scale_observations(part.senses, torch.float32)
         losses = some.losses(inputs, part.labels, weights[first:last])
         some.add_gradients(losses["total"] * ((last - first) / 12), last=last == 12)
     return [parameter.grad.clone() for parameter in some.network.parameters() if parameter.grad is not None]
@@ -45,9 +45,9 @@ def test_parts_of_unequal_length_add_up_to_the_gradient_of_the_batch() -> None:
 
 def test_a_weight_of_two_counts_like_two_frames() -> None:
     some, samples = learner(), small_samples(3)
-    inputs = scale_senses(samples.senses, torch.float32)
+    inputs = scale_observations(samples.senses, torch.float32)
     alone = [
-        some.losses(scale_senses(samples[slice(i, i + 1)].senses, torch.float32), samples.labels[i : i + 1], one)
+        some.losses(scale_observations(samples[slice(i, i + 1)].senses, torch.float32), samples.labels[i : i + 1], one)
         for i, one in enumerate(torch.ones(3, 1))
     ]
     weighted = some.losses(inputs, samples.labels, torch.tensor([2.0, 0.0, 1.0]))["nll"]

@@ -38,8 +38,8 @@ def outputs_of(kind: str) -> int:
 
 
 def made(kind: str, outputs: torch.Tensor) -> SteeringDistribution:
-    answer: SteeringDistribution = HEADS[kind].distribution(outputs, config(kind))
-    return answer
+    output: SteeringDistribution = HEADS[kind].distribution(outputs, config(kind))
+    return output
 
 
 def some(kind: str, seed: int = 0, batch: int = 5, repeated: int = 1) -> SteeringDistribution:

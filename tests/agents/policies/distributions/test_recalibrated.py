@@ -1,4 +1,4 @@
-"""Recalibration: probabilities replaced by what held-out labels made of them."""
+"""Recalibration: probabilities replaced by those observed on held-out labels."""
 
 import math
 
@@ -63,7 +63,7 @@ def test_samples_follow_the_cdf() -> None:
         assert float((samples < base.quantile(level)).float().mean()) == pytest.approx(share, abs=0.015)
 
 
-def test_equal_levels_change_nothing_and_none_are_none() -> None:
+def test_equal_levels_and_no_levels_change_nothing() -> None:
     base = two_ways()
     curvature = torch.tensor([-0.1, 0.0, 0.1])
     same = Recalibrated(base, (0.0, 0.25, 0.5, 0.75, 1.0))
@@ -90,11 +90,11 @@ def test_fitted_levels_can_always_be_used(transforms: list[float], steps: int) -
 
 @pytest.mark.parametrize("levels", [(0.0,), (0.1, 1.0), (0.0, 0.5, 0.5, 1.0), (0.0, math.nan, 1.0)])
 def test_levels_that_do_not_rise_are_refused(levels: tuple[float, ...]) -> None:
-    with pytest.raises(ConfigError, match="levels must be none, or rise from 0 to 1"):
+    with pytest.raises(ConfigError, match="levels must be empty, or rise from 0 to 1"):
         check_levels(levels)
 
 
-def test_it_mends_a_wrong_form_on_labels_that_it_was_not_fitted_to() -> None:
+def test_it_corrects_a_wrong_shape_on_held_out_labels() -> None:
     # Errors with a narrow middle and long tails, predicted as Gaussian: no temperature can be right at every z.
     generator = torch.Generator().manual_seed(1)
     wide = torch.rand(40_000, generator=generator) < 0.2

@@ -1,4 +1,4 @@
-"""What holds for every network, whatever it senses."""
+"""Properties of every network, whatever its inputs."""
 
 import shutil
 from itertools import product
@@ -37,7 +37,7 @@ ALL = pytest.mark.parametrize("name", NAMES)
 
 
 def policy_of(name: str, cameras: int = 1, seed: int = 0, **changes: Any) -> Policy:
-    height, width = (61, 64) if name == "pilotnet" else (37, 41)  # the least that it and the source's network take
+    height, width = (61, 64) if name == "pilotnet" else (37, 41)  # the smallest size for it and the source's network
     config = PolicyConfig(network=name, **changes)  # type: ignore[arg-type]
     return build_policy(config, ObservationSpec(cameras, height, width, 21), seed)
 
@@ -73,11 +73,11 @@ def assert_near(a: Tensor, b: Tensor) -> None:
 @ALL_SEEN
 def test_the_loss_reaches_every_parameter(name: str, seen: tuple[Sense, ...]) -> None:
     policy = policy_of(name, cameras=3, inputs=seen).train()
-    answer = policy.predict(made_inputs(policy, 16))
+    output = policy.predict(made_inputs(policy, 16))
     labels = torch.linspace(-0.2, 0.2, 16)
-    loss = -answer.distribution.log_prob(labels).mean()
-    if answer.command is not None:
-        loss = loss + (answer.command - labels).square().mean()
+    loss = -output.distribution.log_prob(labels).mean()
+    if output.command is not None:
+        loss = loss + (output.command - labels).square().mean()
     loss.backward()  # type: ignore[no-untyped-call]
     idle = [
         key for key, value in policy.named_parameters() if value.grad is None or not value.grad.abs().max().item() > 0
@@ -86,7 +86,7 @@ def test_the_loss_reaches_every_parameter(name: str, seen: tuple[Sense, ...]) ->
 
 
 @ALL_SEEN
-def test_what_is_not_an_input_changes_nothing_and_what_is_does(name: str, seen: tuple[Sense, ...]) -> None:
+def test_only_inputs_change_the_output(name: str, seen: tuple[Sense, ...]) -> None:
     policy = policy_of(name, inputs=seen)
     inputs = made_inputs(policy, 3)
     before = outputs(policy, inputs)
@@ -100,17 +100,17 @@ def test_any_head_reads_it(name: str) -> None:
     labels, blank = torch.linspace(-0.19, 0.19, 6), LossConfig()
     for head in HEADS:
         policy = policy_of(name, head=head)
-        answer = policy.predict(made_inputs(policy, 6))
-        assert answer.steering.shape == (6,)
-        assert float(answer.steering.detach().abs().max()) <= 0.2 + 1e-6
-        total = steering_loss(answer.distribution, labels, policy.config, blank, command=answer.command).total
+        output = policy.predict(made_inputs(policy, 6))
+        assert output.steering.shape == (6,)
+        assert float(output.steering.detach().abs().max()) <= 0.2 + 1e-6
+        total = steering_loss(output.distribution, labels, policy.config, blank, command=output.command).total
         total.backward()  # type: ignore[no-untyped-call]
         assert torch.isfinite(total), head
         assert all(value.grad is not None for value in policy.parameters()), head
 
 
 @ALL
-def test_every_camera_is_looked_at(name: str) -> None:
+def test_every_camera_changes_the_output(name: str) -> None:
     policy = policy_of(name, cameras=3)
     inputs = made_inputs(policy, 2)
     before = outputs(policy, inputs)
@@ -124,7 +124,7 @@ def test_every_camera_is_looked_at(name: str) -> None:
 
 @pytest.mark.parametrize("mode", [True, False])
 @ALL
-def test_each_situation_is_judged_by_itself_in_training_too(name: str, mode: bool) -> None:
+def test_situations_of_a_batch_are_independent_in_training_too(name: str, mode: bool) -> None:
     policy = policy_of(name, cameras=3, inputs=("camera", "road_map", "route_map", "speed")).train(mode)
     inputs = made_inputs(policy, 5)
     together = outputs(policy, inputs)
@@ -242,7 +242,7 @@ def test_it_learns_a_few_situations_by_heart(name: str) -> None:
     policy = policy_of(name)
     inputs = made_inputs(policy, 8)
     labels = torch.linspace(-0.15, 0.15, 8)
-    slow = name == "pilotnet"  # ten features are a narrow way to send eight labels back by
+    slow = name == "pilotnet"  # its last layer has ten features for eight labels
     optimizer = torch.optim.Adam(policy.parameters(), lr=3e-3 if slow else 1e-3)
     errors = []
     for _ in range(60 if slow else 30):
@@ -257,19 +257,19 @@ def test_it_learns_a_few_situations_by_heart(name: str) -> None:
 
 
 @ALL
-def test_pictures_that_are_too_small_are_refused_with_the_least_size(name: str) -> None:
+def test_images_that_are_too_small_are_refused_with_the_minimum(name: str) -> None:
     if name == "fully_connected":
-        return  # it takes any
-    with pytest.raises(ConfigError, match=r"pictures of 64x12 px are too small .*least is (\d+)x\1 px"):
+        return  # it accepts any size
+    with pytest.raises(ConfigError, match=r"images of 64x12 px are too small .*minimum is (\d+)x\1 px"):
         build_policy(PolicyConfig(network=name), ObservationSpec(1, 12, 64, 50), 0)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"pictures of 8x8 px are too small"):
+    with pytest.raises(ConfigError, match=r"images of 8x8 px are too small"):
         build_policy(PolicyConfig(network=name), ObservationSpec(1, 80, 200, 8), 0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["amini2019", "pilotnet", "fully_connected"])
-def test_pictures_that_are_too_large_are_refused_before_memory_ends(name: str) -> None:
+def test_images_that_are_too_large_are_refused_before_memory_ends(name: str) -> None:
     huge = ObservationSpec(3, 40_000, 40_000, 50)
-    with pytest.raises(ConfigError, match=r"3 pictures of 40000x40000 px .* too large .* weights"):
+    with pytest.raises(ConfigError, match=r"3 images of 40000x40000 px .* too large .* weights"):
         build_policy(PolicyConfig(network=name), huge, 0)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Layers and numbers that the sources give."""
+"""Layers and parameter counts that the sources state."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from agents.policies.networks.observation_batch import (
     ObservationBatch,
     ObservationSpec,
     observation_spec,
-    scale_senses,
+    scale_observations,
 )
 from agents.policies.networks.small_networks import PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 
 AMINI = observation_spec(RIGS[Rig.AMINI2019], MapSpec())
 PILOT = observation_spec(RIGS[Rig.PILOTNET], MapSpec())
-SMALL = ObservationSpec(1, 37, 41, 21)  # the least that the source's network takes
+SMALL = ObservationSpec(1, 37, 41, 21)  # the smallest size for the source's network
 
 
 def convolutions_of(module: nn.Module) -> list[tuple[int, tuple[int, ...], tuple[int, ...]]]:
@@ -111,42 +111,42 @@ def test_the_route_moves_the_command_and_never_the_distribution() -> None:
 def test_without_the_routed_map_there_is_no_command() -> None:
     policy, inputs = small("camera", "road_map"), small_inputs()
     with torch.no_grad():
-        answer = policy.predict(inputs)
-    assert answer.command is None
-    assert torch.equal(answer.steering, answer.distribution.mode)
+        output = policy.predict(inputs)
+    assert output.command is None
+    assert torch.equal(output.steering, output.distribution.mode)
     assert not [key for key in policy.state_dict() if "branch" in key or "command" in key]
 
 
-def test_the_command_is_what_to_drive_by_within_the_vehicles_range() -> None:
+def test_steering_is_the_command_within_the_vehicles_range() -> None:
     policy, inputs = small("camera", "route_map"), small_inputs(1)
     assert policy.command is not None
     with torch.no_grad():
         policy.command.weight.zero_()
         for value, expected in ((0.25, 0.05), (3.0, 0.2), (-3.0, -0.2)):
             policy.command.bias.fill_(value)
-            answer = policy.predict(inputs)
-            assert answer.command is not None
-            assert answer.command.item() == pytest.approx(0.2 * value)
-            assert answer.steering.item() == pytest.approx(expected)
+            output = policy.predict(inputs)
+            assert output.command is not None
+            assert output.command.item() == pytest.approx(0.2 * value)
+            assert output.steering.item() == pytest.approx(expected)
 
 
-def test_decisions_take_the_command_and_carry_the_density() -> None:
+def test_decisions_take_the_command_and_include_the_density() -> None:
     policy = small("camera", "road_map", "route_map")
     assert policy.command is not None
     pictures = torch.arange(2 * 37 * 41 * 3).remainder(255).to(torch.uint8).reshape(2, 1, 37, 41, 3)
     maps = torch.zeros(2, 21, 21, dtype=torch.uint8)
-    senses = ObservationBatch(pictures, maps, maps, torch.ones(2))
+    batch = ObservationBatch(pictures, maps, maps, torch.ones(2))
     with torch.inference_mode():
         policy.command.bias.fill_(0.5)
-        answer = policy.predict(scale_senses(senses, torch.float32))
-        decisions = decide(policy, senses)
-    assert answer.command is not None
-    assert [decision.curvature for decision in decisions] == pytest.approx(answer.command.tolist())
+        output = policy.predict(scale_observations(batch, torch.float32))
+        decisions = decide(policy, batch)
+    assert output.command is not None
+    assert [decision.curvature for decision in decisions] == pytest.approx(output.command.tolist())
     assert min(decision.curvature for decision in decisions) > 0.05
-    assert float((answer.distribution.mode - answer.command).abs().min()) > 0.005  # two different answers here
+    assert float((output.distribution.mode - output.command).abs().min()) > 0.005  # two different answers here
     for i, decision in enumerate(decisions):
         assert decision.grid is not None
-        expected = answer.distribution.density(torch.tensor(decision.grid, dtype=torch.float32))[i]
+        expected = output.distribution.density(torch.tensor(decision.grid, dtype=torch.float32))[i]
         assert decision.density == pytest.approx(expected.numpy(), rel=1e-4)
 
 
@@ -162,7 +162,7 @@ def test_the_commands_gradient_reaches_the_columns() -> None:
     assert float(kernel.grad.abs().max()) > 0
 
 
-def test_the_source_cannot_do_with_the_route_alone() -> None:
+def test_the_source_network_needs_more_than_the_route() -> None:
     with pytest.raises(ConfigError, match=r"\['route_map'\].*never sees the route; it needs the camera"):
         small("route_map")
 
