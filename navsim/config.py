@@ -1,6 +1,6 @@
-"""Configurations: frozen dataclasses are the schema, YAML files hold what differs, the command line has the last word.
+"""Configurations: frozen dataclasses are the schema, YAML files hold the differences, the command line overrides both.
 
-`extends: other.yaml` in a file names the file it differs from, relative to itself; there is no other composition.
+`extends: other.yaml` in a file names its base file, relative to itself. This is the only composition.
 """
 
 import argparse
@@ -38,18 +38,18 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
     "SimulationBenchmark": {"worlds": "num_envs"},
     "TrainConfig": {"quiet_share": "lane_keeping_fraction"},
 }
-"""Today's key of each key that stored files may still use, by the name of the configuration's class."""
+"""Current name of each old key that stored files may use, by configuration class."""
 RENAMED_VALUES: dict[str, dict[str, dict[str, str]]] = {"ActingConfig": {"rule": {"sticky": "follow_mode"}}}
-"""Today's value of each value that stored files may still use, by class and key."""
+"""Current name of each old value that stored files may use, by class and key."""
 
 
 def parse_config(kind: type[T], description: str, arguments: Sequence[str] | None = None) -> T:
     """Build a configuration from `--config FILE` and further options that override its fields.
 
     Args:
-        kind: The configuration's dataclass; every field has a default.
+        kind: Dataclass of the configuration; every field has a default.
         description: One sentence for `--help`.
-        arguments: Words of the command line; None takes the program's own.
+        arguments: Arguments of the command line; None for the program's own.
 
     Raises:
         ConfigError: If the file cannot be used.
@@ -62,14 +62,14 @@ def parse_config(kind: type[T], description: str, arguments: Sequence[str] | Non
 
 
 def chosen_task(tasks: Sequence[str], arguments: Sequence[str] | None = None) -> str:
-    """Tell which of several configurations is meant, by `task` in the file or on the command line.
+    """Return the task that the file or the command line chooses with `task`.
 
     Args:
-        tasks: The names that `task` may have; the first is meant where none is given.
-        arguments: Words of the command line; None takes the program's own.
+        tasks: Names of the tasks; the first is the default.
+        arguments: Arguments of the command line; None for the program's own.
 
     Raises:
-        ConfigError: If the file cannot be used, or there is no such task.
+        ConfigError: If the file cannot be used, or the task does not exist.
     """
     options = _file_option()
     options.add_argument("--task")
@@ -83,16 +83,16 @@ def chosen_task(tasks: Sequence[str], arguments: Sequence[str] | None = None) ->
 
 
 def load_config(kind: type[T], path: Path) -> T:
-    """Read a YAML file into the dataclass `kind`; fields that it does not name keep their defaults.
+    """Read a YAML file into the dataclass `kind`; fields that are not in the file keep their defaults.
 
     Raises:
-        ConfigError: If the file is missing, is no YAML mapping, or holds an unknown key or a wrong value.
+        ConfigError: If the file is missing or not a YAML mapping, or has an unknown key or a wrong value.
     """
     return from_mapping(kind, _read_yaml(path, ()), str(path))
 
 
 def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
-    """Check plain values (as read from YAML or JSON) against the dataclass `kind` and build it.
+    """Build the dataclass `kind` from plain values (as read from YAML or JSON) and check them.
 
     Raises:
         ConfigError: Naming `source`, the key, its value and what is allowed.
@@ -104,15 +104,15 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     except TypeError as error:
-        raise ConfigError(f"{source}: a value of no plain kind: {error}") from None
+        raise ConfigError(f"{source}: not a plain value: {error}") from None
 
 
 def updated_keys(kind: Any, values: Any) -> Any:
-    """Return plain values with every renamed key and value under today's name, see `RENAMED_KEYS`.
+    """Return plain values with every renamed key and value under its current name, see `RENAMED_KEYS`.
 
     Args:
-        kind: Type that the values are for: a dataclass, or a type that holds one.
-        values: Plain values of any version. They are not changed.
+        kind: Type of the values: a dataclass, or a type that contains one.
+        values: Plain values of any version, not changed.
     """
     if isinstance(values, list):
         inner = get_args(kind)
@@ -138,7 +138,7 @@ def updated_keys(kind: Any, values: Any) -> Any:
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Turn a configuration dataclass into plain values, the inverse of `from_mapping`."""
+    """Return a configuration dataclass as plain values, the inverse of `from_mapping`."""
     values: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")
     return values
 
@@ -146,8 +146,8 @@ def to_mapping(config: Any) -> dict[str, Any]:
 class Constrained:
     """Base of dataclasses whose fields carry range constraints, such as `Annotated[float, Gt(0)]`.
 
-    The constraints (of `annotated_types`) hold for objects made in code and for files that pydantic reads. A class
-    with checks of its own calls `super().__post_init__()` first.
+    The constraints (of `annotated_types`) hold for objects created in code and for files read by pydantic. A class with
+    further checks calls `super().__post_init__()` first. `_error_prefix` is the text before a field's name in errors.
     """
 
     def __post_init__(self) -> None:
@@ -156,7 +156,10 @@ class Constrained:
             value = getattr(self, name)
             if value is not None and not all(_holds(constraint, value) for constraint in constraints):
                 limits = " and ".join(_limit_text(constraint) for constraint in constraints)
-                raise ConfigError(f"{name} must be {limits}, got {value!r}")
+                raise ConfigError(f"{self._error_prefix()}{name} must be {limits}, got {value!r}")
+
+    def _error_prefix(self) -> str:
+        return ""
 
 
 _LIMITS: dict[Any, tuple[str, Callable[[Any, Any], bool], str]] = {
@@ -172,7 +175,7 @@ _LIMITS: dict[Any, tuple[str, Callable[[Any, Any], bool], str]] = {
 
 @functools.cache
 def _constraints(kind: Any) -> dict[str, tuple[Any, ...]]:
-    """Return the constraints of a dataclass's fields by name; fields without any are left out."""
+    """Return the constraints of a dataclass's fields by name, without fields that have none."""
     found = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
         options = [hint, *get_args(hint)]  # `Annotated[...] | None` holds its constraints one level down
@@ -202,25 +205,25 @@ def check_limits(config: object, limits: dict[str, tuple[int, int]], prefix: str
 
 
 def _file_option() -> argparse.ArgumentParser:
-    """Return what finds `--config FILE` among other options."""
+    """Return a parser that finds `--config FILE` among other options."""
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     files.add_argument("--config", type=Path)
     return files
 
 
 def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """Read a mapping and merge it over the file that it extends."""
+    """Read a mapping and merge it into the file that it extends."""
     if path in seen:
-        raise ConfigError(f"{path}: extends itself by way of {' -> '.join(map(str, seen))}")
+        raise ConfigError(f"{path}: extends itself through {' -> '.join(map(str, seen))}")
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold keys with values, got a {type(values).__name__}")
+        raise ConfigError(f"{path}: must be a mapping, got a {type(values).__name__}")
     base = values.pop("extends", None)
     if base is None:
         return values
@@ -228,7 +231,7 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay `over` on `base`, key by key, mappings within mappings."""
+    """Return `base` with the values of `over`, merged recursively where both are mappings."""
     both = {
         key: merged(base[key], over[key])
         for key in base.keys() & over.keys()
@@ -238,7 +241,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
-    """Return one line for one finding of the validation."""
+    """Return the text of one validation error."""
     location = [part for part in detail["loc"] if isinstance(part, str | int)]
     key = ".".join(map(str, location))
     if detail["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
@@ -250,7 +253,7 @@ def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
 
 
 def _field_names(kind: Any, location: Sequence[str | int]) -> list[str]:
-    """Return names of the fields of the dataclass found at `location` below `kind`."""
+    """Return the field names of the dataclass at `location` within `kind`."""
     for part in location:
         if isinstance(part, str) and dataclasses.is_dataclass(kind):
             kind = get_type_hints(kind).get(part, kind)

@@ -1,8 +1,8 @@
-"""Every error that is the user's to mend: one clear line naming what was given, where, and what is allowed."""
+"""Errors that the user can fix: one clear line with the key or file, the value given and what is allowed."""
 
 
 class NavsimError(Exception):
-    """Base of all errors with a message written for the user; scripts print it as one line and exit with 2."""
+    """Base of all errors with a message for the user; scripts print it as one line and exit with code 2."""
 
 
 class ConfigError(NavsimError):
@@ -18,7 +18,7 @@ class ActionError(NavsimError):
 
 
 class EpisodeError(NavsimError):
-    """A recorded drive or a data folder that is missing, damaged, foreign or of another format."""
+    """A recorded drive or data folder that is missing, damaged or in another format."""
 
 
 class CheckpointError(NavsimError):
@@ -26,12 +26,12 @@ class CheckpointError(NavsimError):
 
 
 class DriverError(NavsimError):
-    """A driver that cannot be made, raises an error, answers with no decision, or takes too long."""
+    """A driver that cannot be created, raises an error, returns no valid decision, or takes too long."""
 
 
 class DisplayError(NavsimError):
-    """A window was asked for where there is no display."""
+    """A window that cannot be opened because a display is missing."""
 
 
 class StorageError(NavsimError):
-    """A file could not be written: no space, no permission, or something is already there."""
+    """A file that cannot be written: no space, no permission, or a file that already exists."""

@@ -17,26 +17,26 @@ Array = NDArray[np.float64]
 def wrap_angle(angle: ArrayLike) -> Array:
     """Wrap angles [rad] into [-pi, pi)."""
     wrapped = np.asarray((np.asarray(angle, dtype=float) + np.pi) % (2 * np.pi) - np.pi)
-    # Just below -pi the remainder rounds up to a whole turn.
+    # Just below -pi, the remainder rounds up to a whole turn.
     return np.asarray(np.where(wrapped >= np.pi, -np.pi, wrapped))
 
 
 def _wrapped(angle: float) -> float:
-    """Wrap one angle [rad] into [-pi, pi); many times faster than the same for arrays."""
+    """Wrap one angle [rad] into [-pi, pi), many times faster than `wrap_angle`."""
     wrapped = (angle + math.pi) % (2 * math.pi) - math.pi
     return -math.pi if wrapped >= math.pi else wrapped
 
 
 @dataclass(frozen=True)
 class Pose:
-    """A position and heading in the world frame."""
+    """Position and heading in the world frame."""
 
     x: float
-    """East [m]."""
+    """East coordinate [m]."""
     y: float
-    """North [m]."""
+    """North coordinate [m]."""
     heading: float
-    """Counter-clockwise from east [rad]; wrapped into [-pi, pi) on construction."""
+    """Heading, counter-clockwise from east [rad]; wrapped into [-pi, pi) on construction."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.x) and math.isfinite(self.y) and math.isfinite(self.heading)):
@@ -68,24 +68,24 @@ class Pose:
 
     @property
     def _axes(self) -> Array:
-        """Rows: the forward and the left unit vector in the world frame (2, 2)."""
+        """The forward and left unit vectors in the world frame, as rows (2, 2)."""
         c, s = np.cos(self.heading), np.sin(self.heading)
         return np.array([[c, s], [-s, c]])
 
 
 @dataclass(frozen=True, eq=False)
 class Polyline:
-    """A path of straight segments with a station [m] along it; all methods take scalars or arrays of stations.
+    """Path of straight segments, with the arc length from its start as station [m].
 
-    Stations outside [0, length] are clamped for positions, headings and curvatures.
+    `position`, `heading` and `curvature` take scalars or arrays of stations and clamp them to [0, length].
     """
 
     points: Array
-    """Vertices (N, 2) [m], N >= 2, no two consecutive ones equal; read-only."""
+    """Vertices (N, 2) [m], N >= 2, consecutive ones different; read-only."""
     stations: Array = field(init=False, repr=False)
     """Arc length at each vertex (N,) [m], from 0 to `length`."""
     headings: Array = field(init=False, repr=False)
-    """Unwrapped heading at each vertex (N,) [rad]: mean of the segments beside it, the shorter counting more."""
+    """Unwrapped heading at each vertex (N,) [rad]: mean of its two segments, weighted by the other one's length."""
     curvatures: Array = field(init=False, repr=False)
     """Curvature at each vertex (N,) [1/m]: change of segment heading over length, zero at the ends."""
 
@@ -110,7 +110,7 @@ class Polyline:
         both = lengths[1:] + lengths[:-1]
         stations, headings, curvatures = np.zeros((3, len(points)))
         np.cumsum(lengths, out=stations[1:])
-        # On a circle this is the tangent's heading, whatever the lengths of the two chords.
+        # On a circle this is the heading of the tangent, for any lengths of the two chords.
         headings[1:-1] = directions[:-1] + turns * lengths[:-1] / both
         headings[0], headings[-1] = directions[0], directions[-1]
         curvatures[1:-1] = 2 * turns / both
@@ -131,10 +131,10 @@ class Polyline:
     def position(self, station: ArrayLike) -> Array:
         """Return positions (..., 2) [m] at `station`."""
         at = np.asarray(station, dtype=float)
-        places = np.empty((*at.shape, 2))
-        places[..., 0] = np.interp(at, self.stations, self.points[:, 0])
-        places[..., 1] = np.interp(at, self.stations, self.points[:, 1])
-        return places
+        positions = np.empty((*at.shape, 2))
+        positions[..., 0] = np.interp(at, self.stations, self.points[:, 0])
+        positions[..., 1] = np.interp(at, self.stations, self.points[:, 1])
+        return positions
 
     def heading(self, station: ArrayLike) -> Array:
         """Return headings [rad] at `station`, interpolated between vertices, in [-pi, pi)."""
@@ -145,22 +145,22 @@ class Polyline:
         return np.asarray(np.interp(np.asarray(station, dtype=float), self.stations, self.curvatures))
 
     def pose(self, station: float) -> Pose:
-        """Return the pose on the path at `station`, looking along it."""
+        """Return the pose on the path at `station`, with the path's heading."""
         x, y = self.position(station)
         return Pose(float(x), float(y), float(self.heading(station)))
 
     def project(
         self, point: Sequence[float] | Array, near: float | None = None, window: float = 30.0
     ) -> tuple[float, float]:
-        """Find the place on the path closest to `point`.
+        """Find the position on the path closest to `point`.
 
         Args:
             point: Position (2,) [m].
-            near: Only search within `window` of this station [m], for paths that come close to themselves.
-            window: Half width of that search [m].
+            near: Station in the middle of the search [m]; None searches the whole path.
+            window: Largest distance of the search from `near` [m], for paths that come close to themselves.
 
         Returns:
-            station [m] in [0, length], and offset [m], positive when the point lies left of the path.
+            Station [m] in [0, length], and offset [m], positive if the point lies left of the path.
         """
         first, last = 0, len(self.points) - 1
         if near is not None:
@@ -182,7 +182,7 @@ class Polyline:
     def snapped(self, station: float, reach: float = 1.0) -> float:
         """Return the station of the closest vertex if it lies within `reach` [m], else `station` itself.
 
-        Cutting a path at a vertex leaves no splinter of a segment, whose heading would mislead.
+        A path that is cut at a vertex has no tiny segment at its end, whose heading would be inaccurate.
         """
         closest = float(self.stations[int(np.abs(self.stations - station).argmin())])
         return closest if abs(closest - station) <= reach else station
@@ -193,29 +193,29 @@ class Polyline:
         return Polyline(self.points + offset * normals)
 
     def reversed(self) -> "Polyline":
-        """Return the same path driven the other way."""
+        """Return the path in the opposite direction."""
         return Polyline(self.points[::-1])
 
     def between(self, start: float, end: float) -> "Polyline":
         """Return the part from station `start` to `end` [m].
 
         Raises:
-            ValueError: If not 0 <= start < end <= length (1e-6 m of slack).
+            ValueError: If not 0 <= start < end <= length, with a tolerance of 1e-6 m.
         """
         if not -1e-6 <= start < end <= self.length + 1e-6:
-            raise ValueError(f"need 0 <= start < end <= {self.length}, got {start} and {end}")
+            raise ValueError(f"stations must satisfy 0 <= start < end <= {self.length}, got {start} and {end}")
         inner = (self.stations > start + 1e-6) & (self.stations < end - 1e-6)
         ends = self.position([start, end])
         return Polyline(np.concatenate([ends[:1], self.points[inner], ends[1:]]))
 
     def resampled(self, spacing: float) -> "Polyline":
-        """Return the path with vertices about every `spacing` [m], its ends kept."""
+        """Return the path with vertices about every `spacing` [m] and the same ends."""
         count = max(int(np.ceil(self.length / spacing)), 1) + 1
         return Polyline(self.position(np.linspace(0.0, self.length, count)))
 
     @staticmethod
     def joined(paths: Sequence["Polyline"]) -> "Polyline":
-        """Chain paths, each beginning where the one before ends; shared end points are kept once."""
+        """Join paths, each of which begins where the last one ends; common end points are kept once."""
         points = np.concatenate([path.points for path in paths])
         keep = np.concatenate([[True], np.hypot(*np.diff(points, axis=0).T) > 1e-6])
         return Polyline(points[keep])

@@ -1,7 +1,4 @@
-"""Which software made a file, for whoever has to explain it later.
-
-On which machine a benchmark was run.
-"""
+"""Provenance of files and measurements: software versions, git revision and machine."""
 
 import platform
 import shutil
@@ -18,7 +15,7 @@ _PACKAGES = (DISTRIBUTION, "numpy", "opencv-python", "pybullet", "pyarrow")
 
 @lru_cache(maxsize=1)
 def software_versions() -> dict[str, str]:
-    """Return versions of Python and of the packages that shape the data."""
+    """Return the versions of Python and of the packages that influence the data."""
     return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 
@@ -40,12 +37,12 @@ def _version(name: str) -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """Return the processor's name, how many of its cores may be used, and the system."""
+    """Return the name of the processor, the number of usable cores, and the system."""
     return {"processor": processor(Path("/proc/cpuinfo")), "cores": available_cores(), "system": platform.platform()}
 
 
 def processor(path: Path) -> str:
-    """Return the processor's name as the kernel's file tells it, else as Python does."""
+    """Return the processor's name from the kernel's file at `path`, else from Python."""
     try:
         lines = path.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Random generators by name, so that adding a consumer never changes what the others draw."""
+"""Random generators by name, so that a new consumer never changes the draws of the others."""
 
 import zlib
 
@@ -6,14 +6,14 @@ import numpy as np
 
 
 def generator(seed: int, *names: str | int) -> np.random.Generator:
-    """Return the generator that belongs to `names` under `seed`.
+    """Return the random generator of a consumer.
 
     Args:
-        seed: The seed of the run, town or drive; any non-negative integer.
-        names: Who draws, for instance `("town", "trees")`. Integers serve as indices.
+        seed: Seed of the run, town or drive; any non-negative integer.
+        names: Name of the consumer, for instance `("town", "trees")`. Integers are indices.
 
     Returns:
-        A generator that depends on `seed` and `names` alone, independent of all others.
+        A generator that depends only on `seed` and `names`, independent of all others.
 
     Raises:
         ValueError: If `seed` is negative.
@@ -24,12 +24,12 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def derived_seed(seed: int, *names: str | int) -> int:
-    """Return a 32-bit seed that belongs to `names` under `seed`, for code that takes integers."""
+    """Return the 32-bit seed of a consumer, for code that needs an integer; see `generator`."""
     return int(generator(seed, *names, "seed").integers(2**32))
 
 
 def _word(name: str | int) -> int:
-    """Map a name to a number of two 32-bit words, the upper one telling texts from integers.
+    """Map a name to a number of two 32-bit words, of which the upper one distinguishes texts from integers.
 
     SeedSequence pads with zeros, so without the upper word a trailing index 0 would change nothing.
     """

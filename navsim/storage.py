@@ -1,7 +1,7 @@
-"""Files that are complete or absent: written under another name, flushed to disk, then renamed.
+"""Atomic files and folders: written under a temporary name, flushed to disk, then renamed.
 
-A crash or a full disk at any moment leaves either the old file or the new one, never half of one. What a killed
-process leaves behind is a hidden `.NAME.PID.partial` beside the file, which `remove_partial` sweeps up.
+After a crash or with a full disk, either the old file or the complete new one exists. A killed process leaves a hidden
+`.NAME.PID.partial` beside the file, which `remove_partial` removes.
 """
 
 import json
@@ -21,16 +21,16 @@ from navsim.errors import StorageError
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a new file for binary writing that appears at `path` when the block ends without an error.
 
-    The folder is made if it is missing. A file that is already at `path` is replaced at the end, in one step.
+    A missing folder is created. An existing file at `path` is replaced at the end, in one step.
 
     Args:
-        path: Where the file shall be.
+        path: Final path of the file.
 
     Yields:
         The open file, under a temporary name in the same folder.
 
     Raises:
-        StorageError: If the file cannot be written (no space, no permission, ...); nothing is left of it then.
+        StorageError: If the file cannot be written (no space, no permission, ...); the temporary file is removed.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -49,23 +49,23 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Make a new folder that appears at `path`, with all that is in it, when the block ends without an error.
+    """Create a new folder that appears at `path`, with its content, when the block ends without an error.
 
     Args:
-        path: Where the folder shall be; an empty one may be there.
+        path: Final path of the folder; an empty folder may exist there.
 
     Yields:
         The folder under a temporary name, to be filled.
 
     Raises:
-        StorageError: If something is at `path`, or the folder cannot be written; nothing is left of it then.
+        StorageError: If `path` exists, or the folder cannot be written; the temporary folder is removed.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
         if path.exists():
-            raise StorageError(f"{path}: is there already; choose another folder or remove it")
+            raise StorageError(f"{path}: already exists; choose another folder or remove it")
         partial.mkdir(parents=True)
         yield partial
         partial.rename(path)
@@ -77,7 +77,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` at once or not at all.
+    """Write `data` to `path` completely or not at all.
 
     Raises:
         StorageError: If it cannot be written.
@@ -87,7 +87,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8, at once or not at all.
+    """Write `text` to `path` as UTF-8, completely or not at all.
 
     Raises:
         StorageError: If it cannot be written.
@@ -96,17 +96,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values to `path` as indented JSON, at once or not at all.
+    """Write plain values to `path` as indented JSON, completely or not at all.
 
     Raises:
         StorageError: If it cannot be written.
-        ValueError: If a number is not finite, which JSON cannot say.
+        ValueError: If a number is not finite, because JSON has no text for it.
     """
     write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values to `path` as YAML in the order given, at once or not at all.
+    """Write plain values to `path` as YAML in the order given, completely or not at all.
 
     Raises:
         StorageError: If it cannot be written.
@@ -115,13 +115,13 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def remove_partial(path: Path) -> int:
-    """Remove what killed processes left of `path`; call it only where nobody else is writing `path`.
+    """Remove the temporary files of killed processes; call it only while no process writes to `path`.
 
     Args:
-        path: The complete file's name; whether that exists does not matter.
+        path: Final path of the file, which may be missing.
 
     Returns:
-        How many files were removed.
+        The number of removed files.
     """
     leftovers = list(path.parent.glob(f".{path.name}.*.partial"))
     for leftover in leftovers:
@@ -130,12 +130,12 @@ def remove_partial(path: Path) -> int:
 
 
 def is_partial(path: Path) -> bool:
-    """Return whether `path` has the name of a file whose writing has not ended."""
+    """Return whether `path` is the temporary name of a file that is not complete."""
     return path.name.startswith(".") and path.name.endswith(".partial")
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
+    """Flush a rename in `folder` to disk, so that it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -144,7 +144,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _remove_quietly(path: Path) -> None:
-    """Remove a file if it is there and can be removed; the error that led here matters more."""
+    """Remove a file if possible, without an error that would hide the one that led here."""
     try:
         path.unlink(missing_ok=True)
     except OSError:

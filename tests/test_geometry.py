@@ -176,7 +176,7 @@ def test_parts_lie_where_they_were(start: float, size: float) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(-1.0, 3.0), (3.0, 3.0), (5.0, 2.0), (1.0, 99.0)])
 def test_parts_outside_are_refused(start: float, end: float) -> None:
-    with pytest.raises(ValueError, match="need 0 <= start < end"):
+    with pytest.raises(ValueError, match="must satisfy 0 <= start < end"):
         Polyline(np.array([[0.0, 0.0], [10.0, 0.0]])).between(start, end)
 
 

@@ -184,7 +184,7 @@ def test_a_folder_that_cannot_be_filled_does_not_appear(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     write_text(tmp_path / "taken" / "mine.txt", "mine")
-    with pytest.raises(StorageError, match="taken: is there already"), atomic_folder(tmp_path / "taken"):
+    with pytest.raises(StorageError, match="taken: already exists"), atomic_folder(tmp_path / "taken"):
         pytest.fail("the block must not run")
     write_text(tmp_path / "file", "mine")
     with pytest.raises(StorageError, match="file"), atomic_folder(tmp_path / "file" / "below"):

@@ -41,7 +41,7 @@ def export(config: ExportConfig) -> CardContents:
     Raises:
         CheckpointError: If the checkpoint is unusable, or the ONNX file answers otherwise.
         ConfigError: If the exporter is not installed or cannot express the network, or the results are not its own.
-        StorageError: If the folder is there already or cannot be written.
+        StorageError: If the folder already exists or cannot be written.
     """
     with atomic_folder(config.out) as folder:
         info = read_info(config.checkpoint)

@@ -1,1 +1,1 @@
-"""What the car senses: cameras, road maps, a drifting position fix."""
+"""Sensors of the car: cameras, road maps, GPS with drift, and their faults."""

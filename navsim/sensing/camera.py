@@ -1,52 +1,44 @@
-"""Pinhole cameras fixed to the car.
+"""Pinhole cameras fixed to the car, and rigs: named sets of cameras.
 
-Vehicle frame: x forward, y left, z up [m], its origin on the ground below the car's centre. Pixels: x to
-the right, y downwards, row 0 at the top, the first pixel's centre at (0.5, 0.5).
+Vehicle frame: x forward, y left, z up [m], its origin on the ground below the car's centre. Pixels: x to the right,
+y downwards, row 0 at the top, the first pixel's centre at (0.5, 0.5).
 
-Named sets of cameras: the source's three, PilotNet's one, and the demo's small one.
-
-The sources give the sizes of the pictures; where the cameras sit and how wide they see is not known of them and is
-our choice.
+Rigs of papers have the papers' image sizes. Mounts and fields of view are our choice, because the papers give none.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import ArrayLike
 
-from navsim.errors import ConfigError
+from navsim.config import Constrained
 from navsim.geometry import Array, Pose
 
 
 @dataclass(frozen=True)
-class Camera:
-    """A camera's size, view and place on the car."""
+class Camera(Constrained):
+    """Image size, field of view and mount of a camera."""
 
     name: str = "front"
     """Name shown in panels and recorded with the data."""
-    width: int = 128
+    width: Annotated[int, Ge(8), Le(4096)] = 128
     """Image width [px]."""
-    height: int = 48
+    height: Annotated[int, Ge(8), Le(4096)] = 48
     """Image height [px]."""
-    fov_deg: float = 115.0
-    """Horizontal field of view [deg], above 0 and below 170."""
+    fov_deg: Annotated[float, Gt(0), Lt(170)] = 115.0
+    """Horizontal field of view [deg]."""
     position: tuple[float, float, float] = (0.4, 0.0, 1.4)
     """Optical centre in the vehicle frame (forward, left, up) [m]."""
     yaw_deg: float = 0.0
-    """Turn to the left [deg]."""
-    pitch_deg: float = -8.0
-    """Tilt upwards [deg]; negative looks down."""
+    """Rotation to the left [deg]."""
+    pitch_deg: Annotated[float, Ge(-80), Le(80)] = -8.0
+    """Rotation upwards [deg]; negative points down."""
 
-    def __post_init__(self) -> None:
-        if not 8 <= self.width <= 4096 or not 8 <= self.height <= 4096:
-            raise ConfigError(
-                f"camera {self.name!r}: width and height must be 8 to 4096 px, got {self.width}x{self.height}"
-            )
-        if not 0 < self.fov_deg < 170:
-            raise ConfigError(f"camera {self.name!r}: fov_deg must lie between 0 and 170, got {self.fov_deg}")
-        if not -80 <= self.pitch_deg <= 80:
-            raise ConfigError(f"camera {self.name!r}: pitch_deg must lie between -80 and 80, got {self.pitch_deg}")
+    def _error_prefix(self) -> str:
+        return f"camera {self.name!r}: "
 
     @property
     def focal_px(self) -> float:
@@ -60,7 +52,7 @@ class Camera:
 
     @property
     def axes(self) -> Array:
-        """Rows: the camera's right, up and backward unit vectors in the vehicle frame (3, 3)."""
+        """The camera's right, up and backward unit vectors in the vehicle frame, as rows (3, 3)."""
         yaw, pitch = np.radians([self.yaw_deg, self.pitch_deg])
         forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)])
         right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
@@ -86,7 +78,7 @@ class Camera:
         return view
 
     def projection_matrix(self, near: float = 0.2, far: float = 400.0) -> Array:
-        """Return clip-from-eye matrix (4, 4) in OpenGL's convention for depths from `near` to `far` [m]."""
+        """Return the clip-from-eye matrix (4, 4) in OpenGL's convention for depths from `near` to `far` [m]."""
         x = 2 * self.focal_px / self.width
         y = 2 * self.focal_px / self.height
         a, b = -(far + near) / (far - near), -2 * far * near / (far - near)
@@ -96,10 +88,10 @@ class Camera:
         """Project points of the vehicle frame into the image.
 
         Args:
-            points: (N, 3) [m].
+            points: Points (N, 3) [m].
 
         Returns:
-            pixels (N, 2) as (x, y), meaningful where depth is positive, and depth (N,) [m] along the optical axis.
+            Pixels (N, 2) as (x, y), valid where the depth is positive, and depths (N,) [m] along the optical axis.
         """
         right, up, backward = ((np.asarray(points, dtype=float) - np.array(self.position)) @ self.axes.T).T
         depth = -backward
@@ -110,10 +102,10 @@ class Camera:
         return pixels, depth
 
     def unproject(self, depth: ArrayLike) -> Array:
-        """Return where what every pixel shows is: the inverse of `project` at the pixels' centres.
+        """Return the point that each pixel shows, the inverse of `project` at the pixels' centres.
 
         Args:
-            depth: (..., H, W) [m] along the optical axis, of this camera's height and width.
+            depth: Depths (..., H, W) [m] along the optical axis, of this camera's height and width.
 
         Returns:
             Points of the vehicle frame (..., H, W, 3) [m]; NaN where the depth is not finite, as in the sky.
@@ -128,12 +120,12 @@ class Camera:
 
 
 class Rig(StrEnum):
-    """Which cameras a car carries."""
+    """Named set of cameras."""
 
     OWN = "own"
-    """Those given one by one."""
+    """Cameras given one by one."""
     DEMO = "demo"
-    """One front camera, 128x48 pixels: little to learn from, quick to learn."""
+    """One front camera, 128x48 pixels: small and fast to train with."""
     PILOTNET = "pilotnet"
     """One front camera, 200x66 pixels (Bojarski et al. 2016, arXiv 1604.07316, figure 4)."""
     AMINI2019 = "amini2019"
@@ -149,4 +141,4 @@ RIGS: dict[Rig, tuple[Camera, ...]] = {
         Camera("right", 200, 80, fov_deg=90.0, yaw_deg=-60.0),
     ),
 }
-"""The cameras of each rig, all of one size."""
+"""Cameras of each rig, all of one size."""

@@ -1,50 +1,47 @@
-"""A position fix that drifts: first-order Gauss-Markov errors, as of an urban GPS and a compass.
+"""GPS and compass with drift: first-order Gauss-Markov errors, as in a city.
 
 Each error e follows de = -e / tau dt + noise with stationary standard deviation sigma, so that
-E[e(t) e(t + s)] = sigma^2 exp(-s / tau). A net can average white noise away; it cannot average this one.
+E[e(t) e(t + s)] = sigma^2 exp(-s / tau). A network can average white noise out, but not this drift.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Gt
 
-from navsim.errors import ConfigError
+from navsim.config import Constrained
 from navsim.geometry import Array, Pose
 
 
 @dataclass(frozen=True)
-class GpsSpec:
-    """How far and how fast the fix drifts."""
+class GpsSpec(Constrained):
+    """Sizes and correlation times of the errors of GPS and compass."""
 
-    position_sigma: float = 2.0
-    """Stationary standard deviation of the error east and north, each [m]."""
-    position_time: float = 8.0
+    position_sigma: Annotated[float, Ge(0)] = 2.0
+    """Stationary standard deviation of the position error, east and north each [m]."""
+    position_time: Annotated[float, Gt(0)] = 8.0
     """Correlation time of the position error [s]."""
-    heading_sigma_deg: float = 3.0
+    heading_sigma_deg: Annotated[float, Ge(0)] = 3.0
     """Stationary standard deviation of the heading error [deg]."""
-    heading_time: float = 8.0
+    heading_time: Annotated[float, Gt(0)] = 8.0
     """Correlation time of the heading error [s]."""
-    white_sigma: float = 0.1
+    white_sigma: Annotated[float, Ge(0)] = 0.1
     """Standard deviation of the additional independent error of each fix, east and north [m]."""
 
-    def __post_init__(self) -> None:
-        for name in ("position_sigma", "heading_sigma_deg", "white_sigma"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"gps.{name} must be at least 0, got {getattr(self, name)}")
-        for name in ("position_time", "heading_time"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"gps.{name} must be above 0, got {getattr(self, name)}")
+    def _error_prefix(self) -> str:
+        return "gps."
 
 
 class GpsSensor:
-    """The drifting errors of one drive."""
+    """GPS and compass of one drive."""
 
     def __init__(self, spec: GpsSpec, rng: np.random.Generator) -> None:
-        """Draw the errors at the start from their stationary distribution.
+        """Draw the initial errors from their stationary distribution.
 
         Args:
             spec: Sizes and correlation times of the errors.
-            rng: Source of all the sensor's noise; owned by the sensor from here on.
+            rng: Random generator of the sensor's noise, for the sensor alone.
         """
         self._rng = rng
         self._sigmas = np.array([spec.position_sigma, spec.position_sigma, np.radians(spec.heading_sigma_deg)])
@@ -53,7 +50,7 @@ class GpsSensor:
         self._errors: Array = rng.normal(size=3) * self._sigmas  # (3,): east, north, heading
 
     def measure(self, pose: Pose, elapsed: float = 0.0) -> Pose:
-        """Let the errors drift for `elapsed` [s] and return the fix of a car that is truly at `pose`."""
+        """Advance the errors by `elapsed` [s] and return the measured pose of a car whose true pose is `pose`."""
         decay = np.exp(-elapsed / self._times)
         self._errors = decay * self._errors + self._sigmas * np.sqrt(1 - decay**2) * self._rng.normal(size=3)
         east, north = self._errors[:2] + self._white * self._rng.normal(size=2)

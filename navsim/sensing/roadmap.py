@@ -1,15 +1,18 @@
-"""Map patches as the car sees them: coarse, heading-up pictures of the roads and of the wanted route.
+"""Map patches: coarse, heading-up images of the roads and of the route around the car.
 
-Roads and route are rasterised once, finer than a patch; a patch is that raster turned, shrunk and cut at the
-(noisy) pose, which takes about 30 microseconds. All functions are pure.
+Roads and route are rasterised once, finer than a patch. A patch is that raster rotated, downscaled and cropped at the
+(measured) pose, which takes about 30 microseconds. All functions are pure.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
+from annotated_types import Ge, Gt, Le
 
+from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Polyline, Pose
 from navsim.roads.network import RoadNetwork
@@ -17,48 +20,45 @@ from navsim.sensing.observation import Image
 
 
 @dataclass(frozen=True)
-class MapSpec:
+class MapSpec(Constrained):
     """Size and scale of a map patch."""
 
-    size_px: int = 50
+    size_px: Annotated[int, Ge(8), Le(512)] = 50
     """Side of the square patch [px]."""
-    metres_per_pixel: float = 1.0
-    """Scale [m/px]."""
-    ego_row: int = 36
-    """Row of the car, in the middle column; rows above lie ahead of it."""
-    road_width: float = 6.0
-    """Width at which roads and route are drawn [m]."""
+    metres_per_pixel: Annotated[float, Gt(0)] = 1.0
+    """Scale of the patch [m/px]."""
+    ego_row: Annotated[int, Ge(0)] = 36
+    """Row of the car, in the middle column; rows above it lie ahead of the car."""
+    road_width: Annotated[float, Gt(0)] = 6.0
+    """Drawn width of roads and route [m]."""
 
     def __post_init__(self) -> None:
-        if not 8 <= self.size_px <= 512:
-            raise ConfigError(f"map.size_px must be 8 to 512, got {self.size_px}")
-        if not 0 <= self.ego_row < self.size_px:
-            raise ConfigError(f"map.ego_row must be 0 to {self.size_px - 1}, got {self.ego_row}")
-        if not self.metres_per_pixel > 0 or not self.road_width > 0:
-            raise ConfigError(
-                "map.metres_per_pixel and map.road_width must be above 0, "
-                f"got {self.metres_per_pixel} and {self.road_width}"
-            )
+        super().__post_init__()
+        if self.ego_row >= self.size_px:
+            raise ConfigError(f"map.ego_row must be below size_px {self.size_px}, got {self.ego_row}")
+
+    def _error_prefix(self) -> str:
+        return "map."
 
 
 @dataclass(frozen=True, eq=False)
 class MapRaster:
-    """Roads or a route as one picture, north up."""
+    """Image of roads or a route, north up."""
 
     image: Image
-    """(H, W) uint8: roads 255, row 0 in the north."""
+    """Roads 255, elsewhere 0, row 0 in the north (H, W) uint8."""
     west: float
-    """x of the left edge [m]."""
+    """x coordinate of the left edge [m]."""
     north: float
-    """y of the upper edge [m]."""
+    """y coordinate of the upper edge [m]."""
     metres_per_pixel: float
-    """Scale [m/px]."""
+    """Scale of the image [m/px]."""
 
 
 _OVERSAMPLING = 2
-"""How much finer than a patch the raster is."""
+"""Ratio of the raster's resolution to a patch's."""
 _SHIFT = 4
-"""OpenCV draws with coordinates in units of 2^-4 px."""
+"""Number of fractional bits of pixel coordinates in OpenCV's drawing functions."""
 
 
 def rasterise_roads(network: RoadNetwork, spec: MapSpec) -> MapRaster:
@@ -67,21 +67,21 @@ def rasterise_roads(network: RoadNetwork, spec: MapSpec) -> MapRaster:
 
 
 def rasterise_route(path: Polyline, spec: MapSpec) -> MapRaster:
-    """Draw the wanted path."""
+    """Draw the path of a route."""
     return rasterise_paths([path], spec)
 
 
 def draw_map(raster: MapRaster, spec: MapSpec, pose: Pose) -> Image:
-    """Cut the patch (S, S) uint8 for a car at `pose`, heading-up; the car is at (ego_row, S / 2) of the edges' grid."""
+    """Return the heading-up patch (S, S) uint8 of a car at `pose`, which lies at row ego_row and column S / 2."""
     return np.asarray(draw_maps(raster, spec, np.array([[pose.x, pose.y, pose.heading]]))[0], np.uint8)
 
 
 def draw_maps(raster: MapRaster, spec: MapSpec, poses: Array) -> Image:
-    """Cut the patches (N, S, S) uint8, as `draw_map` does, for cars at poses (N, 3): x, y [m], heading [rad]."""
+    """Return the patches (N, S, S) uint8, as `draw_map` does, for cars at poses (N, 3): x, y [m], heading [rad]."""
     c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
     m = spec.metres_per_pixel
-    # A patch's upper left corner lies a ahead and b to the left of the car; right on the patch is (s, -c) in the world,
-    # down is (-c, -s); the raster's y points south. OpenCV counts from the pixels' centres on both sides.
+    # A patch's upper left corner lies a ahead and b to the left of the car. Right on the patch is (s, -c) in the world,
+    # down is (-c, -s); the raster's y points south. OpenCV counts from the pixels' centres in both images.
     a, b, k = spec.ego_row * m, spec.size_px / 2 * m, m / raster.metres_per_pixel
     x = (poses[:, 0] + c * a - s * b - raster.west) / raster.metres_per_pixel + (s - c) * k / 2 - 0.5
     y = (raster.north - poses[:, 1] - s * a - c * b) / raster.metres_per_pixel + (c + s) * k / 2 - 0.5
@@ -100,7 +100,7 @@ def patch_pixels(points: Array, spec: MapSpec, pose: Pose) -> Array:
 
 
 def rasterise_paths(paths: Sequence[Polyline], spec: MapSpec) -> MapRaster:
-    """Draw one or more paths, `spec.road_width` wide, on a picture that just holds them."""
+    """Draw one or more paths, `spec.road_width` wide, on the smallest image that contains them."""
     scale = spec.metres_per_pixel / _OVERSAMPLING
     points = np.concatenate([path.points for path in paths])
     west, south = points.min(axis=0) - spec.road_width
@@ -117,6 +117,6 @@ def rasterise_paths(paths: Sequence[Polyline], spec: MapSpec) -> MapRaster:
             lineType=cv2.LINE_AA,
             shift=_SHIFT,
         )
-    # A patch samples every `_OVERSAMPLING`-th pixel; averaging first smooths its edges.
+    # A patch samples every `_OVERSAMPLING`-th pixel; averaging first avoids aliasing.
     smooth = np.asarray(cv2.blur(image, (_OVERSAMPLING, _OVERSAMPLING)), dtype=np.uint8)
     return MapRaster(smooth, float(west), float(north), scale)

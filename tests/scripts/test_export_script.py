@@ -35,7 +35,7 @@ def test_a_folder_is_written_and_described_and_then_left_alone(tmp_path: Path) -
     assert "answers as the checkpoint does, within " in done.stdout
     again = run(*words)
     assert again.returncode == 2
-    assert again.stderr == f"error: {tmp_path / 'out'}: is there already; choose another folder or remove it\n"
+    assert again.stderr == f"error: {tmp_path / 'out'}: already exists; choose another folder or remove it\n"
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Maps that are wrong: each fault does what it says, by the seed, and nothing else."""
+"""Faulty maps: each fault has its effect, by the seed, and no other."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ NETWORK = cross()
 
 
 def from_west_to_east() -> Route:
-    """Straight through the crossing."""
+    """Return the route straight through the crossing."""
     lanes = NETWORK.lanes
     ways = [
         (connector.from_lane, index, connector.to_lane)
@@ -133,11 +133,15 @@ def test_a_seed_decides_what_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
-    [({"shift": -1.0}, "shift of 0 to 100"), ({"turn_deg": 181.0}, "turn_deg"), ({"extra_roads": 11}, "0 to 10")],
+    ("values", "text"),
+    [
+        ({"shift": -1.0}, r"map_fault\.shift must be at least 0 and at most 100"),
+        ({"turn_deg": 181.0}, "turn_deg"),
+        ({"extra_roads": 11}, "extra_roads must be at least 0 and at most 10"),
+    ],
 )
-def test_impossible_faults_are_refused(values: dict[str, float], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_impossible_faults_are_refused(values: dict[str, float], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
         MapFault(**values)  # type: ignore[arg-type]
 
 

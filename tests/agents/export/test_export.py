@@ -167,7 +167,7 @@ def test_driven_senses_are_those_of_a_car_under_way() -> None:
 def test_nothing_is_left_where_a_folder_is_or_the_checkpoint_is_none(tmp_path: Path, checkpoint_file: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
-    with pytest.raises(StorageError, match="taken: is there already"):
+    with pytest.raises(StorageError, match="taken: already exists"):
         export(ExportConfig(checkpoint_file, tmp_path / "taken"))
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         export(ExportConfig(tmp_path / "none.safetensors", tmp_path / "new"))
