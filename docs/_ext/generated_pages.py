@@ -54,6 +54,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages when a build begins; docstrings become reStructuredText as they are read."""
     app.connect("builder-inited", write_pages)
     app.connect("autodoc-process-docstring", convert_docstring, priority=100)
+    app.connect("autodoc-process-docstring", name_bases, priority=900)
     app.connect("autodoc-process-signature", leave_out_fields)
     app.connect("doctree-read", link_exactly)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -108,6 +109,14 @@ def convert_docstring(_app: Sphinx, what: str, _name: str, _obj: Any, _options: 
     lines[:] = CODE_OR_MARK.sub(_converted, "\n".join(lines)).split("\n")
     if what in ("attribute", "property", "data"):
         lines.insert(0, "\\ ")  # an empty beginning, or else Napoleon takes what precedes a colon for a type
+
+
+def name_bases(_app: Sphinx, what: str, _name: str, obj: Any, _options: Any, lines: list[str]) -> None:
+    """Add to a class's docstring which of the project's own classes it extends."""
+    bases = [base for base in getattr(obj, "__bases__", ()) if base.__module__.startswith(PACKAGES)]
+    if what == "class" and bases:
+        links = ", ".join(f":py:class:`~{base.__module__}.{base.__qualname__}`" for base in bases)
+        lines += [f"Extends {links}.", ""]
 
 
 CODE_OR_MARK = re.compile(r"`(?P<code>[^`]+)`(?P<ending>\w?)|[*|](?=\S)|(?<=\w)_(?!\w)")

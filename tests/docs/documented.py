@@ -1,0 +1,34 @@
+"""What README and the guide show: commands, Python and YAML in fenced blocks."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "localization.md"]
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Return the fenced blocks of a page in one of the languages, in order."""
+    return re.findall(rf"^```(?:{'|'.join(languages)})\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Yield the commands of a page, without their comments."""
+    for block in blocks(page, "sh", "bash", "console"):
+        for line in block.splitlines():
+            command = re.split(r"(?:^|\s)#", line)[0].strip()
+            if command:
+                yield command
+
+
+def program_words(command: str) -> list[str] | None:
+    """Return what follows `navsim` in a command, also where a script stands for it; None for another program."""
+    words = command.split()
+    if words[0] == "navsim":
+        return words[1:]
+    for i, word in enumerate(words):
+        script = re.fullmatch(r"scripts/(\w+)\.py", word)
+        if script is not None:
+            return [script[1].replace("_", "-"), *words[i + 1 :]]
+    return None
