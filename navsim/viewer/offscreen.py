@@ -1,5 +1,6 @@
 """Films of what is watched: the town seen from a camera beside the panel, picture by picture, window or not."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,7 @@ from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.controls import Playback
 from navsim.viewer.dashboard_window import DrivePainter, Painter
-from navsim.visualization.dashboard import HEIGHT, WIDTH
+from navsim.visualization.dashboard import HEIGHT, WIDTH, PanelContext, compose_panel
 from navsim.visualization.drive_events import DriveLog
 from navsim.visualization.scene_view import draw_scene
 from navsim.visualization.video import HOLD_FRAMES, Mp4Writer
@@ -167,3 +168,27 @@ def film_drive(
     except StopRecording:
         return None
     return episode
+
+
+def film_dashboard(
+    simulation: Simulation, driver: Driver | Expert, scenario: Scenario, name: str, add: Callable[[Image], None]
+) -> Outcome:
+    """Drive a scenario again, as it was driven before, and show each step's dashboard, the last with the outcome.
+
+    Args:
+        simulation: World to drive in.
+        driver: Driver that steers.
+        scenario: Scenario to drive.
+        name: Name of the driver on the dashboards.
+        add: Called with each dashboard (540, 960, 3) uint8.
+    """
+    last: list[RolloutStep] = []
+
+    def on_step(step: RolloutStep) -> None:
+        add(compose_panel(step, PanelContext.of(simulation, name)))
+        last[:] = [step]
+
+    outcome = drive(simulation, driver, scenario, sense=True, record_images=False, on_step=on_step).outcome
+    for _ in range(HOLD_FRAMES):
+        add(compose_panel(last[0], PanelContext.of(simulation, name), outcome))
+    return outcome

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from types import TracebackType
 
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
 from navsim.drivers.keyboard import KeyboardInput, with_takeover
 from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.sandbox import DECISION_LIMIT, guarded
 from navsim.drivers.spec import DriverSpec
-from navsim.errors import TownError
+from navsim.errors import StorageError, TownError
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
@@ -17,14 +18,14 @@ from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import load_town_map
 from navsim.storage import write_bytes
-from navsim.viewer.config import PICTURE, WatchConfig
+from navsim.viewer.config import FILMS, PICTURE, WatchConfig
 from navsim.viewer.controls import NEXT, Capabilities, Choice, Choices, Playback
 from navsim.viewer.dashboard_window import Painter
 from navsim.viewer.offscreen import OffscreenRecorder, StopRecording, film_drive
 from navsim.viewer.replay import RecordedDrive, check_replay, play
 from navsim.viewer.viewer import Viewer
 from navsim.visualization.canvas import png
-from navsim.visualization.video import GifWriter, Mp4Writer
+from navsim.visualization.video import GifWriter, Mp4Writer, encoder_problem
 
 Say = Callable[[str], None]
 """Prints a line."""
@@ -214,6 +215,8 @@ class _Output:
     """The file of a film or picture: takes what lies in the wanted stretch of time."""
 
     def __init__(self, config: WatchConfig) -> None:
+        if config.out.suffix in FILMS and encoder_problem():
+            raise StorageError(f"{config.out}: cannot be written: {encoder_problem()}")
         self._config = config
         rate = 1 / config.simulation.control_step
         self._mp4 = Mp4Writer(config.out, rate) if config.out.suffix == ".mp4" else None
@@ -225,9 +228,11 @@ class _Output:
             self._mp4.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._mp4 is not None:
-            self._mp4.__exit__(kind)
+            self._mp4.__exit__(kind, error, trace)
         if self._gif is not None and kind is None and self._count:
             self._gif.save()
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agents.policies.networks.config import PolicyConfig
@@ -15,6 +16,7 @@ from navsim.datasets.dataset import checked_episodes
 from navsim.datasets.episode_files import read_episode, write_episode
 from navsim.errors import StorageError
 from navsim.storage import write_bytes
+from navsim.visualization.video import GifWriter, Mp4Writer
 from tests.agents.small_runs import small_folder
 from tests.datasets.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode
 
@@ -51,6 +53,30 @@ def test_episode_keeps_the_old_file(small_disk: Path) -> None:
         write_episode(made_up_episode(steps=200, shape=(1, 48, 128)), path, {})
     assert [p.name for p in small_disk.iterdir()] == ["a.parquet"]
     assert_same_episode(read_episode(path), small)
+
+
+def test_films_keep_the_old_file(small_disk: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (360, 640, 3), np.uint8) for _ in range(20)]
+    paths = [small_disk / "films" / name for name in ("drive.mp4", "drive.gif")]
+    gif = GifWriter(paths[1], 10.0, every=1)
+    for path in paths:
+        write_bytes(path, b"old")
+    for frame in frames:
+        gif.add(frame)
+
+    def write_mp4() -> None:
+        with Mp4Writer(paths[0], 10.0) as mp4:
+            for frame in frames:
+                mp4.add(frame)
+
+    with pytest.raises(StorageError, match=r"drive\.mp4: cannot be written: .*disk full"):
+        write_mp4()
+    with pytest.raises(StorageError, match=r"drive\.gif: cannot be written: .*disk full"):
+        gif.save()
+    assert {path.name: path.read_bytes() for path in (small_disk / "films").iterdir()} == {
+        path.name: b"old" for path in paths
+    }
 
 
 def test_packing_training_data_needs_room_and_writes_nothing_without(small_disk: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image as Picture
 
 from navsim.drivers.protocol import ConstantDriver
+from navsim.errors import StorageError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.run import drive_to_show
 from navsim.roads.elements import Manoeuvre
@@ -17,7 +18,8 @@ from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
+from navsim.viewer.offscreen import film_dashboard
+from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, encoder_problem
 from tests.evaluation.drives import make_drive
 
 
@@ -33,8 +35,8 @@ def test_mp4_holds_all_frames_at_their_rate(tmp_path: Path) -> None:
         for frame in frames(12):
             writer.add(frame)
         assert not path.exists()
-    if not writer.available:
-        pytest.skip("this OpenCV has no mp4v encoder")
+    assert writer.available
+    assert [path.name for path in tmp_path.iterdir()] == ["drive.mp4"]
     film_ = cv2.VideoCapture(str(path))
     assert film_.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
     assert film_.get(cv2.CAP_PROP_FRAME_COUNT) == 12
@@ -70,6 +72,47 @@ def test_gif_keeps_to_its_limit(tmp_path: Path) -> None:
     assert (tmp_path / "drive.gif").stat().st_size <= 400_000
 
 
+def test_without_an_encoder_nothing_is_written_and_a_line_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "missing"))
+    encoder_problem.cache_clear()
+    gif = GifWriter(tmp_path / "drive.gif", 10.0)
+    try:
+        with Mp4Writer(tmp_path / "drive.mp4", 10.0) as mp4:
+            for writer in (mp4, gif):
+                writer.add(frames(1)[0])
+        gif.save()
+    finally:
+        encoder_problem.cache_clear()
+    assert not mp4.available
+    assert list(tmp_path.iterdir()) == []
+    assert [message.split(": ")[0] for message in caplog.messages] == [
+        f"{tmp_path / name} is not written" for name in ("drive.mp4", "drive.gif")
+    ]
+    assert all("does not run here" in message and "\n" not in message for message in caplog.messages)
+
+
+def test_an_encoder_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text('#!/bin/sh\n[ "$1" = -version ] && echo "ffmpeg version 1" && exit 0\nexit 1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    gif = GifWriter(tmp_path / "films" / "drive.gif", 10.0)
+    gif.add(frames(1)[0])
+    with pytest.raises(StorageError, match=r"drive\.gif: cannot be written: ffmpeg has stopped early"):
+        gif.save()
+
+    def write_mp4() -> None:
+        with Mp4Writer(tmp_path / "films" / "drive.mp4", 10.0) as writer:
+            for frame in frames(3):
+                writer.add(frame)
+
+    with pytest.raises(StorageError, match=r"drive\.mp4: cannot be written: ffmpeg has stopped early"):
+        write_mp4()
+    assert list((tmp_path / "films").iterdir()) == []
+
+
 def test_gif_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         GifWriter(tmp_path / "drive.gif", 10.0).save()
@@ -96,7 +139,7 @@ def test_film_shows_the_measured_drive() -> None:
     with Simulation(config) as simulation:
         measured = drive(simulation, ConstantDriver(0.01), scenario, record_images=False)
         panels: list[Image] = []
-        outcome = film(simulation, ConstantDriver(0.01), scenario, "constant", panels.append)
+        outcome = film_dashboard(simulation, ConstantDriver(0.01), scenario, "constant", panels.append)
     assert outcome is measured.outcome
     assert len(panels) == len(measured) + HOLD_FRAMES
     np.testing.assert_array_equal(panels[-1], panels[-2])

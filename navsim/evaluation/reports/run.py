@@ -36,7 +36,8 @@ from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import scenario_route
 from navsim.simulation.town_map import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
 from navsim.storage import write_json, write_text
-from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer, film
+from navsim.viewer.offscreen import film_dashboard
+from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer
 
 RESULTS_NAME, TABLE_NAME = "results.json", "table.md"
 REPORT_NAME = "report.html"
@@ -217,7 +218,7 @@ def _film(
             advance()
 
         pilot = guarded(driver_spec.driver(), config.decision_limit)
-        outcome = film(simulation, pilot, chosen.scenario, driver_spec.name, take)
+        outcome = film_dashboard(simulation, pilot, chosen.scenario, driver_spec.name, take)
     gif.save()
     if outcome is not chosen.episode.outcome:
         _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)
