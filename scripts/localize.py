@@ -11,7 +11,7 @@ from rich.console import Console
 from agents.localization.config import LocalizeConfig
 from agents.localization.live import watch_live
 from agents.localization.pictures import write_gallery
-from agents.localization.report import Score, markdown, paired_scores, scores
+from agents.localization.report import LocalizationScore, markdown, paired_scores, scores
 from agents.localization.run import run_drives, scenarios
 from agents.localization.tuning import Trial, UpdateTimes, fit_regions, time_updates, try_exponents, write_regions
 from navsim.config import parse_config, to_mapping
@@ -57,7 +57,7 @@ def main() -> None:
     console.print(words, highlight=False, soft_wrap=True)
 
 
-def scores_table(title: str, scores: Sequence[Score]) -> Table:
+def scores_table(title: str, scores: Sequence[LocalizationScore]) -> Table:
     """The most important numbers, without their intervals."""
     headers = ("case", "method", "error m", "heading deg", "found", "after m", "in 50%", "in 90%")
     rows = [

@@ -1,34 +1,36 @@
-"""Where cars can be: the lanes of a town as oriented points. N: poses.
+"""Likelihoods of candidate poses: lanes, map matching and position fixes.
 
-What an observation says of candidate poses. N: candidates, C: cameras, H and W: height and width [px].
+N: poses, C: cameras, H and W: height and width [px].
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from annotated_types import Gt, Le, Lt
 from scipy.spatial import cKDTree
 
-from navsim.errors import ConfigError, TownError
+from navsim.config import Constrained
+from navsim.errors import TownError
 from navsim.geometry import Array, wrap_angle
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
 from navsim.world.vehicle import VehicleSpec
 
 SPACING = 1.0
-"""Between the points [m]."""
-_METRES_PER_RADIAN = 4.0  # what a wrong heading weighs against a wrong position in the search for the nearest point
+"""Distance between neighbouring lane points [m]."""
+_METRES_PER_RADIAN = 4.0  # weight of the heading in the search for the nearest point
 
 
 @dataclass(frozen=True, eq=False)
 class LanePoints:
-    """Points in the middle of all lanes and of all ways through junctions, with the heading of a car on its way."""
+    """Points on the centre lines of all lanes and of all paths through junctions, with a car's heading at each."""
 
     poses: Array
-    """(M, 3): x, y [m], heading of a car there [rad]; read-only."""
+    """Poses of a car at the points (M, 3): x, y [m], heading [rad]; read-only."""
     curvatures: Array
-    """Of the lane (M,) [1/m]; read-only."""
+    """Curvatures of the lane at the points (M,) [1/m]; read-only."""
     _tree: cKDTree = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -38,18 +40,18 @@ class LanePoints:
 
     @staticmethod
     def of(network: RoadNetwork, vehicle: VehicleSpec | None = None) -> "LanePoints":
-        """The points of a town.
+        """Sample the lanes of a town.
 
         Args:
-            network: Its roads.
-            vehicle: Whose heading; None takes the defaults. Its middle follows the lane, so that in a bend it heads
-                out of it by its sideslip.
+            network: Roads of the town.
+            vehicle: Vehicle whose heading counts; None takes the defaults. Its middle follows the lane, so that in a
+                bend its heading differs from the lane's by the sideslip.
 
         Raises:
-            TownError: If the town has no junction: without one, nothing on its map tells one place from another.
+            TownError: If the town has no junction: all places on its map would look alike.
         """
         if not network.connectors:
-            raise TownError("this town has no junction, so that nothing on its map tells one place from another")
+            raise TownError("this town has no junction, so that all places on its map look alike")
         paths = [lane.path for lane in network.lanes] + [connector.path for connector in network.connectors]
         driven = vehicle or VehicleSpec()
         poses, curvatures = [], []
@@ -63,11 +65,11 @@ class LanePoints:
 
     @property
     def length(self) -> float:
-        """Length of all lanes and ways [m]."""
+        """Length of all lanes and paths [m]."""
         return len(self.poses) * SPACING
 
-    def apart(self, poses: Array) -> tuple[Array, Array]:
-        """How far poses (N, 3) are from the lane that suits them best: distance across it (N,) [m], turn (N,) [rad]."""
+    def lane_errors(self, poses: Array) -> tuple[Array, Array]:
+        """Return the distance across (N,) [m] and the turn (N,) [rad] of poses (N, 3) from the nearest lane in pose."""
         index = self._tree.query(_embedded(poses))[1]
         nearest = self.poses[index]
         gap = poses - nearest
@@ -78,16 +80,16 @@ class LanePoints:
         return np.hypot(across, beyond), wrap_angle(gap[:, 2] - bent)
 
     def distance(self, position: Array) -> float:
-        """Distance of a position (2,) [m] from the nearest point [m], whatever the direction."""
+        """Return the distance of a position (2,) [m] from the nearest point [m], whatever the heading."""
         return float(np.hypot(*(self.poses[:, :2] - position).T).min())
 
-    def spread(self, count: int, rng: np.random.Generator, across: float = 0.5, turn_deg: float = 3.0) -> Array:
-        """Poses (count, 3) evenly over all lanes.
+    def sample_poses(self, count: int, rng: np.random.Generator, across: float = 0.5, turn_deg: float = 3.0) -> Array:
+        """Sample poses (count, 3) evenly over all lanes.
 
         Args:
-            count: How many.
-            rng: Draws the first one's place, and the errors.
-            across: Standard deviation from the lane's middle [m].
+            count: Number of poses.
+            rng: Generator for the place of the first pose and for the errors.
+            across: Standard deviation from the lane's centre line [m].
             turn_deg: Standard deviation of the heading [deg].
         """
         index = (np.arange(count) + rng.random()) * len(self.poses) / count
@@ -100,76 +102,70 @@ class LanePoints:
 
 
 def _embedded(poses: Array) -> Array:
-    """Poses (N, 3) as points (N, 4) between which distance counts heading, too."""
+    """Return poses (N, 3) as points (N, 4) whose distance counts the heading, too."""
     c, s = np.cos(poses[:, 2]), np.sin(poses[:, 2])
     return np.column_stack([poses[:, :2], _METRES_PER_RADIAN * c, _METRES_PER_RADIAN * s])
 
 
 @dataclass(frozen=True, eq=False)
 class ObservedFrame:
-    """What the car knows at one moment beside its odometry and its position fix."""
+    """Observations of one control step, without odometry and position fix."""
 
     images: Image
     """Camera images (C, H, W, 3) uint8."""
     speed: float
-    """[m/s]."""
+    """Speed of the car [m/s]."""
     steering: float | None
-    """Curvature that is really driven [1/m]; None if nobody tells."""
+    """Curvature that the car drives [1/m]; None if it is unknown."""
 
 
 class Likelihood(Protocol):
-    """One source of evidence."""
+    """Likelihood of candidate poses given an observation."""
 
     def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
-        """Logarithm of the likelihood (N,) [nats], up to a constant, of candidate poses (N, 3)."""
+        """Return the log likelihood (N,) [nats], up to a constant, of candidate poses (N, 3)."""
         ...
 
 
 @dataclass(frozen=True)
-class RoadLikelihoodConfig:
-    """How strictly cars keep to their lanes."""
+class RoadLikelihoodConfig(Constrained):
+    """How closely cars follow their lanes."""
 
-    offset_sigma: float = 0.25
-    """Standard deviation from the lane's middle [m]."""
-    turn_sigma_deg: float = 3.0
+    offset_sigma: Annotated[float, Gt(0)] = 0.25
+    """Standard deviation from the lane's centre line [m]."""
+    turn_sigma_deg: Annotated[float, Gt(0)] = 3.0
     """Standard deviation of the heading from the lane's [deg]."""
-    elsewhere: float = 0.01
-    """What the likelihood never falls below, as a share of its peak."""
-
-    def __post_init__(self) -> None:
-        if not (self.offset_sigma > 0 and self.turn_sigma_deg > 0 and 0 < self.elsewhere < 1):
-            raise ConfigError(
-                "roads needs offset_sigma and turn_sigma_deg above 0 and elsewhere within (0, 1), "
-                f"got {self.offset_sigma}, {self.turn_sigma_deg} and {self.elsewhere}"
-            )
+    elsewhere: Annotated[float, Gt(0), Lt(1)] = 0.01
+    """Lower bound of the likelihood, as a share of its peak."""
 
 
 class RoadLikelihood:
-    """Map matching without any network: cars are on lanes, in their direction."""
+    """Map matching without a network: cars follow lanes, in their direction."""
 
-    def __init__(self, spec: RoadLikelihoodConfig, lanes: LanePoints) -> None:
-        """Judge by the lanes of a town."""
-        self._spec = spec
+    def __init__(self, config: RoadLikelihoodConfig, lanes: LanePoints) -> None:
+        """Match to the lanes of a town."""
+        self._config = config
         self._lanes = lanes
 
-    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:  # noqa: ARG002 - it does not look
-        """Logarithm of the likelihood (N,) of candidate poses (N, 3)."""
-        offset, turn = self._lanes.apart(poses)
-        apart = np.square(offset / self._spec.offset_sigma) + np.square(turn / np.radians(self._spec.turn_sigma_deg))
-        floor = self._spec.elsewhere
-        return np.asarray(np.log((1 - floor) * np.exp(-apart / 2) + floor))
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:  # noqa: ARG002 - needs no images
+        """Return the log likelihood (N,) of candidate poses (N, 3)."""
+        offset, turn = self._lanes.lane_errors(poses)
+        config = self._config
+        squared_errors = np.square(offset / config.offset_sigma) + np.square(turn / np.radians(config.turn_sigma_deg))
+        floor = config.elsewhere
+        return np.asarray(np.log((1 - floor) * np.exp(-squared_errors / 2) + floor))
 
 
 class PoweredLikelihood:
-    """A likelihood to a power below 1: moments that follow each other err alike and say less than as many others."""
+    """A likelihood to a power below 1, since the errors of consecutive frames are correlated."""
 
     def __init__(self, likelihood: Likelihood, exponent: float) -> None:
-        """Take `likelihood` to the power `exponent`."""
+        """Raise `likelihood` to the power `exponent`."""
         self._likelihood = likelihood
         self._exponent = exponent
 
     def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
-        """Logarithm of the tempered likelihood (N,) of candidate poses (N, 3)."""
+        """Return the log likelihood to the power (N,) of candidate poses (N, 3)."""
         return self._exponent * self._likelihood(frame, poses)
 
 
@@ -178,13 +174,13 @@ class Fix:
     """A position fix with heading."""
 
     pose: Array
-    """(3,): x, y [m], heading [rad]."""
+    """Measured pose (3,): x, y [m], heading [rad]."""
     sigma: float
-    """Standard deviation east and north, each [m]."""
+    """Standard deviation of the position, east and north each [m]."""
     heading_sigma: float
     """Standard deviation of the heading [rad]."""
     correlation: float = 0.0
-    """Of its error with that of the last fix that was believed, in [0, 1); 0 if there was none."""
+    """Correlation of the error with that of the last fix used, in [0, 1); 0 without such a fix."""
 
     @property
     def sigmas(self) -> Array:
@@ -192,29 +188,65 @@ class Fix:
         return np.array([self.sigma, self.sigma, self.heading_sigma])
 
     def errors(self, poses: Array) -> Array:
-        """Its errors (N, 3), x, y [m] and heading [rad], were the car at candidate poses (N, 3)."""
-        apart = self.pose - poses
-        apart[:, 2] = wrap_angle(apart[:, 2])
-        return np.asarray(apart)
+        """Return the errors of the fix (N, 3), x, y [m] and heading [rad], for candidate poses (N, 3)."""
+        errors = self.pose - poses
+        errors[:, 2] = wrap_angle(errors[:, 2])
+        return np.asarray(errors)
 
-    def log_likelihood(self, poses: Array, before: Array | None = None) -> Array:
-        """Logarithm of the density (N,) of this fix for candidate poses (N, 3).
+    def log_likelihood(self, poses: Array, last_errors: Array | None = None) -> Array:
+        """Return the log density (N,) of this fix for candidate poses (N, 3).
 
-        Errors are first-order Gauss-Markov: given the last one, `correlation` of it is left, and only the rest is new.
+        Errors are first-order Gauss-Markov: a share `correlation` of the last error remains, and only the rest is new.
 
         Args:
-            poses: Candidates.
-            before: Errors (N, 3) of the last fix for each candidate, NaN where they are not known; None: nowhere.
+            poses: Candidate poses.
+            last_errors: Errors (N, 3) of the last fix for each candidate, NaN where unknown; None: unknown everywhere.
         """
-        known = np.zeros(len(poses), bool) if before is None else ~np.isnan(before[:, 0])
-        expected = np.zeros((len(poses), 3)) if before is None else self.correlation * np.nan_to_num(before)
+        known = np.zeros(len(poses), bool) if last_errors is None else ~np.isnan(last_errors[:, 0])
+        expected = np.zeros((len(poses), 3)) if last_errors is None else self.correlation * np.nan_to_num(last_errors)
         new = np.where(known, math.sqrt(1 - self.correlation**2), 1.0)[:, None] * self.sigmas
         gap = self.errors(poses) - expected
         gap[:, 2] = wrap_angle(gap[:, 2])
         return np.asarray(-(np.square(gap / new) / 2 + np.log(new)).sum(axis=1))
 
-    def draw(self, count: int, rng: np.random.Generator) -> Array:
-        """Poses (count, 3) that the car may have."""
-        drawn = self.pose + rng.normal(size=(count, 3)) * self.sigmas
-        drawn[:, 2] = wrap_angle(drawn[:, 2])
-        return np.asarray(drawn)
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """Sample poses (count, 3) of the car given the fix."""
+        poses = self.pose + rng.normal(size=(count, 3)) * self.sigmas
+        poses[:, 2] = wrap_angle(poses[:, 2])
+        return np.asarray(poses)
+
+
+class WithoutSteering:
+    """A likelihood that ignores the steering."""
+
+    def __init__(self, likelihood: Likelihood) -> None:
+        """Hide the steering from `likelihood`."""
+        self._likelihood = likelihood
+
+    def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
+        """Return the log likelihood (N,) of candidate poses (N, 3)."""
+        return self._likelihood(ObservedFrame(frame.images, frame.speed, None), poses)
+
+
+@dataclass(frozen=True)
+class ExponentConfig(Constrained):
+    """Powers of the likelihoods, chosen on validation towns by `scripts/localize.py --action tune`."""
+
+    steering: Annotated[float, Gt(0), Le(1)] = 0.3
+    """Power of the network's likelihood of the driven steering."""
+    soft: Annotated[float, Gt(0), Le(1)] = 0.1
+    """Power of the network's likelihood without the steering."""
+    roads: Annotated[float, Gt(0), Le(1)] = 0.3
+    """Power of the likelihood of map matching."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Lanes and likelihoods of one town."""
+
+    lanes: LanePoints
+    """Lanes of the town."""
+    steering: Likelihood
+    """Likelihood by the network."""
+    roads: Likelihood
+    """Likelihood by map matching."""

@@ -1,224 +1,274 @@
-"""Weighted candidates for the state of a drive: the pose, and errors of the senses that last. N: candidates.
+"""A particle filter over poses: Monte Carlo localisation (Dellaert, Fox, Burgard, Thrun, ICRA 1999). N: particles.
 
-A particle filter over poses: Monte Carlo localisation (Dellaert, Fox, Burgard, Thrun, ICRA 1999). N: candidates.
+The number of particles follows the uncertainty (Fox, "Adapting the sample size in particle filters through
+KLD-sampling", IJRR 2003). Injected random particles let it recover from a wrong belief, as in augmented Monte Carlo
+localisation (Thrun, Burgard, Fox, "Probabilistic Robotics", section 8.3.5).
 
-Their number follows the doubt (Fox, "Adapting the sample size in particle filters through KLD-sampling", IJRR 2003),
-and a small probability of being anywhere keeps a wrong belief from being final, as augmented Monte Carlo localisation
-does (Thrun, Burgard, Fox, "Probabilistic Robotics", section 8.3.5). Errors of the senses that last are part of each
-candidate's state, and resampled candidates scatter a little, so that copies of one do not stand for many: a regularised
-particle filter (Musso, Oudjane, Le Gland, "Improving regularised particle filters", 2001).
+Persistent sensor errors are part of each particle's state. Resampled particles scatter a little, so that copies of one
+do not stand for many: a regularised particle filter (Musso, Oudjane, Le Gland, "Improving regularised particle
+filters", 2001).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Annotated, Protocol
 
 import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from agents.localization.likelihoods import Fix, LanePoints, Likelihood, ObservedFrame
-from agents.localization.motion import MotionNoise, OdometryStep, drawn_drifts, drifted, moved
 from agents.localization.posterior import PosePosterior, effective_size
+from agents.localization.sensors import (
+    MotionNoiseConfig,
+    OdometryStep,
+    propagate_drifts,
+    propagate_poses,
+    sample_drifts,
+)
+from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    """What a particle filter believes of one moment."""
+    """Weighted particles of one moment: the pose with persistent sensor errors."""
 
     poses: Array
-    """(N, 3): x, y [m], heading [rad]."""
+    """Poses (N, 3): x, y [m], heading [rad]."""
     drifts: Array
-    """Persistent errors of the odometry (N, 2): share of the distance, drift of the heading [rad/s]."""
+    """Persistent errors of the odometry (N, 2): relative distance, drift of the heading [rad/s]."""
     fix_errors: Array
-    """Errors of the last fix (N, 3), x, y [m] and heading [rad]; NaN where a candidate knows of no fix."""
-    logs: Array
+    """Errors of the last fix (N, 3), x, y [m] and heading [rad]; NaN for a particle without a fix."""
+    log_weights: Array
     """Logarithms of the weights (N,), up to a constant."""
 
     @staticmethod
-    def at(poses: Array, noise: MotionNoise, rng: np.random.Generator, fix: Fix | None = None) -> "Particles":
-        """Candidates of equal weight at poses (N, 3) that know nothing of what was before, but the fix they are from.
+    def at_poses(
+        poses: Array, noise: MotionNoiseConfig, rng: np.random.Generator, fix: Fix | None = None
+    ) -> "Particles":
+        """Create particles of equal weight at poses (N, 3), without history.
 
         Args:
-            poses: Where they are.
-            noise: How large the persistent errors of the odometry may be.
-            rng: Draws these.
-            fix: What the poses were drawn from, if it counts as seen already.
+            poses: Poses of the particles.
+            noise: Size of the persistent errors of the odometry.
+            rng: Generator of these errors.
+            fix: Fix from which the poses were sampled, if it is used up by that.
         """
         errors = np.full((len(poses), 3), np.nan) if fix is None else fix.errors(poses)
-        return Particles(poses, drawn_drifts(len(poses), noise, rng), errors, np.zeros(len(poses)))
+        return Particles(poses, sample_drifts(len(poses), noise, rng), errors, np.zeros(len(poses)))
 
     @cached_property
     def weights(self) -> Array:
         """Weights (N,), summing to 1."""
-        weights = np.exp(self.logs - self.logs.max())
+        weights = np.exp(self.log_weights - self.log_weights.max())
         return np.asarray(weights / weights.sum())
 
     @cached_property
     def posterior(self) -> PosePosterior:
-        """The distribution over poses alone."""
+        """Distribution over poses alone."""
         return PosePosterior(self.poses, self.weights)
 
-    def chosen(self, index: NDArray[np.int64], shifts: Array) -> "Particles":
-        """Those at `index` (M,) with equal weights, and the whole way of each shifted by `shifts` (M, 3)."""
+    def select(self, index: NDArray[np.int64], shifts: Array) -> "Particles":
+        """Return the particles at `index` (M,) with equal weights; `shifts` (M, 3) move their past and present."""
         poses, errors = self.poses[index] + shifts, self.fix_errors[index] - shifts
         return Particles(poses, self.drifts[index], errors, np.zeros(len(index)))
 
-    def joined(self, other: "Particles") -> "Particles":
-        """These and others, with the logarithms that they have."""
+    def concatenate(self, other: "Particles") -> "Particles":
+        """Return these and other particles, with their log weights."""
         return Particles(
             np.concatenate([self.poses, other.poses]),
             np.concatenate([self.drifts, other.drifts]),
             np.concatenate([self.fix_errors, other.fix_errors]),
-            np.concatenate([self.logs, other.logs]),
+            np.concatenate([self.log_weights, other.log_weights]),
         )
 
 
-_BIN, _SECTORS = 2.0, 24  # by which the doubt is measured: positions [m], headings in a turn
-_KLD_ERROR, _KLD_QUANTILE = 0.05, 2.326  # the belief is off by at most 0.05 nats with 99%
+_BIN_SIZE, _SECTORS = 2.0, 24  # bins that measure the uncertainty: side [m], number of headings
+_KLD_ERROR, _KLD_QUANTILE = 0.05, 2.326  # error of at most 0.05 nats with probability 99%
 
 
 @dataclass(frozen=True)
-class FilterConfig:
-    """How a particle filter works."""
+class FilterConfig(Constrained):
+    """Settings of the particle filter."""
 
-    min_particles: int = 500
-    """Fewest candidates."""
-    max_particles: int = 4000
-    """Most candidates."""
-    particles_per_metre: float = 0.5
-    """Candidates for a metre of lane where nothing is known of the place, within these bounds."""
-    resample_below: float = 0.5
-    """Resample when the effective size falls below this share of the candidates."""
-    kidnap_probability: float = 1e-3
-    """Probability at each update that the belief so far is wrong: then the car may be anywhere."""
-    injected_fraction: float = 0.03
-    """Share of the candidates that look anywhere else; together they weigh `kidnap_probability`."""
-    jitter: float = 0.8
-    """How far resampled candidates scatter, in distances between neighbours (`PosePosterior.spacing`)."""
-    motion: MotionNoise = field(default_factory=MotionNoise)
-    """How far candidates scatter as they move."""
+    min_particles: Annotated[int, Ge(10)] = 500
+    """Smallest number of particles."""
+    max_particles: Annotated[int, Le(200_000)] = 4000
+    """Largest number of particles."""
+    particles_per_metre: Annotated[float, Gt(0)] = 0.5
+    """Number of particles per metre of lane when the place is unknown, within these bounds."""
+    resample_below: Annotated[float, Gt(0), Le(1)] = 0.5
+    """Effective size below which the filter resamples, as a share of the particles."""
+    kidnap_probability: Annotated[float, Ge(0), Lt(0.5)] = 1e-3
+    """Probability at each update that the belief is wrong: then the car may be anywhere."""
+    injected_fraction: Annotated[float, Ge(0), Lt(0.5)] = 0.03
+    """Share of particles injected at random places; their total weight is `kidnap_probability`."""
+    jitter: Annotated[float, Ge(0)] = 0.8
+    """Scatter of resampled particles, in distances between neighbours (`PosePosterior.spacing`)."""
+    motion: MotionNoiseConfig = field(default_factory=MotionNoiseConfig)
+    """Errors that the filter assumes for the odometry."""
 
     def __post_init__(self) -> None:
-        if not 10 <= self.min_particles <= self.max_particles <= 200_000:
+        super().__post_init__()
+        if self.min_particles > self.max_particles:
             raise ConfigError(
-                "filter needs 10 <= min_particles <= max_particles <= 200000, "
-                f"got {self.min_particles} and {self.max_particles}"
-            )
-        if not (self.particles_per_metre > 0 and 0 < self.resample_below <= 1):
-            raise ConfigError(
-                "filter needs particles_per_metre above 0 and resample_below within (0, 1], "
-                f"got {self.particles_per_metre} and {self.resample_below}"
-            )
-        if not self.jitter >= 0:
-            raise ConfigError(f"filter.jitter must be at least 0, got {self.jitter}")
-        if not (0 <= self.kidnap_probability < 0.5 and 0 <= self.injected_fraction < 0.5):
-            raise ConfigError(
-                "filter needs kidnap_probability and injected_fraction within [0, 0.5), "
-                f"got {self.kidnap_probability} and {self.injected_fraction}"
+                f"min_particles must be at most max_particles = {self.max_particles}, got {self.min_particles}"
             )
 
 
 class ParticleFilter:
-    """The belief of one drive, step by step: `begin`, then `move` and `observe` in turn."""
+    """The belief over one drive: `reset`, then `predict` and `update` in turn."""
 
     def __init__(
-        self, spec: FilterConfig, lanes: LanePoints, sources: Sequence[Likelihood], rng: np.random.Generator
+        self, config: FilterConfig, lanes: LanePoints, sources: Sequence[Likelihood], rng: np.random.Generator
     ) -> None:
-        """Make a filter; it may be anywhere until `begin` is called.
+        """Create a filter; the car may be anywhere until `reset` is called.
 
         Args:
-            spec: How it works.
-            lanes: Where cars can be.
-            sources: Evidence beside position fixes.
-            rng: Source of all draws; owned by the filter from here on.
+            config: Settings of the filter.
+            lanes: Lanes of the town.
+            sources: Likelihoods in addition to position fixes.
+            rng: Generator of all draws; owned by the filter from here on.
         """
-        self._spec, self._lanes, self._sources, self._rng = spec, lanes, tuple(sources), rng
-        self.begin(None)
+        self._config, self._lanes, self._sources, self._rng = config, lanes, tuple(sources), rng
+        self.reset(None)
 
     @property
     def posterior(self) -> PosePosterior:
-        """The belief."""
-        return self._candidates.posterior
+        """Current distribution over poses."""
+        return self._particles.posterior
 
-    def begin(self, fix: Fix | None) -> None:
+    def reset(self, fix: Fix | None) -> None:
         """Start from a fix, or anywhere on the roads."""
-        spec = self._spec
+        config = self._config
         if fix is None:
-            count = int(np.clip(spec.particles_per_metre * self._lanes.length, spec.min_particles, spec.max_particles))
-            poses = self._lanes.spread(count, self._rng)
+            count = int(
+                np.clip(config.particles_per_metre * self._lanes.length, config.min_particles, config.max_particles)
+            )
+            poses = self._lanes.sample_poses(count, self._rng)
         else:
-            poses = fix.draw(spec.max_particles, self._rng)
-        self._candidates = Particles.at(poses, spec.motion, self._rng, fix)
+            poses = fix.sample(config.max_particles, self._rng)
+        self._particles = Particles.at_poses(poses, config.motion, self._rng, fix)
 
-    def move(self, motion: OdometryStep) -> None:
-        """Move all candidates as the odometry says, after resampling if few of them have the weight.
+    def predict(self, motion: OdometryStep) -> None:
+        """Move all particles by the odometry, after resampling if few of them hold most weight.
 
-        Resampled only here, the belief between is never one of many equal candidates.
+        Resampling only here keeps the weights between updates: the belief is never one of equal particles.
         """
-        weights, noise = self._candidates.weights, self._spec.motion
-        few = effective_size(weights) < self._spec.resample_below * len(weights)
-        if few or len(weights) > self._spec.max_particles:
-            self._candidates = self._resampled(self._candidates)
-        drifts = drifted(self._candidates.drifts, motion.distance, noise, self._rng)
-        poses = moved(self._candidates.poses, drifts, motion, noise, self._rng)
-        self._candidates = replace(self._candidates, poses=poses, drifts=drifts)
+        weights, noise = self._particles.weights, self._config.motion
+        few = effective_size(weights) < self._config.resample_below * len(weights)
+        if few or len(weights) > self._config.max_particles:
+            self._particles = self._resample(self._particles)
+        drifts = propagate_drifts(self._particles.drifts, motion.distance, noise, self._rng)
+        poses = propagate_poses(self._particles.poses, drifts, motion, noise, self._rng)
+        self._particles = replace(self._particles, poses=poses, drifts=drifts)
 
-    def observe(self, frame: ObservedFrame, fix: Fix | None) -> None:
-        """Weigh the candidates by all evidence."""
-        candidates = self._with_jumps(self._candidates, fix)
-        logs, poses, errors = candidates.logs, candidates.poses, candidates.fix_errors
+    def update(self, frame: ObservedFrame, fix: Fix | None) -> None:
+        """Weight the particles by all likelihoods."""
+        particles = self._inject_particles(self._particles, fix)
+        log_weights, poses, errors = particles.log_weights, particles.poses, particles.fix_errors
         for source in self._sources:
-            logs = logs + source(frame, poses)
+            log_weights = log_weights + source(frame, poses)
         if fix is not None:
-            logs, errors = logs + fix.log_likelihood(poses, errors), fix.errors(poses)
-        self._candidates = replace(candidates, logs=logs, fix_errors=errors)
+            log_weights, errors = log_weights + fix.log_likelihood(poses, errors), fix.errors(poses)
+        self._particles = replace(particles, log_weights=log_weights, fix_errors=errors)
 
-    def _with_jumps(self, candidates: Particles, fix: Fix | None) -> Particles:
-        """With others that know nothing of the belief so far: about the fix, or anywhere on the roads."""
-        spec, count = self._spec, int(self._spec.injected_fraction * len(candidates.poses))
-        if not count or not spec.kidnap_probability:
-            return candidates
-        poses = self._lanes.spread(count, self._rng) if fix is None else fix.draw(count, self._rng)
-        new = replace(
-            Particles.at(poses, spec.motion, self._rng), logs=np.full(count, math.log(spec.kidnap_probability / count))
-        )
-        logs = candidates.logs - logsumexp(candidates.logs) + math.log1p(-spec.kidnap_probability)
-        return replace(candidates, logs=logs).joined(new)
+    def _inject_particles(self, particles: Particles, fix: Fix | None) -> Particles:
+        """Add particles without history: around the fix, or anywhere on the roads."""
+        config, count = self._config, int(self._config.injected_fraction * len(particles.poses))
+        if not count or not config.kidnap_probability:
+            return particles
+        poses = self._lanes.sample_poses(count, self._rng) if fix is None else fix.sample(count, self._rng)
+        new = Particles.at_poses(poses, config.motion, self._rng)
+        new = replace(new, log_weights=np.full(count, math.log(config.kidnap_probability / count)))
+        log_weights = particles.log_weights - logsumexp(particles.log_weights) + math.log1p(-config.kidnap_probability)
+        return replace(particles, log_weights=log_weights).concatenate(new)
 
-    def _resampled(self, candidates: Particles) -> Particles:
-        """As many candidates of equal weight as the doubt needs."""
-        spec, weights = self._spec, candidates.weights
+    def _resample(self, particles: Particles) -> Particles:
+        """Return particles of equal weight, their number given by the uncertainty."""
+        config, weights = self._config, particles.weights
         # Each occupied bin needs about ten particles, so a tenth of `max_particles` shows how many are needed.
-        few = systematic(weights, max(spec.min_particles, spec.max_particles // 10), self._rng)
-        count = int(np.clip(needed(candidates.poses[few]), spec.min_particles, spec.max_particles))
+        few = systematic_resampling(weights, max(config.min_particles, config.max_particles // 10), self._rng)
+        count = self._bounded(required_particles(particles.poses[few]))
         shifts = np.zeros((count, 3))
-        shifts[:, :2] = spec.jitter * candidates.posterior.spacing * self._rng.normal(size=(count, 2))
-        return candidates.chosen(systematic(weights, count, self._rng), shifts)
+        shifts[:, :2] = config.jitter * particles.posterior.spacing * self._rng.normal(size=(count, 2))
+        return particles.select(systematic_resampling(weights, count, self._rng), shifts)
+
+    def _bounded(self, count: float) -> int:
+        """Return a number of particles within the bounds of the settings."""
+        return int(np.clip(count, self._config.min_particles, self._config.max_particles))
 
 
-def systematic(weights: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Indices (count,) of a sample, each drawn `count` times its weight on average, and never off by one or more.
+def systematic_resampling(weights: Array, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return indices (count,) of a sample whose counts differ from `count` times the weight by less than one.
 
-    Systematic resampling (Kitagawa, "Monte Carlo filter and smoother", 1996).
+    Unbiased (Kitagawa, "Monte Carlo filter and smoother", 1996).
 
     Args:
-        weights: (N,), summing to 1.
-        count: How many to draw.
-        rng: Draws one number.
+        weights: Weights (N,), summing to 1.
+        count: Number of draws.
+        rng: Generator of the single random number.
     """
-    at = (np.arange(count) + rng.random()) / count
-    return np.minimum(np.cumsum(weights).searchsorted(at, side="right"), len(weights) - 1)
+    places = (np.arange(count) + rng.random()) / count
+    return np.minimum(np.cumsum(weights).searchsorted(places, side="right"), len(weights) - 1)
 
 
-def needed(poses: Array) -> float:
-    """How many candidates a belief spread like poses (N, 3) needs, by Fox's bound (2003, equation 10)."""
+def required_particles(poses: Array) -> float:
+    """Return the number of particles for a belief spread like poses (N, 3), by Fox's bound (2003, equation 10)."""
     sector = np.floor((poses[:, 2] + np.pi) / (2 * np.pi) * _SECTORS)
-    occupied = len(np.unique(np.column_stack([np.floor(poses[:, :2] / _BIN), sector]), axis=0)) - 1
+    occupied = len(np.unique(np.column_stack([np.floor(poses[:, :2] / _BIN_SIZE), sector]), axis=0)) - 1
     if occupied < 1:
         return 1.0
     part = 2 / (9 * occupied)
     return float(occupied / (2 * _KLD_ERROR) * (1 - part + math.sqrt(part) * _KLD_QUANTILE) ** 3)
+
+
+_NUM_SAMPLES = 2000  # poses that represent a belief without a filter
+
+
+class Localiser(Protocol):
+    """Estimates the pose over one drive, step by step."""
+
+    @property
+    def posterior(self) -> PosePosterior:
+        """Current distribution over poses."""
+
+    def reset(self, fix: Fix | None) -> None:
+        """Start from a fix, or anywhere on the roads."""
+
+    def predict(self, motion: OdometryStep) -> None:
+        """Apply the odometry."""
+
+    def update(self, frame: ObservedFrame, fix: Fix | None) -> None:
+        """Apply all other observations."""
+
+
+class GpsBaseline:
+    """Returns the last fix, and anywhere on the roads before the first one; uses no odometry."""
+
+    def __init__(self, lanes: LanePoints, rng: np.random.Generator, use_fixes: bool) -> None:
+        """Start without a fix; with `use_fixes` off it ignores all fixes."""
+        self._lanes, self._rng, self._use_fixes = lanes, rng, use_fixes
+        self._fix: Fix | None = None
+
+    @property
+    def posterior(self) -> PosePosterior:
+        """Current distribution over poses."""
+        sample = self._lanes.sample_poses if self._fix is None else self._fix.sample
+        return PosePosterior(sample(_NUM_SAMPLES, self._rng), np.full(_NUM_SAMPLES, 1 / _NUM_SAMPLES))
+
+    def reset(self, fix: Fix | None) -> None:
+        """Start from a fix, or anywhere on the roads."""
+        self._fix = fix if self._use_fixes else None
+
+    def predict(self, motion: OdometryStep) -> None:
+        """Ignore the odometry."""
+
+    def update(self, frame: ObservedFrame, fix: Fix | None) -> None:  # noqa: ARG002 - needs no images
+        """Keep the fix."""
+        self._fix = fix if self._use_fixes and fix is not None else self._fix

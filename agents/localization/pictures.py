@@ -1,7 +1,4 @@
-"""Pictures of a belief: on the town's map, with the true pose and the fix, and as curves over a drive.
-
-The pictures of a run: curves for each case, and a film of one drive.
-"""
+"""Pictures of localisation: the belief on the town's map, curves over a drive, and a film of one drive."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +6,11 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from agents.localization.cases import LocalizationCase, Method
-from agents.localization.config import LocalizeConfig
+from agents.localization.config import LocalizeConfig, Method
 from agents.localization.posterior import PosePosterior
-from agents.localization.run import Tracks, drives_folder, localise_drive, make_bench, open_policy, recorded_drive
-from agents.localization.track import NEAR, Track, TrackLog, TrackPoint
+from agents.localization.run import Tracks, drives_folder, localise_drive, make_context, open_policy, recorded_drive
+from agents.localization.sensors import LocalizationCase
+from agents.localization.tracking import NEAR, Track, TrackLog, TrackPoint
 from navsim.evaluation.reports.plots import save_figure
 from navsim.geometry import Array, Pose
 from navsim.rendering.window.window_scene import fitted
@@ -42,14 +39,14 @@ from navsim.visualization.canvas import (
 from navsim.visualization.video import GifWriter, Mp4Writer
 
 WIDTH, HEIGHT = 960, 540
-"""Size of a film's pictures [px]: that of the panel."""
-MAP_PLACE = Rectangle(16, 52, 600, 472)
-"""Where the town's map lies on them."""
-_LEGEND = WIDTH - 330  # where it begins, beside the title [px]
-_CAMERA = Rectangle(632, 52, 312, 120)
-_ERRORS = Rectangle(632, 234, 312, 118)
-_DOUBT = Rectangle(632, 406, 312, 118)
-_ROADS = np.array((62, 70, 84))
+"""Size of a film's frames [px]: that of the panel."""
+MAP_BOX = Rectangle(16, 52, 600, 472)
+"""Place of the town's map in a frame."""
+_LEGEND = WIDTH - 330  # left edge, beside the title [px]
+_CAMERA_BOX = Rectangle(632, 52, 312, 120)
+_ERROR_BOX = Rectangle(632, 234, 312, 118)
+_ENTROPY_BOX = Rectangle(632, 406, 312, 118)
+_ROAD_COLOUR = np.array((62, 70, 84))
 _COLOURS = {
     "odometry": "#8e9bb0",
     "roads": "#c2a25a",
@@ -61,15 +58,15 @@ _COLOURS = {
     "uniform": "#c3c9d3",
 }
 _INK = "#1d232c"
-_DARKEST = 70  # of 255: the colours below are those of the empty map
-_MOST_ERROR = 100.0  # the curves' upper end in films [m]
+_MIN_LEVEL = 70  # of 255: lower levels would look like the empty map
+_MAX_ERROR = 100.0  # upper end of the curves in films [m]
 
 
-class Chart:
+class BeliefMap:
     """A town's map fitted into a box, on which beliefs are drawn."""
 
     def __init__(self, raster: MapRaster, box: Rectangle, credit: str = "") -> None:
-        """Fit the roads into a box; `credit` is what must be said of where the map is from."""
+        """Fit the roads into a box; `credit` is the attribution of the map."""
         self.credit = credit
         height, width = raster.image.shape
         self._box = box.fitted(width, height)
@@ -77,85 +74,87 @@ class Chart:
         self._scale = self._box.width / (width * raster.metres_per_pixel)  # pixels per metre
         shrunk = cv2.resize(raster.image, (self._box.width, self._box.height), interpolation=cv2.INTER_AREA)
         share = shrunk[..., None] / 255.0
-        self._base = (np.array(SURFACE) * (1 - share) + _ROADS * share).astype(np.uint8)
+        self._base = (np.array(SURFACE) * (1 - share) + _ROAD_COLOUR * share).astype(np.uint8)
 
     def pixels(self, positions: Array) -> Array:
-        """Where positions (N, 2) [m] lie on the picture (N, 2) [px]."""
+        """Convert positions (N, 2) [m] to pixels of the frame (N, 2)."""
         east, south = positions[:, 0] - self._raster.west, self._raster.north - positions[:, 1]
         return np.stack([self._box.x + east * self._scale, self._box.y + south * self._scale], axis=-1)
 
     def draw(self, canvas: Image, posterior: PosePosterior) -> None:
-        """Draw the map with the belief as a heat map: how probable each place is, the likeliest white."""
+        """Draw the map with the belief as a heat map, its peak in white."""
         places = self.pixels(posterior.poses[:, :2]) - [self._box.x, self._box.y]
         bounds = ((0, self._box.height), (0, self._box.width))
         shape = (self._box.height, self._box.width)
         counted, _, _ = np.histogram2d(places[:, 1], places[:, 0], shape, bounds, weights=posterior.weights)
         heat = np.asarray(cv2.GaussianBlur(counted, (0, 0), max(1.5 * self._scale, 2.0)), float)
-        share = np.cbrt(heat / max(heat.max(), 1e-12))  # else a sharp peak hides all other places
-        levels = _DARKEST + (255 - _DARKEST) * share
+        share = np.cbrt(heat / max(heat.max(), 1e-12))  # otherwise a sharp peak hides all other places
+        levels = _MIN_LEVEL + (255 - _MIN_LEVEL) * share
         colours = cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
         shown = np.clip(share * 1.6, 0, 1)[..., None]
         canvas[self._box.slices] = (self._base * (1 - shown) + colours * shown).astype(np.uint8)
 
-    def mark(self, canvas: Image, pose: Pose, colour: tuple[int, int, int], size: float = 9.0) -> None:
+    def arrow(self, canvas: Image, pose: Pose, colour: tuple[int, int, int], size: float = 9.0) -> None:
         """Draw a pose as an arrow."""
         (x, y), c, s = self.pixels(pose.position[None])[0], np.cos(pose.heading), -np.sin(pose.heading)
         shape = size * np.array([(1.0, 0.0), (-0.8, 0.7), (-0.4, 0.0), (-0.8, -0.7)])
         polygon(canvas, shape @ np.array([[c, s], [-s, c]]) + [x, y], colour)
 
-    def ring(self, canvas: Image, position: Array, radius: float, colour: tuple[int, int, int]) -> None:
+    def circle(self, canvas: Image, position: Array, radius: float, colour: tuple[int, int, int]) -> None:
         """Draw a circle of `radius` [m]."""
         x, y = self.pixels(position[None])[0]
         cv2.circle(canvas, (round(x), round(y)), max(round(radius * self._scale), 3), colour, 2, cv2.LINE_AA)
 
 
-def compose_picture(title: str, chart: Chart, moment: TrackPoint, track: Track, camera: Image | None) -> Image:
-    """Draw one moment of a drive that is being localised.
+def compose_picture(title: str, belief_map: BeliefMap, point: TrackPoint, track: Track, camera: Image | None) -> Image:
+    """Draw one moment of a drive with its belief.
 
     Args:
-        title: What is shown.
-        chart: The town's map.
-        moment: The update.
-        track: The drive up to it.
-        camera: What the first camera saw (H, W, 3); None if nothing was recorded.
+        title: Title of the frame.
+        belief_map: Map of the town.
+        point: The update.
+        track: The drive up to the update.
+        camera: Image of the first camera (H, W, 3); None without images.
 
     Returns:
-        The picture (540, 960, 3) uint8 RGB.
+        The frame (540, 960, 3) uint8 RGB.
     """
     canvas = blank(WIDTH, HEIGHT)
-    chart.draw(canvas, moment.posterior)
-    if moment.fix is not None:
-        chart.ring(canvas, moment.fix.pose[:2], 2 * moment.fix.sigma, CAR)
-    chart.mark(canvas, moment.posterior.estimate, ACCENT, 8.0)
-    chart.mark(canvas, moment.truth, TRUTH)
+    belief_map.draw(canvas, point.posterior)
+    if point.fix is not None:
+        belief_map.circle(canvas, point.fix.pose[:2], 2 * point.fix.sigma, CAR)
+    belief_map.arrow(canvas, point.posterior.estimate, ACCENT, 8.0)
+    belief_map.arrow(canvas, point.truth, TRUTH)
     shown, size = fitted(title, 18, _LEGEND - 18 - 12)
     texts = [Text(shown, 18, 26, size, BRIGHT, "lm"), *_legend()]
-    fill(canvas, _CAMERA, SURFACE)
+    fill(canvas, _CAMERA_BOX, SURFACE)
     if camera is not None:
-        paste(canvas, _CAMERA.fitted(camera.shape[1], camera.shape[0]), camera, smooth=True)
-    error, sure = track.errors[-1], track.near[-1]
-    words = f"{track.times[-1]:.1f} s, {track.distances[-1]:.0f} m, {track.junctions[-1]:.0f} junctions"
-    texts.append(Text(words, _CAMERA.x, _CAMERA.y + _CAMERA.height + 12, 14, DIM))
-    texts.append(Text(chart.credit, 18, HEIGHT - 4, 11, DIM, "ls"))
-    texts.append(Text(f"error {error:.1f} m, {sure:.0%} sure of it", _ERRORS.x, _ERRORS.y - 24, 15, BRIGHT))
-    texts.append(Text(f"entropy {track.entropies[-1]:.1f} nats", _DOUBT.x, _DOUBT.y - 24, 15, BRIGHT))
-    _curve(canvas, _ERRORS, track.distances, np.sqrt(np.minimum(track.errors, _MOST_ERROR) / _MOST_ERROR), ACCENT)
-    level = _ERRORS.y + _ERRORS.height * (1 - np.sqrt(NEAR / _MOST_ERROR))
-    polyline(canvas, [(_ERRORS.x, level), (_ERRORS.x + _ERRORS.width, level)], DIM, 1)
-    texts.append(Text(f"{NEAR:g} m", _ERRORS.x + _ERRORS.width - 4, level - 2, 12, DIM, "rs"))
+        paste(canvas, _CAMERA_BOX.fitted(camera.shape[1], camera.shape[0]), camera, smooth=True)
+    error, near = track.errors[-1], track.near[-1]
+    label = f"{track.times[-1]:.1f} s, {track.distances[-1]:.0f} m, {track.junctions[-1]:.0f} junctions"
+    texts.append(Text(label, _CAMERA_BOX.x, _CAMERA_BOX.y + _CAMERA_BOX.height + 12, 14, DIM))
+    texts.append(Text(belief_map.credit, 18, HEIGHT - 4, 11, DIM, "ls"))
+    texts.append(
+        Text(f"error {error:.1f} m, {near:.0%} within {NEAR:g} m", _ERROR_BOX.x, _ERROR_BOX.y - 24, 15, BRIGHT)
+    )
+    texts.append(Text(f"entropy {track.entropies[-1]:.1f} nats", _ENTROPY_BOX.x, _ENTROPY_BOX.y - 24, 15, BRIGHT))
+    _curve(canvas, _ERROR_BOX, track.distances, np.sqrt(np.minimum(track.errors, _MAX_ERROR) / _MAX_ERROR), ACCENT)
+    level = _ERROR_BOX.y + _ERROR_BOX.height * (1 - np.sqrt(NEAR / _MAX_ERROR))
+    polyline(canvas, [(_ERROR_BOX.x, level), (_ERROR_BOX.x + _ERROR_BOX.width, level)], DIM, 1)
+    texts.append(Text(f"{NEAR:g} m", _ERROR_BOX.x + _ERROR_BOX.width - 4, level - 2, 12, DIM, "rs"))
     top = max(float(track.entropies.max()), 1.0)
-    _curve(canvas, _DOUBT, track.distances, np.clip(track.entropies / top, 0, 1), ROUTE)
+    _curve(canvas, _ENTROPY_BOX, track.distances, np.clip(track.entropies / top, 0, 1), ROUTE)
     return written(canvas, texts)
 
 
 def _legend() -> list[Text]:
-    """What the marks mean."""
-    words = (("true pose", TRUTH), ("estimate", ACCENT), ("GPS fix, two sigma", CAR))
-    return [Text(text, _LEGEND + 92 * i, 26, 13, colour, "lm") for i, (text, colour) in enumerate(words)]
+    """Return the legend of the marks."""
+    marks = (("true pose", TRUTH), ("estimate", ACCENT), ("GPS fix, two sigma", CAR))
+    return [Text(text, _LEGEND + 92 * i, 26, 13, colour, "lm") for i, (text, colour) in enumerate(marks)]
 
 
 def _curve(canvas: Image, box: Rectangle, x: Array, shares: Array, colour: tuple[int, int, int]) -> None:
-    """A curve of values in [0, 1] over a box."""
+    """Draw a curve of values in [0, 1] in a box."""
     fill(canvas, box, SURFACE)
     if len(x) > 1:
         across = box.x + box.width * (x - x[0]) / max(float(x[-1] - x[0]), 1e-9)
@@ -163,11 +162,11 @@ def _curve(canvas: Image, box: Rectangle, x: Array, shares: Array, colour: tuple
 
 
 def plot_curves(tracks: Mapping[str, Sequence[Track]], title: str) -> Figure:
-    """Error and entropy against time and against junctions passed, the median over drives of each method.
+    """Plot error and entropy against time and against junctions passed, the median over drives of each method.
 
     Args:
-        tracks: Those of each method, the same drives for all.
-        title: What is shown.
+        tracks: Tracks by method, of the same drives.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(11.5, 6.4), dpi=110, layout="constrained")
     figure.suptitle(title, fontsize=13, color=_INK, x=0.01, ha="left")
@@ -175,16 +174,16 @@ def plot_curves(tracks: Mapping[str, Sequence[Track]], title: str) -> Figure:
     for method, drives in tracks.items():
         for row, name in enumerate(("errors", "entropies")):
             for column, against in enumerate(("times", "junctions")):
-                x, low, middle, high = _bands(drives, against, name)
+                x, low, middle, high = _quartiles(drives, against, name)
                 colour = _COLOURS.get(method, _INK)
                 axes[row, column].plot(x, middle, color=colour, linewidth=2, label=method.replace("_", " + "))
                 axes[row, column].fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-    for row, words in enumerate(("position error [m]", "entropy of the position [nats]")):
-        axes[row, 0].set_ylabel(words)
-    for column, words in enumerate(("time [s]", "junctions passed")):
+    for row, label in enumerate(("position error [m]", "entropy of the position [nats]")):
+        axes[row, 0].set_ylabel(label)
+    for column, label in enumerate(("time [s]", "junctions passed")):
         axes[0, column].set_yscale("log")
         axes[0, column].axhline(NEAR, color="#c3c9d3", linewidth=1, zorder=0)
-        axes[1, column].set_xlabel(words)
+        axes[1, column].set_xlabel(label)
     axes[0, 1].legend(frameon=False, fontsize=9)
     for ax in axes.flat:
         ax.grid(color="#e3e7ed")
@@ -192,10 +191,10 @@ def plot_curves(tracks: Mapping[str, Sequence[Track]], title: str) -> Figure:
     return figure
 
 
-def _bands(drives: Sequence[Track], against: str, name: str) -> tuple[Array, Array, Array, Array]:
-    """Quartiles over drives (P,) at points of time, or at numbers of junctions, that half of the drives reach."""
-    reach = float(np.median([getattr(track, against)[-1] for track in drives]))
-    points = np.linspace(0, reach, 120) if against == "times" else np.arange(int(reach) + 1.0)
+def _quartiles(drives: Sequence[Track], against: str, name: str) -> tuple[Array, Array, Array, Array]:
+    """Return quartiles over drives (P,) at times, or junction counts, that half of the drives reach."""
+    end = float(np.median([getattr(track, against)[-1] for track in drives]))
+    points = np.linspace(0, end, 120) if against == "times" else np.arange(int(end) + 1.0)
     rows = []
     for track in drives:
         at = np.searchsorted(getattr(track, against), points, side="right") - 1
@@ -206,8 +205,8 @@ def _bands(drives: Sequence[Track], against: str, name: str) -> tuple[Array, Arr
     return points, low, middle, high
 
 
-def plot_towns(network: RoadNetwork, posterior: PosePosterior, truth: Pose, title: str) -> Figure:
-    """A belief on a town's map with its 50 and 90% credible regions."""
+def plot_regions(network: RoadNetwork, posterior: PosePosterior, truth: Pose, title: str) -> Figure:
+    """Plot a belief on a town's map with its 50 and 90% credible regions."""
     figure = Figure(figsize=(6.5, 6.5), dpi=110, layout="constrained")
     ax = figure.subplots()
     for road in network.roads:
@@ -224,7 +223,7 @@ def plot_towns(network: RoadNetwork, posterior: PosePosterior, truth: Pose, titl
 
 
 FRAMES_PER_SECOND = 10.0
-"""Of films: an update takes about 0.3 s of the drive, so that they run three times as fast."""
+"""Frame rate of films [1/s]: an update takes about 0.3 s of the drive, so that films run three times as fast."""
 _PREFERRED: tuple[Method, ...] = (
     "network_roads",
     "network",
@@ -251,43 +250,43 @@ def write_gallery(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> 
         title = f"{config.title}: {case.name}, {len(tracks)} drives, median and quartiles"
         save_figure(plot_curves(chosen, title), config.out / f"curves-{case.name}.png")
     if config.film:
-        film_drive(config, *to_film(config, tracks))
+        film_drive(config, *choose_film(config, tracks))
 
 
-def to_film(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> tuple[Scenario, LocalizationCase, Method]:
-    """The drive most worth watching: without a prior if there is such a case, found, and late rather than early."""
+def choose_film(config: LocalizeConfig, tracks: Mapping[Scenario, Tracks]) -> tuple[Scenario, LocalizationCase, Method]:
+    """Choose the drive for the film: without a prior if there is such a case, localised, and late rather than early."""
     case = next((case for case in config.cases if case.gps_sigma is None), config.cases[-1])
     method = next(name for name in _PREFERRED if name in config.methods and config.applies(case, name))
 
-    def worth(track: Track) -> tuple[bool, int]:
+    def score_track(track: Track) -> tuple[bool, int]:
         return track.found_at is not None, track.found_at or 0
 
-    best = max(tracks, key=lambda scenario: worth(tracks[scenario][case.name][method]))
-    return best, case, method
+    scenario = max(tracks, key=lambda scenario: score_track(tracks[scenario][case.name][method]))
+    return scenario, case, method
 
 
 def film_drive(config: LocalizeConfig, scenario: Scenario, case: LocalizationCase, method: Method) -> None:
-    """Localise one drive once more, as it was localised before, and film the belief."""
-    bench = make_bench(config, open_policy(config.checkpoint), scenario.town)
-    episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
+    """Localise one drive again and film the belief."""
+    context = make_context(config, open_policy(config.checkpoint), scenario.town)
+    episode = recorded_drive(drives_folder(config), scenario, context.simulation)
     credit = attribution_of(scenario.town)
-    chart = Chart(rasterise_roads(bench.network, bench.simulation.map), MAP_PLACE, credit)
+    belief_map = BeliefMap(rasterise_roads(context.network, context.simulation.map), MAP_BOX, credit)
     gif, title = (
         GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND),
         f"{method}, case {case.name}: {scenario.name}",
     )
-    log, last = TrackLog(), list[TrackPoint]()
+    log, last_point = TrackLog(), list[TrackPoint]()
     with Mp4Writer(config.out / "localised.mp4", FRAMES_PER_SECOND) as mp4:
 
-        def show(moment: TrackPoint) -> None:
-            log.add(moment)
-            picture = compose_picture(title, chart, moment, log.track(0), episode.images[moment.index, 0])
+        def show(point: TrackPoint) -> None:
+            log.add(point)
+            picture = compose_picture(title, belief_map, point, log.track(0), episode.images[point.index, 0])
             mp4.add(picture)
             gif.add(picture)
-            last[:] = [moment]
+            last_point[:] = [point]
 
-        localise_drive(config, bench, episode, case, method, show)
+        localise_drive(config, context, episode, case, method, show)
     gif.save()
-    end = last[0]
-    words = f"{method}, case {case.name}, at the end: entropy {end.posterior.entropy:.1f} nats\n{credit}".strip()
-    save_figure(plot_towns(bench.network, end.posterior, end.truth, words), config.out / "regions.png")
+    end = last_point[0]
+    label = f"{method}, case {case.name}, at the end: entropy {end.posterior.entropy:.1f} nats\n{credit}".strip()
+    save_figure(plot_regions(context.network, end.posterior, end.truth, label), config.out / "regions.png")

@@ -1,6 +1,6 @@
-"""Drives to localise: the expert's, of a given length through held-out towns, recorded once and kept.
+"""Localisation of many drives over several processes, resumable: each drive's results are stored in a file.
 
-Many drives over several processes; the results of each drive are kept in a file, so that a run can go on.
+The drives are the expert's, of a given length through held-out towns, recorded once.
 """
 
 import json
@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 
-from agents.localization.cases import Evidence, LocalizationCase, Method, make_localiser
-from agents.localization.config import LocalizeConfig
-from agents.localization.likelihoods import LanePoints, RoadLikelihood
-from agents.localization.steering import SteeringLikelihood, check_localises
-from agents.localization.track import Track, TrackPoint
-from agents.localization.tracking import localise
+from agents.localization.config import LocalizeConfig, Method, make_localiser
+from agents.localization.likelihoods import Evidence, LanePoints, RoadLikelihood
+from agents.localization.sensors import LocalizationCase
+from agents.localization.steering import SteeringLikelihood, check_can_localise
+from agents.localization.tracking import Track, TrackPoint, localise
 from agents.policies.checkpoint import load_policy, read_info, weights_digest
 from agents.policies.policy import Policy
 from navsim.config import to_mapping
@@ -41,16 +40,16 @@ from navsim.storage import write_json
 
 
 def recorded_drive(folder: Path, scenario: Scenario, simulation: SimulationConfig) -> Episode:
-    """The drive of a scenario with its images: read if it was recorded before, else driven and kept.
+    """Return the drive of a scenario with its images: read if it was recorded before, else driven and stored.
 
     Raises:
-        EpisodeError: If the file holds another drive or other pictures.
+        EpisodeError: If the file holds another drive or other images.
         TownError: If the town has no such route.
-        StorageError: If it cannot be written.
+        StorageError: If the file cannot be written.
     """
     path = folder / f"{scenario.name}.parquet"
     if path.exists():
-        check_pictures(path, simulation)
+        check_images(path, simulation)
         episode = read_episode(path)
         if episode.scenario != scenario:
             raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it")
@@ -61,51 +60,62 @@ def recorded_drive(folder: Path, scenario: Scenario, simulation: SimulationConfi
     return episode
 
 
-def check_pictures(path: Path, simulation: SimulationConfig) -> None:
-    """Make sure that a recorded drive has the pictures that a policy's cameras take.
+def check_images(path: Path, simulation: SimulationConfig) -> None:
+    """Check that a recorded drive has images of the policy's cameras.
 
     Raises:
-        EpisodeError: If it was recorded without images, or with others.
+        EpisodeError: If it was recorded without images, or with other ones.
     """
     header = read_header(path)
     camera = simulation.cameras[0]
-    wanted = (len(simulation.cameras), camera.height, camera.width, 3)
-    if "images" not in header.recorded or tuple(header.shapes["images"]) != wanted:
+    expected = (len(simulation.cameras), camera.height, camera.width, 3)
+    if "images" not in header.recorded or tuple(header.shapes["images"]) != expected:
         shape = tuple(header.shapes["images"]) if "images" in header.recorded else "none"
-        raise EpisodeError(f"{path}: its images are {shape}; the policy was trained with {wanted}")
+        raise EpisodeError(f"{path}: its images are {shape}; the policy was trained with {expected}")
 
 
 def spread_drives(towns: Sequence[str], count: int, length: float, first: int = 0) -> tuple[Scenario, ...]:
-    """`count` scenarios of routes `length` [m] long, the towns taking turns, routes numbered from `first`."""
+    """Return `count` scenarios with routes of `length` [m], in turn over the towns, routes numbered from `first`."""
     return tuple(
         Scenario(town=towns[i % len(towns)], route=first + i // len(towns), length=length) for i in range(count)
     )
 
 
 DRIVES_NAME, RESULTS_NAME = "drives", "results"
-"""Folders of the recorded drives and of what became of them."""
-_LIVE = ("film", "levels", "gui", "watch", "watched_case", "watched_method")
-_ELSEWHERE = ("out", "action", "title", "drives", "tuned", "tried", "workers", "checkpoint", "drives_folder", *_LIVE)
+"""Folders of the recorded drives and of their results."""
+_LIVE_KEYS = ("film", "levels", "gui", "watch", "watched_case", "watched_method")
+_IRRELEVANT_KEYS = (
+    "out",
+    "action",
+    "title",
+    "drives",
+    "tuned",
+    "tried",
+    "workers",
+    "checkpoint",
+    "drives_folder",
+    *_LIVE_KEYS,
+)
 Tracks = dict[str, dict[str, Track]]
-"""The track of each case and method, by their names."""
+"""Track of each case and method, by their names."""
 
 
 @dataclass(frozen=True, eq=False)
 class LocalizationContext:
-    """What is needed to localise in one town."""
+    """Everything needed to localise in one town."""
 
     policy: Policy
-    """The network."""
+    """Policy whose likelihood is used."""
     simulation: SimulationConfig
-    """The car that it was trained for."""
+    """Settings of the car that the policy was trained for."""
     network: RoadNetwork
-    """The town's roads."""
+    """Roads of the town."""
     evidence: Evidence
-    """What can be known there."""
+    """Lanes and likelihoods of the town."""
 
 
 def simulation_of(checkpoint: Path) -> SimulationConfig:
-    """The car that a checkpoint was trained for.
+    """Return the settings of the car that a checkpoint was trained for.
 
     Raises:
         CheckpointError: If the file is unusable.
@@ -118,19 +128,19 @@ def open_policy(checkpoint: Path) -> Policy:
     """Load a policy that can localise.
 
     Raises:
-        CheckpointError: If the file is unusable, or the policy sees no unrouted map.
+        CheckpointError: If the file is unusable, or the policy does not see the unrouted map.
     """
     info = read_info(checkpoint)
     policy = load_policy(checkpoint, info.cameras, info.map)
     try:
-        check_localises(policy)
+        check_can_localise(policy)
     except CheckpointError as error:
         raise CheckpointError(f"{checkpoint}: {error}") from None
     return policy
 
 
-def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> LocalizationContext:
-    """Make a town ready.
+def make_context(config: LocalizeConfig, policy: Policy, town: str) -> LocalizationContext:
+    """Prepare a town.
 
     Raises:
         TownError: If the town cannot be built or has no junction.
@@ -146,13 +156,13 @@ def make_bench(config: LocalizeConfig, policy: Policy, town: str) -> Localizatio
 
 
 def scenarios(config: LocalizeConfig) -> tuple[Scenario, ...]:
-    """The drives of a run."""
+    """Return the scenarios of a run."""
     return spread_drives(config.town_names, config.drives, config.length)
 
 
 def localise_drive(
     config: LocalizeConfig,
-    bench: LocalizationContext,
+    context: LocalizationContext,
     episode: Episode,
     case: LocalizationCase,
     method: Method,
@@ -160,15 +170,15 @@ def localise_drive(
 ) -> Track:
     """Localise one drive in one case by one method; the same arguments give the same track."""
     rng = generator(config.seed, episode.scenario.name, case.name, method)
-    localiser = make_localiser(method, config.filter, config.exponents, bench.evidence, rng)
-    return localise(episode, localiser, bench.evidence.lanes, case, config.tracking, watch)
+    localiser = make_localiser(method, config.filter, config.exponents, context.evidence, rng)
+    return localise(episode, localiser, context.evidence.lanes, case, config.tracking, watch)
 
 
 def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
-    """Localise all drives in all cases by all methods, over several processes; what is done is not done again.
+    """Localise all drives in all cases by all methods, over several processes; finished drives are skipped.
 
     Raises:
-        CheckpointError: If the checkpoint is unusable or sees no unrouted map.
+        CheckpointError: If the checkpoint is unusable or does not see the unrouted map.
         ConfigError: If the folder holds the results of other settings.
     """
     open_policy(config.checkpoint)
@@ -176,44 +186,44 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
 
     def updated(stored: Values) -> Values:
         weights = stored.pop("weights", None)
-        return _deciding(current_settings(LocalizeConfig, stored, path)) | {"weights": weights}
+        return _relevant(current_settings(LocalizeConfig, stored, path)) | {"weights": weights}
 
     advice = f"give another --out, or remove {path} and {config.out / RESULTS_NAME}"
     claim_folder(config.out, IDENTITY_NAME, identity(config), "results", advice, updated)
-    wanted = scenarios(config)
-    missing = [scenario for scenario in wanted if not result_path(config, scenario).exists()]
+    expected = scenarios(config)
+    missing = [scenario for scenario in expected if not result_path(config, scenario).exists()]
     workers = min(config.workers or available_cores(), max(len(missing), 1))
     with (
-        progress("localising", len(wanted), "drives", already=len(wanted) - len(missing)) as advance,
-        run_units(_worker, _Job(config), missing, workers) as results,
+        progress("localising", len(expected), "drives", already=len(expected) - len(missing)) as advance,
+        run_units(_make_worker, _Job(config), missing, workers) as results,
     ):
         for finished in results:
             advance(1, finished.result)
-    return {scenario: read_result(config, scenario) for scenario in wanted}
+    return {scenario: read_result(config, scenario) for scenario in expected}
 
 
 def identity(config: LocalizeConfig) -> Values:
-    """What must be the same for results to stand in one table, as plain values; more drives may be added."""
-    return _deciding(to_mapping(config)) | {"weights": weights_digest(config.checkpoint)}
+    """Return the settings that results in one table must share, as plain values; the number of drives may grow."""
+    return _relevant(to_mapping(config)) | {"weights": weights_digest(config.checkpoint)}
 
 
-def _deciding(settings: Values) -> Values:
-    """The settings that decide what a drive's results are."""
-    return {name: value for name, value in settings.items() if name not in _ELSEWHERE}
+def _relevant(settings: Values) -> Values:
+    """Return the settings that affect the results of a drive."""
+    return {name: value for name, value in settings.items() if name not in _IRRELEVANT_KEYS}
 
 
 def drives_folder(config: LocalizeConfig) -> Path:
-    """Where the recorded drives are kept."""
+    """Return the folder of the recorded drives."""
     return config.drives_folder or config.out / DRIVES_NAME
 
 
 def result_path(config: LocalizeConfig, scenario: Scenario) -> Path:
-    """Where the tracks of a drive are kept."""
+    """Return the file with the tracks of a drive."""
     return config.out / RESULTS_NAME / f"{scenario.name}.json"
 
 
 def read_result(config: LocalizeConfig, scenario: Scenario) -> Tracks:
-    """The tracks of a drive.
+    """Read the tracks of a drive.
 
     Raises:
         StorageError: If the file is missing or damaged.
@@ -221,33 +231,35 @@ def read_result(config: LocalizeConfig, scenario: Scenario) -> Tracks:
     path = result_path(config, scenario)
     try:
         values: Mapping[str, Any] = json.loads(path.read_text())["tracks"]
-        return {case: {name: Track.of(track) for name, track in tracks.items()} for case, tracks in values.items()}
+        return {
+            case: {name: Track.from_plain(track) for name, track in tracks.items()} for case, tracks in values.items()
+        }
     except (OSError, ValueError, KeyError) as error:
         raise StorageError(f"{path}: cannot be read ({error}); remove it to localise that drive again") from None
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A configuration for other processes; hashable by its text, for it holds paths and tuples alone."""
+    """A configuration for other processes; hashable, since its values are paths and tuples."""
 
     config: LocalizeConfig
 
 
-def _worker(job: _Job) -> Callable[[Scenario], str]:
-    """What localises one drive in this process, and keeps the tracks."""
+def _make_worker(job: _Job) -> Callable[[Scenario], str]:
+    """Return the function that localises one drive in this process and stores its tracks."""
     torch.set_num_threads(1)
     config, policy = job.config, open_policy(job.config.checkpoint)
 
     @lru_cache(maxsize=1)
-    def bench_of(town: str) -> LocalizationContext:
-        return make_bench(config, policy, town)
+    def context_of(town: str) -> LocalizationContext:
+        return make_context(config, policy, town)
 
-    def work(scenario: Scenario) -> str:
-        bench = bench_of(scenario.town)
-        episode = recorded_drive(drives_folder(config), scenario, bench.simulation)
+    def localise_scenario(scenario: Scenario) -> str:
+        context = context_of(scenario.town)
+        episode = recorded_drive(drives_folder(config), scenario, context.simulation)
         tracks = {
             case.name: {
-                method: localise_drive(config, bench, episode, case, method).plain()
+                method: localise_drive(config, context, episode, case, method).to_plain()
                 for method in config.methods
                 if config.applies(case, method)
             }
@@ -256,10 +268,10 @@ def _worker(job: _Job) -> Callable[[Scenario], str]:
         write_json(result_path(config, scenario), {"scenario": to_mapping(scenario), "tracks": tracks})
         return scenario.name
 
-    return work
+    return localise_scenario
 
 
 def with_exponent(config: LocalizeConfig, value: float) -> LocalizeConfig:
-    """The run with `config.tuned` at another value."""
+    """Return the run with another value of the exponent `config.tuned`."""
     exponents, out = replace(config.exponents, **{config.tuned: value}), config.out / f"{config.tuned}{value:g}"
     return replace(config, exponents=exponents, out=out, drives_folder=drives_folder(config))

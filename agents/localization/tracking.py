@@ -1,149 +1,269 @@
-"""One drive, localised from start to end, control step by control step."""
+"""Localisation of one drive from start to end, and its result. U: number of updates."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from agents.localization.cases import Localiser, LocalizationCase
 from agents.localization.likelihoods import Fix, LanePoints, ObservedFrame
-from agents.localization.motion import Odometer, OdometrySpec, OdometryStep, composed
-from agents.localization.track import Track, TrackLog, TrackPoint
-from navsim.errors import ConfigError, EpisodeError
-from navsim.geometry import Pose
+from agents.localization.particles import Localiser
+from agents.localization.posterior import PosePosterior
+from agents.localization.sensors import (
+    FixSensor,
+    LocalizationCase,
+    Odometer,
+    OdometryStep,
+    TrackingConfig,
+    compose_motions,
+)
+from navsim.errors import EpisodeError
+from navsim.geometry import Array, Pose, wrap_angle
 from navsim.seeding import generator
-from navsim.sensing.gps import GpsSensor, GpsSpec
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
 
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 """Shortest drive that can be localised [s]."""
 OFF_MAP = 30.0
-"""A fix is ignored if it is farther from all roads than this and four standard deviations [m]."""
+"""Distance from all roads, in addition to four standard deviations, beyond which a fix is ignored [m]."""
 
-_MOST_ALIKE = 1 - 1e-6  # correlation of two fixes; there is always a little that is new
+_MAX_CORRELATION = 1 - 1e-6  # correlation of two fixes: each has some new information
 
 
-@dataclass(frozen=True)
-class TrackingConfig:
-    """When the belief is brought up to date, and with what errors the senses come."""
+NEAR = 10.0
+"""Largest position error of a localised car [m]."""
 
-    every: float = 5.0
-    """Distance between updates [m]; standing still brings nothing new."""
-    odometry: OdometrySpec = field(default_factory=OdometrySpec)
-    """Errors of the odometry."""
-    gps_time: float = 8.0
-    """Correlation time of the fixes' errors [s]."""
-    compass_sigma_deg: float = 3.0
-    """Standard deviation of the fixes' headings [deg]."""
 
-    def __post_init__(self) -> None:
-        for name in ("every", "gps_time", "compass_sigma_deg"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"tracking.{name} must be above 0, got {getattr(self, name)}")
+@dataclass(frozen=True, eq=False)
+class TrackPoint:
+    """One update of the belief during a drive."""
+
+    index: int
+    """Number of the control step."""
+    time: float
+    """Time since the start [s]."""
+    distance: float
+    """Distance driven, true [m]."""
+    junctions: int
+    """Number of junctions passed, true."""
+    truth: Pose
+    """True pose of the car."""
+    fix: Fix | None
+    """Position fix, if there is one."""
+    posterior: PosePosterior
+    """Belief after the update."""
+    seconds: float
+    """Computing time of the update [s]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Result of one drive; arrays (U,) with a value for each update, the first before any observation."""
+
+    times: Array
+    """Time of each update since the start [s]."""
+    distances: Array
+    """Distance driven at each update, true [m]."""
+    junctions: Array
+    """Number of junctions passed at each update, true."""
+    errors: Array
+    """Distance of the estimate from the truth [m]."""
+    heading_errors: Array
+    """Heading error of the estimate, at least 0 [rad]."""
+    fix_errors: Array
+    """Distance of the fix from the truth [m]; NaN without a fix."""
+    fix_heading_errors: Array
+    """Heading error of the fix, at least 0 [rad]; NaN without a fix."""
+    entropies: Array
+    """Entropy of the position [nats], see `PosePosterior.entropy`."""
+    levels: Array
+    """Credible level of the true position, in [0, 1]."""
+    near: Array
+    """Probability of a position within `NEAR` of the estimate."""
+    candidates: Array
+    """Number of particles at each update."""
+    seconds: Array
+    """Computing time of each update [s]."""
+    ignored_fixes: int = 0
+    """Number of fixes ignored because they were off the map."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Convert to plain values, with None for NaN."""
+        values: dict[str, Any] = {"ignored_fixes": self.ignored_fixes}
+        for name in _arrays():
+            values[name] = [None if np.isnan(value) else round(value, 5) for value in getattr(self, name).tolist()]
+        return values
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> "Track":
+        """Invert `to_plain`."""
+        arrays = {name: np.array([np.nan if v is None else v for v in values[name]], float) for name in _arrays()}
+        return Track(**arrays, ignored_fixes=values["ignored_fixes"])
+
+    @property
+    def error(self) -> float:
+        """Median of `errors` over the second half of the updates [m], which leaves out the search at the beginning."""
+        return float(np.median(_later_half(self.errors)))
+
+    @property
+    def heading_error(self) -> float:
+        """Median of `heading_errors` over the second half of the updates [rad]."""
+        return float(np.median(_later_half(self.heading_errors)))
+
+    @property
+    def fix_error(self) -> float:
+        """Median of `fix_errors` [m] over the updates with a fix; NaN without fixes."""
+        return float(np.nanmedian(self.fix_errors))
+
+    @property
+    def fix_heading_error(self) -> float:
+        """Median of `fix_heading_errors` [rad] over the updates with a fix; NaN without fixes."""
+        return float(np.nanmedian(self.fix_heading_errors))
+
+    @property
+    def near_fraction(self) -> float:
+        """Fraction of the updates with the estimate within `NEAR` of the truth."""
+        return float(np.mean(self.errors <= NEAR))
+
+    @property
+    def found_at(self) -> int | None:
+        """First update from which the estimate stays within `NEAR` of the truth; None if it ends farther away."""
+        wrong = np.flatnonzero(self.errors > NEAR)
+        first = int(wrong[-1]) + 1 if len(wrong) else 0
+        return first if first < len(self.errors) else None
+
+
+def _later_half(values: Array) -> Array:
+    return values[len(values) // 2 :]
+
+
+def _arrays() -> list[str]:
+    return [entry.name for entry in fields(Track) if entry.name != "ignored_fixes"]
+
+
+class TrackLog:
+    """Collects a track, update by update."""
+
+    def __init__(self) -> None:
+        """Start without updates."""
+        self._rows: list[tuple[float, ...]] = []
+
+    def add(self, point: TrackPoint) -> None:
+        """Add one update."""
+        truth, belief = point.truth, point.posterior
+        best = belief.estimate
+        measured = None if point.fix is None else Pose(*point.fix.pose.tolist())
+        self._rows.append(
+            (
+                point.time,
+                point.distance,
+                float(point.junctions),
+                *_pose_errors(best, truth),
+                *((np.nan, np.nan) if measured is None else _pose_errors(measured, truth)),
+                belief.entropy,
+                belief.credible_level(truth.position),
+                belief.mass_within(best.position, NEAR),
+                float(len(belief.weights)),
+                point.seconds,
+            )
+        )
+
+    def track(self, ignored: int) -> Track:
+        """Return the track so far, with the number of `ignored` fixes."""
+        columns = dict(zip(_arrays(), np.array(self._rows).T, strict=True))
+        return Track(**columns, ignored_fixes=ignored)
+
+
+def _pose_errors(pose: Pose, truth: Pose) -> tuple[float, float]:
+    """Return the distance [m] and the difference of headings [rad], both at least 0."""
+    turn = abs(float(wrap_angle(pose.heading - truth.heading)))
+    return float(np.hypot(pose.x - truth.x, pose.y - truth.y)), turn
 
 
 @dataclass(frozen=True, eq=False)
 class LocalizationStep:
-    """One control step of a drive: what is true, of which the senses are made, and what is seen and done."""
+    """One control step of a drive: the true state, the observation and the command."""
 
     index: int
-    """Number of the step."""
+    """Number of the control step."""
     time: float
-    """Since the start [s]."""
+    """Time since the start [s]."""
     pose: Pose
-    """Where the car truly is."""
+    """True pose of the car."""
     speed: float
-    """[m/s]."""
+    """Speed of the car [m/s]."""
     steering: float
-    """Curvature that is driven [1/m]."""
+    """Curvature that the car drives [1/m]."""
     images: Image
-    """Camera images (C, H, W, 3) uint8; of no camera if none are there."""
+    """Camera images (C, H, W, 3) uint8; C is 0 without images."""
     junctions: int
-    """Passed so far."""
-
-
-class FixSensor:
-    """The position fixes of one drive; the same for all localisers."""
-
-    def __init__(self, scenario: Scenario, case: LocalizationCase, spec: TrackingConfig) -> None:
-        """Draw the errors at the start from the drive's seed."""
-        self._case, self._compass = case, float(np.radians(spec.compass_sigma_deg))
-        self._sensor: GpsSensor | None = None
-        self._last: float | None = None
-        if case.gps_sigma is not None:
-            errors = GpsSpec(case.gps_sigma, spec.gps_time, spec.compass_sigma_deg, spec.gps_time)
-            rng = generator(scenario.seed, scenario.name, "localisation gps", case.name)
-            self._sensor = GpsSensor(errors, rng)
-
-    def read(self, pose: Pose, time: float) -> Fix | None:
-        """The fix of a car that is truly at `pose`, at `time` [s]; None if there is none in this case."""
-        case, elapsed = self._case, time - (time if self._last is None else self._last)
-        self._last = time
-        if self._sensor is None or case.gps_sigma is None or (case.lost_after is not None and time > case.lost_after):
-            return None
-        seen = self._sensor.measure(pose, elapsed)
-        return Fix(np.array([seen.x, seen.y, seen.heading]), case.gps_sigma, self._compass)
+    """Number of junctions passed so far."""
 
 
 class Tracker:
-    """Follows one drive; may be given its steps while it is driven."""
+    """Localises one drive, recorded or under way."""
 
     def __init__(
-        self, scenario: Scenario, localiser: Localiser, lanes: LanePoints, case: LocalizationCase, spec: TrackingConfig
+        self,
+        scenario: Scenario,
+        localiser: Localiser,
+        lanes: LanePoints,
+        case: LocalizationCase,
+        config: TrackingConfig,
     ) -> None:
         """Begin a drive.
 
         Args:
-            scenario: What is driven; errors of the senses are drawn from its seed.
-            localiser: Who believes something; it is begun anew.
-            lanes: Where cars can be.
-            case: What is known of the position from outside.
-            spec: When updates come, and the errors of the senses.
+            scenario: Scenario of the drive; its seed determines the errors of the sensors.
+            localiser: Localiser of the pose; it is reset.
+            lanes: Lanes of the town.
+            case: Position information from outside.
+            config: Frequency of updates, and the errors of the sensors.
         """
-        self._localiser, self._lanes, self._spec = localiser, lanes, spec
-        self._fixes = FixSensor(scenario, case, spec)
-        self._odometer = Odometer(spec.odometry, generator(scenario.seed, scenario.name, "odometry"))
+        self._localiser, self._lanes, self._config = localiser, lanes, config
+        self._fixes = FixSensor(scenario, case, config)
+        self._odometer = Odometer(config.odometry, generator(scenario.seed, scenario.name, "odometry"))
         self._steps: list[OdometryStep] = []  # since the last update
-        self._way = self._distance = 0.0  # since the last update, as sensed; in all, truly
-        self._last: LocalizationStep | None = None
-        self._told: float | None = None  # when the last fix was believed
+        self._sensed_distance = self._distance = 0.0  # sensed since the last update; true since the start
+        self._last_step: LocalizationStep | None = None
+        self._last_fix_time: float | None = None  # time of the last fix used
         self.ignored = 0
-        """Fixes that lay off the map so far."""
+        """Number of fixes ignored so far because they were off the map."""
 
-    def follow(self, sight: LocalizationStep) -> TrackPoint | None:
-        """Take the next control step; returns the update that it led to, if it did."""
-        fix, motion = self._fixes.read(sight.pose, sight.time), self._odometer.read(sight.pose, sight.time)
-        usable = fix is not None and self._lanes.distance(fix.pose[:2]) <= OFF_MAP + 4 * fix.sigma
-        self.ignored += fix is not None and not usable
-        first = self._last is None
-        if self._last is not None:
-            self._distance += float(np.hypot(*(sight.pose.position - self._last.pose.position)))
+    def advance(self, step: LocalizationStep) -> TrackPoint | None:
+        """Process the next control step; returns the update that it caused, or None."""
+        fix, motion = self._fixes.read(step.pose, step.time), self._odometer.read(step.pose, step.time)
+        is_on_map = fix is not None and self._lanes.distance(fix.pose[:2]) <= OFF_MAP + 4 * fix.sigma
+        self.ignored += fix is not None and not is_on_map
+        is_first = self._last_step is None
+        if self._last_step is not None:
+            self._distance += float(np.hypot(*(step.pose.position - self._last_step.pose.position)))
             self._steps.append(motion)
-            self._way += motion.distance
-        self._last = sight
-        if not first and self._way < self._spec.every:
+            self._sensed_distance += motion.distance
+        self._last_step = step
+        if not is_first and self._sensed_distance < self._config.every:
             return None
-        believed = self._related(fix, sight.time) if fix is not None and usable else None
+        used_fix = self._with_correlation(fix, step.time) if fix is not None and is_on_map else None
         started = time.perf_counter()
-        if first:
-            self._localiser.begin(believed)
+        if is_first:
+            self._localiser.reset(used_fix)
         else:
-            self._localiser.move(composed(self._steps))
-            self._localiser.observe(ObservedFrame(sight.images, sight.speed, sight.steering), believed)
-        posterior, taken = self._localiser.posterior, time.perf_counter() - started
-        self._steps, self._way = [], 0.0
-        return TrackPoint(sight.index, sight.time, self._distance, sight.junctions, sight.pose, fix, posterior, taken)
+            self._localiser.predict(compose_motions(self._steps))
+            self._localiser.update(ObservedFrame(step.images, step.speed, step.steering), used_fix)
+        posterior, seconds = self._localiser.posterior, time.perf_counter() - started
+        self._steps, self._sensed_distance = [], 0.0
+        return TrackPoint(step.index, step.time, self._distance, step.junctions, step.pose, fix, posterior, seconds)
 
-    def _related(self, fix: Fix, now: float) -> Fix:
-        """A fix that is believed, with what its error has to do with that of the one before."""
-        since, self._told = self._told, now
-        if since is None:
+    def _with_correlation(self, fix: Fix, now: float) -> Fix:
+        """Return a fix with the correlation of its error with that of the last fix used."""
+        last_time, self._last_fix_time = self._last_fix_time, now
+        if last_time is None:
             return fix
-        return replace(fix, correlation=min(math.exp((since - now) / self._spec.gps_time), _MOST_ALIKE))
+        return replace(fix, correlation=min(math.exp((last_time - now) / self._config.gps_time), _MAX_CORRELATION))
 
 
 def localise(
@@ -151,48 +271,48 @@ def localise(
     localiser: Localiser,
     lanes: LanePoints,
     case: LocalizationCase,
-    spec: TrackingConfig,
+    config: TrackingConfig,
     watch: Callable[[TrackPoint], None] | None = None,
 ) -> Track:
-    """Follow a recorded drive.
+    """Localise a recorded drive.
 
     Args:
-        episode: The drive, with images if the localiser looks at them.
-        localiser: Who believes something; it is begun anew.
-        lanes: Where cars can be.
-        case: What is known of the position from outside.
-        spec: When updates come, and the errors of the senses, which are drawn from the drive's seed.
+        episode: The drive, with images if the localiser needs them.
+        localiser: Localiser of the pose; it is reset.
+        lanes: Lanes of the town.
+        case: Position information from outside.
+        config: Frequency of updates, and the errors of the sensors, which follow from the drive's seed.
         watch: Called after the start and after each update.
 
     Raises:
-        EpisodeError: If the drive is shorter than `LEAST_SECONDS`.
+        EpisodeError: If the drive is shorter than `MIN_SECONDS`.
     """
-    check_lasts(episode)
-    tracker, log = Tracker(episode.scenario, localiser, lanes, case, spec), TrackLog()
+    check_duration(episode)
+    tracker, log = Tracker(episode.scenario, localiser, lanes, case, config), TrackLog()
     for index in range(len(episode)):
-        moment = tracker.follow(sight(episode, index))
-        if moment is not None:
-            log.add(moment)
+        point = tracker.advance(recorded_step(episode, index))
+        if point is not None:
+            log.add(point)
             if watch is not None:
-                watch(moment)
+                watch(point)
     return log.track(tracker.ignored)
 
 
-def check_lasts(episode: Episode) -> None:
+def check_duration(episode: Episode) -> None:
     """Refuse a drive that is too short to be localised.
 
     Raises:
-        EpisodeError: If it is shorter than `LEAST_SECONDS`.
+        EpisodeError: If it is shorter than `MIN_SECONDS`.
     """
-    lasts = float(episode.times[len(episode) - 1])
-    if lasts < LEAST_SECONDS:
+    duration = float(episode.times[len(episode) - 1])
+    if duration < MIN_SECONDS:
         raise EpisodeError(
-            f"drive {episode.scenario.name} lasts {lasts:.1f} s; to localise, at least {LEAST_SECONDS:g} s are needed"
+            f"drive {episode.scenario.name} lasts {duration:.1f} s; to localise, at least {MIN_SECONDS:g} s are needed"
         )
 
 
-def sight(episode: Episode, index: int) -> LocalizationStep:
-    """Control step `index` of a recorded drive."""
+def recorded_step(episode: Episode, index: int) -> LocalizationStep:
+    """Return control step `index` of a recorded drive."""
     return LocalizationStep(
         index=index,
         time=float(episode.times[index]),

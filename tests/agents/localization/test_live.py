@@ -1,4 +1,4 @@
-"""Localisation live: what is followed while it is driven is what the recording gives, in a window and in a film."""
+"""Live localisation: the same track as from the recording, in a window and in a film."""
 
 import os
 import subprocess
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from agents.drivers.registry import PolicyWatchConfig
-from agents.localization.cases import LocalizationCase
 from agents.localization.config import LocalizeConfig
 from agents.localization.live import BeliefPainter, watch_live
-from agents.localization.run import localise_drive, make_bench, open_policy, simulation_of
+from agents.localization.run import localise_drive, make_context, open_policy, simulation_of
+from agents.localization.sensors import LocalizationCase
 from navsim.config import to_mapping
 from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeError
@@ -43,7 +43,7 @@ def settings(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Loca
     return replace(small(checkpoint, Path("unused")), watch=watch, watched_case="gps10")
 
 
-def test_live_it_is_what_the_recording_gives(settings: LocalizeConfig) -> None:
+def test_the_live_track_equals_the_recorded_one(settings: LocalizeConfig) -> None:
     policy, car = open_policy(settings.checkpoint), simulation_of(settings.checkpoint)
     painter, pictures = BeliefPainter(settings, policy), []
     with Simulation(car) as simulation:
@@ -56,8 +56,8 @@ def test_live_it_is_what_the_recording_gives(settings: LocalizeConfig) -> None:
                 pictures.append(painter.draw(moment, None, DriveLog(), salient=False))
 
         episode = drive(simulation, LaneExpert(car.expert, car.vehicle), SCENARIO, on_step=show)
-    bench = make_bench(settings, policy, SCENARIO.town)
-    recorded = localise_drive(settings, bench, episode, LocalizationCase("gps10", 10.0), "network_roads")
+    context = make_context(settings, policy, SCENARIO.town)
+    recorded = localise_drive(settings, context, episode, LocalizationCase("gps10", 10.0), "network_roads")
     for name in ("times", "distances", "junctions", "errors", "levels", "candidates"):
         np.testing.assert_array_equal(getattr(painter.track, name), getattr(recorded, name))
     assert len(recorded.times) > 15
@@ -77,10 +77,10 @@ def test_a_film_without_a_display(settings: LocalizeConfig, tmp_path: Path, monk
 
 
 def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay, settings: LocalizeConfig) -> None:
-    words = ["--gui", "--checkpoint", str(settings.checkpoint), "--watch.town", "village-test-0"]
-    words += ["--watch.viewer.real-time-factor", "0"]
+    text = ["--gui", "--checkpoint", str(settings.checkpoint), "--watch.town", "village-test-0"]
+    text += ["--watch.viewer.real-time-factor", "0"]
     watching = subprocess.Popen(  # OpenCV's windows live as long as their process
-        [sys.executable, str(ROOT / "scripts" / "localize.py"), *words],
+        [sys.executable, str(ROOT / "scripts" / "localize.py"), *text],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -106,7 +106,7 @@ def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay,
     assert watching.returncode == 0, err
 
 
-def test_what_cannot_be_followed_is_said(
+def test_unusable_replays_are_refused(
     settings: LocalizeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     car = simulation_of(settings.checkpoint)

@@ -1,4 +1,4 @@
-"""Statistics of a belief, by hand and against what is known of Gaussians."""
+"""Statistics of a posterior, against hand-computed values and known results for Gaussians."""
 
 import math
 
@@ -61,15 +61,15 @@ def test_credible_levels_of_draws_from_the_belief_are_uniform() -> None:
     assert (levels <= 0.9).mean() == pytest.approx(0.9, abs=0.04)
 
 
-def test_far_from_all_candidates_the_level_is_one() -> None:
+def test_far_from_all_particles_the_level_is_one() -> None:
     assert gaussian(200, 1.0).credible_level((500.0, 0.0)) == 1.0
 
 
-def test_the_estimate_lies_in_one_of_two_places_and_goes_one_of_two_ways() -> None:
+def test_the_estimate_has_one_of_two_places_and_headings() -> None:
     rng = np.random.default_rng(1)
     heavy, light = rng.normal(size=(2, 300, 3)) * [1.0, 1.0, 0.05]
     heavy[:, 0] += 100
-    heavy[:120, 2] += math.pi  # some look back
+    heavy[:120, 2] += math.pi  # some face backwards
     belief = PosePosterior(np.concatenate([heavy, light]), np.repeat([0.7 / 300, 0.3 / 300], 300))
     assert belief.estimate.position == pytest.approx([100.0, 0.0], abs=0.5)
     assert belief.estimate.heading == pytest.approx(0.0, abs=0.05)
@@ -77,15 +77,15 @@ def test_the_estimate_lies_in_one_of_two_places_and_goes_one_of_two_ways() -> No
 
 
 @pytest.mark.parametrize(("count", "side"), [(4000, 10.0), (1000, 20.0)])
-def test_candidates_are_apart_by_the_root_of_each_ones_room(count: int, side: float) -> None:
+def test_spacing_is_the_root_of_the_area_per_particle(count: int, side: float) -> None:
     rng = np.random.default_rng(0)
     even = equal(np.column_stack([rng.uniform(0, side, (count, 2)), np.zeros(count)]))
     assert even.spacing == pytest.approx(side / math.sqrt(count), rel=0.1)
     lonely = equal(np.column_stack([rng.uniform(0, 40 * side, (count, 2)), np.zeros(count)]))
-    assert lonely.spacing == lonely.width == 2.0  # no candidate is taken farther from its lane than that
+    assert lonely.spacing == lonely.width == 2.0  # no particle is moved farther from its lane than that
 
 
-def test_a_single_candidate_is_a_belief() -> None:
+def test_a_single_particle_is_a_posterior() -> None:
     belief = equal(np.array([(3.0, 4.0, 1.0)]))
     assert belief.estimate.position == pytest.approx([3.0, 4.0])
     assert math.isfinite(belief.entropy)
@@ -93,7 +93,7 @@ def test_a_single_candidate_is_a_belief() -> None:
 
 
 @pytest.mark.parametrize(
-    ("poses", "weights", "words"),
+    ("poses", "weights", "text"),
     [
         (np.zeros((2, 2)), [0.5, 0.5], "poses"),
         (np.zeros((2, 3)), [0.5, 0.2], "sum to 1"),
@@ -101,8 +101,8 @@ def test_a_single_candidate_is_a_belief() -> None:
         (np.full((1, 3), np.nan), [1.0], "finite"),
     ],
 )
-def test_what_is_no_belief_is_refused(poses: object, weights: list[float], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_invalid_posteriors_are_refused(poses: object, weights: list[float], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
         PosePosterior(poses, np.array(weights))  # type: ignore[arg-type]
 
 

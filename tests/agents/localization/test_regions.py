@@ -1,4 +1,4 @@
-"""Credible regions as large as other drives say: what is fitted, what it does, and what is refused."""
+"""Calibrated credible regions: their fit, their effect, and errors."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.localization.report import markdown, score
-from agents.localization.track import Track
+from agents.localization.report import markdown, summarise_score
+from agents.localization.tracking import Track
 from agents.localization.tuning import SHARES, Regions, fit_regions, read_regions, write_regions
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -16,7 +16,7 @@ from tests.agents.localization.test_runs import track
 
 
 def drives(power: float, count: int, seed: int) -> list[Track]:
-    """Tracks of beliefs that are too wide (power above 1) or too narrow, each drive erring in its own way."""
+    """Return tracks of beliefs that are too wide (power above 1) or too narrow, each drive with its own error."""
     rng = np.random.default_rng(seed)
     levels = [np.clip(rng.random(200) ** power + rng.normal() * 0.03, 0, 1) for _ in range(count)]
     return [replace(track([1.0] * 200), levels=row) for row in levels]
@@ -28,8 +28,8 @@ def fitted(power: float) -> Regions:
 
 
 @pytest.mark.parametrize("power", [0.4, 1.0, 3.0])
-def test_regions_hold_on_other_drives_what_they_say(power: float) -> None:
-    found = score("none", "roads", drives(power, 40, seed=1), fitted(power))
+def test_calibrated_regions_hold_on_other_drives(power: float) -> None:
+    found = summarise_score("none", "roads", drives(power, 40, seed=1), fitted(power))
     assert found.calibrated_50 is not None
     assert found.calibrated_90 is not None
     assert found.calibrated_50.value == pytest.approx(0.5, abs=0.05)
@@ -53,17 +53,17 @@ def test_long_drives_count_as_much_as_short_ones() -> None:
     assert levels[SHARES > 0.51].min() == 0.8
 
 
-def test_they_survive_their_file_and_stand_in_the_table(tmp_path: Path) -> None:
+def test_regions_round_trip_and_appear_in_the_table(tmp_path: Path) -> None:
     regions = fitted(2.0)
     write_regions(tmp_path / "levels.json", regions, {"title": "where from"})
     again = read_regions(tmp_path / "levels.json")
     np.testing.assert_allclose(again.levels["none", "roads"], regions.levels["none", "roads"])
-    row = score("none", "roads", drives(2.0, 5, seed=2), again)
+    row = summarise_score("none", "roads", drives(2.0, 5, seed=2), again)
     assert "| - |" not in markdown("fitted", [row]).splitlines()[4].replace("| - | - |", "", 1)  # but for the fixes
     assert "in fitted 50%" in markdown("fitted", [row])
 
 
-def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_unusable_levels_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="case gps5, method roads"):
         fitted(1.0).calibrated("gps5", "roads", np.zeros(1))
     path = tmp_path / "levels.json"

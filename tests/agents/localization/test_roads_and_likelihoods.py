@@ -1,4 +1,4 @@
-"""Where cars can be, and what fixes and roads say of candidates."""
+"""Lanes, and the likelihoods of fixes and roads."""
 
 import math
 from dataclasses import replace
@@ -16,15 +16,15 @@ from agents.localization.likelihoods import (
 )
 from navsim.errors import ConfigError, TownError
 from navsim.world.vehicle import VehicleSpec
-from tests.agents.localization.places import lanes, network
+from tests.agents.localization.small_town import lanes, network
 
 FRAME = ObservedFrame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
 
 
-def test_candidates_spread_over_all_lanes_alike() -> None:
-    drawn = lanes().spread(3000, np.random.default_rng(0), across=0.0, turn_deg=0.0)
+def test_samples_are_uniform_over_the_lanes() -> None:
+    drawn = lanes().sample_poses(3000, np.random.default_rng(0), across=0.0, turn_deg=0.0)
     assert network().is_drivable(drawn[:, :2]).mean() > 0.99
-    offset, turn = lanes().apart(drawn)
+    offset, turn = lanes().lane_errors(drawn)
     assert np.quantile(offset, 0.99) < 0.1
     assert np.quantile(np.abs(turn), 0.95) < 0.06
     lane = network().lanes[0].path
@@ -36,7 +36,7 @@ def test_candidates_spread_over_all_lanes_alike() -> None:
 def test_distance_and_turn_from_a_lane() -> None:
     lane = max(network().lanes, key=lambda lane: lane.path.length).path
     pose = lane.pose(lane.length / 2).moved(left=-0.8, turn=0.1)  # away from the other lane
-    offset, turn = lanes().apart(np.array([(pose.x, pose.y, pose.heading)]))
+    offset, turn = lanes().lane_errors(np.array([(pose.x, pose.y, pose.heading)]))
     assert offset[0] == pytest.approx(0.8, abs=0.05)
     assert turn[0] == pytest.approx(0.1, abs=0.03)
     assert lanes().distance(pose.position) == pytest.approx(0.8, abs=0.15)
@@ -50,14 +50,14 @@ def test_the_heading_in_a_bend_is_that_of_a_car_whose_middle_follows_it() -> Non
     lane, bend = way.pose(middle), float(way.curvature(middle))
     assert abs(bend) > 0.08
     course = np.array([(lane.x, lane.y, lane.heading - slip) for slip in (0.0, math.atan(1.3 * bend))])
-    _, turn = lanes().apart(course)
+    _, turn = lanes().lane_errors(course)
     assert turn[1] == pytest.approx(0.0, abs=0.02)
     assert turn[0] == pytest.approx(math.atan(1.3 * bend), abs=0.02)
     longer = LanePoints.of(network(), VehicleSpec(wheelbase=3.2, max_curvature=0.15))
-    assert longer.apart(course[:1])[1][0] == pytest.approx(math.atan(1.6 * bend), abs=0.02)
+    assert longer.lane_errors(course[:1])[1][0] == pytest.approx(math.atan(1.6 * bend), abs=0.02)
 
 
-def test_the_wrong_way_is_no_lane() -> None:
+def test_the_wrong_direction_has_a_low_likelihood() -> None:
     lane = max(network().lanes, key=lambda lane: lane.path.length).path
     pose = lane.pose(lane.length / 2)
     there = np.array([(pose.x, pose.y, pose.heading), (pose.x, pose.y, pose.heading + math.pi)])
@@ -74,21 +74,21 @@ def test_the_likelihood_of_roads_by_hand_and_its_floor() -> None:
     assert tempered[0] == pytest.approx(math.log(0.01) / 4)
 
 
-def test_a_fix_weighs_by_its_errors() -> None:
+def test_the_likelihood_of_a_fix_follows_its_errors() -> None:
     fix = Fix(np.array([10.0, 20.0, math.pi - 0.05]), 5.0, 0.1)
     poses = np.array([(10.0, 20.0, math.pi - 0.05), (15.0, 20.0, math.pi - 0.05), (10.0, 20.0, 0.05 - math.pi)])
     assert fix.errors(poses) == pytest.approx(np.array([(0, 0, 0), (-5, 0, 0), (0, 0, -0.1)]), abs=1e-12)
     found = fix.log_likelihood(poses)
     assert found[0] == pytest.approx(-math.log(5.0 * 5.0 * 0.1))
     assert found - found[0] == pytest.approx([0.0, -0.5, -0.5])
-    drawn = fix.draw(20_000, np.random.default_rng(0))
+    drawn = fix.sample(20_000, np.random.default_rng(0))
     assert drawn[:, :2].mean(axis=0) == pytest.approx([10.0, 20.0], abs=0.15)
     assert drawn[:, :2].std(axis=0) == pytest.approx([5.0, 5.0], rel=0.03)
     assert np.abs(drawn[:, 2]).max() <= math.pi
 
 
-def test_of_a_fix_that_drifts_only_what_is_new_counts() -> None:
-    fix = Fix(np.zeros(3), 5.0, 0.1, correlation=0.8)  # 0.8 of the error is left, 0.6 of the sigmas is new
+def test_a_correlated_fix_counts_by_its_new_error() -> None:
+    fix = Fix(np.zeros(3), 5.0, 0.1, correlation=0.8)  # 0.8 of the error remains, 0.6 of the sigmas is new
     poses = np.array([(-8.0, 0.0, 0.0), (-8.0, 0.0, 0.0), (-8.0, 0.0, 0.0)])
     before = np.array([(10.0, 0.0, 0.0), (2.5, 0.0, 0.0), (np.nan, np.nan, np.nan)])
     peak = -math.log(5.0 * 5.0 * 0.1)
@@ -103,6 +103,6 @@ def test_a_map_without_junctions_is_refused() -> None:
         LanePoints.of(bare)
 
 
-def test_a_map_matcher_without_room_is_refused() -> None:
+def test_a_likelihood_without_floor_is_refused() -> None:
     with pytest.raises(ConfigError, match="elsewhere"):
         RoadLikelihoodConfig(elsewhere=0.0)

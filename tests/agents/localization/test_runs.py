@@ -1,4 +1,4 @@
-"""Runs over drives: what is kept, what is refused, and what stands in the table."""
+"""Runs over drives: stored results, refused settings, and the tables."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.localization.cases import CASES, Exponents, LocalizationCase
 from agents.localization.config import LocalizeConfig
-from agents.localization.report import markdown, paired_score, paired_scores, score
+from agents.localization.likelihoods import ExponentConfig
+from agents.localization.report import markdown, paired_score, paired_scores, summarise_score
 from agents.localization.run import (
     identity,
     open_policy,
@@ -19,8 +19,9 @@ from agents.localization.run import (
     scenarios,
     spread_drives,
 )
-from agents.localization.track import Track
-from agents.localization.tuning import time_updates, trial
+from agents.localization.sensors import CASES, LocalizationCase
+from agents.localization.tracking import Track
+from agents.localization.tuning import summarise_trial, time_updates
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import observation_spec
@@ -39,7 +40,7 @@ CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained policy that sees the unrouted map."""
+    """Save an untrained policy that sees the unrouted map."""
     config = PolicyConfig(inputs=("camera", "road_map"), hidden=16)
     policy = build_policy(config, observation_spec(CAMERAS, MAP), seed=0)
     path = tmp_path_factory.mktemp("policy") / "best.safetensors"
@@ -48,7 +49,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small(checkpoint: Path, out: Path) -> LocalizeConfig:
-    """One drive of 120 m by two methods."""
+    """Return settings for one drive of 120 m by three methods."""
     return LocalizeConfig(
         checkpoint=checkpoint,
         out=out,
@@ -63,7 +64,7 @@ def small(checkpoint: Path, out: Path) -> LocalizeConfig:
 
 @pytest.fixture(scope="module")
 def finished(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalizeConfig, dict[str, float]]:
-    """A small run, and when its files were written."""
+    """Finish a small run; returns its settings and when its files were written."""
     config = small(checkpoint, tmp_path_factory.mktemp("run") / "out")
     run_drives(config)
     return config, {str(path): path.stat().st_mtime for path in config.out.rglob("*.*")}
@@ -88,7 +89,7 @@ def track(errors: list[float], levels: list[float] | None = None) -> Track:
     )
 
 
-def test_a_run_keeps_each_drives_tracks_and_does_nothing_twice(
+def test_a_run_stores_each_drives_tracks_and_skips_finished_drives(
     finished: tuple[LocalizeConfig, dict[str, float]],
 ) -> None:
     config, before = finished
@@ -97,7 +98,7 @@ def test_a_run_keeps_each_drives_tracks_and_does_nothing_twice(
     assert {str(path): path.stat().st_mtime for path in config.out.rglob("*.*")} == before
     assert {case: set(found) for case, found in tracks.items()} == {
         "gps10": {"gps", "roads", "network_roads"},
-        "none": {"roads", "network_roads"},  # GPS alone says nothing there
+        "none": {"roads", "network_roads"},  # GPS alone has no information there
     }
     assert len({len(found.times) for case in tracks.values() for found in case.values()}) == 1
     assert tracks["gps10"]["roads"].errors[-1] < 10
@@ -106,7 +107,7 @@ def test_a_run_keeps_each_drives_tracks_and_does_nothing_twice(
 def test_results_of_other_settings_are_not_mixed(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
     config, _ = finished
     with pytest.raises(ConfigError, match="exponents"):
-        run_drives(replace(config, exponents=Exponents(roads=0.5)))
+        run_drives(replace(config, exponents=ExponentConfig(roads=0.5)))
     assert identity(replace(config, drives=9)) == identity(config)  # more drives may be added
 
 
@@ -130,7 +131,7 @@ def test_a_damaged_result_is_named(finished: tuple[LocalizeConfig, dict[str, flo
         read_result(config, scenario)
 
 
-def test_drives_with_other_pictures_are_refused(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
+def test_drives_with_other_images_are_refused(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
     config, _ = finished
     (scenario,) = scenarios(config)
     wide = SimulationConfig(cameras=(Camera(width=64, height=32),), map=MAP)
@@ -162,7 +163,7 @@ def test_scores_by_hand() -> None:
         track([70.0, 60.0, 6.0, 6.0]),
         track([50.0, 5.0, 5.0, 80.0]),
     ]
-    found = score("none", "roads", tracks)
+    found = summarise_score("none", "roads", tracks)
     assert found.error.value == 6.0  # of 3, 6 and 42.5
     assert found.start_error.value == 70.0
     assert found.found.value == pytest.approx(2 / 3)
@@ -178,10 +179,10 @@ def test_scores_by_hand() -> None:
     assert found.error.low <= 6.0 <= found.error.high
 
 
-def test_methods_are_paired_with_what_they_build_on(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
+def test_methods_are_compared_with_their_baselines(finished: tuple[LocalizeConfig, dict[str, float]]) -> None:
     config, _ = finished
     rows = paired_scores(config, run_drives(config))
-    # Odometry alone was not run, so that map matching has nothing to be set against.
+    # Odometry alone was not run, so that map matching has no baseline.
     assert [(row.case, row.method, row.baseline) for row in rows] == [
         ("gps10", "network_roads", "roads"), ("none", "network_roads", "roads"),
     ]  # fmt: skip
@@ -204,17 +205,17 @@ def test_paired_scores_by_hand() -> None:
     assert (found.entropy.value, found.entropy.low, found.entropy.high) == (0.0, 0.0, 0.0)
 
 
-def test_the_table_names_its_rows() -> None:
-    page = markdown("A title", [score("none", "roads", [track([20.0, 30.0]), track([20.0, 40.0])])])
+def test_the_table_names_cases_and_methods() -> None:
+    page = markdown("A title", [summarise_score("none", "roads", [track([20.0, 30.0]), track([20.0, 40.0])])])
     assert page.startswith("# A title")
     assert "| none | odometry, map matching | 35.0 (30.0 to 40.0) |" in page
     assert "| 0% (" in page
 
 
-def test_overconfidence_costs_in_tuning() -> None:
+def test_overconfidence_lowers_the_score_in_tuning() -> None:
     scenario = Scenario()
-    sure = trial("roads", 1.0, {scenario: {"none": {"roads": track([50.0, 50.0], [1.0, 1.0])}}})
-    right = trial("roads", 0.1, {scenario: {"none": {"roads": track([5.0, 5.0], [0.3, 0.8])}}})
+    sure = summarise_trial("roads", 1.0, {scenario: {"none": {"roads": track([50.0, 50.0], [1.0, 1.0])}}})
+    right = summarise_trial("roads", 0.1, {scenario: {"none": {"roads": track([5.0, 5.0], [0.3, 0.8])}}})
     assert sure.miscalibration == pytest.approx((0.5 + 0.9) / 2)
     assert right.miscalibration == pytest.approx((0.0 + 0.1) / 2)
     assert (sure.near, right.near) == (0.0, 1.0)
@@ -229,14 +230,14 @@ def test_updates_can_be_timed(checkpoint: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["calibrate", "network", "quick", "standard", "streets", "tune"])
-def test_configurations_are_good(name: str) -> None:
+def test_configurations_are_valid(name: str) -> None:
     config = load_config(LocalizeConfig, ROOT / "configs" / "localize" / f"{name}.yaml")
     assert len(scenarios(replace(config, town=config.town and "test-0"))) == config.drives
     split = "validation" if config.action in ("tune", "calibrate") else "test"
     assert config.town or all(split in town for town in config.town_names)
 
 
-def test_the_standard_run_is_as_large_as_it_must_be() -> None:
+def test_the_standard_run_has_its_published_size() -> None:
     config = load_config(LocalizeConfig, ROOT / "configs" / "localize" / "standard.yaml")
     assert config.drives >= 50
     assert config.length == 1000.0
@@ -245,15 +246,15 @@ def test_the_standard_run_is_as_large_as_it_must_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "text"),
     [
         ({"drives": 0}, "drives"),
         ({"length": 20.0}, "length"),
-        ({"cases": (LocalizationCase(), LocalizationCase())}, "alike"),
+        ({"cases": (LocalizationCase(), LocalizationCase())}, "must differ"),
         ({"tried": (2.0,)}, "tried"),
         ({"workers": 0}, "workers"),
     ],
 )
-def test_runs_that_make_no_sense_are_refused(changes: dict[str, object], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_invalid_settings_are_refused(changes: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
         LocalizeConfig(**changes)  # type: ignore[arg-type]

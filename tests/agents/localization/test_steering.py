@@ -1,4 +1,4 @@
-"""The network read backwards: maps drawn at candidates, and a policy whose steering is the map's own curvature."""
+"""The steering likelihood: maps drawn at candidates, and a policy whose steering is the map's own curvature."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.localization.cases import LocalizationCase
 from agents.localization.likelihoods import ObservedFrame
 from agents.localization.particles import FilterConfig, ParticleFilter
-from agents.localization.steering import LatticeConfig, SteeringLikelihood, check_localises
-from agents.localization.tracking import TrackingConfig, localise
+from agents.localization.sensors import LocalizationCase, TrackingConfig
+from agents.localization.steering import LatticeConfig, SteeringLikelihood, check_can_localise
+from agents.localization.tracking import localise
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec
 from agents.policies.policy import Policy, build_policy
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array, Pose
 from navsim.sensing.roadmap import MapSpec, draw_map, draw_maps, rasterise_roads
-from tests.agents.localization.places import along, lanes, network, route
+from tests.agents.localization.small_town import along, lanes, network, route
 
 MAP = MapSpec(size_px=50)
 SPEC = ObservationSpec(1, 32, 48, 50)
@@ -36,17 +36,17 @@ def frame(steering: float | None = 0.02, seed: int = 0) -> ObservedFrame:
     return ObservedFrame(images, 6.0, steering)
 
 
-def test_many_maps_are_those_drawn_one_by_one() -> None:
-    poses = lanes().spread(40, np.random.default_rng(0), turn_deg=90.0)
+def test_batched_maps_equal_maps_drawn_one_by_one() -> None:
+    poses = lanes().sample_poses(40, np.random.default_rng(0), turn_deg=90.0)
     drawn = draw_maps(RASTER, MAP, poses)
     assert (drawn == np.stack([draw_map(RASTER, MAP, Pose(*pose)) for pose in poses.tolist()])).all()
     assert drawn.max() == 255
     assert draw_maps(RASTER, MAP, np.zeros((0, 3))).shape == (0, 50, 50)
 
 
-def test_it_is_the_policys_density_of_the_driven_steering_with_the_candidates_map() -> None:
+def test_it_is_the_policys_density_of_the_driven_steering() -> None:
     net, lattice = policy(("camera", "road_map", "speed")), LatticeConfig(metres=2.0, turn_deg=6.0)
-    poses = lattice.poses(lattice.cells(lanes().spread(30, np.random.default_rng(1))))  # on the lattice
+    poses = lattice.poses(lattice.cells(lanes().sample_poses(30, np.random.default_rng(1))))  # on the lattice
     seen = frame()
     found = SteeringLikelihood(net, RASTER, MAP, lattice)(seen, poses)
     maps = torch.from_numpy(draw_maps(RASTER, MAP, poses))
@@ -59,42 +59,42 @@ def test_it_is_the_policys_density_of_the_driven_steering_with_the_candidates_ma
     assert np.ptp(wanted) > 0
 
 
-def test_maps_that_were_seen_are_remembered() -> None:
-    likelihood, poses = SteeringLikelihood(policy(), RASTER, MAP), lanes().spread(60, np.random.default_rng(1))
+def test_maps_are_cached() -> None:
+    likelihood, poses = SteeringLikelihood(policy(), RASTER, MAP), lanes().sample_poses(60, np.random.default_rng(1))
     first = likelihood(frame(), poses)
     other = likelihood(frame(seed=1), poses)
     np.testing.assert_array_equal(likelihood(frame(), poses), first)
     assert (other != first).any()
 
 
-def test_no_surprise_rules_a_pose_out() -> None:
+def test_an_outlier_does_not_rule_out_a_pose() -> None:
     net = policy()
-    with torch.no_grad():  # far too sure of itself
+    with torch.no_grad():  # overconfident
         net.head.weight.mul_(1000)
-    poses = lanes().spread(200, np.random.default_rng(1))
+    poses = lanes().sample_poses(200, np.random.default_rng(1))
     for steering in (-0.2, 0.0, 0.2):
         assert SteeringLikelihood(net, RASTER, MAP)(frame(steering), poses).min() >= np.log(0.05 / 0.4) - 1e-6
 
 
-def test_candidates_between_two_points_of_the_lattice_share_a_map() -> None:
+def test_candidates_in_one_lattice_cell_share_a_map() -> None:
     lattice = LatticeConfig(metres=2.0, turn_deg=6.0)
     near = np.array([(100.0, 40.0, 0.0), (100.9, 39.2, 0.05), (100.0, 40.0, 2 * np.pi - 0.05)])
     assert len(np.unique(lattice.cells(near), axis=0)) == 1
-    poses = lanes().spread(500, np.random.default_rng(1))
-    apart = np.abs(lattice.poses(lattice.cells(poses)) - poses)
-    assert apart[:, :2].max() <= 1.0
-    turn = np.minimum(apart[:, 2], 2 * np.pi - apart[:, 2])
+    poses = lanes().sample_poses(500, np.random.default_rng(1))
+    lane_errors = np.abs(lattice.poses(lattice.cells(poses)) - poses)
+    assert lane_errors[:, :2].max() <= 1.0
+    turn = np.minimum(lane_errors[:, 2], 2 * np.pi - lane_errors[:, 2])
     assert np.degrees(turn).max() <= 3.0 + 1e-9
 
 
-def test_without_steering_what_the_images_let_expect_takes_its_place() -> None:
+def test_without_steering_the_likelihood_is_a_mean_over_expected_steering() -> None:
     net = policy()
-    with torch.no_grad():  # an answer that is sharp, and depends on the map
+    with torch.no_grad():  # a sharp output that depends on the map
         net.head.weight.mul_(30)
-    poses = lanes().spread(50, np.random.default_rng(1))
+    poses = lanes().sample_poses(50, np.random.default_rng(1))
     likelihood = SteeringLikelihood(net, RASTER, MAP)
     soft = likelihood(frame(None), poses)
-    alone = likelihood.answers(frame(), np.array([(1e5, 1e5, 0.0)]))  # far off, the map is empty
+    alone = likelihood.distributions(frame(), np.array([(1e5, 1e5, 0.0)]))  # far off, the map is empty
     draws = torch.Generator().manual_seed(0)
     steerings = [float(alone.sample(draws)) for _ in range(400)]
     inside = [value for value in steerings if abs(value) <= 0.2]
@@ -113,16 +113,16 @@ def test_policies_without_the_unrouted_map_are_refused(inputs: tuple[Sense, ...]
 
 def test_the_sources_network_keeps_the_route_from_its_distribution() -> None:
     config = PolicyConfig(network="amini2019")
-    check_localises(build_policy(config, ObservationSpec(1, 66, 200, 50), seed=0))
+    check_can_localise(build_policy(config, ObservationSpec(1, 66, 200, 50), seed=0))
 
 
-def test_a_lattice_without_room_is_refused() -> None:
-    with pytest.raises(ConfigError, match="lattice"):
+def test_an_invalid_lattice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="metres must be"):
         LatticeConfig(metres=0.0)
 
 
 class Follower:
-    """A made-up policy: it sees nothing and steers as the nearest lane bends, give or take 0.01 per metre."""
+    """A policy without cameras that steers by the curvature of the nearest lane, with a sigma of 0.01 1/m."""
 
     def __call__(self, frame: ObservedFrame, poses: Array) -> Array:
         assert frame.steering is not None
@@ -131,7 +131,7 @@ class Follower:
 
 
 def bend_at(poses: Array) -> Array:
-    """Curvature of the lane nearest to each pose."""
+    """Return the curvature of the lane nearest to each pose."""
     index = lanes()._tree.query(np.column_stack([poses[:, :2], 4 * np.cos(poses[:, 2]), 4 * np.sin(poses[:, 2])]))[1]
     after = np.minimum(index + 1, len(lanes().poses) - 1)
     turn = lanes().poses[after, 2] - lanes().poses[index, 2]
@@ -153,7 +153,7 @@ def test_a_policy_that_steers_by_the_map_finds_the_pose_without_a_prior(seed: in
     )  # odometry alone does not
 
 
-def test_one_image_is_looked_at_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_encoded_once_for_all_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     net, sizes = policy(), list[int]()
     encode_images = net.network.encode_images
 
@@ -161,8 +161,8 @@ def test_one_image_is_looked_at_once_for_all_candidates(monkeypatch: pytest.Monk
         sizes.append(len(inputs.images))  # type: ignore[attr-defined]
         return encode_images(inputs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(net.network, "look", counted)
+    monkeypatch.setattr(net.network, "encode_images", counted)
     likelihood = SteeringLikelihood(net, RASTER, MAP)
-    sizes.clear()  # it looks once to learn the sizes
-    likelihood(frame(), lanes().spread(1500, np.random.default_rng(0)))
+    sizes.clear()  # the constructor encodes one image to measure sizes
+    likelihood(frame(), lanes().sample_poses(1500, np.random.default_rng(0)))
     assert sizes == [1]

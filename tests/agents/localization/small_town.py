@@ -1,4 +1,4 @@
-"""A town, and drives along a way through it that take no simulator."""
+"""A town, and drives along a route through it without a simulator."""
 
 from functools import lru_cache
 
@@ -20,35 +20,35 @@ SPEED, STEP = 8.0, 0.1
 
 @lru_cache(maxsize=1)
 def network() -> RoadNetwork:
-    """The town's roads."""
+    """Return the roads of the town."""
     return build_town(TOWN)
 
 
 @lru_cache(maxsize=1)
 def lanes() -> LanePoints:
-    """Where cars can be in it."""
+    """Return the lanes of the town."""
     return LanePoints.of(network())
 
 
 def route(length: float = 400.0, number: int = 0) -> Route:
-    """A way through it."""
+    """Return a route through the town."""
     return scenario_route(network(), Scenario(TOWN, route=number, length=length))
 
 
-def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
-    """The drive of a car whose middle follows the lane at `SPEED`, steered by the lane's curvature."""
-    stations = np.arange(0.0, way.length, SPEED * STEP)
+def along(driven: Route, images: Array | None = None, seed: int = 0) -> Episode:
+    """Return the drive of a car whose middle follows the lane at `SPEED`, steered by the lane's curvature."""
+    stations = np.arange(0.0, driven.length, SPEED * STEP)
     steps = len(stations) - 1
-    curvature = way.path.curvature(stations)
-    heading = way.path.heading(stations) - [VehicleSpec().sideslip(value) for value in curvature.tolist()]
+    curvature = driven.path.curvature(stations)
+    heading = driven.path.heading(stations) - [VehicleSpec().sideslip(value) for value in curvature.tolist()]
     none = np.zeros((0, 4, 4), np.uint8)
     pictures = np.zeros((0, 1, 4, 4, 3), np.uint8) if images is None else images.astype(np.uint8)
     return Episode(
-        scenario=Scenario(TOWN, length=max(way.length, 100.0), seed=seed),
+        scenario=Scenario(TOWN, length=max(driven.length, 100.0), seed=seed),
         driver="line",
         outcome=Outcome.ARRIVED,
-        route_length=way.length,
-        passages=way.passages,
+        route_length=driven.length,
+        passages=driven.passages,
         images=pictures,
         road_maps=none,
         route_maps=none,
@@ -56,7 +56,7 @@ def along(way: Route, images: Array | None = None, seed: int = 0) -> Episode:
         commands=curvature[:-1],
         labels=curvature[:-1],
         times=np.arange(steps + 1.0) * np.float64(STEP),
-        poses=np.column_stack([way.path.position(stations), heading]),
+        poses=np.column_stack([driven.path.position(stations), heading]),
         speeds=np.full(steps + 1, SPEED),
         stations=stations,
         offsets=np.zeros(steps + 1),
