@@ -1,4 +1,4 @@
-"""What every script does first and last: name a missing system library, and turn a user's mistake into one line."""
+"""What every command does: name a missing system library, turn a user's mistake into one line, print lines."""
 
 import importlib
 import re
@@ -44,8 +44,8 @@ def explain_import_error(module: str, error: ImportError) -> str:
     return f"the system library {library[1]}, which {module} needs, is missing; install it: {where}"
 
 
-def run_script(main: Callable[[], None]) -> None:
-    """Run a script's `main`; a NavsimError becomes one line and exit code 2, Ctrl-C one line and exit code 130."""
+def run_command(main: Callable[[], None]) -> None:
+    """Run `main`; a NavsimError becomes one line and exit code 2, Ctrl-C one line and exit code 130."""
     try:
         main()
     except NavsimError as error:
@@ -54,3 +54,8 @@ def run_script(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def say(line: str) -> None:
+    """Print a line at once, also into a pipe or a log."""
+    print(line, flush=True)

@@ -35,7 +35,9 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
         "per_metre": "particles_per_metre",
     },
     "LocalizeConfig": {"unforeseen": "outlier_probability"},
+    "PageDriver": {"words": "label"},
     "SimulationBenchmark": {"worlds": "num_envs"},
+    "SuitesPageConfig": {"again": "repeat", "redrawn": "other_renderer", "checked": "repeat_suite"},
     "TrainConfig": {"quiet_share": "lane_keeping_fraction"},
 }
 """Current name of each old key that stored files may use, by configuration class."""

@@ -106,7 +106,8 @@ def check(words: Sequence[str], code: int) -> None:
     if code == INTERRUPTED:
         raise KeyboardInterrupt("interrupted; the same command goes on from here")
     if code != 0:
-        raise NavsimError(f"{words[0]} ended with code {code}; mend what it says above and run the same command again")
+        program = " ".join(words[1:3]) if words[0] == "-m" else words[0]
+        raise NavsimError(f"{program} ended with code {code}; mend what it says above and run the same command again")
 
 
 def _started(words: Sequence[str], env: Mapping[str, str] | None, log: Path | None = None) -> "subprocess.Popen[bytes]":

@@ -135,6 +135,13 @@ class _TerminalTable:
         return drawn
 
 
+def show(table: Table, min_width: int = 0) -> None:
+    """Print a table, as if the terminal had at least `min_width` columns."""
+    console = Console()
+    console.width = max(console.width, min_width)
+    console.print(table.rich())
+
+
 def _markdown_row(cells: Sequence[str]) -> str:
     texts = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
     return "| " + " | ".join(texts) + " |"

@@ -57,6 +57,7 @@ ROOMS = [
     "agents.perception.detection",
     "agents.localization",
     "agents.experiments",
+    "agents.commands",
     "scripts",
 ]
 

@@ -125,8 +125,8 @@ def test_ctrl_c_is_handed_on(tmp_path: Path) -> None:
         f"""
         from pathlib import Path
         from navsim.subprocesses import run_chains
-        from navsim.cli import run_script
-        run_script(lambda: run_chains({{Path({str(log)!r}): [[{child!r}]]}}, 1))
+        from navsim.cli import run_command
+        run_command(lambda: run_chains({{Path({str(log)!r}): [[{child!r}]]}}, 1))
         """,
     )
     process = subprocess.Popen([sys.executable, parent], stderr=subprocess.PIPE, text=True)

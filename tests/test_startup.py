@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from navsim.cli import check_libraries, explain_import_error, run_script
+from navsim.cli import check_libraries, explain_import_error, run_command
 from navsim.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +30,14 @@ def test_a_mistake_is_one_line_on_stderr(
     error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
-        run_script(raiser(error))
+        run_command(raiser(error))
     assert exit_.value.code == code
     assert capsys.readouterr().err == line
 
 
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        run_script(raiser(ZeroDivisionError()))
+        run_command(raiser(ZeroDivisionError()))
 
 
 def test_a_missing_system_library_is_named_with_its_package() -> None:

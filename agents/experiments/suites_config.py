@@ -21,9 +21,9 @@ class PageDriver:
     """One driver of the page."""
 
     driver: str
-    """Who it is, as after `--driver` of `scripts/evaluate.py`: a policy's path, constant, `package.module:make` ..."""
-    words: str = ""
-    """What it is, in a few words."""
+    """The driver, as after `--driver` of `navsim evaluate`: a policy's path, constant, `package.module:make` ..."""
+    label: str = ""
+    """Description of the driver in a few words."""
     simulation: dict[str, Any] = field(default_factory=dict)
     """What differs from the page's simulation for it, such as its cameras; the suites say the conditions."""
     suites: tuple[str, ...] = ()
@@ -46,12 +46,12 @@ class SuitesPageConfig:
     """On what, by name or path, in the page's order."""
     towns: dict[str, str] = field(default_factory=dict)
     """The one town of a suite, such as `osm:FILE`, by the suite's name. A suite whose file is not there is left out."""
-    checked: str = "standard"
-    """The suite that is driven twice where the next two settings ask for it."""
-    again: tuple[str, ...] = ()
-    """Drivers that drive all of it a second time, to see that the same seed gives the same outcomes."""
-    redrawn: tuple[str, ...] = ()
-    """Drivers that drive it once more with the other renderer, to see how many outcomes that changes."""
+    repeat_suite: str = "standard"
+    """Suite that the drivers of the next two settings drive once more."""
+    repeat: tuple[str, ...] = ()
+    """Drivers that repeat that suite, to check that the same seed gives the same outcomes."""
+    other_renderer: tuple[str, ...] = ()
+    """Drivers that repeat that suite with the other renderer, to count the outcomes that change."""
     seed: int = 0
     """Of every suite."""
     workers: int | None = None
@@ -64,12 +64,12 @@ class SuitesPageConfig:
     """The car and its senses."""
 
     def __post_init__(self) -> None:
-        for key in ("again", "redrawn"):
+        for key in ("repeat", "other_renderer"):
             unknown = [name for name in getattr(self, key) if name not in self.drivers]
             if unknown:
                 raise ConfigError(f"{key} names {unknown[0]!r}, which is none of drivers: {', '.join(self.drivers)}")
-        if (self.again or self.redrawn) and self.checked not in self.suites:
-            raise ConfigError(f"checked must be one of suites, got {self.checked!r}")
+        if (self.repeat or self.other_renderer) and self.repeat_suite not in self.suites:
+            raise ConfigError(f"repeat_suite must be one of suites, got {self.repeat_suite!r}")
         stray = sorted(set(self.towns) - set(self.suites))
         if stray:
             raise ConfigError(f"towns names {stray[0]!r}, which is none of suites: {', '.join(self.suites)}")
@@ -79,8 +79,8 @@ class SuitesPageConfig:
                 raise ConfigError(
                     f"drivers.{name}.suites names {strange[0]!r}, none of suites: {', '.join(self.suites)}"
                 )
-            if not self.drives(name, self.checked) and name in {*self.again, *self.redrawn}:
-                raise ConfigError(f"drivers.{name}.suites lacks {self.checked!r}, which it is to drive once more")
+            if not self.drives(name, self.repeat_suite) and name in {*self.repeat, *self.other_renderer}:
+                raise ConfigError(f"drivers.{name}.suites lacks {self.repeat_suite!r}, which it is to repeat")
             if not _NAME.fullmatch(name):
                 raise ConfigError(f"drivers: {name!r} must be a name of letters, digits, dots, dashes and underscores")
             _ = self.simulation_of(name)

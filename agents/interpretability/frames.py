@@ -163,7 +163,7 @@ def _frames(path: Path, rows: NDArray[np.intp], redrawer: EpisodeRerenderer) -> 
     """Some frames of one drive."""
     episode = read_episode(path)
     if len(episode.images) != len(episode):
-        raise EpisodeError(f"{path}: was recorded without images; scripts/render.py draws them")
+        raise EpisodeError(f"{path}: was recorded without images; scripts/rerender.py draws them")
     network = load_town_map(episode.scenario.town).network
     manoeuvres = manoeuvre_of_frames(episode, network, scenario_route(network, episode.scenario))
     regions, notes = _regions(episode, rows, redrawer)

@@ -41,7 +41,7 @@ def check_recorded(dataset: Dataset) -> None:
     for path, header in dataset.headers.items():
         if len(header.recorded) < len(header.shapes):
             raise EpisodeError(
-                f"{path}: was recorded without images; scripts/render.py draws those of a whole data folder"
+                f"{path}: was recorded without images; scripts/rerender.py draws those of a whole data folder"
             )
 
 
@@ -54,7 +54,7 @@ def check_classes(dataset: Dataset) -> None:
     for path, header in dataset.headers.items():
         if "classes" not in header.recorded:
             raise EpisodeError(
-                f"{path}: was recorded without classes; collect with channels: [classes], or scripts/render.py with "
+                f"{path}: was recorded without classes; collect with channels: [classes], or scripts/rerender.py with "
                 "--channels classes adds them to a whole data folder"
             )
         if header.class_names != CLASS_NAMES:
@@ -72,7 +72,7 @@ def check_objects(dataset: Dataset) -> None:
     for path, header in dataset.headers.items():
         if not header.object_names:
             raise EpisodeError(
-                f"{path}: was recorded without objects; collect with channels: [objects], or scripts/render.py with "
+                f"{path}: was recorded without objects; collect with channels: [objects], or scripts/rerender.py with "
                 "--channels objects adds them to a whole data folder"
             )
         if header.object_names != tuple(ObjectClass):

@@ -72,7 +72,7 @@ class CollectConfig:
     workers: int | None = None
     """Number of processes; None takes one per core."""
     images: bool = True
-    """Whether to record images and maps; without them a drive takes a few kB, and `scripts/render.py` draws them."""
+    """Whether to record images and maps; without them a drive takes a few kB, and `scripts/rerender.py` draws them."""
     channels: tuple[Channel, ...] = ()
     """What is recorded of the images besides their colours: `classes`, what each pixel shows; `objects`, boxes around
     the cars, people and signs that are seen."""

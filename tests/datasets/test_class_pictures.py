@@ -151,6 +151,6 @@ def test_channels_are_a_setting_of_the_data_and_checked() -> None:
 
 
 def test_info_tells_that_they_are_there(recorded: CollectConfig) -> None:
-    command = [sys.executable, "scripts/data.py", "info", str(recorded.out)]
+    command = [sys.executable, "scripts/dataset.py", "info", str(recorded.out)]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "2 classes" in told

@@ -175,9 +175,9 @@ def collecting_program(config: CollectConfig) -> "subprocess.Popen[str]":
     code = (
         "import sys; sys.path.insert(0, 'tests/recording')\n"
         "import dataclasses; from pathlib import Path; from synthetic import SHORT_COLLECTION\n"
-        "from navsim.datasets.collection import collect; from navsim.cli import run_script\n"
+        "from navsim.datasets.collection import collect; from navsim.cli import run_command\n"
         f"config = dataclasses.replace(SHORT_COLLECTION, out=Path({str(config.out)!r}), resume=True)\n"
-        "run_script(lambda: print(collect(config)))\n"
+        "run_command(lambda: print(collect(config)))\n"
     )
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=REPOSITORY, text=True, stderr=subprocess.PIPE, start_new_session=True

@@ -35,14 +35,14 @@ from navsim.drivers.protocol import ConstantDriver
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation, SimulationConfig
 from navsim.viewer.viewer import Viewer, ViewerOptions
-from navsim.cli import run_script
+from navsim.cli import run_command
 
 def main():
     with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerOptions(0.03)) as viewer:  # two minutes
         episodes = viewer.watch(ConstantDriver(), [Scenario("test-3")])
         print(len(episodes), "watched to the end")
 
-run_script(main)
+run_command(main)
 """
 
 

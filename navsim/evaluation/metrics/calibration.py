@@ -1,7 +1,9 @@
 """Calibration in closed loop: may a driver's distribution be trusted in the situations that its own driving leads to?
 
-The offline measure (`scripts/score.py`) asks the same of recorded drives; here the driver has the wheel, so mistakes
-lead where the recorded drives never went. T: commands of a drive, B: points of a grid, N: commands of all drives.
+The offline measure (`navsim evaluate-offline`) asks the same of recorded drives; here the driver has the wheel, so
+mistakes lead where the recorded drives never went.
+
+T: commands of a drive, B: points of a grid, N: commands of all drives.
 """
 
 from collections.abc import Sequence

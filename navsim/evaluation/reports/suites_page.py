@@ -92,13 +92,13 @@ class Repeats:
     """Drives done twice, by driver."""
 
     suite: str
-    """Of which suite."""
-    again: Mapping[str, Repeat] = field(default_factory=dict)
-    """A second run of everything, in another folder."""
+    """Name of the suite that was driven twice."""
+    second_run: Mapping[str, Repeat] = field(default_factory=dict)
+    """Second run of all drives with the same settings, by driver."""
     renderers: tuple[str, str] = ("", "")
-    """Two renderers ..."""
-    redrawn: Mapping[str, Repeat] = field(default_factory=dict)
-    """... with each of which the routes through junctions were driven."""
+    """The two renderers of `other_renderer`."""
+    other_renderer: Mapping[str, Repeat] = field(default_factory=dict)
+    """Routes through junctions driven with the other renderer, by driver."""
 
 
 def suites_page(
@@ -118,9 +118,9 @@ def suites_page(
     """
     parts = [f"# {title}", about, "\n".join(f"* **{name}**: {words}" for name, words in drivers.items()), _WORDS]
     parts += [_suite_section(suite) for suite in suites]
-    if repeats.again:
-        parts.append(_again_section(repeats))
-    if repeats.redrawn:
+    if repeats.second_run:
+        parts.append(_second_run_section(repeats))
+    if repeats.other_renderer:
         parts.append(_renderers_section(repeats))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -207,11 +207,11 @@ def _part_rows(results: Mapping[str, Results]) -> list[_Row]:
     return rows
 
 
-def _again_section(repeats: Repeats) -> str:
+def _second_run_section(repeats: Repeats) -> str:
     """What a second run of everything changed."""
     rows = [
         (name, [str(found.drives), str(len(found.changed)), str(found.differing)])
-        for name, found in repeats.again.items()
+        for name, found in repeats.second_run.items()
     ]
     return "\n\n".join(
         [
@@ -228,7 +228,7 @@ def _renderers_section(repeats: Repeats) -> str:
     heads = ["routes", "changed outcome", f"arrived with {first} only", f"arrived with {second} only"]
     rows = [
         (name, [str(n) for n in (found.drives, len(found.changed), found.arrived_first, found.arrived_second)])
-        for name, found in repeats.redrawn.items()
+        for name, found in repeats.other_renderer.items()
     ]
     words = f"The routes through junctions of `{repeats.suite}`, drawn with {first} and with {second}."
     return "\n\n".join(["## Two renderers", words, _table(heads, rows)])

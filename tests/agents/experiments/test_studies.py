@@ -128,7 +128,7 @@ def test_the_ablation_gives_every_variant_the_same_network_and_budget() -> None:
 @pytest.mark.slow
 def test_a_small_study_runs_and_running_it_again_repeats_nothing(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study(tmp_path / "out")))
-    command = [sys.executable, "scripts/study.py", "--config", str(tmp_path / "study.yaml")]
+    command = [sys.executable, "scripts/run_study.py", "--config", str(tmp_path / "study.yaml")]
     first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr
     text = (tmp_path / "out" / "page.md").read_text()

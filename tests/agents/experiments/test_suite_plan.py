@@ -54,15 +54,15 @@ def test_a_driver_may_take_some_of_the_suites() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ("drivers: {a: {driver: constant}}\nagain: [b]", "again names 'b', which is none of drivers: a"),
-        ("drivers: {a: {driver: constant}}\nredrawn: [b]", "redrawn names 'b'"),
+        ("drivers: {a: {driver: constant}}\nrepeat: [b]", "repeat names 'b', which is none of drivers: a"),
+        ("drivers: {a: {driver: constant}}\nother_renderer: [b]", "other_renderer names 'b'"),
         ("drivers: {a b: {driver: constant}}", "'a b' must be a name of letters"),
         ("drivers: {a: {driver: constant, simulation: {mapp: {}}}}", "mapp"),
         ("drivers: {a: {driver: constant}}\ntowns: {roads: 'osm:x'}", "towns names 'roads', which is none of suites"),
-        ("drivers: {a: {driver: constant}}\nagain: [a]\nsuites: [quick]", "checked must be one of suites"),
+        ("drivers: {a: {driver: constant}}\nrepeat: [a]\nsuites: [quick]", "repeat_suite must be one of suites"),
         ("drivers: {a: {driver: constant, suites: [fast]}}", "drivers.a.suites names 'fast', none of suites: quick"),
-        ("drivers: {a: {driver: constant, suites: [quick]}}\nagain: [a]", "drivers.a.suites lacks 'standard'"),
-        ("drivers: {a: {words: nobody}}", "drivers.a.driver"),
+        ("drivers: {a: {driver: constant, suites: [quick]}}\nrepeat: [a]", "drivers.a.suites lacks 'standard'"),
+        ("drivers: {a: {label: nobody}}", "drivers.a.driver"),
         ("drivers: {a: {driver: constant}}\nsuite: [quick]", "unknown key; perhaps you meant 'suites'"),
     ],
 )
@@ -76,5 +76,5 @@ def test_the_projects_page_drives_all_suites() -> None:
     config = load_config(SuitesPageConfig, SUITES.parent / "suites-page.yaml")
     assert sorted(config.suites) == sorted(path.stem for path in SUITES.glob("*.yaml"))
     assert config.page == Path("docs/suites.md")
-    assert config.again
-    assert config.redrawn
+    assert config.repeat
+    assert config.other_renderer

@@ -182,7 +182,7 @@ def test_drives_that_do_not_fit(data: Path, tmp_path: Path) -> None:
     blank = tmp_path / "blank.parquet"
     told |= {"cameras": [dataclasses.asdict(CAMERAS[0])]}
     write_episode(small_episode("validation-0", images=False), blank, {"simulation": told})
-    with pytest.raises(EpisodeError, match=r"was recorded without images; scripts/render.py draws them"):
+    with pytest.raises(EpisodeError, match=r"was recorded without images; scripts/rerender.py draws them"):
         inspect_policy(InspectConfig(checkpoint(tmp_path), episode=(blank,)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents.commands.analyse import evaluate_offline
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.distributions.mixture import SteeringMixture
 from agents.policies.networks.config import PolicyConfig
@@ -39,11 +40,10 @@ from navsim.simulation.manoeuvres import FrameManoeuvre
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from scripts.junctions import main
 from tests.agents.small_runs import small_folder
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "scripts" / "junctions.py"
+SCRIPT = ROOT / "scripts" / "evaluate_offline.py"
 SIMULATION = SimulationConfig(
     cameras=(Camera(width=32, height=32),), map=MapSpec(size_px=20, ego_row=14), renderer="tiny", cruise_speed=12.0
 )
@@ -207,7 +207,7 @@ def words(policy: Path, folder: Path, out: Path) -> list[str]:
 
 def test_the_script_prints_and_writes_the_numbers(tmp_path: Path, folder: Path) -> None:
     policy = checkpoint(tmp_path / "policy.safetensors", UNROUTED, SIMULATION.cameras)
-    out = tmp_path / "scores" / "junctions.json"
+    out = tmp_path / "scores"
     result = subprocess.run(
         [sys.executable, str(SCRIPT), *words(policy, folder, out), "--rules.tolerance", "0.015"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -218,7 +218,7 @@ def test_the_script_prints_and_writes_the_numbers(tmp_path: Path, folder: Path) 
     assert result.returncode == 0, result.stderr
     assert "mode recall (at least 5%)" in result.stdout
     assert "sees the route" not in result.stdout
-    numbers = json.loads(out.read_text())
+    numbers = json.loads((out / "policy-validation-junctions.json").read_text())
     assert numbers["inputs"] == ["camera", "road_map"]
     assert numbers["config"]["rules"]["tolerance"] == 0.015
     assert 0 <= numbers["scores"]["junctions"]["recall"]["value"] <= 1
@@ -231,8 +231,13 @@ def test_the_script_says_when_the_policy_sees_the_route(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = checkpoint(tmp_path / "policy.safetensors", replace(UNROUTED, inputs=("route_map",)), SIMULATION.cameras)
-    monkeypatch.setattr(sys, "argv", ["junctions.py", *words(policy, folder, tmp_path / "out.json")])
-    main()
+    arguments = words(policy, folder, tmp_path / "out")
+    monkeypatch.setattr(sys, "argv", ["navsim evaluate-offline", *arguments])
+    evaluate_offline()
+    assert "mode recall" not in capsys.readouterr().out
+    assert not (tmp_path / "out" / "policy-validation-junctions.json").exists()
+    monkeypatch.setattr(sys, "argv", ["navsim evaluate-offline", *arguments, "--junctions", "True"])
+    evaluate_offline()
     assert "sees the route" in capsys.readouterr().out
 
 
@@ -240,7 +245,7 @@ def test_the_script_refuses_a_policy_for_other_cameras(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = checkpoint(tmp_path / "policy.safetensors", UNROUTED, (Camera(width=40, height=40),))
-    monkeypatch.setattr(sys, "argv", ["junctions.py", *words(policy, folder, tmp_path / "out.json")])
+    monkeypatch.setattr(sys, "argv", ["navsim evaluate-offline", *words(policy, folder, tmp_path / "out")])
     with pytest.raises(CheckpointError, match="made for cameras"):
-        main()
-    assert not (tmp_path / "out.json").exists()
+        evaluate_offline()
+    assert not (tmp_path / "out").exists()

@@ -145,7 +145,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_the_script_prints_a_table_and_writes_json_and_png(tmp_path: Path) -> None:
     config = made(tmp_path)
-    command = [sys.executable, str(ROOT / "scripts" / "score.py"), "--checkpoint", str(config.checkpoint)]
+    command = [sys.executable, str(ROOT / "scripts" / "evaluate_offline.py"), "--checkpoint", str(config.checkpoint)]
     command += ["--data", str(config.data), "--objective", "coverage", "--calibrate"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -189,7 +189,7 @@ def test_numbers_of_all_drives_are_checked_before_any_picture_is_read(
 def test_drives_without_images_are_refused_with_the_way_to_draw_them(tmp_path: Path) -> None:
     small_folder(tmp_path)
     add_episode(tmp_path, small_episode("train-7", images=False))
-    with pytest.raises(EpisodeError, match=r"train-7.*was recorded without images; scripts/render.py draws"):
+    with pytest.raises(EpisodeError, match=r"train-7.*was recorded without images; scripts/rerender.py draws"):
         load_training_data(tmp_path, PolicyConfig())
 
 

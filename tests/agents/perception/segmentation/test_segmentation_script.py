@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from agents.commands.train import train
 from agents.perception.config import HeldOutConfig
 from agents.perception.run import held_out_drives, read_results
 from agents.perception.segmentation.pictures import CLASSES
@@ -22,7 +23,6 @@ from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
-from scripts import train
 from tests.datasets.synthetic import SHORT_COLLECTION
 
 ROOT = Path(__file__).parents[4]
@@ -78,9 +78,9 @@ def test_training_then_scores_then_done(folder: Path) -> None:
 
 
 def test_a_task_that_is_none_is_told_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["scripts/train.py", "--task", "flying"])
+    monkeypatch.setattr(sys, "argv", ["navsim train", "--task", "flying"])
     with pytest.raises(ConfigError, match="task must be one of driving, segmentation, detection, got 'flying'"):
-        train.main()
+        train()
 
 
 def test_the_same_places_are_drawn_under_every_condition() -> None:

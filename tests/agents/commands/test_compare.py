@@ -1,4 +1,4 @@
-"""scripts/compare.py as a user calls it."""
+"""`navsim compare` as a user calls it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from navsim.evaluation.reports.results import results_mapping
 from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def results(folder: Path, outcome: Outcome, mark: str = "f1", nll: float = -4.0) -> Path:

@@ -1,4 +1,4 @@
-"""scripts/suites.py as a user calls it: one page over all suites, nothing driven twice, mistakes in one line."""
+"""`navsim run-suites` as a user calls it: one page over all suites, nothing driven twice, mistakes in one line."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SUITE = """
 title: a small one
 routes: {routes: 1, lane_routes: 1, towns: 1}
@@ -17,12 +17,12 @@ PAGE = """
 title: A small page
 out: run
 page: page.md
-drivers: {straight: {driver: constant, words: straight on}, own: {driver: "mine:Curve"}}
+drivers: {straight: {driver: constant, label: straight on}, own: {driver: "mine:Curve"}}
 suites: [small.yaml, streets]
 towns: {streets: "osm:nowhere.osm"}
-checked: small.yaml
-again: [straight, own]
-redrawn: [own]
+repeat_suite: small.yaml
+repeat: [straight, own]
+other_renderer: [own]
 workers: 1
 simulation:
   renderer: tiny
@@ -42,7 +42,7 @@ class Curve:
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run the script in a folder, as from a shell."""
-    command = [sys.executable, str(REPOSITORY / "scripts" / "suites.py"), "--config", "page.yaml", *arguments]
+    command = [sys.executable, str(REPOSITORY / "scripts" / "run_suites.py"), "--config", "page.yaml", *arguments]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
 
@@ -83,7 +83,7 @@ def test_a_driver_that_fails_is_on_the_page_and_makes_the_exit_code_one(folder: 
     (folder / "page.yaml").write_text(
         PAGE.replace("suites: [small.yaml, streets]", "suites: [small.yaml]").replace("towns:", "# ")
     )
-    done = run(folder, "--again", "--redrawn", "--seed", "1")
+    done = run(folder, "--repeat", "--other-renderer", "--seed", "1")
     assert done.returncode == 1, done.stderr
     assert "error: own: 4 drives broke off" in done.stderr
     assert "ZeroDivisionError" in done.stderr

@@ -1,20 +1,18 @@
-"""scripts/watch.py as a user calls it: films without a display, drivers by their words, one line for a mistake."""
+"""`navsim watch` as a user calls it: films without a display, drivers by their words, one line for a mistake."""
 
-import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image as Picture
 
+from agents.commands.evaluate import watch
 from agents.drivers.registry import PolicyWatchConfig, watchable_drivers
 from navsim.errors import NavsimError
 
-REPOSITORY = Path(__file__).parents[2]
-SCRIPT: Any = importlib.import_module("scripts.watch")
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -46,9 +44,9 @@ def test_drivers_come_in_the_order_asked_for_and_the_built_in_ones_follow(
 def test_mistakes_are_said(arguments: list[str], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "torn.parquet").write_text("torn")
-    monkeypatch.setattr(sys, "argv", ["watch.py", "--headless", *arguments])
+    monkeypatch.setattr(sys, "argv", ["navsim watch", "--headless", *arguments])
     with pytest.raises(NavsimError, match=error):
-        SCRIPT.main()
+        watch()
 
 
 def test_without_a_display_one_line_says_what_can_be_done() -> None:
@@ -67,6 +65,6 @@ def test_a_picture_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyP
     arguments = ["--headless", "--out", str(out), "--town", "test-3", "--viewer.view", "top", "--begin", "0.5"]
     monkeypatch.setattr(sys, "argv", ["watch.py", *arguments])
     monkeypatch.delenv("DISPLAY", raising=False)
-    SCRIPT.main()
+    watch()
     with Picture.open(out) as picture:
         assert picture.size == (1920, 540)

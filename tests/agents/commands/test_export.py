@@ -1,4 +1,4 @@
-"""scripts/export.py as a user calls it: a folder and a few words, or one line for a mistake."""
+"""`navsim export` as a user calls it: a folder and a few words, or one line for a mistake."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from agents.policies.policy import build_policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 
 

@@ -1,6 +1,5 @@
-"""scripts/evaluate.py as a user calls it: results and a table, or one line for a mistake."""
+"""`navsim evaluate` as a user calls it: results and a table, or one line for a mistake."""
 
-import importlib
 import json
 import os
 import pickle
@@ -16,7 +15,7 @@ import pytest
 
 from agents.drivers.learned_driver import BATCH_CARS
 from agents.drivers.onnx_driver import OnnxDriver
-from agents.drivers.registry import PolicyEvaluationConfig
+from agents.drivers.registry import PolicyEvaluationConfig, resolve
 from agents.export.bundle import ExportConfig, export
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
@@ -28,8 +27,7 @@ from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
 
-REPOSITORY = Path(__file__).parents[2]
-SCRIPT: Any = importlib.import_module("scripts.evaluate")
+REPOSITORY = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 # The short time limit ends every drive within a few steps.
 QUICK = """
@@ -109,7 +107,7 @@ def test_checkpoints_are_named_by_what_they_are(tmp_path: Path) -> None:
     first = checkpoint(tmp_path / "first" / "best.safetensors")
     second = checkpoint(tmp_path / "second" / "best.safetensors", blind=True)
     third = checkpoint(tmp_path / "third" / "last.safetensors")
-    driver_specs = SCRIPT.resolve(settings(*map(str, (first, second, third)), "expert"))
+    driver_specs = resolve(settings(*map(str, (first, second, third)), "expert"))
     assert [driver_spec.name for driver_spec in driver_specs] == ["policy", "blind", "third-last", "expert"]
     assert [driver_spec.looks for driver_spec in driver_specs] == [True, True, True, False]
     assert driver_specs[0].digest != driver_specs[1].digest
@@ -122,7 +120,7 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "run" / "best.safetensors")
     export(ExportConfig(path, tmp_path / "run" / "exported"))
     folder, file = tmp_path / "run" / "exported", tmp_path / "run" / "exported" / "policy.onnx"
-    driver_specs = SCRIPT.resolve(settings(f"onnx:{folder}", str(file), str(path)))
+    driver_specs = resolve(settings(f"onnx:{folder}", str(file), str(path)))
     assert [driver_spec.name for driver_spec in driver_specs] == ["policy", "exported-policy", "run-best"]
     assert [driver_spec.origin for driver_spec in driver_specs] == [str(file), str(file), str(path)]
     assert [driver_spec.renderer for driver_spec in driver_specs] == ["opengl"] * 3
@@ -132,14 +130,14 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
         "OnnxDriver",
         "PolicyDriver",
     ]
-    (by_word,) = SCRIPT.resolve(settings("policy", policy=folder))
+    (by_word,) = resolve(settings("policy", policy=folder))
     assert isinstance(by_word.driver(), OnnxDriver)
     assert pickle.loads(pickle.dumps(driver_specs)) == driver_specs  # noqa: S301 - our own
 
 
 def test_drivers_of_ones_own_and_other_names() -> None:
     words = ("examples.route_follower:make", "straight-on=constant", "own=examples.route_follower:make")
-    driver_specs = SCRIPT.resolve(settings(*words))
+    driver_specs = resolve(settings(*words))
     assert [driver_spec.name for driver_spec in driver_specs] == ["route-follower", "straight-on", "own"]
     assert driver_specs[0].digest == driver_specs[2].digest
     assert driver_specs[2].driver().name == "route-follower"
@@ -147,7 +145,7 @@ def test_drivers_of_ones_own_and_other_names() -> None:
 
 def test_drivers_that_act_otherwise_are_other_drivers(tmp_path: Path) -> None:
     path = str(checkpoint(tmp_path / "best.safetensors"))
-    (sticky,), (mean,) = (SCRIPT.resolve(settings(path, acting=ActingConfig(rule))) for rule in ("follow_mode", "mean"))
+    (sticky,), (mean,) = (resolve(settings(path, acting=ActingConfig(rule))) for rule in ("follow_mode", "mean"))
     assert sticky.digest != mean.digest
     assert sticky.cars == BATCH_CARS
 
@@ -178,7 +176,7 @@ def test_unusable_drivers_are_refused(words: list[str], error: str, tmp_path: Pa
     (tmp_path / "torn.onnx").write_bytes(b"torn")
     (tmp_path / "torn.safetensors").write_bytes(wide.read_bytes()[:1000])
     with pytest.raises(NavsimError, match=error):
-        SCRIPT.resolve(settings(*words))
+        resolve(settings(*words))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from agents.training.config import TrainConfig
 from navsim.config import load_config
 from tests.agents.small_runs import CAMERAS, MAP, small_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}  # whether or not the project is installed
 
 

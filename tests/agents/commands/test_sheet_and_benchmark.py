@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -19,7 +19,7 @@ def test_pictures_are_written(tmp_path: Path) -> None:
         "views: [{town: train-0}, {town: village-train-0, appearance: fog}]\ncamera: {width: 64, height: 32}\n"
         "renderer: tiny\ncolumns: 2\n"
     )
-    done = run("scripts/pictures.py", "--config", str(settings), "--out", str(tmp_path / "sheet.png"))
+    done = run("scripts/contact_sheet.py", "--config", str(settings), "--out", str(tmp_path / "sheet.png"))
     assert done.returncode == 0, done.stderr
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet is not None
@@ -30,7 +30,7 @@ def test_pictures_are_written(tmp_path: Path) -> None:
 def test_an_unknown_look_is_one_line(tmp_path: Path) -> None:
     settings = tmp_path / "views.yaml"
     settings.write_text("views: [{town: train-0, appearance: foggy}]\n")
-    done = run("scripts/pictures.py", "--config", str(settings), "--out", str(tmp_path / "sheet.png"))
+    done = run("scripts/contact_sheet.py", "--config", str(settings), "--out", str(tmp_path / "sheet.png"))
     assert done.returncode == 2
     assert "perhaps you meant 'fog'" in done.stderr
     assert "Traceback" not in done.stderr

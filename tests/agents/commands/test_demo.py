@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SIMULATION = {
     "cameras": [{"width": 48, "height": 40}],
     "map": {"size_px": 40, "ego_row": 28, "metres_per_pixel": 1.5},
@@ -95,7 +95,7 @@ def test_a_step_that_fails_ends_the_demo_with_its_reason(tmp_path: Path) -> None
     done = subprocess.run(command(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "perhaps you meant 'train_towns'" in done.stderr
-    assert "collect.py ended with code 2" in done.stderr
+    assert "agents.commands.main collect ended with code 2" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["collect", "train", "blind", "evaluate"])

@@ -1,4 +1,4 @@
-"""The scripts for data as a user calls them: one line for a mistake, exit code 2, no traceback."""
+"""The commands for data as a user calls them: one line for a mistake, exit code 2, no traceback."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SHORT = """
 simulation:
   renderer: tiny
@@ -96,7 +96,7 @@ def test_wrong_shard_on_the_command_line(tmp_path: Path) -> None:
 
 
 def test_info_and_statistics_tell_what_is_there(data: Path) -> None:
-    info, statistics = run("data.py", "info", data), run("data.py", "statistics", data)
+    info, statistics = run("dataset.py", "info", data), run("dataset.py", "statistics", data)
     assert (info.returncode, statistics.returncode) == (0, 0), info.stderr + statistics.stderr
     for words in ("2 in 2 towns", "front 16x8", "2 expert", "2 tiny", "2 timed_out", "kB per frame"):
         assert words in info.stdout
@@ -106,14 +106,14 @@ def test_info_and_statistics_tell_what_is_there(data: Path) -> None:
 
 
 def test_verify_passes_whole_data_and_names_what_is_damaged(data: Path) -> None:
-    done = run("data.py", "verify", data)
+    done = run("dataset.py", "verify", data)
     assert done.returncode == 0, done.stderr
     assert "all 2 episodes are whole" in done.stdout
     path = next(data.glob("train/*.parquet"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
     try:
-        line = mistake(run("data.py", "verify", data))
+        line = mistake(run("dataset.py", "verify", data))
     finally:
         path.write_bytes(whole)
     assert "1 of 2 episodes are damaged" in line
@@ -121,7 +121,7 @@ def test_verify_passes_whole_data_and_names_what_is_damaged(data: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    assert "is no data folder" in mistake(run("data.py", "info", tmp_path))
+    assert "is no data folder" in mistake(run("dataset.py", "info", tmp_path))
 
 
 def test_help_names_every_option() -> None:
@@ -134,13 +134,13 @@ def test_help_names_every_option() -> None:
 def test_drives_are_rendered_anew_with_cameras_from_a_file(data: Path, tmp_path: Path) -> None:
     (tmp_path / "new.yaml").write_text("cameras: [{width: 32, height: 16}]\nmap: {size_px: 12, ego_row: 8}\n")
     words = ("--config", tmp_path / "new.yaml", "--source", data, "--out", tmp_path / "new", "--workers", "1")
-    done = run("render.py", *words, "--appearance", "rain")
+    done = run("rerender.py", *words, "--appearance", "rain")
     assert done.returncode == 0, done.stderr
     assert "rendering: 2/2 drives (100%)" in done.stdout
     assert "rendered 2 drives, " in done.stdout
-    info = run("data.py", "info", tmp_path / "new").stdout
+    info = run("dataset.py", "info", tmp_path / "new").stdout
     for text in ("front 32x16", "12 px", "2 tiny", "appearance rain", f"rendered from  {data}"[:40]):
         assert text in info
-    assert "done before: no drive is missing" in run("render.py", *words, "--appearance", "rain").stdout
-    assert "give another --out" in mistake(run("render.py", "--source", data, "--out", data))
-    assert "appearance is 'rain' there" in mistake(run("render.py", *words, "--appearance", "night"))
+    assert "done before: no drive is missing" in run("rerender.py", *words, "--appearance", "rain").stdout
+    assert "give another --out" in mistake(run("rerender.py", "--source", data, "--out", data))
+    assert "appearance is 'rain' there" in mistake(run("rerender.py", *words, "--appearance", "night"))

@@ -1,4 +1,4 @@
-"""`scripts/localize.py` from end to end: a small run, what it leaves, and what it says of mistakes."""
+"""`navsim localize` from end to end: a small run, what it leaves, and what it says of mistakes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 
 

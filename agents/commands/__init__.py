@@ -1,0 +1,1 @@
+"""The commands of `navsim`: one function for each, which reads the command line, calls the packages and prints."""

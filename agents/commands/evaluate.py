@@ -1,0 +1,222 @@
+"""Commands that drive in closed loop: measure drivers, watch them, compare results, measure all suites."""
+
+import json
+import logging
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+
+from agents.drivers.registry import PolicyEvaluationConfig, PolicyWatchConfig, resolve, watchable_drivers
+from agents.experiments.suites_config import SuitesPageConfig
+from navsim.cli import say
+from navsim.config import parse_config
+from navsim.drivers.sandbox import guarded
+from navsim.drivers.spec import DriverSpec
+from navsim.errors import ConfigError
+from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.reports import comparison
+from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations, offline_score
+from navsim.evaluation.reports.parts import has_parts, parts_terminal_table
+from navsim.evaluation.reports.results import driver_scores, failures, terminal_table
+from navsim.evaluation.reports.run import RESULTS_NAME, run_evaluation
+from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, repeat, suites_page
+from navsim.evaluation.suites import load_suite
+from navsim.parallel import available_cores
+from navsim.provenance import git_revision
+from navsim.simulation.simulation import Simulation
+from navsim.storage import write_text
+from navsim.viewer.replay import read_recording
+from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
+from navsim.viewer.viewer import Viewer
+from navsim.world.bullet import require_display
+
+
+def evaluate() -> None:
+    """Drive, then print the table; the exit code is 1 if a drive broke off."""
+    config = parse_config(PolicyEvaluationConfig, "Measure drivers in closed loop on held-out towns and routes.")
+    console = Console()
+    _log_to_terminal()
+    driver_specs = resolve(config)
+    if config.gui:
+        console.print(terminal_table(driver_scores(drive_in_window(config, driver_specs)), "watched to the end"))
+        return
+    drives = run_evaluation(config, driver_specs, console)
+    console.print(terminal_table(driver_scores(drives), config.title))
+    if has_parts(config.stages):
+        console.print(parts_terminal_table(drives, config.stages))
+    say(f"results, table, report.html and pictures are in {config.out}/")
+    _exit_with(failures(drives))
+
+
+def drive_in_window(config: PolicyEvaluationConfig, driver_specs: Sequence[DriverSpec]) -> list[Drive]:
+    """Show the drives in the window, driver by driver, until the user quits.
+
+    Raises:
+        DisplayError: If there is no display.
+    """
+    drives: list[Drive] = []
+    with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
+        for driver_spec in driver_specs:
+            episodes = viewer.watch(guarded(driver_spec.driver(), config.decision_limit), config.stages[0].scenarios)
+            drives += [Drive(driver_spec.name, episode.scenario, episode, 0.0) for episode in episodes]
+            if viewer.ended:
+                break
+    return drives
+
+
+def watch() -> None:
+    """Open the window, or write a film."""
+    config = parse_config(PolicyWatchConfig, "Watch drivers in a window, drive oneself, replay recorded drives.")
+    if not config.headless:
+        require_display("give --headless --out drive.mp4 for a film instead")
+    if config.replay is not None:
+        recording = read_recording(config.replay)
+        (film_replay if config.headless else watch_replay)(config, recording, print)
+        return
+    driver_specs = watchable_drivers(config)
+    (film if config.headless else watch_choices)(config, driver_specs, print)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Results that are compared."""
+
+    results: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Folders of evaluations, or their `results.json` files, all of one suite."""
+    baseline: str | None = None
+    """Name of the driver that the others are compared with; None takes the first."""
+    out: Path = Path("runs/comparison")
+    """Folder of `comparison.md` and `comparison.html`."""
+
+
+def compare() -> None:
+    """Compare results, print the Markdown and write it next to the page."""
+    config = parse_config(CompareConfig, "Compare results over the same routes, with paired differences.")
+    results = comparison.read_results(config.results)
+    found = comparison.ordered(comparison.columns(results), config.baseline)
+    comparisons = [comparison.compare(found[0], other) for other in found[1:]]
+    checkpoints = trained_checkpoints(found)
+    fingerprint = str(next(iter(results.values()))["fingerprint"])
+    title = f"{len(found)} drivers over {found[0].arrived.total} routes"
+    text = comparison.comparison_markdown(title, found, comparisons, offline_text(checkpoints))
+    page = compare_page(title, fingerprint, found, comparisons, checkpoints)
+    write_text(config.out / "comparison.md", text)
+    write_text(config.out / "comparison.html", page)
+    say(text)
+    say(f"written: {config.out}/comparison.md and comparison.html")
+
+
+def trained_checkpoints(found: Sequence[comparison.Column]) -> tuple[Checkpoint, ...]:
+    """Return the drivers whose training run holds offline scores.
+
+    Raises:
+        CheckpointError: If a run's `metrics.json` cannot be read.
+    """
+    known = []
+    for column in found:
+        score, arrived = offline_score(Path(column.origin)), column.arrived
+        if score is not None and arrived.value is not None:
+            completion = column.mean(comparison.MEASURES[0]) or 0.0
+            known.append(
+                Checkpoint(column.name, score.nll, score.curvature_error, arrived.value, arrived.interval, completion)
+            )
+    return tuple(known)
+
+
+def offline_text(checkpoints: Sequence[Checkpoint]) -> str:
+    """Return as Markdown how offline scores correlate with driving; empty without checkpoints."""
+    if not checkpoints:
+        return ""
+    lines = [f"* {pair}: {found.text}" for pair, found in offline_correlations(checkpoints).items()]
+    return "\n".join([f"## Predicting and driving, {len(checkpoints)} checkpoints", "", *lines])
+
+
+RENDERERS = ("opengl", "tiny")
+
+
+def run_suites() -> None:
+    """Drive what is not yet driven and write the page; the exit code is 1 if a drive broke off or changed."""
+    config = parse_config(SuitesPageConfig, "Measure drivers on all suites and write one page of tables.")
+    if not config.drivers:
+        raise ConfigError("nobody drives; give --config with drivers such as configs/suites-page.yaml")
+    _log_to_terminal()
+    broken = list[str]()
+    plan = {suite: config.left_out(suite) for suite in config.suites}  # unknown suites are refused before any drive,
+    for name in config.drivers:
+        resolve(config.evaluation(config.suites[0], name))  # and unusable drivers, too
+    suites = [_run_suite(config, suite, left_out, broken) for suite, left_out in plan.items()]
+    repeats = _run_repeats(config, {suite.name: suite for suite in suites}, broken)
+    drivers = {name: driver.label or f"`{driver.driver}`" for name, driver in config.drivers.items()}
+    page = suites_page(config.title, drivers, suites, repeats, _circumstances(config))
+    write_text(config.page, page)
+    say(page)
+    say(f"the page is {config.page}")
+    broken += [
+        f"{name}: {len(run.changed)} drives ended otherwise" for name, run in repeats.second_run.items() if run.changed
+    ]
+    _exit_with(broken)
+
+
+def _run_suite(config: SuitesPageConfig, suite: str, left_out: str, broken: list[str]) -> SuiteResults:
+    """Drive one suite with every driver."""
+    title = load_suite(suite).title or suite
+    if left_out:
+        say(f"{suite} is left out: {left_out}")
+        return SuiteResults(suite, title, left_out=left_out)
+    names = [name for name in config.drivers if config.drives(name, suite)]
+    results = {name: _run_driver(config.evaluation(suite, name), broken) for name in names}
+    return SuiteResults(suite, title, results)
+
+
+def _run_repeats(config: SuitesPageConfig, suites: dict[str, SuiteResults], broken: list[str]) -> Repeats:
+    """Drive one suite again, with the same renderer and with the other one, where the configuration says so."""
+    suite = config.repeat_suite
+    second_run: dict[str, Repeat] = {}
+    other_renderer: dict[str, Repeat] = {}
+    first = second = ""
+    if suite not in suites or not suites[suite].results:
+        return Repeats(suite)
+    results = suites[suite].results
+    for name in config.repeat:
+        other = _run_driver(config.evaluation(suite, name, "again"), broken)
+        second_run[name] = repeat(results[name], other)
+    for name in config.other_renderer:
+        first = str(results[name]["renderer"])
+        second = next(renderer for renderer in RENDERERS if renderer != first)
+        other = _run_driver(config.evaluation(suite, name, second, second), broken)
+        other_renderer[name] = repeat(results[name], other, junctions_only=True)
+    return Repeats(suite, second_run, (first, second), other_renderer)
+
+
+def _run_driver(settings: PolicyEvaluationConfig, broken: list[str]) -> dict[str, Any]:
+    """Drive one suite with one driver; returns its results, and adds to `broken` what broke off."""
+    say(f"\n{settings.title}: {settings.out}")
+    broken += failures(run_evaluation(settings, resolve(settings), Console()))
+    results: dict[str, Any] = json.loads((settings.out / RESULTS_NAME).read_text())
+    return results
+
+
+def _circumstances(config: SuitesPageConfig) -> str:
+    """Machine, revision and command, in a sentence."""
+    return (
+        f"Seed {config.seed}, on {available_cores()} cores ({platform.machine()}), at revision {git_revision()[:10]}; "
+        "`navsim run-suites` makes this page."
+    )
+
+
+def _log_to_terminal() -> None:
+    """Print the lines that the packages log, such as which renderer was chosen."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+
+
+def _exit_with(faults: Sequence[str]) -> None:
+    """End the program: with code 1 and a line for each fault if there is any, else with code 0."""
+    for line in faults:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(1 if faults else 0)
