@@ -1,5 +1,6 @@
 """Commands that analyse a policy off the road: scores on recorded drives, inspection, localisation, export."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
