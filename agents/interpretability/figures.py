@@ -24,7 +24,7 @@ from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from navsim.visualization.saliency_overlay import overlay_saliency
+from navsim.visualization.canvas import overlay_saliency
 
 _LEAST_SIDE = 30  # of a learned filter's tile [px]
 _TILE = 3  # between tiles [px]

@@ -20,7 +20,7 @@ from agents.policies.networks.observation_batch import Inputs
 from agents.policies.policy import Policy, PolicyOutput
 from navsim.errors import ConfigError
 from navsim.sensing.observation import Image
-from navsim.visualization.saliency_overlay import overlay_saliency
+from navsim.visualization.canvas import overlay_saliency
 
 STEPS = 64
 """Points on the way from nothing to the picture at which integrated gradients are taken: with 32 the error is 2.5 times

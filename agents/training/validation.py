@@ -30,8 +30,7 @@ from navsim.progress import Advance
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.visualization.canvas import ROUTE, Rectangle, blank, enlarged, written
-from navsim.visualization.steering_fan import draw_fan
-from navsim.visualization.steering_plot import draw_curve
+from navsim.visualization.steering_plots import draw_curve, draw_fan
 
 _HEIGHT = 192  # of a row [px]
 _CURVE_WIDTH = 360  # of the density's curve [px]

@@ -10,7 +10,7 @@ from navsim.evaluation.suites import SuiteStage, load_suite, stages
 from navsim.parallel import available_cores
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
 from navsim.simulation.config import SimulationConfig
-from navsim.viewer.viewer import ViewerConfig
+from navsim.viewer.config import ViewerConfig
 
 
 @dataclass(frozen=True)

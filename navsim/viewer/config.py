@@ -5,14 +5,34 @@ from pathlib import Path
 
 from navsim.datasets.recorder import KEYBOARD
 from navsim.errors import ConfigError
+from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.town_map import check_town_name
 from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
-from navsim.viewer.viewer import ViewerConfig
 from navsim.world.scenery.appearance import parse_spec
 
 PICTURE, FILMS = ".png", (".mp4", ".gif")
 """Endings of what can be made without a window."""
+
+
+@dataclass(frozen=True)
+class ViewerConfig:
+    """How drives are watched."""
+
+    real_time_factor: float = 1.0
+    """Simulated over real time; 0 for as fast as possible."""
+    panel: bool = True
+    """Whether the panel with cameras, maps and distribution is shown."""
+    view: Viewpoint = Viewpoint.CHASE
+    """The window's first camera."""
+    saliency: bool = False
+    """Whether the panel shows from the start what the driver looks at."""
+    pause_at: float = 0.0
+    """Time of each drive at which it is paused [s since its start]; 0 for never."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.real_time_factor <= 100:
+            raise ConfigError(f"viewer.real_time_factor must be 0 to 100, got {self.real_time_factor}")
 
 
 @dataclass(frozen=True)

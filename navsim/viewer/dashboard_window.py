@@ -1,11 +1,4 @@
-"""What lies between two moments, and a moment in words.
-
-How smoothly the window moves, and what gives way when a machine is too slow.
-
-Who draws the panel beside the window: a drive's moments in, pictures out.
-
-OpenCV's window for the panel.
-"""
+"""The dashboard's window: what is drawn in it, how often, and the keys under it."""
 
 import os
 from dataclasses import dataclass, replace
@@ -15,7 +8,6 @@ import cv2
 import numpy as np
 
 from navsim.drivers.protocol import Explain, Salience
-from navsim.geometry import Pose, wrap_angle
 from navsim.sensing.observation import Image
 from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
@@ -32,20 +24,6 @@ from navsim.visualization.canvas import (
 from navsim.visualization.dashboard import PanelContext, compose_panel
 from navsim.visualization.drive_events import DriveLog
 from navsim.world.bullet import require_display
-
-
-def motion_words(moment: RolloutStep) -> str:
-    """Speed and place in the lane, in words."""
-    offset = moment.step.progress.offset
-    return f"{moment.step.state.speed:.1f} m/s   {abs(offset):.2f} m {'left' if offset > 0 else 'right'}"
-
-
-def interpolate_pose(a: Pose, b: Pose, share: float) -> Pose:
-    """The pose at `share` of the way from `a` to `b`, turned the shorter way round; shares are cut to [0, 1]."""
-    share = min(max(share, 0.0), 1.0)
-    turn = float(wrap_angle(b.heading - a.heading))
-    return Pose(a.x + share * (b.x - a.x), a.y + share * (b.y - a.y), a.heading + share * turn)
-
 
 WANTED = 20.0
 """Pictures of the window per second that are held, if need be at the panel's cost."""

@@ -3,29 +3,26 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from navsim.drivers.keyboard import KeyboardInput
 from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
-from navsim.errors import ConfigError
-from navsim.geometry import Pose
-from navsim.rendering.window.viewpoints import Viewpoint
+from navsim.geometry import Pose, wrap_angle
 from navsim.rendering.window.window import WIDTH, Window
 from navsim.simulation.episode import Episode
 from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
+from navsim.viewer.config import ViewerConfig
 from navsim.viewer.controls import NEXT, Capabilities, Playback
 from navsim.viewer.dashboard_window import (
     DrivePainter,
     FrameRate,
     Painter,
     PanelWindow,
-    interpolate_pose,
-    motion_words,
     with_keys,
 )
 from navsim.viewer.offscreen import FilmCamera
@@ -38,26 +35,6 @@ _OUTCOME_TIME = 1.0  # how long the end of a drive is shown [s]
 
 Play = Callable[[Callable[[RolloutStep], None]], Episode]
 """Plays a drive: hands each moment to the given function, and returns the whole."""
-
-
-@dataclass(frozen=True)
-class ViewerConfig:
-    """How drives are watched."""
-
-    real_time_factor: float = 1.0
-    """Simulated over real time; 0 for as fast as possible."""
-    panel: bool = True
-    """Whether the panel with cameras, maps and distribution is shown."""
-    view: Viewpoint = Viewpoint.CHASE
-    """The window's first camera."""
-    saliency: bool = False
-    """Whether the panel shows from the start what the driver looks at."""
-    pause_at: float = 0.0
-    """Time of each drive at which it is paused [s since its start]; 0 for never."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.real_time_factor <= 100:
-            raise ConfigError(f"viewer.real_time_factor must be 0 to 100, got {self.real_time_factor}")
 
 
 class _DriveLeft(Exception):  # noqa: N818 leaving is no error
@@ -301,3 +278,16 @@ class Viewer:
     def _status(self) -> str:
         """Pace, frame rate, and what else goes on, in words."""
         return self.playback.status(self.frame_rate.words, "by hand" if self.story.by_hand else "")
+
+
+def motion_words(moment: RolloutStep) -> str:
+    """Speed and place in the lane, in words."""
+    offset = moment.step.progress.offset
+    return f"{moment.step.state.speed:.1f} m/s   {abs(offset):.2f} m {'left' if offset > 0 else 'right'}"
+
+
+def interpolate_pose(a: Pose, b: Pose, share: float) -> Pose:
+    """The pose at `share` of the way from `a` to `b`, turned the shorter way round; shares are cut to [0, 1]."""
+    share = min(max(share, 0.0), 1.0)
+    turn = float(wrap_angle(b.heading - a.heading))
+    return Pose(a.x + share * (b.x - a.x), a.y + share * (b.y - a.y), a.heading + share * turn)

@@ -6,10 +6,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from navsim.geometry import Array
 from navsim.sensing.observation import Image
 from navsim.simulation.scenario import Outcome
 
@@ -26,6 +27,10 @@ ROUTE: Colour = (232, 72, 72)
 CAR: Colour = (90, 178, 255)
 TRAIL: Colour = (176, 122, 250)
 
+_BRIGHTEST = 99.5  # percentile of the saliency that is drawn as the hottest; single pixels would darken the rest
+_GREYING = 0.75  # how much of a picture's colour is taken from it, so that the heat is not taken for a part of it
+_DIMMED = 0.7
+_HEAT_OPACITY = 0.9
 _OUTCOME_COLOURS: dict[Outcome, Colour] = {
     Outcome.ARRIVED: TRUTH,
     Outcome.STUCK: ACCENT,
@@ -117,6 +122,25 @@ def downsized(image: Image, width: int) -> Image:
 def png(image: Image) -> bytes:
     """An image (H, W, 3) as the content of a PNG file, as small as can be."""
     return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+
+
+def overlay_saliency(picture: Image, saliency: NDArray[np.floating]) -> Image:
+    """Lay saliency (H, W) over a picture (H, W, 3) uint8 RGB, which is shown nearly grey and a little darker.
+
+    The hottest colour stands for the picture's own largest values; where nothing is salient, nothing is laid over it.
+    """
+    heat = relative_saliency(saliency)[..., None]
+    colours = cv2.applyColorMap(np.round(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    plain = picture.astype(float)
+    dull = _DIMMED * (plain + _GREYING * (plain.mean(axis=-1, keepdims=True) - plain))
+    opacity = _HEAT_OPACITY * np.sqrt(heat)
+    return np.asarray(np.round(dull + opacity * (colours - dull)), np.uint8)
+
+
+def relative_saliency(saliency: NDArray[np.floating]) -> Array:
+    """Saliency (...) from 0 to 1, cut off at its brightest."""
+    top = float(np.percentile(saliency, _BRIGHTEST)) or float(saliency.max())
+    return np.clip(saliency / top, 0.0, 1.0) if top > 0 else np.zeros(saliency.shape)
 
 
 def polyline(canvas: Image, points: ArrayLike, colour: Colour, width: int = 2) -> None:

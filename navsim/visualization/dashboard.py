@@ -34,15 +34,14 @@ from navsim.visualization.canvas import (
     enlarged,
     fill,
     outcome_colour,
+    overlay_saliency,
     paste,
     polygon,
     polyline,
     written,
 )
 from navsim.visualization.drive_events import DriveLog
-from navsim.visualization.saliency_overlay import overlay_saliency
-from navsim.visualization.steering_fan import draw_fan
-from navsim.visualization.steering_plot import draw_curve
+from navsim.visualization.steering_plots import draw_curve, draw_fan
 
 
 def draw_status(

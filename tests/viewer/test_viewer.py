@@ -1,5 +1,6 @@
 """Watching drives under Xvfb, with keys pressed in the windows."""
 
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from navsim.drivers.protocol import Decision, Driver, Expert
 from navsim.errors import ConfigError, DisplayError
+from navsim.geometry import Pose
 from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Image
@@ -21,7 +23,8 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.expert import ExpertConfig, LaneExpert
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.viewer import Viewer, ViewerConfig
+from navsim.viewer.config import ViewerConfig
+from navsim.viewer.viewer import Viewer, interpolate_pose
 from navsim.world.vehicle import VehicleSpec, VehicleState
 from tests.virtual_display import VirtualDisplay, wait_until
 
@@ -34,11 +37,12 @@ import sys
 from navsim.drivers.protocol import ConstantDriver
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation, SimulationConfig
-from navsim.viewer.viewer import Viewer, ViewerOptions
+from navsim.viewer.config import ViewerConfig
+from navsim.viewer.viewer import Viewer
 from navsim.cli import run_command
 
 def main():
-    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerOptions(0.03)) as viewer:  # two minutes
+    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerConfig(0.03)) as viewer:  # two minutes
         episodes = viewer.watch(ConstantDriver(), [Scenario("test-3")])
         print(len(episodes), "watched to the end")
 
@@ -250,3 +254,13 @@ def test_watching_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: S
 def test_a_negative_speed_is_refused() -> None:
     with pytest.raises(ConfigError, match="real_time_factor must be 0 to 100, got -1"):
         ViewerConfig(real_time_factor=-1.0)
+
+
+def test_the_way_between_two_poses_turns_the_shorter_way() -> None:
+    a, b = Pose(0.0, 0.0, math.radians(170)), Pose(2.0, 4.0, math.radians(-170))
+    half = interpolate_pose(a, b, 0.5)
+    assert (half.x, half.y) == (1.0, 2.0)
+    assert abs(half.heading) == pytest.approx(math.pi)
+    assert interpolate_pose(a, b, -1.0) == a
+    end = interpolate_pose(a, b, 2.0)
+    assert (end.x, end.y, end.heading) == pytest.approx((b.x, b.y, b.heading))

@@ -31,8 +31,7 @@ from agents.policies.description import describe_policy
 from agents.policies.networks.observation_batch import scale_observations
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
-from navsim.visualization.canvas import png
-from navsim.visualization.saliency_overlay import overlay_saliency
+from navsim.visualization.canvas import overlay_saliency, png
 from tests.agents.small_runs import small_policy, small_samples
 
 RIG = (Camera("front", 40, 20), Camera("left", 40, 20, yaw_deg=60.0), Camera("right", 40, 20, yaw_deg=-60.0))

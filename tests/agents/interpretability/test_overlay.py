@@ -7,7 +7,7 @@ import torch
 from agents.interpretability.saliency import image_of, map_of, quick_saliency, saliency_overlay
 from agents.policies.networks.observation_batch import Inputs, scale_observations
 from navsim.errors import ConfigError
-from navsim.visualization.saliency_overlay import overlay_saliency, relative
+from navsim.visualization.canvas import overlay_saliency, relative_saliency
 from tests.agents.small_runs import small_policy, small_samples
 
 SENSES = small_samples(1).senses
@@ -28,13 +28,13 @@ def test_the_route_is_red_on_white_roads() -> None:
 
 
 def test_heat_is_relative_to_the_picture_s_own_largest() -> None:
-    assert relative(np.zeros((4, 4))).tolist() == [[0.0] * 4] * 4
-    ramp = relative(np.arange(1000.0).reshape(10, 100))
+    assert relative_saliency(np.zeros((4, 4))).tolist() == [[0.0] * 4] * 4
+    ramp = relative_saliency(np.arange(1000.0).reshape(10, 100))
     assert ramp.max() == 1.0
     assert ramp[5, 0] == pytest.approx(500 / 994, abs=1e-3)
     alone = np.zeros((100, 100))
     alone[3, 4] = 7.0  # fewer pixels than the percentile leaves out
-    assert relative(alone)[3, 4] == 1.0
+    assert relative_saliency(alone)[3, 4] == 1.0
 
 
 def test_nothing_lies_over_what_is_not_salient() -> None:

@@ -25,7 +25,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.viewer import ViewerConfig
+from navsim.viewer.config import ViewerConfig
 from navsim.visualization.drive_events import DriveLog
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
 from tests.viewer.test_viewer import PANEL

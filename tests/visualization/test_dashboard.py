@@ -34,7 +34,7 @@ from navsim.visualization.canvas import (
 )
 from navsim.visualization.dashboard import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, next_manoeuvre, tiles
 from navsim.visualization.drive_events import DriveLog, Event
-from navsim.visualization.steering_plot import draw_curve
+from navsim.visualization.steering_plots import draw_curve
 from navsim.world.vehicle import VehicleState
 
 GRID = np.linspace(-0.2, 0.2, 161)

@@ -24,11 +24,11 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.config import WatchConfig
+from navsim.viewer.config import ViewerConfig, WatchConfig
 from navsim.viewer.controls import Choices
 from navsim.viewer.replay import RecordedDrive, read_recording
 from navsim.viewer.session import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
-from navsim.viewer.viewer import Viewer, ViewerConfig
+from navsim.viewer.viewer import Viewer
 from tests.viewer.test_viewer import WINDOW, in_background
 from tests.virtual_display import VirtualDisplay, wait_until
 

@@ -1,11 +1,29 @@
+"""What keys do: pace, camera, films, and the choice of driver, town, weather and route."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.rendering.window.viewpoints import Viewpoint
-from navsim.viewer.controls import SPEEDS, Capabilities, Choice, Playback, ViewerCommand, key_help
+from navsim.simulation.scenario import Scenario
+from navsim.simulation.town_map import check_town_name
+from navsim.viewer.controls import (
+    SPEEDS,
+    TOUR_TOWNS,
+    TOUR_WEATHERS,
+    Capabilities,
+    Choice,
+    Choices,
+    Playback,
+    ViewerCommand,
+    key_help,
+    with_tour,
+)
+from navsim.world.scenery.appearance import parse_spec
 
 EVERYTHING = Capabilities(tuple(Choice), steering=True, filming=True)
+CHOICES = Choices(("a", "b", "c"), ("test-3", "grid-test-0"), ("", "dusk+rain"), route=1, seed=4)
+wishes = st.lists(st.builds(ViewerCommand, st.sampled_from(Choice), st.sampled_from([-1, 0, 1])), max_size=12)
 
 
 def after(playback: Playback, *keys: str) -> Playback:
@@ -102,3 +120,33 @@ def test_the_help_names_every_key_that_does_something() -> None:
     for keys in ("space", "s", "c", "+ -", "r", "p n", "1 2", "3 4", "5 6", "arrows", "h", "m", "v", "q"):
         assert keys in everything
     assert not {"1 2", "3 4", "5 6", "arrows", "h", "m"} & little.keys()
+
+
+def test_each_wish_changes_its_own_choice() -> None:
+    assert CHOICES.after(ViewerCommand(Choice.DRIVER, -1)).driver == 2
+    assert CHOICES.after(ViewerCommand(Choice.TOWN, 1)).scenario == Scenario("grid-test-0", 1, 4)
+    assert CHOICES.after(ViewerCommand(Choice.WEATHER, 1)).scenario == Scenario("test-3", 1, 4, appearance="dusk+rain")
+    assert CHOICES.after(ViewerCommand(Choice.ROUTE, 1)).scenario.route == 2
+    assert CHOICES.after(ViewerCommand(Choice.ROUTE, 0)) == CHOICES
+
+
+@given(wishes)
+def test_every_choice_can_be_driven(asked: list[ViewerCommand]) -> None:
+    choices = CHOICES
+    for wish in asked:
+        choices = choices.after(wish)
+        assert choices.drivers[choices.driver] in CHOICES.drivers
+        assert choices.scenario.town in CHOICES.towns
+        assert choices.scenario.route >= 0
+
+
+def test_what_was_asked_for_comes_first_and_once() -> None:
+    assert with_tour(["test-7", "osm:x.osm"], ["test-3", "test-7"]) == ("test-7", "osm:x.osm", "test-3")
+    assert with_tour([], TOUR_TOWNS) == TOUR_TOWNS
+
+
+def test_the_tours_exist() -> None:
+    for town in TOUR_TOWNS:
+        check_town_name(town)
+    for spec in TOUR_WEATHERS:
+        parse_spec(spec)

@@ -16,23 +16,24 @@ from navsim.sensing.observation import Image, Observation
 from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.dashboard_window import DrivePainter
+from navsim.viewer.config import ViewerConfig
+from navsim.viewer.dashboard_window import MOST_SKIPPED, DrivePainter, FrameRate
 from navsim.viewer.offscreen import StopRecording
 from navsim.viewer.session import film
-from navsim.viewer.viewer import ViewerConfig
 from navsim.visualization.dashboard import PanelContext, compose_panel
 from navsim.visualization.drive_events import DriveLog
+from tests.viewer.test_session import SMALL, headless
 from tests.viewer.test_viewer import PANEL, ROOT
-from tests.viewer.test_watching import SMALL, headless
 from tests.virtual_display import VirtualDisplay, wait_until
 
 SCENARIO = Scenario("test-3", 1, junctions=False)
 WATCH = """
 from navsim.simulation.simulation import Simulation
-from navsim.viewer.viewer import Viewer, ViewerOptions
-from tests.viewer.test_painter import SCENARIO, SMALL, Telling
+from navsim.viewer.config import ViewerConfig
+from navsim.viewer.viewer import Viewer
+from tests.viewer.test_dashboard_window import SCENARIO, SMALL, Telling
 
-with Simulation(SMALL) as simulation, Viewer(simulation, ViewerOptions(pause_at=0.3)) as viewer:
+with Simulation(SMALL) as simulation, Viewer(simulation, ViewerConfig(pause_at=0.3)) as viewer:
     viewer.watch(Telling(), [SCENARIO])
 """
 CAMERA, MAPS = (slice(52, 314), slice(16, 716)), (slice(326, 524), slice(16, 424))
@@ -151,3 +152,38 @@ def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display:
     finally:
         watching.kill()
     assert watching.returncode == 0, err
+
+
+def rate_after(frame_rate: FrameRate, rate: float, seconds: float, start: float = 0.0) -> FrameRate:
+    for i in range(round(rate * seconds)):
+        frame_rate = frame_rate.after(start + i / rate)
+    return frame_rate
+
+
+def test_the_rate_is_that_of_the_last_two_seconds() -> None:
+    slow = rate_after(FrameRate(), 5.0, 10.0)
+    assert slow.rate == pytest.approx(5.0)
+    assert rate_after(slow, 50.0, 3.0, start=10.0).rate == pytest.approx(50.0)
+    assert FrameRate().rate == 0.0
+    assert FrameRate().words == ""
+
+
+def test_a_slow_window_draws_fewer_panels_and_says_so() -> None:
+    assert rate_after(FrameRate(), 10.0, 1.9).panel_every == 1
+    slow = rate_after(FrameRate(), 10.0, 3.0)
+    assert slow.panel_every == 2
+    assert slow.words == "10 frames/s, panel 1 of 2"
+    assert rate_after(FrameRate(), 10.0, 60.0).panel_every == MOST_SKIPPED
+
+
+def test_a_fast_one_draws_them_all_again() -> None:
+    slow = rate_after(FrameRate(), 10.0, 60.0)
+    fast = rate_after(slow, 50.0, 20.0, start=60.0)
+    assert fast.panel_every == 1
+    assert fast.words == "50 frames/s"
+
+
+def test_between_slow_and_ample_nothing_changes() -> None:
+    slow = rate_after(FrameRate(), 10.0, 2.1)
+    assert slow.panel_every == 2
+    assert rate_after(slow, 24.0, 20.0, start=2.1).panel_every == slow.panel_every

@@ -8,7 +8,7 @@ from navsim.geometry import Array
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.visualization.canvas import ACCENT, BRIGHT, TRUTH
-from navsim.visualization.steering_fan import arc, draw_fan
+from navsim.visualization.steering_plots import arc, draw_fan
 
 CAMERA = Camera(width=256, height=96)
 GRID = np.linspace(-0.2, 0.2, 161)
