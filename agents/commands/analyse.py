@@ -29,7 +29,7 @@ from navsim.evaluation.statistics.intervals import Estimate
 from navsim.number_formats import MISSING, interval, number, percent
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
-from navsim.simulation.town_map import attribution_of
+from navsim.simulation.town import attribution_of
 from navsim.storage import write_json, write_text
 from navsim.tables import Table, show
 

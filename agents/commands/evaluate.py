@@ -16,7 +16,7 @@ from agents.drivers.registry import PolicyEvaluationConfig, PolicyWatchConfig, r
 from agents.experiments.suites_config import SuitesPageConfig
 from navsim.cli import say
 from navsim.config import parse_config
-from navsim.drivers.sandbox import guarded
+from navsim.drivers.sandbox import safe_driver
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
@@ -63,7 +63,9 @@ def drive_in_window(config: PolicyEvaluationConfig, driver_specs: Sequence[Drive
     drives: list[Drive] = []
     with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
         for driver_spec in driver_specs:
-            episodes = viewer.watch(guarded(driver_spec.driver(), config.decision_limit), config.stages[0].scenarios)
+            episodes = viewer.watch(
+                safe_driver(driver_spec.driver(), config.decision_limit), config.stages[0].scenarios
+            )
             drives += [Drive(driver_spec.name, episode.scenario, episode, 0.0) for episode in episodes]
             if viewer.ended:
                 break

@@ -167,12 +167,12 @@ def make_policy_driver(source: tuple[Path, SimulationConfig, str, ActingConfig])
 
 def expert_driver_spec(simulation: SimulationConfig) -> DriverSpec:
     """Describe the expert, which knows the true state."""
-    return DriverSpec("expert", _make_expert, simulation, looks=False, origin="the true state")
+    return DriverSpec("expert", _make_expert, simulation, senses=False, origin="the true state")
 
 
 def keyboard_driver_spec(simulation: SimulationConfig) -> DriverSpec:
     """Describe a person at the keyboard, see `navsim.drivers.keyboard`; without keys the expert drives."""
-    return DriverSpec("keyboard", _make_expert, simulation, looks=False, origin="a person")
+    return DriverSpec("keyboard", _make_expert, simulation, senses=False, origin="a person")
 
 
 def _make_expert(simulation: SimulationConfig) -> Expert:

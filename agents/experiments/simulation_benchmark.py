@@ -19,11 +19,10 @@ import cv2
 
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
-from navsim.simulation.batched_rollout import simulations
 from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import SimState, Simulation
+from navsim.simulation.simulation import SimState, Simulation, simulations
 
 LEFT_AND_RIGHT = (60.0, -60.0)
 """Yaw of the second and third camera [deg]."""
@@ -200,7 +199,7 @@ class _Lap:
         self._towns = towns
         self._routes = itertools.count()
         self._experts = [LaneExpert(car.config.expert, car.config.vehicle) for car in cars]
-        self._situations: list[SimState] = [self._restart(i) for i in range(len(cars))]
+        self._states: list[SimState] = [self._restart(i) for i in range(len(cars))]
         self.clear()
 
     def clear(self) -> None:
@@ -213,20 +212,20 @@ class _Lap:
         end = sum(self.parts) + seconds
         while sum(self.parts) < end:
             self._step()
-            for i, situation in enumerate(self._situations):
-                if situation.outcome is not None:
-                    self._situations[i] = self._restart(i)
+            for i, state in enumerate(self._states):
+                if state.outcome is not None:
+                    self._states[i] = self._restart(i)
 
     def _step(self) -> None:
         cars, now = self._cars, time.perf_counter
         begin = now()
-        commands = [e.command(s.state).curvature for e, s in zip(self._experts, self._situations, strict=True)]
+        commands = [e.command(s.state).curvature for e, s in zip(self._experts, self._states, strict=True)]
         decided = now()
-        self._situations = [car.advance(command) for car, command in zip(cars, commands, strict=True)]
+        self._states = [car.advance(command) for car, command in zip(cars, commands, strict=True)]
         moved = now()
-        images = cars[0].renderer.render([shot for situation in self._situations for shot in situation.shots])
+        images = cars[0].renderer.render([request for state in self._states for request in state.requests])
         drawn = now()
-        count = len(self._situations[0].shots)
+        count = len(self._states[0].requests)
         for i, car in enumerate(cars):
             car.observe(images[i * count : (i + 1) * count])
         sensed = now()
@@ -237,9 +236,9 @@ class _Lap:
     def _restart(self, index: int) -> SimState:
         """Begin the next route of a world, always in the same town."""
         car = self._cars[index]
-        situation = car.begin(Scenario(self._towns[index % len(self._towns)], next(self._routes)))
+        state = car.begin(Scenario(self._towns[index % len(self._towns)], next(self._routes)))
         self._experts[index].follow(car.route)
-        return situation
+        return state
 
 
 def _timed_reset(simulation: Simulation, scenario: Scenario) -> float:

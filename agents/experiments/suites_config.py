@@ -11,7 +11,7 @@ from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
 from navsim.evaluation.suites import changed_simulation, load_suite
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.town_map import OSM_PREFIX, is_osm_town
+from navsim.simulation.town import OSM_PREFIX, is_osm_town
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

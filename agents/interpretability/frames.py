@@ -16,11 +16,10 @@ from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_head
 from navsim.errors import EpisodeError, NavsimError
 from navsim.roads.generators.towns import Split
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.episode import Episode
+from navsim.simulation.episode import Episode, FrameManoeuvre, manoeuvre_of_frames
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
-from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.scenario import scenario_route
+from navsim.simulation.town import load_town_map
 
 SHORTEST = 1.0
 """Drives shorter than this are not looked at [s]: too little to say anything of."""

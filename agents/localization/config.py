@@ -22,7 +22,7 @@ from agents.localization.steering import OUTLIER_PROBABILITY, LatticeConfig
 from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, Split, check_generators, spread_towns
-from navsim.simulation.town_map import check_town_name
+from navsim.simulation.town import check_town_name
 
 Method = Literal["uniform", "gps", "odometry", "roads", "network", "network_roads", "soft", "soft_roads"]
 """Method of localisation. `uniform`: anywhere on the roads; `gps`: the last fix; `odometry`: fixes and odometry;

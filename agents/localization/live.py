@@ -20,7 +20,7 @@ from navsim.sensing.roadmap import rasterise_roads
 from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
-from navsim.simulation.town_map import attribution_of
+from navsim.simulation.town import attribution_of
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import Say, film, film_replay, watch_choices, watch_replay
 from navsim.visualization.drive_events import DriveLog

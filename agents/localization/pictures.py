@@ -18,7 +18,7 @@ from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, rasterise_roads
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.town_map import attribution_of
+from navsim.simulation.town import attribution_of
 from navsim.visualization.canvas import (
     ACCENT,
     BRIGHT,

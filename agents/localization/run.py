@@ -35,7 +35,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.town import load_town_map
 from navsim.storage import write_json
 
 

@@ -29,11 +29,10 @@ from navsim.errors import EpisodeError
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.episode import Episode
+from navsim.simulation.episode import Episode, FrameManoeuvre, manoeuvre_of_frames
 from navsim.simulation.junction_exits import JunctionExits, episode_exits
-from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.scenario import scenario_route
+from navsim.simulation.town import load_town_map
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from navsim.config import to_mapping
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 from navsim.number_formats import number
 from navsim.sensing.observation import Image
-from navsim.simulation.manoeuvres import FrameManoeuvre
+from navsim.simulation.episode import FrameManoeuvre
 from navsim.tables import Table, TableSection
 
 _INK, _DIM, _GRID = "#1d232c", "#6b7585", "#e3e7ed"

@@ -14,10 +14,10 @@ from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import arrivals
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.simulation import Simulation
+from navsim.simulation.rollout import RolloutSlot, drive_batch
+from navsim.simulation.simulation import Simulation, simulations
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,10 @@ from navsim.drivers.protocol import ExpertMixtureDriver
 from navsim.provenance import git_revision, software_versions
 from navsim.roads.generators.towns import Split
 from navsim.seeding import derived_seed
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
+from navsim.simulation.rollout import RolloutSlot, drive_batch
 from navsim.simulation.scenario import Outcome
+from navsim.simulation.simulation import simulations
 from navsim.storage import write_bytes
 
 

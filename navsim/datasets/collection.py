@@ -31,11 +31,12 @@ from navsim.parallel import WorkerError, available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
 from navsim.run_folder import Values, check_resume, check_settings, check_unused
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
+from navsim.simulation.config import position_fixes
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
+from navsim.simulation.rollout import RolloutSlot, drive_batch
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.sensor_setup import position_fixes
+from navsim.simulation.simulation import simulations
 from navsim.storage import remove_partial, write_json
 
 STATISTICS_NAME = "statistics.json"
@@ -233,7 +234,7 @@ def make_recorder(config: CollectConfig) -> Maker:
     simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
     cars = stack.enter_context(simulations(simulation, min(config.num_envs, config.routes_per_town)))
     crews = [RolloutSlot(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
-    redrawer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].shelf)))
+    redrawer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].towns)))
     metadata: dict[str, Any] = {
         "simulation": to_mapping(config.simulation),
         "noise": to_mapping(config.noise),

@@ -17,7 +17,7 @@ from navsim.roads.generators.towns import Split
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.town_map import STREETS, town_group
+from navsim.simulation.town import STREETS, town_group
 from navsim.storage import write_json
 
 IDENTITY_NAME = "evaluation.json"

@@ -35,7 +35,7 @@ from navsim.roads.routing import JunctionPassage
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.town_map import check_town_name
+from navsim.simulation.town import check_town_name
 from navsim.storage import atomic_file
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass

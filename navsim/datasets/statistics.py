@@ -11,7 +11,7 @@ from navsim.number_formats import km, metres, percent
 from navsim.roads.elements import Manoeuvre
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome
-from navsim.simulation.town_map import town_group
+from navsim.simulation.town import town_group
 from navsim.tables import Table, TableSection
 
 _EDGES = (-0.2, -0.15, -0.1, -0.05, -0.02, -0.005, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2)

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from navsim.drivers.protocol import BatchDriver, Driver, Expert
-from navsim.drivers.sandbox import explained
+from navsim.drivers.sandbox import error_text
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
 from navsim.sensing.camera import Camera
@@ -94,7 +94,7 @@ def make_python_driver(source: Source) -> Driver:
         driver = factory(**{name: value for name, value in known.items() if name in parameters})
     except Exception as error:  # the code is anyone's
         raise DriverError(
-            f"driver {word!r}: {attribute} could not be called: {explained(error)}; it is given no argument but "
+            f"driver {word!r}: {attribute} could not be called: {error_text(error)}; it is given no argument but "
             "cameras and map_spec, if it has parameters of these names"
         ) from error
     return _checked(word, driver)
@@ -106,12 +106,12 @@ def _module(word: str, name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise DriverError(f"driver {word!r}: {name} cannot be imported: {explained(error)}") from error
+            raise DriverError(f"driver {word!r}: {name} cannot be imported: {error_text(error)}") from error
         raise DriverError(
             f"driver {word!r}: no module {error.name!r} in the current directory, {Path.cwd()}, or among the installed"
         ) from None
     except Exception as error:  # the code is anyone's
-        raise DriverError(f"driver {word!r}: {name} cannot be imported: {explained(error)}") from error
+        raise DriverError(f"driver {word!r}: {name} cannot be imported: {error_text(error)}") from error
 
 
 def _attribute(word: str, module: Any, name: str) -> Any:

@@ -1,8 +1,8 @@
-"""Drivers kept to their word: what they do wrong becomes one clear error, and what they do not end is ended.
+"""External drivers run safely: their mistakes become one clear error, and their decisions are timed.
 
-A driver may be anyone's code. Whatever it raises, and an answer that is no `Decision`, becomes a `DriverError` that
-says where; a decision that takes too long becomes one too, when it comes at all. One that never comes ends with the
-process, which the parent kills (`navsim.parallel.time_limit`): nothing else stops code that hangs outside of Python.
+A driver may be external code. An exception that it raises, an answer that is not a `Decision` and a decision that takes
+too long become a `DriverError` that names the method. A decision that never ends is ended with its process, which the
+parent kills (`navsim.parallel.time_limit`): nothing else stops code that hangs outside of Python.
 """
 
 import time
@@ -20,25 +20,27 @@ from navsim.sensing.observation import Observation
 from navsim.world.vehicle import VehicleState
 
 DECISION_LIMIT = 30.0
-"""Longest time for one decision unless said otherwise [s]: generous, for a network's first one may compile it."""
-MAKING = 10.0
-"""A driver may take so many times longer to be made than to decide."""
+"""Default of the longest time for one decision [s]; long, since a network's first decision may compile it."""
+CONSTRUCTION_FACTOR = 10.0
+"""Longest time for making a driver, over that for one decision."""
 T = TypeVar("T")
 
 
 class SafeDriver:
-    """A driver whose mistakes are `DriverError`s; it shows nothing of the driver but `Driver` and what it looks at."""
+    """A driver whose mistakes are `DriverError`s; of the driver's members it has those of `Driver` and `explain`."""
 
     def __init__(self, driver: Driver, limit: float) -> None:
-        """Guard `driver`.
+        """Wrap `driver`.
 
         Args:
-            driver: Anyone's.
+            driver: Driver that may be external code.
             limit: Longest time for one decision [s].
         """
         self.name = driver.name
         self.explain = None if (explain := explanation_of(driver)) is None else guarded_explanation(explain, limit)
-        """Tells what the driver looks at; None if it cannot."""
+        """Returns how much each pixel matters to the driver; None if it cannot."""
+        self.decision_seconds: list[float] = []
+        """Time that each decision of the last drive took [s]."""
         self._driver = driver
         self._limit = limit
 
@@ -48,6 +50,7 @@ class SafeDriver:
         Raises:
             DriverError: If it raises an error or takes too long.
         """
+        self.decision_seconds = []
         with guard("begin", self._limit):
             self._driver.begin(seed)
 
@@ -55,20 +58,22 @@ class SafeDriver:
         """Let the driver decide.
 
         Raises:
-            DriverError: If it raises an error, answers with no decision or takes too long.
+            DriverError: If it raises an error, answers with anything but a decision or takes too long.
         """
+        started = time.perf_counter()
         with guard("drive", self._limit):
             answer = self._driver.drive(observation)
+        self.decision_seconds.append(time.perf_counter() - started)
         return checked_decision(answer)
 
 
 class SafeBatchDriver(SafeDriver):
-    """The same of a `BatchDriver`; a decision for several cars in one go has the time of one."""
+    """A `BatchDriver` whose mistakes are `DriverError`s; its decisions for several cars have the time of one."""
 
     def __init__(self, driver: BatchDriver, limit: float) -> None:
-        """Guard `driver`; see `SafeDriver`."""
+        """Wrap `driver`; see `SafeDriver`."""
         super().__init__(driver, limit)
-        self._fleet = driver
+        self._batch_driver = driver
 
     def begin_car(self, car: int, seed: int) -> None:
         """Begin the next drive of `car`.
@@ -77,27 +82,29 @@ class SafeBatchDriver(SafeDriver):
             DriverError: If the driver raises an error or takes too long.
         """
         with guard("begin_car", self._limit):
-            self._fleet.begin_car(car, seed)
+            self._batch_driver.begin_car(car, seed)
 
     def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
         """Let the driver decide for each of the cars.
 
         Raises:
-            DriverError: If it raises an error, answers with no decision for a car or takes too long.
+            DriverError: If it raises an error, answers without a decision for each car or takes too long.
         """
         with guard("drive_cars", self._limit):
-            answers = self._fleet.drive_cars(observations)
+            answers = self._batch_driver.drive_cars(observations)
         if not isinstance(answers, Mapping) or not answers.keys() >= observations.keys():
             raise DriverError("drive_cars must answer with a decision for each car that it is asked about")
         return {car: checked_decision(answers[car]) for car in observations}
 
 
 class SafeExpert:
-    """The same of an `Expert`."""
+    """An `Expert` whose mistakes are `DriverError`s."""
 
     def __init__(self, expert: Expert, limit: float) -> None:
-        """Guard `expert`; see `SafeDriver`."""
+        """Wrap `expert`; see `SafeDriver`."""
         self.name = expert.name
+        self.decision_seconds: list[float] = []
+        """Time that each decision of the last drive took [s]."""
         self._expert = expert
         self._limit = limit
 
@@ -107,6 +114,7 @@ class SafeExpert:
         Raises:
             DriverError: If it raises an error or takes too long.
         """
+        self.decision_seconds = []
         with guard("follow", self._limit):
             self._expert.follow(route)
 
@@ -114,18 +122,20 @@ class SafeExpert:
         """Let the expert decide.
 
         Raises:
-            DriverError: If it raises an error, answers with no decision or takes too long.
+            DriverError: If it raises an error, answers with anything but a decision or takes too long.
         """
+        started = time.perf_counter()
         with guard("command", self._limit):
             answer = self._expert.command(state)
+        self.decision_seconds.append(time.perf_counter() - started)
         return checked_decision(answer)
 
 
-def guarded(driver: Driver | Expert, limit: float) -> SafeDriver | SafeExpert:
-    """The same driver, kept to its word.
+def safe_driver(driver: Driver | Expert, limit: float) -> SafeDriver | SafeExpert:
+    """Wrap a driver of any kind.
 
     Args:
-        driver: Anyone's.
+        driver: Driver that may be external code.
         limit: Longest time for one decision [s].
     """
     if isinstance(driver, Expert):
@@ -134,10 +144,10 @@ def guarded(driver: Driver | Expert, limit: float) -> SafeDriver | SafeExpert:
 
 
 def guarded_explanation(explain: Explain, limit: float) -> Explain:
-    """The same way of telling what a driver looks at, with its mistakes as `DriverError`s.
+    """Wrap an explanation, whose mistakes become `DriverError`s.
 
     Args:
-        explain: Anyone's.
+        explain: Function that may be external code.
         limit: Longest time for one observation [s].
     """
 
@@ -151,22 +161,22 @@ def guarded_explanation(explain: Explain, limit: float) -> Explain:
     return guarded_explain
 
 
-def made(make: Callable[[], T], limit: float) -> T:
-    """Make a driver; it may take `MAKING` times `limit` [s].
+def make_safely(make: Callable[[], T], limit: float) -> T:
+    """Make a driver, within `CONSTRUCTION_FACTOR` times `limit` [s].
 
     Raises:
         DriverError: If that raises an error or takes too long.
     """
-    with guard("making the driver", MAKING * limit):
+    with guard("making the driver", CONSTRUCTION_FACTOR * limit):
         return make()
 
 
 @contextmanager
-def guard(doing: str, limit: float) -> Iterator[None]:
-    """Turn whatever a driver's code inside the block raises into a `DriverError`, and limit its time.
+def guard(method: str, limit: float) -> Iterator[None]:
+    """Turn exceptions of external code inside the block into a `DriverError`, and limit the block's time.
 
     Args:
-        doing: The method that is called, for the error.
+        method: Name of the method that is called, for the error.
         limit: Longest time [s].
 
     Raises:
@@ -176,26 +186,26 @@ def guard(doing: str, limit: float) -> Iterator[None]:
     try:
         with time_limit(limit):
             yield
-    except (Exception, SystemExit) as error:  # the code is anyone's
-        raise DriverError(f"{doing}: {explained(error)}") from error
+    except (Exception, SystemExit) as error:  # external code may raise anything
+        raise DriverError(f"{method}: {error_text(error)}") from error
     taken = time.monotonic() - started
     if taken > limit:
-        raise DriverError(f"{doing}: took {taken:.3g} s, the limit is {limit:g} s")
+        raise DriverError(f"{method}: took {taken:.3g} s, the limit is {limit:g} s")
 
 
-def explained(error: BaseException) -> str:
-    """An error of someone else's code in one line: its kind, its words, and where it was raised."""
+def error_text(error: BaseException) -> str:
+    """Return an error of external code in one line: its type, its message, and the place that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-    words = " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {words}' if words else ''}{where}"
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}{f': {message}' if message else ''}{where}"
 
 
 def checked_decision(answer: object) -> Decision:
-    """Refuse an answer that is no decision.
+    """Return a driver's answer if it is a decision.
 
     Raises:
-        DriverError: If it is something else, or its curvature is no number.
+        DriverError: If it is something else, or its curvature is not a number.
     """
     if not isinstance(answer, Decision):
         raise DriverError(f"must answer with a Decision, got {_short(answer)}")
@@ -205,6 +215,6 @@ def checked_decision(answer: object) -> Decision:
 
 
 def _short(value: object) -> str:
-    """A value's kind, and the value itself where that is short."""
-    words = " ".join(repr(value).split())
-    return f"{type(value).__name__} {words}" if len(words) <= 40 else type(value).__name__
+    """Return the type of a value, and the value itself if that is short."""
+    text = " ".join(repr(value).split())
+    return f"{type(value).__name__} {text}" if len(text) <= 40 else type(value).__name__

@@ -1,4 +1,4 @@
-"""Who is measured: drivers by name, with what it takes to make them in another process."""
+"""Drivers to be measured: their names, and all that another process needs to make them."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ class DriverSpec:
     name: str
     """Name in tables and folders."""
     make: Callable[[Any], Driver | Expert]
-    """A function of a module, so that other processes find it; makes the driver from `source`."""
+    """Function that makes the driver from `source`; of a module, so that other processes find it."""
     source: Hashable = None
-    """Its argument: plain values, such as a path."""
-    looks: bool = True
-    """Whether it senses; nothing is rendered for one that does not."""
+    """Argument of `make`: plain values, such as a path."""
+    senses: bool = True
+    """Whether the driver needs observations; nothing is rendered for a driver that does not."""
     origin: str = ""
-    """Where it comes from, for the results: a path, or a few words."""
+    """Origin for the results: a path, or a few words."""
     digest: str = ""
-    """Tells two drivers of one name apart, such as a checksum of the file."""
+    """Text that distinguishes drivers of one name, such as a checksum of the file."""
     cars: int = 1
-    """How many cars it drives side by side; above 1, `make` makes a `BatchDriver`."""
+    """Number of cars that it drives side by side; above 1, `make` makes a `BatchDriver`."""
     renderer: str = ""
-    """What drew the images that it learned from, if it did and that is known."""
+    """Renderer of the images that it learned from; empty if it did not learn or this is unknown."""
 
     def driver(self) -> Driver | Expert:
         """Make the driver."""
         return self.make(self.source)
 
 
-class Unseeing:
-    """A driver that ignores what it senses, driven without sensing: it is asked like an expert, but not told more."""
+class FixedDecision:
+    """A driver with one decision, called as an expert so that nothing needs to be sensed; it ignores the true state."""
 
     def __init__(self, decision: Decision, name: str) -> None:
         """Always answer with `decision`."""
@@ -46,17 +46,16 @@ class Unseeing:
     def follow(self, route: Route) -> None:
         """Nothing depends on the route."""
 
-    def command(self, state: VehicleState) -> Decision:  # noqa: ARG002 - it does not look
+    def command(self, state: VehicleState) -> Decision:  # noqa: ARG002 - the state is ignored
         """Return the one decision."""
         return self._decision
 
 
 def constant_driver_spec(curvature: float = 0.0) -> DriverSpec:
-    """A driver that holds one curvature [1/m]."""
-    words = f"curvature {curvature:g} 1/m"
-    return DriverSpec("constant", _make_constant, curvature, looks=False, origin=words, digest=words)
+    """Return a driver that holds one curvature [1/m]."""
+    origin = f"curvature {curvature:g} 1/m"
+    return DriverSpec("constant", _make_constant, curvature, senses=False, origin=origin, digest=origin)
 
 
 def _make_constant(curvature: float) -> Expert:
-    constant = ConstantDriver(curvature)
-    return Unseeing(Decision(curvature), constant.name)
+    return FixedDecision(Decision(curvature), ConstantDriver(curvature).name)

@@ -6,7 +6,7 @@ from navsim.errors import ConfigError
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.seeding import generator
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.town_map import check_town_name
+from navsim.simulation.town import check_town_name
 from navsim.world.scenery.appearance import parse_spec
 
 TOWN_POOL = 1000

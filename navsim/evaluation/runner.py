@@ -13,20 +13,18 @@ from typing import IO
 
 from navsim.config import to_mapping
 from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Driver, Expert
-from navsim.drivers.sandbox import DECISION_LIMIT, SafeBatchDriver, guarded, made
+from navsim.drivers.sandbox import DECISION_LIMIT, SafeBatchDriver, make_safely, safe_driver
 from navsim.drivers.spec import DriverSpec
-from navsim.drivers.timing import timed
 from navsim.errors import NavsimError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.results_store import drive_path, load_drive, save_drive
 from navsim.parallel import WorkerError, run_units
 from navsim.progress import progress
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.rollout import drive
+from navsim.simulation.rollout import RolloutSlot, drive, drive_batch
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import TimeStep
+from navsim.simulation.simulation import TimeStep, simulations
 
 PROBE_EVERY = 10
 """Control steps of cars driven together from one decision taken alone, for its time, to the next."""
@@ -100,7 +98,7 @@ class _Worker:
             ActionError: If it commands what the car cannot do; likewise.
         """
         limit = self._contest.decision_limit
-        driver = self._drivers.pop(unit.driver, None) or made(self._entrants[unit.driver].driver, limit)
+        driver = self._drivers.pop(unit.driver, None) or make_safely(self._entrants[unit.driver].driver, limit)
         ends = self._drive(unit, driver)
         self._drivers[unit.driver] = driver  # what has failed may be in any state, and is not kept
         return ends
@@ -126,12 +124,11 @@ class _Worker:
 
     def _one_by_one(self, name: str, driver: Driver | Expert, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
         """Drive scenarios one after the other."""
-        watched, looks = timed(driver), self._entrants[name].looks
-        pilot = guarded(watched, self._contest.decision_limit)
+        pilot, senses = safe_driver(driver, self._contest.decision_limit), self._entrants[name].senses
         for scenario in scenarios:
             started = time.perf_counter()
-            episode = drive(self._simulations[0], pilot, scenario, sense=looks, record_images=False)
-            yield episode, time.perf_counter() - started, watched.decision_seconds
+            episode = drive(self._simulations[0], pilot, scenario, sense=senses, record_images=False)
+            yield episode, time.perf_counter() - started, pilot.decision_seconds
 
     def _side_by_side(self, name: str, driver: BatchDriver, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
         """Drive scenarios together, as many at a time as the entrant can."""
@@ -163,7 +160,7 @@ class BatchDriverTimer:
         self._last = time.perf_counter()
 
     def step(self, cars: Sequence[tuple[RolloutSlot, TimeStep]]) -> None:
-        """Note a control step, before the cars decide; see `navsim.simulation.batched_rollout.drive_batch`."""
+        """Note a control step, before the cars decide; see `navsim.simulation.rollout.drive_batch`."""
         now = time.perf_counter()
         for crew, _ in cars:
             self.seconds[crew.simulation.scenario] += (now - self._last) / len(cars)

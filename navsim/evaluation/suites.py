@@ -14,7 +14,7 @@ from navsim.evaluation.routes import RouteSuite
 from navsim.seeding import generator
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
-from navsim.simulation.town_map import is_osm_town, town_seed
+from navsim.simulation.town import is_osm_town, town_seed
 
 SUITES = Path(__file__).parents[2] / "configs" / "suites"
 """Where the suites with a name lie."""

@@ -1,26 +1,77 @@
-"""The choice of who draws the pictures.
-
-Settings of a simulation: the car, its senses and the rules; the scenario says where it drives.
-"""
+"""Settings of a simulation, and the renderer and the sensors that are made from them."""
 
 import logging
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
+import numpy as np
+from annotated_types import Gt
+
+from navsim.config import Constrained
 from navsim.errors import ConfigError
+from navsim.geometry import Array, Pose
 from navsim.rendering.interface import Renderer
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.rendering.tiny import TinyRenderer
+from navsim.roads.routing import Route
+from navsim.seeding import generator
 from navsim.sensing.camera import RIGS, Camera, Rig
-from navsim.sensing.faults import CameraNoise, MapFault, MountError
-from navsim.sensing.gps import GpsSpec
-from navsim.sensing.roadmap import MapSpec
+from navsim.sensing.faults import CameraNoise, DriveMap, MapFault, MountError, drive_map, with_mount_error
+from navsim.sensing.gps import GpsSensor, GpsSpec
+from navsim.sensing.roadmap import MapSpec, rasterise_route
 from navsim.simulation.expert import ExpertConfig
+from navsim.simulation.scenario import Scenario
 from navsim.simulation.termination import Rules
+from navsim.simulation.town import Town
 from navsim.world.vehicle import VehicleSpec, VehicleSpread
 
 RendererName = Literal["auto", "opengl", "tiny"]
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SimulationConfig(Constrained):
+    """The car, its sensors and the rules of a drive."""
+
+    rig: Rig = Rig.OWN
+    """Named set of cameras, stored as `cameras`; reads "own" after construction."""
+    cameras: tuple[Camera, ...] = (Camera(),)
+    """Cameras on the car, all of one size."""
+    map: MapSpec = field(default_factory=MapSpec)
+    """Size and scale of map patches."""
+    map_fault: MapFault = field(default_factory=MapFault)
+    """Errors of the map that the car carries."""
+    camera_noise: CameraNoise = field(default_factory=CameraNoise)
+    """Noise on the images that drivers see; never recorded."""
+    mount_error: MountError = field(default_factory=MountError)
+    """Errors of the cameras' places on the car."""
+    gps: GpsSpec = field(default_factory=GpsSpec)
+    """Errors of the position fix."""
+    vehicle: VehicleSpec = field(default_factory=VehicleSpec)
+    """Dimensions, masses and tyres of the car."""
+    vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
+    """Differences between the cars of different drives."""
+    expert: ExpertConfig = field(default_factory=ExpertConfig)
+    """Expert whose commands are the labels."""
+    rules: Rules = field(default_factory=Rules)
+    """Rules that end a drive."""
+    renderer: RendererName = "auto"
+    """Renderer of the camera images."""
+    control_step: Annotated[float, Gt(0)] = 0.1
+    """Time between two commands [s]."""
+    cruise_speed: Annotated[float, Gt(0)] = 8.0
+    """Speed on straights [m/s]."""
+    lateral_acceleration: Annotated[float, Gt(0)] = 2.0
+    """Bound in the route's curves, which limits the speed there [m/s^2]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rig is not Rig.OWN:
+            object.__setattr__(self, "cameras", RIGS[self.rig])
+            object.__setattr__(self, "rig", Rig.OWN)
+        sizes = {(camera.width, camera.height) for camera in self.cameras}
+        if len(sizes) != 1:
+            raise ConfigError(f"simulation.cameras must be one or more cameras of one size, got {sorted(sizes)}")
 
 
 def make_renderer(name: str = "auto") -> Renderer:
@@ -30,7 +81,7 @@ def make_renderer(name: str = "auto") -> Renderer:
         name: "opengl" for ModernGL, "tiny" for PyBullet's CPU renderer; "auto" for OpenGL where it works, else tiny.
 
     Raises:
-        ConfigError: If there is no renderer of that name, or OpenGL is asked for and does not work here.
+        ConfigError: If the name is unknown, or OpenGL is asked for and does not work here.
     """
     if name not in get_args(RendererName):
         raise ConfigError(f"unknown renderer {name!r}: use 'auto', 'opengl' or 'tiny'")
@@ -51,48 +102,36 @@ def make_renderer(name: str = "auto") -> Renderer:
     return TinyRenderer()
 
 
-@dataclass(frozen=True)
-class SimulationConfig:
-    """The car, its senses and the rules; the scenario says where it drives."""
+def mounted_cameras(config: SimulationConfig, scenario: Scenario) -> tuple[Camera, ...]:
+    """Cameras of a drive, with the errors of their mounting."""
+    rng = generator(scenario.seed, scenario.name, "mounts")
+    return tuple(with_mount_error(camera, config.mount_error, rng) for camera in config.cameras)
 
-    rig: Rig = Rig.OWN
-    """A named set of cameras in place of `cameras`, which then holds it; reads "own" ever after."""
-    cameras: tuple[Camera, ...] = (Camera(),)
-    """Cameras on the car, all of one size."""
-    map: MapSpec = field(default_factory=MapSpec)
-    """Map patches."""
-    map_fault: MapFault = field(default_factory=MapFault)
-    """What is wrong with the map that the car carries."""
-    camera_noise: CameraNoise = field(default_factory=CameraNoise)
-    """What the cameras add to the pictures that drivers see; never recorded."""
-    mount_error: MountError = field(default_factory=MountError)
-    """How far the cameras sit from where they should."""
-    gps: GpsSpec = field(default_factory=GpsSpec)
-    """Errors of the position fix."""
-    vehicle: VehicleSpec = field(default_factory=VehicleSpec)
-    """The car."""
-    vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
-    """How far cars differ from drive to drive."""
-    expert: ExpertConfig = field(default_factory=ExpertConfig)
-    """The expert that labels."""
-    rules: Rules = field(default_factory=Rules)
-    """What ends a drive."""
-    renderer: RendererName = "auto"
-    """What draws the camera images."""
-    control_step: float = 0.1
-    """Time between two commands [s]."""
-    cruise_speed: float = 8.0
-    """Speed on straights [m/s]."""
-    lateral_acceleration: float = 2.0
-    """Bound in the route's curves, by which speed is chosen [m/s^2]."""
 
-    def __post_init__(self) -> None:
-        if self.rig is not Rig.OWN:
-            object.__setattr__(self, "cameras", RIGS[self.rig])
-            object.__setattr__(self, "rig", Rig.OWN)
-        sizes = {(camera.width, camera.height) for camera in self.cameras}
-        if len(sizes) != 1:
-            raise ConfigError(f"simulation.cameras must be one or more cameras of one size, got {sorted(sizes)}")
-        for name in ("control_step", "cruise_speed", "lateral_acceleration"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"simulation.{name} must be above 0, got {getattr(self, name)}")
+def noisy_map(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> DriveMap:
+    """Map that the car carries on a drive, with its errors."""
+    true = DriveMap(town.raster, rasterise_route(route.path, config.map))
+    rng = generator(scenario.seed, scenario.name, "map fault")
+    return drive_map(true, town.network, route, config.map, config.map_fault, rng)
+
+
+def gps_sensor(config: SimulationConfig, scenario: Scenario) -> GpsSensor:
+    """Position sensor at the start of a drive."""
+    return GpsSensor(config.gps, generator(scenario.seed, scenario.name, "gps"))
+
+
+def position_fixes(config: SimulationConfig, scenario: Scenario, poses: Array) -> Array:
+    """Return the position fixes of a drive that was driven without sensing.
+
+    Args:
+        config: Settings of the drive's simulation.
+        scenario: Scenario of the drive.
+        poses: True poses (T, 3) from the start on, one for each control step: x, y [m], heading [rad].
+
+    Returns:
+        Noisy poses (T, 3), equal to those that a drive with sensing records.
+    """
+    sensor = gps_sensor(config, scenario)
+    elapsed = [0.0] + [config.control_step] * (len(poses) - 1)
+    fixes = [sensor.measure(Pose(*pose), time) for pose, time in zip(poses.tolist(), elapsed, strict=True)]
+    return np.array([(fix.x, fix.y, fix.heading) for fix in fixes])

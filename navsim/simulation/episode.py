@@ -1,33 +1,38 @@
-"""One drive as arrays: what was sensed, commanded and labelled, and the truth beside it."""
+"""One drive as arrays: what was sensed, commanded and labelled, the true states, and the manoeuvre of each frame."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
-from navsim.roads.routing import JunctionPassage
+from navsim.roads.elements import JunctionKind, Manoeuvre
+from navsim.roads.network import RoadNetwork
+from navsim.roads.routing import JunctionPassage, Route
 from navsim.sensing.observation import Image
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.world.obstacles import ObstacleKind
 
 OBJECT_COLUMNS = ("frame", "camera", "class", "x0", "y0", "x1", "y1", "visible")
-"""What is told of each thing in an episode's images, see `navsim.rendering.object_boxes`."""
+"""Columns of the table of objects in an episode's images, see `navsim.rendering.object_boxes`."""
+CURVE = 0.01
+"""Smallest curvature of the route's lane that counts as a curve [1/m]: a radius of 100 m."""
 
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """T commands and T + 1 states: state i is where command i was given, the last one is the end.
+    """T commands and T + 1 states: command i is given in state i, and the last state is the end.
 
     A drive recorded without images has zero-length `images`, `road_maps` and `route_maps`.
     """
 
     scenario: Scenario
-    """What was driven."""
+    """Scenario that was driven."""
     driver: str
     """Name of the driver."""
     outcome: Outcome
-    """How it ended."""
+    """How the drive ended."""
     route_length: float
     """Length of the route [m]."""
     passages: tuple[JunctionPassage, ...]
@@ -41,7 +46,7 @@ class Episode:
     gps: Array
     """Noisy poses (T, 3): x, y [m], heading [rad]."""
     commands: Array
-    """Curvature driven (T,) [1/m], perturbation included."""
+    """Curvature driven (T,) [1/m], steering noise included."""
     labels: Array
     """The expert's command at the true pose (T,) [1/m]."""
     times: Array
@@ -57,15 +62,15 @@ class Episode:
     heading_errors: Array
     """Heading relative to the route (T + 1,) [rad]."""
     struck: ObstacleKind | None = None
-    """What the car touched; None if nothing, or if the drive was recorded before this was kept."""
+    """Obstacle that the car touched; None if nothing, or in files from before this was recorded."""
     grid: Array = field(default_factory=lambda: np.zeros(0))
-    """Curvatures (B,) [1/m], increasing, at which `densities` are given; (0,) where there are none."""
+    """Curvatures (B,) [1/m], increasing, of the columns of `densities`; (0,) without them."""
     densities: NDArray[np.floating] = field(default_factory=lambda: np.zeros((0, 0), np.float16))
-    """The driver's distribution at each command (T, B) float16 [m] over `grid`; (0, 0) where none was kept."""
+    """Driver's probability density at each command (T, B) float16 [m] over `grid`; (0, 0) if none was recorded."""
     classes: Image = field(default_factory=lambda: np.zeros((0, 0, 0, 0), np.uint8))
-    """What each pixel of `images` shows (T, C, H, W) uint8, a `SemanticClass`; (0, ...) where that was not recorded."""
+    """`SemanticClass` of each pixel of `images` (T, C, H, W) uint8; (0, ...) if not recorded."""
     objects: Array | None = None
-    """Things in the images (N, OBJECT_COLUMNS), in the order of their frames; None where they were not recorded."""
+    """Objects in the images (N, OBJECT_COLUMNS), in the order of their frames; None if not recorded."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)
@@ -94,18 +99,72 @@ class Episode:
 
     @property
     def completion(self) -> float:
-        """Share of the route that was driven, in [0, 1]; 1 exactly when it arrived."""
+        """Share of the route that was driven, in [0, 1]; 1 if the car arrived and only then."""
         if self.outcome is Outcome.ARRIVED:
             return 1.0
         return float(np.clip(self.stations.max() / self.route_length, 0.0, 1.0))
 
     @property
     def in_junction(self) -> NDArray[np.bool_]:
-        """For each state (T + 1,) whether its station lies within a junction."""
+        """Whether each state (T + 1,) lies within a junction."""
         inside = [(self.stations >= p.start) & (self.stations <= p.end) for p in self.passages]
         return np.asarray(np.any([np.zeros(len(self.stations), bool), *inside], axis=0))
 
     def pose(self, index: int) -> Pose:
-        """The true pose of state `index`."""
+        """Return the true pose of state `index`."""
         x, y, heading = self.poses[index]
         return Pose(float(x), float(y), float(heading))
+
+
+class FrameManoeuvre(StrEnum):
+    """What the car does in a frame; each frame has exactly one."""
+
+    STRAIGHT = "straight"
+    """On a road that leads straight ahead."""
+    CURVE = "curve"
+    """On a road that curves."""
+    LEFT = "left"
+    """Turning left at a junction."""
+    RIGHT = "right"
+    """Turning right at a junction."""
+    STRAIGHT_ON = "straight_on"
+    """Going straight on at a junction."""
+    ROUNDABOUT = "roundabout"
+    """On a roundabout's ring, or entering or leaving it."""
+
+
+_AT_JUNCTIONS = {
+    Manoeuvre.LEFT: FrameManoeuvre.LEFT,
+    Manoeuvre.STRAIGHT: FrameManoeuvre.STRAIGHT_ON,
+    Manoeuvre.RIGHT: FrameManoeuvre.RIGHT,
+    Manoeuvre.ROUNDABOUT: FrameManoeuvre.ROUNDABOUT,
+}
+
+
+def manoeuvre_of_frames(episode: Episode, network: RoadNetwork, route: Route) -> NDArray[np.str_]:
+    """Return what the car does in each of an episode's T frames.
+
+    The car's place along its route decides, never its label: groups chosen by label would favour drivers that predict
+    the label's own group. A junction of only two roads leaves no choice, so such a bend counts as road.
+
+    Args:
+        episode: The drive; its images are not used.
+        network: Roads of the scenario's town.
+        route: Route of the scenario, see `navsim.simulation.scenario.scenario_route`.
+
+    Returns:
+        Values of `FrameManoeuvre` (T,).
+    """
+    stations = episode.stations[:-1]
+    curved = np.abs(route.path.curvature(stations)) >= CURVE
+    found = np.where(curved, FrameManoeuvre.CURVE, FrameManoeuvre.STRAIGHT).astype("U11")
+    ends = [0.0, *(passage.end for passage in route.passages)]
+    starts = [*(passage.start for passage in route.passages), np.inf]
+    for lane, first, last in zip(route.lanes, ends, starts, strict=True):
+        if network.roads[network.lanes[lane].road].ring:
+            found[(stations >= first) & (stations <= last)] = FrameManoeuvre.ROUNDABOUT
+    for passage in route.passages:
+        if network.junctions[passage.junction].kind is not JunctionKind.BEND:
+            inside = (stations >= passage.start) & (stations <= passage.end)
+            found[inside] = _AT_JUNCTIONS[passage.manoeuvre]
+    return found

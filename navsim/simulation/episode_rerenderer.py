@@ -11,11 +11,10 @@ from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.rendering.object_boxes import objects_in
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from navsim.simulation.config import SimulationConfig, make_renderer
+from navsim.simulation.config import SimulationConfig, make_renderer, mounted_cameras, noisy_map
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
-from navsim.simulation.scenario import Scenario
-from navsim.simulation.sensor_setup import mounted_cameras, noisy_map
-from navsim.simulation.town import Town, TownCache, scenario_route
+from navsim.simulation.scenario import Scenario, scenario_route
+from navsim.simulation.town import Town, TownCache
 from navsim.world.scenery.scene import Scene
 
 _PICTURES = 64

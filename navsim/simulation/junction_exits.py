@@ -144,7 +144,7 @@ def episode_exits(
     Args:
         episode: The drive; images are not looked at.
         network: The roads of its scenario's town.
-        route: The route that was to be driven, see `navsim.simulation.town.scenario_route`.
+        route: The route that was to be driven, see `navsim.simulation.scenario.scenario_route`.
         expert: The expert that labelled it.
         vehicle: The car that the expert knew.
         before: From where before a junction's mouth exits are looked at [m]; never from before the last junction's end.

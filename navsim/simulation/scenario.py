@@ -1,18 +1,25 @@
-"""What is driven, as plain values, and how a drive can end."""
+"""Scenarios: drives as plain values, the route of a scenario, and how a drive can end."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated
 
-from navsim.errors import ConfigError
-from navsim.simulation.town_map import town_slug
+from annotated_types import Ge
+
+from navsim.config import Constrained
+from navsim.errors import ConfigError, TownError
+from navsim.roads.network import RoadNetwork
+from navsim.roads.routing import Route, sample_lane_route, sample_route
+from navsim.seeding import generator
+from navsim.simulation.town import town_seed, town_slug
 from navsim.world.scenery.appearance import parse_spec
 
 
 class Outcome(StrEnum):
-    """How a drive ended; each drive has exactly one."""
+    """How a drive ended; each drive has exactly one outcome."""
 
     ARRIVED = "arrived"
-    """The route's end was reached in time, nothing touched, and the lane's centre never left beyond the limit."""
+    """The car reached the route's end in time, touched nothing and stayed within the offset limit."""
     LEFT_ROAD = "left_road"
     """The car was farther from the centre of the route's lane than the limit (2 m, VISTA's crash rule)."""
     WRONG_TURN = "wrong_turn"
@@ -24,13 +31,13 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     """The time for the route was up."""
     BROKE_OFF = "broke_off"
-    """The driver failed (an error, no decision, too slow, the end of its process), or else the machine did. No episode
-    ends so: there is none of such a drive, and an evaluation keeps the reason in its place."""
+    """The driver failed (an error, no decision, too slow, the end of its process), or the machine did. Such a drive has
+    no episode; an evaluation keeps the reason instead."""
 
 
 @dataclass(frozen=True)
 class StartOffset:
-    """Where a drive starts, relative to the start of its route."""
+    """Start of a drive relative to the start of its route."""
 
     lateral: float = 0.0
     """Offset from the lane's centre, positive to the left [m]."""
@@ -39,36 +46,53 @@ class StartOffset:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Constrained):
     """One drive, reproducible from these values and a `SimulationConfig` alone."""
 
     town: str = "train-0"
-    """Name of the town, see `navsim.simulation.town_map`."""
-    route: int = 0
+    """Name of the town, see `navsim.simulation.town`."""
+    route: Annotated[int, Ge(0)] = 0
     """Number of the route within the town."""
-    seed: int = 0
-    """Seed of everything that varies between drives of one route, such as the drift of the GPS."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of all that varies between drives of one route, such as the drift of the GPS."""
     junctions: bool = True
     """Whether the route leads through junctions; otherwise it follows one lane between two of them."""
     start: StartOffset = field(default_factory=StartOffset)
-    """Where the car starts relative to the route."""
+    """Start of the car relative to the route."""
     length: float | None = None
-    """About how long the route through junctions shall be [m], which may then come back to where it was; None draws
-    routes of 300 to 600 m that do not."""
+    """Approximate length of the route [m], which then may pass a place again. None draws routes of 300 to 600 m that
+    do not."""
     appearance: str = ""
     """Conditions such as "dusk+rain", see `navsim.world.scenery.appearance`; empty draws those of training for the
     town."""
 
     def __post_init__(self) -> None:
-        if self.route < 0 or self.seed < 0:
-            raise ConfigError(f"a scenario's route and seed must be at least 0, got {self.route} and {self.seed}")
+        super().__post_init__()
         if self.length is not None and not (self.junctions and 100 <= self.length <= 20_000):
             raise ConfigError(f"a scenario's length must be 100 to 20000 m and through junctions, got {self.length}")
         parse_spec(self.appearance)
 
     @property
     def name(self) -> str:
-        """A name fit for a file, such as `test-3-route7-seed1`; `lane` without junctions, `way` of a length."""
+        """Name for files, such as `test-3-route7-seed1`; `lane` without junctions, `way` with a length."""
         look = f"-look-{self.appearance}" if self.appearance else ""
         kind = "lane" if not self.junctions else "route" if self.length is None else f"way{self.length:g}m-"
         return f"{town_slug(self.town)}-{kind}{self.route}-seed{self.seed}{look}"
+
+
+def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
+    """Return the route of a scenario: same town and number, same route, whatever the scenario's seed.
+
+    Raises:
+        TownError: If the town has no such route.
+    """
+    seed = town_seed(scenario.town)
+    try:
+        if scenario.length is not None:
+            bounds = 0.95 * scenario.length, 1.05 * scenario.length
+            return sample_route(network, generator(seed, "way", scenario.route), *bounds, allow_revisits=True)
+        if scenario.junctions:
+            return sample_route(network, generator(seed, "route", scenario.route))
+        return sample_lane_route(network, generator(seed, "lane route", scenario.route))
+    except TownError as error:
+        raise TownError(f"town {scenario.town}: {error}") from None

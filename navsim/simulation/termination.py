@@ -1,4 +1,4 @@
-"""The rules that end a drive, as pure functions of the truth."""
+"""The rules that end a drive, as pure functions of the true state."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -55,16 +55,16 @@ def check_termination(
     contact: Contact | None,
     standing_time: float,
 ) -> Outcome | None:
-    """Say how the drive ended with this step, or None if it goes on; contact counts before all else.
+    """Return how the drive ended with this step, or None if it goes on; contact counts before all else.
 
     Args:
-        rules: The limits.
-        network: The roads.
-        route: The route to drive.
-        state: The truth.
-        progress: Where `state` is along `route`.
-        contact: What was touched, if anything.
-        standing_time: How long the car has stood still [s].
+        rules: Limits of the drive.
+        network: Roads of the town.
+        route: Route of the drive.
+        state: True state of the car.
+        progress: Place of `state` along `route`.
+        contact: Obstacle that the car touches, if any.
+        standing_time: Time for which the car has stood still [s].
     """
     if contact is not None:
         return Outcome.COLLIDED
@@ -87,15 +87,15 @@ def took_wrong_turn(
     tolerance: float = 1.75,
     reach: float = 15.0,
 ) -> bool:
-    """Whether a car that has left its route follows another way through the junction where it did.
+    """Whether a car that has left its route at a junction follows another way through it.
 
     Args:
-        network: The roads.
-        route: The route that was to be driven.
-        state: The truth.
-        station: Where the car is along the route [m].
-        tolerance: How close to the middle of the other way it must be [m]; half a lane.
-        reach: How far past the junction it still counts as that junction's [m].
+        network: Roads of the town.
+        route: Route of the drive.
+        state: True state of the car.
+        station: Place of the car along the route [m].
+        tolerance: Largest distance from the middle of the other way [m]; half a lane.
+        reach: Distance past a junction up to which the car counts as there [m].
     """
     for passage, chosen in zip(route.passages, route.connectors, strict=True):
         if passage.start <= station <= passage.end + reach:
@@ -105,5 +105,5 @@ def took_wrong_turn(
 
 
 def _offset(network: RoadNetwork, connector: int, state: VehicleState) -> float:
-    """Distance of the car from the middle of a connector [m]."""
+    """Signed distance of the car from the middle of a connector [m]."""
     return network.connectors[connector].path.project(state.pose.position)[1]

@@ -9,10 +9,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from navsim.errors import ActionError, ConfigError
-from navsim.simulation.batched_rollout import observe_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.environment import Observations, TownEnvironment
-from navsim.simulation.simulation import SimState, Simulation
+from navsim.simulation.rollout import observe_batch
+from navsim.simulation.simulation import SimState, Simulation, simulations
 
 Flags = NDArray[np.bool_]
 

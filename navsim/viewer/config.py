@@ -7,7 +7,7 @@ from navsim.datasets.recorder import KEYBOARD
 from navsim.errors import ConfigError
 from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.town_map import check_town_name
+from navsim.simulation.town import check_town_name
 from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
 from navsim.world.scenery.appearance import parse_spec
 

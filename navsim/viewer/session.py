@@ -8,15 +8,14 @@ from types import TracebackType
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
 from navsim.drivers.keyboard import KeyboardInput, with_takeover
 from navsim.drivers.protocol import Driver, Expert
-from navsim.drivers.sandbox import DECISION_LIMIT, guarded
+from navsim.drivers.sandbox import DECISION_LIMIT, safe_driver
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import StorageError, TownError
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import Episode
-from navsim.simulation.scenario import Scenario
+from navsim.simulation.scenario import Scenario, scenario_route
 from navsim.simulation.simulation import Simulation
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.town import load_town_map
 from navsim.storage import write_bytes
 from navsim.viewer.config import FILMS, PICTURE, WatchConfig
 from navsim.viewer.controls import NEXT, Capabilities, Choice, Choices, Playback
@@ -108,7 +107,7 @@ class Session:
     def _driver(self, name: str) -> Driver | Expert:
         """The driver of that name, made when it is first needed."""
         if name not in self._drivers:
-            self._drivers[name] = guarded(self._entrants[name].driver(), DECISION_LIMIT)
+            self._drivers[name] = safe_driver(self._entrants[name].driver(), DECISION_LIMIT)
         return self._drivers[name]
 
 
@@ -188,7 +187,7 @@ def film(config: WatchConfig, driver_specs: Sequence[DriverSpec], say: Say, pain
     scenario = config.choices(tuple(driver_spec.name for driver_spec in driver_specs)).scenario
     check_route(scenario)
     with Simulation(config.simulation) as simulation, _Output(config) as output:
-        driver = guarded(driver_specs[0].driver(), DECISION_LIMIT)
+        driver = safe_driver(driver_specs[0].driver(), DECISION_LIMIT)
         driver.name = driver_specs[0].name
         film_drive(simulation, driver, scenario, _look(config), output, painter)
     say(output.words)

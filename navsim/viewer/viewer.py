@@ -230,7 +230,7 @@ class Viewer:
         self._window.view = self.playback.view
         self.frame_rate = self.frame_rate.after(time.monotonic())
         status = self._status if outcome is None else outcome.replace("_", " ")
-        small = "   ".join(filter(None, (self.note, self._simulation.town.map.attribution)))
+        small = "   ".join(filter(None, (self.note, self._simulation.town.attribution)))
         lines = (motion_words(moment), self._title, status, *([small] if small else []))
         self._window.show(pose, moment_fan(moment), lines, self.story.trail)
 

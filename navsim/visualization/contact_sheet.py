@@ -12,8 +12,8 @@ from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.scenario import Scenario
-from navsim.simulation.town import build_town_for_driving, scenario_route
+from navsim.simulation.scenario import Scenario, scenario_route
+from navsim.simulation.town import build_town_for_driving
 from navsim.visualization.canvas import Text, blank, written
 from navsim.world.scenery.meshes import SemanticClass
 

@@ -29,7 +29,7 @@ def test_entrants_are_the_same_in_another_process(driver_spec: DriverSpec) -> No
 
 def test_only_drivers_that_look_ask_for_pictures() -> None:
     assert isinstance(expert_driver_spec(SIMULATION).driver(), Expert)
-    assert not constant_driver_spec().looks
+    assert not constant_driver_spec().senses
     assert isinstance(DriverSpec("x", make_constant, 0.0).driver(), Driver)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from navsim.drivers.keyboard import KeyboardInput, with_takeover
 from navsim.drivers.protocol import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
-from navsim.drivers.sandbox import guarded, made
-from navsim.drivers.spec import Unseeing
+from navsim.drivers.sandbox import make_safely, safe_driver
+from navsim.drivers.spec import FixedDecision
 from navsim.errors import DriverError
 from navsim.sensing.observation import Observation
 from tests.drivers.odd_drivers import FailingDriver, FleetDriver
@@ -36,7 +36,7 @@ class Forgetful(FleetDriver):
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(deed: str, words: str) -> None:
-    driver = guarded(FailingDriver(deed), limit=0.1 if deed == "linger" else 10.0)
+    driver = safe_driver(FailingDriver(deed), limit=0.1 if deed == "linger" else 10.0)
     assert isinstance(driver, Driver)
     driver.begin(0)
     with pytest.raises(DriverError, match=words) as raised:
@@ -47,23 +47,23 @@ def test_what_goes_wrong_is_said_in_one_line(deed: str, words: str) -> None:
 def test_a_curvature_must_be_a_number() -> None:
     driver = ConstantDriver()
     driver._decision = Decision(np.float32(0.25))  # type: ignore[arg-type]
-    assert isinstance(guarded(driver, 10.0), Driver)
-    assert guarded(driver, 10.0).drive(NOTHING).curvature == 0.25  # type: ignore[union-attr]
+    assert isinstance(safe_driver(driver, 10.0), Driver)
+    assert safe_driver(driver, 10.0).drive(NOTHING).curvature == 0.25  # type: ignore[union-attr]
     driver._decision = Decision(np.array([0.25]))  # type: ignore[arg-type]
     with pytest.raises(DriverError, match=r"curvature must be a number, got ndarray array\(\[0.25\]\)"):
-        guarded(driver, 10.0).drive(NOTHING)  # type: ignore[union-attr]
+        safe_driver(driver, 10.0).drive(NOTHING)  # type: ignore[union-attr]
 
 
 def test_a_guarded_driver_is_of_the_same_kind_and_decides_alike() -> None:
-    fleet = guarded(FleetDriver(), 10.0)
+    fleet = safe_driver(FleetDriver(), 10.0)
     assert isinstance(fleet, BatchDriver)
     assert fleet.name == "fleet"
     fleet.begin_car(0, 75)
     fleet.begin_car(4, 25)
     answers = fleet.drive_cars({0: NOTHING, 4: NOTHING})
     assert {car: answer.curvature for car, answer in answers.items()} == pytest.approx({0: 5e-5, 4: -5e-5})
-    assert not isinstance(guarded(ConstantDriver(), 10.0), BatchDriver)
-    expert = guarded(Unseeing(Decision(0.1), "unseeing"), 10.0)
+    assert not isinstance(safe_driver(ConstantDriver(), 10.0), BatchDriver)
+    expert = safe_driver(FixedDecision(Decision(0.1), "unseeing"), 10.0)
     assert isinstance(expert, Expert)
     assert not isinstance(expert, Driver)
     expert.follow(NOTHING)
@@ -71,7 +71,7 @@ def test_a_guarded_driver_is_of_the_same_kind_and_decides_alike() -> None:
 
 
 def test_a_fleet_that_forgets_a_car_is_told() -> None:
-    fleet = guarded(Forgetful(), 10.0)
+    fleet = safe_driver(Forgetful(), 10.0)
     assert isinstance(fleet, BatchDriver)
     fleet.begin_car(0, 1)
     fleet.begin_car(1, 1)
@@ -80,9 +80,9 @@ def test_a_fleet_that_forgets_a_car_is_told() -> None:
 
 
 def test_a_driver_that_cannot_be_made_says_why() -> None:
-    assert made(ConstantDriver, 10.0).name == "constant"
+    assert make_safely(ConstantDriver, 10.0).name == "constant"
     with pytest.raises(DriverError, match=r"making the driver: ValueError: invalid literal"):
-        made(lambda: int("x"), 10.0)
+        make_safely(lambda: int("x"), 10.0)
 
 
 class Telling(ConstantDriver):
@@ -100,18 +100,18 @@ class Telling(ConstantDriver):
 
 def test_what_a_driver_looks_at_comes_through_guard_and_hands() -> None:
     told, hands = Salience(np.ones((1, 2, 2)), None), KeyboardInput(0.2, 0.1)
-    explain = explanation_of(with_takeover(guarded(Telling(told), 10.0), hands))
+    explain = explanation_of(with_takeover(safe_driver(Telling(told), 10.0), hands))
     assert explain is not None
     assert explain(NOTHING) is told
-    assert explanation_of(with_takeover(guarded(ConstantDriver(), 10.0), hands)) is None
-    assert explanation_of(with_takeover(guarded(Unseeing(Decision(0.0), "none"), 10.0), hands)) is None
+    assert explanation_of(with_takeover(safe_driver(ConstantDriver(), 10.0), hands)) is None
+    assert explanation_of(with_takeover(safe_driver(FixedDecision(Decision(0.0), "none"), 10.0), hands)) is None
 
 
 @pytest.mark.parametrize(
     ("answer", "words"), [(ValueError("dark"), "^explain: ValueError: dark"), (None, "must answer with a Salience")]
 )
 def test_a_driver_that_tells_it_wrongly_is_named(answer: object, words: str) -> None:
-    explain = explanation_of(guarded(Telling(answer), 10.0))
+    explain = explanation_of(safe_driver(Telling(answer), 10.0))
     assert explain is not None
     with pytest.raises(DriverError, match=words):
         explain(NOTHING)

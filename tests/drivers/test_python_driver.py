@@ -108,7 +108,7 @@ def test_a_driver_from_the_current_directory_is_made_with_what_it_asks_for(folde
         plugin_driver_spec("mine:Straight", SIMULATION.cameras, SIMULATION.map),
         plugin_driver_spec("mine:with_cameras", SIMULATION.cameras, SIMULATION.map),
     )
-    assert (plain.name, plain.origin, plain.cars, plain.looks) == ("straight", "mine:Straight", 1, True)
+    assert (plain.name, plain.origin, plain.cars, plain.senses) == ("straight", "mine:Straight", 1, True)
     driver = fed.driver()
     assert isinstance(driver, Driver)
     assert driver.drive(None).curvature == pytest.approx(50 / 1e4)  # type: ignore[arg-type]

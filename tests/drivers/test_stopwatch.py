@@ -5,15 +5,15 @@ import time
 import pytest
 
 from navsim.drivers.protocol import BatchDriverHandle, Decision, Driver, Expert
-from navsim.drivers.timing import timed
+from navsim.drivers.sandbox import DECISION_LIMIT, safe_driver
 from navsim.evaluation.runner import PROBE_EVERY, BatchDriverTimer
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Observation
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
-from navsim.simulation.rollout import drive
+from navsim.simulation.rollout import RolloutSlot, drive, drive_batch
 from navsim.simulation.scenario import Scenario
+from navsim.simulation.simulation import simulations
 from tests.drivers.odd_drivers import FleetDriver
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))
@@ -35,7 +35,7 @@ class SlowFleet(FleetDriver):
 
 def test_every_decision_of_a_drive_is_timed() -> None:
     with simulations(SIMULATION, 1) as (simulation,):
-        watched = timed(SlowFleet())
+        watched = safe_driver(SlowFleet(), DECISION_LIMIT)
         assert isinstance(watched, Driver)
         assert watched.name == "fleet"
         for scenario in SCENARIOS[:2]:
@@ -48,7 +48,7 @@ def test_every_decision_of_a_drive_is_timed() -> None:
 def test_a_timed_expert_is_still_given_the_truth() -> None:
     with simulations(SIMULATION, 1) as (simulation,):
         expert = LaneExpert(SIMULATION.expert, SIMULATION.vehicle)
-        watched = timed(expert)
+        watched = safe_driver(expert, DECISION_LIMIT)
         assert isinstance(watched, Expert)
         episode = drive(simulation, watched, SCENARIOS[0], sense=False)
         assert (episode.commands == episode.labels).all()

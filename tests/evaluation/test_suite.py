@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId, build_town
-from navsim.simulation.town import scenario_route
+from navsim.simulation.scenario import scenario_route
 
 
 def test_default_suite_has_forty_junction_routes_and_twenty_lane_routes() -> None:

@@ -5,10 +5,9 @@ import pytest
 
 from navsim.geometry import Polyline
 from navsim.roads.network import Manoeuvre, Road, build_network
-from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
-from navsim.simulation.scenario import Scenario
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.episode import FrameManoeuvre, manoeuvre_of_frames
+from navsim.simulation.scenario import Scenario, scenario_route
+from navsim.simulation.town import load_town_map
 from tests.roads.plain_networks import star
 from tests.simulation.placed_episodes import placed_episode, route_through
 

@@ -10,11 +10,10 @@ from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.seeding import generator
 from navsim.sensing.observation import Observation
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.expert import LaneExpert
-from navsim.simulation.rollout import drive
+from navsim.simulation.rollout import RolloutSlot, drive, drive_batch
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.simulation import Simulation
+from navsim.simulation.simulation import Simulation, simulations
 from tests.datasets.synthetic import assert_same_episode
 from tests.simulation.conftest import SMALL
 

@@ -12,7 +12,7 @@ from navsim.sensing.faults import MountError
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer, SeenPlaces
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.town import load_town_map
 from navsim.world.scenery.meshes import SemanticClass
 from tests.datasets.synthetic import SHORT_COLLECTION
 

@@ -7,12 +7,11 @@ import pytest
 from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Decision, Driver, decide_batch
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
-from navsim.simulation.batched_rollout import RolloutSlot, drive_batch, simulations
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert, SteeringNoise
-from navsim.simulation.rollout import drive
+from navsim.simulation.rollout import RolloutSlot, drive, drive_batch
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation
+from navsim.simulation.simulation import Simulation, simulations
 from tests.simulation.conftest import SMALL
 
 SCENARIOS = [Scenario("train-1", 0, 3), Scenario("train-0", 1, 3, junctions=False), Scenario("train-1", 2, 4)]

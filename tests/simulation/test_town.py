@@ -7,8 +7,8 @@ import pytest
 from navsim.errors import TownError
 from navsim.roads.generators.towns import build_town
 from navsim.sensing.roadmap import MapSpec
-from navsim.simulation.scenario import Scenario
-from navsim.simulation.town import Town, build_town_for_driving, scenario_route
+from navsim.simulation.scenario import Scenario, scenario_route
+from navsim.simulation.town import Town, build_town_for_driving
 
 NAMES = ("train-0", "validation-0", "test-0")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.town_map import check_town_name
+from navsim.simulation.town import check_town_name
 from navsim.viewer.controls import (
     SPEEDS,
     TOUR_TOWNS,

@@ -9,10 +9,9 @@ from navsim.evaluation.metrics.drives import Drive, offset_samples
 from navsim.evaluation.metrics.infractions import INTERVENTION_OFFSET
 from navsim.evaluation.statistics.intervals import Rate
 from navsim.geometry import Array
-from navsim.simulation.manoeuvres import FrameManoeuvre, manoeuvre_of_frames
-from navsim.simulation.scenario import Outcome
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.episode import FrameManoeuvre, manoeuvre_of_frames
+from navsim.simulation.scenario import Outcome, scenario_route
+from navsim.simulation.town import load_town_map
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from navsim.evaluation.reports.parts import has_parts, part_share
 from navsim.evaluation.reports.results import DriverScores, driver_scores, footnote, table_rows
 from navsim.evaluation.statistics.intervals import Rate, Share
 from navsim.evaluation.suites import SuiteStage
-from navsim.simulation.manoeuvres import FrameManoeuvre
+from navsim.simulation.episode import FrameManoeuvre
 from navsim.simulation.scenario import Outcome
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.town import load_town_map
 
 TOWNS_SHOWN = 3
 """Towns with maps on a page."""

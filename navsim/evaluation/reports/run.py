@@ -11,7 +11,7 @@ from rich.console import Console
 
 from navsim.config import to_mapping
 from navsim.datasets.dataset import IDENTITY_NAME
-from navsim.drivers.sandbox import guarded
+from navsim.drivers.sandbox import safe_driver
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
 from navsim.evaluation.config import EvaluationConfig
@@ -31,10 +31,9 @@ from navsim.roads.elements import Manoeuvre
 from navsim.run_folder import Values, claim_folder, current_settings
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.scenario import Outcome
+from navsim.simulation.scenario import Outcome, scenario_route
 from navsim.simulation.simulation import Simulation
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
+from navsim.simulation.town import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
 from navsim.storage import write_json, write_text
 from navsim.viewer.offscreen import film_dashboard
 from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer
@@ -217,7 +216,7 @@ def _film(
             mp4.add(panel)
             advance()
 
-        pilot = guarded(driver_spec.driver(), config.decision_limit)
+        pilot = safe_driver(driver_spec.driver(), config.decision_limit)
         outcome = film_dashboard(simulation, pilot, chosen.scenario, driver_spec.name, take)
     gif.save()
     if outcome is not chosen.episode.outcome:

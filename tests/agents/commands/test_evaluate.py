@@ -109,7 +109,7 @@ def test_checkpoints_are_named_by_what_they_are(tmp_path: Path) -> None:
     third = checkpoint(tmp_path / "third" / "last.safetensors")
     driver_specs = resolve(settings(*map(str, (first, second, third)), "expert"))
     assert [driver_spec.name for driver_spec in driver_specs] == ["policy", "blind", "third-last", "expert"]
-    assert [driver_spec.looks for driver_spec in driver_specs] == [True, True, True, False]
+    assert [driver_spec.senses for driver_spec in driver_specs] == [True, True, True, False]
     assert driver_specs[0].digest != driver_specs[1].digest
     assert driver_specs[0].renderer == "opengl"
     assert pickle.loads(pickle.dumps(driver_specs)) == driver_specs  # noqa: S301 - our own; workers tell them apart by value

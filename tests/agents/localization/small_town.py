@@ -10,8 +10,7 @@ from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route
 from navsim.simulation.episode import Episode
-from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.town import scenario_route
+from navsim.simulation.scenario import Outcome, Scenario, scenario_route
 from navsim.world.vehicle import VehicleSpec
 
 TOWN = "village-test-0"

@@ -34,9 +34,8 @@ from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.episode import Episode
+from navsim.simulation.episode import Episode, FrameManoeuvre
 from navsim.simulation.expert import LaneExpert
-from navsim.simulation.manoeuvres import FrameManoeuvre
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation

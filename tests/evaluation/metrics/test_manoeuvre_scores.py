@@ -5,10 +5,9 @@ import pytest
 
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.metrics.manoeuvre_scores import LabelledDrive, label_drives, manoeuvre_scores
-from navsim.simulation.manoeuvres import FrameManoeuvre
-from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.town import scenario_route
-from navsim.simulation.town_map import load_town_map
+from navsim.simulation.episode import FrameManoeuvre
+from navsim.simulation.scenario import Outcome, Scenario, scenario_route
+from navsim.simulation.town import load_town_map
 from tests.evaluation.drives import make_drive
 
 

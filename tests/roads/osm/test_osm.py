@@ -14,7 +14,7 @@ from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
-from navsim.simulation.town_map import load_town_map, town_group, town_seed, town_slug
+from navsim.simulation.town import load_town_map, town_group, town_seed, town_slug
 from tests.roads.osm.osm_documents import TWO_WAY, Document, city, grid
 
 ONE_WAY = {**TWO_WAY, "oneway": "yes"}

@@ -4,10 +4,10 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array
+from navsim.roads.elements import Footprint
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
-from navsim.simulation.town_map import Footprint
 from navsim.world.scenery.buildings import Building, building_surface, buildings_from, outlines_of, place_buildings
 from navsim.world.scenery.facades import BAYS, FLOORS, Facade
 

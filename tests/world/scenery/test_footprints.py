@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from navsim.geometry import Array
+from navsim.roads.elements import Footprint
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
-from navsim.simulation.town_map import Footprint
 from navsim.world.scenery.buildings import (
     BUMPER,
     NARROWEST_PASSAGE,
