@@ -15,6 +15,7 @@ exclude_patterns = ["_build", "_ext", "_figures"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+smartquotes = False  # they turn the dashes of options into others
 
 # Types stand in the signatures; text and order are those of the source.
 autodoc_typehints_format = "short"

@@ -14,6 +14,11 @@ from settings_reference import settings_pages
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 
+from agents.commands.analyse import OfflineConfig
+from agents.commands.data import SheetConfig
+from agents.commands.demo import DemoConfig
+from agents.commands.evaluate import CompareConfig
+from agents.commands.train import TrainCommand
 from agents.drivers.registry import PolicyEvaluationConfig, PolicyWatchConfig
 from agents.experiments.simulation_benchmark import SimulationBenchmark
 from agents.experiments.study_config import StudyConfig
@@ -24,21 +29,22 @@ from agents.interpretability.inspection import InspectConfig
 from agents.localization.config import LocalizeConfig
 from agents.perception.detection.pictures import DetectionConfig
 from agents.perception.segmentation.task import SegmentationConfig
-from agents.scoring.predictions import ScoreConfig
-from agents.training.config import TrainConfig
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.rerender import RenderConfig
 
 PACKAGES = ("navsim", "agents")
 COMMANDS: dict[str, type] = {
+    "demo": DemoConfig,
     "collect": CollectConfig,
-    "train": TrainConfig,
+    "rerender": RenderConfig,
+    "contact-sheet": SheetConfig,
+    "train": TrainCommand,
     "train --task segmentation": SegmentationConfig,
     "train --task detection": DetectionConfig,
     "evaluate": PolicyEvaluationConfig,
     "watch": PolicyWatchConfig,
-    "rerender": RenderConfig,
-    "evaluate-offline": ScoreConfig,
+    "compare": CompareConfig,
+    "evaluate-offline": OfflineConfig,
     "inspect-policy": InspectConfig,
     "localize": LocalizeConfig,
     "export": ExportConfig,

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from generated_pages import api_pages, convert_docstring, name_bases
+from generated_pages import COMMANDS, api_pages, convert_docstring, name_bases
 from sphinx.application import Sphinx
 
+from agents.commands.main import MODULES
 from tests.docs.documented import ROOT
 
 APP = cast(Sphinx, SimpleNamespace())  # the handlers do not use it
@@ -76,3 +77,7 @@ def test_todays_modules_in_the_glossary_exist() -> None:
     modules = re.findall(r"^\| `(navsim\.[\w.]+)`", text, re.MULTILINE)
     assert modules
     assert all((ROOT / module.replace(".", "/")).with_suffix(".py").is_file() for module in modules)
+
+
+def test_every_command_has_a_page_of_settings() -> None:
+    assert {name.split()[0] for name in COMMANDS} == set(MODULES) - {"dataset"}  # which takes a folder alone
