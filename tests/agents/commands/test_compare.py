@@ -40,7 +40,7 @@ def test_two_results_side_by_side(tmp_path: Path) -> None:
     done = run(one, two, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "p = 0.0078: significant" in done.stdout
-    assert "2 points are too few to tell a correlation" in done.stdout
+    assert "2 points are too few for a correlation" in done.stdout
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert text.startswith("# 2 drivers over 8 routes")
     assert f"| policy ({two}) | 0 of 8 |" in text

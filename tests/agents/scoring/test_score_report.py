@@ -59,7 +59,7 @@ def some_report() -> Report:
 def test_every_temperature_and_manoeuvre_has_a_row() -> None:
     report = some_report()
     console = Console(width=80, record=True, file=StringIO())
-    console.print(report.table())
+    console.print(report.table().rich())
     lines = [line for line in console.export_text().splitlines() if line.strip()]
     rows = [line.split("  ")[0] or line.split("  ")[1] for line in lines]
     for name in ("as trained", "T = 1.500", "straight", "curve", "straight on"):
