@@ -173,8 +173,7 @@ def test_folder_that_a_kill_left_empty_is_taken(into: Callable[..., CollectConfi
 def collecting_program(config: CollectConfig) -> "subprocess.Popen[str]":
     """The collection as a program of its own, in a group of processes of its own."""
     code = (
-        "import sys; sys.path.insert(0, 'tests/recording')\n"
-        "import dataclasses; from pathlib import Path; from synthetic import SHORT_COLLECTION\n"
+        "import dataclasses; from pathlib import Path; from tests.datasets.synthetic import SHORT_COLLECTION\n"
         "from navsim.datasets.collection import collect; from navsim.cli import run_command\n"
         f"config = dataclasses.replace(SHORT_COLLECTION, out=Path({str(config.out)!r}), resume=True)\n"
         "run_command(lambda: print(collect(config)))\n"
