@@ -26,7 +26,7 @@ from navsim.config import (
 )
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
-from navsim.sensing.gps import GpsSpec
+from navsim.sensing.observation import GpsSpec
 
 
 class Colour(StrEnum):

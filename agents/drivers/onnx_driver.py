@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.drivers.learned_driver import LearnedDriver, blank_observation
 from agents.policies.networks.config import PolicyConfig, check_sensors
 from navsim.config import from_mapping, to_mapping
-from navsim.drivers.action_selection import ActingConfig, ActionDistribution
+from navsim.drivers.action_selection import ActingConfig, ActionDistribution, LearnedDriver
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
-from navsim.sensing.observation import Observation
+from navsim.sensing.observation import Observation, blank_observation
 from navsim.sensing.roadmap import MapSpec
 
 FORMAT = "navsim-onnx"
@@ -102,7 +101,7 @@ class OnnxDriver(LearnedDriver):
         limit = self.metadata.policy.max_curvature
         self._grid = np.linspace(-limit, limit, self.metadata.grid_points)
         self._names = ["density", "mode", "mean", *(["command"] if self.metadata.commands else [])]
-        self.predict([blank_observation(cameras, map_spec)])  # the first pass is slow
+        self.predict([blank_observation(cameras, map_spec.size_px)])  # the first pass is slow
 
     def predict(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         """Return the policy's distribution for each observation."""

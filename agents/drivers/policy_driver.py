@@ -6,22 +6,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agents.drivers.learned_driver import BATCH_CARS, LearnedDriver, blank_observation
 from agents.interpretability.saliency import quick_saliency
 from agents.policies.checkpoint import load_policy
 from agents.policies.networks.observation_batch import ObservationBatch, scale_observations
 from agents.policies.policy import Policy
 from navsim.drivers.action_selection import (
+    BATCH_CARS,
     GRID_POINTS,
     ActingConfig,
     ActionDistribution,
     ActionMemory,
+    LearnedDriver,
     decision,
     select_action,
 )
 from navsim.drivers.protocol import Decision, Salience
 from navsim.sensing.camera import Camera
-from navsim.sensing.observation import Observation
+from navsim.sensing.observation import Observation, blank_observation
 from navsim.sensing.roadmap import MapSpec
 
 
@@ -76,7 +77,7 @@ class PolicyDriver(LearnedDriver):
         """
         super().__init__(name, acting or ActingConfig(), cars)
         self._policy: Policy = load_policy(checkpoint, cameras, map_spec)
-        self.predict([blank_observation(cameras, map_spec)])  # the first pass is slow
+        self.predict([blank_observation(cameras, map_spec.size_px)])  # the first pass is slow
 
     @torch.inference_mode()
     def predict(self, observations: Sequence[Observation]) -> list[ActionDistribution]:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.drivers.learned_driver import BATCH_CARS
 from agents.drivers.onnx_driver import ONNX_NAME, ExportMetadata, OnnxDriver, read_metadata
 from navsim.datasets.recorder import KEYBOARD
-from navsim.drivers.action_selection import ActingConfig
+from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
 from navsim.drivers.plugin import names_python, plugin_driver_spec
 from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.spec import DriverSpec, constant_driver_spec

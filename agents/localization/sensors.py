@@ -12,7 +12,7 @@ from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose, wrap_angle
 from navsim.seeding import generator
-from navsim.sensing.gps import GpsSensor, GpsSpec
+from navsim.sensing.observation import GpsSensor, GpsSpec
 from navsim.simulation.scenario import Scenario
 
 

@@ -15,10 +15,9 @@ from torch.nn import functional
 
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.mixture import SteeringMixture, TruncatedMixture
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import SharedTrunks
-from agents.policies.policy import NETWORKS, Policy
+from agents.policies.policy import HEADS, NETWORKS, Policy
 from navsim.errors import ConfigError
 from navsim.world.scenery.meshes import CLASS_NAMES
 

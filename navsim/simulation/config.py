@@ -17,7 +17,7 @@ from navsim.roads.routing import Route
 from navsim.seeding import generator
 from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.faults import CameraNoise, DriveMap, MapFault, MountError, drive_map, with_mount_error
-from navsim.sensing.gps import GpsSensor, GpsSpec
+from navsim.sensing.observation import GpsSensor, GpsSpec
 from navsim.sensing.roadmap import MapSpec, rasterise_route
 from navsim.simulation.expert import ExpertConfig
 from navsim.simulation.scenario import Scenario

@@ -10,10 +10,9 @@ import torch
 
 from agents.policies.checkpoint import CheckpointInfo
 from agents.policies.distributions.base import SteeringDistribution
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
-from agents.policies.policy import Policy, build_policy
+from agents.policies.policy import HEADS, Policy, build_policy
 from agents.training.config import TrainConfig
 from agents.training.dataset import Samples, TrainingData, is_demanding
 from agents.training.optimization import OptimizerConfig

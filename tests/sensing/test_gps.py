@@ -4,7 +4,7 @@ import pytest
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.seeding import generator
-from navsim.sensing.gps import GpsSensor, GpsSpec
+from navsim.sensing.observation import GpsSensor, GpsSpec
 
 HERE = Pose(100.0, -50.0, 0.3)
 SPEC = GpsSpec(position_sigma=2.0, position_time=8.0, heading_sigma_deg=3.0, heading_time=5.0, white_sigma=0.0)

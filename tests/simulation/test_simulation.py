@@ -10,7 +10,7 @@ import pytest
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import ActionError, ConfigError, TownError
 from navsim.sensing.camera import RIGS, Camera, Rig
-from navsim.sensing.gps import GpsSpec
+from navsim.sensing.observation import GpsSpec
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.simulation.simulation import Simulation, TimeStep

@@ -24,7 +24,7 @@ class PolicyConfig(Constrained):
     network: Literal["compact", "amini2019", "pilotnet", "fully_connected", "residual"] = "compact"
     """Architecture of the network, see `agents.policies.policy.NETWORKS`."""
     head: Literal["mixture", "gaussian", "bins", "truncated_mixture", "point"] = "mixture"
-    """Kind of distribution that the policy predicts, see `agents.policies.heads.HEADS`."""
+    """Kind of distribution that the policy predicts, see `agents.policies.policy.HEADS`."""
     inputs: tuple[Sense, ...] = ("camera", "road_map", "route_map")
     """Inputs of the network. `speed` is off: the car slows down before curves, so that the speed reveals the curve. In
     `amini2019` the distribution never depends on the route: `route_map` adds a branch with a command of its own."""

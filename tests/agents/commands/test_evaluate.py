@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from agents.drivers.learned_driver import BATCH_CARS
 from agents.drivers.onnx_driver import OnnxDriver
 from agents.drivers.registry import PolicyEvaluationConfig, resolve
 from agents.export.bundle import ExportConfig, export
@@ -21,7 +20,7 @@ from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
-from navsim.drivers.action_selection import ActingConfig
+from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
 from navsim.errors import NavsimError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.drivers.learned_driver import BATCH_CARS, LearnedDriver
 from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import save_checkpoint
-from navsim.drivers.action_selection import ActingConfig, ActionDistribution, Rule
+from navsim.drivers.action_selection import BATCH_CARS, ActingConfig, ActionDistribution, LearnedDriver, Rule
 from navsim.drivers.protocol import BatchDriver, Decision, Driver
 from navsim.errors import CheckpointError
 from navsim.geometry import Array, Pose

@@ -10,10 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from agents.drivers.learned_driver import BATCH_CARS
 from agents.drivers.onnx_driver import ONNX_NAME, OnnxDriver, read_metadata
 from agents.drivers.policy_driver import PolicyDriver
-from navsim.drivers.action_selection import ActingConfig
+from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
 from navsim.drivers.protocol import BatchDriver
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Pose
@@ -117,12 +116,12 @@ def test_it_needs_no_torch(exported: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
-from agents.drivers.learned_driver import blank_observation
+from navsim.sensing.observation import blank_observation
 from agents.drivers.onnx_driver import OnnxDriver, read_metadata
 path = Path({str(exported)!r})
 metadata = read_metadata(path)
 driver = OnnxDriver(path, metadata.cameras, metadata.map)
-curvature = driver.drive(blank_observation(metadata.cameras, metadata.map)).curvature
+curvature = driver.drive(blank_observation(metadata.cameras, metadata.map.size_px)).curvature
 print(abs(curvature) <= 0.2, "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -40,10 +40,9 @@ from agents.export.graph import (
     random_observations,
 )
 from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpoint
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, observation_spec
-from agents.policies.policy import NETWORKS, build_policy
+from agents.policies.policy import HEADS, NETWORKS, build_policy
 from navsim.drivers.action_selection import GRID_POINTS
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.geometry import Pose

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
+from agents.policies.policy import HEADS
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_policy, small_samples
 

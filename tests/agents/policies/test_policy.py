@@ -6,7 +6,6 @@ import torch
 
 from agents.drivers.policy_driver import action_distributions, decide
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import (
     ObservationBatch,
@@ -15,7 +14,7 @@ from agents.policies.networks.observation_batch import (
     scale_observations,
 )
 from agents.policies.networks.small_networks import CompactNetwork
-from agents.policies.policy import NETWORKS, build_policy, parameter_count
+from agents.policies.policy import HEADS, NETWORKS, build_policy, parameter_count
 from navsim.drivers.action_selection import GRID_POINTS, SHOWN_EVERY
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera

@@ -10,8 +10,8 @@ from scipy import integrate, stats
 
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
+from agents.policies.policy import HEADS
 from agents.scoring.calibration import (
     coverage,
     coverage_gap,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
+from agents.policies.policy import HEADS
 from agents.training.loop import train
 from agents.training.losses import LossConfig
 from agents.training.run_folder import RunFolder, open_run

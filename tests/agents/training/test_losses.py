@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from agents.policies.distributions.mixture import SteeringMixture, TruncatedMixture
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
+from agents.policies.policy import HEADS
 from agents.training.config import TrainConfig
 from agents.training.losses import REGULARISERS, LossConfig, LossParts, steering_loss
 from agents.training.optimization import OptimizerConfig, learning_rate, make_optimizer, set_learning_rate

@@ -17,8 +17,8 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 from agents.policies.distributions.base import TEMPERATURES, SteeringDistribution
 from agents.policies.distributions.bins import SteeringBins
 from agents.policies.distributions.mixture import MEAN_LIMIT, SteeringMixture, TruncatedMixture
-from agents.policies.heads import HEADS
 from agents.policies.networks.config import PolicyConfig
+from agents.policies.policy import HEADS
 from navsim.errors import ConfigError
 
 LIMIT = 0.2
