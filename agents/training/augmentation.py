@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from agents.policies.networks.observation_batch import Inputs, ObservationBatch
 from navsim.errors import ConfigError
-from navsim.sensing.faults import CameraNoise
+from navsim.sensing.camera import CameraNoise
 from navsim.sensing.roadmap import MapSpec
 
 _NOISE_BANK = 1 << 22
@@ -171,7 +171,7 @@ class Augmenter(ImageAugmenter):
 
 
 class NoisyCameras:
-    """Spoils pictures as `navsim.sensing.faults.with_noise` does; owns a random generator."""
+    """Spoils pictures as `navsim.sensing.camera.with_noise` does; owns a random generator."""
 
     def __init__(self, noise: CameraNoise, device: torch.device) -> None:
         """Take up the noise.

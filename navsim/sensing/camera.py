@@ -1,18 +1,22 @@
-"""Pinhole cameras fixed to the car, and rigs: named sets of cameras.
+"""Pinhole cameras fixed to the car, rigs (named sets of cameras), and the errors of images and mounts.
 
 Vehicle frame: x forward, y left, z up [m], its origin on the ground below the car's centre. Pixels: x to the right,
 y downwards, row 0 at the top, the first pixel's centre at (0.5, 0.5).
 
 Rigs of papers have the papers' image sizes. Mounts and fields of view are our choice, because the papers give none.
+
+Camera noise is applied where images are consumed and never recorded: it defeats compression, and a recording would
+freeze one draw. Mount errors are drawn once for each camera and drive, from the drive's seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
+import cv2
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from navsim.config import Constrained
 from navsim.geometry import Array, Pose
@@ -142,3 +146,73 @@ RIGS: dict[Rig, tuple[Camera, ...]] = {
     ),
 }
 """Cameras of each rig, all of one size."""
+
+
+@dataclass(frozen=True)
+class CameraNoise(Constrained):
+    """Noise of camera images; 0 turns a part off."""
+
+    variance: Annotated[float, Ge(0), Le(20)] = 0.0
+    """Variance of the Gaussian noise of each pixel and colour, for colours in [0, 1]; Lechner et al. (Neural circuit
+    policies, 2020) use 0.1 to 0.3."""
+    exposure: Annotated[float, Ge(0), Le(20)] = 0.0
+    """Standard deviation of the logarithm of the gain; one draw for all cameras in each time step."""
+    blur_px: Annotated[float, Ge(0), Le(20)] = 0.0
+    """Standard deviation of the Gaussian blur [px]."""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether images stay unchanged."""
+        return not (self.variance or self.exposure or self.blur_px)
+
+    def _error_prefix(self) -> str:
+        return "camera_noise."
+
+
+@dataclass(frozen=True)
+class MountError(Constrained):
+    """Errors of the cameras' mounts, drawn once for each camera and drive."""
+
+    angle_sigma_deg: Annotated[float, Ge(0), Le(10)] = 0.0
+    """Standard deviation of yaw and of pitch [deg]."""
+    position_sigma: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    """Standard deviation of the position along each axis [m]."""
+
+    def _error_prefix(self) -> str:
+        return "mount_error."
+
+
+def with_noise(images: NDArray[np.uint8], noise: CameraNoise, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Add camera noise to the images of one time step.
+
+    Args:
+        images: Clean images (C, H, W, 3) uint8, not changed.
+        noise: Sizes of the noise.
+        rng: Random generator of the draws.
+
+    Returns:
+        Images of the same shape; the given ones if the noise is zero.
+    """
+    if noise.is_clean:
+        return images
+    noisy = images
+    if noise.blur_px:
+        noisy = np.stack([cv2.GaussianBlur(image, (0, 0), noise.blur_px) for image in noisy]).astype(np.uint8)
+    gain = float(np.exp(noise.exposure * rng.normal()))
+    values = noisy.astype(np.float32) * np.float32(gain)
+    if noise.variance:
+        sigma = np.float32(255 * np.sqrt(noise.variance))
+        values += sigma * rng.standard_normal(values.shape, dtype=np.float32)
+    return np.asarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def with_mount_error(camera: Camera, error: MountError, rng: np.random.Generator) -> Camera:
+    """Return the camera with the errors of its mount. The number of draws does not depend on the size of the error."""
+    yaw, pitch, *shift = rng.normal(size=5).tolist()
+    x, y, z = (float(value + error.position_sigma * draw) for value, draw in zip(camera.position, shift, strict=True))
+    return replace(
+        camera,
+        position=(x, y, z),
+        yaw_deg=camera.yaw_deg + error.angle_sigma_deg * yaw,
+        pitch_deg=float(np.clip(camera.pitch_deg + error.angle_sigma_deg * pitch, -80.0, 80.0)),
+    )

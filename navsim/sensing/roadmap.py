@@ -2,10 +2,14 @@
 
 Roads and route are rasterised once, finer than a patch. A patch is that raster rotated, downscaled and cropped at the
 (measured) pose, which takes about 30 microseconds. All functions are pure.
+
+A map may be wrong: shifted or rotated, without a road of the route, with a false road, or missing. Its faults are drawn
+once for each drive, from the drive's seed. A driver that relies on its map alone fails with them.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import cv2
@@ -16,6 +20,7 @@ from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Polyline, Pose
 from navsim.roads.network import RoadNetwork
+from navsim.roads.routing import Route
 from navsim.sensing.observation import Image
 
 
@@ -120,3 +125,110 @@ def rasterise_paths(paths: Sequence[Polyline], spec: MapSpec) -> MapRaster:
     # A patch samples every `_OVERSAMPLING`-th pixel; averaging first avoids aliasing.
     smooth = np.asarray(cv2.blur(image, (_OVERSAMPLING, _OVERSAMPLING)), dtype=np.uint8)
     return MapRaster(smooth, float(west), float(north), scale)
+
+
+FALSE_ROAD_LENGTH = 80.0
+"""Length of a false road [m]."""
+FALSE_ROAD_ANGLES_DEG = (50.0, 130.0)
+"""Smallest and largest angle between the route and a false road [deg]."""
+
+
+@dataclass(frozen=True)
+class MapFault(Constrained):
+    """Faults of the map; none by default."""
+
+    shift: Annotated[float, Ge(0), Le(100)] = 0.0
+    """Shift of both images, in a direction drawn for each drive [m]."""
+    turn_deg: Annotated[float, Ge(0), Le(180)] = 0.0
+    """Rotation of both images about the car, to a side drawn for each drive [deg]."""
+    missing_roads: Annotated[int, Ge(0), Le(10)] = 0
+    """Number of roads along the route that are missing on both images."""
+    extra_roads: Annotated[int, Ge(0), Le(10)] = 0
+    """Number of false roads of `FALSE_ROAD_LENGTH` that leave the route."""
+    blank: bool = False
+    """Whether both images are black, as without a map."""
+
+    def _error_prefix(self) -> str:
+        return "map_fault."
+
+
+@dataclass(frozen=True, eq=False)
+class DriveMap:
+    """Map of a car on one drive, with its faults."""
+
+    roads: MapRaster
+    """Image of all roads on the map."""
+    route: MapRaster
+    """Image of the route."""
+    east: float = 0.0
+    """Shift of the map to the east [m]."""
+    north: float = 0.0
+    """Shift of the map to the north [m]."""
+    turn: float = 0.0
+    """Rotation of the map about the car, counter-clockwise [rad]."""
+    blank: bool = False
+    """Whether the patches are black, as without a map."""
+
+    def patches(self, spec: MapSpec, pose: Pose) -> tuple[Image, Image]:
+        """Return the unrouted and the routed patch (S, S) uint8 of a car whose measured pose is `pose`."""
+        if self.blank:
+            black = np.zeros((spec.size_px, spec.size_px), np.uint8)
+            return black, black.copy()
+        on_map = Pose(pose.x - self.east, pose.y - self.north, pose.heading - self.turn)
+        return draw_map(self.roads, spec, on_map), draw_map(self.route, spec, on_map)
+
+
+def drive_map(
+    true: DriveMap, network: RoadNetwork, route: Route, spec: MapSpec, fault: MapFault, rng: np.random.Generator
+) -> DriveMap:
+    """Return the map of a drive with its faults.
+
+    Args:
+        true: Map without faults.
+        network: Roads of the town.
+        route: Route of the drive.
+        spec: Size and scale of the patches.
+        fault: Faults of the map.
+        rng: Random generator of the draws.
+    """
+    direction, side = float(rng.uniform(0.0, 2 * math.pi)), float(rng.choice([-1.0, 1.0]))
+    route_roads = list(dict.fromkeys(network.lanes[lane].road for lane in route.lanes))
+    order = [route_roads[i] for i in rng.permutation(len(route_roads)).tolist()]
+    missing = order[: fault.missing_roads]
+    extra = [_false_road(route.path, rng) for _ in range(fault.extra_roads)]
+    roads = true.roads
+    if missing or extra:
+        known = [road.centre for index, road in enumerate(network.roads) if index not in missing]
+        # If no road is left, the missing roads are erased from the true image.
+        roads = rasterise_paths([*known, *extra], spec) if known or extra else _erased(true.roads, network, missing)
+    return replace(
+        true,
+        roads=roads,
+        route=_erased(true.route, network, missing),
+        east=fault.shift * math.cos(direction),
+        north=fault.shift * math.sin(direction),
+        turn=side * math.radians(fault.turn_deg),
+        blank=fault.blank,
+    )
+
+
+def _false_road(path: Polyline, rng: np.random.Generator) -> Polyline:
+    """Draw a straight road that leaves a path somewhere in its middle part."""
+    start = path.pose(path.length * float(rng.uniform(0.2, 0.8)))
+    angle = start.heading + float(rng.choice([-1.0, 1.0])) * math.radians(float(rng.uniform(*FALSE_ROAD_ANGLES_DEG)))
+    end = (start.x + FALSE_ROAD_LENGTH * math.cos(angle), start.y + FALSE_ROAD_LENGTH * math.sin(angle))
+    return Polyline(np.array([(start.x, start.y), end]))
+
+
+def _erased(raster: MapRaster, network: RoadNetwork, roads: Sequence[int]) -> MapRaster:
+    """Return the image with some roads erased from mouth to mouth."""
+    if not roads:
+        return raster
+    image = raster.image.copy()
+    for index in roads:
+        road = network.roads[index]
+        points = road.centre.between(*network.mouths(index)).points
+        pixels = (points - [raster.west, raster.north]) * [1, -1] / raster.metres_per_pixel
+        width = math.ceil(2 * road.width / raster.metres_per_pixel)  # routes are drawn wider than their lane
+        cv2.polylines(image, [np.round(pixels).astype(np.int32)], isClosed=False, color=0, thickness=width)
+    return replace(raster, image=image)

@@ -15,10 +15,9 @@ from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.rendering.tiny import TinyRenderer
 from navsim.roads.routing import Route
 from navsim.seeding import generator
-from navsim.sensing.camera import RIGS, Camera, Rig
-from navsim.sensing.faults import CameraNoise, DriveMap, MapFault, MountError, drive_map, with_mount_error
+from navsim.sensing.camera import RIGS, Camera, CameraNoise, MountError, Rig, with_mount_error
 from navsim.sensing.observation import GpsSensor, GpsSpec
-from navsim.sensing.roadmap import MapSpec, rasterise_route
+from navsim.sensing.roadmap import DriveMap, MapFault, MapSpec, drive_map, rasterise_route
 from navsim.simulation.expert import ExpertConfig
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.termination import Rules

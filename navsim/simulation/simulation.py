@@ -14,8 +14,7 @@ from navsim.geometry import Pose
 from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.roads.routing import Progress, Route
 from navsim.seeding import generator
-from navsim.sensing.camera import Camera
-from navsim.sensing.faults import with_noise
+from navsim.sensing.camera import Camera, with_noise
 from navsim.sensing.observation import Image, Observation
 from navsim.simulation.config import SimulationConfig, gps_sensor, make_renderer, mounted_cameras, noisy_map
 from navsim.simulation.expert import curve_speed, speed_profile

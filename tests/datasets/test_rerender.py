@@ -17,9 +17,8 @@ from navsim.datasets.rerender import RenderConfig, rerender
 from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import Generator
-from navsim.sensing.camera import Camera, Rig
-from navsim.sensing.faults import MapFault, MountError
-from navsim.sensing.roadmap import MapSpec
+from navsim.sensing.camera import Camera, MountError, Rig
+from navsim.sensing.roadmap import MapFault, MapSpec
 from navsim.simulation.config import RendererName
 from tests.datasets.synthetic import SHORT_COLLECTION, assert_same_episode
 from tests.datasets.test_collection import contents

@@ -3,8 +3,7 @@ import pytest
 
 from navsim.errors import ConfigError
 from navsim.seeding import generator
-from navsim.sensing.camera import Camera
-from navsim.sensing.faults import CameraNoise, MountError, with_mount_error, with_noise
+from navsim.sensing.camera import Camera, CameraNoise, MountError, with_mount_error, with_noise
 
 GREY = np.full((2, 66, 200, 3), 128, np.uint8)
 

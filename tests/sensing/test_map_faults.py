@@ -10,9 +10,8 @@ from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.roads.routing import Route, make_route
 from navsim.sensing.camera import Camera
-from navsim.sensing.faults import DriveMap, MapFault, drive_map
 from navsim.sensing.observation import Image
-from navsim.sensing.roadmap import MapSpec, draw_map, rasterise_roads, rasterise_route
+from navsim.sensing.roadmap import DriveMap, MapFault, MapSpec, draw_map, drive_map, rasterise_roads, rasterise_route
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation

@@ -7,7 +7,7 @@ import pytest
 
 from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError
-from navsim.sensing.faults import CameraNoise, MountError
+from navsim.sensing.camera import CameraNoise, MountError
 from navsim.sensing.observation import Image, Observation
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive

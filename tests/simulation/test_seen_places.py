@@ -7,8 +7,7 @@ import pytest
 
 from navsim.datasets.collection import collect
 from navsim.datasets.dataset import open_dataset
-from navsim.sensing.camera import Camera
-from navsim.sensing.faults import MountError
+from navsim.sensing.camera import Camera, MountError
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer, SeenPlaces

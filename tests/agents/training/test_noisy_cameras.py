@@ -7,7 +7,7 @@ import torch
 from agents.training.augmentation import NoisyCameras, blurred
 from agents.training.dataset import Samples
 from navsim.seeding import generator
-from navsim.sensing.faults import CameraNoise, with_noise
+from navsim.sensing.camera import CameraNoise, with_noise
 from tests.agents.small_runs import small_samples
 
 CPU = torch.device("cpu")

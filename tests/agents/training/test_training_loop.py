@@ -27,7 +27,7 @@ from agents.training.trainer import Trainer
 from agents.training.validation import Validator, draw_predictions, spread_frames
 from navsim.errors import CheckpointError, ConfigError
 from navsim.seeding import derived_seed
-from navsim.sensing.faults import CameraNoise
+from navsim.sensing.camera import CameraNoise
 from navsim.simulation.config import SimulationConfig
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_config, small_data, small_policy, small_samples
 
