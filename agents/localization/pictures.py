@@ -13,7 +13,7 @@ from agents.localization.sensors import LocalizationCase
 from agents.localization.tracking import NEAR, Track, TrackLog, TrackPoint
 from navsim.evaluation.reports.plots import save_figure
 from navsim.geometry import Array, Pose
-from navsim.rendering.window.window_scene import fitted
+from navsim.rendering.window.window_scene import fit_text
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, rasterise_roads
@@ -125,7 +125,7 @@ def compose_picture(title: str, belief_map: BeliefMap, point: TrackPoint, track:
         belief_map.circle(canvas, point.fix.pose[:2], 2 * point.fix.sigma, CAR)
     belief_map.arrow(canvas, point.posterior.estimate, ACCENT, 8.0)
     belief_map.arrow(canvas, point.truth, TRUTH)
-    shown, size = fitted(title, 18, _LEGEND - 18 - 12)
+    shown, size = fit_text(title, 18, _LEGEND - 18 - 12)
     texts = [Text(shown, 18, 26, size, BRIGHT, "lm"), *_legend()]
     fill(canvas, _CAMERA_BOX, SURFACE)
     if camera is not None:

@@ -1,1 +1,1 @@
-"""Pictures of the world through the cameras of the car, behind one small interface."""
+"""Renderers of the car's cameras, behind one small interface."""

@@ -1,4 +1,4 @@
-"""What renderers are asked for and what they give: the one interface behind which pictures are drawn."""
+"""Renderer interface: requests, image buffers, and the protocol of all renderers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,75 +15,75 @@ from navsim.world.scenery.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class RenderRequest:
-    """One picture to be taken."""
+    """Scene, camera and pose of one image."""
 
     scene: Scene
-    """What is there; a renderer must have been given it by `add`."""
+    """Scene to draw; it must have been added to the renderer."""
     camera: Camera
-    """Fixed to the car, which is itself left out of the picture."""
+    """Camera on the car; the car itself is not drawn."""
     pose: Pose
-    """Of the car."""
+    """Pose of the car."""
 
 
 @dataclass(frozen=True, eq=False)
 class RenderBuffers:
-    """What a renderer knows of N pictures, pixel by pixel."""
+    """Colour, depth and semantic class of each pixel of N images."""
 
     colour: NDArray[np.uint8]
-    """RGB (N, H, W, 3)."""
+    """RGB images (N, H, W, 3)."""
     depth: NDArray[np.float32]
-    """Distance along the optical axis (N, H, W) [m]; infinite where the sky is."""
+    """Distance along the optical axis (N, H, W) [m]; infinite in the sky."""
     semantic: NDArray[np.uint8]
-    """Class (N, H, W), see `navsim.world.scenery.meshes.SemanticClass`."""
+    """Semantic class (N, H, W), see `navsim.world.scenery.meshes.SemanticClass`."""
 
 
 class Renderer(Protocol):
-    """Draws scenes through the cameras of cars. The same shot always gives the same pixels, whatever else is drawn."""
+    """Draws scenes through the cameras of cars. The same request always gives the same pixels."""
 
     @property
     def name(self) -> str:
-        """Recorded with the data, for instance "tiny"."""
+        """Name of the renderer, recorded with the data, for instance "tiny"."""
         ...
 
     def add(self, scene: Scene) -> None:
-        """Take in a scene; one that is there already is counted once more."""
+        """Add a scene, or count it once more."""
         ...
 
     def remove(self, scene: Scene) -> None:
-        """Let go of a scene that was added; it is freed when it was removed as often as it was added."""
+        """Remove a scene once; it is freed after as many removals as additions."""
         ...
 
-    def render(self, shots: Sequence[RenderRequest]) -> NDArray[np.uint8]:
-        """Draw pictures, as many as wanted in one go.
+    def render(self, requests: Sequence[RenderRequest]) -> NDArray[np.uint8]:
+        """Draw any number of images in one call.
 
         Args:
-            shots: At least one, their cameras all of the same size (H, W), their scenes added before.
+            requests: One or more requests with cameras of the same size (H, W) and scenes that were added.
 
         Returns:
-            RGB images (N, H, W, 3) of the caller's own.
+            New RGB images (N, H, W, 3).
 
         Raises:
-            ConfigError: If there is no shot, or the cameras' sizes differ.
+            ConfigError: If `requests` is empty, or the cameras' sizes differ.
             KeyError: If a scene was not added.
         """
         ...
 
-    def measure(self, shots: Sequence[RenderRequest]) -> RenderBuffers:
-        """Draw as `render` does and tell depth and class of every pixel as well."""
+    def render_buffers(self, requests: Sequence[RenderRequest]) -> RenderBuffers:
+        """Draw as `render` does and return the depth and class of every pixel too."""
         ...
 
     def close(self) -> None:
-        """Free everything; may be called again."""
+        """Free everything; further calls do nothing."""
         ...
 
 
-def common_size(shots: Sequence[RenderRequest]) -> tuple[int, int]:
-    """Return height and width [px] that all shots share.
+def common_size(requests: Sequence[RenderRequest]) -> tuple[int, int]:
+    """Return the height and width [px] of all requests.
 
     Raises:
-        ConfigError: If there is no shot, or their sizes differ.
+        ConfigError: If `requests` is empty, or the sizes differ.
     """
-    sizes = {(shot.camera.height, shot.camera.width) for shot in shots}
+    sizes = {(request.camera.height, request.camera.width) for request in requests}
     if len(sizes) != 1:
         raise ConfigError(f"cameras drawn together must all have one size, got {sorted(sizes)}")
     return sizes.pop()

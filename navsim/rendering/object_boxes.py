@@ -1,10 +1,10 @@
-"""Which cars, people and signs a picture shows, and where: boxes around their visible pixels.
+"""Bounding boxes of the visible cars, pedestrians and signs of an image.
 
-What is visible is told by the renderer's own depths and classes. The outline that a thing would have with nothing
-before it is cast here, ray by ray through the middles of the pixels, so that its visible share is known as well.
+Visibility follows from the renderer's depths and classes. The silhouette of an object without occlusion is computed by
+casting rays through the pixels' centres, which gives the visible share.
 
-Camera frame: right, down, ahead [m]. Boxes count from the picture's left and top edges [px]: one around pixel (0, 0)
-alone is 0, 0, 1, 1.
+Camera frame: right, down, ahead [m]. Boxes count from the image's left and top edges [px]: the box around pixel (0, 0)
+is 0, 0, 1, 1.
 """
 
 from collections.abc import Iterator
@@ -19,48 +19,48 @@ from navsim.sensing.camera import Camera
 from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass
 
 OBJECT_CLASSES = tuple(ObjectClass)
-"""The classes in the order of their numbers."""
+"""Object classes in the order of their numbers."""
 OBJECT_FIELDS = ("class", "x0", "y0", "x1", "y1", "visible")
-"""What is told of each thing: number of its class, its box [px], the visible share of its outline."""
-LEAST_SIDE = 4
-"""Things whose box is smaller than this both ways are left out [px]."""
-_SAME_DEPTH = 0.2  # no two things of a class stand nearer to each other [m]
-_REACH = 4.0  # no thing is farther across [m]
+"""Fields of each object: number of its class, box [px], and visible share of its silhouette."""
+MIN_SIDE = 4
+"""Smallest width or height of a box [px]."""
+_SAME_DEPTH = 0.2  # smaller than the distance between any two objects of a class [m]
+_REACH = 4.0  # upper bound of an object's extent [m]
 
 
-def objects_in(shot: RenderRequest, seen: RenderBuffers, index: int) -> Array:
-    """Tell what things a picture shows.
+def object_boxes(request: RenderRequest, buffers: RenderBuffers, index: int) -> Array:
+    """Return the visible objects of an image.
 
     Args:
-        shot: Whence the picture was taken.
-        seen: What the renderer knows of it and of others.
-        index: Its number among them.
+        request: Scene, camera and pose of the image.
+        buffers: Buffers of this and other images.
+        index: Index of the image in the buffers.
 
     Returns:
-        OBJECT_FIELDS of each thing (N, 6), in the order of the scene; (0, 6) where there are none.
+        OBJECT_FIELDS of each object (N, 6), in the order of the scene; (0, 6) without objects.
     """
-    depth, semantic = seen.depth[index], seen.semantic[index]
+    depth, semantic = buffers.depth[index], buffers.semantic[index]
     rows = [
-        (OBJECT_CLASSES.index(kind), *found)
-        for kind, mesh, vertices in _things_before(shot)
-        if (found := _box(vertices, mesh, shot.camera, depth, semantic)) is not None
+        (OBJECT_CLASSES.index(kind), *box)
+        for kind, mesh, vertices in _objects_in_front(request)
+        if (box := _box(vertices, mesh, request.camera, depth, semantic)) is not None
     ]
     return np.array(rows, dtype=float).reshape(-1, len(OBJECT_FIELDS))
 
 
-def cast(corners: Array, rays: Array) -> Array:
-    """Return how far away the front of a mesh is.
+def ray_depths(corners: Array, rays: Array) -> Array:
+    """Return the depth of a mesh's front along rays from the camera.
 
-    A ray d meets a triangle a, b, c whose outside is seen from the origin if d (a x b), d (b x c) and d (c x a) are all
-    at most 0; it does so at t d with t = a (b x c) / d (a x b + b x c + c x a). Nothing is projected, so that corners
-    behind the camera do no harm.
+    A ray d hits a triangle a, b, c with its outside towards the origin if d (a x b), d (b x c) and d (c x a) are all at
+    most 0. The point is t d with t = a (b x c) / d (a x b + b x c + c x a). Nothing is projected, so that corners
+    behind the camera are allowed.
 
     Args:
-        corners: Of triangles in the camera frame (F, 3, 3) [m], counter-clockwise seen from outside.
+        corners: Corners of triangles in the camera frame (F, 3, 3) [m], counter-clockwise seen from outside.
         rays: Directions (P, 3) of depth 1.
 
     Returns:
-        Depths (P,) [m]; infinite for rays that pass by.
+        Depths (P,) [m]; infinite for rays without a hit.
     """
     edges = np.cross(corners, np.roll(corners, -1, axis=1))  # (F, 3, 3): a x b, b x c, c x a
     volume = np.einsum("fi,fi->f", corners[:, 0], edges[:, 1])
@@ -73,28 +73,28 @@ def cast(corners: Array, rays: Array) -> Array:
     return np.asarray(depths.min(axis=1, initial=np.inf))
 
 
-def _things_before(shot: RenderRequest) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
-    """Yield class, mesh and vertices (V, 3) in the camera frame of each thing that stands before the camera."""
-    motion = np.asarray(np.linalg.inv(shot.camera.vehicle_from_camera), float)
-    for group in shot.scene.instances:
+def _objects_in_front(request: RenderRequest) -> Iterator[tuple[ObjectClass, Mesh, Array]]:
+    """Yield class, mesh and vertices (V, 3) in the camera frame of each object in front of the camera."""
+    motion = np.asarray(np.linalg.inv(request.camera.vehicle_from_camera), float)
+    for group in request.scene.instances:
         if group.object_class is None:
             continue
-        near = _near(group, shot, motion)
-        world = group.placed(near)
-        places = shot.pose.to_vehicle(world[..., :2].reshape(-1, 2)).reshape(*world.shape[:2], 2)
-        vehicle = np.concatenate([places, world[..., 2:]], axis=-1)
+        near = _near(group, request, motion)
+        world = group.world_vertices(near)
+        positions = request.pose.to_vehicle(world[..., :2].reshape(-1, 2)).reshape(*world.shape[:2], 2)
+        vehicle = np.concatenate([positions, world[..., 2:]], axis=-1)
         for vertices in vehicle @ motion[:3, :3].T + motion[:3, 3]:
             yield group.object_class, group.mesh, vertices
 
 
-def _near(group: Instances, shot: RenderRequest, motion: Array) -> Array:
-    """Return places (N, 4) of those that may be in the picture."""
-    places = shot.pose.to_vehicle(group.transforms[:, :2])
-    ground = np.concatenate([places, np.zeros((len(places), 1))], axis=1)
+def _near(group: Instances, request: RenderRequest, motion: Array) -> Array:
+    """Return the transforms (N, 4) of the instances that may be in the image."""
+    positions = request.pose.to_vehicle(group.transforms[:, :2])
+    ground = np.concatenate([positions, np.zeros((len(positions), 1))], axis=1)
     right, _, ahead = (ground @ motion[:3, :3].T + motion[:3, 3]).T
-    slope = np.hypot(1.0, shot.camera.width / 2 / shot.camera.focal_px) * _REACH
-    wide = np.maximum(ahead, 0.0) * shot.camera.width / 2 / shot.camera.focal_px + slope
-    seen = (ahead > -_REACH) & (np.hypot(*places.T) < VIEW_DISTANCE + _REACH) & (np.abs(right) < wide)
+    slope = np.hypot(1.0, request.camera.width / 2 / request.camera.focal_px) * _REACH
+    wide = np.maximum(ahead, 0.0) * request.camera.width / 2 / request.camera.focal_px + slope
+    seen = (ahead > -_REACH) & (np.hypot(*positions.T) < VIEW_DISTANCE + _REACH) & (np.abs(right) < wide)
     near: Array = group.transforms[seen]
     return near
 
@@ -102,29 +102,29 @@ def _near(group: Instances, shot: RenderRequest, motion: Array) -> Array:
 def _box(
     vertices: Array, mesh: Mesh, camera: Camera, depth: NDArray[np.float32], semantic: NDArray[np.uint8]
 ) -> tuple[float, ...] | None:
-    """Return box and visible share of one thing; None if too little of it is seen."""
-    x0, y0, x1, y1 = _window(vertices, camera)
+    """Return box and visible share of one object; None if too little of it is visible."""
+    x0, y0, x1, y1 = _pixel_bounds(vertices, camera)
     part = slice(y0, y1), slice(x0, x1)
     if not (semantic[part] == mesh.semantic).any():
         return None
     columns, rows = np.meshgrid(np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5)
     middles = np.stack([columns - camera.width / 2, rows - camera.height / 2], axis=-1).reshape(-1, 2)
     rays = np.column_stack([middles / camera.focal_px, np.ones(len(middles))])
-    outline = cast(vertices[mesh.triangles], rays).reshape(columns.shape)
-    there = np.isfinite(outline)
-    visible = there & (semantic[part] == mesh.semantic)
-    visible[visible] &= np.abs(outline[visible] - depth[part][visible]) < _SAME_DEPTH
+    depths = ray_depths(vertices[mesh.triangles], rays).reshape(columns.shape)
+    silhouette = np.isfinite(depths)
+    visible = silhouette & (semantic[part] == mesh.semantic)
+    visible[visible] &= np.abs(depths[visible] - depth[part][visible]) < _SAME_DEPTH
     if not visible.any():
         return None
     across, down = np.flatnonzero(visible.any(axis=0)), np.flatnonzero(visible.any(axis=1))
     left, right, top, bottom = across[0], across[-1] + 1, down[0], down[-1] + 1
-    if max(right - left, bottom - top) < LEAST_SIDE:
+    if max(right - left, bottom - top) < MIN_SIDE:
         return None
-    return (x0 + left, y0 + top, x0 + right, y0 + bottom, visible.sum() / there.sum())
+    return (x0 + left, y0 + top, x0 + right, y0 + bottom, visible.sum() / silhouette.sum())
 
 
-def _window(vertices: Array, camera: Camera) -> tuple[int, int, int, int]:
-    """Return columns and rows that a thing may cover; all of them if it reaches behind the camera."""
+def _pixel_bounds(vertices: Array, camera: Camera) -> tuple[int, int, int, int]:
+    """Return bounds of the pixels that an object may cover; the whole image if it reaches behind the camera."""
     if vertices[:, 2].min() < NEAR:
         return 0, 0, camera.width, camera.height
     pixels = camera.focal_px * vertices[:, :2] / vertices[:, 2:] + (camera.width / 2, camera.height / 2)

@@ -1,11 +1,11 @@
-"""PyBullet's TinyRenderer: draws on the CPU and needs nothing installed.
+"""Renderer on PyBullet's TinyRenderer, which runs on the CPU and needs no graphics driver.
 
-It transforms every triangle it is given on every picture, so the scene is cut into tiles and only those in front
-of the camera are shown. What is shown depends on the camera's place alone, and tiles are always drawn in the same
-order: the same pose gives the same pixels, wherever the car was before.
+It transforms every visible triangle for every image, so the scene is divided into tiles, and only those in front of the
+camera are visible. Visibility depends on the camera's pose alone, and tiles are always drawn in the same order, so the
+same pose gives the same pixels.
 
-Light and air are the scene's, with two simplifications: the colour of the light is the same on all sides, and there
-are no clouds, no rain and no shadows, which would cost more than the picture.
+Light and air are the scene's with two simplifications: the light has the same colour on all sides, and clouds, rain and
+shadows are left out, because they would cost more than the image.
 """
 
 import math
@@ -21,13 +21,13 @@ from navsim.rendering.tiles import (
     FAR,
     NEAR,
     Boxes,
-    boxes_in_view,
+    draw_distances,
+    grid_squares,
+    group_indices,
     kind_of,
     meshes_of,
-    reaches,
-    runs,
     side_planes,
-    squares_of,
+    visible_boxes,
 )
 from navsim.sensing.camera import Camera
 from navsim.world.bullet import BulletClient, Light
@@ -38,92 +38,97 @@ from navsim.world.scenery.scene import Scene
 TILE_SIZE = 70.0
 """Side of the squares that the scene is cut into [m]."""
 EMPTY_DEPTH = 1.0 - 1e-6
-"""What is drawn has smaller depths, some 100 m short of FAR; where nothing is, single precision may miss 1."""
+"""Smallest depth of the background: single precision may miss 1, and all objects are nearer."""
 _FACING_SUN = 0.5
-"""How directly the sun shines on what gives the whole picture its tint."""
+"""Cosine of the sun's angle on the surface that determines the tint of the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """A piece of the scene with one texture and class."""
+    """Part of the scene with one texture and semantic class."""
 
     vertices: NDArray[np.float32]
-    """(V, 3) [m]."""
+    """Positions (V, 3) [m]."""
     triangles: NDArray[np.int64]
-    """(F, 3)."""
+    """Indices into `vertices` (F, 3)."""
     uv: NDArray[np.float32]
-    """(V, 2)."""
+    """Texture coordinates (V, 2)."""
     texture: NDArray[np.uint8]
     """RGB image (H, W, 3)."""
     semantic: SemanticClass
-    """What it shows."""
+    """Semantic class of all triangles."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Lens:
-    """What pictures of one camera have in common, wherever the car is."""
+class _PixelRays:
+    """Matrices and pixel directions of a camera, independent of the car's pose."""
 
     eye_from_vehicle: Array
-    """(4, 4)."""
+    """Rigid motion from the vehicle's to the camera's frame (4, 4)."""
     projection: Array
-    """Clip-from-eye (4, 4)."""
-    stretch: NDArray[np.float32]
+    """Clip-from-eye matrix (4, 4)."""
+    distance_per_depth: NDArray[np.float32]
     """Distance over depth of each pixel (H, W)."""
     height: NDArray[np.float32]
     """Sine of each pixel's elevation over the horizon (H, W); the car does not tilt."""
 
 
 class TinyRenderer:
-    """Renders with physics clients of its own, one for each scene, that hold nothing but the scene's tiles."""
+    """Renderer with one physics client for each scene, which contains only the scene's tiles."""
 
     name = "tiny"
 
     def __init__(self) -> None:
-        self._stages: dict[int, _Stage] = {}
+        self._clients: dict[int, _SceneClient] = {}
         self._counts: dict[int, int] = {}
-        self._lenses: dict[Camera, _Lens] = {}
+        self._rays: dict[Camera, _PixelRays] = {}
 
     def add(self, scene: Scene) -> None:
-        """Take in a scene, see `Renderer.add`."""
-        key = id(scene)  # unique while the stage keeps the scene
-        if key not in self._stages:
-            self._stages[key] = _Stage(scene)
+        """Add a scene, see `Renderer.add`."""
+        key = id(scene)  # unique while the client keeps the scene
+        if key not in self._clients:
+            self._clients[key] = _SceneClient(scene)
         self._counts[key] = self._counts.get(key, 0) + 1
 
     def remove(self, scene: Scene) -> None:
-        """Let go of a scene, see `Renderer.remove`."""
+        """Remove a scene, see `Renderer.remove`."""
         key = id(scene)
         self._counts[key] -= 1
         if self._counts[key] == 0:
             del self._counts[key]
-            self._stages.pop(key).close()
+            self._clients.pop(key).close()
 
-    def render(self, shots: Sequence[RenderRequest]) -> NDArray[np.uint8]:
-        """Draw pictures, see `Renderer.render`."""
-        common_size(shots)
-        return np.stack([self._stages[id(shot.scene)].draw(shot, self._lens(shot.camera)) for shot in shots])
+    def render(self, requests: Sequence[RenderRequest]) -> NDArray[np.uint8]:
+        """Draw images, see `Renderer.render`."""
+        common_size(requests)
+        return np.stack(
+            [self._clients[id(request.scene)].draw(request, self._pixel_rays(request.camera)) for request in requests]
+        )
 
-    def measure(self, shots: Sequence[RenderRequest]) -> RenderBuffers:
-        """Draw pictures with depth and classes, see `Renderer.measure`."""
-        common_size(shots)
-        seen = [self._stages[id(shot.scene)].measure(shot, self._lens(shot.camera)) for shot in shots]
-        colour, depth, semantic = (np.stack(images) for images in zip(*seen, strict=True))
+    def render_buffers(self, requests: Sequence[RenderRequest]) -> RenderBuffers:
+        """Draw images with depth and classes, see `Renderer.render_buffers`."""
+        common_size(requests)
+        buffers = [
+            self._clients[id(request.scene)].render_buffers(request, self._pixel_rays(request.camera))
+            for request in requests
+        ]
+        colour, depth, semantic = (np.stack(images) for images in zip(*buffers, strict=True))
         return RenderBuffers(colour, depth, semantic)
 
     def close(self) -> None:
-        """Free the physics clients; may be called again."""
-        while self._stages:
-            self._stages.popitem()[1].close()
+        """Free the physics clients; further calls do nothing."""
+        while self._clients:
+            self._clients.popitem()[1].close()
         self._counts.clear()
 
-    def _lens(self, camera: Camera) -> _Lens:
-        if camera not in self._lenses:
-            self._lenses[camera] = _lens(camera)
-        return self._lenses[camera]
+    def _pixel_rays(self, camera: Camera) -> _PixelRays:
+        if camera not in self._rays:
+            self._rays[camera] = _pixel_rays(camera)
+        return self._rays[camera]
 
 
-class _Stage:
-    """One scene's tiles in a physics client."""
+class _SceneClient:
+    """Tiles of one scene in a physics client."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -132,7 +137,9 @@ class _Stage:
         images = {id(tile.texture): tile.texture for tile in tiles}
         textures = {key: client.add_texture(image) for key, image in images.items()}
         self._bodies = [
-            client.add_ghost(client.add_mesh_look(tile.vertices, tile.triangles, tile.uv), textures[id(tile.texture)])
+            client.add_visual_body(
+                client.add_visual_shape(tile.vertices, tile.triangles, tile.uv), textures[id(tile.texture)]
+            )
             for tile in tiles
         ]
         self._shown = np.ones(len(tiles), dtype=bool)
@@ -140,23 +147,25 @@ class _Stage:
         high = np.array([tile.vertices.max(axis=0) for tile in tiles]).reshape(-1, 3).astype(float)
         kinds = np.array([kind_of(tile.semantic) for tile in tiles], np.intp)
         self._boxes = Boxes.around(low, high, kinds)
-        self._classes = np.full(max(self._bodies, default=-1) + 2, SemanticClass.SKY, np.uint8)  # the last for no body
+        self._classes = np.full(
+            max(self._bodies, default=-1) + 2, SemanticClass.SKY, np.uint8
+        )  # the last entry is for no body
         self._classes[self._bodies] = [tile.semantic for tile in tiles]
         self._client = client
         self._light = light_of(scene.atmosphere)
         self._skies: dict[int, NDArray[np.uint8]] = {}
 
-    def draw(self, shot: RenderRequest, lens: _Lens) -> NDArray[np.uint8]:
-        """Return one picture (H, W, 3)."""
-        colour, depth, _ = self._picture(shot, lens, False)
-        return self._through_air(colour[..., :3], depth, lens)
+    def draw(self, request: RenderRequest, rays: _PixelRays) -> NDArray[np.uint8]:
+        """Return one image (H, W, 3)."""
+        colour, depth, _ = self._raw_buffers(request, rays, False)
+        return self._apply_atmosphere(colour[..., :3], depth, rays)
 
-    def measure(
-        self, shot: RenderRequest, lens: _Lens
+    def render_buffers(
+        self, request: RenderRequest, rays: _PixelRays
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-        """Return one picture (H, W, 3), its depths (H, W) [m] and classes (H, W)."""
-        colour, depth, bodies = self._picture(shot, lens, True)
-        image = self._through_air(colour[..., :3], depth, lens)
+        """Return one image (H, W, 3), its depths (H, W) [m] and classes (H, W)."""
+        colour, depth, bodies = self._raw_buffers(request, rays, True)
+        image = self._apply_atmosphere(colour[..., :3], depth, rays)
         empty = depth > EMPTY_DEPTH
         metres = np.where(empty, np.float32(np.inf), _metres(depth))
         return image, metres, np.where(empty, np.uint8(SemanticClass.SKY), self._classes[np.maximum(bodies, -1)])
@@ -165,71 +174,73 @@ class _Stage:
         """Free the client."""
         self._client.close()
 
-    def _picture(
-        self, shot: RenderRequest, lens: _Lens, tell_bodies: bool
+    def _raw_buffers(
+        self, request: RenderRequest, rays: _PixelRays, with_bodies: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
-        """Return what PyBullet draws, see `BulletClient.picture`."""
-        camera, view = shot.camera, lens.eye_from_vehicle @ _vehicle_from_world(shot.pose)
+        """Return PyBullet's colour, depth and body buffers, see `BulletClient.render`."""
+        camera, view = request.camera, rays.eye_from_vehicle @ _vehicle_from_world(request.pose)
         eye = -view[:3, :3].T @ view[:3, 3]
         visible = np.zeros(len(self._bodies), dtype=bool)
-        reach = reaches(camera.focal_px, float(eye[2]))
-        visible[boxes_in_view(self._boxes, side_planes(lens.projection @ view), eye, reach)] = True
+        reach = draw_distances(camera.focal_px, float(eye[2]))
+        visible[visible_boxes(self._boxes, side_planes(rays.projection @ view), eye, reach)] = True
         for index in np.flatnonzero(visible != self._shown).tolist():
-            self._client.show(self._bodies[index], bool(visible[index]))
+            self._client.set_visible(self._bodies[index], bool(visible[index]))
         self._shown = visible
-        return self._client.picture(camera.width, camera.height, view, lens.projection, self._light, tell_bodies)
+        return self._client.render(camera.width, camera.height, view, rays.projection, self._light, with_bodies)
 
-    def _through_air(self, drawn: NDArray[np.uint8], depth: NDArray[np.float32], lens: _Lens) -> NDArray[np.uint8]:
-        """Tint and fog what was drawn (H, W, 3), the sky behind it."""
+    def _apply_atmosphere(
+        self, colour: NDArray[np.uint8], depth: NDArray[np.float32], rays: _PixelRays
+    ) -> NDArray[np.uint8]:
+        """Apply tint, fog and sky to the drawn colours (H, W, 3)."""
         air = self._scene.atmosphere
         horizon = np.array(air.horizon, np.float32)
-        clearness = np.exp(np.float32(-air.fog_density) * _metres(depth) * lens.stretch)[..., None]
-        fogged = horizon + clearness * (np.minimum(drawn * tint_of(air), np.float32(255)) - horizon)
+        clearness = np.exp(np.float32(-air.fog_density) * _metres(depth) * rays.distance_per_depth)[..., None]
+        fogged = horizon + clearness * (np.minimum(colour * tint_of(air), np.float32(255)) - horizon)
         image: NDArray[np.uint8] = (fogged + np.float32(0.5)).astype(np.uint8)
-        key = id(lens)  # lenses live as long as their renderer
+        key = id(rays)  # rays live as long as their renderer
         if key not in self._skies:
-            self._skies[key] = sky_image(air, lens.height)
+            self._skies[key] = sky_image(air, rays.height)
         np.copyto(image, self._skies[key], where=(depth > EMPTY_DEPTH)[..., None])
         return image
 
 
 def light_of(air: Atmosphere) -> Light:
-    """Return the light without its colour."""
+    """Return the light of an atmosphere without its colour."""
     return Light(air.sun_direction, sum(air.ambient) / 3, sum(air.sunlight) / 3)
 
 
 def tint_of(air: Atmosphere) -> NDArray[np.float32]:
-    """Return its colour: factors for red, green and blue (3,), 1 on average."""
+    """Return the colour of the light as factors for red, green and blue (3,), 1 on average."""
     light = np.array(air.ambient) + _FACING_SUN * np.array(air.sunlight)
     return np.asarray(light / max(light.mean(), 1e-6), np.float32)
 
 
 def sky_image(air: Atmosphere, height: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the sky without clouds (H, W, 3) at directions whose elevation has a sine of `height` (H, W)."""
+    """Return the clear sky (H, W, 3) for directions whose elevation has a sine of `height` (H, W)."""
     share = np.sqrt(np.maximum(height, 0.0))[..., None]
     return np.asarray(np.round((1 - share) * np.array(air.horizon) + share * np.array(air.zenith)), np.uint8)
 
 
-def _lens(camera: Camera) -> _Lens:
+def _pixel_rays(camera: Camera) -> _PixelRays:
     x = (np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal_px
     y = (camera.height / 2 - np.arange(camera.height) - 0.5) / camera.focal_px
     right, up = np.meshgrid(x, y)
-    stretch = np.sqrt(1 + right**2 + up**2)
+    distance_per_depth = np.sqrt(1 + right**2 + up**2)
     axes = camera.axes
-    height = (right * axes[0, 2] + up * axes[1, 2] - axes[2, 2]) / stretch
+    height = (right * axes[0, 2] + up * axes[1, 2] - axes[2, 2]) / distance_per_depth
     view, projection = camera.view_matrix(Pose(0.0, 0.0, 0.0)), camera.projection_matrix(NEAR, FAR)
-    # PyBullet looks through the lower left corners of pixels, not through their middles.
+    # PyBullet's rays go through the lower left corners of pixels, not through their centres.
     projection[0, 2], projection[1, 2] = 1 / camera.width, 1 / camera.height
-    return _Lens(view, projection, stretch.astype(np.float32), height.astype(np.float32))
+    return _PixelRays(view, projection, distance_per_depth.astype(np.float32), height.astype(np.float32))
 
 
 def _metres(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return depth along the optical axis from a depth buffer."""
+    """Return the depth along the optical axis [m] from a depth buffer."""
     return np.asarray(np.float32(FAR * NEAR) / (np.float32(FAR) - depth * np.float32(FAR - NEAR)), np.float32)
 
 
 def _vehicle_from_world(pose: Pose) -> Array:
-    """Return (4, 4)."""
+    """Return the rigid motion from the world's to the vehicle's frame (4, 4)."""
     c, s = math.cos(pose.heading), math.sin(pose.heading)
     return np.array(
         [
@@ -242,7 +253,7 @@ def _vehicle_from_world(pose: Pose) -> Array:
 
 
 def cut_into_tiles(meshes: Sequence[Mesh]) -> Iterator[Tile]:
-    """Sort the triangles of all meshes by texture and class, and by the square that their middle lies in."""
+    """Group the triangles of all meshes by texture, class and grid square."""
     groups: dict[tuple[int, SemanticClass], list[Mesh]] = {}
     for mesh in meshes:
         if len(mesh.triangles):
@@ -252,6 +263,6 @@ def cut_into_tiles(meshes: Sequence[Mesh]) -> Iterator[Tile]:
         vertices = np.concatenate([part.vertices for part in parts])
         uv = np.concatenate([part.uv for part in parts])
         triangles = np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=False)])
-        for chosen in runs(squares_of(vertices, triangles, TILE_SIZE)):
-            used, renumbered = np.unique(triangles[chosen], return_inverse=True)
+        for tile in group_indices(grid_squares(vertices, triangles, TILE_SIZE)):
+            used, renumbered = np.unique(triangles[tile], return_inverse=True)
             yield Tile(vertices[used], renumbered.reshape(-1, 3), uv[used], parts[0].texture, semantic)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
 from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
-from navsim.rendering.object_boxes import objects_in
+from navsim.rendering.object_boxes import object_boxes
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig, make_renderer, mounted_cameras, noisy_map
@@ -147,7 +147,7 @@ class EpisodeRerenderer:
         rows = [np.empty((0, len(OBJECT_COLUMNS)))]
         for shots, found in self._measurements(episode, frames):
             for index, shot in enumerate(shots):
-                seen = objects_in(shot, found, index)
+                seen = object_boxes(shot, found, index)
                 rows.append(np.column_stack([np.tile(divmod(number, cameras), (len(seen), 1)), seen]))
                 number += 1
         return np.concatenate(rows)
@@ -171,7 +171,9 @@ class EpisodeRerenderer:
 
     def _measured(self, scene: Scene, cameras: Sequence[Camera], poses: Sequence[Pose]) -> SeenPlaces:
         """What is seen from a few poses, in one go."""
-        found = self._renderer.measure([RenderRequest(scene, camera, pose) for pose in poses for camera in cameras])
+        found = self._renderer.render_buffers(
+            [RenderRequest(scene, camera, pose) for pose in poses for camera in cameras]
+        )
         shape = (len(poses), len(cameras), *found.depth.shape[1:])
         depth = found.depth.reshape(shape)
         points = np.stack([camera.unproject(depth[:, i]) for i, camera in enumerate(cameras)], axis=1)[..., :2]
@@ -192,7 +194,7 @@ class EpisodeRerenderer:
         for start in range(0, len(places), stretch):
             poses = places[start : start + stretch]
             shots = [RenderRequest(town.scene, camera, pose) for pose in poses for camera in cameras]
-            yield shots, self._renderer.measure(shots)
+            yield shots, self._renderer.render_buffers(shots)
 
     def _images(self, town: Town, scenario: Scenario, poses: Array) -> Iterator[Image]:
         """Images of stretches of the drive (t, C, H, W, 3) at poses (T, 3)."""

@@ -215,7 +215,7 @@ class Simulation:
     def measure(self, camera: Camera, pose: Pose) -> RenderBuffers:
         """Render the town from `camera` on a car at `pose`, with depth and class of each pixel."""
         self._show(self.town.scene)
-        return self.renderer.measure([RenderRequest(self.town.scene, camera, pose)])
+        return self.renderer.render_buffers([RenderRequest(self.town.scene, camera, pose)])
 
     def close(self) -> None:
         """Free the physics, and the renderer if it is this simulation's own; may be called again."""

@@ -197,7 +197,7 @@ class Viewer:
         if self._loaded is None or self._loaded[0] is not wanted[0] or self._loaded[1:] != wanted[1:]:
             self._window.load(town.scene, self._simulation.route.path)
             self._loaded = wanted
-        self._window.settle()  # time runs from here
+        self._window.wait_until_drawn()  # time runs from here
 
     def _glide(self, last: RolloutStep, moment: RolloutStep) -> None:
         """Show the way between two moments, for as long as a control step takes at the chosen speed.

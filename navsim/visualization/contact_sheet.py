@@ -105,7 +105,7 @@ def _taken(view: SheetView, camera: Camera, renderer: Renderer) -> RenderBuffers
     path = scenario_route(town.network, Scenario(view.town, view.route)).path
     renderer.add(town.scene)
     try:
-        return renderer.measure([RenderRequest(town.scene, camera, path.pose(view.fraction * path.length))])
+        return renderer.render_buffers([RenderRequest(town.scene, camera, path.pose(view.fraction * path.length))])
     finally:
         renderer.remove(town.scene)
 

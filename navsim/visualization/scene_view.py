@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.car_model import car_parts
 from navsim.rendering.road_fan import Fan, cell_colours, cell_outline, command_index, command_outline
-from navsim.rendering.window.viewpoints import MOUNTS, SLOPE, Viewpoint, facing
-from navsim.rendering.window.window_scene import COMMAND_PAINT, MODE_PAINT, ROUTE_PAINT, TRAIL_PAINT
+from navsim.rendering.window.viewpoints import MOUNTS, SLOPE, Viewpoint, heading_and_pitch
+from navsim.rendering.window.window_scene import COMMAND_COLOUR, MODE_COLOUR, ROUTE_COLOUR, TRAIL_COLOUR
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.simulation.rollout import RolloutStep
@@ -35,7 +35,7 @@ Paint = tuple[float, float, float, float]
 def scene_camera(view: Viewpoint, width: int, height: int) -> Camera:
     """The camera that sees what the window shows from `view`, for pictures of that size [px]."""
     eye, target = MOUNTS[view]
-    _, down = facing(eye, target)
+    _, down = heading_and_pitch(eye, target)
     fov = 2 * math.degrees(math.atan(SLOPE * width / height))
     pitch = max(-math.degrees(down), _STEEPEST)
     if pitch == _STEEPEST and eye[2] > 0:  # stands back as far as it cannot look straight down
@@ -88,11 +88,13 @@ class RoadPainter:
         """Paint a band along the route around a station [m]."""
         near = (path.stations > station - _ROUTE_BEHIND) & (path.stations < station + _ROUTE_AHEAD)
         left, right = (pose.to_vehicle(path.shifted(side * _ROUTE_WIDTH / 2).points[near]) for side in (1, -1))
-        self._lay([np.stack([left[i], left[i + 1], right[i + 1], right[i]]) for i in range(len(left) - 1)], ROUTE_PAINT)
+        self._lay(
+            [np.stack([left[i], left[i + 1], right[i + 1], right[i]]) for i in range(len(left) - 1)], ROUTE_COLOUR
+        )
 
     def trail(self, trail: tuple[Pose, ...], pose: Pose) -> None:
         """Paint marks where the car has been."""
-        self._lay([pose.to_vehicle(mark.to_world(_MARK)) for mark in trail], TRAIL_PAINT)
+        self._lay([pose.to_vehicle(mark.to_world(_MARK)) for mark in trail], TRAIL_COLOUR)
 
     def fan(self, fan: Fan) -> None:
         """Paint the cells of the distribution, its modes and the command."""
@@ -100,8 +102,8 @@ class RoadPainter:
             if opacity:
                 left, right = cell_outline(cell)
                 self._lay([np.concatenate([left, right[::-1]])], (red, green, blue, opacity))
-        bands = dict.fromkeys(map(command_index, fan.modes), MODE_PAINT)
-        for index, paint in (bands | {command_index(fan.curvature): COMMAND_PAINT}).items():
+        bands = dict.fromkeys(map(command_index, fan.modes), MODE_COLOUR)
+        for index, paint in (bands | {command_index(fan.curvature): COMMAND_COLOUR}).items():
             left, right = command_outline(index)
             self._lay([np.concatenate([left, right[::-1]])], paint)
 
@@ -114,7 +116,7 @@ class RoadPainter:
             normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
             towards = ((np.array(self._camera.position) - corners[:, 0]) * normals).sum(axis=1) > 0
             for face, normal in zip(corners[towards], normals[towards], strict=True):
-                faces.append((face, 0.62 + 0.45 * max(float(normal @ _SUN), 0.0), part.paint))
+                faces.append((face, 0.62 + 0.45 * max(float(normal @ _SUN), 0.0), part.colour))
         eye = np.array(self._camera.position)
         for face, shade, (red, green, blue, opacity) in sorted(
             faces, key=lambda f: (f[2][3] == 1.0, -float(np.linalg.norm(f[0].mean(axis=0) - eye)))

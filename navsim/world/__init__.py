@@ -1,1 +1,1 @@
-"""The world: what can be seen and hit, the car, and the physics that moves it."""
+"""World: physics of the car, obstacles, and the scenery of a town."""

@@ -1,4 +1,4 @@
-"""What the car can hit: upright prisms merged into one mesh, and which kind a point of contact belongs to.
+"""Obstacles: the collision geometry of a town as one mesh, with the kind of each triangle.
 
 World frame: x east, y north, z up [m].
 """
@@ -14,7 +14,7 @@ from navsim.geometry import Array
 
 
 class ObstacleKind(StrEnum):
-    """What stands in the way."""
+    """Kind of an obstacle."""
 
     KERB = "kerb"
     BUILDING = "building"
@@ -29,7 +29,7 @@ _KINDS = tuple(ObstacleKind)
 
 @dataclass(frozen=True, eq=False)
 class Obstacles:
-    """The merged collision geometry of a town."""
+    """Merged collision geometry of a town."""
 
     vertices: NDArray[np.float32]
     """Corners (V, 3) [m]."""
@@ -42,28 +42,30 @@ class Obstacles:
         if self.vertices.ndim != 2 or self.vertices.shape[1] != 3:
             raise ValueError(f"obstacle vertices must have shape (V, 3), got {self.vertices.shape}")
         if self.triangles.ndim != 2 or self.triangles.shape[1] != 3 or len(self.kinds) != len(self.triangles):
-            raise ValueError(f"need triangles (F, 3) and kinds (F,), got {self.triangles.shape}, {self.kinds.shape}")
+            raise ValueError(
+                f"triangles must have shape (F, 3) and kinds (F,), got {self.triangles.shape} and {self.kinds.shape}"
+            )
 
     def nearest(self, point: ArrayLike) -> ObstacleKind:
         """Return the kind of the obstacle closest to `point` (2,) or (3,) [m], measured in the ground plane.
 
         Raises:
-            ValueError: If there are no obstacles.
+            ValueError: If the mesh is empty.
         """
         if len(self.triangles) == 0:
-            raise ValueError("no obstacles to be near to")
-        here = np.asarray(point, dtype=float)[:2]
+            raise ValueError("an empty mesh has no nearest obstacle")
+        position = np.asarray(point, dtype=float)[:2]
         corners = self.vertices[self.triangles, :2].astype(float)  # (F, 3, 2)
         edges = np.roll(corners, -1, axis=1) - corners
         squares = np.maximum((edges**2).sum(axis=-1), 1e-12)
-        along = np.clip(((here - corners) * edges).sum(axis=-1) / squares, 0.0, 1.0)
-        gaps = corners + along[..., None] * edges - here
+        along = np.clip(((position - corners) * edges).sum(axis=-1) / squares, 0.0, 1.0)
+        gaps = corners + along[..., None] * edges - position
         closest = int((gaps**2).sum(axis=-1).min(axis=1).argmin())
         return _KINDS[int(self.kinds[closest])]
 
     @staticmethod
     def merged(parts: Sequence["Obstacles"]) -> "Obstacles":
-        """Join several into one; none gives an empty mesh."""
+        """Merge several into one; an empty sequence gives an empty mesh."""
         starts = np.cumsum([0] + [len(part.vertices) for part in parts])
         shifted = [part.triangles + start for part, start in zip(parts, starts, strict=False)]
         return Obstacles(
@@ -74,7 +76,7 @@ class Obstacles:
 
 
 def walls(faces: ArrayLike, kind: ObstacleKind) -> Obstacles:
-    """Take four-cornered faces (N, 4, 3) [m] as they are."""
+    """Return obstacles of four-cornered faces (N, 4, 3) [m]."""
     points = np.asarray(faces, dtype=np.float32).reshape(-1, 4, 3)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(len(points))[:, None, None]
     return Obstacles(
@@ -89,8 +91,8 @@ def prisms(outlines: ArrayLike, height: float | Array, kind: ObstacleKind) -> Ob
 
     Args:
         outlines: Corners (N, K, 2) [m], counter-clockwise.
-        height: Of all or of each (N,) [m].
-        kind: What they are.
+        height: Height of all outlines or of each (N,) [m].
+        kind: Kind of the obstacles.
 
     Returns:
         Walls and roofs of the N prisms.

@@ -1,89 +1,94 @@
-"""The car: its measures, its state, and the forces that tyres and springs exert on its chassis.
+"""Car: dimensions, state, and the forces of tyres and springs on the chassis.
 
-Vehicle frame: x forward, y left, z up [m], the origin on the ground below the car's centre. Angles and
-curvature are positive to the left. The force law runs in plain floats: it is called every few milliseconds
-of simulated time and numpy's overhead on four wheels would cost more than the physics.
+Vehicle frame: x forward, y left, z up [m], the origin on the ground below the car's centre. Angles and curvature are
+positive to the left. The force law uses plain floats, because it runs every few milliseconds of simulated time and
+numpy's overhead for four wheels would cost more than the physics.
 """
 
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Gt, Lt
 
+from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.world.bullet import BodyMotion, BoxShape, Vector
 
 GRAVITY = 9.81
-"""[m/s^2]."""
+"""Gravitational acceleration [m/s^2]."""
+MIN_SLIP_SPEED = 1.0
+"""Smallest speed in the slip angle [m/s], which is not defined at standstill."""
 
-CREEP_SPEED = 1.0
-"""Below this speed [m/s] slip is measured against it: slip angles have no meaning at standstill."""
+Positive = Annotated[float, Gt(0), Lt(math.inf)]
 
 
 @dataclass(frozen=True)
-class VehicleSpec:
-    """Measures and limits of a small car with four driven wheels, steered in front; neutral in curves."""
+class VehicleSpec(Constrained):
+    """Dimensions and limits of a small car with four driven wheels and front steering, neutral in curves."""
 
-    length: float = 4.2
-    """[m]."""
-    width: float = 1.6
-    """Over the tyres [m]."""
-    height: float = 1.5
-    """[m]."""
-    wheelbase: float = 2.6
-    """Front to rear axle [m]; the centre of mass lies halfway."""
-    track: float = 1.4
-    """Left to right tyre centre [m]."""
-    mass: float = 1300.0
-    """[kg]."""
-    centre_height: float = 0.5
+    length: Positive = 4.2
+    """Length of the body [m]."""
+    width: Positive = 1.6
+    """Width over the tyres [m]."""
+    height: Positive = 1.5
+    """Height of the roof [m]."""
+    wheelbase: Positive = 2.6
+    """Distance from front to rear axle [m]; the centre of mass lies halfway."""
+    track: Positive = 1.4
+    """Distance from left to right tyre centre [m]."""
+    mass: Positive = 1300.0
+    """Mass of the car [kg]."""
+    centre_height: Positive = 0.5
     """Height of the centre of mass above the ground [m]."""
-    friction: float = 0.9
+    friction: Positive = 0.9
     """Largest tyre force over load at the rear."""
-    front_friction: float = 0.82
-    """The same at the front; lower, so that a car beyond its grip runs wide instead of spinning."""
-    cornering_stiffness: float = 14.0
+    front_friction: Positive = 0.82
+    """Largest tyre force over load at the front; lower, so that a car beyond its grip understeers."""
+    cornering_stiffness: Positive = 14.0
     """Side force over load per slip angle, at small slip [1/rad]."""
-    ride_frequency: float = 2.2
-    """Of the body on its springs [Hz]."""
-    damping_ratio: float = 0.5
-    """Of that motion."""
-    max_wheel_angle_deg: float = 35.0
+    ride_frequency: Positive = 2.2
+    """Natural frequency of the body on its springs [Hz]."""
+    damping_ratio: Positive = 0.5
+    """Damping ratio of the body on its springs."""
+    max_wheel_angle_deg: Positive = 35.0
     """Largest steering angle of the front wheels [deg]."""
-    wheel_rate_deg: float = 70.0
-    """How fast that angle can change [deg/s]."""
-    steering_lag: float = 0.05
-    """Time constant with which that angle approaches what is commanded, where the rate does not bound it [s]."""
-    max_curvature: float = 0.2
-    """Largest path curvature that may be commanded [1/m]."""
-    max_acceleration: float = 3.0
-    """What the engine can do [m/s^2]."""
-    max_braking: float = 6.0
-    """What the brakes can do [m/s^2]."""
-    speed_gain: float = 4.0
-    """Acceleration asked for per speed error [1/s]."""
+    wheel_rate_deg: Positive = 70.0
+    """Largest rate of the steering angle [deg/s]."""
+    steering_lag: Positive = 0.05
+    """Time constant of the steering angle towards its command, within the largest rate [s]."""
+    max_curvature: Positive = 0.2
+    """Largest path curvature of a command [1/m]."""
+    max_acceleration: Positive = 3.0
+    """Largest acceleration by the engine [m/s^2]."""
+    max_braking: Positive = 6.0
+    """Largest deceleration by the brakes [m/s^2]."""
+    speed_gain: Positive = 4.0
+    """Acceleration command per speed error [1/s]."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"vehicle: {name} must be above 0, got {value}")
-        reach = self.curvature(math.radians(self.max_wheel_angle_deg))
-        if self.max_curvature > reach:
+        super().__post_init__()
+        limit = self.curvature(math.radians(self.max_wheel_angle_deg))
+        if self.max_curvature > limit:
             raise ConfigError(
-                f"vehicle: max_curvature {self.max_curvature} is beyond the {reach:.3f} 1/m that "
-                f"max_wheel_angle_deg {self.max_wheel_angle_deg} allows"
+                f"vehicle: max_curvature must be at most {limit:.3f} 1/m for a max_wheel_angle_deg of "
+                f"{self.max_wheel_angle_deg}, got {self.max_curvature}"
             )
 
-    def turned_wheels(self, angle: float, goal: float, elapsed: float) -> float:
-        """Return front wheel angle [rad] after `elapsed` [s] of turning from `angle` towards `goal` [rad].
+    def _error_prefix(self) -> str:
+        return "vehicle: "
+
+    def next_wheel_angle(self, angle: float, target: float, elapsed: float) -> float:
+        """Return the front wheel angle [rad] after `elapsed` [s], from `angle` towards `target` [rad].
 
         The actuator is of first order with a bounded rate.
         """
-        reach = math.radians(self.wheel_rate_deg) * elapsed
-        wanted = (goal - angle) * -math.expm1(-elapsed / self.steering_lag)
-        return angle + min(max(wanted, -reach), reach)
+        max_change = math.radians(self.wheel_rate_deg) * elapsed
+        change = (target - angle) * -math.expm1(-elapsed / self.steering_lag)
+        return angle + min(max(change, -max_change), max_change)
 
     def wheel_angle(self, curvature: float) -> float:
         """Return the front wheel angle [rad], within limits, for a `curvature` [1/m] of the centre's path."""
@@ -92,29 +97,29 @@ class VehicleSpec:
         return min(max(math.atan(2 * math.tan(slip)), -limit), limit)
 
     def curvature(self, wheel_angle: float) -> float:
-        """Return path curvature [1/m] of the car's centre at `wheel_angle` [rad] without slip."""
+        """Return the path curvature [1/m] of the car's centre at `wheel_angle` [rad] without slip."""
         return math.sin(math.atan(math.tan(wheel_angle) / 2)) / (self.wheelbase / 2)
 
     def sideslip(self, curvature: float) -> float:
-        """Return angle [rad] from the heading to the course of a car whose centre follows a path of `curvature` [1/m].
+        """Return the angle [rad] from the heading to the direction of motion of the car's centre.
 
-        The centre, halfway between the axles, moves at that angle to the heading while the car turns.
+        The centre lies halfway between the axles and follows a path of `curvature` [1/m].
         """
         return math.atan(self.wheelbase / 2 * curvature)
 
     def acceleration(self, speed: float, target_speed: float) -> float:
-        """Return acceleration [m/s^2] that engine or brakes are asked for at `speed` to reach `target_speed` [m/s]."""
+        """Return the commanded acceleration [m/s^2] at `speed`, towards `target_speed` [m/s]."""
         return min(max(self.speed_gain * (target_speed - speed), -self.max_braking), self.max_acceleration)
 
     @cached_property
     def suspension(self) -> tuple[float, float, float]:
-        """Of one wheel: load at rest [N], stiffness of the spring [N/m], and of the damper [N s/m]."""
+        """Load at rest [N], spring stiffness [N/m] and damping [N s/m] of one wheel."""
         omega = 2 * math.pi * self.ride_frequency
         return self.mass * GRAVITY / 4, self.mass / 4 * omega**2, self.mass / 2 * omega * self.damping_ratio
 
     @cached_property
     def corners(self) -> tuple[tuple[float, float], ...]:
-        """Wheel positions (forward, left) [m] in the vehicle frame, the front ones first."""
+        """Wheel positions (forward, left) in the vehicle frame [m], the front wheels first."""
         x, y = self.wheelbase / 2, self.track / 2
         return ((x, y), (x, -y), (-x, y), (-x, -y))
 
@@ -126,7 +131,7 @@ class VehicleSpec:
 
     @property
     def boxes(self) -> tuple[BoxShape, ...]:
-        """Body and wheels, about the centre of mass; the wheels reach low enough to strike a kerb."""
+        """Body and wheels about the centre of mass; the wheels are low enough to hit a kerb."""
         sill, clearance, tyre = 0.25, 0.05, 0.6
         low, drop = sill - self.centre_height, clearance + tyre / 2 - self.centre_height
         body = BoxShape(
@@ -142,12 +147,12 @@ class VehicleSpec:
 
 @dataclass(frozen=True)
 class VehicleSpread:
-    """How far cars differ from drive to drive: uniform factors (low, high)."""
+    """Ranges (low, high) of uniform factors by which cars differ between drives."""
 
     mass: tuple[float, float] = (1.0, 1.0)
-    """Of the mass."""
+    """Factor on the mass."""
     grip: tuple[float, float] = (1.0, 1.0)
-    """Of the tyres' friction; comes on top of the weather's."""
+    """Factor on the tyres' friction, multiplied with the factor of the weather."""
 
     def __post_init__(self) -> None:
         for name in ("mass", "grip"):
@@ -160,10 +165,10 @@ def varied_vehicle(spec: VehicleSpec, spread: VehicleSpread, grip: float, rng: n
     """Return the car of one drive.
 
     Args:
-        spec: The car as it was built.
-        spread: How far cars differ.
-        grip: Of the road, as a factor on the tyres' friction; 1 is dry.
-        rng: Draws the factors; the same number of draws whatever the spread.
+        spec: Nominal car.
+        spread: Ranges of the random factors.
+        grip: Factor of the road on the tyres' friction; 1 is dry.
+        rng: Random generator of the factors; the number of draws does not depend on the spread.
     """
     mass, tyres = rng.uniform(*spread.mass), grip * rng.uniform(*spread.grip)
     return replace(
@@ -176,26 +181,26 @@ def varied_vehicle(spec: VehicleSpec, spread: VehicleSpread, grip: float, rng: n
 
 @dataclass(frozen=True)
 class VehicleState:
-    """The truth about the car, for the expert and the metrics only."""
+    """True state of the car, for the expert and the metrics only."""
 
     time: float
-    """Since the car was placed [s]."""
+    """Time since the car was placed [s]."""
     pose: Pose
-    """Of the vehicle frame in the world."""
+    """Pose of the vehicle frame in the world."""
     speed: float
-    """Forward, along the heading [m/s]."""
+    """Forward speed along the heading [m/s]."""
     curvature: float
-    """Of the path being driven [1/m]: yaw rate over speed, or what the wheels point at near standstill."""
+    """Curvature of the driven path [1/m]: yaw rate over speed, or the wheels' curvature near standstill."""
     yaw_rate: float
-    """[rad/s]."""
+    """Yaw rate, counter-clockwise [rad/s]."""
     lateral_speed: float
-    """Of the car's centre, to the left [m/s]."""
+    """Speed of the car's centre to the left [m/s]."""
     wheel_angle: float
-    """Of the front wheels [rad]."""
+    """Steering angle of the front wheels [rad]."""
 
 
 def vehicle_state(spec: VehicleSpec, motion: BodyMotion, wheel_angle: float, time: float) -> VehicleState:
-    """Read the car's state off its chassis."""
+    """Return the car's state from the motion of its chassis."""
     (x, y, _), (qx, qy, qz, qw), (vx, vy, _), (_, _, yaw_rate) = motion
     heading = math.atan2(2 * (qx * qy + qw * qz), 1 - 2 * (qy * qy + qz * qz))
     c, s = math.cos(heading), math.sin(heading)
@@ -212,38 +217,38 @@ def vehicle_state(spec: VehicleSpec, motion: BodyMotion, wheel_angle: float, tim
     )
 
 
-def tyre_force(grip: float, stiffness: float, forward: float, sideways: float, wanted: float) -> tuple[float, float]:
-    """Return force of one tyre on the car, in the wheel's own directions.
+def tyre_force(grip: float, stiffness: float, forward: float, sideways: float, drive: float) -> tuple[float, float]:
+    """Return the force of one tyre on the car, in the wheel's frame.
 
-    The side force grows with the slip angle and saturates (tanh, a Pacejka curve without its fall); what the
-    friction circle then leaves bounds the force along.
+    The side force grows with the slip angle and saturates (tanh, a Pacejka curve without its decrease). The friction
+    circle then bounds the longitudinal force.
 
     Args:
         grip: Largest force in any direction [N], above 0.
         stiffness: Side force per slip angle, at small slip [N/rad].
         forward: Speed of the contact patch along the wheel [m/s].
         sideways: Speed of the contact patch to the wheel's left [m/s].
-        wanted: Force along that engine or brakes ask for [N].
+        drive: Longitudinal force commanded by engine or brakes [N].
 
     Returns:
         Force along the wheel and to its left [N], together at most `grip`.
     """
-    slip = math.atan(sideways / max(abs(forward), CREEP_SPEED))
+    slip = math.atan(sideways / max(abs(forward), MIN_SLIP_SPEED))
     side = -grip * math.tanh(stiffness * slip / grip)
-    left_over = math.sqrt(grip * grip - side * side)
-    return min(max(wanted, -left_over), left_over), side
+    max_drive = math.sqrt(grip * grip - side * side)
+    return min(max(drive, -max_drive), max_drive), side
 
 
 def chassis_forces(
     spec: VehicleSpec, motion: BodyMotion, wheel_angle: float, acceleration: float
 ) -> tuple[Vector, Vector]:
-    """Sum what springs and tyres exert on the chassis over flat ground at z = 0.
+    """Return the total force and torque of springs and tyres on the chassis, on flat ground at z = 0.
 
     Args:
-        spec: The car.
-        motion: Of its centre of mass.
-        wheel_angle: Of the front wheels [rad].
-        acceleration: Asked of engine or brakes [m/s^2], shared by the wheels in proportion to their load.
+        spec: Specification of the car.
+        motion: Motion of the car's centre of mass.
+        wheel_angle: Steering angle of the front wheels [rad].
+        acceleration: Command to engine or brakes [m/s^2], shared by the wheels in proportion to their load.
 
     Returns:
         Force [N] and torque about the centre of mass [N m], in the world frame.
@@ -263,9 +268,9 @@ def chassis_forces(
             continue
         dx, dy = _rolling_direction(spec, c, s, wheel_angle, across) if along > 0 else (c, s)
         ux, uy = vx - wy * z - wz * ry, vy + wz * rx + wx * z  # the contact patch lies z below the centre of mass
-        wanted = acceleration * load / GRAVITY
+        drive = acceleration * load / GRAVITY
         grip = load * (spec.front_friction if along > 0 else spec.friction)
-        push, side = tyre_force(grip, spec.cornering_stiffness * load, ux * dx + uy * dy, uy * dx - ux * dy, wanted)
+        push, side = tyre_force(grip, spec.cornering_stiffness * load, ux * dx + uy * dy, uy * dx - ux * dy, drive)
         gx, gy = push * dx - side * dy, push * dy + side * dx
         fx, fy, fz = fx + gx, fy + gy, fz + load
         tx, ty, tz = tx + ry * load + z * gy, ty - z * gx - rx * load, tz + rx * gy - ry * gx

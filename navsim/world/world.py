@@ -1,4 +1,4 @@
-"""The physical world: one car among fixed obstacles on flat ground, driven by curvature and target speed."""
+"""Physical world: one car among static obstacles on flat ground, driven by curvature and target speed."""
 
 import math
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from navsim.world.obstacles import ObstacleKind, Obstacles
 from navsim.world.vehicle import GRAVITY, VehicleSpec, VehicleState, chassis_forces, vehicle_state
 
 FAR_AWAY = (1e5, 1e5, 1e3)
-"""Where nothing stands [m]."""
+"""Position without any obstacle nearby [m]."""
 
 
 @dataclass(frozen=True)
 class Contact:
-    """The first thing the car touched."""
+    """First contact of the car with an obstacle."""
 
     kind: ObstacleKind
-    """What it was."""
+    """Kind of the obstacle."""
     point: Vector
-    """Where, in the world frame [m]."""
+    """Point of contact in the world frame [m]."""
 
 
 class World:
-    """One physics client with the car and the town's obstacles as one fixed body; use `close` when done.
+    """One physics client with the car and the town's obstacles as one static body; to be closed at the end.
 
-    The same calls after `place` give bit-identical states, whatever was driven before.
+    The same calls after `place` give bit-identical states, independent of earlier drives.
     """
 
     def __init__(self, vehicle: VehicleSpec | None = None, control_step: float = 0.1, substeps: int = 10) -> None:
         """Create an empty world with the car at the origin.
 
         Args:
-            vehicle: The car; the default one if None.
-            control_step: Time that `step` advances [s].
-            substeps: Physics steps in it; the tyres need steps of at most 10 ms.
+            vehicle: Specification of the car; None for the default.
+            control_step: Duration of one `step` [s].
+            substeps: Number of physics steps in a control step; the tyres need steps of at most 10 ms.
 
         Raises:
-            ConfigError: If the physics step would be longer than that.
+            ConfigError: If a physics step is longer than 10 ms.
         """
         if substeps < 1 or not 0 < control_step / substeps <= 0.01:
             raise ConfigError(
@@ -51,9 +51,9 @@ class World:
         self.load(Obstacles.merged([]))
 
     def load(self, obstacles: Obstacles) -> None:
-        """Replace the obstacles by those of another town and put the car at the origin."""
+        """Replace the obstacles by those of another town and place the car at the origin."""
         self._obstacles = obstacles
-        self._client.close()  # a cleared client keeps the memory of its meshes, a closed one frees it
+        self._client.close()  # only closing a client frees the memory of its meshes
         self._client = BulletClient()
         self._client.set_physics(self.control_step / self._substeps, GRAVITY)
         if len(obstacles.triangles):
@@ -63,36 +63,38 @@ class World:
         self.place(Pose(0.0, 0.0, 0.0), 0.0)
 
     def place(self, pose: Pose, speed: float = 0.0, vehicle: VehicleSpec | None = None) -> VehicleState:
-        """Put the car at `pose` rolling straight ahead at `speed` [m/s], time zero, nothing touched; return its state.
+        """Reset the car to `pose`, rolling straight ahead, with time zero and without a contact; return its state.
 
         Args:
-            pose: Where to put it.
-            speed: Forward [m/s].
-            vehicle: The car of the coming drive, of the same boxes as the one before; None keeps that.
+            pose: Pose of the car.
+            speed: Forward speed [m/s].
+            vehicle: Specification of the car for the next drive, with the same boxes; None keeps the current one.
 
         Raises:
             ActionError: If the speed is not finite.
-            ValueError: If the car has other measures than the one that stands in the world.
+            ValueError: If the boxes of the car differ.
         """
         if vehicle is not None and vehicle != self.vehicle:
-            self._exchange(vehicle)
+            self._set_vehicle(vehicle)
         if not math.isfinite(speed):
             raise ActionError(f"the car's speed must be finite, got {speed}")
         if self._touched:
-            self._forget_contact()
+            self._clear_contacts()
         c, s = math.cos(pose.heading), math.sin(pose.heading)
         orientation = (0.0, 0.0, math.sin(pose.heading / 2), math.cos(pose.heading / 2))
         position = (pose.x, pose.y, self.vehicle.centre_height)
-        self._client.move(self._car, BodyMotion(position, orientation, (c * speed, s * speed, 0.0), (0.0, 0.0, 0.0)))
+        self._client.set_motion(
+            self._car, BodyMotion(position, orientation, (c * speed, s * speed, 0.0), (0.0, 0.0, 0.0))
+        )
         self._wheel_angle = 0.0
         self._steps = 0
         self._contact: Contact | None = None
         return self.state
 
-    def _exchange(self, vehicle: VehicleSpec) -> None:
-        """Give the car another mass and other tyres."""
+    def _set_vehicle(self, vehicle: VehicleSpec) -> None:
+        """Change the car's mass and tyres."""
         if vehicle.boxes != self.vehicle.boxes:
-            raise ValueError("a drive may change the car's mass and tyres, not its measures")
+            raise ValueError("a drive can change the car's mass and tyres, but not its dimensions")
         self._client.set_mass(self._car, vehicle.mass, vehicle.inertia)
         self.vehicle = vehicle
 
@@ -100,24 +102,24 @@ class World:
         """Drive for one control step.
 
         Args:
-            curvature: Path curvature asked of the steering [1/m], positive to the left; the wheels turn towards it
-                at their own rate and no further than they can.
-            target_speed: What the speed controller holds [m/s].
+            curvature: Commanded path curvature [1/m], positive to the left. The wheels turn towards it within the
+                limits of their angle and rate.
+            target_speed: Target of the speed controller [m/s].
 
         Raises:
-            ActionError: If either is not finite.
+            ActionError: If a value is not finite.
         """
         if not (math.isfinite(curvature) and math.isfinite(target_speed)):
             raise ActionError(f"curvature and target speed must be finite, got {curvature} and {target_speed}")
-        goal = self.vehicle.wheel_angle(curvature)
+        target_angle = self.vehicle.wheel_angle(curvature)
         for _ in range(self._substeps):
-            self._substep(goal, target_speed)
+            self._substep(target_angle, target_speed)
         self._steps += 1
         return self.state
 
     @property
     def state(self) -> VehicleState:
-        """The car's state now."""
+        """The current state of the car."""
         motion = self._client.motion(self._car)
         return vehicle_state(self.vehicle, motion, self._wheel_angle, self._steps * self.control_step)
 
@@ -127,19 +129,19 @@ class World:
         return self._contact
 
     def close(self) -> None:
-        """Free the physics client; may be called again."""
+        """Free the physics client; further calls do nothing."""
         self._client.close()
 
-    def _substep(self, goal: float, target_speed: float) -> None:
-        """Turn the wheels towards `goal` [rad], let the forces act for one physics step, and look for contact."""
+    def _substep(self, target_angle: float, target_speed: float) -> None:
+        """Turn the wheels towards `target_angle` [rad], advance the physics by one step, and check for contact."""
         time_step = self.control_step / self._substeps
-        self._wheel_angle = self.vehicle.turned_wheels(self._wheel_angle, goal, time_step)
+        self._wheel_angle = self.vehicle.next_wheel_angle(self._wheel_angle, target_angle, time_step)
         motion = self._client.motion(self._car)
         (_, _, _), (qx, qy, qz, qw), (vx, vy, _), _ = motion
         speed = (1 - 2 * (qy * qy + qz * qz)) * vx + 2 * (qx * qy + qw * qz) * vy
-        wanted = self.vehicle.acceleration(speed, target_speed)
-        force, torque = chassis_forces(self.vehicle, motion, self._wheel_angle, wanted)
-        self._client.push(self._car, force, torque, motion.position)
+        acceleration = self.vehicle.acceleration(speed, target_speed)
+        force, torque = chassis_forces(self.vehicle, motion, self._wheel_angle, acceleration)
+        self._client.apply_force(self._car, force, torque, motion.position)
         self._client.step()
         if self._contact is None:
             self._contact = self._find_contact()
@@ -151,8 +153,8 @@ class World:
         self._touched = True
         return Contact(self._obstacles.nearest(point), point)
 
-    def _forget_contact(self) -> None:
-        """Step once far from everything: the solver remembers contacts, and the next drive must not feel them."""
-        self._client.move(self._car, BodyMotion(FAR_AWAY, (0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+    def _clear_contacts(self) -> None:
+        """Step once far from all obstacles, to clear the solver's cached contacts before the next drive."""
+        self._client.set_motion(self._car, BodyMotion(FAR_AWAY, (0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
         self._client.step()
         self._touched = False

@@ -9,7 +9,7 @@ from navsim.geometry import Pose
 from navsim.rendering.interface import Renderer, RenderRequest
 from navsim.sensing.camera import Camera
 from navsim.world.obstacles import Obstacles
-from navsim.world.scenery.lighting import Atmosphere, ShadeMap
+from navsim.world.scenery.lighting import Atmosphere, GroundShadows
 from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass
 from navsim.world.scenery.scene import Scene
 
@@ -81,7 +81,7 @@ def cube(centre: Sequence[float], edge: float, texture: Texture) -> Mesh:
 def scene_of(
     *meshes: Mesh,
     air: Atmosphere = STILL_AIR,
-    shade: ShadeMap | None = None,
+    shade: GroundShadows | None = None,
     instances: tuple[Instances, ...] = (),
 ) -> Scene:
     """A scene without obstacles."""

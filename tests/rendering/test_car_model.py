@@ -32,7 +32,7 @@ def test_every_part_is_closed_and_faces_outwards() -> None:
 
 def test_the_car_has_the_measures_of_its_spec() -> None:
     spec = VehicleSpec(length=5.0, width=1.8, height=1.6)
-    points = np.concatenate([part.vertices for part in car_parts(spec) if part.paint != SHADOW])
+    points = np.concatenate([part.vertices for part in car_parts(spec) if part.colour != SHADOW])
     size = np.ptp(points, axis=0)
     np.testing.assert_allclose(size, [5.0, 1.8, 1.6], atol=0.2)
     assert points[:, 2].min() == pytest.approx(0.0)

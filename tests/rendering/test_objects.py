@@ -8,7 +8,7 @@ import pytest
 
 from navsim.geometry import Array, Pose
 from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
-from navsim.rendering.object_boxes import LEAST_SIDE, OBJECT_CLASSES, cast, objects_in
+from navsim.rendering.object_boxes import MIN_SIDE, OBJECT_CLASSES, object_boxes, ray_depths
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera
@@ -37,8 +37,8 @@ def cubes(*places: tuple[float, float, float, float], named: bool = True) -> Ins
 
 def found(renderer: Renderer, scene: Scene, camera: Camera = CAMERA, pose: Pose = ORIGIN) -> Array:
     renderer.add(scene)
-    shot = RenderRequest(scene, camera, pose)
-    rows = objects_in(shot, renderer.measure([shot]), 0)
+    request = RenderRequest(scene, camera, pose)
+    rows = object_boxes(request, renderer.render_buffers([request]), 0)
     renderer.remove(scene)
     return rows
 
@@ -46,12 +46,12 @@ def found(renderer: Renderer, scene: Scene, camera: Camera = CAMERA, pose: Pose 
 def test_rays_meet_the_front_of_a_triangle_alone() -> None:
     front = np.array([[[-4.0, -4.0, 8.0], [-4.0, 4.0, 8.0], [4.0, -4.0, 8.0]]])  # counter-clockwise from the origin
     rays = np.array([[0.0, -0.25, 1.0], [-0.4, 0.3, 1.0], [0.4, 0.4, 1.0], [0.0, -0.6, 1.0]])
-    assert cast(front, rays).tolist() == [8.0, 8.0, np.inf, np.inf]
-    assert np.isinf(cast(front[:, ::-1], rays)).all()
-    assert np.isinf(cast(-front, rays)).all()  # behind
+    assert ray_depths(front, rays).tolist() == [8.0, 8.0, np.inf, np.inf]
+    assert np.isinf(ray_depths(front[:, ::-1], rays)).all()
+    assert np.isinf(ray_depths(-front, rays)).all()  # behind
     tilted = front * [1.0, 1.0, 0.5] + [0.0, 0.0, 0.5] * front[..., :1]  # deeper to the right: depth 4 + x / 2
-    assert cast(tilted, rays[:1] * [0, 1, 1]) == pytest.approx([4.0])
-    assert np.isinf(cast(np.zeros((0, 3, 3)), rays)).all()
+    assert ray_depths(tilted, rays[:1] * [0, 1, 1]) == pytest.approx([4.0])
+    assert np.isinf(ray_depths(np.zeros((0, 3, 3)), rays)).all()
 
 
 def test_a_cube_has_the_box_of_its_near_face(renderer: Renderer) -> None:
@@ -117,10 +117,10 @@ def test_in_a_town_boxes_hold_what_is_missing_without_the_thing(town: str) -> No
     told = 0
     for lane in [lane for lane in network.lanes if lane.path.length > 20][:8]:
         pose = lane.path.pose(5.0)
-        shot = RenderRequest(surroundings(scene, pose), camera, pose)
-        seen = measured(renderer, shot)
-        rows = objects_in(shot, seen, 0)
-        assert sorted(map(tuple, rows.tolist())) == sorted(told_apart(renderer, shot, seen)), pose
+        request = RenderRequest(surroundings(scene, pose), camera, pose)
+        seen = measured(renderer, request)
+        rows = object_boxes(request, seen, 0)
+        assert sorted(map(tuple, rows.tolist())) == sorted(told_apart(renderer, request, seen)), pose
         told += len(rows)
     assert told >= 5
     renderer.close()
@@ -135,25 +135,25 @@ def surroundings(scene: Scene, pose: Pose) -> Scene:
     return replace(scene, instances=near)
 
 
-def told_apart(renderer: Renderer, shot: RenderRequest, seen: RenderBuffers) -> Iterator[tuple[float, ...]]:
+def told_apart(renderer: Renderer, request: RenderRequest, seen: RenderBuffers) -> Iterator[tuple[float, ...]]:
     """Class, box and share of each thing by taking it away, and by drawing it in an empty world."""
-    for number, group in enumerate(shot.scene.instances):
+    for number, group in enumerate(request.scene.instances):
         for place in range(len(group.transforms) if group.object_class else 0):
-            others = list(shot.scene.instances)
+            others = list(request.scene.instances)
             others[number] = replace(group, transforms=np.delete(group.transforms, place, axis=0))
-            without = measured(renderer, replace(shot, scene=replace(shot.scene, instances=tuple(others))))
+            without = measured(renderer, replace(request, scene=replace(request.scene, instances=tuple(others))))
             rows, columns = np.nonzero(without.depth[0] != seen.depth[0])
             if not len(rows):
                 continue
             box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-            if max(box[2] - box[0], box[3] - box[1]) >= LEAST_SIDE:
+            if max(box[2] - box[0], box[3] - box[1]) >= MIN_SIDE:
                 only = scene_of(instances=(replace(group, transforms=group.transforms[place : place + 1]),))
-                outline = np.isfinite(measured(renderer, replace(shot, scene=only)).depth).sum()
+                outline = np.isfinite(measured(renderer, replace(request, scene=only)).depth).sum()
                 yield (OBJECT_CLASSES.index(group.object_class), *map(float, box), len(rows) / outline)
 
 
-def measured(renderer: Renderer, shot: RenderRequest) -> RenderBuffers:
-    renderer.add(shot.scene)
-    result = renderer.measure([shot])
-    renderer.remove(shot.scene)
+def measured(renderer: Renderer, request: RenderRequest) -> RenderBuffers:
+    renderer.add(request.scene)
+    result = renderer.render_buffers([request])
+    renderer.remove(request.scene)
     return result

@@ -8,7 +8,7 @@ from navsim.rendering.road_fan import (
     CELL_EDGES,
     COMMAND_WIDTH,
     COMMANDS,
-    LARGEST_TURN,
+    MAX_TURN,
     REACH,
     START,
     Fan,
@@ -41,7 +41,7 @@ def test_a_left_curve_is_the_circle_of_its_radius() -> None:
 def test_paths_end_at_the_largest_turn(curvature: float) -> None:
     points = path_points(curvature, np.linspace(0, REACH, 200))
     headings = np.arctan2(*np.diff(points, axis=0)[:, ::-1].T)
-    assert np.abs(headings).max() <= LARGEST_TURN + 1e-6
+    assert np.abs(headings).max() <= MAX_TURN + 1e-6
     assert np.hypot(*np.diff(points, axis=0).T).sum() <= REACH + 1e-6
 
 

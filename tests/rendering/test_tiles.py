@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Pose
-from navsim.rendering.tiles import Boxes, Kind, boxes_in_view, meshes_of, reaches, runs, side_planes, squares_of
+from navsim.rendering.tiles import (
+    Boxes,
+    TileKind,
+    draw_distances,
+    grid_squares,
+    group_indices,
+    meshes_of,
+    side_planes,
+    visible_boxes,
+)
 from navsim.sensing.camera import Camera
 from navsim.world.scenery.meshes import SemanticClass
 from tests.rendering.plain_scenes import level, plain, quad, road, scene_of, wall
@@ -10,12 +19,12 @@ from tests.rendering.plain_scenes import level, plain, quad, road, scene_of, wal
 CAMERA = Camera(fov_deg=90.0, position=(0.0, 0.0, 1.4), pitch_deg=0.0)
 
 
-def seen(places: list[tuple[float, float]], kind: Kind = Kind.STANDING, reach: float = 1e6) -> list[int]:
+def seen(places: list[tuple[float, float]], kind: TileKind = TileKind.STANDING, reach: float = 1e6) -> list[int]:
     """Which of some cubes of 2 m the camera may see."""
     middle = np.array([(x, y, 1.0) for x, y in places])
     boxes = Boxes.around(middle - 1, middle + 1, np.full(len(places), kind))
     planes = side_planes(CAMERA.projection_matrix() @ CAMERA.view_matrix(Pose(0.0, 0.0, 0.0)))
-    return list(boxes_in_view(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(len(Kind), reach)))
+    return list(visible_boxes(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(len(TileKind), reach)))
 
 
 @pytest.mark.parametrize(
@@ -43,11 +52,11 @@ def test_the_nearest_boxes_come_first() -> None:
 
 
 def test_reaches_follow_the_lens() -> None:
-    standing, slim, detail, terrain = reaches(100.0, 1.4)
+    standing, slim, detail, terrain = draw_distances(100.0, 1.4)
     assert standing == terrain == 150.0
     assert slim == pytest.approx(60.0)  # where 0.6 m are a pixel
     assert detail == pytest.approx(48.0)  # where 0.12 m are a quarter of a pixel
-    assert reaches(400.0, 1.4).tolist() == [150.0, 150.0, 150.0, 560.0]
+    assert draw_distances(400.0, 1.4).tolist() == [150.0, 150.0, 150.0, 560.0]
 
 
 def test_standing_things_come_first_and_the_terrain_last() -> None:
@@ -61,16 +70,16 @@ def test_a_wide_ground_is_drawn_after_what_lies_on_it() -> None:
         np.array([[-500.0, -500.0, -0.1], [60.0, -5.0, 0.0]]),
         np.array([[500.0, 500.0, -0.1], [70.0, 5.0, 0.0]]),
     )
-    boxes = Boxes.around(low, high, np.full(2, Kind.TERRAIN))
+    boxes = Boxes.around(low, high, np.full(2, TileKind.TERRAIN))
     planes = side_planes(CAMERA.projection_matrix() @ CAMERA.view_matrix(Pose(0.0, 0.0, 0.0)))
-    drawn = boxes_in_view(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(len(Kind), 150.0))
+    drawn = visible_boxes(boxes, planes, np.array([0.0, 0.0, 1.4]), np.full(len(TileKind), 150.0))
     assert drawn.tolist() == [1, 0]
 
 
 def test_squares_and_runs_group_triangles() -> None:
     corners = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (10, 0, 0), (11, 0, 0), (10, 1, 0)], np.float32)
     triangles = np.array([(3, 4, 5), (0, 1, 2), (2, 1, 0)])
-    squares = squares_of(corners, triangles, 10.0)
+    squares = grid_squares(corners, triangles, 10.0)
     assert squares[1] == squares[2] != squares[0]
-    assert sorted(part.tolist() for part in runs(squares)) == [[0], [1, 2]]
-    assert list(runs(np.empty(0, np.int64))) == []
+    assert sorted(part.tolist() for part in group_indices(squares)) == [[0], [1, 2]]
+    assert list(group_indices(np.empty(0, np.int64))) == []

@@ -52,7 +52,7 @@ def renderer(scene: Scene) -> Iterator[TinyRenderer]:
     renderer.close()
 
 
-def shots(scene: Scene, cameras: Sequence[Camera], pose: Pose) -> list[RenderRequest]:
+def requests(scene: Scene, cameras: Sequence[Camera], pose: Pose) -> list[RenderRequest]:
     return [RenderRequest(scene, camera, pose) for camera in cameras]
 
 
@@ -73,11 +73,11 @@ def test_images_have_the_cameras_size_and_belong_to_the_caller(
     renderer: TinyRenderer, scene: Scene, poses: list[Pose]
 ) -> None:
     cameras = [CAMERA, replace(CAMERA, yaw_deg=60.0), replace(CAMERA, yaw_deg=-60.0)]
-    images = renderer.render(shots(scene, cameras, poses[0]))
+    images = renderer.render(requests(scene, cameras, poses[0]))
     assert images.shape == (3, 48, 128, 3)
     assert images.dtype == np.uint8
     kept = images.copy()
-    again = renderer.render(shots(scene, cameras, poses[5]))
+    again = renderer.render(requests(scene, cameras, poses[5]))
     np.testing.assert_array_equal(images, kept)
     assert not np.shares_memory(images, again)
     assert not np.array_equal(images, again)
@@ -85,7 +85,7 @@ def test_images_have_the_cameras_size_and_belong_to_the_caller(
 
 def test_sky_above_road_below(renderer: TinyRenderer, scene: Scene, town: RoadNetwork) -> None:
     camera = Camera(width=256, height=128, pitch_deg=0.0)
-    image = renderer.render(shots(scene, [camera], on_the_centre_line(town)))[0]
+    image = renderer.render(requests(scene, [camera], on_the_centre_line(town)))[0]
     assert (image == LOOK.sky).all(axis=-1)[:10].mean() > 0.3
     assert not (image == LOOK.sky).all(axis=-1)[66:].any()
     for side in (-1.2, 1.2):
@@ -101,7 +101,7 @@ def test_edge_lines_and_dashes_are_where_the_camera_projects_them(
     road = max(town.roads, key=lambda road: road.centre.length)
     straight = min(np.arange(60.0, road.centre.length - 60, 5.0), key=lambda s: abs(road.centre.curvature(s + 5.0)))
     pose = road.centre.pose(float(straight))
-    image = renderer.render(shots(scene, [camera], pose))[0].astype(int)
+    image = renderer.render(requests(scene, [camera], pose))[0].astype(int)
     for side in (1.0, -1.0):
         edge = pose.to_vehicle([road.centre.position(straight + 6.0)])[0]
         line = pixel(image, camera, (float(edge[0]), float(edge[1]) + side * 3.5, 0.02))
@@ -116,7 +116,7 @@ def test_edge_lines_and_dashes_are_where_the_camera_projects_them(
 
 def test_grass_lies_beyond_the_kerb(renderer: TinyRenderer, scene: Scene, town: RoadNetwork) -> None:
     camera = Camera(width=512, height=256, fov_deg=120.0, pitch_deg=0.0)
-    image = renderer.render(shots(scene, [camera], on_the_centre_line(town)))[0].astype(int)
+    image = renderer.render(requests(scene, [camera], on_the_centre_line(town)))[0].astype(int)
     red, green, blue = np.moveaxis(image[128:], -1, 0)
     assert ((green > red + 25) & (green > blue + 25)).mean() > 0.05
 
@@ -127,7 +127,7 @@ def test_colours_differ_by_appearance(town: RoadNetwork, poses: list[Pose]) -> N
     for seed in (1, 2):
         scene = build_scene(town, appearance_of("", generator(seed, "look")), generator(3, "scenery"))
         renderer.add(scene)
-        images.append(renderer.render(shots(scene, [CAMERA], poses[0]))[0].astype(int))
+        images.append(renderer.render(requests(scene, [CAMERA], poses[0]))[0].astype(int))
     renderer.close()
     assert np.abs(images[0] - images[1]).mean() > 8
 
@@ -135,24 +135,24 @@ def test_colours_differ_by_appearance(town: RoadNetwork, poses: list[Pose]) -> N
 def test_same_pose_same_pixels_wherever_the_car_was_before(
     renderer: TinyRenderer, scene: Scene, poses: list[Pose]
 ) -> None:
-    first = [renderer.render(shots(scene, [CAMERA], pose)) for pose in poses]
-    backwards = [renderer.render(shots(scene, [CAMERA], pose)) for pose in reversed(poses)]
+    first = [renderer.render(requests(scene, [CAMERA], pose)) for pose in poses]
+    backwards = [renderer.render(requests(scene, [CAMERA], pose)) for pose in reversed(poses)]
     np.testing.assert_array_equal(first, backwards[::-1])
     renderer.remove(scene)
     renderer.add(scene)
-    np.testing.assert_array_equal(renderer.render(shots(scene, [CAMERA], poses[3])), first[3])
+    np.testing.assert_array_equal(renderer.render(requests(scene, [CAMERA], poses[3])), first[3])
     fresh = TinyRenderer()
     fresh.add(scene)
-    np.testing.assert_array_equal(fresh.render(shots(scene, [CAMERA], poses[7])), first[7])
+    np.testing.assert_array_equal(fresh.render(requests(scene, [CAMERA], poses[7])), first[7])
     fresh.close()
-    np.testing.assert_array_equal(renderer.render(shots(scene, [CAMERA], poses[7])), first[7])
+    np.testing.assert_array_equal(renderer.render(requests(scene, [CAMERA], poses[7])), first[7])
 
 
 FRESH_PROCESS = """
 from hashlib import sha256
 from navsim.geometry import Pose
 from navsim.seeding import generator
-from navsim.rendering.interface import Shot
+from navsim.rendering.interface import RenderRequest
 from navsim.rendering.tiny import TinyRenderer
 from navsim.roads.generators.towns import build_town
 from navsim.sensing.camera import Camera
@@ -162,8 +162,8 @@ town = build_town("train-5")
 renderer = TinyRenderer()
 scene = build_scene(town, appearance_of("", generator(5, "look")), generator(5, "scenery"))
 renderer.add(scene)
-shot = Shot(scene, Camera(), town.lanes[4].path.pose(12.0))
-print(sha256(renderer.render([shot]).tobytes()).hexdigest())
+request = RenderRequest(scene, Camera(), town.lanes[4].path.pose(12.0))
+print(sha256(renderer.render([request]).tobytes()).hexdigest())
 """
 
 
@@ -173,7 +173,7 @@ def test_same_seed_same_pixels_in_a_fresh_process() -> None:
     renderer = TinyRenderer()
     scene = build_scene(town, appearance_of("", generator(5, "look")), generator(5, "scenery"))
     renderer.add(scene)
-    here = sha256(renderer.render(shots(scene, [Camera()], town.lanes[4].path.pose(12.0))).tobytes()).hexdigest()
+    here = sha256(renderer.render(requests(scene, [Camera()], town.lanes[4].path.pose(12.0))).tobytes()).hexdigest()
     renderer.close()
     assert here in done.stdout
 
@@ -183,11 +183,11 @@ def test_leaving_tiles_out_changes_nothing_within_reach(
 ) -> None:
     renderer = TinyRenderer()
     renderer.add(scene)
-    culled = renderer.render(shots(scene, [CAMERA], poses[1]))
+    culled = renderer.render(requests(scene, [CAMERA], poses[1]))
     monkeypatch.setattr(
-        "navsim.rendering.tiny.boxes_in_view", lambda boxes, planes, eye, reach: np.arange(len(boxes.kinds))
+        "navsim.rendering.tiny.visible_boxes", lambda boxes, planes, eye, reach: np.arange(len(boxes.kinds))
     )
-    everything = renderer.render(shots(scene, [CAMERA], poses[1]))
+    everything = renderer.render(requests(scene, [CAMERA], poses[1]))
     renderer.close()
     differing = (culled != everything).any(axis=-1)
     assert differing.mean() < 0.01
@@ -199,7 +199,7 @@ def test_a_scene_without_houses_can_be_drawn(town: RoadNetwork, poses: list[Pose
     renderer = TinyRenderer()
     scene = replace(bare, instances=(), atmosphere=CLEAR)
     renderer.add(scene)
-    assert (renderer.render(shots(scene, [CAMERA], poses[0]))[0] == LOOK.sky).all(axis=-1).any()
+    assert (renderer.render(requests(scene, [CAMERA], poses[0]))[0] == LOOK.sky).all(axis=-1).any()
     renderer.close()
 
 
@@ -210,7 +210,7 @@ def test_a_low_sun_lights_one_side(scene: Scene, town: RoadNetwork) -> None:
         renderer = TinyRenderer()
         lit = replace(scene, atmosphere=replace(CLEAR, sun_direction=sun))
         renderer.add(lit)
-        images.append(renderer.render(shots(lit, [CAMERA], pose))[0].astype(int))
+        images.append(renderer.render(requests(lit, [CAMERA], pose))[0].astype(int))
         renderer.close()
     assert np.abs(images[0] - images[1])[:24].max() > 20
 
@@ -222,7 +222,7 @@ def test_brightness_scales_the_light(scene: Scene, town: RoadNetwork) -> None:
         light = (0.42 * brightness,) * 3, (0.5 * brightness,) * 3
         lit = replace(scene, atmosphere=replace(CLEAR, sunlight=light[0], ambient=light[1]))
         renderer.add(lit)
-        means.append(renderer.render(shots(lit, [CAMERA], on_the_centre_line(town)))[0][-20:].mean())
+        means.append(renderer.render(requests(lit, [CAMERA], on_the_centre_line(town)))[0][-20:].mean())
         renderer.close()
     assert means[0] == pytest.approx(0.6 * means[1], rel=0.05)
 
@@ -230,7 +230,7 @@ def test_brightness_scales_the_light(scene: Scene, town: RoadNetwork) -> None:
 def test_views_cover_all_around(renderer: TinyRenderer, scene: Scene, town: RoadNetwork) -> None:
     pose = on_the_centre_line(town)
     for yaw_deg in (0.0, 90.0, 180.0, -90.0):
-        image = renderer.render(shots(scene, [replace(CAMERA, yaw_deg=yaw_deg)], pose))[0]
+        image = renderer.render(requests(scene, [replace(CAMERA, yaw_deg=yaw_deg)], pose))[0]
         assert len(np.unique(image.reshape(-1, 3), axis=0)) > 10
         assert not (image[-5:] == LOOK.sky).all(axis=-1).any()
 
@@ -259,7 +259,7 @@ def test_memory_stays_flat_over_scenes_and_pictures(poses: list[Pose]) -> None:
         for _ in range(times):
             renderer.add(scene)
             for pose in poses:
-                renderer.render(shots(scene, [CAMERA], pose))
+                renderer.render(requests(scene, [CAMERA], pose))
             renderer.remove(scene)
 
     use(4)
@@ -271,13 +271,13 @@ def test_memory_stays_flat_over_scenes_and_pictures(poses: list[Pose]) -> None:
 
 def test_cameras_of_different_sizes_are_refused(renderer: TinyRenderer, scene: Scene) -> None:
     with pytest.raises(ConfigError, match="one size"):
-        renderer.render(shots(scene, [CAMERA, Camera(width=64)], Pose(0.0, 0.0, 0.0)))
+        renderer.render(requests(scene, [CAMERA, Camera(width=64)], Pose(0.0, 0.0, 0.0)))
     with pytest.raises(ConfigError, match="one size"):
-        renderer.render(shots(scene, [], Pose(0.0, 0.0, 0.0)))
+        renderer.render(requests(scene, [], Pose(0.0, 0.0, 0.0)))
 
 
 def test_closing_twice_is_fine_and_ends_rendering(renderer: TinyRenderer, scene: Scene) -> None:
     renderer.close()
     renderer.close()
     with pytest.raises(KeyError):
-        renderer.render(shots(scene, [CAMERA], Pose(0.0, 0.0, 0.0)))
+        renderer.render(requests(scene, [CAMERA], Pose(0.0, 0.0, 0.0)))

@@ -29,7 +29,7 @@ def cube(client: BulletClient) -> int:
 
 def test_a_free_body_falls(client: BulletClient) -> None:
     body = cube(client)
-    client.move(body, BodyMotion((0.0, 0.0, 10.0), UPRIGHT, (1.0, 0.0, 0.0), STILL))
+    client.set_motion(body, BodyMotion((0.0, 0.0, 10.0), UPRIGHT, (1.0, 0.0, 0.0), STILL))
     for _ in range(100):
         client.step()
     motion = client.motion(body)
@@ -41,10 +41,10 @@ def test_a_free_body_falls(client: BulletClient) -> None:
 def test_a_push_acts_for_one_step_in_the_world_frame(client: BulletClient) -> None:
     body = cube(client)
     quarter = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))
-    client.move(body, BodyMotion(STILL, quarter, STILL, STILL))
-    client.push(body, (4.0, 0.0, 2.0 * 9.81), (3.0, 0.0, 0.0), STILL)
+    client.set_motion(body, BodyMotion(STILL, quarter, STILL, STILL))
+    client.apply_force(body, (4.0, 0.0, 2.0 * 9.81), (3.0, 0.0, 0.0), STILL)
     client.step()
-    client.push(body, (0.0, 0.0, 2.0 * 9.81), STILL, client.motion(body).position)
+    client.apply_force(body, (0.0, 0.0, 2.0 * 9.81), STILL, client.motion(body).position)
     client.step()
     motion = client.motion(body)
     assert motion.velocity == pytest.approx((0.02, 0.0, 0.0), abs=1e-9)
@@ -55,7 +55,7 @@ def test_a_body_rests_on_a_mesh_and_touches_it(client: BulletClient) -> None:
     floor = np.array([[-9.0, -9.0, 0.0], [9.0, -9.0, 0.0], [9.0, 9.0, 0.0], [-9.0, 9.0, 0.0]])
     client.add_static_mesh(floor, np.array([[0, 1, 2], [0, 2, 3]]))
     body = cube(client)
-    client.move(body, BodyMotion((0.0, 0.0, 0.6), UPRIGHT, STILL, STILL))
+    client.set_motion(body, BodyMotion((0.0, 0.0, 0.6), UPRIGHT, STILL, STILL))
     assert client.contact(body) is None
     for _ in range(100):
         client.step()
@@ -71,16 +71,16 @@ def test_a_textured_mesh_is_drawn_and_can_be_hidden(client: BulletClient) -> Non
     image[:, 0], image[:, 1] = (200, 0, 0), (0, 0, 200)
     wall = np.array([[-5.0, -5.0, -4.0], [5.0, -5.0, -4.0], [5.0, 5.0, -4.0], [-5.0, 5.0, -4.0]])
     uv = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
-    look = client.add_mesh_look(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv)
-    body = client.add_ghost(look, client.add_texture(image))
+    shape = client.add_visual_shape(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv)
+    body = client.add_visual_body(shape, client.add_texture(image))
     light = Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0)
-    colour, depth, bodies = client.picture(16, 16, np.eye(4), PROJECTION, light, tell_bodies=True)
+    colour, depth, bodies = client.render(16, 16, np.eye(4), PROJECTION, light, with_bodies=True)
     assert colour[8, 2, :3].tolist() == [200, 0, 0]
     assert colour[8, 13, :3].tolist() == [0, 0, 200]
     assert (depth < 0.99).all()
     assert (bodies == body).all()
-    client.show(body, False)
-    _, depth, bodies = client.picture(16, 16, np.eye(4), PROJECTION, light, tell_bodies=True)
+    client.set_visible(body, False)
+    _, depth, bodies = client.render(16, 16, np.eye(4), PROJECTION, light, with_bodies=True)
     assert (bodies < 0).all()
     assert (depth > 1 - 1e-6).all()
 
@@ -90,8 +90,10 @@ def test_texture_rows_count_from_the_top_and_repeat(client: BulletClient) -> Non
     image[0], image[1] = (200, 0, 0), (0, 0, 200)
     wall = np.array([[-4.0, -4.0, -4.0], [4.0, -4.0, -4.0], [4.0, 4.0, -4.0], [-4.0, 4.0, -4.0]])
     uv = np.array([[0.0, 2.0], [1.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
-    client.add_ghost(client.add_mesh_look(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv), client.add_texture(image))
-    colour, *_ = client.picture(16, 16, np.eye(4), PROJECTION, Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0))
+    client.add_visual_body(
+        client.add_visual_shape(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv), client.add_texture(image)
+    )
+    colour, *_ = client.render(16, 16, np.eye(4), PROJECTION, Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0))
     assert [colour[row, 8, 0] > 100 for row in (2, 6, 10, 14)] == [True, False, True, False]
 
 

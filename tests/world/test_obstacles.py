@@ -48,7 +48,7 @@ def test_merging_keeps_every_triangle() -> None:
 def test_nothing_is_near_to_nothing() -> None:
     empty = Obstacles.merged([])
     assert empty.triangles.shape == (0, 3)
-    with pytest.raises(ValueError, match="no obstacles"):
+    with pytest.raises(ValueError, match="no nearest obstacle"):
         empty.nearest((0.0, 0.0))
 
 

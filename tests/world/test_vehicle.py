@@ -58,7 +58,7 @@ def test_impossible_measures_are_refused(field: str, value: float) -> None:
 
 
 def test_curvature_beyond_the_wheels_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"max_curvature 0\.5"):
+    with pytest.raises(ConfigError, match=r"max_curvature must be at most .*, got 0\.5"):
         VehicleSpec(max_curvature=0.5)
 
 
@@ -66,15 +66,15 @@ def test_curvature_beyond_the_wheels_is_refused() -> None:
     grip=st.floats(1.0, 1e4),
     forward=st.floats(-15, 15),
     sideways=st.floats(-15, 15),
-    wanted=st.floats(-1e5, 1e5),
+    expected=st.floats(-1e5, 1e5),
 )
 def test_tyre_force_stays_in_the_friction_circle_and_brakes_slip(
-    grip: float, forward: float, sideways: float, wanted: float
+    grip: float, forward: float, sideways: float, expected: float
 ) -> None:
-    push, side = tyre_force(grip, 14.0 * grip, forward, sideways, wanted)
+    push, side = tyre_force(grip, 14.0 * grip, forward, sideways, expected)
     assert math.hypot(push, side) <= grip * (1 + 1e-9)
     assert side * sideways <= 0
-    assert push * wanted >= 0
+    assert push * expected >= 0
 
 
 def test_tyre_force_is_linear_at_small_slip_and_saturates_at_large() -> None:
@@ -139,15 +139,15 @@ def test_wheels_reach_below_a_kerb_and_stay_within_the_width() -> None:
 def test_wheels_approach_their_goal_like_a_first_order_actuator() -> None:
     # Within one time constant 1 - 1/e of the way; half steps twice give the same as one whole step.
     slow = replace(SPEC, steering_lag=0.5, wheel_rate_deg=1e3)
-    assert slow.turned_wheels(0.0, 0.2, 0.5) == pytest.approx(0.2 * (1 - math.exp(-1)))
-    half = slow.turned_wheels(0.0, 0.2, 0.25)
-    assert slow.turned_wheels(half, 0.2, 0.25) == pytest.approx(slow.turned_wheels(0.0, 0.2, 0.5))
-    assert slow.turned_wheels(0.1, 0.1, 1.0) == 0.1
+    assert slow.next_wheel_angle(0.0, 0.2, 0.5) == pytest.approx(0.2 * (1 - math.exp(-1)))
+    half = slow.next_wheel_angle(0.0, 0.2, 0.25)
+    assert slow.next_wheel_angle(half, 0.2, 0.25) == pytest.approx(slow.next_wheel_angle(0.0, 0.2, 0.5))
+    assert slow.next_wheel_angle(0.1, 0.1, 1.0) == 0.1
 
 
 def test_wheels_turn_no_faster_than_they_can() -> None:
-    assert SPEC.turned_wheels(0.0, 0.6, 0.1) == pytest.approx(math.radians(7.0))
-    assert SPEC.turned_wheels(0.0, -0.6, 0.1) == pytest.approx(-math.radians(7.0))
+    assert SPEC.next_wheel_angle(0.0, 0.6, 0.1) == pytest.approx(math.radians(7.0))
+    assert SPEC.next_wheel_angle(0.0, -0.6, 0.1) == pytest.approx(-math.radians(7.0))
 
 
 def test_cars_differ_within_their_spread_and_the_road_takes_grip() -> None:

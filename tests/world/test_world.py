@@ -74,10 +74,10 @@ def test_any_curve_within_the_grip_is_driven_as_commanded(
     world: World, curvature: float, lateral: float, left: bool
 ) -> None:
     speed = min(max(math.sqrt(lateral / curvature), 2.0), 14.0)
-    wanted = curvature if left else -curvature
+    expected = curvature if left else -curvature
     world.place(ORIGIN, speed)
-    state = drive(world, wanted, speed, 60)[-1]
-    assert state.curvature == pytest.approx(wanted, rel=0.05)
+    state = drive(world, expected, speed, 60)[-1]
+    assert state.curvature == pytest.approx(expected, rel=0.05)
     assert state.speed == pytest.approx(speed, rel=0.03)
 
 

@@ -1,1 +1,1 @@
-"""Pictures drawn with OpenGL (ModernGL over EGL, no window system): on a GPU, or on the CPU by Mesa."""
+"""Renderer on OpenGL (ModernGL over EGL, without a window system), on a GPU or on the CPU by Mesa."""

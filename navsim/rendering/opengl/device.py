@@ -1,9 +1,7 @@
-"""The programs that run for every vertex and pixel (GLSL 3.30).
+"""OpenGL context without a window, and its shader programs (GLSL 3.30).
 
-Pictures are drawn upside down, so that the first row that is read back is the top one. A pixel's alpha holds its
-semantic class. Colours are mixed as they are stored, as `navsim.world.scenery.lighting.Atmosphere` says.
-
-A GL context without a window, and the programs in it.
+Images are drawn upside down, so that the first row that is read back is the top one. The alpha of a pixel is its
+semantic class. Colours follow the formulas of `navsim.world.scenery.lighting.Atmosphere` without gamma correction.
 """
 
 import os
@@ -14,8 +12,8 @@ import moderngl
 from navsim.errors import ConfigError
 from navsim.world.scenery.meshes import SemanticClass
 
-_SHOT = """
-layout(std140) uniform RenderRequest {
+_VIEW_BLOCK = """
+layout(std140) uniform View {
     mat4 clip_from_offset;  // offset: from the eye, along the world's axes
     vec4 eye;               // w: fog density [1/m] times log2(e)
     vec4 ambient;
@@ -23,41 +21,41 @@ layout(std140) uniform RenderRequest {
     vec4 horizon;
     vec4 zenith;
     vec4 clouds;            // colour of clouds
-    vec4 sun;               // direction towards it
-    vec4 shade;             // west [m], north [m], pixels per metre
+    vec4 sun;               // direction towards the sun
+    vec4 shadow_map;        // west [m], north [m], pixels per metre
     vec4 ray_right;         // world direction of a pixel at clip (x, y): forward + x right + y up
     vec4 ray_up;
     vec4 ray_forward;
-    vec4 drops;             // picture's width [px] and height [px], amount of rain, a number that follows the pose
+    vec4 rain;             // image width [px], image height [px], intensity, a seed that follows the pose
 };
 """
-SHOT_FLOATS = 64
-"""Floats of a shot's block; blocks must start at multiples of 256 bytes."""
-_HEAD = "#version 330 core\n" + _SHOT
-# Few and full vectors from vertex to pixel: on a CPU, each costs time for every triangle.
+VIEW_FLOATS = 64
+"""Floats of a view's uniform block; blocks must start at multiples of 256 bytes."""
+_HEAD = "#version 330 core\n" + _VIEW_BLOCK
+# Few vectors, all components used, from vertex to fragment shader: on a CPU each costs time for every triangle.
 SURFACE_VERTEX = (
     _HEAD
     + """
 in vec3 position;
 in vec2 uv;
-in vec4 look;  // sunlight, layer, class
-out vec4 paint;  // texture coordinates, layer, sunlight
+in vec4 attributes;  // sunlight, layer, class
+out vec4 surface;  // texture coordinates, layer, sunlight
 out vec4 place;  // offset, class
 void main() {
     vec3 offset = position - eye.xyz;
     gl_Position = clip_from_offset * vec4(offset, 1.0);
-    paint = vec4(uv, floor(look.y * 255.0 + 0.5), look.x);
-    place = vec4(offset, look.z);
+    surface = vec4(uv, floor(attributes.y * 255.0 + 0.5), attributes.x);
+    place = vec4(offset, attributes.z);
 }
 """
 )
 _SURFACE_PIXEL = """
 uniform sampler2DArray layers;
-in vec4 paint;
+in vec4 surface;
 in vec4 place;
 out vec4 pixel;
 void finish(float sunshine) {
-    vec3 colour = min(texture(layers, paint.xyz).rgb * (ambient.rgb + sunlight.rgb * sunshine), 1.0);
+    vec3 colour = min(texture(layers, surface.xyz).rgb * (ambient.rgb + sunlight.rgb * sunshine), 1.0);
     pixel = vec4(mix(horizon.rgb, colour, exp2(-eye.w * length(place.xyz))), place.w);
 }
 """
@@ -66,7 +64,7 @@ STANDING_FRAGMENT = (
     + _SURFACE_PIXEL
     + """
 void main() {
-    finish(paint.w);
+    finish(surface.w);
 }
 """
 )
@@ -76,9 +74,9 @@ GROUND_FRAGMENT = (
     + """
 uniform sampler2D shadows;
 void main() {
-    // The nearest pixel alone: on a CPU, one between four costs as much as all else here.
-    ivec2 spot = ivec2((place.xy + eye.xy - shade.xy) * vec2(shade.z, -shade.z));
-    finish(paint.w * texelFetch(shadows, clamp(spot, ivec2(0), textureSize(shadows, 0) - 1), 0).r);
+    // Nearest texel: on a CPU, interpolation between four costs as much as the rest of the shader.
+    ivec2 texel = ivec2((place.xy + eye.xy - shadow_map.xy) * vec2(shadow_map.z, -shadow_map.z));
+    finish(surface.w * texelFetch(shadows, clamp(texel, ivec2(0), textureSize(shadows, 0) - 1), 0).r);
 }
 """
 )
@@ -87,7 +85,7 @@ SKY_VERTEX = (
     + """
 out vec3 ray;
 void main() {
-    vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);  // clockwise, as all is
+    vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);  // clockwise like all triangles
     gl_Position = vec4(corner, 1.0, 1.0);
     ray = ray_forward.xyz + corner.x * ray_right.xyz + corner.y * ray_up.xyz;
 }
@@ -113,52 +111,52 @@ void main() {
 RAIN_VERTEX = (
     _HEAD
     + """
-out vec2 place;  // [px] from the picture's top left
+out vec2 position;  // pixels from the image's upper left corner
 void main() {
     vec2 corner = vec2(gl_VertexID == 2 ? 3.0 : -1.0, gl_VertexID == 1 ? 3.0 : -1.0);
     gl_Position = vec4(corner, 0.0, 1.0);
-    place = (corner * 0.5 + 0.5) * drops.xy;
+    position = (corner * 0.5 + 0.5) * rain.xy;
 }
 """
 )
 RAIN_FRAGMENT = (
     _HEAD
     + """
-in vec2 place;
+in vec2 position;
 out vec4 pixel;
 float random(vec2 seed) {
     return fract(sin(dot(seed, vec2(12.9898, 78.233))) * 43758.5453);
 }
 void main() {
-    float size = max(drops.y / 80.0, 1.0);  // width of a streak [px]
-    float column = floor((place.x + 0.12 * place.y) / size);
-    float cell = place.y / (16.0 * size) + random(vec2(column, drops.w)) * 7.0;
-    float chance = random(vec2(column, floor(cell) + drops.w));
-    float streak = chance < 0.3 * drops.z ? smoothstep(0.0, 0.5, fract(cell)) : 0.0;
+    float size = max(rain.y / 80.0, 1.0);  // width of a streak [px]
+    float column = floor((position.x + 0.12 * position.y) / size);
+    float cell = position.y / (16.0 * size) + random(vec2(column, rain.w)) * 7.0;
+    float chance = random(vec2(column, floor(cell) + rain.w));
+    float streak = chance < 0.3 * rain.z ? smoothstep(0.0, 0.5, fract(cell)) : 0.0;
     pixel = vec4(mix(horizon.rgb, vec3(1.0), 0.3), 0.35 * streak);
 }
 """
 )
 _HINT = "EGL and a driver are needed: apt-get install libegl1 libgl1-mesa-dri"
 _EGL: dict[str, Any] = {"backend": "egl"}
-SHOT_BINDING = 0
-"""Where the block of a shot is bound."""
+VIEW_BINDING = 0
+"""Binding point of a view's uniform block."""
 
 
 class Device:
-    """A context and its programs; they belong to the process that made them."""
+    """OpenGL context and its programs, which belong to the process that opened them."""
 
     def __init__(self) -> None:
         """Open a context.
 
         Raises:
-            ConfigError: If there is none to be had here.
+            ConfigError: If no context is available.
         """
-        # Mesa's CPU driver otherwise starts a thread for each core, which gains little and slows other processes down.
+        # By default Mesa's CPU driver starts a thread for each core, which gains little and slows other processes.
         os.environ.setdefault("LP_NUM_THREADS", "0")
         try:
             context = moderngl.create_context(require=330, standalone=True, **_EGL)
-        except Exception as error:  # glcontext raises nothing more special
+        except Exception as error:  # glcontext raises no specific error
             raise ConfigError(f"no OpenGL context ({' '.join(str(error).split())}); {_HINT}") from error
         self.context = context
         self.name = str(context.info["GL_RENDERER"])
@@ -170,15 +168,15 @@ class Device:
         self.rain = context.vertex_array(self._program(RAIN_VERTEX, RAIN_FRAGMENT), [])
 
     def _program(self, vertex: str, fragment: str, **units: int) -> moderngl.Program:
-        """Compile a program and name the texture units that its samplers read."""
+        """Compile a program and set the texture units of its samplers."""
         program = self.context.program(vertex_shader=vertex, fragment_shader=fragment)
-        program["RenderRequest"].binding = SHOT_BINDING  # type: ignore[union-attr]
+        program["View"].binding = VIEW_BINDING  # type: ignore[union-attr]
         for name, unit in units.items():
             program[name] = unit
         return program
 
     def close(self) -> None:
-        """Free everything that was not freed before."""
+        """Free the programs and the context."""
         for part in (self.standing, self.ground, self.sky.program, self.rain.program, self.sky, self.rain):
             part.release()
         self.context.release()

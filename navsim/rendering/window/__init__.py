@@ -1,1 +1,1 @@
-"""PyBullet's window on a drive."""
+"""PyBullet's window that shows a drive."""

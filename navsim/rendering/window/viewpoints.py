@@ -1,4 +1,4 @@
-"""Where the window's camera stands: behind the car, on its hood, or above it."""
+"""Viewpoints of the window's camera: behind the car, on its hood, or above it."""
 
 import math
 from enum import StrEnum
@@ -8,22 +8,22 @@ from navsim.geometry import Pose
 Point = tuple[float, float, float]
 
 SLOPE = 1.0
-"""Half the height of the window's picture over the distance to it: PyBullet shows 90 degrees from bottom to top."""
+"""Half the height of the window's image at distance 1: PyBullet has a vertical field of view of 90 degrees."""
 
 
 class Viewpoint(StrEnum):
-    """Which camera the window shows."""
+    """Viewpoint of the window's camera."""
 
     CHASE = "chase"
     """From behind and above."""
     HOOD = "hood"
     """From above the hood."""
     TOP = "top"
-    """From high above, the heading upwards."""
+    """From high above, with the heading upwards."""
 
     @property
     def following(self) -> "Viewpoint":
-        """The next one, in a circle."""
+        """The next viewpoint, cyclically."""
         views = list(Viewpoint)
         return views[(views.index(self) + 1) % len(views)]
 
@@ -36,14 +36,14 @@ MOUNTS: dict[Viewpoint, tuple[Point, Point]] = {
 """Eye and target of each view in the vehicle frame (forward, left, up) [m]."""
 
 
-def viewpoint(view: Viewpoint, pose: Pose) -> tuple[Point, Point]:
-    """Return eye and target [m] in the world for a car at `pose`."""
+def eye_and_target(view: Viewpoint, pose: Pose) -> tuple[Point, Point]:
+    """Return the camera's eye and target in the world [m] for a car at `pose`."""
     eye, target = MOUNTS[view]
     return _to_world(pose, eye), _to_world(pose, target)
 
 
-def facing(eye: Point, target: Point) -> tuple[float, float]:
-    """Return heading and downward pitch [rad] of a look from `eye` to `target`."""
+def heading_and_pitch(eye: Point, target: Point) -> tuple[float, float]:
+    """Return the heading and downward pitch [rad] of a camera at `eye` directed at `target`."""
     dx, dy, dz = (b - a for a, b in zip(eye, target, strict=True))
     return math.atan2(dy, dx), math.atan2(-dz, math.hypot(dx, dy))
 

@@ -1,7 +1,4 @@
-"""A few lines of text as a small picture, for the corner of the window.
-
-What PyBullet's window shows: the town, the route, the car, the fan and some words.
-"""
+"""Content of PyBullet's window: the town, the route, the car, the fan, the past path and a caption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +8,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
 from navsim.geometry import Array, Polyline, Pose
-from navsim.rendering.car_model import Paint, car_parts
+from navsim.rendering.car_model import Rgba, car_parts
 from navsim.rendering.road_fan import (
     CELL_EDGES,
     COMMANDS,
@@ -21,7 +18,7 @@ from navsim.rendering.road_fan import (
     command_index,
     command_outline,
 )
-from navsim.rendering.window.viewpoints import SLOPE, Viewpoint, facing, viewpoint
+from navsim.rendering.window.viewpoints import SLOPE, Viewpoint, eye_and_target, heading_and_pitch
 from navsim.sensing.observation import Image
 from navsim.world.bullet import BulletClient, Vector
 from navsim.world.scenery.meshes import Mesh
@@ -29,90 +26,87 @@ from navsim.world.scenery.scene import Scene
 from navsim.world.vehicle import VehicleSpec
 
 CAPTION_WIDTH, CAPTION_HEIGHT = 320, 100
-"""Size of the picture [px]; room for four lines."""
+"""Size of the caption [px], enough for four lines."""
 _BACKGROUND = (16, 19, 25)
-_INK = ((255, 255, 255), (176, 188, 206), (255, 196, 84), (150, 160, 178))
+_TEXT_COLOURS = ((255, 255, 255), (176, 188, 206), (255, 196, 84), (150, 160, 178))
 _SIZES = (20, 14, 16, 11)
 _TOPS = (8, 36, 57, 81)
 _LEFT = 12
-_LEAST_SIZE = 10
+_MIN_SIZE = 10
 
 
 def draw_caption(lines: Sequence[str]) -> Image:
-    """Write up to four lines, the third in colour, the fourth small: (CAPTION_HEIGHT, CAPTION_WIDTH, 3).
-
-    Lines are fitted into its width.
-    """
-    picture = Picture.new("RGB", (CAPTION_WIDTH, CAPTION_HEIGHT), _BACKGROUND)
-    pen = ImageDraw.Draw(picture)
-    for words, ink, size, top in zip(lines, _INK, _SIZES, _TOPS, strict=False):
-        shown, fitting = fitted(words, size, CAPTION_WIDTH - 2 * _LEFT)
-        pen.text((_LEFT, top), shown, fill=ink, font=ImageFont.load_default(fitting))
-    return np.array(picture, np.uint8)
+    """Draw up to four lines (CAPTION_HEIGHT, CAPTION_WIDTH, 3): the third coloured, the fourth small, all fitted."""
+    image = Picture.new("RGB", (CAPTION_WIDTH, CAPTION_HEIGHT), _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    for text, colour, size, top in zip(lines, _TEXT_COLOURS, _SIZES, _TOPS, strict=False):
+        shown, text_size = fit_text(text, size, CAPTION_WIDTH - 2 * _LEFT)
+        draw.text((_LEFT, top), shown, fill=colour, font=ImageFont.load_default(text_size))
+    return np.array(image, np.uint8)
 
 
-def fitted(words: str, size: int, room: float) -> tuple[str, int]:
-    """Return a line that fits into `room` [px] and its size: written smaller, or, too small to read, ending in dots."""
-    for smaller in range(size, _LEAST_SIZE - 1, -1):
-        if ImageFont.load_default(smaller).getlength(words) <= room:
-            return words, smaller
-    font = ImageFont.load_default(_LEAST_SIZE)
-    kept = next(n for n in range(len(words), -1, -1) if font.getlength(words[:n] + "...") <= room)
-    return words[:kept] + "...", _LEAST_SIZE
+def fit_text(text: str, size: int, width: float) -> tuple[str, int]:
+    """Return a line that fits into `width` [px] and its font size: smaller, or with dots at the end."""
+    for smaller in range(size, _MIN_SIZE - 1, -1):
+        if ImageFont.load_default(smaller).getlength(text) <= width:
+            return text, smaller
+    font = ImageFont.load_default(_MIN_SIZE)
+    kept = next(n for n in range(len(text), -1, -1) if font.getlength(text[:n] + "...") <= width)
+    return text[:kept] + "...", _MIN_SIZE
 
 
-ROUTE_PAINT = (0.25, 0.55, 1.0, 0.45)
-COMMAND_PAINT = (1.0, 1.0, 1.0, 1.0)
-MODE_PAINT = (1.0, 0.45, 0.05, 1.0)
-TRAIL_PAINT = (0.62, 0.36, 0.95, 0.85)
+ROUTE_COLOUR = (0.25, 0.55, 1.0, 0.45)
+COMMAND_COLOUR = (1.0, 1.0, 1.0, 1.0)
+MODE_COLOUR = (1.0, 0.45, 0.05, 1.0)
+TRAIL_COLOUR = (0.62, 0.36, 0.95, 0.85)
 TRAIL_MARKS = 16
-"""How many places of the past path are shown."""
+"""Number of marks on the past path."""
 TRAIL_SPACING = 2.5
-"""Between two of them [m]."""
-_UNSEEN = (0.0, 0.0, 0.0, 0.0)
+"""Distance between two marks [m]."""
+_INVISIBLE = (0.0, 0.0, 0.0, 0.0)
 _CELLS = len(CELL_EDGES) - 1
 _ROUTE_WIDTH = 0.5
-# The fan lies above the kerbs' 0.12 m, so that the verge does not hide where it leads.
+# The fan lies above the kerbs' 0.12 m, so that they do not hide it.
 _ROUTE_HEIGHT, _TRAIL_HEIGHT, _FAN_HEIGHT, _COMMAND_HEIGHT = 0.05, 0.07, 0.15, 0.17
 _TRAIL_WIDTH, _TRAIL_LENGTH = 0.22, 1.2
 _UNDERGROUND: Vector = (0.0, 0.0, -50.0)
 _CAPTION_DISTANCE = 0.5
 _CAPTION_MARGIN = 12
-_CAPTION_PAINT = (1.7, 1.7, 1.7, 0.85)  # brighter than its texture: it often stands in its own shade
+_CAPTION_COLOUR = (1.7, 1.7, 1.7, 0.85)  # brighter than its texture, because it is often in its own shadow
 
 
 @dataclass(frozen=True, eq=False)
 class WindowFrame:
-    """One picture of the drive."""
+    """One frame of the drive."""
 
     pose: Pose
-    """Of the car."""
+    """Pose of the car."""
     view: Viewpoint
-    """Which camera."""
+    """Viewpoint of the camera."""
     fan: Fan | None = None
-    """What the driver wants, drawn on the road."""
+    """Command and distribution of the driver, drawn on the road."""
     lines: tuple[str, ...] = ()
-    """Up to four lines of text for the picture's corner."""
+    """Up to four lines of text for the caption."""
     trail: tuple[Pose, ...] = ()
-    """Where the car has been, the latest last."""
+    """Past poses of the car, the latest last."""
 
 
 class WindowScene:
-    """Fills a window's client; the client stays its owner's to close."""
+    """Content of a window's client, which the owner closes."""
 
     def __init__(self, client: BulletClient, vehicle: VehicleSpec) -> None:
-        """Show nothing yet; `vehicle` gives the car's measures."""
+        """Prepare an empty window; `vehicle` gives the car's dimensions."""
         self._client = client
-        client.draw()  # from now on the window is drawn on demand, which makes all that follows ten times as fast
+        client.draw()  # from now on the window is drawn on demand, which makes all later calls ten times as fast
         self._vehicle = vehicle
         self._textures: dict[tuple[int, ...], list[int]] = {}
         self._caption_texture = client.add_texture(draw_caption(()))
         self._lines: tuple[str, ...] = ()
 
     def load(self, scene: Scene, route: Polyline | None) -> None:
-        """Show another town in place of the one before, the route as a band on its road."""
+        """Replace the town, with the route as a band on its road."""
         self._client.clear()
-        self._client.set_backdrop(scene.atmosphere.horizon, scene.atmosphere.sun_direction)
+        self._client.set_background(scene.atmosphere.horizon, scene.atmosphere.sun_direction)
         meshes = [*scene.meshes, *(group.baked() for group in scene.instances)]
         textures = self._load_textures([mesh.texture for mesh in meshes])
         for mesh, texture in zip(meshes, textures, strict=True):
@@ -122,22 +116,22 @@ class WindowScene:
         self._add_trail()
         self._add_car()
         self._add_caption()
-        self._client.draw()  # a new background shows from the second picture on
+        self._client.draw()  # a new background is visible from the second frame on
 
     def show(self, frame: WindowFrame) -> None:
-        """Draw one picture."""
+        """Draw one frame."""
         pose = frame.pose
         for body in (self._car, self._commands):
-            self._client.place(body, (pose.x, pose.y, 0.0), pose.heading)
-        self._paint_fan(frame.fan)
-        self._lay_trail(frame.trail)
-        eye, target = viewpoint(frame.view, pose)
-        self._client.look(eye, target)
-        self._show_caption(frame.lines, eye, target)
+            self._client.set_pose(body, (pose.x, pose.y, 0.0), pose.heading)
+        self._update_fan(frame.fan)
+        self._update_trail(frame.trail)
+        eye, target = eye_and_target(frame.view, pose)
+        self._client.set_camera(eye, target)
+        self._update_caption(frame.lines, eye, target)
         self._client.draw()
 
     def _load_textures(self, images: list[Image]) -> list[int]:
-        """Return texture ids of images; PyBullet never frees a texture, so those of former towns are painted over."""
+        """Return the texture ids of images; PyBullet never frees textures, so those of earlier towns are reused."""
         free = {size: list(ids) for size, ids in self._textures.items()}
         loaded: dict[int, int] = {}
         for image in images:
@@ -145,7 +139,7 @@ class WindowScene:
                 continue
             if free.get(image.shape):
                 loaded[id(image)] = free[image.shape].pop()
-                self._client.repaint_texture(loaded[id(image)], image)
+                self._client.update_texture(loaded[id(image)], image)
             else:
                 loaded[id(image)] = self._client.add_texture(image)
                 self._textures.setdefault(image.shape, []).append(loaded[id(image)])
@@ -153,56 +147,56 @@ class WindowScene:
 
     def _add_mesh(self, mesh: Mesh, texture: int) -> None:
         if len(mesh.triangles):
-            self._client.add_ghost(self._client.add_mesh_look(mesh.vertices, mesh.triangles, mesh.uv), texture)
+            self._client.add_visual_body(self._client.add_visual_shape(mesh.vertices, mesh.triangles, mesh.uv), texture)
 
     def _add_route(self, route: Polyline) -> None:
         left, right = route.shifted(_ROUTE_WIDTH / 2).points, route.shifted(-_ROUTE_WIDTH / 2).points
-        body = self._client.add_ghost(self._add_band(left, right, _ROUTE_HEIGHT))
-        self._client.paint(body, -1, ROUTE_PAINT)
+        body = self._client.add_visual_body(self._add_band(left, right, _ROUTE_HEIGHT))
+        self._client.set_colour(body, -1, ROUTE_COLOUR)
 
     def _add_car(self) -> None:
-        """Add the car with the fan's cells, and the commands: the fewer the bodies, the smoother the picture."""
+        """Add one body for car and fan cells, and one for all commands, because many bodies slow the window down."""
         parts = car_parts(self._vehicle)
-        looks = [self._client.add_mesh_look(p.vertices, p.triangles, np.zeros((len(p.vertices), 2))) for p in parts]
+        shapes = [self._client.add_visual_shape(p.vertices, p.triangles, np.zeros((len(p.vertices), 2))) for p in parts]
         cells = [self._add_band(*cell_outline(cell), _FAN_HEIGHT) for cell in range(_CELLS)]
         commands = [self._add_band(*command_outline(index), _COMMAND_HEIGHT) for index in range(len(COMMANDS))]
-        self._car = self._client.add_ghost_parts([*cells, *looks])
-        self._commands = self._client.add_ghost_parts(commands)
+        self._car = self._client.add_visual_parts([*cells, *shapes])
+        self._commands = self._client.add_visual_parts(commands)
         for index, part in enumerate(parts, start=_CELLS):
-            self._client.paint(self._car, index, part.paint)
+            self._client.set_colour(self._car, index, part.colour)
         for index in range(len(commands)):
-            self._client.paint(self._commands, index, _UNSEEN)
+            self._client.set_colour(self._commands, index, _INVISIBLE)
         self._colours = np.full((_CELLS, 4), -1.0)
-        self._commands_shown: dict[int, Paint] = {}
+        self._commands_shown: dict[int, Rgba] = {}
 
     def _add_trail(self) -> None:
-        """Add the marks of the past path, under the ground until they are needed."""
+        """Add the marks of the past path, under the ground until they are used."""
         length, width = _TRAIL_LENGTH / 2, _TRAIL_WIDTH / 2
         left, right = (np.array([(-length, side), (length, side)]) for side in (width, -width))
-        look = self._add_band(left, right, _TRAIL_HEIGHT)
-        self._marks = [self._client.add_ghost(look) for _ in range(TRAIL_MARKS)]
+        shape = self._add_band(left, right, _TRAIL_HEIGHT)
+        self._marks = [self._client.add_visual_body(shape) for _ in range(TRAIL_MARKS)]
         self._trail: dict[int, Pose] = {}
         for mark in self._marks:
-            self._client.paint(mark, -1, TRAIL_PAINT)
-            self._client.place(mark, _UNDERGROUND, 0.0)
+            self._client.set_colour(mark, -1, TRAIL_COLOUR)
+            self._client.set_pose(mark, _UNDERGROUND, 0.0)
 
-    def _lay_trail(self, trail: tuple[Pose, ...]) -> None:
-        """Move those marks that are not where they should be: a mark stays at its place until it is needed anew."""
-        wanted = trail[-len(self._marks) :]
-        kept = {mark: pose for mark, pose in self._trail.items() if pose in wanted}
+    def _update_trail(self, trail: tuple[Pose, ...]) -> None:
+        """Update the marks; a mark keeps its position as long as its pose is in the trail."""
+        visible = trail[-len(self._marks) :]
+        kept = {mark: pose for mark, pose in self._trail.items() if pose in visible}
         free = [mark for mark in self._marks if mark not in kept]
-        there = set(kept.values())
-        for pose in wanted:
-            if pose not in there:
+        marked = set(kept.values())
+        for pose in visible:
+            if pose not in marked:
                 kept[free[-1]] = pose
-                self._client.place(free.pop(), (pose.x, pose.y, 0.0), pose.heading)
+                self._client.set_pose(free.pop(), (pose.x, pose.y, 0.0), pose.heading)
         for mark in free:
             if mark in self._trail:
-                self._client.place(mark, _UNDERGROUND, 0.0)
+                self._client.set_pose(mark, _UNDERGROUND, 0.0)
         self._trail = kept
 
     def _add_caption(self) -> None:
-        """Add the plate, in the camera's frame: x towards what it looks at, y left, z up."""
+        """Add the caption in the camera's frame: x forward, y left, z up."""
         width, height = self._client.window_size()
         pixel = 2 * SLOPE * _CAPTION_DISTANCE / height  # as large in the window as in its texture
         left, top = pixel * (width / 2 - _CAPTION_MARGIN), pixel * (height / 2 - _CAPTION_MARGIN)
@@ -210,12 +204,12 @@ class WindowScene:
         corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
         vertices = np.array([(_CAPTION_DISTANCE, y, z) for y, z in corners])
         uv = np.array([(0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
-        look = self._client.add_mesh_look(vertices, np.array([[0, 1, 2], [0, 2, 3]]), uv)
-        self._caption = self._client.add_ghost(look, self._caption_texture)
-        self._client.paint(self._caption, -1, _CAPTION_PAINT)
+        shape = self._client.add_visual_shape(vertices, np.array([[0, 1, 2], [0, 2, 3]]), uv)
+        self._caption = self._client.add_visual_body(shape, self._caption_texture)
+        self._client.set_colour(self._caption, -1, _CAPTION_COLOUR)
 
     def _add_band(self, left: Array, right: Array, height: float) -> int:
-        """Return the look of a flat band between two lines (N, 2) [m]."""
+        """Add the visual shape of a flat band between two lines (N, 2) [m]; return its id."""
         count = len(left)
         flat = np.concatenate([right, left])
         vertices = np.concatenate([flat, np.full((2 * count, 1), height)], axis=1)
@@ -223,33 +217,33 @@ class WindowScene:
         triangles = np.concatenate(
             [np.stack([i, i + 1, i + count], axis=1), np.stack([i + 1, i + 1 + count, i + count], axis=1)]
         )
-        return self._client.add_mesh_look(vertices, triangles, np.zeros((2 * count, 2)))
+        return self._client.add_visual_shape(vertices, triangles, np.zeros((2 * count, 2)))
 
-    def _paint_fan(self, fan: Fan | None) -> None:
-        """Paint those parts of the fan that have to look different."""
-        wanted = np.zeros_like(self._colours) if fan is None else cell_colours(fan)
-        for part in np.flatnonzero((wanted != self._colours).any(axis=1)).tolist():
-            red, green, blue, opacity = wanted[part].tolist()
-            self._client.paint(self._car, part, (red, green, blue, opacity))
-        self._colours = wanted
-        self._paint_commands({} if fan is None else _command_paints(fan))
+    def _update_fan(self, fan: Fan | None) -> None:
+        """Update the colours of the fan's cells and commands."""
+        colours = np.zeros_like(self._colours) if fan is None else cell_colours(fan)
+        for part in np.flatnonzero((colours != self._colours).any(axis=1)).tolist():
+            red, green, blue, opacity = colours[part].tolist()
+            self._client.set_colour(self._car, part, (red, green, blue, opacity))
+        self._colours = colours
+        self._update_commands({} if fan is None else _command_colours(fan))
 
-    def _paint_commands(self, wanted: dict[int, Paint]) -> None:
-        """Paint those bands that have to look different."""
-        for index in self._commands_shown.keys() | wanted.keys():
-            if self._commands_shown.get(index) != wanted.get(index):
-                self._client.paint(self._commands, index, wanted.get(index, _UNSEEN))
-        self._commands_shown = wanted
+    def _update_commands(self, colours: dict[int, Rgba]) -> None:
+        """Update the colours of the commands' bands."""
+        for index in self._commands_shown.keys() | colours.keys():
+            if self._commands_shown.get(index) != colours.get(index):
+                self._client.set_colour(self._commands, index, colours.get(index, _INVISIBLE))
+        self._commands_shown = colours
 
-    def _show_caption(self, lines: tuple[str, ...], eye: Vector, target: Vector) -> None:
-        """Hold the plate with the lines before the camera."""
+    def _update_caption(self, lines: tuple[str, ...], eye: Vector, target: Vector) -> None:
+        """Move the caption with the lines in front of the camera."""
         if lines and lines != self._lines:
-            self._client.repaint_texture(self._caption_texture, draw_caption(lines))
+            self._client.update_texture(self._caption_texture, draw_caption(lines))
             self._lines = lines
-        heading, pitch = facing(eye, target)
-        self._client.place(self._caption, eye if lines else _UNDERGROUND, heading, pitch)
+        heading, pitch = heading_and_pitch(eye, target)
+        self._client.set_pose(self._caption, eye if lines else _UNDERGROUND, heading, pitch)
 
 
-def _command_paints(fan: Fan) -> dict[int, Paint]:
-    """Return the bands to be seen, with their colours: the modes, and over them the command."""
-    return dict.fromkeys(map(command_index, fan.modes), MODE_PAINT) | {command_index(fan.curvature): COMMAND_PAINT}
+def _command_colours(fan: Fan) -> dict[int, Rgba]:
+    """Return the visible bands with their colours: the modes, and the command over them."""
+    return dict.fromkeys(map(command_index, fan.modes), MODE_COLOUR) | {command_index(fan.curvature): COMMAND_COLOUR}

@@ -1,1 +1,1 @@
-"""What stands in a town and how it looks: meshes, textures, light."""
+"""Scenery of a town: meshes, textures and light of houses, trees, cars, street furniture and ground."""

@@ -1,7 +1,4 @@
-"""Houses: where they stand along the streets, or whose outlines are known; what of them can be hit.
-
-The shapes of houses: walls that show as much of the painted facades as they are wide and high, and roofs.
-"""
+"""Houses: random ones along the streets or ones with known outlines, their walls, roofs and collision geometry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,36 +13,36 @@ from navsim.roads.network import RoadNetwork
 from navsim.world.obstacles import ObstacleKind, Obstacles, walls
 from navsim.world.scenery.facades import BAY, BAYS, FLOORS, Facade, roof_rows, wall_rows
 from navsim.world.scenery.meshes import Surface
-from navsim.world.scenery.placement import Shapes, apart, clear_of_road, rectangles
+from navsim.world.scenery.placement import Shapes, clear_of_road, keep_apart, rectangles
 
 ROAD_CLEARANCE = 3.0
-"""Least distance from a drawn house to the carriageway [m]."""
-NARROWEST_PASSAGE = 1.0
-"""Least distance from a house of a known outline to the carriageway; what comes closer is cut off [m]."""
-ALLEY = 2.0
-"""Least distance between two drawn houses [m]."""
-SMALLEST = 6.0
-"""Outlines of less are left out [m2]."""
-GABLE_WALL = 7.5
-"""Walls up to which houses may have pitched roofs [m]."""
-BUMPER = 3.0
-"""Height up to which walls can be driven into [m]."""
+"""Smallest distance from a random house to the carriageway [m]."""
+MIN_PASSAGE = 1.0
+"""Smallest distance from a house with a known outline to the carriageway; closer parts are cut off [m]."""
+MIN_HOUSE_GAP = 2.0
+"""Smallest distance between two random houses [m]."""
+MIN_AREA = 6.0
+"""Smallest area of an outline [m^2]."""
+MAX_GABLED_HEIGHT = 7.5
+"""Largest wall height of houses with pitched roofs [m]."""
+COLLISION_HEIGHT = 3.0
+"""Height of the walls' collision geometry [m]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Building:
-    """A house."""
+    """Shape and facade of a house."""
 
     outline: Array
     """Corners (K, 2) [m], counter-clockwise."""
     height: float
-    """Of the walls [m]."""
+    """Height of the walls [m]."""
     kind: Facade
-    """How it looks."""
+    """Kind of the facade."""
     gabled: bool
-    """Whether the roof is pitched; only where there are four corners."""
+    """Whether the roof is pitched; only for houses with four corners."""
     bay: int
-    """With which bay of the painted facade its walls begin."""
+    """Bay of the facade texture at which the walls begin."""
 
     @property
     def ridge(self) -> float:
@@ -55,11 +52,11 @@ class Building:
 
 
 def place_buildings(network: RoadNetwork, density: float, rng: np.random.Generator) -> tuple[Building, ...]:
-    """Put houses on a share `density` of the lots along every street, clear of the road and of each other."""
+    """Place houses on a share `density` of the lots along every street, clear of the road and of each other."""
     rows = [
         _row(network, index, side, density, rng)
         for index, road in enumerate(network.roads)
-        if not road.ring  # a roundabout's island is no lot
+        if not road.ring  # a roundabout's island is not a lot
         for side in (1.0, -1.0)
     ]
     lots = np.concatenate([np.empty((0, 6)), *rows])
@@ -69,7 +66,7 @@ def place_buildings(network: RoadNetwork, density: float, rng: np.random.Generat
     outlines: Shapes = np.asarray(shapely.polygons(corners))
     clear = clear_of_road(network, outlines, ROAD_CLEARANCE)
     lots, corners, outlines = lots[clear], corners[clear], outlines[clear]
-    kept = apart(outlines, ALLEY)
+    kept = keep_apart(outlines, MIN_HOUSE_GAP)
     return tuple(
         _building(outline, float(floors) * BAY, rng)
         for outline, floors in zip(corners[kept], lots[kept, 5], strict=True)
@@ -79,70 +76,72 @@ def place_buildings(network: RoadNetwork, density: float, rng: np.random.Generat
 def buildings_from(
     footprints: Sequence[Footprint], network: RoadNetwork, rng: np.random.Generator
 ) -> tuple[Building, ...]:
-    """Build houses on known outlines; what would stand on or beside the carriageway is cut off.
+    """Build houses on known outlines; parts within `MIN_PASSAGE` of the carriageway are cut off.
 
-    Outlines that are no simple polygon, or too small, are left out.
+    Outlines that are too small or not simple polygons are left out.
     """
     usable = [footprint for footprint in footprints if len(footprint.outline) >= 3]
     outlines: Shapes = np.array([shapely.Polygon(footprint.outline) for footprint in usable], dtype=object)
     if not len(outlines):
         return ()
-    blocking = np.flatnonzero(~clear_of_road(network, outlines, NARROWEST_PASSAGE))
+    blocking = np.flatnonzero(~clear_of_road(network, outlines, MIN_PASSAGE))
     if len(blocking):
         free = outlines[blocking]
-        sound = shapely.is_valid(free)
-        near = shapely.STRtree(free[sound]).query(network.carriageway.buffer(NARROWEST_PASSAGE), predicate="intersects")
+        valid = shapely.is_valid(free)
+        near = shapely.STRtree(free[valid]).query(network.carriageway.buffer(MIN_PASSAGE), predicate="intersects")
         cut = free.copy()
-        chosen = np.flatnonzero(sound)[near]
-        cut[chosen] = shapely.difference(free[chosen], network.carriageway.buffer(NARROWEST_PASSAGE))
+        to_cut = np.flatnonzero(valid)[near]
+        cut[to_cut] = shapely.difference(free[to_cut], network.carriageway.buffer(MIN_PASSAGE))
         outlines[blocking] = [_largest_part(shape) for shape in cut]
     outlines = shapely.simplify(outlines, 0.15)
-    fine = shapely.is_valid(outlines) & (shapely.area(outlines) >= SMALLEST)
+    accepted = shapely.is_valid(outlines) & (shapely.area(outlines) >= MIN_AREA)
     return tuple(
         _building(np.array(outline.exterior.coords)[:-1], max(footprint.height, BAY), rng)
-        for outline, footprint, use in zip(shapely.orient_polygons(outlines), usable, fine, strict=True)
-        if use
+        for outline, footprint, accept in zip(shapely.orient_polygons(outlines), usable, accepted, strict=True)
+        if accept
     )
 
 
 def building_obstacles(buildings: Sequence[Building]) -> Obstacles:
-    """Return the walls that can be driven into."""
-    faces = np.concatenate([np.empty((0, 4, 3)), *(_faces(building.outline, BUMPER) for building in buildings)])
+    """Return the collision geometry of the walls."""
+    faces = np.concatenate(
+        [np.empty((0, 4, 3)), *(_faces(building.outline, COLLISION_HEIGHT) for building in buildings)]
+    )
     return walls(faces, ObstacleKind.BUILDING)
 
 
 def outlines_of(buildings: Sequence[Building]) -> Shapes:
-    """Return ground plans (N,)."""
+    """Return the outlines of houses as polygons (N,)."""
     return np.array([shapely.Polygon(building.outline) for building in buildings], dtype=object)
 
 
 def _row(network: RoadNetwork, index: int, side: float, density: float, rng: np.random.Generator) -> Array:
-    """Draw the houses on one side of a road (1 left, -1 right), some of which may not fit.
+    """Draw the houses on one side of a road (1 left, -1 right), without checks of distances.
 
     Returns:
-        x [m], y [m], heading [rad], length [m] and depth [m], floors of each (N, 6).
+        Houses (N, 6): x [m], y [m], heading [rad], length [m], depth [m] and number of floors.
     """
     road = network.roads[index]
     start, end = network.mouths(index)
-    most = int((end - start) / (3 * BAY)) + 1
-    wide = np.asarray(rng.integers(3, 9, most) * BAY, dtype=float)
-    deep = np.asarray(rng.integers(3, 6, most) * BAY, dtype=float)
-    floors = rng.choice([1, 2, 2, 3, 3, 4, 5], most)
-    setback = rng.uniform(4.0, 9.0, most)
-    centres = start + np.cumsum(wide + rng.uniform(2.5, 12.0, most)) - wide / 2
-    built = (rng.uniform(size=most) < density) & (centres + wide / 2 < end + 4.0)
+    max_count = int((end - start) / (3 * BAY)) + 1
+    wide = np.asarray(rng.integers(3, 9, max_count) * BAY, dtype=float)
+    deep = np.asarray(rng.integers(3, 6, max_count) * BAY, dtype=float)
+    floors = rng.choice([1, 2, 2, 3, 3, 4, 5], max_count)
+    setback = rng.uniform(4.0, 9.0, max_count)
+    centres = start + np.cumsum(wide + rng.uniform(2.5, 12.0, max_count)) - wide / 2
+    built = (rng.uniform(size=max_count) < density) & (centres + wide / 2 < end + 4.0)
     wide, deep, floors, setback, stations = (part[built] for part in (wide, deep, floors, setback, centres))
     heading = road.centre.heading(stations)
     offset = side * (road.half_width + setback + deep / 2)
     normal = np.stack([-np.sin(heading), np.cos(heading)], axis=-1)
-    places = road.centre.position(stations) + offset[:, None] * normal
-    return np.column_stack([places, heading, wide, deep, floors])
+    positions = road.centre.position(stations) + offset[:, None] * normal
+    return np.column_stack([positions, heading, wide, deep, floors])
 
 
 def _building(outline: Array, height: float, rng: np.random.Generator) -> Building:
-    """Draw how a house looks: shops and offices are taller than what else there is."""
+    """Draw the facade and roof of a house; high houses are mostly shops, offices and panel buildings."""
     draw, pitched, bay = float(rng.uniform()), float(rng.uniform()), int(rng.integers(8))
-    low = height <= GABLE_WALL
+    low = height <= MAX_GABLED_HEIGHT
     kinds = (Facade.BRICK, Facade.PLASTER, Facade.PLASTER, Facade.PLASTER_SHOP, Facade.BRICK_SHOP)
     tall = (Facade.PANEL, Facade.BRICK_SHOP, Facade.OFFICE, Facade.PLASTER_SHOP, Facade.BRICK, Facade.PANEL)
     choice = kinds if low else tall
@@ -161,7 +160,7 @@ def _faces(outline: Array, height: float) -> Array:
 
 
 def _largest_part(shape: shapely.Geometry) -> shapely.Polygon:
-    """Return the largest polygon of what a cut left, without its holes; an empty one if there is none."""
+    """Return the largest polygon of a shape without its holes, or an empty polygon."""
     parts = [part for part in shapely.get_parts(shape) if isinstance(part, shapely.Polygon)]
     return shapely.Polygon(max(parts, key=lambda part: part.area).exterior) if parts else shapely.Polygon()
 
@@ -170,7 +169,7 @@ Integers = NDArray[np.int64]
 
 
 def building_surface(buildings: Sequence[Building]) -> Surface:
-    """Return walls with windows, and roofs, for the picture of `navsim.world.scenery.facades`."""
+    """Return walls and roofs, with texture coordinates for `navsim.world.scenery.facades`."""
     if not buildings:
         return Surface.merged([])
     gabled = [building for building in buildings if building.gabled]
@@ -179,9 +178,9 @@ def building_surface(buildings: Sequence[Building]) -> Surface:
 
 
 def _walls(buildings: Sequence[Building]) -> Surface:
-    """Return all walls; those higher than a painted facade repeat its upper floors."""
+    """Return all walls; those higher than the facade texture repeat its upper floors."""
     sizes = np.array([len(building.outline) for building in buildings])
-    house = np.repeat(np.arange(len(buildings)), sizes)  # of each wall (W,)
+    house = np.repeat(np.arange(len(buildings)), sizes)  # house of each wall (W,)
     a = np.concatenate([building.outline for building in buildings])
     b = np.concatenate([np.roll(building.outline, -1, axis=0) for building in buildings])
     height, kind, bay = (
@@ -193,8 +192,8 @@ def _walls(buildings: Sequence[Building]) -> Surface:
     parts = []
     base = np.zeros(len(a), np.int64)
     while len(wall := np.flatnonzero(base < floors)):
-        most = np.where(base[wall] == 0, FLOORS, FLOORS - 1)  # the ground floor is there once
-        count = np.minimum(floors[wall] - base[wall], most)
+        max_floors = np.where(base[wall] == 0, FLOORS, FLOORS - 1)  # the ground floor occurs once
+        count = np.minimum(floors[wall] - base[wall], max_floors)
         z = np.stack([base[wall], base[wall] + count], axis=1) * (height / floors)[wall, None]
         rows = wall_rows(kind[wall].astype(np.int64), np.minimum(base[wall], 1), count)
         parts.append(_upright(a[wall], b[wall], z, np.stack([left[wall], left[wall] + bays[wall] / BAYS], 1), rows))
@@ -212,7 +211,7 @@ def _upright(a: Array, b: Array, z: Array, u: Array, v: Array) -> Surface:
 
 
 def _pitched_roofs(buildings: Sequence[Building]) -> Surface:
-    """Return two slopes and two gables over houses of four corners, the ridge along the longer side."""
+    """Return two slopes and two gables for houses with four corners, the ridge along the longer side."""
     if not buildings:
         return Surface.merged([])
     corners = np.array([_long_side_first(building.outline) for building in buildings])  # (N, 4, 2)
@@ -236,7 +235,7 @@ def _pitched_roofs(buildings: Sequence[Building]) -> Surface:
 
 
 def _flat_roofs(buildings: Sequence[Building]) -> list[Surface]:
-    """Return flat roofs over outlines of any shape, in the plain colour of the roofing."""
+    """Return flat roofs for outlines of any shape, in the plain colour of the roof."""
     if not buildings:
         return []
     outlines = np.array([shapely.Polygon(building.outline) for building in buildings], dtype=object)
@@ -250,7 +249,7 @@ def _flat_roofs(buildings: Sequence[Building]) -> list[Surface]:
 
 
 def _long_side_first(outline: Array) -> Array:
-    """Return the four corners, beginning with those of a longer side."""
+    """Return the four corners, beginning with a longer side."""
     first, second = np.hypot(*(outline[1] - outline[0])), np.hypot(*(outline[2] - outline[1]))
     return outline if first >= second else np.roll(outline, -1, axis=0)
 

@@ -1,7 +1,7 @@
-"""Walls and roofs of the houses as one painted picture.
+"""Texture of the houses' walls and roofs, painted in code.
 
 Every kind of building has a band of `FLOORS` floors by `BAYS` bays, its ground floor at the bottom; bands repeat to
-the right. Below the bands lies a strip of roofing for each kind.
+the right. Below the bands lies a strip of roof for each kind.
 """
 
 from dataclasses import dataclass
@@ -20,15 +20,17 @@ BAY = 3.0
 CELL = 32
 """Size of one bay of one floor [px]."""
 BAYS, FLOORS = 8, 6
-"""Extent of a band."""
+"""Width of a band in bays and its height in floors."""
 DOORS = (2, 6)
 """Bays of a band with a door."""
 FRAME: Colour = (226, 224, 216)
+"""Colour of window frames."""
 LAMPLIGHT: Colour = (255, 214, 140)
+"""Colour of lit windows."""
 
 
 class Facade(IntEnum):
-    """The kinds of building."""
+    """Kind of building."""
 
     BRICK = 0
     PLASTER = 1
@@ -39,7 +41,7 @@ class Facade(IntEnum):
 
 
 SIZE = (len(Facade) * (FLOORS + 1) * CELL, BAYS * CELL)
-"""Height and width of the picture [px]."""
+"""Height and width of the texture [px]."""
 
 Cells = NDArray[np.float32]
 """A band as (floor from the top, row, bay, column, RGB)."""
@@ -47,7 +49,7 @@ Cells = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Windows:
-    """Where the windows of a kind of building lie within their cells [px]."""
+    """Edges of the window within each cell of a kind of building [px]."""
 
     top: int
     bottom: int
@@ -65,21 +67,21 @@ _WINDOWS = {
 }
 
 
-def paint_facades(look: Appearance, rng: np.random.Generator) -> Image:
-    """Paint the picture (SIZE, 3); `rng` draws curtains, shop signs and the grain of the walls."""
-    picture = np.empty((*SIZE, 3), np.uint8)
+def paint_facades(appearance: Appearance, rng: np.random.Generator) -> Image:
+    """Paint the texture (SIZE, 3); `rng` draws windows, shop signs and the grain of the walls."""
+    texture = np.empty((*SIZE, 3), np.uint8)
     for kind in Facade:
         band = np.empty((FLOORS, CELL, BAYS, CELL, 3), np.float32)
-        band[:] = look.facades[kind]
-        _wall(band, kind)
-        _windows(band, kind, look.lit_windows, rng)
-        _ground_floor(band, kind, rng)
+        band[:] = appearance.facades[kind]
+        _paint_wall(band, kind)
+        _paint_windows(band, kind, appearance.lit_windows, rng)
+        _paint_ground_floor(band, kind, rng)
         band *= 1.0 + 0.03 * rng.standard_normal((FLOORS, CELL, BAYS, CELL, 1), np.float32)
         top = int(kind) * FLOORS * CELL
-        picture[top : top + FLOORS * CELL] = np.clip(band, 0, 255).reshape(FLOORS * CELL, BAYS * CELL, 3)
+        texture[top : top + FLOORS * CELL] = np.clip(band, 0, 255).reshape(FLOORS * CELL, BAYS * CELL, 3)
         top = (len(Facade) * FLOORS + int(kind)) * CELL
-        picture[top : top + CELL] = _roofing(look.roofs[kind], rng)
-    return picture
+        texture[top : top + CELL] = _roof_strip(appearance.roofs[kind], rng)
+    return texture
 
 
 def wall_rows(kind: NDArray[np.int64], base: NDArray[np.int64], floors: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -89,13 +91,13 @@ def wall_rows(kind: NDArray[np.int64], base: NDArray[np.int64], floors: NDArray[
 
 
 def roof_rows(kind: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return texture coordinates v (N, 2) of the eaves and of the ridge of a kind's roof."""
+    """Return texture coordinates v (N, 2) of the eaves and the ridge of a kind's roof."""
     top = len(Facade) * FLOORS + kind
     return np.stack([top + 0.9, top + 0.1], axis=-1) * CELL / SIZE[0]
 
 
-def _wall(band: Cells, kind: Facade) -> None:
-    """Brick courses, cornices or the joints of panels."""
+def _paint_wall(band: Cells, kind: Facade) -> None:
+    """Paint brick courses, cornices or the joints of panels."""
     if kind in (Facade.BRICK, Facade.BRICK_SHOP):
         band[:, ::3] *= 0.88
         band[:, :, :, ::6] *= 0.94
@@ -108,8 +110,8 @@ def _wall(band: Cells, kind: Facade) -> None:
         band[:, 28:] *= 0.85
 
 
-def _windows(band: Cells, kind: Facade, lit: float, rng: np.random.Generator) -> None:
-    """A window in every cell, darker or lighter behind its glass, some lit."""
+def _paint_windows(band: Cells, kind: Facade, lit: float, rng: np.random.Generator) -> None:
+    """Paint a window into every cell, some of them lit."""
     at = _WINDOWS[kind]
     if kind is Facade.PLASTER:
         band[:, at.top : at.bottom, :, at.left - 5 : at.right + 5] *= (0.62, 0.72, 0.7)  # shutters
@@ -118,14 +120,14 @@ def _windows(band: Cells, kind: Facade, lit: float, rng: np.random.Generator) ->
         band[:, at.bottom + 1 : at.bottom + 3, :, at.left - 2 : at.right + 2] *= 0.7  # the sill's shadow
     glass = np.array((52, 64, 80)) + rng.uniform(0, 50, (FLOORS, 1, BAYS, 1, 1)) * (1.0, 1.0, 1.1)
     glass = np.where(rng.uniform(size=(FLOORS, 1, BAYS, 1, 1)) < lit, LAMPLIGHT, glass)
-    slope = np.linspace(1.25, 0.85, at.bottom - at.top)[:, None, None, None]  # the sky is mirrored further up
+    slope = np.linspace(1.25, 0.85, at.bottom - at.top)[:, None, None, None]  # the upper part reflects the sky
     band[:, at.top : at.bottom, :, at.left : at.right] = glass * slope
     middle = (at.left + at.right) // 2
     band[:, at.top : at.bottom, :, middle : middle + 1] = FRAME if kind is not Facade.OFFICE else (60, 66, 72)
 
 
-def _ground_floor(band: Cells, kind: Facade, rng: np.random.Generator) -> None:
-    """Doors, or shop fronts under signs."""
+def _paint_ground_floor(band: Cells, kind: Facade, rng: np.random.Generator) -> None:
+    """Paint doors, or shop fronts under signs."""
     floor, wall = band[-1], tuple(int(part) for part in band[-1, 4, 0, 2])
     if kind in (Facade.BRICK_SHOP, Facade.PLASTER_SHOP):
         signs = rng.uniform(40, 220, (1, BAYS // 2, 1, 3)).repeat(2, axis=1)
@@ -146,8 +148,8 @@ def _ground_floor(band: Cells, kind: Facade, rng: np.random.Generator) -> None:
         floor[9:15, bay, 13:19] = (70, 84, 96)
 
 
-def _roofing(colour: Colour, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return rows of tiles (CELL, BAYS * CELL, 3)."""
+def _roof_strip(colour: Colour, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a strip of roof tiles (CELL, BAYS * CELL, 3)."""
     strip = np.empty((CELL, BAYS * CELL, 3), np.float32)
     strip[:] = colour
     strip[::4] *= 0.82

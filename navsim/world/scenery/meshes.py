@@ -1,9 +1,7 @@
-"""Triangle meshes as plain arrays, and the few shapes that a town is made of.
+"""Triangle meshes as plain arrays, and the simple shapes that a town is built from.
 
-World frame: x east, y north, z up [m]. Triangles are counter-clockwise seen from outside. Texture coordinates
-count from the image's left edge and top row.
-
-The simple solids that cars, signs and people are made of.
+World frame: x east, y north, z up [m]. Triangles are counter-clockwise seen from outside. Texture coordinates count
+from the image's left edge and top row.
 """
 
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from navsim.world.scenery.textures import PATCH_SIZE, palette_uv
 
 
 class SemanticClass(IntEnum):
-    """What a surface is."""
+    """Semantic class of a surface."""
 
     ROAD = 0
     MARKING = 1
@@ -34,11 +32,11 @@ class SemanticClass(IntEnum):
 
 
 CLASS_NAMES = tuple(member.name.lower() for member in SemanticClass)
-"""Their names, by number."""
+"""Names of the semantic classes by number."""
 
 
 class ObjectClass(StrEnum):
-    """Single things that a detector is to find; a lamp is none, though its surface is of the class SIGN."""
+    """Class of an object for detectors; lamps have none, although their surface is of the class SIGN."""
 
     CAR = "car"
     PEDESTRIAN = "pedestrian"
@@ -56,32 +54,40 @@ class Mesh:
     uv: NDArray[np.float32]
     """Texture coordinates (V, 2) >= 0; beyond 1 the texture repeats."""
     texture: NDArray[np.uint8]
-    """RGB image (H, W, 3); meshes that share one share the object."""
+    """RGB image (H, W, 3); meshes with the same texture share the array."""
     semantic: SemanticClass
-    """What it shows."""
+    """Semantic class of all triangles."""
 
     def __post_init__(self) -> None:
         if self.vertices.shape[1:] != (3,) or self.uv.shape != (len(self.vertices), 2):
-            raise ValueError(f"need vertices (V, 3) and uv (V, 2), got {self.vertices.shape} and {self.uv.shape}")
+            raise ValueError(
+                f"vertices must have shape (V, 3) and uv (V, 2), got {self.vertices.shape} and {self.uv.shape}"
+            )
         if self.triangles.shape[1:] != (3,) or self.texture.shape[2:] != (3,):
-            raise ValueError(f"need triangles (F, 3) and texture (H, W, 3), got {self.triangles.shape}")
+            raise ValueError(
+                f"triangles must have shape (F, 3) and texture (H, W, 3), got {self.triangles.shape} "
+                f"and {self.texture.shape}"
+            )
         if len(self.triangles) and not 0 <= self.triangles.min() <= self.triangles.max() < len(self.vertices):
-            raise ValueError(f"triangle indices must be from 0 to {len(self.vertices) - 1}")
+            raise ValueError(
+                f"triangle indices must be 0 to {len(self.vertices) - 1}, "
+                f"got {self.triangles.min()} to {self.triangles.max()}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
 class Instances:
-    """One mesh drawn at many places."""
+    """One mesh drawn at many positions."""
 
     mesh: Mesh
-    """In its own frame, standing on z = 0."""
+    """Mesh in its own frame, standing on z = 0."""
     transforms: Array
-    """x [m], y [m], heading [rad], scale of each (N, 4)."""
+    """Transform of each instance (N, 4): x [m], y [m], heading [rad], scale."""
     object_class: ObjectClass | None = None
-    """What each of them is to a detector; None for what is not looked for."""
+    """Class of each instance for detectors, or None."""
 
-    def placed(self, transforms: Array) -> Array:
-        """Return the mesh's vertices in the world frame (N, V, 3) [m] at places (N, 4)."""
+    def world_vertices(self, transforms: Array) -> Array:
+        """Return the mesh's vertices in the world frame (N, V, 3) [m] for transforms (N, 4)."""
         x, y, heading, scale = transforms.T
         c, s = np.cos(heading) * scale, np.sin(heading) * scale
         px, py, pz = self.mesh.vertices.T.astype(float)
@@ -95,8 +101,8 @@ class Instances:
         )
 
     def baked(self) -> Mesh:
-        """Return all of them as one mesh in the world frame."""
-        points = self.placed(self.transforms)
+        """Return all instances as one mesh in the world frame."""
+        points = self.world_vertices(self.transforms)
         shift = len(self.mesh.vertices) * np.arange(len(self.transforms))
         return Mesh(
             vertices=points.reshape(-1, 3).astype(np.float32),
@@ -109,17 +115,17 @@ class Instances:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A mesh without its paint: what the shape functions return."""
+    """Triangles with texture coordinates, but without texture and semantic class."""
 
     vertices: Array
-    """(V, 3) [m]."""
+    """Positions (V, 3) [m]."""
     triangles: NDArray[np.int64]
-    """(F, 3)."""
+    """Indices into `vertices` (F, 3)."""
     uv: Array
-    """(V, 2)."""
+    """Texture coordinates (V, 2)."""
 
     def mesh(self, texture: NDArray[np.uint8], semantic: SemanticClass) -> Mesh:
-        """Paint it."""
+        """Return the mesh with a texture and a semantic class."""
         return Mesh(
             self.vertices.astype(np.float32),
             self.triangles.astype(np.int32),
@@ -130,7 +136,7 @@ class Surface:
 
     @staticmethod
     def merged(parts: Sequence["Surface"]) -> "Surface":
-        """Join several into one; none gives an empty one."""
+        """Merge several surfaces into one; an empty sequence gives an empty surface."""
         starts = np.cumsum([0] + [len(part.vertices) for part in parts])
         shifted = [part.triangles + start for part, start in zip(parts, starts, strict=False)]
         return Surface(
@@ -141,7 +147,7 @@ class Surface:
 
 
 def quads(corners: ArrayLike, paint: int) -> Surface:
-    """Return four-cornered faces (N, 4, 3) [m], counter-clockwise from outside, in one colour of the palette."""
+    """Return four-cornered faces (N, 4, 3) [m], counter-clockwise from outside, in one palette colour."""
     points = np.asarray(corners, dtype=float)
     count = len(points)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(count)[:, None, None]
@@ -149,7 +155,7 @@ def quads(corners: ArrayLike, paint: int) -> Surface:
 
 
 def ribbon(left: Array, right: Array, z: float, paint: int) -> Surface:
-    """Return a flat band between two lines (N, 2) [m] at height `z`, in one colour of the palette."""
+    """Return a flat band between two lines (N, 2) [m] at height `z`, in one palette colour."""
     flat = np.stack([right[:-1], right[1:], left[1:], left[:-1]], axis=1)  # (N-1, 4, 2)
     return quads(np.concatenate([flat, np.full((*flat.shape[:2], 1), z)], axis=-1), paint)
 
@@ -157,13 +163,13 @@ def ribbon(left: Array, right: Array, z: float, paint: int) -> Surface:
 def flat_surface(
     area: shapely.Polygon | shapely.MultiPolygon, z: float, origin: Array, tile_size: float = 70.0
 ) -> Surface:
-    """Cover a plane area at height `z` with triangles, cut along a grid so that renderers can skip far ones.
+    """Cover a plane area with triangles, cut along a grid so that renderers can skip distant ones.
 
     Args:
-        area: What to cover [m].
-        z: Height [m].
-        origin: A point (2,) west and south of everything, where the repeating texture starts [m].
-        tile_size: Of the grid [m].
+        area: Area to cover [m].
+        z: Height of the surface [m].
+        origin: Start (2,) of the repeating texture, west and south of the area [m].
+        tile_size: Spacing of the grid [m].
     """
     pieces = _cut_along_grid(area, tile_size)
     parts = shapely.get_parts(shapely.constrained_delaunay_triangles(pieces))
@@ -174,9 +180,9 @@ def flat_surface(
 
 
 def _cut_along_grid(area: shapely.Geometry, size: float) -> NDArray[np.object_]:
-    """Cut an area into the parts that lie in each square of a grid, halving it again and again.
+    """Cut an area into its parts in each square of a grid by repeated halving.
 
-    Cutting out one square after the other would look at all of the area for each.
+    Intersecting each square with the whole area would take much longer.
     """
     pieces = np.array([area], dtype=object)
     bounds = shapely.bounds(area) / size
@@ -197,22 +203,22 @@ def _cut_along_grid(area: shapely.Geometry, size: float) -> NDArray[np.object_]:
 
 
 def _extent(squares: Array) -> tuple[Array, Array]:
-    """Return width and height of ranges of squares (N, 4)."""
+    """Return the width and height of ranges of squares (N, 4)."""
     return squares[:, 2] - squares[:, 0], squares[:, 3] - squares[:, 1]
 
 
 Rectangle = tuple[float, float, float, float, float]
-"""Least and greatest x, half width in y, shift in y, height z [m]."""
+"""Smallest and largest x, half width in y, shift in y, height z [m]."""
 
 
 def rectangle(rect: Rectangle) -> Array:
-    """Return corners (4, 3) [m], counter-clockwise from above."""
+    """Return the corners (4, 3) of a rectangle [m], counter-clockwise from above."""
     x0, x1, half, y, z = rect
     return np.array([[x0, y - half, z], [x1, y - half, z], [x1, y + half, z], [x0, y + half, z]])
 
 
 def block(lower: Rectangle, upper: Rectangle, paint: int, lid: int | None = None) -> list[Surface]:
-    """Return four sides from one rectangle up to another, and a lid in a colour of its own if wanted."""
+    """Return four sides from one rectangle up to another, with a lid in the palette colour `lid` unless it is None."""
     below, above = rectangle(lower), rectangle(upper)
     ahead, raised = np.roll(below, -1, axis=0), np.roll(above, -1, axis=0)
     sides = quads(np.stack([below, ahead, raised, above], axis=1), paint)

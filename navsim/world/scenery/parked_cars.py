@@ -1,6 +1,6 @@
-"""Parked cars beside the streets: in bays along the road or on driveways away from it.
+"""Parked cars beside the streets, in bays along the road or on driveways.
 
-The frame of a model: x forward, y left, standing on z = 0, its middle in the origin [m].
+Frame of a car: x forward, y left, standing on z = 0, its middle at the origin [m].
 """
 
 from dataclasses import dataclass
@@ -12,86 +12,93 @@ from navsim.geometry import Array
 from navsim.roads.network import RoadNetwork
 from navsim.world.obstacles import ObstacleKind, Obstacles, prisms
 from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass, SemanticClass, Surface, block, panel
-from navsim.world.scenery.placement import Shapes, apart, beside_roads, clear_of, clear_of_road, rectangles
+from navsim.world.scenery.placement import (
+    Shapes,
+    clear_of,
+    clear_of_road,
+    keep_apart,
+    random_roadside_positions,
+    rectangles,
+)
 from navsim.world.scenery.textures import PATCH_SIZE, Image, Paint
 
 ROAD_CLEARANCE = 1.5
-"""Least distance from a car to the carriageway [m]."""
+"""Smallest distance from a car to the carriageway [m]."""
 BAY_HEIGHT = 0.14
-"""What they stand on lies a little over the ground, so that the depth test can tell them apart [m]."""
+"""Height of the parking bays above the ground, large enough for the depth test [m]."""
 
 
 @dataclass(frozen=True)
-class Model:
-    """A shape of body."""
+class CarModel:
+    """Body shape of a car."""
 
     length: float
-    """[m]."""
+    """Length of the body [m]."""
     width: float
-    """[m]."""
+    """Width of the body [m]."""
     height: float
-    """[m]."""
+    """Height of the roof [m]."""
     belt: float
-    """Height at which the windows begin [m]."""
+    """Height of the windows' lower edge [m]."""
     cabin: tuple[float, float]
-    """Where the windows begin and end, as shares of the length from the tail."""
+    """Rear and front end of the windows, as fractions of the length from the tail."""
     roof: tuple[float, float]
-    """The same of the roof."""
+    """Rear and front end of the roof, as fractions of the length from the tail."""
 
 
-SALOON = Model(4.6, 1.8, 1.45, 0.9, (0.13, 0.72), (0.26, 0.56))
-HATCHBACK = Model(3.9, 1.72, 1.5, 0.92, (0.02, 0.72), (0.1, 0.54))
-VAN = Model(4.9, 1.95, 2.05, 1.15, (0.02, 0.93), (0.03, 0.8))
+SALOON = CarModel(4.6, 1.8, 1.45, 0.9, (0.13, 0.72), (0.26, 0.56))
+HATCHBACK = CarModel(3.9, 1.72, 1.5, 0.92, (0.02, 0.72), (0.1, 0.54))
+VAN = CarModel(4.9, 1.95, 2.05, 1.15, (0.02, 0.93), (0.03, 0.8))
 MODELS = (SALOON, HATCHBACK, VAN, SALOON, HATCHBACK, SALOON)
-"""The body of each colour of car."""
+"""Body shape of each car colour."""
 
 
 def place_cars(network: RoadNetwork, taken: Shapes, spacing: float, rng: np.random.Generator) -> tuple[Array, ...]:
-    """Draw parked cars about every `spacing` [m] along the streets, clear of the road and of what stands there.
+    """Draw parked cars about every `spacing` [m] along the streets, clear of the road and of `taken` shapes.
 
     Returns:
-        For each model: x [m], y [m], heading [rad], scale of its cars (N, 4).
+        Transforms of the cars of each model (N, 4): x [m], y [m], heading [rad], scale.
     """
-    places = beside_roads(network, spacing, (2.8, 3.4), rng)
-    count = len(places.headings)
-    away = rng.uniform(size=count) < 0.5  # on a driveway, its nose to the road or to the house
-    turn = np.where(away, rng.choice([-0.5, 0.5], count) * np.pi, rng.choice([0.0, 0.0, 0.0, np.pi], count))
-    inward = places.headings - np.pi / 2  # from the road towards the houses
-    shift = np.where(away, 1.9, 0.0)[:, None] * np.stack([np.cos(inward), np.sin(inward)], axis=-1)
-    poses = np.column_stack([places.positions + shift, places.headings + turn + rng.normal(0.0, 0.03, count)])
+    roadside = random_roadside_positions(network, spacing, (2.8, 3.4), rng)
+    count = len(roadside.headings)
+    on_driveway = rng.uniform(size=count) < 0.5  # with its front to the road or to the house
+    turn = np.where(on_driveway, rng.choice([-0.5, 0.5], count) * np.pi, rng.choice([0.0, 0.0, 0.0, np.pi], count))
+    inward = roadside.headings - np.pi / 2  # from the road towards the houses
+    shift = np.where(on_driveway, 1.9, 0.0)[:, None] * np.stack([np.cos(inward), np.sin(inward)], axis=-1)
+    poses = np.column_stack([roadside.positions + shift, roadside.headings + turn + rng.normal(0.0, 0.03, count)])
     models = rng.integers(len(MODELS), size=count)
     bays: Shapes = np.asarray(shapely.polygons(rectangles(poses, 5.2, 2.4)))
     free = clear_of_road(network, bays, ROAD_CLEARANCE) & clear_of(bays, taken, 0.6)
     poses, models, bays = poses[free], models[free], bays[free]
-    kept = apart(bays, 0.3)
+    kept = keep_apart(bays, 0.3)
     cars = np.column_stack([poses, np.ones(len(poses))])
     return tuple(cars[kept & (models == model)] for model in range(len(MODELS)))
 
 
 def car_outlines(cars: tuple[Array, ...]) -> Array:
-    """Return ground plans (N, 4, 2) [m] of all cars."""
+    """Return the outlines (N, 4, 2) of all cars [m]."""
     return np.concatenate(
-        [rectangles(places, model.length, model.width) for places, model in zip(cars, MODELS, strict=True)]
+        [rectangles(transforms, model.length, model.width) for transforms, model in zip(cars, MODELS, strict=True)]
     )
 
 
 def car_heights(cars: tuple[Array, ...]) -> Array:
-    """Return heights (N,) [m] of all cars."""
-    return np.repeat([model.height for model in MODELS], [len(places) for places in cars])
+    """Return the heights (N,) of all cars [m]."""
+    return np.repeat([model.height for model in MODELS], [len(transforms) for transforms in cars])
 
 
 def car_instances(cars: tuple[Array, ...], atlas: Image) -> tuple[Instances, ...]:
-    """Shape the cars of each model."""
-    return tuple(Instances(_car(number, atlas), places, ObjectClass.CAR) for number, places in enumerate(cars))
+    """Return the meshes of the cars of each model."""
+    return tuple(Instances(_car(number, atlas), transforms, ObjectClass.CAR) for number, transforms in enumerate(cars))
 
 
 def car_obstacles(cars: tuple[Array, ...]) -> Obstacles:
-    """Return the bodies that can be driven into."""
+    """Return the collision geometry of all cars."""
     return prisms(car_outlines(cars), car_heights(cars), ObstacleKind.CAR)
 
 
 def bays_surface(cars: tuple[Array, ...], origin: Array) -> Surface:
-    """Return a paved place under each car, for a tile that repeats from `origin` on."""
+    """Return a parking bay under each car, with a texture that repeats from `origin` on."""
     corners = rectangles(np.concatenate(cars), 5.6, 2.6).reshape(-1, 2)
     triangles = np.array([[0, 1, 2], [0, 2, 3]])[None] + 4 * np.arange(len(corners) // 4)[:, None, None]
     vertices = np.column_stack([corners, np.full(len(corners), BAY_HEIGHT)])
@@ -99,7 +106,7 @@ def bays_surface(cars: tuple[Array, ...], origin: Array) -> Surface:
 
 
 def _car(number: int, atlas: Image) -> Mesh:
-    """Return a model in its colour."""
+    """Return the mesh of a car model."""
     model, paint = MODELS[number], int(Paint.CAR) + number
     x0, half = -model.length / 2, model.width / 2
     (c0, c1), (r0, r1) = ((x0 + share * model.length for share in part) for part in (model.cabin, model.roof))
@@ -114,7 +121,7 @@ def _car(number: int, atlas: Image) -> Mesh:
 
 
 def _wheel(x: float, y: float, radius: float = 0.33) -> Surface:
-    """Return a dark disc at the side of the car."""
+    """Return a wheel: a dark disc at the side of the car."""
     angles = np.arange(6) * np.pi / 3 * (-1.0 if y > 0 else 1.0)
     rim = np.column_stack([x + radius * np.cos(angles), np.full(6, y), radius + radius * np.sin(angles)])
     return panel(rim, int(Paint.TYRE))

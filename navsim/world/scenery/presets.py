@@ -1,8 +1,7 @@
-"""Colours as red, green and blue, and how they are drawn and mixed.
+"""Presets of driving conditions: four axes, each with presets for training and disjoint ones for testing.
 
-Named conditions to drive in, as plain data: four axes, each with presets to train on and disjoint ones to test on.
-
-Every preset leaves room for draws; what it does not say is drawn for the town (materials, how densely it is built).
+A preset holds ranges that each town draws from. Properties without a preset, such as materials and density of
+buildings, are drawn for each town. Colours are red, green and blue.
 """
 
 import colorsys
@@ -16,7 +15,7 @@ import numpy as np
 Colour = tuple[int, int, int]
 """Red, green, blue, each 0 to 255."""
 Range = tuple[float, float]
-"""Least and greatest value of a uniform draw."""
+"""Smallest and largest value of a uniform draw."""
 Hsv = tuple[Range, Range, Range]
 """Ranges of hue, saturation and value, each in [0, 1]."""
 
@@ -27,20 +26,20 @@ def from_hsv(hue: float, saturation: float, value: float) -> Colour:
     return (red, green, blue)
 
 
-def drawn(rng: np.random.Generator, ranges: Hsv) -> Colour:
-    """Draw a colour."""
+def random_colour(rng: np.random.Generator, ranges: Hsv) -> Colour:
+    """Draw a colour from ranges of hue, saturation and value."""
     hue, saturation, value = (float(rng.uniform(*part)) for part in ranges)
     return from_hsv(hue, saturation, value)
 
 
 def mixed(first: Colour, second: Colour, share: float) -> Colour:
-    """Return `first` with a `share` in [0, 1] of `second`."""
+    """Return a mix of two colours, with a `share` in [0, 1] of the second."""
     red, green, blue = (round((1 - share) * a + share * b) for a, b in zip(first, second, strict=True))
     return (red, green, blue)
 
 
 def scaled(colour: Colour, factor: float) -> Colour:
-    """Return a colour made lighter or darker."""
+    """Return a colour multiplied by a brightness factor."""
     red, green, blue = (min(255, round(factor * part)) for part in colour)
     return (red, green, blue)
 
@@ -49,8 +48,8 @@ Tint = tuple[float, float, float]
 """Red, green and blue of a light, 1 for white."""
 
 
-class Paving(StrEnum):
-    """What the road is made of."""
+class RoadMaterial(StrEnum):
+    """Material of the road surface."""
 
     ASPHALT = "asphalt"
     PATCHED = "patched"
@@ -63,71 +62,71 @@ class TimeOfDay:
     """Height of the sun and colours of light and sky."""
 
     elevation_deg: Range
-    """Of the sun over the horizon [deg]."""
+    """Height of the sun over the horizon [deg]."""
     sunlight: Range
     """Light from the sun under a clear sky."""
     ambient: Range
-    """Light from everywhere."""
+    """Ambient light under a clear sky."""
     sun_tint: Tint
     """Colour of the sunlight."""
     air_tint: Tint
-    """Colour of the light from everywhere."""
+    """Colour of the ambient light."""
     zenith: Hsv
-    """Clear sky overhead."""
+    """Colour of the clear sky overhead."""
     horizon: Hsv
-    """Clear sky at the horizon."""
+    """Colour of the clear sky at the horizon."""
     lit_windows: Range = (0.0, 0.0)
     """Share of the windows with light behind them."""
 
 
 @dataclass(frozen=True)
 class Weather:
-    """Clouds, fog, rain."""
+    """Clouds, fog, rain and their effect on the road."""
 
     cloud_cover: Range
     """Share of the sky under clouds."""
     sun: Range
-    """Share of the sunlight that comes through."""
+    """Share of the sunlight that passes the clouds."""
     grey: Range
-    """How far the sky's colours are from those of a clear sky."""
+    """Share of grey in the sky's colours."""
     fog_density: Range = (0.0005, 0.0012)
     """Attenuation by the air [1/m]."""
     rain: Range = (0.0, 0.0)
-    """How much rain streaks the picture."""
+    """Intensity of rain streaks in the image, in [0, 1]."""
     wet: Range = (0.0, 0.0)
-    """How far the road is darkened, in [0, 1]."""
+    """Darkening of the road by water, in [0, 1]."""
     grip: Range = (1.0, 1.0)
-    """Of the tyres; 1 on a dry road."""
+    """Factor on the tyres' friction; 1 on a dry road."""
 
 
 @dataclass(frozen=True)
 class Season:
-    """Ground and trees."""
+    """Colours of ground and trees, and snow."""
 
     ground: Hsv
-    """Grass or earth."""
+    """Colour of grass or earth."""
     crown: Hsv
-    """Leaves."""
+    """Colour of the leaves."""
     bare: bool = False
-    """Whether broad-leaved trees have lost them."""
+    """Whether broad-leaved trees have no leaves."""
     snow: Range = (0.0, 0.0)
-    """How white the ground is."""
+    """Share of white in the colour of the ground."""
     grip: Range = (1.0, 1.0)
-    """Of the tyres; 1 on a dry road."""
+    """Factor on the tyres' friction; 1 on a dry road."""
 
 
 @dataclass(frozen=True)
 class RoadSurface:
     """Material and markings of the roads."""
 
-    paving: tuple[Paving, ...]
-    """One of these."""
+    materials: tuple[RoadMaterial, ...]
+    """Materials to choose from."""
     value: Range
-    """Brightness of its colour, in [0, 1]."""
+    """Brightness of the surface's colour, in [0, 1]."""
     missing: Range
-    """Share of the markings that are gone."""
+    """Share of the markings that are missing."""
     wear: Range
-    """How far the others are faded, in [0, 1]."""
+    """Fading of the other markings, in [0, 1]."""
 
 
 Preset = TypeVar("Preset", bound=TimeOfDay | Weather | Season | RoadSurface)
@@ -135,16 +134,16 @@ Preset = TypeVar("Preset", bound=TimeOfDay | Weather | Season | RoadSurface)
 
 @dataclass(frozen=True)
 class Axis(Generic[Preset]):
-    """One respect in which drives differ."""
+    """One independent condition of a drive, with its presets by name."""
 
     training: Mapping[str, Preset]
-    """Presets to train on."""
+    """Presets for training."""
     test: Mapping[str, Preset]
-    """Presets that no training sees."""
+    """Presets for testing alone."""
 
     @property
     def presets(self) -> dict[str, Preset]:
-        """All of them by name."""
+        """All presets by name."""
         return {**self.training, **self.test}
 
 
@@ -225,14 +224,14 @@ SEASON = Axis(
 )
 SURFACE = Axis(
     training={
-        "even": RoadSurface((Paving.ASPHALT,), (0.26, 0.44), (0.0, 0.0), (0.0, 0.15)),
-        "worn": RoadSurface((Paving.ASPHALT, Paving.PATCHED), (0.3, 0.46), (0.0, 0.12), (0.15, 0.4)),
+        "even": RoadSurface((RoadMaterial.ASPHALT,), (0.26, 0.44), (0.0, 0.0), (0.0, 0.15)),
+        "worn": RoadSurface((RoadMaterial.ASPHALT, RoadMaterial.PATCHED), (0.3, 0.46), (0.0, 0.12), (0.15, 0.4)),
     },
     test={
-        "concrete": RoadSurface((Paving.CONCRETE,), (0.58, 0.7), (0.0, 0.1), (0.05, 0.25)),
-        "cracked": RoadSurface((Paving.CRACKED,), (0.3, 0.44), (0.2, 0.4), (0.4, 0.6)),
-        "unmarked": RoadSurface((Paving.ASPHALT, Paving.PATCHED), (0.28, 0.44), (1.0, 1.0), (0.0, 0.0)),
+        "concrete": RoadSurface((RoadMaterial.CONCRETE,), (0.58, 0.7), (0.0, 0.1), (0.05, 0.25)),
+        "cracked": RoadSurface((RoadMaterial.CRACKED,), (0.3, 0.44), (0.2, 0.4), (0.4, 0.6)),
+        "unmarked": RoadSurface((RoadMaterial.ASPHALT, RoadMaterial.PATCHED), (0.28, 0.44), (1.0, 1.0), (0.0, 0.0)),
     },
 )
 PRESETS: dict[str, Axis[Any]] = {"time": TIME, "weather": WEATHER, "season": SEASON, "surface": SURFACE}
-"""All axes by name. A preset's name belongs to one axis only."""
+"""All axes by name. The name of a preset occurs in one axis only."""

@@ -1,4 +1,4 @@
-"""What there is to be seen and hit in a town, built from its roads: the input of every renderer and of the physics.
+"""Scene: meshes, light and obstacles of a town, built around its roads, for all renderers and the physics.
 
 World frame: x east, y north, z up [m]. Roads lie at z = 0.
 """
@@ -22,7 +22,7 @@ from navsim.world.scenery.buildings import (
     outlines_of,
     place_buildings,
 )
-from navsim.world.scenery.lighting import Atmosphere, Casters, ShadeMap, draw_shade
+from navsim.world.scenery.lighting import Atmosphere, GroundShadows, ShadowCasters, draw_ground_shadows
 from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass
 from navsim.world.scenery.parked_cars import (
     bays_surface,
@@ -32,72 +32,72 @@ from navsim.world.scenery.parked_cars import (
     car_outlines,
     place_cars,
 )
-from navsim.world.scenery.pavement import lay_kerbs, markings, worn
+from navsim.world.scenery.pavement import build_kerbs, markings, without_worn
 from navsim.world.scenery.street_furniture import (
-    furniture_instances,
-    furniture_obstacles,
     place_lamps,
+    place_pedestrians,
     place_signs,
-    place_walkers,
+    street_furniture_instances,
+    street_furniture_obstacles,
 )
-from navsim.world.scenery.terrain import land_around, lay_terrain, tile_origin
+from navsim.world.scenery.terrain import build_terrain, ground_area, tile_origin
 from navsim.world.scenery.textures import Textures, paint_textures
 from navsim.world.scenery.trees import place_trees, tree_instances, tree_obstacles
 
 __all__ = ["Instances", "Mesh", "ObstacleKind", "Obstacles", "Scene", "SemanticClass", "build_scene"]
 
-FAINT = 0.12
-"""Sunlight below which no shadow is seen."""
+MIN_SUNLIGHT = 0.12
+"""Smallest sunlight with visible shadows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A town as triangles, textures, light and obstacles."""
+    """Triangles, textures, light and obstacles of a town."""
 
     meshes: tuple[Mesh, ...]
-    """What stands once, from small things to the terrain: a renderer that draws in this order hides the most early."""
+    """Single meshes from small objects to the terrain, an order in which early ones hide much of later ones."""
     instances: tuple[Instances, ...]
-    """What stands many times: cars, people, signs and lamps, trees."""
+    """Repeated meshes: cars, people, signs, lamps and trees."""
     atmosphere: Atmosphere
-    """Light and air."""
-    shade: ShadeMap | None
-    """Where the ground lies in shadow; None where nothing throws one."""
+    """Light, sky, fog and rain."""
+    ground_shadows: GroundShadows | None
+    """Shadows on the ground; None without sunlight."""
     obstacles: Obstacles
-    """What can be hit."""
+    """Collision geometry of everything the car can hit."""
 
 
 @dataclass(frozen=True, eq=False)
-class Furnishing:
-    """What stands in a town; the places of things are x [m], y [m], heading [rad], scale (N, 4)."""
+class TownObjects:
+    """Placed objects of a town; transforms (N, 4) are x [m], y [m], heading [rad] and scale."""
 
     buildings: tuple[Building, ...]
-    """Houses."""
+    """Houses of the town."""
     cars: tuple[Array, ...]
-    """Parked cars of each model."""
+    """Transforms of the parked cars of each model."""
     signs: Array
-    """Yield signs."""
+    """Transforms of the yield signs."""
     lamps: Array
-    """Lamps."""
-    walkers: tuple[Array, Array]
-    """People of both kinds."""
+    """Transforms of the street lamps."""
+    pedestrians: tuple[Array, Array]
+    """Transforms of the pedestrians of both kinds."""
     trees: tuple[Array, ...]
-    """Trees of each kind."""
+    """Transforms of the trees of each kind."""
 
     def instances(self, textures: Textures, bare: bool) -> tuple[Instances, ...]:
-        """Return everything that stands many times."""
+        """Return the repeated meshes of all objects."""
         return (
             *car_instances(self.cars, textures.atlas),
-            *furniture_instances(self.signs, self.lamps, self.walkers, textures.atlas),
+            *street_furniture_instances(self.signs, self.lamps, self.pedestrians, textures.atlas),
             *tree_instances(self.trees, textures.atlas, bare),
         )
 
     def obstacles(self) -> Obstacles:
-        """Return what of it can be hit."""
+        """Return the collision geometry of all objects."""
         return Obstacles.merged(
             [
                 building_obstacles(self.buildings),
                 car_obstacles(self.cars),
-                furniture_obstacles(self.signs, self.lamps, self.walkers),
+                street_furniture_obstacles(self.signs, self.lamps, self.pedestrians),
                 tree_obstacles(self.trees),
             ]
         )
@@ -109,82 +109,88 @@ def build_scene(
     rng: np.random.Generator,
     footprints: Sequence[Footprint] | None = None,
 ) -> Scene:
-    """Build a town around its roads.
+    """Build the scene of a town around its roads.
 
     Args:
-        network: The roads.
-        appearance: How everything looks.
-        rng: Draws where things stand and the textures' patches.
-        footprints: Outlines of the houses where they are known; None draws houses along the streets.
+        network: Roads of the town.
+        appearance: Light, colours and density.
+        rng: Random generator of the objects' positions and the textures.
+        footprints: Known outlines of the houses; None draws houses along the streets.
     """
-    draws = rng.spawn(4)  # of their own, so that what stands there does not depend on how it looks
-    furnishing = _furnish(network, appearance, draws[0], footprints)
+    draws = rng.spawn(4)  # one generator each, so that the objects do not depend on the textures
+    objects = _place_objects(network, appearance, draws[0], footprints)
     textures = paint_textures(appearance, draws[1])
-    kerbs = lay_kerbs(network)
-    bays = bays_surface(furnishing.cars, tile_origin(network))
-    terrain = lay_terrain(network, kerbs, appearance.footway_width, bays, draws[2])
+    kerbs = build_kerbs(network)
+    bays = bays_surface(objects.cars, tile_origin(network))
+    terrain = build_terrain(network, kerbs, appearance.footway_width, bays, draws[2])
     paint = markings(network)
     if appearance.marking_missing > 0:
-        paint = worn(paint, appearance.marking_missing, draws[3])
+        paint = without_worn(paint, appearance.marking_missing, draws[3])
     atmosphere = _atmosphere(appearance)
     return Scene(
         meshes=(
-            building_surface(furnishing.buildings).mesh(textures.facades, SemanticClass.BUILDING),
+            building_surface(objects.buildings).mesh(textures.facades, SemanticClass.BUILDING),
             kerbs.surface.mesh(textures.atlas, SemanticClass.KERB),
             paint.mesh(textures.atlas, SemanticClass.MARKING),
             *terrain.meshes(textures),
         ),
-        instances=furnishing.instances(textures, appearance.bare),
+        instances=objects.instances(textures, appearance.bare),
         atmosphere=atmosphere,
-        shade=_shade(network, furnishing, appearance) if appearance.sunlight > FAINT else None,
-        obstacles=Obstacles.merged([walls(kerbs.faces, ObstacleKind.KERB), furnishing.obstacles()]),
+        ground_shadows=_ground_shadows(network, objects, appearance) if appearance.sunlight > MIN_SUNLIGHT else None,
+        obstacles=Obstacles.merged([walls(kerbs.faces, ObstacleKind.KERB), objects.obstacles()]),
     )
 
 
-def _furnish(
-    network: RoadNetwork, look: Appearance, rng: np.random.Generator, footprints: Sequence[Footprint] | None
-) -> Furnishing:
-    """Decide what stands where; each kind keeps clear of those placed before it."""
+def _place_objects(
+    network: RoadNetwork, appearance: Appearance, rng: np.random.Generator, footprints: Sequence[Footprint] | None
+) -> TownObjects:
+    """Place all objects; each kind keeps its distance from those placed before it."""
     draws = rng.spawn(5)
     if footprints is None:
-        buildings = place_buildings(network, look.building_density, draws[0])
+        buildings = place_buildings(network, appearance.building_density, draws[0])
     else:
         buildings = buildings_from(footprints, network, draws[0])
     taken = outlines_of(buildings)
-    cars = place_cars(network, taken, look.car_spacing, draws[1])
+    cars = place_cars(network, taken, appearance.car_spacing, draws[1])
     taken = np.concatenate([taken, shapely.polygons(car_outlines(cars))])
     signs = place_signs(network)
     taken = np.concatenate([taken, shapely.points(signs[:, :2])])
     lamps = place_lamps(network, taken, draws[2])
     taken = np.concatenate([taken, shapely.points(lamps[:, :2])])
-    walkers = place_walkers(network, taken, draws[3])
-    taken = np.concatenate([taken, *(shapely.points(people[:, :2]) for people in walkers)])
-    return Furnishing(buildings, cars, signs, lamps, walkers, place_trees(network, taken, look.tree_spacing, draws[4]))
+    pedestrians = place_pedestrians(network, taken, draws[3])
+    taken = np.concatenate([taken, *(shapely.points(people[:, :2]) for people in pedestrians)])
+    return TownObjects(
+        buildings, cars, signs, lamps, pedestrians, place_trees(network, taken, appearance.tree_spacing, draws[4])
+    )
 
 
-def _atmosphere(look: Appearance) -> Atmosphere:
-    """Light and air of an appearance."""
+def _atmosphere(appearance: Appearance) -> Atmosphere:
+    """Return the atmosphere of an appearance."""
     return Atmosphere(
-        sun_direction=look.sun_direction,
-        sunlight=_light(look.sunlight, look.sun_tint),
-        ambient=_light(look.ambient, look.air_tint),
-        zenith=look.zenith,
-        horizon=look.sky,
-        cloud_cover=look.cloud_cover,
-        cloud_seed=look.cloud_seed,
-        fog_density=look.fog_density,
-        rain=look.rain,
+        sun_direction=appearance.sun_direction,
+        sunlight=_light(appearance.sunlight, appearance.sun_tint),
+        ambient=_light(appearance.ambient, appearance.air_tint),
+        zenith=appearance.zenith,
+        horizon=appearance.sky,
+        cloud_cover=appearance.cloud_cover,
+        cloud_seed=appearance.cloud_seed,
+        fog_density=appearance.fog_density,
+        rain=appearance.rain,
     )
 
 
 def _light(strength: float, tint: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Return red, green and blue of a light."""
+    """Return the red, green and blue of a light."""
     red, green, blue = (strength * part for part in tint)
     return (red, green, blue)
 
 
-def _shade(network: RoadNetwork, there: Furnishing, look: Appearance) -> ShadeMap:
-    """Return shadows on the ground that is modelled."""
-    x0, y0, x1, y1 = land_around(network).bounds
-    cars = (car_outlines(there.cars), car_heights(there.cars))
-    return draw_shade(Casters(there.buildings, there.trees, look.bare, *cars), look.sun_direction, (x0, y0, x1, y1))
+def _ground_shadows(network: RoadNetwork, objects: TownObjects, appearance: Appearance) -> GroundShadows:
+    """Return the shadows on the modelled ground."""
+    x0, y0, x1, y1 = ground_area(network).bounds
+    cars = (car_outlines(objects.cars), car_heights(objects.cars))
+    return draw_ground_shadows(
+        ShadowCasters(objects.buildings, objects.trees, appearance.bare, *cars),
+        appearance.sun_direction,
+        (x0, y0, x1, y1),
+    )

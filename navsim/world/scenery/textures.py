@@ -1,7 +1,7 @@
-"""Pictures painted on the town's surfaces, made in code.
+"""Textures of a town's surfaces, painted in code.
 
-All small things share one atlas, a palette of plain cells; the houses have a picture of their own. Road, footway and
-ground have tiles that repeat. Texture coordinates count from the image's left edge and top row.
+All small objects share one atlas, a palette of plain cells; the houses have their own texture. Road, footway and ground
+have repeating tiles. Texture coordinates count from the image's left edge and top row.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from navsim.world.scenery.appearance import Appearance
 from navsim.world.scenery.facades import paint_facades
-from navsim.world.scenery.presets import Colour, Paving, mixed
+from navsim.world.scenery.presets import Colour, RoadMaterial, mixed
 
 Image = NDArray[np.uint8]
 
@@ -22,19 +22,19 @@ ATLAS_SIZE = 128
 CELL = 16
 """Size of a palette cell [px]."""
 CELLS = ATLAS_SIZE // CELL
-"""Palette cells beside each other."""
+"""Number of palette cells in a row."""
 PATCH_SIZE = 16.0
 """Side of the square on the ground that the repeating tiles cover [m]."""
 TILE = 256
 """Size of the repeating tiles [px]."""
 SLAB = 4.0
 """Side of a concrete slab [m]."""
-CRACKS = 18
-"""In the tile of a cracked road."""
+NUM_CRACKS = 18
+"""Number of cracks in the tile of a cracked road."""
 
 
 class Paint(IntEnum):
-    """Cells of the palette; each colour that a town has several of is followed by the others."""
+    """Palette cell of each colour; the further colours of crowns, cars and clothes follow their first one."""
 
     MARKING = 0
     KERB = 1
@@ -54,55 +54,55 @@ class Paint(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Textures:
-    """The images that a scene is painted with."""
+    """All textures of a scene."""
 
     atlas: Image
     """Palette (ATLAS_SIZE, ATLAS_SIZE, 3)."""
     facades: Image
     """Walls and roofs, see `navsim.world.scenery.facades`."""
     asphalt: Image
-    """Repeating tile (TILE, TILE, 3); twice as fine where the road is cracked."""
+    """Repeating tile of the road (TILE, TILE, 3); twice the resolution for cracked roads."""
     footway: Image
-    """Repeating tile (TILE, TILE, 3)."""
+    """Repeating tile of the footways (TILE, TILE, 3)."""
     ground: Image
-    """Repeating tile (TILE, TILE, 3)."""
+    """Repeating tile of the ground (TILE, TILE, 3)."""
     plain: Image
-    """The ground's mean colour (4, 4, 3)."""
+    """Mean colour of the ground (4, 4, 3)."""
     hills: Image
-    """What the horizon is wooded with (4, 4, 3)."""
+    """Colour of the wooded hills (4, 4, 3)."""
 
 
-def paint_textures(look: Appearance, rng: np.random.Generator) -> Textures:
-    """Paint the textures of a town; `rng` draws patches and curtains."""
+def paint_textures(appearance: Appearance, rng: np.random.Generator) -> Textures:
+    """Paint the textures of a town; `rng` draws patches, windows and grain."""
     atlas = np.zeros((ATLAS_SIZE, ATLAS_SIZE, 3), np.uint8)
-    for cell, colour in _palette(look).items():
+    for cell, colour in _palette(appearance).items():
         y, x = divmod(cell, CELLS)
         atlas[CELL * y : CELL * (y + 1), CELL * x : CELL * (x + 1)] = colour
-    woods = mixed(look.ground, look.crowns[0], 0.5)
+    woods = mixed(appearance.ground, appearance.crowns[0], 0.5)
     return Textures(
         atlas=atlas,
-        facades=paint_facades(look, rng),
-        asphalt=_road(look, rng),
-        footway=_slabs(look.footway, look.roughness, rng),
-        ground=_patches(look.ground, 2 * look.roughness, rng),
-        plain=np.full((4, 4, 3), look.ground, dtype=np.uint8),
+        facades=paint_facades(appearance, rng),
+        asphalt=_road(appearance, rng),
+        footway=_slabs(appearance.footway, appearance.roughness, rng),
+        ground=_patches(appearance.ground, 2 * appearance.roughness, rng),
+        plain=np.full((4, 4, 3), appearance.ground, dtype=np.uint8),
         hills=np.full((4, 4, 3), woods, dtype=np.uint8),
     )
 
 
 def palette_uv(cell: int) -> tuple[float, float]:
-    """Return texture coordinates of the middle of a palette cell."""
+    """Return the texture coordinates of the middle of a palette cell."""
     y, x = divmod(cell, CELLS)
     return ((x + 0.5) * CELL / ATLAS_SIZE, (y + 0.5) * CELL / ATLAS_SIZE)
 
 
-def _palette(look: Appearance) -> dict[int, Colour]:
-    """Colour of each cell."""
-    several = {Paint.CROWN: look.crowns, Paint.CAR: look.cars, Paint.CLOTHES: look.clothes}
+def _palette(appearance: Appearance) -> dict[int, Colour]:
+    """Return the colour of each palette cell."""
+    groups = {Paint.CROWN: appearance.crowns, Paint.CAR: appearance.cars, Paint.CLOTHES: appearance.clothes}
     return {
-        Paint.MARKING: look.marking,
-        Paint.KERB: look.kerb,
-        Paint.TRUNK: look.trunk,
+        Paint.MARKING: appearance.marking,
+        Paint.KERB: appearance.kerb,
+        Paint.TRUNK: appearance.trunk,
         Paint.GLASS: (44, 52, 62),
         Paint.TYRE: (28, 28, 30),
         Paint.HEADLIGHT: (236, 236, 224),
@@ -111,50 +111,50 @@ def _palette(look: Appearance) -> dict[int, Colour]:
         Paint.METAL: (128, 132, 134),
         Paint.RED: (190, 28, 30),
         Paint.WHITE: (240, 240, 238),
-        **{first + i: colour for first, colours in several.items() for i, colour in enumerate(colours)},
+        **{first + i: colour for first, colours in groups.items() for i, colour in enumerate(colours)},
     }
 
 
-def _road(look: Appearance, rng: np.random.Generator) -> Image:
-    """Return the road's tile: patches and grain, and what its material adds to them."""
-    tile = _blotches(look.roughness, rng)
-    if look.roughness > 0:
-        tile += 0.5 * look.roughness * rng.standard_normal((TILE, TILE), np.float32)
-    if look.paving is Paving.PATCHED:
-        _mend(tile, rng)
-    elif look.paving is Paving.CRACKED:
+def _road(appearance: Appearance, rng: np.random.Generator) -> Image:
+    """Return the road's tile: patches, grain and the pattern of its material."""
+    tile = _smooth_noise(appearance.roughness, rng)
+    if appearance.roughness > 0:
+        tile += 0.5 * appearance.roughness * rng.standard_normal((TILE, TILE), np.float32)
+    if appearance.road_material is RoadMaterial.PATCHED:
+        _add_patches(tile, rng)
+    elif appearance.road_material is RoadMaterial.CRACKED:
         tile = _cracked(tile, rng)
-    elif look.paving is Paving.CONCRETE:
-        _joints(tile, SLAB, rng, spread=0.03, depth=0.6)
-    return _tinted(look.asphalt, tile)
+    elif appearance.road_material is RoadMaterial.CONCRETE:
+        _add_joints(tile, SLAB, rng, spread=0.03, depth=0.6)
+    return _tinted(appearance.asphalt, tile)
 
 
 def _slabs(colour: Colour, contrast: float, rng: np.random.Generator) -> Image:
-    """Return slabs of a metre with joints between them."""
-    tile = _blotches(contrast, rng)
-    _joints(tile, 1.0, rng, spread=contrast / 2, depth=0.86)
+    """Return a tile of slabs of 1 m with joints between them."""
+    tile = _smooth_noise(contrast, rng)
+    _add_joints(tile, 1.0, rng, spread=contrast / 2, depth=0.86)
     return _tinted(colour, tile / tile.mean())
 
 
 def _patches(colour: Colour, contrast: float, rng: np.random.Generator) -> Image:
-    """Return soft patches of `contrast` (relative standard deviation) around `colour`."""
-    return _tinted(colour, _blotches(contrast, rng))
+    """Return a tile of soft patches with a `contrast` (relative standard deviation) around `colour`."""
+    return _tinted(colour, _smooth_noise(contrast, rng))
 
 
-def _blotches(contrast: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return factors (TILE, TILE) that vary softly around 1 and repeat seamlessly."""
+def _smooth_noise(contrast: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return smooth random factors (TILE, TILE) around 1 that repeat seamlessly."""
     smooth = np.zeros((TILE, TILE), np.float32)
-    for blobs, weight in ((8, 1.0), (32, 0.5)):
-        around = np.pad(rng.standard_normal((blobs, blobs), np.float32), 2, mode="wrap")
-        size = TILE // blobs
-        large = cv2.resize(around, None, fx=size, fy=size, interpolation=cv2.INTER_CUBIC)
+    for cells, weight in ((8, 1.0), (32, 0.5)):
+        noise = np.pad(rng.standard_normal((cells, cells), np.float32), 2, mode="wrap")
+        size = TILE // cells
+        large = cv2.resize(noise, None, fx=size, fy=size, interpolation=cv2.INTER_CUBIC)
         smooth += weight * large[2 * size : 2 * size + TILE, 2 * size : 2 * size + TILE]
     factors: NDArray[np.float32] = 1.0 + np.float32(contrast) * (smooth - smooth.mean()) / smooth.std()
     return factors
 
 
-def _mend(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Lay rectangles of newer and older asphalt."""
+def _add_patches(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Add rectangles of newer and older asphalt to the tile."""
     for _ in range(7):
         x, y = rng.integers(0, TILE - 80, 2).tolist()
         w, h = rng.integers(20, 80, 2).tolist()
@@ -165,10 +165,12 @@ def _mend(tile: NDArray[np.float32], rng: np.random.Generator) -> None:
 def _cracked(tile: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Return the tile at twice the resolution (2 TILE, 2 TILE), with thin cracks and tar seams over some of them."""
     size = 2 * TILE
-    lines = np.zeros((size, size), np.uint8)  # darkness, since OpenCV smooths the edges of lines in bytes alone
-    for number in range(CRACKS):
+    lines = np.zeros((size, size), np.uint8)  # darkness as bytes, the only type with antialiased lines
+    for number in range(NUM_CRACKS):
         turns = rng.normal(0.0, 0.3, 60).cumsum()
-        headings = rng.uniform(0, 2 * np.pi) + turns - np.linspace(0.0, 1.0, 60) * turns[-1]  # wanders, never curls up
+        headings = (
+            rng.uniform(0, 2 * np.pi) + turns - np.linspace(0.0, 1.0, 60) * turns[-1]
+        )  # random walk without a total turn
         path = rng.uniform(0, size, 2) + 5.0 * np.stack([np.cos(headings), np.sin(headings)], axis=1).cumsum(axis=0)
         dark, width = (125, 1) if number % 3 else (95, 2)
         for dx in (-size, 0, size):
@@ -178,8 +180,8 @@ def _cracked(tile: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     return np.asarray(tile.repeat(2, axis=0).repeat(2, axis=1) * (1.0 - lines.astype(np.float32) / 255))
 
 
-def _joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, spread: float, depth: float) -> None:
-    """Cut the tile into square slabs of `side` [m] that differ by `spread`, with joints of `depth` times their tone."""
+def _add_joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, spread: float, depth: float) -> None:
+    """Divide the tile into slabs of `side` [m] with a `spread` of brightness, and joints darkened by `depth`."""
     count = round(PATCH_SIZE / side)
     step = TILE // count
     tile *= np.kron(1.0 + spread * rng.standard_normal((count, count)), np.ones((step, step))).astype(np.float32)
@@ -188,6 +190,6 @@ def _joints(tile: NDArray[np.float32], side: float, rng: np.random.Generator, sp
 
 
 def _tinted(colour: Colour, factors: NDArray[np.float32]) -> Image:
-    """Return a colour times factors (H, W)."""
+    """Return a colour multiplied by factors (H, W)."""
     tile = np.clip(factors[..., None] * np.array(colour, np.float32) + 0.5, 0, 255)
     return np.asarray(tile.astype(np.uint8))

@@ -66,15 +66,15 @@ def test_pictures_have_the_cameras_size_and_belong_to_the_caller(
 def test_a_batch_of_cameras_and_worlds_equals_single_pictures(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    shots = [RenderRequest(scene, camera, pose) for pose in poses for scene in scenes for camera in SIDES]
-    together = renderer.measure(shots)
-    np.testing.assert_array_equal(renderer.render(shots), together.colour)
-    for index, shot in enumerate(shots):
-        alone = renderer.measure([shot])
+    requests = [RenderRequest(scene, camera, pose) for pose in poses for scene in scenes for camera in SIDES]
+    together = renderer.render_buffers(requests)
+    np.testing.assert_array_equal(renderer.render(requests), together.colour)
+    for index, request in enumerate(requests):
+        alone = renderer.render_buffers([request])
         np.testing.assert_array_equal(alone.colour[0], together.colour[index])
         np.testing.assert_array_equal(alone.depth[0], together.depth[index])
         np.testing.assert_array_equal(alone.semantic[0], together.semantic[index])
-    np.testing.assert_array_equal(renderer.render(shots[::-1])[::-1], together.colour)
+    np.testing.assert_array_equal(renderer.render(requests[::-1])[::-1], together.colour)
 
 
 def test_rain_does_not_depend_on_the_place_in_a_batch(renderer: OpenGLRenderer) -> None:
@@ -92,31 +92,31 @@ def test_rain_does_not_depend_on_the_place_in_a_batch(renderer: OpenGLRenderer) 
 def test_other_renderers_and_scenes_disturb_nothing(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    shot = RenderRequest(scenes[0], CAMERA, poses[2])
-    first = renderer.render([shot])
+    request = RenderRequest(scenes[0], CAMERA, poses[2])
+    first = renderer.render([request])
     other = OpenGLRenderer()
     red = scene_of(wall(5.0, plain(255, 0, 0)))
     other.add(red)
     other.add(scenes[0])
-    np.testing.assert_array_equal(renderer.render([shot]), first)
-    np.testing.assert_array_equal(other.render([shot]), first)
+    np.testing.assert_array_equal(renderer.render([request]), first)
+    np.testing.assert_array_equal(other.render([request]), first)
     renderer.add(red)
-    np.testing.assert_array_equal(renderer.render([shot]), first)
+    np.testing.assert_array_equal(renderer.render([request]), first)
     other.close()
-    np.testing.assert_array_equal(renderer.render([shot]), first)
+    np.testing.assert_array_equal(renderer.render([request]), first)
     renderer.remove(scenes[0])
     renderer.add(scenes[0])
-    np.testing.assert_array_equal(renderer.render([shot]), first)
+    np.testing.assert_array_equal(renderer.render([request]), first)
 
 
 def test_a_scene_stays_until_it_was_removed_as_often_as_added(renderer: OpenGLRenderer, scenes: list[Scene]) -> None:
-    shot = RenderRequest(scenes[0], CAMERA, ORIGIN)
+    request = RenderRequest(scenes[0], CAMERA, ORIGIN)
     renderer.add(scenes[0])
     renderer.remove(scenes[0])
-    renderer.render([shot])
+    renderer.render([request])
     renderer.remove(scenes[0])
     with pytest.raises(KeyError):
-        renderer.render([shot])
+        renderer.render([request])
     with pytest.raises(KeyError):
         renderer.remove(scenes[0])
 
@@ -124,12 +124,12 @@ def test_a_scene_stays_until_it_was_removed_as_often_as_added(renderer: OpenGLRe
 FRESH_PROCESS = """
 from hashlib import sha256
 from navsim.rendering.opengl.renderer import OpenGLRenderer
-from navsim.rendering.interface import Shot
+from navsim.rendering.interface import RenderRequest
 from tests.rendering.opengl.test_opengl import CAMERA, town_scene
 from navsim.geometry import Pose
 renderer, scene = OpenGLRenderer(), town_scene(5)
 renderer.add(scene)
-print(sha256(renderer.render([Shot(scene, CAMERA, Pose(3.0, -40.0, 1.0))]).tobytes()).hexdigest())
+print(sha256(renderer.render([RenderRequest(scene, CAMERA, Pose(3.0, -40.0, 1.0))]).tobytes()).hexdigest())
 """
 
 
@@ -144,13 +144,13 @@ def test_same_seed_same_pixels_in_a_fresh_process(renderer: OpenGLRenderer) -> N
 def test_a_forked_process_goes_on_with_a_context_of_its_own(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
-    shots = [RenderRequest(scene, CAMERA, poses[1]) for scene in scenes]
-    here = renderer.render(shots)
+    requests = [RenderRequest(scene, CAMERA, poses[1]) for scene in scenes]
+    here = renderer.render(requests)
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
 
     def child() -> None:
-        theirs.send_bytes(renderer.render(shots).tobytes())
+        theirs.send_bytes(renderer.render(requests).tobytes())
         renderer.close()
 
     process = context.Process(target=child)
@@ -160,7 +160,7 @@ def test_a_forked_process_goes_on_with_a_context_of_its_own(
         assert ours.recv_bytes() == here.tobytes()
     finally:
         process.join(60)
-    np.testing.assert_array_equal(renderer.render(shots), here)
+    np.testing.assert_array_equal(renderer.render(requests), here)
 
 
 def resident_mib() -> float:
@@ -184,11 +184,11 @@ def test_memory_stays_flat_over_scenes_pictures_and_renderers(scenes: list[Scene
 
 
 def test_cameras_of_different_sizes_are_refused(renderer: OpenGLRenderer, scenes: list[Scene]) -> None:
-    for shots in ([RenderRequest(scenes[0], CAMERA, ORIGIN), RenderRequest(scenes[0], SIDES[0], ORIGIN)], []):
+    for requests in ([RenderRequest(scenes[0], CAMERA, ORIGIN), RenderRequest(scenes[0], SIDES[0], ORIGIN)], []):
         with pytest.raises(ConfigError, match="one size"):
-            renderer.render(shots)
+            renderer.render(requests)
         with pytest.raises(ConfigError, match="one size"):
-            renderer.measure(shots)
+            renderer.render_buffers(requests)
 
 
 def test_closing_twice_is_fine_and_ends_rendering(renderer: OpenGLRenderer, scenes: list[Scene]) -> None:
@@ -202,7 +202,7 @@ def test_closing_twice_is_fine_and_ends_rendering(renderer: OpenGLRenderer, scen
 def test_an_empty_scene_is_all_sky(renderer: OpenGLRenderer) -> None:
     empty = scene_of()
     renderer.add(empty)
-    seen = renderer.measure([RenderRequest(empty, CAMERA, ORIGIN)])
+    seen = renderer.render_buffers([RenderRequest(empty, CAMERA, ORIGIN)])
     assert (seen.semantic == 9).all()
     assert np.isinf(seen.depth).all()
 

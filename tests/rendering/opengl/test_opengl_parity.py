@@ -44,14 +44,14 @@ def test_both_renderers_see_the_same_classes_and_depths(town: str) -> None:
     opengl.add(scene)
     tiny.add(scene)
     for camera in CAMERAS:
-        shots = [RenderRequest(scene, camera, pose) for pose in poses]
-        ours, theirs = opengl.measure(shots), tiny.measure(shots)
+        requests = [RenderRequest(scene, camera, pose) for pose in poses]
+        ours, theirs = opengl.render_buffers(requests), tiny.render_buffers(requests)
         same = ours.semantic == theirs.semantic
         assert same.mean(axis=(1, 2)).min() >= 0.97
         assert same.mean() >= 0.99
         both = same & np.isfinite(theirs.depth)
         assert np.quantile(np.abs(ours.depth[both] / theirs.depth[both] - 1), 0.95) < 0.002
-        np.testing.assert_array_equal(theirs.colour, tiny.render(shots))
+        np.testing.assert_array_equal(theirs.colour, tiny.render(requests))
         assert np.abs(ours.colour.astype(int) - theirs.colour).mean() < 12
     opengl.close()
     tiny.close()
@@ -77,10 +77,10 @@ def test_a_marker_appears_where_the_camera_projects_it(
         assert np.abs(found - expected).max() < 1.0
 
 
-def measured(renderer: Renderer, shot: RenderRequest) -> RenderBuffers:
-    renderer.add(shot.scene)
-    seen = renderer.measure([shot])
-    renderer.remove(shot.scene)
+def measured(renderer: Renderer, request: RenderRequest) -> RenderBuffers:
+    renderer.add(request.scene)
+    seen = renderer.render_buffers([request])
+    renderer.remove(request.scene)
     return seen
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from navsim.rendering.interface import RenderRequest
 from navsim.rendering.opengl.renderer import OpenGLRenderer
-from navsim.rendering.opengl.scene_buffers import cloud_image, pack
+from navsim.rendering.opengl.scene_buffers import cloud_image, pack_scene
 from navsim.sensing.camera import Camera
-from navsim.world.scenery.lighting import ShadeMap
+from navsim.world.scenery.lighting import GroundShadows
 from navsim.world.scenery.meshes import Instances, SemanticClass
 from tests.rendering.plain_scenes import ORIGIN, STILL_AIR, cube, level, picture, plain, quad, road, scene_of, wall
 
@@ -31,7 +31,7 @@ def at(x: float, y: float) -> tuple[int, int]:
 def test_shade_darkens_the_ground_where_the_map_says(renderer: OpenGLRenderer) -> None:
     # 4 m by 4 m, its western edge 4 m ahead, its northern edge 2 m to the left; the left (northern) half is in shade.
     image = np.array([[0, 0], [255, 255]], np.uint8)
-    shade = ShadeMap(image, west=4.0, north=2.0, metres_per_pixel=2.0)
+    shade = GroundShadows(image, west=4.0, north=2.0, metres_per_pixel=2.0)
     seen = picture(renderer, scene_of(road(), shade=shade), CAMERA)
     assert seen[at(6.0, 1.0)].tolist() == [60, 60, 60]  # the ambient light alone
     for lit in ((6.0, -1.0), (6.0, 3.0), (9.0, 1.0), (3.6, 1.0)):
@@ -40,7 +40,7 @@ def test_shade_darkens_the_ground_where_the_map_says(renderer: OpenGLRenderer) -
 
 def test_shade_does_not_fall_on_walls(renderer: OpenGLRenderer) -> None:
     air = replace(STILL_AIR, sun_direction=(-1.0, 0.0, 0.0))
-    shade = ShadeMap(np.zeros((100, 100), np.uint8), -50.0, 50.0, 1.0)
+    shade = GroundShadows(np.zeros((100, 100), np.uint8), -50.0, 50.0, 1.0)
     image = picture(renderer, scene_of(wall(9.0, plain(100, 100, 100)), air=air, shade=shade), CAMERA)
     assert image[50, 100].tolist() == [100, 100, 100]
 
@@ -88,7 +88,7 @@ def test_markings_on_a_road_never_flicker(renderer: OpenGLRenderer) -> None:
     line = quad(level((2.0, 70.0), (-1.0, 1.0), 0.02), plain(250, 250, 250), SemanticClass.MARKING)
     scene = scene_of(line, road())
     renderer.add(scene)
-    seen = renderer.measure([RenderRequest(scene, CAMERA, ORIGIN)]).semantic[0]
+    seen = renderer.render_buffers([RenderRequest(scene, CAMERA, ORIGIN)]).semantic[0]
     renderer.remove(scene)
     for distance in (4.0, 10.0, 30.0, 50.0):
         assert seen[at(distance, 0.0)] == SemanticClass.MARKING
@@ -127,11 +127,11 @@ def test_rain_streaks_follow_its_amount_and_leave_classes_alone(renderer: OpenGL
     shares = []
     dry = scene_of(road())
     renderer.add(dry)
-    expected = renderer.measure([RenderRequest(dry, CAMERA, ORIGIN)])
+    expected = renderer.render_buffers([RenderRequest(dry, CAMERA, ORIGIN)])
     for rain in (0.0, 0.4, 1.0):
         wet = replace(dry, atmosphere=replace(dry.atmosphere, rain=rain))
         renderer.add(wet)
-        seen = renderer.measure([RenderRequest(wet, CAMERA, ORIGIN)])
+        seen = renderer.render_buffers([RenderRequest(wet, CAMERA, ORIGIN)])
         np.testing.assert_array_equal(seen.semantic, expected.semantic)
         np.testing.assert_array_equal(seen.depth, expected.depth)
         shares.append((seen.colour != expected.colour).any(axis=-1).mean())
@@ -147,7 +147,7 @@ def test_instances_stand_at_their_places(renderer: OpenGLRenderer) -> None:
     mesh = cube((0.0, 0.0, 1.0), 1.0, plain(250, 0, 250))
     scene = scene_of(instances=(Instances(mesh, np.array([(8.0, 3.0, 0.3, 1.0), (20.0, -5.0, 1.0, 2.0)])),))
     renderer.add(scene)
-    seen = renderer.measure([RenderRequest(scene, CAMERA, ORIGIN)])
+    seen = renderer.render_buffers([RenderRequest(scene, CAMERA, ORIGIN)])
     renderer.remove(scene)
     for point, size in (((8.0, 3.0, 1.0), 1.0), ((20.0, -5.0, 2.0), 2.0)):
         ((column, row),), depth = CAMERA.project([point])
@@ -158,7 +158,7 @@ def test_instances_stand_at_their_places(renderer: OpenGLRenderer) -> None:
 def test_packing_keeps_every_triangle_and_shares_corners_of_the_ground() -> None:
     pieces = [level((x, x + 1.0), (0.0, 1.0), 0.0) for x in range(4)]
     ground = [quad(corners, plain(9, 9, 9), SemanticClass.ROAD) for corners in pieces]
-    packed = pack(scene_of(*ground, cube((5.0, 5.0, 1.0), 1.0, plain(1, 2, 3))))
+    packed = pack_scene(scene_of(*ground, cube((5.0, 5.0, 1.0), 1.0, plain(1, 2, 3))))
     assert len(packed.indices) == 3 * (4 * 2 + 12)
     assert packed.commands[: packed.standing, 0].sum() == 36
     assert packed.commands[packed.standing :, 0].sum() == 24

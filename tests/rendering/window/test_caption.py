@@ -22,9 +22,9 @@ def test_a_scenario_name_fits() -> None:
     assert np.flatnonzero(changed).max() < CAPTION_WIDTH - 4
 
 
-@pytest.mark.parametrize("words", ["expert   osm-west-oakland-175a7d9b-route610-seed0", 80 * "wide words ", "m" * 34])
-def test_wide_lines_are_written_smaller_or_cut(words: str) -> None:
-    changed = (draw_caption(("", words)) != draw_caption(())).any(axis=(0, 2))
+@pytest.mark.parametrize("text", ["expert   osm-west-oakland-175a7d9b-route610-seed0", 80 * "wide text ", "m" * 34])
+def test_wide_lines_are_written_smaller_or_cut(text: str) -> None:
+    changed = (draw_caption(("", text)) != draw_caption(())).any(axis=(0, 2))
     assert CAPTION_WIDTH - 60 < np.flatnonzero(changed).max() < CAPTION_WIDTH - 4
 
 

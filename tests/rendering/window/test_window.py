@@ -46,7 +46,7 @@ def window(display: VirtualDisplay) -> Iterator[Window]:
 def seen(display: VirtualDisplay, window: Window, fan: Fan | None = None, view: Viewpoint = Viewpoint.CHASE) -> Picture:
     window.view = view
     window.show(START, fan, ("8.0 m/s", "expert", "driving"))
-    window.settle()
+    window.wait_until_drawn()
     return display.picture()[:HEIGHT, :WIDTH]
 
 
@@ -163,7 +163,7 @@ def test_two_windows_and_closing_twice(display: VirtualDisplay, window: Window) 
     second = Window(width=320, height=240)
     second.load(*straight_town())
     second.show(START)
-    second.settle()
+    second.wait_until_drawn()
     second.close()
     second.close()
     second.show(START)
@@ -188,7 +188,7 @@ def test_a_window_closed_by_its_user_ends_politely(display: VirtualDisplay, way:
 
         wait_until(is_closed)
         opened.load(*straight_town())
-        opened.settle()
+        opened.wait_until_drawn()
     finally:
         opened.close()
 
@@ -198,7 +198,7 @@ def test_a_failure_in_the_windows_process_is_told(display: VirtualDisplay) -> No
     try:
         opened.show(START)  # no town was loaded
         with pytest.raises(RuntimeError, match="window's process failed"):
-            opened.settle()
+            opened.wait_until_drawn()
     finally:
         opened.close()
 

@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 
 from navsim.errors import ConfigError
 from navsim.seeding import generator
-from navsim.world.scenery.appearance import MOST_SHIFTS, Appearance, Spec, appearance_of, parse_spec, preset_names
-from navsim.world.scenery.presets import PRESETS, Paving
+from navsim.world.scenery.appearance import (
+    MAX_SHIFTS,
+    Appearance,
+    AppearanceSpec,
+    appearance_of,
+    parse_spec,
+    preset_names,
+)
+from navsim.world.scenery.presets import PRESETS, RoadMaterial
 
 SEEDS = st.integers(0, 2**32)
 
@@ -23,13 +30,13 @@ def differing(first: Appearance, second: Appearance) -> set[str]:
 
 
 def shifted_axes(drawn: Appearance) -> set[str]:
-    """The axes on which an appearance looks as no training preset does."""
+    """Return the axes on which an appearance differs from all training presets."""
     leaves = drawn.crowns[0]
     seen = {
         "time": drawn.sun_elevation_deg < 20.0 or drawn.lit_windows > 0,
         "weather": drawn.fog_density > 0.0035,
         "season": drawn.bare or leaves[0] > leaves[1],
-        "surface": drawn.paving in (Paving.CONCRETE, Paving.CRACKED) or drawn.marking_missing == 1.0,
+        "surface": drawn.road_material in (RoadMaterial.CONCRETE, RoadMaterial.CRACKED) or drawn.marking_missing == 1.0,
     }
     return {axis for axis, shifted in seen.items() if shifted}
 
@@ -49,7 +56,7 @@ def test_every_range_of_a_preset_runs_upwards() -> None:
             for field in fields(preset):
                 value = getattr(preset, field.name)
                 bounds = np.array(value if isinstance(value, tuple) else (), dtype=object).ravel()
-                if len(bounds) in (2, 6) and not any(isinstance(bound, Paving) for bound in bounds):
+                if len(bounds) in (2, 6) and not any(isinstance(bound, RoadMaterial) for bound in bounds):
                     low, high = bounds.astype(float).reshape(-1, 2).T
                     assert (low <= high).all(), (name, field.name)
 
@@ -63,7 +70,7 @@ def test_training_shows_no_preset_of_the_tests(seed: int) -> None:
     assert drawn == look("", seed)
 
 
-@given(seed=SEEDS, count=st.integers(0, MOST_SHIFTS))
+@given(seed=SEEDS, count=st.integers(0, MAX_SHIFTS))
 @settings(max_examples=40, deadline=None)
 def test_a_shift_takes_test_presets_on_as_many_axes(seed: int, count: int) -> None:
     assert len(shifted_axes(look(f"shift-{count}", seed))) == count
@@ -99,7 +106,7 @@ def test_what_one_axis_draws_does_not_depend_on_the_others(seed: int) -> None:
     assert differing(look("clear", seed), look("rain", seed)) <= {"sunlight", "ambient"} | sky | air | wet
     snowed = {"ground", "crowns", "trunk", "bare", "snow", "grip", "roofs"}
     assert differing(look("spring", seed), look("winter", seed)) <= snowed | wet
-    road = {"paving", "marking_missing", "roughness"}
+    road = {"road_material", "marking_missing", "roughness"}
     assert differing(look("even", seed), look("cracked", seed)) <= road | wet
 
 
@@ -120,13 +127,13 @@ def test_fog_hides_the_sun_and_winter_whitens_the_ground() -> None:
 
 
 def test_a_spec_is_read_into_presets_by_axis() -> None:
-    assert parse_spec("") == Spec({})
-    assert parse_spec("dusk+rain") == Spec({"time": "dusk", "weather": "rain"})
-    assert parse_spec("shift-2") == Spec({}, 2)
+    assert parse_spec("") == AppearanceSpec({})
+    assert parse_spec("dusk+rain") == AppearanceSpec({"time": "dusk", "weather": "rain"})
+    assert parse_spec("shift-2") == AppearanceSpec({}, 2)
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("spec", "text"),
     [
         ("fogg", r"'fogg': unknown preset 'fogg'; perhaps you meant 'fog'; known are time morning.*shift-3 alone"),
         ("dusk+rainy", r"'dusk\+rainy': unknown preset 'rainy'; perhaps you meant 'rain'"),
@@ -138,7 +145,7 @@ def test_a_spec_is_read_into_presets_by_axis() -> None:
         ("fog+fog", r"names two presets of weather: fog and fog"),
     ],
 )
-def test_mistakes_are_named(spec: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words) as error:
+def test_mistakes_are_named(spec: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text) as error:
         look(spec)
     assert "\n" not in str(error.value)

@@ -38,7 +38,7 @@ def test_density_decides_how_much_is_built(crossing: RoadNetwork) -> None:
 
 
 def front(height: float) -> tuple[Array, Array]:
-    """Texture (u in bays, v in floors from the top of the picture) and corners (N, 4, 3) of a flat-roofed front."""
+    """Texture (u in bays, v in floors from the top of the texture) and corners (N, 4, 3) of a flat-roofed front."""
     outline = np.array([[0.0, 0.0], [12.0, 0.0], [12.0, 9.0], [0.0, 9.0]])
     surface = building_surface([Building(outline, height, Facade.PLASTER, gabled=False, bay=1)])
     walls = surface.vertices[: len(surface.vertices) - 6].reshape(-1, 4, 3)  # two triangles of roof come last
@@ -49,15 +49,15 @@ def front(height: float) -> tuple[Array, Array]:
 
 def test_facades_show_whole_bays_and_floors() -> None:
     # Four bays from the second on; plaster is the second band of six floors, its ground floor at the bottom.
-    uv, places = front(6.0)
+    uv, positions = front(6.0)
     np.testing.assert_allclose(uv, [[[1, 12], [5, 12], [5, 10], [1, 10]]])
-    np.testing.assert_allclose(places, [[[0, 0, 0], [12, 0, 0], [12, 0, 6], [0, 0, 6]]])
+    np.testing.assert_allclose(positions, [[[0, 0, 0], [12, 0, 0], [12, 0, 6], [0, 0, 6]]])
 
 
 def test_high_facades_repeat_the_upper_floors() -> None:
-    uv, places = front(24.0)
+    uv, positions = front(24.0)
     np.testing.assert_allclose(uv[:, :, 1], [[12, 12, 6, 6], [11, 11, 9, 9]])
-    np.testing.assert_allclose(places[:, :, 2], [[0, 0, 18, 18], [18, 18, 24, 24]])
+    np.testing.assert_allclose(positions[:, :, 2], [[0, 0, 18, 18], [18, 18, 24, 24]])
 
 
 def test_known_outlines_become_houses_and_keep_off_the_road(crossing: RoadNetwork) -> None:

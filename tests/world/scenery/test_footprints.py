@@ -12,8 +12,8 @@ from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.world.scenery.buildings import (
-    BUMPER,
-    NARROWEST_PASSAGE,
+    COLLISION_HEIGHT,
+    MIN_PASSAGE,
     Building,
     building_obstacles,
     building_surface,
@@ -79,7 +79,7 @@ def test_a_house_across_the_road_keeps_its_larger_part(crossing: RoadNetwork) ->
     across = np.array([[50.0, -12.0], [60.0, -12.0], [60.0, 25.0], [50.0, 25.0]])
     (house,) = built(crossing, across)
     kerb = crossing.roads[0].half_width
-    assert shapely.Polygon(house.outline).bounds == pytest.approx((50.0, kerb + NARROWEST_PASSAGE, 60.0, 25.0), abs=0.2)
+    assert shapely.Polygon(house.outline).bounds == pytest.approx((50.0, kerb + MIN_PASSAGE, 60.0, 25.0), abs=0.2)
 
 
 def test_a_house_on_the_road_alone_is_left_out(crossing: RoadNetwork) -> None:
@@ -93,7 +93,7 @@ def test_no_house_of_known_outline_blocks_any_street() -> None:
     plans = [star(rng.uniform(6.0, 18.0, 7).tolist()) - FAR + rng.uniform((x0, y0), (x1, y1)) for _ in range(300)]
     houses = built(town, *plans)
     assert len(houses) > 200
-    assert shapely.distance(outlines_of(houses), town.carriageway).min() > NARROWEST_PASSAGE - 0.2
+    assert shapely.distance(outlines_of(houses), town.carriageway).min() > MIN_PASSAGE - 0.2
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_walls_can_be_driven_into_along_every_edge(crossing: RoadNetwork) -> Non
     (house,) = built(crossing, L_SHAPE + FAR)
     solid = building_obstacles([house])
     faces = solid.vertices[solid.triangles].astype(float)
-    assert solid.vertices[:, 2].max() == BUMPER
-    assert np.linalg.norm(vectors(faces), axis=1).sum() == pytest.approx(76.0 * BUMPER, rel=1e-4)
+    assert solid.vertices[:, 2].max() == COLLISION_HEIGHT
+    assert np.linalg.norm(vectors(faces), axis=1).sum() == pytest.approx(76.0 * COLLISION_HEIGHT, rel=1e-4)
 
 
 @given(width=st.floats(1.0, 70.0), height=st.floats(1.0, 60.0), kind=st.sampled_from(Facade), bay=st.integers(0, 7))

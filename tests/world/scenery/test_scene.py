@@ -13,7 +13,7 @@ from navsim.world.obstacles import ObstacleKind, Obstacles
 from navsim.world.scenery.appearance import Appearance, appearance_of
 from navsim.world.scenery.meshes import Instances, Mesh, SemanticClass, flat_surface
 from navsim.world.scenery.parked_cars import BAY_HEIGHT
-from navsim.world.scenery.pavement import KERB_HEIGHT, lay_kerbs, markings
+from navsim.world.scenery.pavement import KERB_HEIGHT, build_kerbs, markings
 from navsim.world.scenery.scene import Scene, build_scene
 from navsim.world.scenery.terrain import GROUND_HEIGHT
 
@@ -48,7 +48,7 @@ def normals(mesh: Mesh) -> Array:
 
 
 def footprint(obstacles: Obstacles, kind: ObstacleKind) -> Array:
-    """Ground points (N, 2) of everything of a kind."""
+    """Return the ground points (N, 2) of all objects of a kind."""
     chosen = obstacles.triangles[obstacles.kinds == list(ObstacleKind).index(kind)]
     return np.unique(obstacles.vertices[chosen.ravel(), :2], axis=0)
 
@@ -71,7 +71,7 @@ def test_footways_do_not_overlap_the_road_and_the_ground_lies_below_it(town: Roa
 
 
 def test_kerbs_line_the_road_and_face_it(town: RoadNetwork) -> None:
-    kerbs = lay_kerbs(town)
+    kerbs = build_kerbs(town)
     edge = shapely.union_all([shapely.LinearRing(ring) for ring in kerbs.inner])
     assert edge.hausdorff_distance(shapely.boundary(town.carriageway)) < 0.1
     upright = kerbs.faces[np.ptp(kerbs.faces[..., 2], axis=1) > 0]

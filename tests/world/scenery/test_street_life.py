@@ -1,4 +1,4 @@
-"""Parked cars, signs, lamps and people: clear of the road and of each other, seen where they can be hit."""
+"""Parked cars, signs, lamps and pedestrians: clear of the road and of each other, visible where they can be hit."""
 
 from collections.abc import Iterator
 
@@ -23,14 +23,14 @@ from navsim.world.scenery.parked_cars import (
     car_outlines,
     place_cars,
 )
-from navsim.world.scenery.placement import Mask, Shapes, apart, beside_roads, clear_of, rectangles
+from navsim.world.scenery.placement import Mask, Shapes, clear_of, keep_apart, random_roadside_positions, rectangles
 from navsim.world.scenery.scene import Scene, build_scene
 from navsim.world.scenery.street_furniture import (
-    furniture_instances,
-    furniture_obstacles,
     place_lamps,
+    place_pedestrians,
     place_signs,
-    place_walkers,
+    street_furniture_instances,
+    street_furniture_obstacles,
 )
 from navsim.world.world import World
 
@@ -50,12 +50,12 @@ def scene(town: RoadNetwork) -> Scene:
 
 
 def of_kind(obstacles: Obstacles, kind: ObstacleKind) -> Mask:
-    """Which triangles (F,) belong to things of a kind."""
+    """Return whether each triangle (F,) belongs to an object of a kind."""
     return np.asarray(obstacles.kinds == list(ObstacleKind).index(kind), dtype=bool)
 
 
 def grounds_of(obstacles: Obstacles, kind: ObstacleKind) -> Shapes:
-    """The ground plan of every single thing of a kind."""
+    """Return the outline of every object of a kind."""
     chosen = obstacles.triangles[of_kind(obstacles, kind)]
     flat: Shapes = np.asarray(shapely.polygons(obstacles.vertices[chosen, :2].astype(float)))
     roofs = flat[shapely.area(flat) > 1e-4]
@@ -63,7 +63,7 @@ def grounds_of(obstacles: Obstacles, kind: ObstacleKind) -> Shapes:
 
 
 def houses_of(scene: Scene) -> shapely.Geometry:
-    """The walls of all houses, seen from above."""
+    """Return the walls of all houses, seen from above."""
     obstacles = scene.obstacles
     chosen = obstacles.triangles[of_kind(obstacles, ObstacleKind.BUILDING)]
     return shapely.union_all(shapely.linestrings(obstacles.vertices[chosen, :2].astype(float)))
@@ -96,7 +96,7 @@ def test_signs_stand_to_the_right_of_the_mouths_and_face_the_traffic(crossing: R
     signs = place_signs(crossing)
     assert len(signs) == 4
     start, _ = crossing.mouths(0)
-    # The first road leaves the crossing eastwards; who comes back along it keeps to its northern side.
+    # The first road leaves the crossing eastwards; traffic towards the crossing keeps to its northern side.
     edge = crossing.roads[0].half_width + 0.9
     east = signs[np.argmax(signs[:, 0])]
     assert east[:3] == pytest.approx((start + 2.0, edge, 0.0))
@@ -119,7 +119,7 @@ def test_lamps_and_people_stand_on_the_footway(town: RoadNetwork) -> None:
     lamps = place_lamps(town, NOTHING, generator(1, "lamps"))
     gaps = shapely.distance(shapely.points(lamps[:, :2]), town.carriageway)
     assert ((gaps > 0.6) & (gaps < 1.05)).all()
-    people = np.concatenate(place_walkers(town, NOTHING, generator(1, "people")))
+    people = np.concatenate(place_pedestrians(town, NOTHING, generator(1, "people")))
     gaps = shapely.distance(shapely.points(people[:, :2]), town.carriageway)
     assert ((gaps > 1.5) & (gaps < 2.35)).all()
     for lamp in lamps:
@@ -137,7 +137,7 @@ def test_cars_park_clear_of_houses(town: RoadNetwork) -> None:
     cars: Shapes = np.asarray(shapely.polygons(car_outlines(place_cars(town, houses, 20.0, generator(2, "cars")))))
     assert len(cars) > 20
     assert clear_of(cars, houses, 0.6).all()
-    assert apart(cars, 0.3).all()
+    assert keep_apart(cars, 0.3).all()
 
 
 def test_cars_are_hit_where_they_are_seen(town: RoadNetwork) -> None:
@@ -158,30 +158,32 @@ def test_cars_are_hit_where_they_are_seen(town: RoadNetwork) -> None:
 def test_every_car_stands_on_a_paved_place(town: RoadNetwork) -> None:
     cars = place_cars(town, NOTHING, 50.0, generator(2, "cars"))
     paved = bays_surface(cars, np.array(town.bounds[:2]) - 500.0)
-    places = shapely.union_all(shapely.polygons(paved.vertices[paved.triangles][..., :2]))
-    assert shapely.contains(places, shapely.polygons(car_outlines(cars))).all()
+    transforms = shapely.union_all(shapely.polygons(paved.vertices[paved.triangles][..., :2]))
+    assert shapely.contains(transforms, shapely.polygons(car_outlines(cars))).all()
 
 
 def test_people_and_posts_are_as_high_as_they_are_seen(crossing: RoadNetwork) -> None:
-    people = place_walkers(crossing, NOTHING, generator(1, "people"))
+    people = place_pedestrians(crossing, NOTHING, generator(1, "people"))
     signs, lamps = place_signs(crossing), place_lamps(crossing, NOTHING, generator(1, "lamps"))
-    heights = [group.baked().vertices[:, 2].max() for group in furniture_instances(signs, lamps, people, ATLAS)[2:]]
+    heights = [
+        group.baked().vertices[:, 2].max() for group in street_furniture_instances(signs, lamps, people, ATLAS)[2:]
+    ]
     assert heights == pytest.approx([2.6, 6.0])
-    solid = furniture_obstacles(signs, lamps, people)
+    solid = street_furniture_obstacles(signs, lamps, people)
     counts = [int(of_kind(solid, kind).sum()) for kind in (ObstacleKind.SIGN, ObstacleKind.PEDESTRIAN)]
     assert counts == [10 * (len(signs) + len(lamps)), 10 * sum(map(len, people))]
 
 
 def test_places_lie_evenly_on_both_sides_and_drive_on_the_right(crossing: RoadNetwork) -> None:
-    places = beside_roads(crossing, 1.0, (1.0, 2.0), generator(1, "places"))
+    transforms = random_roadside_positions(crossing, 1.0, (1.0, 2.0), generator(1, "transforms"))
     free = sum(end - start for start, end in map(crossing.mouths, range(4)))
-    assert len(places.headings) == int(2 * free)
-    gaps = shapely.distance(shapely.points(places.positions), crossing.carriageway)
+    assert len(transforms.headings) == int(2 * free)
+    gaps = shapely.distance(shapely.points(transforms.positions), crossing.carriageway)
     assert 0.99 < gaps.min() < gaps.max() < 2.01
-    for pose in np.column_stack([places.positions, places.headings]).tolist():
+    for pose in np.column_stack([transforms.positions, transforms.headings]).tolist():
         ahead = Pose(*pose).moved(left=4.0)
-        assert crossing.is_drivable(ahead.position)  # the road is on the left of who drives on the right
-    quarters = [np.hypot(*(places.positions - middle).T).__lt__(45.0).mean() for middle in 70.0 * np.eye(2)]
+        assert crossing.is_drivable(ahead.position)  # on the right, the road lies to the left
+    quarters = [np.hypot(*(transforms.positions - middle).T).__lt__(45.0).mean() for middle in 70.0 * np.eye(2)]
     assert min(quarters) > 0.15
 
 
@@ -192,7 +194,7 @@ def test_rectangles_turn_with_their_heading() -> None:
 
 def test_of_shapes_too_close_the_earlier_stays() -> None:
     row: Shapes = np.asarray(shapely.points([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 0.0]]))
-    assert apart(row, 1.5).tolist() == [True, False, True, True]
+    assert keep_apart(row, 1.5).tolist() == [True, False, True, True]
     assert clear_of(row, row[:1], 1.5).tolist() == [False, False, True, True]
 
 

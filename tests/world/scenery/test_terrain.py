@@ -8,9 +8,9 @@ from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.world.scenery.meshes import Surface
 from navsim.world.scenery.parked_cars import BAY_HEIGHT, bays_surface, place_cars
-from navsim.world.scenery.pavement import KERB_HEIGHT, KERB_WIDTH, Kerbs, footways, lay_kerbs
+from navsim.world.scenery.pavement import KERB_HEIGHT, KERB_WIDTH, Kerbs, build_kerbs, footways
 from navsim.world.scenery.placement import Shapes
-from navsim.world.scenery.terrain import GROUND_HEIGHT, HILLS, Terrain, land_around, lay_terrain, tile_origin
+from navsim.world.scenery.terrain import GROUND_HEIGHT, HILLS, Terrain, build_terrain, ground_area, tile_origin
 
 WIDTH = 1.8
 NO_BAYS = Surface.merged([])
@@ -23,12 +23,12 @@ def town(request: pytest.FixtureRequest) -> RoadNetwork:
 
 @pytest.fixture(scope="module")
 def kerbs(town: RoadNetwork) -> Kerbs:
-    return lay_kerbs(town)
+    return build_kerbs(town)
 
 
 @pytest.fixture(scope="module")
 def terrain(town: RoadNetwork, kerbs: Kerbs) -> Terrain:
-    return lay_terrain(town, kerbs, WIDTH, NO_BAYS, generator(1, "hills"))
+    return build_terrain(town, kerbs, WIDTH, NO_BAYS, generator(1, "hills"))
 
 
 def corners(surface: Surface) -> Array:
@@ -37,7 +37,7 @@ def corners(surface: Surface) -> Array:
 
 
 def upwards(surface: Surface) -> Array:
-    """Area (F,) of each triangle seen from above, negative where it looks down."""
+    """Area (F,) of each triangle seen from above, negative where it faces down."""
     a, b, c = np.moveaxis(corners(surface), 1, 0)
     return np.asarray(np.cross(b - a, c - a)[:, 2] / 2)
 
@@ -51,7 +51,7 @@ def test_the_road_is_paved_once_and_the_ground_passes_below_all_of_it(
 ) -> None:
     assert area(terrain.road) == pytest.approx(town.carriageway.area, rel=2e-3)
     assert area(terrain.road) == pytest.approx(kerbs.road.area, rel=1e-6)
-    assert area(terrain.ground) == pytest.approx(land_around(town).area, rel=1e-6)
+    assert area(terrain.ground) == pytest.approx(ground_area(town).area, rel=1e-6)
     assert len(terrain.ground.triangles) <= 8
     for surface in (terrain.road, terrain.footway, terrain.ground):
         assert (upwards(surface) > -1e-9).all()
@@ -59,8 +59,8 @@ def test_the_road_is_paved_once_and_the_ground_passes_below_all_of_it(
 
 def test_a_ray_from_above_meets_at_most_one_paved_surface(town: RoadNetwork, kerbs: Kerbs, terrain: Terrain) -> None:
     x0, y0, x1, y1 = town.bounds
-    spots = generator(1, "rays").uniform((x0 - 70, y0 - 70), (x1 + 70, y1 + 70), (4000, 2))
-    points: Shapes = np.asarray(shapely.points(spots))
+    rays = generator(1, "rays").uniform((x0 - 70, y0 - 70), (x1 + 70, y1 + 70), (4000, 2))
+    points: Shapes = np.asarray(shapely.points(rays))
     met = np.zeros(len(points), dtype=np.int64)
     for surface in (terrain.road, terrain.footway):
         triangles: Shapes = np.asarray(shapely.polygons(corners(surface)[..., :2]))
@@ -90,15 +90,15 @@ def test_footways_lie_behind_the_kerb_as_wide_as_asked(town: RoadNetwork, kerbs:
 
 
 def test_towns_without_footways_have_grass_up_to_the_kerb(town: RoadNetwork, kerbs: Kerbs) -> None:
-    bare = lay_terrain(town, kerbs, 0.0, NO_BAYS, generator(1, "hills"))
+    bare = build_terrain(town, kerbs, 0.0, NO_BAYS, generator(1, "hills"))
     assert len(bare.footway.triangles) == 0
-    assert area(bare.ground) == pytest.approx(land_around(town).area, rel=1e-6)
+    assert area(bare.ground) == pytest.approx(ground_area(town).area, rel=1e-6)
 
 
 def test_bays_are_paved_a_little_higher(town: RoadNetwork, kerbs: Kerbs) -> None:
     cars = place_cars(town, np.empty(0, dtype=object), 60.0, generator(1, "cars"))
     bays = bays_surface(cars, tile_origin(town))
-    paved = lay_terrain(town, kerbs, WIDTH, bays, generator(1, "hills")).footway
+    paved = build_terrain(town, kerbs, WIDTH, bays, generator(1, "hills")).footway
     high = upwards(paved)[(corners(paved)[..., 2] == BAY_HEIGHT).all(axis=1)]
     assert len(high) == 2 * sum(map(len, cars))
     assert high.sum() == pytest.approx(5.6 * 2.6 * sum(map(len, cars)))
@@ -119,6 +119,6 @@ def test_hills_stand_on_the_plain_and_face_the_town(town: RoadNetwork, terrain: 
     assert ((np.cross(b - a, c - a)[:, :2] * inwards).sum(axis=1) > 0).all()
     assert np.hypot(*inwards.T).max() < np.abs(terrain.plain.vertices[:, :2]).max()
     heights = terrain.hills.vertices[:, 2]
-    _, least, greatest = HILLS
+    _, min_height, greatest = HILLS
     assert heights.min() < 0
-    assert least <= heights[heights > 0].min() < heights.max() <= greatest
+    assert min_height <= heights[heights > 0].min() < heights.max() <= greatest

@@ -6,7 +6,7 @@ from navsim.geometry import Array
 from navsim.seeding import generator
 from navsim.world.scenery.appearance import Appearance, appearance_of
 from navsim.world.scenery.facades import CELL, FLOORS, Facade, paint_facades
-from navsim.world.scenery.presets import Paving
+from navsim.world.scenery.presets import RoadMaterial
 from navsim.world.scenery.textures import (
     ATLAS_SIZE,
     PATCH_SIZE,
@@ -23,9 +23,9 @@ def painted(look: Appearance) -> Textures:
     return paint_textures(look, generator(1, "paint"))
 
 
-def road(paving: Paving, roughness: float = 0.0) -> Array:
+def road(material: RoadMaterial, roughness: float = 0.0) -> Array:
     """Tone of the road's tile (H, W), 1 for its plain colour."""
-    tile = painted(Appearance(paving=paving, roughness=roughness, asphalt=(120, 120, 120))).asphalt
+    tile = painted(Appearance(road_material=material, roughness=roughness, asphalt=(120, 120, 120))).asphalt
     return tile[..., 0].astype(float) / 120.0
 
 
@@ -50,14 +50,14 @@ def test_repeating_tiles_keep_their_mean_colour_and_meet_at_the_edges() -> None:
 
 
 def test_even_asphalt_is_plain_and_rough_asphalt_is_as_rough_as_asked() -> None:
-    assert np.ptp(road(Paving.ASPHALT)) == 0.0
-    rough = road(Paving.ASPHALT, 0.06)
+    assert np.ptp(road(RoadMaterial.ASPHALT)) == 0.0
+    rough = road(RoadMaterial.ASPHALT, 0.06)
     assert rough.mean() == pytest.approx(1.0, abs=0.01)
     assert rough.std() == pytest.approx(np.hypot(0.06, 0.03), rel=0.1)  # patches, and grain of half as much
 
 
 def test_cracks_are_thin_and_go_on_in_the_next_tile() -> None:
-    tile = road(Paving.CRACKED)
+    tile = road(RoadMaterial.CRACKED)
     assert tile.shape == (2 * TILE, 2 * TILE)
     dark = tile < 0.8
     assert 0.003 < dark.mean() < 0.05
@@ -70,7 +70,7 @@ def test_cracks_are_thin_and_go_on_in_the_next_tile() -> None:
 
 
 def test_concrete_has_joints_around_every_slab() -> None:
-    tile = road(Paving.CONCRETE)
+    tile = road(RoadMaterial.CONCRETE)
     step = round(TILE * SLAB / PATCH_SIZE)
     joints = np.zeros(TILE, dtype=bool)
     joints[::step] = True
@@ -79,7 +79,7 @@ def test_concrete_has_joints_around_every_slab() -> None:
 
 
 def test_mended_roads_have_lighter_and_darker_patches() -> None:
-    tile = road(Paving.PATCHED)
+    tile = road(RoadMaterial.PATCHED)
     assert len(np.unique(np.round(tile, 2))) > 4
     assert (tile == 1.0).mean() > 0.2
 

@@ -19,11 +19,11 @@ def planted(network: RoadNetwork, spacing: float = 12.0) -> tuple[Array, ...]:
 
 def test_trees_keep_clear_of_road_and_walls(crossing: RoadNetwork) -> None:
     walls = outlines_of(place_buildings(crossing, 1.0, generator(1, "houses")))
-    places = np.concatenate(place_trees(crossing, walls, 8.0, generator(2, "trees")))
-    spots = shapely.points(places[:, :2])
-    assert len(places) > 30
-    assert shapely.distance(spots, crossing.carriageway).min() > 1.6
-    assert shapely.distance(spots, shapely.union_all(walls)).min() > 2.0
+    transforms = np.concatenate(place_trees(crossing, walls, 8.0, generator(2, "trees")))
+    points = shapely.points(transforms[:, :2])
+    assert len(transforms) > 30
+    assert shapely.distance(points, crossing.carriageway).min() > 1.6
+    assert shapely.distance(points, shapely.union_all(walls)).min() > 2.0
 
 
 def test_every_kind_is_planted_and_spacing_thins_them_out(crossing: RoadNetwork) -> None:
@@ -36,12 +36,12 @@ def test_every_kind_is_planted_and_spacing_thins_them_out(crossing: RoadNetwork)
 def test_trunks_stand_where_trees_are_seen(crossing: RoadNetwork) -> None:
     trees = planted(crossing)
     obstacles = tree_obstacles(trees)
-    places = np.concatenate(trees)
-    gaps = np.hypot(*(obstacles.vertices[:, None, :2] - places[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
-    assert gaps.max() <= TRUNK_RADIUS * places[:, 3].max() + 1e-3
-    assert obstacles.vertices[:, 2].max() == pytest.approx(TRUNK_HEIGHT * places[:, 3].max(), rel=1e-5)
+    transforms = np.concatenate(trees)
+    gaps = np.hypot(*(obstacles.vertices[:, None, :2] - transforms[None, :, :2]).transpose(2, 0, 1)).min(axis=1)
+    assert gaps.max() <= TRUNK_RADIUS * transforms[:, 3].max() + 1e-3
+    assert obstacles.vertices[:, 2].max() == pytest.approx(TRUNK_HEIGHT * transforms[:, 3].max(), rel=1e-5)
     instances = tree_instances(trees, ATLAS)
-    assert sum(len(group.transforms) for group in instances) == len(places)
+    assert sum(len(group.transforms) for group in instances) == len(transforms)
 
 
 @pytest.mark.parametrize("kind", range(len(CROWNS)))

@@ -1,4 +1,4 @@
-"""What stands beside the roads of all kinds of town, and what is painted on them."""
+"""Objects beside the roads and markings on the roads, in towns of all generators."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ from navsim.seeding import generator
 from navsim.world.scenery.appearance import appearance_of
 from navsim.world.scenery.meshes import SemanticClass
 from navsim.world.scenery.parked_cars import ROAD_CLEARANCE
-from navsim.world.scenery.pavement import YIELD_WIDTH, markings, worn
+from navsim.world.scenery.pavement import YIELD_WIDTH, markings, without_worn
 from navsim.world.scenery.scene import Scene, build_scene
-from navsim.world.scenery.street_furniture import SIGN_GAP, WALKER_GAP
+from navsim.world.scenery.street_furniture import PEDESTRIAN_DISTANCE, SIGN_DISTANCE
 
 TOWNS = ("train-1", "grid-train-1", "suburb-train-1", "village-train-0")
 CLEARANCE = {
     SemanticClass.VEHICLE: ROAD_CLEARANCE,
-    SemanticClass.SIGN: SIGN_GAP - 0.5,  # a sign's plate is wider than its post
-    SemanticClass.PEDESTRIAN: WALKER_GAP[0] - 0.4,
+    SemanticClass.SIGN: SIGN_DISTANCE - 0.5,  # a sign's plate is wider than its post
+    SemanticClass.PEDESTRIAN: PEDESTRIAN_DISTANCE[0] - 0.4,
     SemanticClass.VEGETATION: 0.0,
 }
 
@@ -56,7 +56,11 @@ def test_the_same_seed_furnishes_the_same(place: tuple[RoadNetwork, Scene]) -> N
         assert one.vertices.tobytes() == other.vertices.tobytes()
         assert one.texture.tobytes() == other.texture.tobytes()
     assert all((a.transforms == b.transforms).all() for a, b in zip(scene.instances, again.instances, strict=True))
-    assert scene.shade is None or again.shade is None or (scene.shade.image == again.shade.image).all()
+    assert (
+        scene.ground_shadows is None
+        or again.ground_shadows is None
+        or (scene.ground_shadows.image == again.ground_shadows.image).all()
+    )
     assert scene.obstacles.vertices.tobytes() == again.obstacles.vertices.tobytes()
 
 
@@ -92,7 +96,7 @@ def test_a_roundabouts_ring_yields_to_nobody() -> None:
 @pytest.mark.parametrize("missing", [0.25, 1.0])
 def test_missing_lines_are_missing(missing: float) -> None:
     whole = markings(street(lanes_forward=2, lanes_backward=2))
-    rest = worn(whole, missing, generator(0, "wear"))
+    rest = without_worn(whole, missing, generator(0, "wear"))
     assert len(rest.triangles) == pytest.approx((1 - missing) * len(whole.triangles), abs=2)
-    again = worn(whole, missing, generator(0, "wear"))
+    again = without_worn(whole, missing, generator(0, "wear"))
     assert (rest.vertices == again.vertices).all()

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from navsim.world.bullet import quiet
+from navsim.world.bullet import suppressed_output
 
 
 def test_what_compiled_code_writes_is_dropped_inside_and_kept_outside(capfd: pytest.CaptureFixture[str]) -> None:
     print("before")
-    with quiet():
+    with suppressed_output():
         os.write(1, b"out")
         os.write(2, b"err")
     print("after")
@@ -17,7 +17,7 @@ def test_what_compiled_code_writes_is_dropped_inside_and_kept_outside(capfd: pyt
 
 
 def test_an_error_inside_is_raised_and_the_output_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ValueError, match="inside"), quiet():
+    with pytest.raises(ValueError, match="inside"), suppressed_output():
         raise ValueError("inside")
     print("back")
     assert capfd.readouterr().out == "back\n"

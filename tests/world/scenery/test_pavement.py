@@ -9,7 +9,7 @@ from navsim.roads.generators.towns import build_town
 from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.seeding import generator
 from navsim.world.scenery.meshes import Surface
-from navsim.world.scenery.pavement import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, lay_kerbs, line, markings, worn
+from navsim.world.scenery.pavement import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, build_kerbs, line, markings, without_worn
 
 
 def single_road(forward: int, backward: int, length: float = 100.0) -> RoadNetwork:
@@ -97,11 +97,11 @@ def test_a_roundabouts_ring_has_no_yield_bars() -> None:
 @pytest.mark.parametrize("missing", [0.0, 0.25, 0.6, 1.0])
 def test_worn_roads_miss_that_share_of_their_paint(crossing: RoadNetwork, missing: float) -> None:
     fresh = markings(crossing)
-    left = worn(fresh, missing, generator(1, "wear"))
+    left = without_worn(fresh, missing, generator(1, "wear"))
     assert len(left.triangles) == pytest.approx((1 - missing) * len(fresh.triangles), abs=2)
     pieces = {piece.tobytes() for piece in fresh.vertices.reshape(-1, 4, 3)}
     assert all(piece.tobytes() in pieces for piece in left.vertices.reshape(-1, 4, 3))
-    assert left.vertices.tobytes() == worn(fresh, missing, generator(1, "wear")).vertices.tobytes()
+    assert left.vertices.tobytes() == without_worn(fresh, missing, generator(1, "wear")).vertices.tobytes()
 
 
 def test_no_bar_crosses_a_ring_of_any_village() -> None:
@@ -121,7 +121,7 @@ def test_no_bar_crosses_a_ring_of_any_village() -> None:
 
 
 def test_kerbs_are_closed_and_of_one_width(crossing: RoadNetwork) -> None:
-    kerbs = lay_kerbs(crossing)
+    kerbs = build_kerbs(crossing)
     for inner, outer in zip(kerbs.inner, kerbs.outer, strict=True):
         np.testing.assert_array_equal(inner[0], inner[-1])
         np.testing.assert_array_equal(outer[0], outer[-1])
@@ -130,13 +130,13 @@ def test_kerbs_are_closed_and_of_one_width(crossing: RoadNetwork) -> None:
         assert gaps.min() > 0.29
         assert gaps.max() < 0.45  # mitred at the square ends of the roads
     assert kerbs.road_and_kerbs.area > kerbs.road.area
-    fine = lay_kerbs(crossing, tolerance=0.04)
+    fine = build_kerbs(crossing, tolerance=0.04)
     assert fine.road.area == pytest.approx(crossing.carriageway.area, rel=1e-3)
     assert kerbs.road_and_kerbs.area - kerbs.road.area == pytest.approx(0.3 * crossing.carriageway.length, rel=0.02)
 
 
 def test_kerb_faces_are_planar_quads_of_the_right_height(crossing: RoadNetwork) -> None:
-    faces = lay_kerbs(crossing).faces
+    faces = build_kerbs(crossing).faces
     upright = np.ptp(faces[..., 2], axis=1) > 0
     assert upright.sum() == (~upright).sum()
     assert np.unique(faces[..., 2]).tolist() == [0.0, 0.12]
