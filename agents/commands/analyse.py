@@ -10,7 +10,8 @@ from agents.export.bundle import ExportConfig
 from agents.export.bundle import export as export_policy
 from agents.interpretability.inspection import InspectConfig
 from agents.interpretability.inspection import inspect_policy as inspect_checkpoint
-from agents.interpretability.writing import headlines, write_inspection
+from agents.interpretability.page import headlines
+from agents.interpretability.sections import write_inspection
 from agents.localization.config import LocalizeConfig
 from agents.localization.live import watch_live
 from agents.localization.pictures import write_gallery
@@ -136,7 +137,7 @@ def inspect_policy() -> None:
     )
     seen = inspect_checkpoint(config)
     page = write_inspection(seen, config.folder)
-    rows = [(line.words, line.value, line.interval) for line in headlines(seen)]
+    rows = [(line.text, line.value, line.interval) for line in headlines(seen)]
     show(Table(("what", "value", "95% interval"), rows, title=f"{seen.numbers.frames} frames"))
     for note in seen.numbers.notes:
         say(f"note: {note}")

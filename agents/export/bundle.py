@@ -19,45 +19,45 @@ from navsim.errors import ConfigError
 from navsim.provenance import git_revision, software_versions
 from navsim.storage import atomic_folder, write_bytes, write_text
 
-CHECKED = 8
-"""Situations of each kind on which an exported policy is compared with its checkpoint."""
+NUM_CHECKED = 8
+"""Number of situations of each kind on which an exported policy is compared with its checkpoint."""
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What to export, and where to."""
+    """Checkpoint to export, and the folder of the export."""
 
     checkpoint: Path = Path("runs/demo/policy/best.safetensors")
-    """The policy."""
+    """Checkpoint of the policy."""
     out: Path = Path("runs/demo/export")
-    """Folder of the export; it must not exist yet."""
+    """Folder of the export, which must not exist yet."""
     results: Path | None = None
-    """The `results.json` of an evaluation that this checkpoint drove in, for the card."""
+    """File `results.json` of an evaluation with this checkpoint, for the card."""
 
 
 def export(config: ExportConfig) -> CardContents:
-    """Export a policy; the folder appears when the ONNX file was found to answer as the checkpoint does.
+    """Export a policy; the folder appears once the ONNX file is checked against the checkpoint.
 
     Raises:
-        CheckpointError: If the checkpoint is unusable, or the ONNX file answers otherwise.
-        ConfigError: If the exporter is not installed or cannot express the network, or the results are not its own.
-        StorageError: If the folder already exists or cannot be written.
+        CheckpointError: If the checkpoint is unusable, or the ONNX file differs from it.
+        ConfigError: If the exporter is missing or cannot express the network, or the results lack the checkpoint.
+        StorageError: If the folder exists already or cannot be written.
     """
     with atomic_folder(config.out) as folder:
         info = read_info(config.checkpoint)
         results = {} if config.results is None else closed_loop_scores(config.results, config.checkpoint)
         policy = load_policy(config.checkpoint, info.cameras, info.map)
-        facts = _facts(info, commands=policy.command is not None)
+        metadata = _metadata(info, commands=policy.command is not None)
         graph = DrivingGraph(policy)
-        data = export_graph(graph, facts)
+        data = export_graph(graph, metadata)
         spec = info.observation_spec
-        senses = [random_observations(spec, CHECKED), driven_observations(info.cameras, info.map, CHECKED)]
-        difference = check_graph(data, graph, senses)
+        batches = [random_observations(spec, NUM_CHECKED), driven_observations(info.cameras, info.map, NUM_CHECKED)]
+        difference = check_graph(data, graph, batches)
         with torch.inference_mode():
-            first = senses[0]
+            first = batches[0]
             outputs = tuple(graph(first.images, first.road_map, first.route_map, first.speed))
         contents = CardContents(
-            facts=facts,
+            metadata=metadata,
             outputs=outputs,
             parameters=parameter_count(policy),
             difference=difference,
@@ -73,11 +73,11 @@ def export(config: ExportConfig) -> CardContents:
 
 
 def epoch_scores(info: CheckpointInfo, checkpoint: Path) -> dict[str, float]:
-    """The scores of a checkpoint's epoch, by name; none if they are not known.
+    """Return the scores of a checkpoint's epoch, by name; empty if they are unknown.
 
     Args:
-        info: The checkpoint's header, which holds the history of its run up to then.
-        checkpoint: Its file: where the header is silent, the best epoch in the `metrics.json` beside it counts.
+        info: Header of the checkpoint, with the history of its run so far.
+        checkpoint: File of the checkpoint. Without a history, the best epoch in the `metrics.json` beside it counts.
     """
     history = info.progress.get("history")
     if history is None and checkpoint.stem == "best":
@@ -90,7 +90,7 @@ def epoch_scores(info: CheckpointInfo, checkpoint: Path) -> dict[str, float]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a file, an empty one if there is none."""
+    """Return the mapping in a file, empty if there is none."""
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -124,8 +124,8 @@ def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
     return {**values["drivers"][own[0]], "title": title}
 
 
-def _facts(info: CheckpointInfo, commands: bool) -> ExportMetadata:
-    """What the ONNX file says about itself."""
+def _metadata(info: CheckpointInfo, commands: bool) -> ExportMetadata:
+    """Return the metadata of the ONNX file."""
     exporters = software_versions() | {name: version(name) for name in ("torch", "onnx", "onnxruntime")}
     return ExportMetadata(
         policy=info.policy,

@@ -1,24 +1,20 @@
-"""A policy as an ONNX graph: uint8 senses in, all that it takes to drive out. B: batch, K: components, G: grid points.
+"""A policy as an ONNX graph, and its comparison with the policy. B: batch, K: components, G: grid points.
 
-| input | type | shape | holds |
-| --- | --- | --- | --- |
-| `images` | uint8 | (B, cameras, height, width, 3) | camera images, RGB |
-| `road_map` | uint8 | (B, size, size) | all roads around the car |
-| `route_map` | uint8 | (B, size, size) | the wanted route on the same patch |
-| `speed` | float32 | (B,) | speed [m/s] |
+Inputs, all of which exist even if the policy ignores them, so that one program serves all policies:
 
-| output | shape | holds |
-| --- | --- | --- |
-| `steering` | (B,) | what to drive by, if nothing is known of the last step [1/m] |
-| `mode`, `mean` | (B,) | the highest mode and the mean of the distribution [1/m] |
-| `density` | (B, G) | its density at G curvatures, evenly over the vehicle's range [m] |
-| `outputs` | (B, outputs) | the network's last numbers |
-| `command` | (B,) | only of networks that give a command of their own [1/m] |
-| `weights`, `means`, `scales` | (B, K) | only of Gaussian mixtures: weights, means [1/m], standard deviations [1/m] |
+* `images` (B, cameras, height, width, 3) uint8: camera images, RGB.
+* `road_map` (B, size, size) uint8: all roads around the car.
+* `route_map` (B, size, size) uint8: the route on the same patch.
+* `speed` (B,) float32: speed [m/s].
 
-Inputs that a policy does not look at are there all the same, so that one program feeds all policies.
+Outputs, all float32:
 
-Whether an exported policy answers as the policy itself. B: batch.
+* `steering` (B,): curvature to drive, without memory of the last step [1/m].
+* `mode` and `mean` (B,): highest mode and mean of the distribution [1/m].
+* `density` (B, G): density at G curvatures, evenly over the vehicle's range [m].
+* `outputs` (B, outputs): raw outputs of the network.
+* `command` (B,): command of networks with a branch [1/m].
+* `weights`, `means` and `scales` (B, K): of Gaussian mixtures; means and standard deviations in [1/m].
 """
 
 import logging
@@ -50,7 +46,7 @@ _EXTRA = "export needs the packages onnx, onnxscript and onnxruntime: pip instal
 
 
 class DrivingGraph(nn.Module):
-    """A policy from recorded senses to named numbers."""
+    """A policy from recorded observations to named outputs."""
 
     grid: Tensor
 
@@ -66,7 +62,7 @@ class DrivingGraph(nn.Module):
         outputs = self.policy(scale_observations(ObservationBatch(images, road_map, route_map, speed), torch.float32))
         output = self.policy.decode(outputs)
         distribution = output.distribution
-        # The shape and not the length, here and in the networks: a length would fix the batch to the example's.
+        # The shape, not the length, here and in the networks: a length would fix the batch size in the graph.
         grid = self.grid[:, None].expand(-1, speed.shape[0])
         numbers = {
             "steering": output.steering,
@@ -82,8 +78,8 @@ class DrivingGraph(nn.Module):
         return numbers
 
 
-def export_graph(graph: DrivingGraph, facts: ExportMetadata) -> bytes:
-    """Turn a policy into an ONNX file for any batch size, with `facts` in its metadata.
+def export_graph(graph: DrivingGraph, metadata: ExportMetadata) -> bytes:
+    """Convert a policy to an ONNX file for any batch size, with `metadata`.
 
     Raises:
         ConfigError: If the exporter's packages are not installed, or it cannot express the network.
@@ -110,19 +106,19 @@ def export_graph(graph: DrivingGraph, facts: ExportMetadata) -> bytes:
         except torch.onnx.errors.OnnxExporterError as error:
             raise ConfigError(f"the exporter cannot express this network: {str(error).splitlines()[0]}") from error
     if program is None:
-        raise ConfigError("the exporter gave nothing")
+        raise ConfigError("the exporter returned nothing")
     inputs = program.model.graph.inputs
     fixed = [str(value.name) for value in inputs if value.shape is None or isinstance(value.shape[0], int)]
     if fixed:
-        raise ConfigError(f"the network fixes the batch size of {', '.join(fixed)}: it takes a length somewhere")
-    _part_names(program, names)
-    program.model.metadata_props.update(to_metadata(facts))
+        raise ConfigError(f"the network fixes the batch size of {', '.join(fixed)}: it uses a length somewhere")
+    _rename_inner_values(program, names)
+    program.model.metadata_props.update(to_metadata(metadata))
     data: bytes = program.model_proto.SerializeToString()
     return data
 
 
-def _part_names(program: torch.onnx.ONNXProgram, names: Sequence[str]) -> None:
-    """Rename values inside the graph that the exporter calls as the outputs are called: a mean is one of these, too."""
+def _rename_inner_values(program: torch.onnx.ONNXProgram, names: Sequence[str]) -> None:
+    """Rename inner values of the graph with the name of an output, since the exporter uses such names twice."""
     graph = program.model.graph
     outputs = {id(value) for value in graph.outputs}
     inner = [value for node in graph for value in node.outputs]
@@ -133,7 +129,7 @@ def _part_names(program: torch.onnx.ONNXProgram, names: Sequence[str]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to itself what the exporter says about its own future and about packages that nobody needs here."""
+    """Suppress the exporter's warnings about its own future and about packages that are not needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -147,13 +143,13 @@ def _quiet() -> Iterator[None]:
 
 Floats = NDArray[np.float32]
 TOLERANCE = 1e-4
-"""How far an exported policy's answer may lie from the policy's own: in the network's numbers, in curvatures as shares
-of the vehicle's range, and in densities as shares of the highest one of a situation."""
+"""Largest difference between an exported policy and the policy: in the raw outputs, in curvatures as shares of the
+vehicle's range, and in densities as shares of the highest of a situation."""
 _CURVATURES = ("steering", "mode", "mean", "command", "means", "scales")
 
 
 def random_observations(spec: ObservationSpec, count: int, seed: int = 0) -> ObservationBatch:
-    """Noise in all pictures, for `count` situations."""
+    """Return noise in all images, for `count` situations."""
     draws = torch.Generator().manual_seed(seed)
 
     def pictures(*shape: int) -> torch.Tensor:
@@ -168,55 +164,55 @@ def random_observations(spec: ObservationSpec, count: int, seed: int = 0) -> Obs
 
 
 def driven_observations(cameras: Sequence[Camera], map_spec: MapSpec, count: int, every: int = 10) -> ObservationBatch:
-    """What a car sees on a drive through a town, at `count` moments `every` control steps apart."""
+    """Return the observations of a drive through a town, at `count` moments `every` control steps apart."""
     config = SimulationConfig(cameras=tuple(cameras), map=map_spec)
-    seen = []
+    observations = []
     with Simulation(config) as simulation:
-        situation = simulation.begin(Scenario("validation-0"))
+        sim_state = simulation.begin(Scenario("validation-0"))
         expert = LaneExpert(config.expert, config.vehicle)
         expert.follow(simulation.route)
         for step in range(count * every):
             if step % every == 0:
-                seen.append(simulation.see(situation).observation)
-            situation = simulation.advance(expert.command(situation.state).curvature)
-    return stack_observations([observation for observation in seen if observation is not None])
+                observations.append(simulation.see(sim_state).observation)
+            sim_state = simulation.advance(expert.command(sim_state.state).curvature)
+    return stack_observations([observation for observation in observations if observation is not None])
 
 
-def largest_difference(data: bytes, graph: DrivingGraph, senses: ObservationBatch) -> float:
-    """How far the ONNX file `data` is from `graph` on `senses`, all at once and one by one; see `TOLERANCE`.
+def largest_difference(data: bytes, graph: DrivingGraph, batch: ObservationBatch) -> float:
+    """Return the difference of the ONNX file `data` from `graph` on `batch`, together and one by one; see `TOLERANCE`.
 
     Raises:
         ConfigError: If onnxruntime is not installed.
-        CheckpointError: If it does not run the file.
+        CheckpointError: If onnxruntime cannot run the file.
     """
     session = open_session(data, Path("the exported graph"))
     limit, worst = graph.policy.config.max_curvature, 0.0
-    for part in (senses, *(senses[slice(i, i + 1)] for i in range(len(senses)))):
+    for part in (batch, *(batch[slice(i, i + 1)] for i in range(len(batch)))):
         values = (part.images, part.road_map, part.route_map, part.speed)
         with torch.inference_mode():
             expected = {name: value.numpy() for name, value in graph(*values).items()}
-        fed = {name: value.numpy() for name, value in zip(INPUTS, values, strict=True)}
-        found = session.run(list(expected), fed)
-        worst = max(worst, *(_difference(n, f, e, limit) for f, (n, e) in zip(found, expected.items(), strict=True)))
+        inputs = {name: value.numpy() for name, value in zip(INPUTS, values, strict=True)}
+        outputs = session.run(list(expected), inputs)
+        worst = max(worst, *(_difference(n, f, e, limit) for f, (n, e) in zip(outputs, expected.items(), strict=True)))
     return worst
 
 
-def check_graph(data: bytes, graph: DrivingGraph, senses: Sequence[ObservationBatch]) -> float:
-    """Compare the ONNX file `data` with `graph` on all of `senses`; returns the largest difference.
+def check_graph(data: bytes, graph: DrivingGraph, batches: Sequence[ObservationBatch]) -> float:
+    """Compare the ONNX file `data` with `graph` on several batches; returns the largest difference.
 
     Raises:
         ConfigError: If onnxruntime is not installed.
-        CheckpointError: If they differ by more than `TOLERANCE`, or onnxruntime does not run the file.
+        CheckpointError: If they differ by more than `TOLERANCE`, or onnxruntime cannot run the file.
     """
-    worst = max(largest_difference(data, graph, part) for part in senses)
+    worst = max(largest_difference(data, graph, batch) for batch in batches)
     if not worst <= TOLERANCE:
         raise CheckpointError(f"the exported graph differs from the policy by {worst:.2g}, more than {TOLERANCE:g}")
     return worst
 
 
-def _difference(name: str, found: Floats, expected: Floats, max_curvature: float) -> float:
-    """The largest difference of one output, in the unit that `TOLERANCE` is meant in."""
-    gap = np.abs(found - expected)
+def _difference(name: str, outputs: Floats, expected: Floats, max_curvature: float) -> float:
+    """Return the largest difference of one output, in the unit of `TOLERANCE`."""
+    gap = np.abs(outputs - expected)
     if name in _CURVATURES:
         gap = gap / max_curvature
     elif name == "density":

@@ -1,4 +1,4 @@
-"""Recorded frames to look at: chosen evenly over drives, with what each pixel shows. N: frames, C: cameras."""
+"""Recorded frames for an inspection, evenly over drives, with the class of each pixel. N: frames, C: cameras."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.interpretability.regions import Masks, camera_regions, joined_masks
+from agents.interpretability.regions import Masks, camera_regions, concatenate_masks
 from agents.policies.networks.observation_batch import ObservationBatch
 from navsim.datasets.dataset import open_dataset, simulation_settings
 from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
@@ -21,9 +21,9 @@ from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.scenario import scenario_route
 from navsim.simulation.town import load_town_map
 
-SHORTEST = 1.0
-"""Drives shorter than this are not looked at [s]: too little to say anything of."""
-_FARTHEST_COLOUR = 8.0  # mean difference from the recorded picture up to which a frame counts as drawn alike
+MIN_SECONDS = 1.0
+"""Shortest drive that is inspected [s]."""
+_MAX_COLOUR_DIFFERENCE = 8.0  # largest mean difference between recorded and rerendered frames
 _SHOWN_FIRST = (
     FrameManoeuvre.LEFT,
     FrameManoeuvre.RIGHT,
@@ -35,61 +35,61 @@ _SHOWN_FIRST = (
 
 
 @dataclass(frozen=True)
-class Drives:
+class RecordedDrives:
     """Recorded drives of one car."""
 
     simulation: SimulationConfig
-    """The car, its cameras and maps."""
+    """Settings of the car, its cameras and maps."""
     headers: dict[Path, EpisodeHeader]
-    """The drives, those of a town together."""
+    """Headers of the drives by file, sorted by town."""
     notes: tuple[str, ...] = ()
-    """What was left out, and why."""
+    """Messages about drives that were left out."""
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
-    """N frames."""
+class InspectedFrames:
+    """Recorded frames with labels and regions. N: frames."""
 
     senses: ObservationBatch
-    """What was sensed."""
+    """Observations of the frames."""
     labels: Tensor
     """The expert's curvatures (N,) float32 [1/m]."""
     names: tuple[str, ...]
-    """Drive and time of each."""
+    """Drive and time of each frame."""
     manoeuvres: NDArray[np.str_]
-    """What the car was doing (N,), values of `FrameManoeuvre`."""
+    """Manoeuvre of the car (N,), values of `FrameManoeuvre`."""
     regions: Masks | None
-    """Parts of the cameras' views, each (N, C, H, W); None if they could not be told."""
+    """Regions of the cameras' views, each (N, C, H, W); None if they are unknown."""
     notes: tuple[str, ...] = ()
-    """What could not be told, and why."""
+    """Messages about regions that are unknown."""
 
     def __len__(self) -> int:
         """Number of frames, N."""
         return len(self.labels)
 
 
-def drives_of_folder(folder: Path, split: Split) -> Drives:
-    """The drives of a data folder that are long enough.
+def drives_of_folder(folder: Path, split: Split) -> RecordedDrives:
+    """Return the drives of a data folder that are long enough.
 
     Raises:
         EpisodeError: If there are none, or the folder is missing, damaged or foreign.
     """
     dataset = open_dataset(folder, split)
     simulation = dataset.description.simulation
-    long = {path: head for path, head in dataset.headers.items() if _lasts(head, simulation)}
-    if not long:
-        raise EpisodeError(f"{folder}: holds no {split} drive of at least {SHORTEST:g} s")
-    short = len(dataset) - len(long)
-    notes = (f"{short} drives shorter than {SHORTEST:g} s were left out",) if short else ()
-    return Drives(simulation, long, notes)
+    long_drives = {path: head for path, head in dataset.headers.items() if _is_long_enough(head, simulation)}
+    if not long_drives:
+        raise EpisodeError(f"{folder}: holds no {split} drive of at least {MIN_SECONDS:g} s")
+    short = len(dataset) - len(long_drives)
+    notes = (f"{short} drives shorter than {MIN_SECONDS:g} s were left out",) if short else ()
+    return RecordedDrives(simulation, long_drives, notes)
 
 
-def drives_of_files(paths: Sequence[Path]) -> Drives:
-    """Drives given by their files, all recorded with the same cameras and maps.
+def drives_of_files(paths: Sequence[Path]) -> RecordedDrives:
+    """Return drives given by their files, all recorded with the same cameras and maps.
 
     Raises:
-        EpisodeError: If a file is missing, damaged, foreign or shorter than `SHORTEST`, does not tell its cameras, or
-            was recorded with others than the first.
+        EpisodeError: If a file is missing, damaged, foreign, shorter than `MIN_SECONDS`, without camera settings, or
+            was recorded with other cameras than the first.
     """
     headers = {path: read_header(path) for path in paths}
     cars = {path: _simulation(path, header) for path, header in headers.items()}
@@ -97,18 +97,18 @@ def drives_of_files(paths: Sequence[Path]) -> Drives:
     for path, car in cars.items():
         if (car.cameras, car.map) != (first.cameras, first.map):
             raise EpisodeError(f"{path}: was recorded with other cameras or maps than {paths[0]}")
-        if not _lasts(headers[path], car):
+        if not _is_long_enough(headers[path], car):
             length = headers[path].steps * car.control_step
-            raise EpisodeError(f"{path}: is a drive of {length:.1f} s; at least {SHORTEST:g} s are needed")
-    return Drives(first, dict(sorted(headers.items(), key=lambda item: item[1].scenario.town)))
+            raise EpisodeError(f"{path}: is a drive of {length:.1f} s; at least {MIN_SECONDS:g} s are needed")
+    return RecordedDrives(first, dict(sorted(headers.items(), key=lambda item: item[1].scenario.town)))
 
 
-def choose_frames(drives: Drives, count: int) -> Frames:
-    """Take frames evenly over all drives, and draw them anew to tell what each pixel shows.
+def choose_frames(drives: RecordedDrives, count: int) -> InspectedFrames:
+    """Choose frames evenly over all drives, and rerender them for the class of each pixel.
 
     Args:
-        drives: Where from.
-        count: How many; all of them where there are fewer.
+        drives: Drives to choose from.
+        count: Number of frames; all frames where there are fewer.
 
     Raises:
         EpisodeError: If an episode is damaged or was recorded without images.
@@ -116,22 +116,22 @@ def choose_frames(drives: Drives, count: int) -> Frames:
     """
     total = sum(header.steps for header in drives.headers.values())
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
-    parts, notes, start = list[Frames](), dict[str, None](), 0
-    redrawer = EpisodeRerenderer(drives.simulation)
+    parts, notes, start = list[InspectedFrames](), dict[str, None](), 0
+    rerenderer = EpisodeRerenderer(drives.simulation)
     try:
         for path, header in drives.headers.items():
             rows = chosen[(chosen >= start) & (chosen < start + header.steps)] - start
             start += header.steps
             if len(rows):
-                parts.append(_frames(path, rows, redrawer))
+                parts.append(_frames(path, rows, rerenderer))
                 notes |= dict.fromkeys(parts[-1].notes)
     finally:
-        redrawer.close()
-    return _joined(parts, tuple(notes))
+        rerenderer.close()
+    return _concatenate(parts, tuple(notes))
 
 
-def frames_to_show(frames: Frames, count: int) -> list[int]:
-    """Numbers of frames of different manoeuvres, turns at junctions first; of one manoeuvre the sharpest labels."""
+def frames_to_show(frames: InspectedFrames, count: int) -> list[int]:
+    """Choose frames of different manoeuvres, turns at junctions first, the sharpest labels of each first."""
     sharpness = frames.labels.abs().numpy()
     queues = {
         manoeuvre: sorted(np.flatnonzero(frames.manoeuvres == manoeuvre).tolist(), key=lambda row: -sharpness[row])
@@ -141,32 +141,32 @@ def frames_to_show(frames: Frames, count: int) -> list[int]:
     while len(shown) < min(count, len(frames)):
         for queue in queues.values():
             if queue and len(shown) < count:
-                # From the middle: the sharpest of all is often an odd one.
+                # From the first third: the sharpest of all is often an outlier.
                 shown.append(queue.pop(len(queue) // 3))
     return shown
 
 
-def _lasts(header: EpisodeHeader, simulation: SimulationConfig) -> bool:
-    return header.steps * simulation.control_step >= SHORTEST - 1e-9
+def _is_long_enough(header: EpisodeHeader, simulation: SimulationConfig) -> bool:
+    return header.steps * simulation.control_step >= MIN_SECONDS - 1e-9
 
 
 def _simulation(path: Path, header: EpisodeHeader) -> SimulationConfig:
-    """The car that an episode's file tells of."""
-    told = header.metadata.get("simulation")
-    if told is None:
-        raise EpisodeError(f"{path}: does not tell its cameras; give the data folder that it lies in")
-    return simulation_settings(told, path)
+    """Return the settings of the car in an episode's file."""
+    settings = header.metadata.get("simulation")
+    if settings is None:
+        raise EpisodeError(f"{path}: has no camera settings; give its data folder")
+    return simulation_settings(settings, path)
 
 
-def _frames(path: Path, rows: NDArray[np.intp], redrawer: EpisodeRerenderer) -> Frames:
-    """Some frames of one drive."""
+def _frames(path: Path, rows: NDArray[np.intp], rerenderer: EpisodeRerenderer) -> InspectedFrames:
+    """Return some frames of one drive."""
     episode = read_episode(path)
     if len(episode.images) != len(episode):
         raise EpisodeError(f"{path}: was recorded without images; scripts/rerender.py draws them")
     network = load_town_map(episode.scenario.town).network
     manoeuvres = manoeuvre_of_frames(episode, network, scenario_route(network, episode.scenario))
-    regions, notes = _regions(episode, rows, redrawer)
-    return Frames(
+    regions, notes = _regions(episode, rows, rerenderer)
+    return InspectedFrames(
         ObservationBatch(
             torch.tensor(episode.images[rows]),
             torch.tensor(episode.road_maps[rows]),
@@ -182,25 +182,23 @@ def _frames(path: Path, rows: NDArray[np.intp], redrawer: EpisodeRerenderer) -> 
 
 
 def _regions(
-    episode: Episode, rows: NDArray[np.intp], redrawer: EpisodeRerenderer
+    episode: Episode, rows: NDArray[np.intp], rerenderer: EpisodeRerenderer
 ) -> tuple[Masks | None, tuple[str, ...]]:
-    """Parts of the views, or why they cannot be told."""
+    """Return the regions of the views, or a message why they are unknown."""
     try:
-        seen = redrawer.measure(episode, rows.tolist())
+        places = rerenderer.measure(episode, rows.tolist())
     except NavsimError as error:
-        return None, (f"what the pixels show cannot be told: {error}",)
-    apart = float(np.abs(seen.images.astype(float) - episode.images[rows]).mean())
-    if apart > _FARTHEST_COLOUR:
-        return None, (
-            "what the pixels show cannot be told: drawn anew, the drives look different from their recording",
-        )
-    return camera_regions(seen, load_town_map(episode.scenario.town).network), ()
+        return None, (f"the classes of pixels are unknown: {error}",)
+    difference = float(np.abs(places.images.astype(float) - episode.images[rows]).mean())
+    if difference > _MAX_COLOUR_DIFFERENCE:
+        return None, ("the classes of pixels are unknown: the rerendered drives differ from their recording",)
+    return camera_regions(places, load_town_map(episode.scenario.town).network), ()
 
 
-def _joined(parts: Sequence[Frames], notes: tuple[str, ...]) -> Frames:
-    """Put frames one after another; regions only if all have them."""
+def _concatenate(parts: Sequence[InspectedFrames], notes: tuple[str, ...]) -> InspectedFrames:
+    """Concatenate frames; with regions only if all have them."""
     masks = [part.regions for part in parts if part.regions is not None]
-    return Frames(
+    return InspectedFrames(
         ObservationBatch(
             torch.cat([part.senses.images for part in parts]),
             torch.cat([part.senses.road_map for part in parts]),
@@ -210,6 +208,6 @@ def _joined(parts: Sequence[Frames], notes: tuple[str, ...]) -> Frames:
         torch.cat([part.labels for part in parts]),
         tuple(name for part in parts for name in part.names),
         np.concatenate([part.manoeuvres for part in parts]),
-        joined_masks(masks) if len(masks) == len(parts) else None,
+        concatenate_masks(masks) if len(masks) == len(parts) else None,
         notes,
     )

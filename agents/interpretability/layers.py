@@ -1,9 +1,7 @@
-"""What the convolutions answer to a few fixed frames, for TensorBoard. B: frames, C: channels, H and W: size [px].
+"""The convolutions of a policy and their activations. B: batch, C: channels or cameras, H and W: height and width [px].
 
-Which layers of a policy look at which picture. B: batch, C: cameras, H and W: height and width [px].
-
-A stream is a chain of convolutions over one kind of picture; its stages are the places where a rectifier gives out a
-picture that the next convolution, and the reader of a saliency map, can look at.
+A stream is a chain of convolutions over one kind of image. Its stages are the places where a rectifier returns a
+feature map, from which the next convolution, or a saliency method, continues.
 """
 
 import math
@@ -25,32 +23,31 @@ from agents.policies.networks.residual import ResidualBlock
 from agents.policies.policy import Policy
 from navsim.sensing.observation import Image
 
-_TILE = 64  # longer side of a channel's picture [px]
+_TILE_SIZE = 64  # longer side of a channel's picture [px]
 _GAP = 2  # between pictures [px]
 
 
-def convolution_outputs(policy: Policy, senses: ObservationBatch) -> dict[str, Tensor]:
-    """What each convolution gives out for B situations, by its name: (B or B * cameras, C, H, W) float32.
+def convolution_outputs(policy: Policy, batch: ObservationBatch) -> dict[str, Tensor]:
+    """Return the output of each convolution for B situations, by name: (B or B * cameras, C, H, W) float32.
 
     Call it with the policy in evaluation mode and without gradients.
     """
     outputs: dict[str, Tensor] = {}
-    with _listening(policy, outputs):
-        policy.steer(senses)
+    with _record_convolutions(policy, outputs):
+        policy.steer(batch)
     return outputs
 
 
 def channel_picture(output: Tensor) -> Image:
-    """Draw the channels (C, H, W) of one picture as tiles of a picture (height, width, 3) uint8.
+    """Draw the channels (C, H, W) of one feature map as tiles of an image (height, width, 3) uint8.
 
-    Each channel is drawn from its own least value (black) to its greatest (white): of a channel that says the same
-    everywhere only grey remains.
+    Each channel is scaled from its own minimum (black) to its maximum (white); a constant channel is grey.
     """
     channels, height, width = output.shape
     low, high = output.amin(dim=(1, 2), keepdim=True), output.amax(dim=(1, 2), keepdim=True)
     flat = high - low <= 1e-12
     shown = torch.where(flat, 0.5, (output - low) / torch.where(flat, 1.0, high - low))
-    scale = max(_TILE // max(height, width), 1)
+    scale = max(_TILE_SIZE // max(height, width), 1)
     tiles = functional.pad(functional.interpolate(shown[None], scale_factor=float(scale))[0], (0, _GAP, 0, _GAP))
     columns = math.ceil(math.sqrt(channels))
     tiles = functional.pad(tiles, (0, 0, 0, 0, 0, -channels % columns))
@@ -61,17 +58,17 @@ def channel_picture(output: Tensor) -> Image:
 
 
 @contextmanager
-def _listening(policy: Policy, outputs: dict[str, Tensor]) -> Iterator[None]:
-    """Put what the convolutions give out inside the block into `outputs`."""
+def _record_convolutions(policy: Policy, outputs: dict[str, Tensor]) -> Iterator[None]:
+    """Record the outputs of the convolutions inside the block in `outputs`."""
 
-    def listener(name: str) -> nn.Module:
+    def hook_for(name: str) -> nn.Module:
         def note(_module: nn.Module, _given: tuple[Tensor, ...], output: Tensor) -> None:
-            outputs[name] = output.detach().float().clone()  # what follows may work in place
+            outputs[name] = output.detach().float().clone()  # the next layer may work in place
 
         return note  # type: ignore[return-value]
 
     layers = {name: module for name, module in policy.named_modules() if isinstance(module, nn.Conv2d)}
-    handles = [module.register_forward_hook(listener(name)) for name, module in layers.items()]
+    handles = [module.register_forward_hook(hook_for(name)) for name, module in layers.items()]
     try:
         yield
     finally:
@@ -84,17 +81,17 @@ Sense = Literal["camera", "map"]
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What one pixel of a stage's output looks at in the output of the stage before; the same across as down."""
+    """Window of one pixel of a stage's output in the output of the stage before, equal across and down."""
 
     kernel: int = 1
-    """Side [px]."""
+    """Side of the window [px]."""
     stride: int = 1
     """Step between neighbouring pixels' windows [px]."""
     padding: int = 0
     """Zeros on each side [px]."""
 
     def then(self, kernel: int, stride: int, padding: int) -> "ReceptiveField":
-        """The window of one more convolution after this one, seen from the same input."""
+        """Return the window after one more convolution, relative to the same input."""
         return ReceptiveField(
             self.kernel + (kernel - 1) * self.stride, self.stride * stride, self.padding + padding * self.stride
         )
@@ -102,14 +99,14 @@ class ReceptiveField:
 
 @dataclass(frozen=True, eq=False)
 class LayerStage:
-    """A rectified picture inside a stream."""
+    """A rectified feature map inside a stream."""
 
     name: str
-    """The place in the policy of what gives it out."""
+    """Name in the policy of the module that returns it."""
     module: nn.Module
-    """What gives it out."""
+    """Module that returns it."""
     window: ReceptiveField
-    """What one of its pixels looks at in the stage before, or in the stream's pictures."""
+    """Window of one pixel in the stage before, or in the stream's images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,17 +114,17 @@ class Stream:
     """A chain of convolutions over the images of some cameras or over some maps."""
 
     name: str
-    """Its place in the policy."""
+    """Name of its module in the policy."""
     sense: Sense
-    """What it looks at."""
+    """Kind of input: camera images or maps."""
     inputs: tuple[int, ...]
-    """Which cameras, each as a picture of its own; or which channels of `Inputs.maps`, as one picture."""
+    """Indices of the cameras, each a separate image; or channels of `Inputs.maps`, together one image."""
     stages: tuple[LayerStage, ...]
-    """Its stages in the order of computation, at least one."""
+    """Stages in the order of computation, at least one."""
 
 
 def streams_of(policy: Policy) -> tuple[Stream, ...]:
-    """The streams of a policy; none of a network without convolutions, none over cameras of a blind one."""
+    """Return the streams of a policy; empty without convolutions, and without cameras for a blind policy."""
     network, seen = policy.network, policy.config.inputs
     cameras = range(policy.spec.cameras)
     channels = tuple(i for i, name in enumerate(MAPS) if name in seen)
@@ -152,7 +149,7 @@ def streams_of(policy: Policy) -> tuple[Stream, ...]:
 
 
 def sees(policy: Policy, sense: Sense) -> bool:
-    """Whether a policy looks at its cameras or at any map at all."""
+    """Whether a policy depends on its cameras, or on any map."""
     if sense == "camera":
         return "camera" in policy.config.inputs and not policy.config.blind
     return any(name in policy.config.inputs for name in MAPS)
@@ -160,15 +157,15 @@ def sees(policy: Policy, sense: Sense) -> bool:
 
 @contextmanager
 def record_activations(streams: Sequence[Stream]) -> Iterator[dict[str, Tensor]]:
-    """Note what the stages give out inside the block, by their names; the tensors themselves, not copies.
+    """Record the outputs of the stages inside the block by name; the tensors themselves, not copies.
 
-    What a rectifier returns is changed by nothing that follows, even where it works in place itself.
+    Later layers do not change the output of a rectifier, even where it works in place itself.
     """
-    heard: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
 
     def hook_for(name: str) -> Any:
         def note(_module: nn.Module, _given: tuple[Tensor, ...], output: Tensor) -> None:
-            heard[name] = output
+            activations[name] = output
 
         return note
 
@@ -176,13 +173,13 @@ def record_activations(streams: Sequence[Stream]) -> Iterator[dict[str, Tensor]]
         for stream in streams:
             for stage in stream.stages:
                 hooks.callback(stage.module.register_forward_hook(hook_for(stage.name)).remove)
-        yield heard
+        yield activations
 
 
 def _stream(name: str, trunk: nn.Module, sense: Sense, inputs: tuple[int, ...]) -> Stream:
     """Find the stages of a trunk."""
     if not isinstance(trunk, Trunk):
-        raise TypeError(f"{name} is a {type(trunk).__name__}, no trunk")
+        raise TypeError(f"{name} is a {type(trunk).__name__}, not a trunk")
     stages, window = [], ReceptiveField()
     for number, module in trunk.named_children():
         for convolution in _convolutions(module):
@@ -194,15 +191,15 @@ def _stream(name: str, trunk: nn.Module, sense: Sense, inputs: tuple[int, ...]) 
 
 
 def _convolutions(module: nn.Module) -> list[nn.Conv2d]:
-    """Those that a module of a trunk passes a picture through; of a residual block, not those of its shortcut."""
+    """Return the convolutions that a module of a trunk applies, without a residual block's shortcut."""
     if isinstance(module, nn.Conv2d):
         return [module]
     return [each for each in module.main if isinstance(each, nn.Conv2d)] if isinstance(module, ResidualBlock) else []
 
 
 def _padding(convolution: nn.Conv2d) -> int:
-    """Zeros on each side of what a convolution is given [px]."""
+    """Return the zeros on each side of a convolution's input [px]."""
     padding = convolution.padding
     if isinstance(padding, str):
-        raise TypeError(f"padding by name ({padding}) tells no number of pixels")
+        raise TypeError(f"padding by name ({padding}) has no number of pixels")
     return padding[0]

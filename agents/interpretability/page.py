@@ -1,104 +1,135 @@
-"""An inspection as one HTML page that needs nothing beside it: pictures are inside, no script, no network.
-
-The tables of an inspection's page.
-"""
+"""An inspection as one HTML page with embedded images, without scripts and network access."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agents.interpretability.checks import DependenceRow
-from agents.interpretability.figures import SENSES
+from agents.interpretability.figures import SENSE_LABELS
+from agents.interpretability.inspection import Inspection
 from agents.interpretability.layers import Sense
 from agents.interpretability.measurements import RemovalRow, SanityRow
-from agents.interpretability.regions import RegionRow
-from agents.policies.description import PolicyDescription
+from agents.interpretability.regions import JUNCTION_EDGES, LANE_EDGES, RegionRow
 from navsim.evaluation.reports.page import data_uri, templates_of
 from navsim.evaluation.statistics.intervals import Estimate
-from navsim.number_formats import MISSING, number, percent, thousands
+from navsim.number_formats import MISSING, interval, number, percent
 from navsim.tables import Table
 
 TEMPLATE = "page.html"
-"""The page's template, in the package's `templates`."""
+"""File of the page's template, in the package's `templates`."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture and the words below it."""
+    """An image with its caption."""
 
     name: str
-    """Of its file, without the ending; letters, digits, dots and hyphens."""
+    """Name of its file without suffix: letters, digits, dots and hyphens."""
     png: bytes = field(repr=False)
-    """Its content."""
+    """Content of the image as PNG."""
     caption: str
-    """What it shows."""
+    """Text below the image."""
     pixelated: bool = False
-    """Whether a browser shall enlarge it in hard pixels."""
+    """Whether a browser enlarges it without smoothing."""
 
     @property
     def source(self) -> str:
-        """The content as an address that a page can hold."""
+        """Content as a data URI."""
         return data_uri("image/png", self.png)
 
 
 @dataclass(frozen=True)
-class Row:
-    """Pictures beside each other, as far as there is room."""
+class PictureRow:
+    """Images side by side, as far as there is room."""
 
     pictures: tuple[Picture, ...]
-    """From left to right."""
+    """Images from left to right."""
     kind: str = "half"
-    """How large they are: `wide`, `half`, `third` or `small`."""
+    """Size of the images: `wide`, `half`, `third` or `small`."""
     heading: str = ""
-    """A few words above them."""
+    """Heading above the images."""
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the page; what it holds comes in the order of the fields."""
+class PageSection:
+    """A section of the page; its parts appear in the order of the fields."""
 
     title: str
-    """Its heading."""
+    """Heading of the section."""
     anchor: str
-    """Its name in addresses."""
-    words: tuple[str, ...] = ()
-    """Paragraphs."""
-    rows: tuple[Row, ...] = ()
-    """Pictures."""
+    """Name of the section in addresses."""
+    paragraphs: tuple[str, ...] = ()
+    """Paragraphs of text."""
+    rows: tuple[PictureRow, ...] = ()
+    """Rows of images."""
     tables: tuple[Table, ...] = ()
-    """Tables."""
+    """Tables of the section."""
 
 
 @dataclass(frozen=True)
 class Headline:
-    """A number and what it says."""
+    """A main result of the inspection."""
 
     value: str
-    """The number."""
+    """Value as text."""
     interval: str
-    """Its 95% interval."""
-    words: str
-    """What it says."""
+    """Interval of 95% as text."""
+    text: str
+    """Meaning of the value."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What is on the page."""
+    """Content of the page."""
 
     title: str
-    """Its heading."""
+    """Heading of the page."""
     facts: Mapping[str, str]
-    """What was inspected, in a few lines."""
+    """Description of the policy and the frames, a few lines."""
     headlines: tuple[Headline, ...]
-    """The main numbers."""
+    """Main results of the inspection."""
     notes: tuple[str, ...]
-    """What was left out or could not be told."""
-    sections: tuple[Section, ...]
-    """The parts."""
+    """Messages about results that are missing."""
+    sections: tuple[PageSection, ...]
+    """Sections of the page in order."""
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """All pictures."""
+        """Images of all sections."""
         return tuple(p for section in self.sections for row in section.rows for p in row.pictures)
+
+
+LEADING_METHODS = ("VisualBackProp", "integrated gradients")
+"""Methods for the main results: the first that the network has; fixed in advance, not chosen by result."""
+
+
+def headlines(inspection: Inspection) -> list[Headline]:
+    """Return the main results: those of the leading method, and the input with the largest effect."""
+    numbers, lines = inspection.numbers, list[Headline]()
+    leading = next((method for method in LEADING_METHODS if method in inspection.saliency), None)
+    for row in numbers.removal:
+        if row.method == leading:
+            text = (
+                f"of the probability moves, beyond chance, when the most salient {row.sense} pixels are removed first"
+            )
+            lines.append(_headline(row.deletion_gain, text, 3, signed=True))
+    region_texts = {LANE_EDGES: "on lane edges and lines", JUNCTION_EDGES: "on lane edges at junctions"}
+    for part in numbers.regions.get("camera", []):
+        if part.method == leading and part.region in region_texts:
+            lines.append(_headline(part.density, f"times the image's mean saliency {region_texts[part.region]}"))
+    for check in numbers.sanity:
+        if check.method == leading and check.randomized == "all":
+            text = f"rank correlation of {check.sense} saliency with that of an untrained network"
+            lines.append(_headline(check.correlation, text, signed=True))
+    largest = max(numbers.dependence, key=lambda each: each.distance.value, default=None)
+    if largest is not None:
+        text = f"of the probability moves without {largest.removed} ({largest.how}), the input with the largest effect"
+        lines.append(_headline(largest.distance, text))
+    return lines
+
+
+def _headline(estimate: Estimate, text: str, digits: int = 2, *, signed: bool = False) -> Headline:
+    ends = estimate.low, estimate.high
+    return Headline(number(estimate.value, digits, signed=signed), interval(ends, digits, signed=signed), text)
 
 
 def page_html(page: Page) -> str:
@@ -106,17 +137,26 @@ def page_html(page: Page) -> str:
     return templates_of("agents.interpretability").get_template(TEMPLATE).render(page=page)
 
 
-_FORGOTTEN = {"decision": "the layers after the convolutions", "all": "all weights"}
-_GAIN = "gain over chance"
+_RANDOMIZED_LABELS = {"decision": "the layers after the convolutions", "all": "all weights"}
+_GAIN_HEADER = "gain over chance"
 
 
 def removal_table(rows: Iterable[RemovalRow]) -> Table:
-    """Deletion and insertion."""
-    headers = ("order by", "of", "deletion", _GAIN, "steering change [1/m]", _GAIN, "insertion", _GAIN)
+    """Build the table of deletion and insertion."""
+    headers = (
+        "order by",
+        "of",
+        "deletion",
+        _GAIN_HEADER,
+        "steering change [1/m]",
+        _GAIN_HEADER,
+        "insertion",
+        _GAIN_HEADER,
+    )
     cells = [
         (
             row.method,
-            SENSES[row.sense],
+            SENSE_LABELS[row.sense],
             number(row.deletion.value, 3),
             signed(row.deletion_gain),
             number(row.deletion_steering.value, 4),
@@ -130,14 +170,17 @@ def removal_table(rows: Iterable[RemovalRow]) -> Table:
 
 
 def sanity_table(rows: Iterable[SanityRow]) -> Table:
-    """Saliency of networks that have forgotten."""
-    cells = [(row.method, SENSES[row.sense], _FORGOTTEN[row.forgotten], row.correlation.text(2)) for row in rows]
-    headers = ("saliency", "of", "what was forgotten", "rank correlation")
-    return Table(headers, cells, title="Near 0 is good: the saliency is that of what was learned.")
+    """Build the table of networks with random weights."""
+    cells = [
+        (row.method, SENSE_LABELS[row.sense], _RANDOMIZED_LABELS[row.randomized], row.correlation.text(2))
+        for row in rows
+    ]
+    headers = ("saliency", "of", "random weights", "rank correlation")
+    return Table(headers, cells, title="Near 0 is good: the saliency depends on what was learned.")
 
 
 def regions_table(rows: Sequence[RegionRow], sense: Sense) -> Table:
-    """On what saliency lies."""
+    """Build the table of saliency by region."""
     headers = (
         "part",
         "saliency by",
@@ -161,48 +204,18 @@ def regions_table(rows: Sequence[RegionRow], sense: Sense) -> Table:
         )
         for row in rows
     ]
-    return Table(headers, cells, title=f"Parts of the {SENSES[sense]}")
+    return Table(headers, cells, title=f"Parts of the {SENSE_LABELS[sense]}")
 
 
 def dependence_table(rows: Iterable[DependenceRow], frames: int) -> Table:
-    """What each input is worth."""
+    """Build the table of removed inputs."""
     headers = ("without", "how", "distance of the distributions", "steering change [1/m]", "loss added [nats]")
     cells = [(row.removed, row.how, row.distance.text(3), row.steering.text(4), signed(row.loss, 2)) for row in rows]
     return Table(headers, cells, title=f"Mean over {frames} frames with 95% intervals")
 
 
-def layer_table(description: PolicyDescription) -> Table:
-    """Layers with their output volumes, receptive fields and costs."""
-    rows = [
-        (
-            layer.name.removeprefix("network."),
-            layer.kind,
-            "" if layer.kernel is None else "x".join(map(str, layer.kernel)),
-            "" if layer.stride is None else "x".join(map(str, layer.stride)),
-            ("" if layer.pictures == 1 else f"{layer.pictures} of ") + " x ".join(map(str, layer.output)),
-            "all" if layer.field is None else "x".join(map(str, layer.field)),
-            thousands(layer.parameters) if layer.parameters else "",
-            thousands(layer.flops / 1e6, 2) if layer.flops else "",
-        )
-        for layer in description.layers
-    ]
-    rows.append(("all", "", "", "", "", "", thousands(description.parameters), thousands(description.flops / 1e6, 2)))
-    headers = (
-        "layer",
-        "kind",
-        "kernel [px]",
-        "stride",
-        "output h x w x d",
-        "receptive field [px]",
-        "parameters",
-        "MFLOPs",
-    )
-    sees = ", ".join(description.inputs).replace("_", " ")
-    return Table(headers, rows, title=f"{description.network} with {description.head} head, sees {sees}")
-
-
 def signed(estimate: Estimate, digits: int = 3) -> str:
-    """A difference and its interval; a dash where something is compared with itself."""
+    """Return a difference with its interval; a dash for a comparison with itself."""
     if estimate.value == estimate.low == estimate.high == 0:
         return MISSING
     return estimate.text(digits, signed=True)

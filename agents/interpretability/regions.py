@@ -1,4 +1,4 @@
-"""On what saliency lies: parts of the camera's view by class and place, parts of the map. N: frames, C: cameras."""
+"""Saliency by region: parts of the camera's view by class and place, parts of the map. N: frames, C: cameras."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from navsim.simulation.episode_rerenderer import SeenPlaces
 from navsim.world.scenery.meshes import SemanticClass
 
 Masks = dict[str, NDArray[np.bool_]]
-"""Which pixels belong to a part, by its name."""
+"""Pixels of each region, by name."""
 
 JUNCTION = "junctions, their mouths included"
-"""The part that lies over others: what is on the ground in a junction, or within `MOUTH` of it."""
+"""Region on the ground in a junction, or within `JUNCTION_MARGIN` of it; it overlaps other regions."""
 LANE_EDGES = "lane edges and lines"
-"""The part with the lines on the road, the kerbs, and a pixel on both sides of where the road ends."""
+"""Region of the lines on the road, the kerbs, and one pixel on both sides of the road's border."""
 JUNCTION_EDGES = "lane edges at junctions"
-"""The part of those that lies at junctions: the corners around which roads leave."""
-MOUTH = 3.0
-"""How far around a junction its mouths are taken to reach [m]."""
-_LEAST_PIXELS = 20  # of a part, in a frame that is to say something about it
+"""Region of lane edges at junctions: the corners where roads meet."""
+JUNCTION_MARGIN = 3.0
+"""Distance around a junction that belongs to its region [m]."""
+_MIN_PIXELS = 20  # smallest size of a region in a frame that counts
 _DRIVEN = (SemanticClass.ROAD, SemanticClass.MARKING)
 _GROUND = (*_DRIVEN, SemanticClass.KERB, SemanticClass.GROUND)
 _CLASSES = {
@@ -41,55 +41,55 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class RegionRow:
-    """How much of the saliency lies on a part of the pictures."""
+    """Saliency of one region by one method."""
 
     region: str
-    """The part."""
+    """Name of the region."""
     method: str
-    """The way the saliency was found."""
+    """Name of the saliency method."""
     frames: int
-    """Frames that show the part."""
+    """Number of frames that show the region."""
     pixels: float
-    """The part's share of the pixels in those frames."""
+    """Share of the region in the pixels of those frames."""
     saliency: float
-    """Its share of the saliency."""
+    """Share of the region in the saliency of those frames."""
     density: Estimate
-    """The latter divided by the former: 1 if the part is as salient as the rest."""
+    """Share of the saliency divided by share of the pixels: 1 for average saliency."""
     untrained: Estimate
-    """The same of networks with random weights, on average."""
+    """Density for networks with random weights, on average."""
     gain: Estimate
-    """How much more it is after training."""
+    """Density minus the untrained density."""
 
 
-def camera_regions(seen: SeenPlaces, network: RoadNetwork) -> Masks:
-    """Cut views into parts, each pixel in one; and where the junctions are.
+def camera_regions(places: SeenPlaces, network: RoadNetwork) -> Masks:
+    """Divide views into regions, each pixel in one; junctions overlap them.
 
     Args:
-        seen: N frames.
+        places: Classes and places of the pixels of N frames.
         network: Roads of their town.
 
     Returns:
         Masks (N, C, H, W).
     """
-    semantic = seen.semantic
+    semantic = places.semantic
     driven = np.isin(semantic, _DRIVEN)
-    edges = np.isin(semantic, (SemanticClass.MARKING, SemanticClass.KERB)) | borders(driven)
+    edges = np.isin(semantic, (SemanticClass.MARKING, SemanticClass.KERB)) | mask_borders(driven)
     masks: Masks = {LANE_EDGES: edges, "road surface": (semantic == SemanticClass.ROAD) & ~edges}
     for name, classes in _CLASSES.items():
         masks[name] = np.isin(semantic, classes) & ~edges
     junctions = [junction.area for junction in network.junctions if junction.kind is not JunctionKind.BEND]
-    area = shapely.union_all(junctions).buffer(MOUTH)
+    area = shapely.union_all(junctions).buffer(JUNCTION_MARGIN)
     shapely.prepare(area)
-    ground = np.isin(semantic, _GROUND) & np.isfinite(seen.places[..., 0])
+    ground = np.isin(semantic, _GROUND) & np.isfinite(places.places[..., 0])
     inside = np.zeros(semantic.shape, bool)
-    inside[ground] = shapely.contains_xy(area, *seen.places[ground].T)
+    inside[ground] = shapely.contains_xy(area, *places.places[ground].T)
     return masks | {JUNCTION: inside, JUNCTION_EDGES: inside & edges}
 
 
 def map_regions(road_maps: Image, route_maps: Image) -> Masks:
-    """Cut maps (N, S, S) uint8 into parts, each pixel in one."""
+    """Divide maps (N, S, S) uint8 into regions, each pixel in one."""
     road, route = road_maps > 127, route_maps > 127
-    edges = borders(road)
+    edges = mask_borders(road)
     return {
         "edges of roads": edges,
         "the route": route & ~edges,
@@ -98,8 +98,8 @@ def map_regions(road_maps: Image, route_maps: Image) -> Masks:
     }
 
 
-def borders(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Pixels on either side of where masks (..., H, W) end."""
+def mask_borders(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels on either side of the borders of masks (..., H, W)."""
     kernel = np.ones((3, 3), np.uint8)
     flat = masks.reshape(-1, *masks.shape[-2:]).astype(np.uint8)
     found = [cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel) > 0 for mask in flat]
@@ -113,19 +113,19 @@ def region_rows(
     masks: Masks,
     rng: np.random.Generator,
 ) -> list[RegionRow]:
-    """How the saliency of N frames (N, ...) is spread over the parts; parts that no frame shows are left out.
+    """Summarise the saliency of N frames (N, ...) by region; regions that no frame shows are left out.
 
     Args:
-        method: How it was found.
+        method: Name of the saliency method.
         trained: Saliency of the trained network (N, ...).
-        untrained: The same of some with random weights; their mean is taken.
-        masks: The parts, each (N, ...).
-        rng: Draws for the intervals.
+        untrained: Saliency of networks with random weights, each (N, ...); their mean counts.
+        masks: Masks of the regions, each (N, ...).
+        rng: Generator for the intervals.
     """
     rows = []
     for name, mask in masks.items():
         flat = mask.reshape(len(mask), -1)
-        shown = flat.sum(axis=1) >= _LEAST_PIXELS
+        shown = flat.sum(axis=1) >= _MIN_PIXELS
         if not shown.any():
             continue
         pixels = flat[shown].mean(axis=1)
@@ -146,13 +146,13 @@ def region_rows(
     return rows
 
 
-def joined_masks(parts: list[Masks]) -> Masks:
-    """Masks of several stretches of frames as those of all of them."""
+def concatenate_masks(parts: list[Masks]) -> Masks:
+    """Concatenate masks over frames."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _shares(saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> Array:
-    """Share of each frame's saliency (N, ...) that lies in its mask (N, ...); that of the pixels if there is none."""
+    """Return the share of each frame's saliency (N, ...) in its mask (N, ...); the share of pixels without saliency."""
     values, inside = saliency.reshape(len(saliency), -1).astype(float), mask.reshape(len(mask), -1)
     total = values.sum(axis=1)
     within = (values * inside).sum(axis=1)

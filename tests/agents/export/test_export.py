@@ -52,9 +52,9 @@ from navsim.sensing.roadmap import MapSpec
 from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
 
 
-def run_graph(path: Path, senses: ObservationBatch) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def run_graph(path: Path, batch: ObservationBatch) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
     session = open_session(path.read_bytes(), path)
-    values = (senses.images, senses.road_map, senses.route_map, senses.speed)
+    values = (batch.images, batch.road_map, batch.route_map, batch.speed)
     names = [output.name for output in session.get_outputs()]
     fed = {name: value.numpy() for name, value in zip(INPUTS, values, strict=True)}
     return dict(zip(names, session.run(names, fed), strict=True))
@@ -65,11 +65,11 @@ def graph_of(checkpoint: Path) -> DrivingGraph:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-def test_the_graph_gives_the_policys_own_numbers_for_any_batch(exported: Path, count: int) -> None:
-    policy, senses = small_policy(seed=4), small_samples(count, seed=9).senses
-    found = run_graph(exported / ONNX_NAME, senses)
+def test_the_graph_equals_the_policy_for_any_batch(exported: Path, count: int) -> None:
+    policy, batch = small_policy(seed=4), small_samples(count, seed=9).senses
+    found = run_graph(exported / ONNX_NAME, batch)
     with torch.no_grad():
-        distribution = policy.steer(senses)
+        distribution = policy.steer(batch)
     grid = torch.linspace(-0.2, 0.2, GRID_POINTS)
     weights, means, scales = distribution.components  # type: ignore[attr-defined]
     expected = {
@@ -87,7 +87,7 @@ def test_the_graph_gives_the_policys_own_numbers_for_any_batch(exported: Path, c
     assert found["outputs"].shape == (count, 9)
 
 
-def test_what_was_found_is_far_below_the_tolerance(export_contents: CardContents) -> None:
+def test_the_difference_is_far_below_the_tolerance(export_contents: CardContents) -> None:
     assert 0 <= export_contents.difference < TOLERANCE / 5
     assert export_contents.outputs == ("steering", "mode", "mean", "density", "outputs", "weights", "means", "scales")
 
@@ -97,48 +97,48 @@ def tensors(path: Path) -> set[str]:
         return {name.split(".")[0] for name in file.keys()}  # noqa: SIM118 - no dict
 
 
-def test_weights_are_there_alone(exported: Path, checkpoint_file: Path) -> None:
+def test_weights_are_exported_without_training_state(exported: Path, checkpoint_file: Path) -> None:
     policy, again = (load_policy(path, CAMERAS, MAP) for path in (checkpoint_file, exported / WEIGHTS_NAME))
     for name, value in policy.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
     assert (tensors(checkpoint_file), tensors(exported / WEIGHTS_NAME)) == ({"policy", "optimizer"}, {"policy"})
 
 
-def test_the_facts_in_the_file_are_those_of_the_checkpoint(exported: Path, export_contents: CardContents) -> None:
+def test_the_metadata_are_those_of_the_checkpoint(exported: Path, export_contents: CardContents) -> None:
     session = open_session((exported / ONNX_NAME).read_bytes(), exported)
-    facts = from_metadata(session.get_modelmeta().custom_metadata_map, exported)
-    assert facts == export_contents.facts
-    assert (facts.policy, facts.cameras, facts.map) == (small_policy().config, CAMERAS, MAP)
-    assert (facts.grid_points, facts.commands) == (GRID_POINTS, False)
-    assert facts.versions == {"torch": "test"}
-    assert facts.exporters["onnxruntime"]
+    metadata = from_metadata(session.get_modelmeta().custom_metadata_map, exported)
+    assert metadata == export_contents.metadata
+    assert (metadata.policy, metadata.cameras, metadata.map) == (small_policy().config, CAMERAS, MAP)
+    assert (metadata.grid_points, metadata.commands) == (GRID_POINTS, False)
+    assert metadata.versions == {"torch": "test"}
+    assert metadata.exporters["onnxruntime"]
 
 
-def test_facts_of_another_format_are_refused() -> None:
-    facts = ExportMetadata(PolicyConfig(), CAMERAS, MAP, 5, False, {}, {})
-    words = to_metadata(facts)
-    assert from_metadata(words, Path("a.onnx")) == facts
+def test_metadata_of_another_format_are_refused() -> None:
+    metadata = ExportMetadata(PolicyConfig(), CAMERAS, MAP, 5, False, {}, {})
+    words = to_metadata(metadata)
+    assert from_metadata(words, Path("a.onnx")) == metadata
     with pytest.raises(CheckpointError, match=r"a.onnx: an ONNX file, but not exported by this project"):
         from_metadata({}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match="format 2, this version reads 1"):
         from_metadata(words | {"format_version": "2"}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match=r"damaged metadata: a.onnx: policy"):
-        from_metadata(words | {"facts": "{}"}, Path("a.onnx"))
+        from_metadata(words | {"metadata": "{}"}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match="damaged metadata"):
-        from_metadata(words | {"facts": "{"}, Path("a.onnx"))
+        from_metadata(words | {"metadata": "{"}, Path("a.onnx"))
 
 
-def test_a_graph_that_answers_otherwise_is_refused(exported: Path, checkpoint_file: Path) -> None:
-    data, senses = (exported / ONNX_NAME).read_bytes(), [random_observations(SPEC, 3)]
-    assert check_graph(data, graph_of(checkpoint_file), senses) < TOLERANCE
+def test_a_different_graph_is_refused(exported: Path, checkpoint_file: Path) -> None:
+    data, batch = (exported / ONNX_NAME).read_bytes(), [random_observations(SPEC, 3)]
+    assert check_graph(data, graph_of(checkpoint_file), batch) < TOLERANCE
     other = small_policy(seed=4)
     with torch.no_grad():
         other.head.bias.add_(3e-4)
     with pytest.raises(CheckpointError, match=r"differs from the policy by 0.00\d+, more than 0.0001"):
-        check_graph(data, DrivingGraph(other), senses)
+        check_graph(data, DrivingGraph(other), batch)
     with torch.no_grad():
         other.head.bias.fill_(float("nan"))
-    assert largest_difference(data, DrivingGraph(other), senses[0]) > 1
+    assert largest_difference(data, DrivingGraph(other), batch[0]) > 1
 
 
 def test_noise_is_the_same_each_time_and_fills_the_range() -> None:
@@ -153,17 +153,17 @@ def test_noise_is_the_same_each_time_and_fills_the_range() -> None:
     assert (int(first.images.min()), int(first.images.max())) == (0, 255)
 
 
-def test_driven_senses_are_those_of_a_car_under_way() -> None:
-    senses = driven_observations(CAMERAS, MAP, 3, every=5)
-    assert senses.spec == SPEC
-    assert len(senses) == 3
-    assert float(senses.speed.min()) > 1.0
-    assert not torch.equal(senses.images[0], senses.images[2])
-    assert (senses.road_map == 255).any()
-    assert (senses.route_map == 255).any()
+def test_driven_observations_are_from_a_moving_car() -> None:
+    batch = driven_observations(CAMERAS, MAP, 3, every=5)
+    assert batch.spec == SPEC
+    assert len(batch) == 3
+    assert float(batch.speed.min()) > 1.0
+    assert not torch.equal(batch.images[0], batch.images[2])
+    assert (batch.road_map == 255).any()
+    assert (batch.route_map == 255).any()
 
 
-def test_nothing_is_left_where_a_folder_is_or_the_checkpoint_is_none(tmp_path: Path, checkpoint_file: Path) -> None:
+def test_failed_exports_leave_nothing(tmp_path: Path, checkpoint_file: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     with pytest.raises(StorageError, match="taken: already exists"):
@@ -173,7 +173,7 @@ def test_nothing_is_left_where_a_folder_is_or_the_checkpoint_is_none(tmp_path: P
     assert [path.name for path in tmp_path.rglob("*")] == ["taken", "mine.txt"]
 
 
-def test_the_cards_header_is_yaml_and_its_text_tells_all(exported: Path) -> None:
+def test_the_cards_header_is_yaml_and_its_text_is_complete(exported: Path) -> None:
     card = (exported / CARD_NAME).read_text()
     _, header, text = card.split("---\n", 2)
     values = yaml.safe_load(header)
@@ -184,7 +184,7 @@ def test_the_cards_header_is_yaml_and_its_text_tells_all(exported: Path) -> None
     assert "patches of 20x20 px at 1 m/px" in text
     assert f"density's {GRID_POINTS} curvatures run evenly from -0.2 to 0.2" in text
     assert "| epochs | 3 |" in text
-    assert "None are known of this checkpoint." in text
+    assert "The scores of this checkpoint are unknown." in text
     for name in ("steering", "density", "weights"):
         assert f"| `{name}` |" in text
 
@@ -196,7 +196,7 @@ def test_the_cards_program_drives_from_its_folder_without_this_project(exported:
     assert done.stdout == "(1,) True\n", done.stderr
 
 
-def test_the_card_says_how_well_it_is_known_to_drive(export_contents: CardContents) -> None:
+def test_the_card_has_the_scores(export_contents: CardContents) -> None:
     loop = {
         "arrived": 38,
         "routes": 40,
@@ -260,27 +260,27 @@ class FixedBatch(DrivingGraph):
 
 
 @pytest.mark.slow
-def test_a_network_that_fixes_the_batch_is_refused() -> None:
-    facts = ExportMetadata(small_policy().config, CAMERAS, MAP, GRID_POINTS, False, {}, {})
+def test_a_network_with_a_fixed_batch_size_is_refused() -> None:
+    metadata = ExportMetadata(small_policy().config, CAMERAS, MAP, GRID_POINTS, False, {}, {})
     with pytest.raises(ConfigError, match="fixes the batch size of images, road_map, route_map, speed"):
-        export_graph(FixedBatch(small_policy()), facts)
+        export_graph(FixedBatch(small_policy()), metadata)
 
 
 LARGER_MAP = MapSpec(size_px=24, ego_row=18)  # amini2019 takes no smaller one
 
 
-def frames(senses: ObservationBatch) -> list[Observation]:
+def frames(batch: ObservationBatch) -> list[Observation]:
     return [
         Observation(images.numpy(), road_map.numpy(), route_map.numpy(), float(speed), Pose(0.0, 0.0, 0.0))
         for images, road_map, route_map, speed in zip(
-            senses.images, senses.road_map, senses.route_map, senses.speed, strict=True
+            batch.images, batch.road_map, batch.route_map, batch.speed, strict=True
         )
     ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("network", "head"), list(product(NETWORKS, HEADS)))
-def test_every_network_with_every_head_drives_alike_when_exported(network: str, head: str, tmp_path: Path) -> None:
+def test_every_network_and_head_is_exported_correctly(network: str, head: str, tmp_path: Path) -> None:
     cameras = tuple(Camera(name, width=64, height=61) for name in ("left", "front"))
     config = PolicyConfig(network=cast(Any, network), head=cast(Any, head))
     policy = build_policy(config, observation_spec(cameras, LARGER_MAP), seed=2)
@@ -294,4 +294,4 @@ def test_every_network_with_every_head_drives_alike_when_exported(network: str, 
     )
     own, other = ([driver.drive(observation).curvature for observation in seen] for driver in drivers)
     assert own == pytest.approx(other, abs=1e-5)
-    assert contents.facts.commands == (network == "amini2019")
+    assert contents.metadata.commands == (network == "amini2019")

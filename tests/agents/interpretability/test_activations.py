@@ -12,11 +12,11 @@ def policy() -> Policy:
     return small_policy()
 
 
-def test_every_convolution_is_heard_before_what_follows_changes_it(policy: Policy) -> None:
-    senses = small_samples(2).senses
+def test_outputs_are_recorded_before_later_layers_change_them(policy: Policy) -> None:
+    batch = small_samples(2).senses
     with torch.inference_mode():
-        outputs = convolution_outputs(policy, senses)
-        images = senses.images.float().mul(1 / 127.5).sub(1)[:, 0].permute(0, 3, 1, 2)
+        outputs = convolution_outputs(policy, batch)
+        images = batch.images.float().mul(1 / 127.5).sub(1)[:, 0].permute(0, 3, 1, 2)
         first = policy.network.get_submodule("camera_trunk.0")(images)
     layers = [name for name, module in policy.named_modules() if isinstance(module, torch.nn.Conv2d)]
     assert list(outputs) == layers
@@ -25,7 +25,7 @@ def test_every_convolution_is_heard_before_what_follows_changes_it(policy: Polic
     assert float(outputs["network.camera_trunk.0"].min()) < 0  # the rectifier behind it works in place
 
 
-def test_listening_ends(policy: Policy) -> None:
+def test_hooks_are_removed(policy: Policy) -> None:
     with torch.inference_mode():
         convolution_outputs(policy, small_samples(1).senses)
     assert not any(module._forward_hooks for module in policy.modules())

@@ -1,4 +1,4 @@
-"""Deletion and insertion, by hand on a linear model; forgetting; estimates."""
+"""Deletion and insertion, by hand on a linear model; random weights; estimates."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from agents.interpretability.checks import (
     SHARES,
-    Fingerprint,
-    area,
+    OutputSummary,
+    area_under_curves,
     rank_correlations,
     region_masks,
     region_order,
@@ -18,11 +18,11 @@ from agents.interpretability.checks import (
     with_random_weights,
 )
 from agents.interpretability.measurements import (
-    DRAWS,
+    NUM_DRAWS,
     RANDOM,
-    find_saliency,
-    forgotten_saliency,
-    removal,
+    compute_saliency,
+    measure_removal,
+    randomized_saliency,
     sanity_rows,
 )
 from agents.interpretability.saliency import visual_backprop
@@ -64,7 +64,7 @@ def test_masks_of_an_order_by_hand() -> None:
     side=st.integers(1, 8),
     seed=st.integers(0, 5),
 )
-def test_masks_grow_from_nothing_to_everything(cameras: int, height: int, width: int, side: int, seed: int) -> None:
+def test_masks_grow_from_empty_to_full(cameras: int, height: int, width: int, side: int, seed: int) -> None:
     saliency = np.random.default_rng(seed).random((cameras, height, width))
     masks = region_masks(region_order(saliency, side), (cameras, height, width), side)
     assert not masks[0].any()
@@ -73,29 +73,29 @@ def test_masks_grow_from_nothing_to_everything(cameras: int, height: int, width:
 
 
 def test_curves_of_a_linear_model_by_hand() -> None:
-    # Each of four pixels adds its weight if it is 1 and nothing if it is veiled, that is 0.
+    # Each of four pixels adds its weight if it is 1 and nothing if it is removed, that is 0.
     weights = torch.tensor([1.0, 4.0, 2.0, 3.0])
-    picture, veil = torch.ones(1, 2, 2, 1), torch.zeros(1, 2, 2, 1)
+    picture, baseline = torch.ones(1, 2, 2, 1), torch.zeros(1, 2, 2, 1)
 
     def respond(pictures: Tensor) -> Tensor:
         return (pictures.flatten(1) @ weights - 10.0).abs()
 
     best = region_order(weights.reshape(1, 2, 2).numpy(), 1)
     assert best.tolist() == [1, 3, 2, 0]
-    curves = removal_curves(respond, picture, veil, region_masks(best, (1, 2, 2), 1, QUARTERS))
+    curves = removal_curves(respond, picture, baseline, region_masks(best, (1, 2, 2), 1, QUARTERS))
     assert curves[0].tolist() == [0.0, 4.0, 7.0, 9.0, 10.0]  # deleted
     assert curves[1].tolist() == [10.0, 6.0, 3.0, 1.0, 0.0]  # put back
-    areas = area(curves.double().numpy(), QUARTERS)
+    areas = area_under_curves(curves.double().numpy(), QUARTERS)
     assert areas.tolist() == [0.25 * (4 + 7 + 9 + 5), 0.25 * (5 + 6 + 3 + 1)]
-    worst = removal_curves(respond, picture, veil, region_masks(best[::-1], (1, 2, 2), 1, QUARTERS))
-    assert area(worst.double().numpy(), QUARTERS)[0] < areas[0]
+    worst = removal_curves(respond, picture, baseline, region_masks(best[::-1], (1, 2, 2), 1, QUARTERS))
+    assert area_under_curves(worst.double().numpy(), QUARTERS)[0] < areas[0]
 
 
 def test_distance_of_distributions() -> None:
     policy, inputs = small_policy(), some_inputs()
     with torch.no_grad():
-        answer = policy.predict(inputs)
-        own = Fingerprint.of(answer)
+        output = policy.predict(inputs)
+        own = OutputSummary.of(output)
     assert own.masses.shape == (3, 163)
     torch.testing.assert_close(own.masses.sum(dim=1), torch.ones(3))
     nothing = own.change(own)
@@ -103,21 +103,21 @@ def test_distance_of_distributions() -> None:
     assert (nothing.steering == 0).all()
     left, right = torch.zeros(1, 163), torch.zeros(1, 163)
     left[0, 3], right[0, 100] = 1.0, 1.0
-    far = Fingerprint(left, torch.tensor([0.1])).change(Fingerprint(right, torch.tensor([-0.05])))
+    far = OutputSummary(left, torch.tensor([0.1])).change(OutputSummary(right, torch.tensor([-0.05])))
     assert far.distance.tolist() == [1.0]
     assert far.steering.tolist() == pytest.approx([0.15])
-    half = Fingerprint((left + right) / 2, torch.zeros(1)).change(Fingerprint(right, torch.zeros(1)))
+    half = OutputSummary((left + right) / 2, torch.zeros(1)).change(OutputSummary(right, torch.zeros(1)))
     assert half.distance.tolist() == [0.5]
 
 
-def test_removal_starts_and_ends_where_it_must() -> None:
+def test_removal_curves_have_the_right_ends() -> None:
     policy, inputs = small_policy(), some_inputs()
-    found = find_saliency(policy, inputs)
+    found = compute_saliency(policy, inputs)
     assert set(found) == {"VisualBackProp", "Grad-CAM", "integrated gradients"}
     assert found["Grad-CAM"]["camera"].shape == (3, 1, 32, 32)
     assert found["Grad-CAM"]["map"].shape == (3, 1, 20, 20)
     for sense in ("camera", "map"):
-        measured = removal(policy, inputs, found, sense, generator(0))
+        measured = measure_removal(policy, inputs, found, sense, generator(0))
         assert measured is not None
         assert list(measured.curves) == [*found, RANDOM]
         whole = [curves[0, -1] for curves in measured.curves.values()]
@@ -131,13 +131,13 @@ def test_removal_starts_and_ends_where_it_must() -> None:
         assert (chance.method, chance.deletion_gain.value, chance.insertion_gain.high) == (RANDOM, 0.0, 0.0)
 
 
-def test_what_no_method_ranks_is_not_removed() -> None:
+def test_pixels_without_a_ranking_are_not_removed() -> None:
     policy = small_policy(inputs=("route_map",))
     inputs = some_inputs(2)
-    found = find_saliency(policy, inputs)
-    assert removal(policy, inputs, found, "camera", generator(0)) is None
-    assert removal(policy, inputs, found, "map", generator(0)) is not None
-    assert find_saliency(small_policy(inputs=("speed",)), inputs) == {}
+    found = compute_saliency(policy, inputs)
+    assert measure_removal(policy, inputs, found, "camera", generator(0)) is None
+    assert measure_removal(policy, inputs, found, "map", generator(0)) is not None
+    assert compute_saliency(small_policy(inputs=("speed",)), inputs) == {}
 
 
 def test_rank_correlations_by_hand() -> None:
@@ -151,7 +151,7 @@ def test_rank_correlations_by_hand() -> None:
     assert rank_correlations(maps, others, np.zeros((4, 2, 2), bool)).tolist() == [0.0] * 4
 
 
-def test_forgetting_the_decision_keeps_the_convolutions() -> None:
+def test_randomizing_the_decision_keeps_the_convolutions() -> None:
     policy, inputs = small_policy(seed=1), some_inputs()
     decision, everything = (with_random_weights(policy, 2, part) for part in ("decision", "all"))
     kinds = {name: isinstance(module, nn.Conv2d) for name, module in policy.named_modules()}
@@ -170,13 +170,13 @@ def test_forgetting_the_decision_keeps_the_convolutions() -> None:
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), everything.parameters(), strict=True))
 
 
-def test_sanity_tells_who_looks_at_what_was_learned() -> None:
+def test_sanity_rows_distinguish_the_methods() -> None:
     policy, inputs = small_policy(seed=1), some_inputs()
-    forgotten = forgotten_saliency(policy, inputs, seed=0)
-    assert {part: len(draws) for part, draws in forgotten.items()} == DRAWS
+    randomized = randomized_saliency(policy, inputs, seed=0)
+    assert {part: len(draws) for part, draws in randomized.items()} == NUM_DRAWS
     rows = {
-        (row.method, row.sense, row.forgotten): row.correlation
-        for row in sanity_rows(find_saliency(policy, inputs), forgotten, inputs, generator(0))
+        (row.method, row.sense, row.randomized): row.correlation
+        for row in sanity_rows(compute_saliency(policy, inputs), randomized, inputs, generator(0))
     }
     assert len(rows) == 3 * 2 * 2
     assert rows["VisualBackProp", "camera", "decision"].value == pytest.approx(1.0)
@@ -197,7 +197,7 @@ def test_means_and_ratios_with_intervals() -> None:
         mean_over_frames(np.zeros(0), rng)
 
 
-def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
+def test_intervals_have_their_coverage() -> None:
     rng = generator(1, "coverage")
     inside = 0
     for _ in range(200):

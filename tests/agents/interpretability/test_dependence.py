@@ -1,9 +1,9 @@
-"""What a decision depends on, with policies that are known to ignore something."""
+"""Effect of removing inputs, with policies that are known to ignore some."""
 
 import numpy as np
 import torch
 
-from agents.interpretability.checks import dependence_rows, gone, removals, swapped
+from agents.interpretability.checks import ablated_inputs, dependence_rows, removed_baseline, swapped_inputs
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Inputs, ObservationSpec, scale_observations
 from agents.policies.policy import Policy, build_policy
@@ -22,10 +22,10 @@ def three_cameras() -> Inputs:
 
 
 def names_of(policy: Policy, inputs: Inputs, cameras: list[str]) -> list[str]:
-    return list(removals(policy, inputs, gone(inputs), cameras))
+    return list(ablated_inputs(policy, inputs, removed_baseline(inputs), cameras))
 
 
-def test_only_what_is_seen_can_be_taken_away() -> None:
+def test_only_inputs_of_the_policy_are_removed() -> None:
     assert names_of(small_policy(), INPUTS, ["front"]) == ["camera", "road map", "route map", "both maps"]
     assert names_of(small_policy(inputs=("route_map", "speed")), INPUTS, ["front"]) == ["route map", "speed"]
     assert names_of(small_policy(blind=True, inputs=("camera", "road_map")), INPUTS, ["front"]) == ["road map"]
@@ -34,10 +34,10 @@ def test_only_what_is_seen_can_be_taken_away() -> None:
     assert names_of(policy, three_cameras(), ["front", "left", "right"]) == expected
 
 
-def test_only_the_one_part_is_taken_away() -> None:
+def test_only_one_part_is_removed() -> None:
     inputs = three_cameras()
     policy = build_policy(PolicyConfig(), THREE, 0)
-    found = removals(policy, inputs, gone(inputs), ["front", "left", "right"])
+    found = ablated_inputs(policy, inputs, removed_baseline(inputs), ["front", "left", "right"])
     left = found["left camera"]
     assert torch.equal(left.images[:, [0, 2]], inputs.images[:, [0, 2]])
     assert not torch.equal(left.images[:, 1], inputs.images[:, 1])
@@ -50,12 +50,12 @@ def test_only_the_one_part_is_taken_away() -> None:
 
 def test_a_frame_is_never_swapped_with_itself() -> None:
     for seed in range(20):
-        other = swapped(INPUTS, generator(seed))
+        other = swapped_inputs(INPUTS, generator(seed))
         assert all(not torch.equal(other.images[i], INPUTS.images[i]) for i in range(6))
         assert torch.equal(other.speed.sort(dim=0).values, INPUTS.speed.sort(dim=0).values)
 
 
-def test_a_policy_that_always_says_the_same_depends_on_nothing() -> None:
+def test_a_constant_policy_depends_on_nothing() -> None:
     policy = small_policy()
     with torch.no_grad():
         policy.head.weight.zero_()
@@ -66,7 +66,7 @@ def test_a_policy_that_always_says_the_same_depends_on_nothing() -> None:
     assert all(row.distance.high == row.steering.high == row.loss.high == 0 for row in rows)
 
 
-def test_the_source_s_distribution_does_not_see_the_route_but_its_command_does() -> None:
+def test_in_the_source_only_the_command_depends_on_the_route() -> None:
     policy = build_policy(PolicyConfig(network="amini2019"), THREE, 0).eval()
     labels = torch.zeros(5)
     rows = {
@@ -79,7 +79,7 @@ def test_the_source_s_distribution_does_not_see_the_route_but_its_command_does()
     assert rows["front camera"].distance.value > 0
 
 
-def test_what_a_policy_leans_on_costs_it_loss() -> None:
+def test_removing_a_used_input_increases_the_loss() -> None:
     policy = small_policy(head="point", inputs=("speed",))
     with torch.no_grad():
         expert = policy.distribution(INPUTS).mode  # an expert who does what the policy does

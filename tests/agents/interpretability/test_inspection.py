@@ -13,8 +13,8 @@ import pytest
 
 from agents.interpretability.frames import choose_frames, drives_of_files, drives_of_folder, frames_to_show
 from agents.interpretability.inspection import InspectConfig, Inspection, inspect_policy
-from agents.interpretability.page import Headline, Page, Picture, Row, Section, page_html
-from agents.interpretability.writing import write_inspection
+from agents.interpretability.page import Headline, Page, PageSection, Picture, PictureRow, page_html
+from agents.interpretability.sections import write_inspection
 from agents.policies.checkpoint import save_checkpoint
 from agents.policies.policy import Policy
 from navsim.datasets.collection import collect
@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def checkpoint(folder: Path, **changes: Any) -> Path:
-    """A file with an untrained policy."""
+    """Save an untrained policy."""
     policy: Policy = small_policy(**changes)
     save_checkpoint(folder / "best.safetensors", small_info(policy), policy)
     return folder / "best.safetensors"
@@ -51,16 +51,16 @@ def inspect(folder: Path, data: Path, **changes: Any) -> Inspection:
 
 
 @pytest.fixture(scope="module")
-def seen(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
+def inspection(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     return inspect(tmp_path_factory.mktemp("policy"), data)
 
 
 @pytest.fixture(scope="module")
-def page(seen: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_inspection(seen, tmp_path_factory.mktemp("page") / "out")
+def page(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inspection(inspection, tmp_path_factory.mktemp("page") / "out")
 
 
-def test_everything_is_on_the_page(seen: Inspection, page: Path) -> None:
+def test_the_page_has_all_sections(inspection: Inspection, page: Path) -> None:
     html = page.read_text()
     for heading in (
         "Filters: by hand and learned",
@@ -68,39 +68,39 @@ def test_everything_is_on_the_page(seen: Inspection, page: Path) -> None:
         "Layers",
         "Saliency",
         "Can the saliency be believed?",
-        "On what it lies",
+        "Where the saliency lies",
         "What the decision depends on",
     ):
         assert f">{heading}</h2>" in html
-    for words in ("strong edge detect", "camera_trunk.6: 2 x 2 x 64", "integrated gradients", "lane edges and lines"):
-        assert words in html
+    for text in ("strong edge detect", "camera_trunk.6: 2 x 2 x 64", "integrated gradients", "lane edges and lines"):
+        assert text in html
     pictures = sorted(path.stem for path in (page.parent / "pictures").iterdir())
     assert html.count("<img ") == len(pictures)
     assert len(pictures) > 30
     numbers = json.loads((page.parent / "numbers.json").read_text())["numbers"]
     assert numbers["frames"] == 4
     assert {row["method"] for row in numbers["sanity"]} == {"VisualBackProp", "Grad-CAM", "integrated gradients"}
-    assert numbers["layers"]["parameters"] == seen.numbers.layers.parameters
+    assert numbers["layers"]["parameters"] == inspection.numbers.layers.parameters
 
 
-def test_the_page_needs_nothing_beside_it(page: Path) -> None:
+def test_the_page_is_self_contained(page: Path) -> None:
     html = page.read_text()
     assert set(re.findall(r'(?:src|href)="(data:image/png;base64,|#|[^"]*)', html)) == {"data:image/png;base64,", "#"}
     assert "<script" not in html
     assert 'name="viewport"' in html
 
 
-def test_the_drives_were_drawn_anew_alike(seen: Inspection) -> None:
-    assert seen.numbers.notes == ()
-    rows = {row.region for row in seen.numbers.regions["camera"]}
+def test_rerendered_drives_match_their_recording(inspection: Inspection) -> None:
+    assert inspection.numbers.notes == ()
+    rows = {row.region for row in inspection.numbers.regions["camera"]}
     assert {"lane edges and lines", "road surface", "sky"} <= rows
-    parts = [r for r in seen.numbers.regions["map"] if r.method == "Grad-CAM" and r.frames == 4]
+    parts = [r for r in inspection.numbers.regions["map"] if r.method == "Grad-CAM" and r.frames == 4]
     assert sum(row.pixels for row in parts) <= 1 + 1e-9
 
 
-def test_the_same_again_gives_the_same_numbers(seen: Inspection) -> None:
-    again = inspect_policy(seen.config)
-    assert dataclasses.replace(again.numbers, overlay_ms=0) == dataclasses.replace(seen.numbers, overlay_ms=0)
+def test_the_same_settings_give_the_same_numbers(inspection: Inspection) -> None:
+    again = inspect_policy(inspection.config)
+    assert dataclasses.replace(again.numbers, overlay_ms=0) == dataclasses.replace(inspection.numbers, overlay_ms=0)
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_the_same_again_gives_the_same_numbers(seen: Inspection) -> None:
         ({"inputs": ("speed",)}, "this policy sees no map", set(), {"other roads"}),
     ],
 )
-def test_what_a_policy_has_not_got_is_said(
-    data: Path, tmp_path: Path, changes: dict[str, Any], note: str, senses: set[str], unseen: set[str]
+def test_missing_results_are_noted(
+    data: Path, tmp_path: Path, changes: dict[str, Any], note: str, batch: set[str], unseen: set[str]
 ) -> None:
     found = inspect(tmp_path, data, **changes)
-    assert any(words.startswith(note) for words in found.numbers.notes)
-    assert set(found.removals) == senses
+    assert any(text.startswith(note) for text in found.numbers.notes)
+    assert set(found.removals) == batch
     assert {row.region for row in found.numbers.regions.get("map", [])}.isdisjoint(unseen)
     assert note in write_inspection(found, tmp_path / "out").read_text()
     assert (found.numbers.contrast is None) == (changes.get("network") == "fully_connected")
 
 
-def test_drives_that_cannot_be_drawn_alike_are_said_to_be(tmp_path: Path) -> None:
+def test_drives_that_rerender_differently_are_noted(tmp_path: Path) -> None:
     found = inspect(tmp_path, small_folder(tmp_path / "data"))
-    assert "drawn anew, the drives look different from their recording" in found.numbers.notes[0]
+    assert "the rerendered drives differ from their recording" in found.numbers.notes[0]
     assert set(found.numbers.regions) == {"map"}
 
 
@@ -156,8 +156,8 @@ def test_drives_shorter_than_a_second(tmp_path: Path) -> None:
     add_episode(folder, short)
     assert drives_of_folder(folder, Split.VALIDATION).notes == ("1 drives shorter than 1 s were left out",)
     lone = tmp_path / "lone.parquet"
-    told = {"simulation": json.loads((folder / "dataset.json").read_text())["simulation"]}
-    write_episode(short, lone, told)
+    settings = {"simulation": json.loads((folder / "dataset.json").read_text())["simulation"]}
+    write_episode(short, lone, settings)
     with pytest.raises(EpisodeError, match=r"lone.parquet: is a drive of 0.9 s; at least 1 s are needed"):
         drives_of_files([lone])
     episode_path(folder, small_episode("validation-0").scenario).unlink()
@@ -168,20 +168,20 @@ def test_drives_shorter_than_a_second(tmp_path: Path) -> None:
 def test_drives_that_do_not_fit(data: Path, tmp_path: Path) -> None:
     silent = tmp_path / "silent.parquet"
     write_episode(small_episode("validation-0"), silent, {})
-    with pytest.raises(EpisodeError, match=r"silent.parquet: does not tell its cameras; give the data folder"):
+    with pytest.raises(EpisodeError, match=r"silent.parquet: has no camera settings; give its data folder"):
         drives_of_files([silent])
     own = next(iter((data / "validation").iterdir()))
     other = tmp_path / "other.parquet"
     cameras = [dataclasses.asdict(Camera("rear", 32, 32, yaw_deg=180.0))]
-    told = json.loads((data / "dataset.json").read_text())["simulation"] | {"cameras": cameras}
-    write_episode(small_episode("validation-0"), other, {"simulation": told})
+    settings = json.loads((data / "dataset.json").read_text())["simulation"] | {"cameras": cameras}
+    write_episode(small_episode("validation-0"), other, {"simulation": settings})
     with pytest.raises(EpisodeError, match=r"other.parquet: was recorded with other cameras or maps than"):
         drives_of_files([own, other])
     with pytest.raises(CheckpointError, match=r"made for cameras .front.* given are .rear"):
         inspect_policy(InspectConfig(checkpoint(tmp_path), episode=(other,)))
     blank = tmp_path / "blank.parquet"
-    told |= {"cameras": [dataclasses.asdict(CAMERAS[0])]}
-    write_episode(small_episode("validation-0", images=False), blank, {"simulation": told})
+    settings |= {"cameras": [dataclasses.asdict(CAMERAS[0])]}
+    write_episode(small_episode("validation-0", images=False), blank, {"simulation": settings})
     with pytest.raises(EpisodeError, match=r"was recorded without images; scripts/rerender.py draws them"):
         inspect_policy(InspectConfig(checkpoint(tmp_path), episode=(blank,)))
 
@@ -192,11 +192,11 @@ def test_numbers_out_of_range(name: str, value: int) -> None:
         InspectConfig(**{name: value})  # type: ignore[arg-type]
 
 
-def test_words_on_a_page_are_words() -> None:
+def test_text_on_a_page_is_escaped() -> None:
     picture = Picture("a", b"png", "<b>bold</b> & more")
-    section = Section("One", "one", ("x < y",), (Row((picture,)),), (Table(("a",), (("<td>",),)),))
+    section = PageSection("One", "one", ("x < y",), (PictureRow((picture,)),), (Table(("a",), (("<td>",),)),))
     html = page_html(Page("A & B", {"file": "<x>"}, (Headline("1", "0 to 2", "n"),), ("<note>",), (section,)))
-    for words in (
+    for text in (
         "&lt;b&gt;bold&lt;/b&gt; &amp; more",
         "x &lt; y",
         "&lt;td&gt;",
@@ -204,7 +204,7 @@ def test_words_on_a_page_are_words() -> None:
         "&lt;x&gt;",
         "&lt;note&gt;",
     ):
-        assert words in html
+        assert text in html
     assert "cG5n" in html  # the picture's bytes
 
 

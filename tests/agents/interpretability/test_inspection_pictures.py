@@ -1,4 +1,4 @@
-"""Pictures, plots and tables of an inspection: what they show is what was found."""
+"""Images, plots and tables of an inspection show its results."""
 
 import cv2
 import numpy as np
@@ -9,25 +9,24 @@ from agents.interpretability.checks import SHARES, DependenceRow
 from agents.interpretability.figures import (
     cameras_picture,
     dependence_figure,
-    from_left,
-    larger,
+    enlarge,
+    left_to_right,
     map_picture,
     png_of,
     regions_figure,
     removal_figure,
 )
-from agents.interpretability.frames import Frames, frames_to_show
-from agents.interpretability.measurements import RANDOM, Removal, RemovalRow, SanityRow
+from agents.interpretability.frames import InspectedFrames, frames_to_show
+from agents.interpretability.measurements import RANDOM, RemovalCurves, RemovalRow, SanityRow
 from agents.interpretability.page import (
     dependence_table,
-    layer_table,
     regions_table,
     removal_table,
     sanity_table,
     signed,
 )
 from agents.interpretability.regions import RegionRow
-from agents.policies.description import describe_policy
+from agents.policies.description import describe_policy, layer_table
 from agents.policies.networks.observation_batch import scale_observations
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.sensing.camera import Camera
@@ -38,23 +37,23 @@ RIG = (Camera("front", 40, 20), Camera("left", 40, 20, yaw_deg=60.0), Camera("ri
 HALF, NOTHING = Estimate(0.5, 0.25, 0.75), Estimate(0.0, 0.0, 0.0)
 
 
-def test_a_picture_on_disk_is_the_picture() -> None:
+def test_png_round_trip() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
     back = cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_COLOR)
     assert back is not None
     assert (back[..., ::-1] == picture).all()
 
 
-def test_pictures_grow_by_whole_factors() -> None:
+def test_images_are_enlarged_by_whole_factors() -> None:
     picture = np.arange(2 * 100 * 3, dtype=np.uint8).reshape(2, 100, 3)
-    found = larger(picture, 290, smooth=False)
+    found = enlarge(picture, 290, smooth=False)
     assert found.shape == (6, 300, 3)
     assert (found[::3, ::3] == picture).all()
-    assert larger(picture, 10).shape == (2, 100, 3)  # never smaller
+    assert enlarge(picture, 10).shape == (2, 100, 3)  # never smaller
 
 
-def test_cameras_stand_as_they_look() -> None:
-    assert from_left(RIG) == [1, 0, 2]
+def test_cameras_are_ordered_by_their_direction() -> None:
+    assert left_to_right(RIG) == [1, 0, 2]
     images = np.zeros((3, 20, 40, 3), np.uint8)
     images[0], images[1], images[2] = 10, 100, 200  # front, left, right
     strip = cameras_picture(images, RIG)
@@ -63,7 +62,7 @@ def test_cameras_stand_as_they_look() -> None:
     assert (strip[:, 240:246] == 255).all()
 
 
-def test_one_scale_of_heat_serves_all_cameras_of_a_frame() -> None:
+def test_all_cameras_of_a_frame_share_one_colour_scale() -> None:
     images, saliency = np.full((2, 20, 40, 3), 90, np.uint8), np.zeros((2, 20, 40))
     saliency[0], saliency[1] = 1.0, 0.1
     strip = cameras_picture(images, (RIG[1], RIG[2]), saliency)
@@ -82,10 +81,10 @@ def test_a_map_keeps_its_hard_pixels() -> None:
     assert (map_picture(patch, saliency)[::12, ::12] == overlay_saliency(patch, saliency)).all()
 
 
-def made_up_removal() -> Removal:
+def made_up_removal() -> RemovalCurves:
     up = np.linspace(0, 0.8, len(SHARES))
     row = RemovalRow("Grad-CAM", "camera", HALF, HALF, HALF, HALF, HALF, HALF)
-    return Removal([row], {"Grad-CAM": np.stack([up, up[::-1]]), RANDOM: np.stack([up / 2, up[::-1] / 2])})
+    return RemovalCurves([row], {"Grad-CAM": np.stack([up, up[::-1]]), RANDOM: np.stack([up / 2, up[::-1] / 2])})
 
 
 def test_curves_are_drawn_over_the_shares() -> None:
@@ -105,7 +104,7 @@ def region(name: str, density: float, method: str = "Grad-CAM") -> RegionRow:
     return RegionRow(name, method, 7, 0.125, 0.25, near, Estimate(0.5, 0.4, 0.6), Estimate(1.5, 1.25, 1.75))
 
 
-def test_parts_are_drawn_with_interval_and_what_they_were_before_training() -> None:
+def test_regions_are_drawn_with_intervals_and_untrained_values() -> None:
     others = [region("sky", 0.7, "other"), region("lines", 2.5, "other")]
     figure = regions_figure([region("sky", 0.5), region("lines", 2.0), *others])
     ax = figure.axes[0]
@@ -138,7 +137,7 @@ def test_a_distribution_is_drawn_with_each_input_gone() -> None:
     assert all(0.5 < total <= 1.001 for total in mass)  # densities, some of whose mass lies past the range
 
 
-def test_numbers_are_written_with_their_intervals() -> None:
+def test_numbers_have_their_intervals() -> None:
     assert Estimate(1.2345, -0.5, 2).text(2) == "1.23 (-0.50 to 2.00)"
     assert signed(Estimate(1.2345, -0.5, 2), 1) == "+1.2 (-0.5 to +2.0)"
     assert signed(NOTHING) == "-"
@@ -169,20 +168,20 @@ def test_rows_of_tables() -> None:
 def test_every_layer_is_a_row_and_the_last_is_their_sum() -> None:
     description = describe_policy(small_policy())
     table = layer_table(description)
-    assert len(table.rows) == len(description.layers) + 1
-    assert table.rows[0] == ("camera_trunk.0", "conv", "5x5", "2x2", "16 x 16 x 24", "5x5", "1,824", "0.92")
+    assert len(table.rows) == len(description.layers)
+    assert table.rows[0] == ("camera_trunk.0", "conv 5x5 s2", "16x16x24", "5x5", "1,824", "0.922")
     assert all(len(row) == len(table.headers) for row in table.rows)
-    total = sum(int(row[6].replace(",", "")) for row in table.rows[:-1] if row[6])
-    assert table.rows[-1][6] == f"{total:,}"
+    total = sum(int(row[4].replace(",", "")) for row in table.rows if row[4])
+    assert table.sections[0].rows[0][4] == f"{total:,}"
 
 
-def frames_of(manoeuvres: list[str], labels: list[float]) -> Frames:
+def frames_of(manoeuvres: list[str], labels: list[float]) -> InspectedFrames:
     samples = small_samples(len(labels))
     names = tuple(str(i) for i in range(len(labels)))
-    return Frames(samples.senses, torch.tensor(labels), names, np.array(manoeuvres), None)
+    return InspectedFrames(samples.senses, torch.tensor(labels), names, np.array(manoeuvres), None)
 
 
-def test_shown_frames_differ_in_what_the_car_does() -> None:
+def test_shown_frames_have_different_manoeuvres() -> None:
     kinds = ["straight"] * 5 + ["left", "right", "left", "curve"]
     frames = frames_of(kinds, [0.0] * 5 + [0.1, -0.1, 0.15, 0.02])
     shown = frames_to_show(frames, 4)

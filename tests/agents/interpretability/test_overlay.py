@@ -1,4 +1,4 @@
-"""Saliency laid over pictures, and the overlay that is cheap enough to drive by."""
+"""Saliency as an overlay, and the fast overlay for use while driving."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ from navsim.errors import ConfigError
 from navsim.visualization.canvas import overlay_saliency, relative_saliency
 from tests.agents.small_runs import small_policy, small_samples
 
-SENSES = small_samples(1).senses
+BATCH = small_samples(1).senses
 
 
 def some_inputs() -> Inputs:
-    return scale_observations(SENSES, torch.float32)
+    return scale_observations(BATCH, torch.float32)
 
 
-def test_pictures_come_back_from_scaled_inputs() -> None:
-    assert (image_of(some_inputs()) == SENSES.images.numpy()).all()
+def test_images_are_recovered_from_scaled_inputs() -> None:
+    assert (image_of(some_inputs()) == BATCH.images.numpy()).all()
 
 
 def test_the_route_is_red_on_white_roads() -> None:
@@ -37,7 +37,7 @@ def test_heat_is_relative_to_the_picture_s_own_largest() -> None:
     assert relative_saliency(alone)[3, 4] == 1.0
 
 
-def test_nothing_lies_over_what_is_not_salient() -> None:
+def test_pixels_without_saliency_have_no_overlay() -> None:
     grey = np.full((6, 6, 3), 100, np.uint8)
     saliency = np.zeros((6, 6))
     saliency[0, 0] = 1.0
@@ -53,7 +53,7 @@ def test_an_overlay_has_the_image_s_size_for_any_network(network: str) -> None:
         found = saliency_overlay(policy, some_inputs())
     assert found.shape == (32, 32, 3)
     assert found.dtype == np.uint8
-    assert (found != overlay_saliency(SENSES.images[0, 0].numpy(), np.zeros((32, 32)))).any()
+    assert (found != overlay_saliency(BATCH.images[0, 0].numpy(), np.zeros((32, 32)))).any()
 
 
 def test_it_is_the_same_each_time_and_leaves_the_policy_alone() -> None:
@@ -65,8 +65,8 @@ def test_it_is_the_same_each_time_and_leaves_the_policy_alone() -> None:
     assert all(parameter.grad is None for parameter in policy.parameters())
 
 
-def test_who_sees_no_camera_gets_the_image_alone() -> None:
-    image = SENSES.images[0, 0].numpy()
+def test_without_camera_input_the_overlay_is_the_image() -> None:
+    image = BATCH.images[0, 0].numpy()
     for policy in (small_policy(inputs=("road_map",)), small_policy(blind=True), small_policy(inputs=("speed",))):
         assert (saliency_overlay(policy, some_inputs()) == image).all()
     assert quick_saliency(small_policy(inputs=("road_map",)), some_inputs()).maps is not None

@@ -1,4 +1,4 @@
-"""On what saliency lies: parts of pictures by hand."""
+"""Saliency by region: regions by hand."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from agents.interpretability.regions import (
     JUNCTION,
     JUNCTION_EDGES,
     LANE_EDGES,
-    borders,
     camera_regions,
-    joined_masks,
+    concatenate_masks,
     map_regions,
+    mask_borders,
     region_rows,
 )
 from navsim.seeding import generator
@@ -29,12 +29,12 @@ ROAD, GROUND, SKY, HOUSE = (
 def test_borders_are_on_both_sides() -> None:
     mask = np.zeros((1, 4, 6), bool)
     mask[:, :, 3:] = True
-    assert borders(mask)[0].tolist() == [[False, False, True, True, False, False]] * 4
-    assert not borders(np.ones((2, 3, 5, 5), bool)).any()
+    assert mask_borders(mask)[0].tolist() == [[False, False, True, True, False, False]] * 4
+    assert not mask_borders(np.ones((2, 3, 5, 5), bool)).any()
 
 
-def seen_at(places: list[tuple[float, float]], classes: list[int]) -> SeenPlaces:
-    """One frame of one camera: rows of ten equal pixels at some places."""
+def frame_at(places: list[tuple[float, float]], classes: list[int]) -> SeenPlaces:
+    """Return one frame of one camera: rows of ten equal pixels at some places."""
     semantic = np.repeat(np.array(classes, np.uint8), 10).reshape(1, 1, len(classes), 10)
     there = np.repeat(np.array(places), 10, axis=0).reshape(1, 1, len(classes), 10, 2)
     return SeenPlaces(np.zeros((1, 1, len(classes), 10, 3), np.uint8), semantic, there)
@@ -43,11 +43,11 @@ def seen_at(places: list[tuple[float, float]], classes: list[int]) -> SeenPlaces
 def test_a_view_by_hand() -> None:
     crossing = star([0, 90, 180, 270])  # its middle is the origin
     nowhere = (np.nan, np.nan)
-    seen = seen_at(
+    inspection = frame_at(
         [nowhere, nowhere, (60.0, 20.0), (60.0, 9.0), (60.0, 6.0), (40.0, 0.0), (5.0, 0.0), (0.0, 0.0)],
         [SKY, HOUSE, GROUND, GROUND, ROAD, ROAD, ROAD, ROAD],
     )
-    masks = {name: mask[0, 0, :, 0].tolist() for name, mask in camera_regions(seen, crossing).items()}
+    masks = {name: mask[0, 0, :, 0].tolist() for name, mask in camera_regions(inspection, crossing).items()}
     rows = {name: [row for row, inside in enumerate(mask) if inside] for name, mask in masks.items()}
     assert rows == {
         LANE_EDGES: [3, 4],  # where the road ends, on both sides
@@ -65,7 +65,7 @@ def test_a_view_by_hand() -> None:
 def test_lines_and_kerbs_are_lane_edges_also_at_junctions() -> None:
     crossing = star([0, 90, 180, 270])
     kinds = [SemanticClass.MARKING, SemanticClass.KERB, SemanticClass.MARKING]
-    masks = camera_regions(seen_at([(50.0, 0.0), (8.0, 8.0), (0.0, 1.0)], [int(k) for k in kinds]), crossing)
+    masks = camera_regions(frame_at([(50.0, 0.0), (8.0, 8.0), (0.0, 1.0)], [int(k) for k in kinds]), crossing)
     assert masks[LANE_EDGES].all()
     assert masks[JUNCTION_EDGES][0, 0, :, 0].tolist() == [False, True, True]
 
@@ -81,9 +81,9 @@ def test_each_pixel_of_a_view_is_in_one_part() -> None:
     assert (masks[JUNCTION] >= masks[JUNCTION_EDGES]).all()
 
 
-def test_a_bend_is_no_junction() -> None:
+def test_a_bend_is_not_a_junction() -> None:
     bend = star([0, 90])
-    masks = camera_regions(seen_at([(0.0, 0.0), (2.0, 0.0)], [ROAD, ROAD]), bend)
+    masks = camera_regions(frame_at([(0.0, 0.0), (2.0, 0.0)], [ROAD, ROAD]), bend)
     assert not masks[JUNCTION].any()
 
 
@@ -101,7 +101,7 @@ def test_each_pixel_of_a_map_is_in_one_part() -> None:
     }
 
 
-def test_even_saliency_is_as_dense_everywhere() -> None:
+def test_uniform_saliency_has_density_one() -> None:
     mask = np.zeros((4, 1, 10, 10), bool)
     mask[:, :, :3] = True
     even = np.full((4, 1, 10, 10), 2.0)
@@ -113,7 +113,7 @@ def test_even_saliency_is_as_dense_everywhere() -> None:
         assert (row.density.value, row.untrained.value, row.gain.value) == pytest.approx((1.0, 1.0, 0.0))
 
 
-def test_saliency_that_moves_to_a_part_is_found_there() -> None:
+def test_saliency_in_one_region_has_a_high_density() -> None:
     mask = np.zeros((4, 1, 10, 10), bool)
     mask[:, :, :5, :5] = True
     drawn, even, away = mask.astype(float), np.ones(mask.shape), (~mask).astype(float)
@@ -123,7 +123,7 @@ def test_saliency_that_moves_to_a_part_is_found_there() -> None:
     assert row.gain.low == pytest.approx(3.5)
 
 
-def test_a_frame_without_saliency_says_nothing() -> None:
+def test_a_frame_without_saliency_has_density_one() -> None:
     mask = np.zeros((2, 1, 10, 10), bool)
     mask[:, :, :5] = True
     nothing = np.zeros(mask.shape)
@@ -141,5 +141,5 @@ def test_frames_that_hardly_show_a_part_do_not_count() -> None:
 
 def test_masks_of_drives_are_joined_in_order() -> None:
     one, two = np.zeros((1, 2), bool), np.ones((2, 2), bool)
-    joined = joined_masks([{"a": one}, {"a": two}])
+    joined = concatenate_masks([{"a": one}, {"a": two}])
     assert joined["a"].tolist() == [[False] * 2, [True] * 2, [True] * 2]

@@ -1,4 +1,4 @@
-"""Saliency whose answer is known: hand-made stages and networks, completeness, another implementation."""
+"""Saliency with known results: hand-made stages and networks, completeness, another implementation."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from agents.interpretability.layers import LayerStage, ReceptiveField, Stream, record_activations, sees, streams_of
 from agents.interpretability.saliency import (
-    backprojected,
+    backproject,
     blurred_baseline,
     grad_cam,
     integrated_gradients,
@@ -42,31 +42,31 @@ def test_visual_backprop_by_hand() -> None:
     # Windows of 2x2 that do not overlap, twice: 4x4 pixels, 2x2 pixels, one pixel.
     stream = hand_made(ReceptiveField(2, 2), ReceptiveField(2, 2))
     first = torch.tensor([[[[0.0, 1.0], [3.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]]])  # two channels; their means 0 1 2 0
-    mask = backprojected(stream, {"stage 0": first, "stage 1": torch.full((1, 5, 1, 1), 7.0)}, (4, 4))
+    mask = backproject(stream, {"stage 0": first, "stage 1": torch.full((1, 5, 1, 1), 7.0)}, (4, 4))
     expected = torch.tensor([[0.0, 0.0, 0.5, 0.5]] * 2 + [[1.0, 1.0, 0.0, 0.0]] * 2)
     torch.testing.assert_close(mask, expected[None])
 
 
 def test_overlapping_windows_leave_no_grid() -> None:
     stream = hand_made(ReceptiveField(5, 2, 2))
-    mask = backprojected(stream, {"stage 0": torch.ones(1, 3, 4, 8)}, (8, 16))
+    mask = backproject(stream, {"stage 0": torch.ones(1, 3, 4, 8)}, (8, 16))
     torch.testing.assert_close(mask, torch.ones(1, 8, 16))
 
 
-def test_what_excites_nothing_is_not_salient() -> None:
+def test_zero_activations_are_not_salient() -> None:
     stream = hand_made(ReceptiveField(3, 1, 1))
-    assert (backprojected(stream, {"stage 0": torch.zeros(2, 3, 6, 6)}, (6, 6)) == 0).all()
+    assert (backproject(stream, {"stage 0": torch.zeros(2, 3, 6, 6)}, (6, 6)) == 0).all()
 
 
 @pytest.mark.parametrize("size", [(7, 10), (8, 9), (64, 65)])
 def test_masks_have_the_size_of_the_pictures(size: tuple[int, int]) -> None:
     layers = nn.Sequential(nn.Conv2d(1, 2, 5, 2, 2), nn.Conv2d(2, 2, 3, 2))
     first = layers[0](torch.ones(1, 1, *size))
-    heard = {"stage 0": first.abs(), "stage 1": layers[1](first).abs()}
-    assert backprojected(hand_made(ReceptiveField(5, 2, 2), ReceptiveField(3, 2)), heard, size).shape == (1, *size)
+    activations = {"stage 0": first.abs(), "stage 1": layers[1](first).abs()}
+    assert backproject(hand_made(ReceptiveField(5, 2, 2), ReceptiveField(3, 2)), activations, size).shape == (1, *size)
 
 
-def test_a_network_that_passes_brightness_on_is_drawn_to_what_is_bright() -> None:
+def test_an_averaging_network_has_bright_pixels_salient() -> None:
     policy = small_policy()
     with torch.no_grad():
         for module in policy.modules():
@@ -124,7 +124,7 @@ def test_a_residual_block_counts_as_one_layer() -> None:
     ]
 
 
-def test_streams_hold_what_the_policy_sees() -> None:
+def test_streams_follow_the_policys_inputs() -> None:
     assert streams_of(small_policy(network="fully_connected")) == ()
     assert [stream.sense for stream in streams_of(small_policy(blind=True))] == ["map"]
     assert not sees(small_policy(blind=True), "camera")
@@ -135,23 +135,23 @@ def test_streams_hold_what_the_policy_sees() -> None:
     assert source[-1].name == "network.branch.column"
 
 
-def test_listening_ends_and_hears_what_is_rectified() -> None:
+def test_activations_are_rectified_and_hooks_are_removed() -> None:
     policy = small_policy()
-    with torch.no_grad(), record_activations(streams_of(policy)) as heard:
+    with torch.no_grad(), record_activations(streams_of(policy)) as activations:
         policy(some_inputs())
     assert not any(module._forward_hooks for module in policy.modules())
-    assert len(heard) == 8
-    assert all(float(output.min()) >= 0 for output in heard.values())
+    assert len(activations) == 8
+    assert all(float(output.min()) >= 0 for output in activations.values())
 
 
 def test_grad_cam_is_that_of_captum() -> None:
     policy, inputs = small_policy(), some_inputs(1)
 
-    def answer(images: Tensor) -> Tensor:
+    def output(images: Tensor) -> Tensor:
         return steering(policy.predict(Inputs(images, inputs.maps, inputs.speed)))
 
     last = streams_of(policy)[0].stages[-1].module
-    theirs = LayerGradCam(answer, last).attribute(inputs.images.clone().requires_grad_())
+    theirs = LayerGradCam(output, last).attribute(inputs.images.clone().requires_grad_())
     wide = LayerAttribution.interpolate(theirs, (32, 32), "bilinear").abs()
     ours = grad_cam(policy, inputs).images
     assert ours is not None
@@ -160,7 +160,7 @@ def test_grad_cam_is_that_of_captum() -> None:
 
 
 @pytest.mark.parametrize("network", ["compact", "fully_connected"])
-def test_integrated_gradients_add_up_to_what_they_explain(network: str) -> None:
+def test_integrated_gradients_sum_to_the_explained_change(network: str) -> None:
     policy, inputs = small_policy(network=network), some_inputs(3)
     found = integrated_gradients(policy, inputs, steps=200)
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_integrated_gradients_add_up_to_what_they_explain(network: str) -> None:
     assert found.error < integrated_gradients(policy, inputs, steps=4).error
 
 
-def test_what_is_as_empty_as_the_veil_explains_nothing() -> None:
+def test_inputs_equal_to_the_baseline_have_no_attribution() -> None:
     policy, inputs = small_policy(network="fully_connected"), some_inputs(1)
     inputs.maps[:, :, :7] = 0.0
     found = integrated_gradients(policy, inputs)
@@ -186,7 +186,7 @@ def test_what_is_as_empty_as_the_veil_explains_nothing() -> None:
     torch.testing.assert_close(found.saliency.maps, found.maps.abs().sum(dim=1))
 
 
-def test_only_what_is_seen_is_explained() -> None:
+def test_only_inputs_of_the_policy_have_attributions() -> None:
     inputs = some_inputs()
     blind = integrated_gradients(small_policy(blind=True), inputs)
     assert blind.images is None
@@ -205,24 +205,24 @@ def test_only_what_is_seen_is_explained() -> None:
     assert (road[:, 1] == 0).all()  # the route
 
 
-def test_the_veil_has_the_colours_and_no_edges() -> None:
+def test_the_baseline_has_the_colours_and_no_edges() -> None:
     images = torch.full((1, 1, 16, 32, 3), -0.5)
     images[:, :, :8] = 0.5  # sky above, ground below
-    veil = blurred_baseline(Inputs(images, torch.ones(1, 2, 9, 9), torch.ones(1, 1)))
-    assert (veil.maps == 0).all()
-    torch.testing.assert_close(veil.images[0, 0, 0], images[0, 0, 0])
-    torch.testing.assert_close(veil.images[0, 0, -1], images[0, 0, -1])
-    assert float(veil.images.diff(dim=2).abs().max()) < 0.2  # the horizon's step was 1
+    baseline = blurred_baseline(Inputs(images, torch.ones(1, 2, 9, 9), torch.ones(1, 1)))
+    assert (baseline.maps == 0).all()
+    torch.testing.assert_close(baseline.images[0, 0, 0], images[0, 0, 0])
+    torch.testing.assert_close(baseline.images[0, 0, -1], images[0, 0, -1])
+    assert float(baseline.images.diff(dim=2).abs().max()) < 0.2  # the horizon's step was 1
 
 
-def test_the_command_beside_a_distribution_counts() -> None:
+def test_the_command_of_a_branch_counts() -> None:
     policy: Policy = build_policy(PolicyConfig(network="amini2019"), WIDE, 0).eval()
     inputs = wide_inputs()
     with torch.no_grad():
-        answer = policy.predict(inputs)
-    assert answer.command is not None
-    expected = (answer.distribution.mean + answer.command) / 0.2
-    torch.testing.assert_close(steering(answer), expected)
+        output = policy.predict(inputs)
+    assert output.command is not None
+    expected = (output.distribution.mean + output.command) / 0.2
+    torch.testing.assert_close(steering(output), expected)
     maps = grad_cam(policy, inputs).maps
     assert maps is not None
     assert float(maps.max()) > 0
