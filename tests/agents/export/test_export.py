@@ -116,16 +116,16 @@ def test_the_metadata_are_those_of_the_checkpoint(exported: Path, export_content
 
 def test_metadata_of_another_format_are_refused() -> None:
     metadata = ExportMetadata(PolicyConfig(), CAMERAS, MAP, 5, False, {}, {})
-    words = to_metadata(metadata)
-    assert from_metadata(words, Path("a.onnx")) == metadata
+    entries = to_metadata(metadata)
+    assert from_metadata(entries, Path("a.onnx")) == metadata
     with pytest.raises(CheckpointError, match=r"a.onnx: an ONNX file, but not exported by this project"):
         from_metadata({}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match="format 2, this version reads 1"):
-        from_metadata(words | {"format_version": "2"}, Path("a.onnx"))
+        from_metadata(entries | {"format_version": "2"}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match=r"damaged metadata: a.onnx: policy"):
-        from_metadata(words | {"metadata": "{}"}, Path("a.onnx"))
+        from_metadata(entries | {"facts": "{}"}, Path("a.onnx"))
     with pytest.raises(CheckpointError, match="damaged metadata"):
-        from_metadata(words | {"metadata": "{"}, Path("a.onnx"))
+        from_metadata(entries | {"facts": "{"}, Path("a.onnx"))
 
 
 def test_a_different_graph_is_refused(exported: Path, checkpoint_file: Path) -> None:

@@ -114,11 +114,11 @@ def test_the_same_settings_give_the_same_numbers(inspection: Inspection) -> None
     ],
 )
 def test_missing_results_are_noted(
-    data: Path, tmp_path: Path, changes: dict[str, Any], note: str, batch: set[str], unseen: set[str]
+    data: Path, tmp_path: Path, changes: dict[str, Any], note: str, senses: set[str], unseen: set[str]
 ) -> None:
     found = inspect(tmp_path, data, **changes)
     assert any(text.startswith(note) for text in found.numbers.notes)
-    assert set(found.removals) == batch
+    assert set(found.removals) == senses
     assert {row.region for row in found.numbers.regions.get("map", [])}.isdisjoint(unseen)
     assert note in write_inspection(found, tmp_path / "out").read_text()
     assert (found.numbers.contrast is None) == (changes.get("network") == "fully_connected")
