@@ -27,6 +27,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
     "ClosedLoopConfig": {"worlds": "num_envs"},
     "CollectConfig": {"worlds": "num_envs"},
     "DaggerConfig": {"worlds": "num_envs"},
+    "DecisionRules": {"least_mass": "min_mass"},
     "FilterConfig": {
         "jump": "kidnap_probability",
         "jumping": "injected_fraction",
@@ -38,7 +39,9 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
     "PageDriver": {"words": "label"},
     "SimulationBenchmark": {"worlds": "num_envs"},
     "SuitesPageConfig": {"again": "repeat", "redrawn": "other_renderer", "checked": "repeat_suite"},
+    "StudyContrast": {"words": "labels"},
     "TrainConfig": {"quiet_share": "lane_keeping_fraction"},
+    "Variant": {"words": "label"},
 }
 """Current name of each old key that stored files may use, by configuration class."""
 RENAMED_VALUES: dict[str, dict[str, dict[str, str]]] = {"ActingConfig": {"rule": {"sticky": "follow_mode"}}}

@@ -10,12 +10,12 @@ def number(value: float | None, digits: int = 2, unit: str = "", *, signed: bool
     Args:
         value: The value; None is missing.
         digits: Number of digits after the point.
-        unit: Unit; one that begins with a letter follows after a space.
+        unit: Unit; one that begins with a letter or digit follows after a space.
         signed: Whether a positive value has its sign.
     """
     if value is None:
         return MISSING
-    space = " " if unit[:1].isalpha() else ""
+    space = " " if unit[:1].isalnum() else ""
     return f"{value:{'+' if signed else ''}.{digits}f}{space}{unit}"
 
 

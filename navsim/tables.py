@@ -78,7 +78,7 @@ class Table:
         parts.append(Markup("<tbody>\n"))
         for group in self.groups:
             if group.title:
-                line = Markup('<tr class="section"><th colspan="{}">{}</th></tr>\n')
+                line = Markup('<tr class="section"><th class="text" colspan="{}">{}</th></tr>\n')
                 parts.append(line.format(len(self.headers), group.title))
             parts += [self._html_row(row, *_CELLS) + Markup("\n") for row in group.rows]
         parts.append(Markup("</tbody>\n"))

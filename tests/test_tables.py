@@ -58,7 +58,7 @@ def test_html_is_escaped() -> None:
     html = TABLE.html()
     assert "<caption>Lengths</caption>" in html
     assert '<tr><td class="text">&lt;i&gt;</td><td>2</td></tr>' in html
-    assert '<th colspan="2">more</th>' in html
+    assert '<th class="text" colspan="2">more</th>' in html
     assert '<p class="dim">What it means.</p>' in html
 
 

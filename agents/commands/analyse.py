@@ -25,7 +25,7 @@ from agents.scoring.predictions import ScoreConfig, score_checkpoint
 from navsim.cli import say
 from navsim.config import parse_config, to_mapping
 from navsim.datasets.dataset import open_dataset
-from navsim.evaluation.reports.plots import save_figure
+from navsim.evaluation.reports.charts import save_figure
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.number_formats import MISSING, interval, number, percent
 from navsim.progress import progress
@@ -106,7 +106,7 @@ def junction_table(measures: JunctionMeasures, rules: DecisionRules) -> Table:
     return Table(
         headers=("measure", "value", "95% interval", "decisions", "passages"),
         rows=[
-            (f"mode recall (at least {percent(rules.least_mass)})", *_cells(measures.recall), *every),
+            (f"mode recall (at least {percent(rules.min_mass)})", *_cells(measures.recall), *every),
             *ranges,
             ("mass on lawful exits", *_cells(measures.lawful_mass), *every),
             ("mass on missing exits", *_cells(measures.missing_mass), *missing),

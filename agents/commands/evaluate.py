@@ -1,6 +1,5 @@
 """Commands that drive in closed loop: measure drivers, watch them, compare results, measure all suites."""
 
-import json
 import logging
 import platform
 import sys
@@ -22,15 +21,23 @@ from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports import comparison
 from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations, offline_score
-from navsim.evaluation.reports.parts import has_parts, parts_terminal_table
-from navsim.evaluation.reports.results import driver_scores, failures, terminal_table
-from navsim.evaluation.reports.run import RESULTS_NAME, run_evaluation
-from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, repeat, suites_page
+from navsim.evaluation.reports.results import broken_drives, results_mapping
+from navsim.evaluation.reports.run import REPORT_NAME, run_evaluation
+from navsim.evaluation.reports.score_tables import scores_table, summary_table
+from navsim.evaluation.reports.suites_page import (
+    Repeat,
+    Repeats,
+    SuiteResults,
+    compare_repeat,
+    suites_page,
+    suites_summary,
+)
 from navsim.evaluation.suites import load_suite
 from navsim.parallel import available_cores
 from navsim.provenance import git_revision
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_text
+from navsim.tables import show
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
 from navsim.viewer.viewer import Viewer
@@ -40,18 +47,15 @@ from navsim.world.bullet import require_display
 def evaluate() -> None:
     """Drive, then print the table; the exit code is 1 if a drive broke off."""
     config = parse_config(PolicyEvaluationConfig, "Measure drivers in closed loop on held-out towns and routes.")
-    console = Console()
     _log_to_terminal()
     driver_specs = resolve(config)
     if config.gui:
-        console.print(terminal_table(driver_scores(drive_in_window(config, driver_specs)), "watched to the end"))
+        show(scores_table(results_mapping(drive_in_window(config, driver_specs), {}), "watched to the end"))
         return
-    drives = run_evaluation(config, driver_specs, console)
-    console.print(terminal_table(driver_scores(drives), config.title))
-    if has_parts(config.stages):
-        console.print(parts_terminal_table(drives, config.stages))
-    say(f"results, table, report.html and pictures are in {config.out}/")
-    _exit_with(failures(drives))
+    results = run_evaluation(config, driver_specs, Console())
+    show(summary_table(results, config.title))
+    say(f"all scores: {config.out / REPORT_NAME}, with table.md, results.json and pictures beside it")
+    _exit_with(broken_drives(results))
 
 
 def drive_in_window(config: PolicyEvaluationConfig, driver_specs: Sequence[DriverSpec]) -> list[Drive]:
@@ -98,7 +102,7 @@ class CompareConfig:
 
 
 def compare() -> None:
-    """Compare results, print the Markdown and write it next to the page."""
+    """Compare results, write the page and print the differences in arrivals."""
     config = parse_config(CompareConfig, "Compare results over the same routes, with paired differences.")
     results = comparison.read_results(config.results)
     found = comparison.ordered(comparison.columns(results), config.baseline)
@@ -110,8 +114,8 @@ def compare() -> None:
     page = compare_page(title, fingerprint, found, comparisons, checkpoints)
     write_text(config.out / "comparison.md", text)
     write_text(config.out / "comparison.html", page)
-    say(text)
-    say(f"written: {config.out}/comparison.md and comparison.html")
+    show(comparison.summary_table(title, found, comparisons))
+    say(f"all differences: {config.out}/comparison.html and comparison.md")
 
 
 def trained_checkpoints(found: Sequence[comparison.Column]) -> tuple[Checkpoint, ...]:
@@ -157,8 +161,8 @@ def run_suites() -> None:
     drivers = {name: driver.label or f"`{driver.driver}`" for name, driver in config.drivers.items()}
     page = suites_page(config.title, drivers, suites, repeats, _circumstances(config))
     write_text(config.page, page)
-    say(page)
-    say(f"the page is {config.page}")
+    show(suites_summary(suites))
+    say(f"all scores: {config.page}")
     broken += [
         f"{name}: {len(run.changed)} drives ended otherwise" for name, run in repeats.second_run.items() if run.changed
     ]
@@ -187,20 +191,20 @@ def _run_repeats(config: SuitesPageConfig, suites: dict[str, SuiteResults], brok
     results = suites[suite].results
     for name in config.repeat:
         other = _run_driver(config.evaluation(suite, name, "again"), broken)
-        second_run[name] = repeat(results[name], other)
+        second_run[name] = compare_repeat(results[name], other)
     for name in config.other_renderer:
         first = str(results[name]["renderer"])
         second = next(renderer for renderer in RENDERERS if renderer != first)
         other = _run_driver(config.evaluation(suite, name, second, second), broken)
-        other_renderer[name] = repeat(results[name], other, junctions_only=True)
+        other_renderer[name] = compare_repeat(results[name], other, junctions_only=True)
     return Repeats(suite, second_run, (first, second), other_renderer)
 
 
 def _run_driver(settings: PolicyEvaluationConfig, broken: list[str]) -> dict[str, Any]:
     """Drive one suite with one driver; returns its results, and adds to `broken` what broke off."""
     say(f"\n{settings.title}: {settings.out}")
-    broken += failures(run_evaluation(settings, resolve(settings), Console()))
-    results: dict[str, Any] = json.loads((settings.out / RESULTS_NAME).read_text())
+    results = run_evaluation(settings, resolve(settings), Console())
+    broken += broken_drives(results)
     return results
 
 

@@ -15,7 +15,7 @@ from agents.experiments.hardware_limits import Ceilings, measure_ceilings
 from agents.experiments.simulation_benchmark import BenchmarkCase, Figures, SimulationBenchmark, best, measure
 from agents.experiments.single_benchmarks import measure_singles
 from agents.experiments.study_config import StudyConfig, check_networks
-from agents.experiments.study_report import page, read_contrast, read_finding
+from agents.experiments.study_report import page, read_contrast, read_finding, study_summary
 from agents.experiments.training_benchmark import (
     LOOPS,
     DeviceSpeed,
@@ -57,10 +57,9 @@ def run_study() -> None:
         run_chains(chains, config.side_by_side, {"OMP_NUM_THREADS": threads}, lambda log: advance(1, log.parent.name))
     findings = {key: read_finding(config, key) for key in config.variants}
     contrasts = [(contrast, read_contrast(config, contrast)) for contrast in config.contrasts]
-    text = page(config, findings, _about(config), contrasts)
-    write_text(config.page, text)
-    say(text)
-    say(f"the page is {config.page}")
+    write_text(config.page, page(config, findings, _about(config), contrasts))
+    show(study_summary(config, findings))
+    say(f"all scores: {config.page}")
 
 
 def _collect(config: StudyConfig, name: str) -> Sequence[str]:

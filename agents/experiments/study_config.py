@@ -20,8 +20,8 @@ Values = dict[str, Any]
 class Variant:
     """One way to learn: how it differs from the study's recipe."""
 
-    words: str
-    """Its name in the tables."""
+    label: str
+    """Name in the tables."""
     data: str = "data"
     """Which of the study's data it learns from."""
     train: Values = field(default_factory=dict)
@@ -44,7 +44,7 @@ class StudyContrast:
 
     title: str
     """Over the table."""
-    words: tuple[str, str]
+    labels: tuple[str, str]
     """Names of the two ways."""
     first: tuple[str, ...]
     """Keys of the variants of the first way ..."""

@@ -49,7 +49,7 @@ def read_contrast(config: StudyConfig, contrast: StudyContrast) -> list[Contrast
 
 def contrast_table(contrast: StudyContrast, rows: Sequence[ContrastRow]) -> Table:
     """Return the arrivals of both ways with their difference, one row for each part."""
-    headers = ("", *contrast.words, "difference (95% interval)", "p (McNemar)")
+    headers = ("", *contrast.labels, "difference (95% interval)", "p (McNemar)")
     return Table(headers, [*map(_contrast_cells, rows)], title=contrast.title)
 
 
@@ -108,8 +108,8 @@ _ABOUT_CONTRASTS = (
 class Finding:
     """What came out of one variant."""
 
-    words: str
-    """Its name."""
+    label: str
+    """Name in the tables."""
     arrived: int
     """Routes on which it arrived ..."""
     routes: int
@@ -141,7 +141,7 @@ def read_finding(config: StudyConfig, key: str) -> Finding:
     best = metrics["epochs"][metrics["best_epoch"] - 1]
     low, high = driver["interval"]
     return Finding(
-        words=config.variants[key].words,
+        label=config.variants[key].label,
         arrived=driver["arrived"],
         routes=driver["routes"],
         interval=(low, high),
@@ -190,7 +190,7 @@ def _data(name: str, collection: CollectConfig) -> str:
 
 def _cells(found: Finding) -> tuple[str, ...]:
     return (
-        found.words,
+        found.label,
         share(found.arrived, found.routes),
         percent_interval(found.interval),
         percent(found.completion, 1),
@@ -208,3 +208,18 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise EpisodeError(f"{path}: missing; the variant was not run to its end") from None
     return values
+
+
+def study_summary(config: StudyConfig, findings: Mapping[str, Finding]) -> Table:
+    """Return the main scores that fit 80 columns, one row per variant."""
+    rows = [
+        (
+            found.label,
+            share(found.arrived, found.routes),
+            percent_interval(found.interval),
+            metres(found.offset),
+            number(found.failures_per_km),
+        )
+        for found in findings.values()
+    ]
+    return Table(("variant", "arrived", "95% interval", "offset", "failures/km"), rows, title=config.title)

@@ -11,7 +11,7 @@ from agents.localization.posterior import PosePosterior
 from agents.localization.run import Tracks, drives_folder, localise_drive, make_context, open_policy, recorded_drive
 from agents.localization.sensors import LocalizationCase
 from agents.localization.tracking import NEAR, Track, TrackLog, TrackPoint
-from navsim.evaluation.reports.plots import save_figure
+from navsim.evaluation.reports.charts import save_figure
 from navsim.geometry import Array, Pose
 from navsim.rendering.window.window_scene import fit_text
 from navsim.roads.network import RoadNetwork

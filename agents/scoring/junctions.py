@@ -45,7 +45,7 @@ class DecisionRules:
     tolerance: float = 0.02
     """Half the width of an exit's band [1/m]: what the expert commands for 3 deg or 0.25 m at its least lookahead,
     about how well a pose can be told from a picture."""
-    least_mass: float = 0.05
+    min_mass: float = 0.05
     """Least probability of an exit's band for the exit to count as seen."""
     open_offset: float = 0.25
     """An exit is open while the car is no farther than this from the way to it [m] ..."""
@@ -57,8 +57,8 @@ class DecisionRules:
         for name in ("tolerance", "open_offset", "open_course_deg"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"rules.{name} must be above 0, got {getattr(self, name)}")
-        if not 0 < self.least_mass < 1:
-            raise ConfigError(f"rules.least_mass must lie within (0, 1), got {self.least_mass}")
+        if not 0 < self.min_mass < 1:
+            raise ConfigError(f"rules.min_mass must lie within (0, 1), got {self.min_mass}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +176,7 @@ def judge_decisions(distribution: SteeringDistribution, decisions: Decisions, ru
     return DecisionScores(
         distances=decisions.distances,
         exits=_group_count(decisions.open, rules.tolerance),
-        seen=(by_group >= rules.least_mass).sum(axis=1),
+        seen=(by_group >= rules.min_mass).sum(axis=1),
         lawful=_band_masses(distribution, decisions.lawful, rules.tolerance).sum(axis=1),
         missing=np.where(np.isnan(decisions.missing).all(axis=1), np.nan, missing),
     )

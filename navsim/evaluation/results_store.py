@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from navsim.config import from_mapping
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.calibration import label_transforms
@@ -62,3 +63,24 @@ def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
     transforms = label_transforms(episode)  # a thousandth of the size of the distributions, which are not kept
     episode = replace(episode, grid=np.zeros(0), densities=np.zeros((0, 0), np.float32))
     return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions, transforms=transforms)
+
+
+def kept_drives(folder: Path, results: Mapping[str, Any]) -> tuple[Drive, ...]:
+    """Read the drives of a finished evaluation, in the order of its results, without images and distributions.
+
+    Args:
+        folder: Folder of the evaluation.
+        results: Content of its `results.json`.
+
+    Raises:
+        EpisodeError: If a drive is missing or damaged.
+    """
+    return tuple(_kept_drive(folder / DRIVES_NAME, row) for row in results["drives"])
+
+
+def _kept_drive(folder: Path, row: Mapping[str, Any]) -> Drive:
+    scenario, driver, part = from_mapping(Scenario, row["scenario"], "results.json"), row["driver"], row["part"]
+    if "error" in row:
+        return Drive(driver, scenario, None, 0.0, row["error"], part=part)
+    episode = read_episode(drive_path(folder / part, driver, scenario), images=False, distributions=False)
+    return Drive(driver, scenario, episode, row["seconds"], part=part)

@@ -17,6 +17,7 @@ from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.controls import Playback
 from navsim.viewer.dashboard_window import DrivePainter, Painter
+from navsim.visualization.canvas import BRIGHT, Colour
 from navsim.visualization.dashboard import HEIGHT, WIDTH, PanelContext, compose_panel
 from navsim.visualization.drive_events import DriveLog
 from navsim.visualization.scene_view import draw_scene
@@ -171,7 +172,12 @@ def film_drive(
 
 
 def film_dashboard(
-    simulation: Simulation, driver: Driver | Expert, scenario: Scenario, name: str, add: Callable[[Image], None]
+    simulation: Simulation,
+    driver: Driver | Expert,
+    scenario: Scenario,
+    name: str,
+    add: Callable[[Image], None],
+    colour: Colour = BRIGHT,
 ) -> Outcome:
     """Drive a scenario again, as it was driven before, and show each step's dashboard, the last with the outcome.
 
@@ -181,14 +187,15 @@ def film_dashboard(
         scenario: Scenario to drive.
         name: Name of the driver on the dashboards.
         add: Called with each dashboard (540, 960, 3) uint8.
+        colour: Colour of the driver's name.
     """
     last: list[RolloutStep] = []
 
     def on_step(step: RolloutStep) -> None:
-        add(compose_panel(step, PanelContext.of(simulation, name)))
+        add(compose_panel(step, PanelContext.of(simulation, name, colour)))
         last[:] = [step]
 
     outcome = drive(simulation, driver, scenario, sense=True, record_images=False, on_step=on_step).outcome
     for _ in range(HOLD_FRAMES):
-        add(compose_panel(last[0], PanelContext.of(simulation, name), outcome))
+        add(compose_panel(last[0], PanelContext.of(simulation, name, colour), outcome))
     return outcome

@@ -27,6 +27,7 @@ from navsim.visualization.canvas import (
     ROUTE,
     SURFACE,
     TRAIL,
+    Colour,
     Rectangle,
     Text,
     blank,
@@ -123,9 +124,11 @@ class PanelContext:
     """Junctions on the route."""
     max_curvature: float = 0.2
     """End of the curve's axis on either side [1/m]."""
+    driver_colour: Colour = BRIGHT
+    """Colour of the driver's name."""
 
     @classmethod
-    def of(cls, simulation: Simulation, driver: str) -> "PanelContext":
+    def of(cls, simulation: Simulation, driver: str, driver_colour: Colour = BRIGHT) -> "PanelContext":
         """That of the drive that a simulation is in."""
         config, route = simulation.config, simulation.route
         return cls(
@@ -136,6 +139,7 @@ class PanelContext:
             route_length=route.length,
             passages=route.passages,
             max_curvature=config.vehicle.max_curvature,
+            driver_colour=driver_colour,
         )
 
 
@@ -227,7 +231,7 @@ def _header(context: PanelContext, outcome: Outcome | None, story: DriveLog) -> 
     words = ("by hand" if story.by_hand else "driving") if outcome is None else outcome.replace("_", " ")
     colour = (ACCENT if story.by_hand else DIM) if outcome is None else outcome_colour(outcome)
     return [
-        Text(context.driver, 18, 26, 22, BRIGHT, "lm"),
+        Text(context.driver, 18, 26, 22, context.driver_colour, "lm"),
         Text(context.scenario, WIDTH / 2, 27, 15, DIM, "mm"),
         Text(words.upper(), WIDTH - 18, 26, 20, colour, "rm"),
     ]

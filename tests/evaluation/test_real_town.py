@@ -30,13 +30,13 @@ def test_the_expert_arrives_in_a_real_town(tmp_path: Path) -> None:
     town = f"osm:{grid().write(tmp_path / 'Four by four.osm')}"
     config = config_for(town, tmp_path / "out", routes=2, lane_routes=1)
     assert config.title == f"2 routes through junctions and 1 along lanes, in {town}, seed 0"
-    drives = run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
-    assert [drive.episode is not None and drive.episode.outcome for drive in drives] == ["arrived"] * 3
+    results = run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
+    assert [row["outcome"] for row in results["drives"]] == ["arrived"] * 3
     assert json.loads((config.out / "results.json").read_text())["map_attribution"] == ATTRIBUTION
     assert ATTRIBUTION in (config.out / "table.md").read_text()
     assert (config.out / "town.png").stat().st_size > 10_000
     names = {path.stem for path in (config.out / "drives").rglob("*.parquet")}
-    assert names == {drive.scenario.name for drive in drives}
+    assert names == {row["name"] for row in results["drives"]}
     assert all(name.startswith("osm-four-by-four-") for name in names)
 
 

@@ -127,24 +127,6 @@ def calibration_mapping(found: Calibration | None) -> dict[str, Any] | None:
     }
 
 
-def calibration_rows(columns: Sequence[Calibration | None]) -> list[tuple[str, list[str]]]:
-    """Rows of a table, one cell per driver; none if no driver has a distribution."""
-    if not any(columns):
-        return []
-    rows = [
-        (
-            f"expert's command within z = {z:g} ({nominal:.0%})",
-            ["-" if found is None else _words(found.coverage[i], found.intervals[i]) for found in columns],
-        )
-        for i, (z, nominal) in enumerate(zip(COVERAGE_Z, NOMINAL_COVERAGE, strict=True))
-    ]
-    return [*rows, ("largest gap over all z", ["-" if found is None else f"{found.gap:.1%}" for found in columns])]
-
-
-def _words(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.0%} ({interval[0]:.0%}-{interval[1]:.0%})"
-
-
 def _inside(transforms: Array, z: float) -> Array:
     return np.asarray(np.abs(transforms - 0.5) <= erf(z / sqrt(2)) / 2 + 1e-12, float)
 

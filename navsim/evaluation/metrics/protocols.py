@@ -147,50 +147,13 @@ def protocols_mapping(scores: ProtocolScores) -> dict[str, Any]:
     return {
         "driving_score": scores.driving_score,
         "normalised_score": scores.normalised_score,
-        "failures": _rate(scores.failures),
-        "infractions": {kind.value: _rate(rate) for kind, rate in scores.infractions.items()},
+        "failures": scores.failures.mapping(),
+        "infractions": {kind.value: rate.mapping() for kind, rate in scores.infractions.items()},
         "interventions": scores.interventions,
         "autonomy": scores.autonomy,
         "beyond_metre": scores.beyond_metre,
-        "ever_beyond_metre": _share(scores.ever_beyond_metre),
-        "comfort": _share(scores.comfort),
+        "ever_beyond_metre": scores.ever_beyond_metre.mapping(),
+        "comfort": scores.comfort.mapping(),
         "steering_rate": scores.steering_rate,
         "steering_reversals": scores.steering_reversals,
     }
-
-
-def protocol_rows(columns: Sequence[ProtocolScores]) -> list[tuple[str, list[str]]]:
-    """The most telling of the numbers as rows of a table, one cell per driver."""
-    return [
-        ("driving score (CARLA 2.1)", [_percent(s.driving_score) for s in columns]),
-        ("normalised driving score", [_percent(s.normalised_score) for s in columns]),
-        ("failures per km (95%)", [_rate_words(s.failures) for s in columns]),
-        ("autonomy (PilotNet)", [_percent(s.autonomy) for s in columns]),
-        ("over 1 m off, of the way", [_percent(s.beyond_metre) for s in columns]),
-        ("comfortable (Bench2Drive)", [_percent(s.comfort.value) for s in columns]),
-        ("steering turns back", [_per_second(s.steering_reversals) for s in columns]),
-    ]
-
-
-def _rate(rate: Rate) -> dict[str, Any]:
-    interval = rate.interval
-    return {"count": rate.count, "per_km": rate.value, "interval": None if interval is None else list(interval)}
-
-
-def _share(share: Share) -> dict[str, Any]:
-    return {"count": share.count, "total": share.total, "interval": list(share.interval)}
-
-
-def _rate_words(rate: Rate) -> str:
-    if rate.value is None or rate.interval is None:
-        return "-"
-    low, high = rate.interval
-    return f"{rate.value:.2f} ({low:.2g}-{high:.2g})"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _per_second(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}/s"

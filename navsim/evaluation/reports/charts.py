@@ -1,168 +1,207 @@
-"""Charts as SVG that takes its colours from the page, so that they suit light and dark, and as bars of the page."""
+"""Charts of evaluations: bars of shares, calibration, and points with intervals, drawn with matplotlib.
 
-from collections.abc import Sequence
+A chart of a page is SVG in the colours of the page, light or dark; the same input gives the same bytes.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from navsim.evaluation.statistics.intervals import Share
+from navsim.storage import write_bytes
+from navsim.visualization.palette import CARD, DIM, DRIVERS, INK, LINE, with_css_variables
 
-WIDTH, HEIGHT = 360, 290
-"""Size of a chart [px]: that of a phone, so that its letters are legible there; wider screens enlarge it."""
-COLOURS = 6
-"""How many series have a colour of their own."""
-
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
+_SIZE = (5.0, 4.0)  # of a chart [in], so that its letters are legible on a phone; wider screens enlarge it
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A share with its interval, to be drawn on a track from 0 to 100%."""
+    """A share with its interval, drawn on a track from 0 to 100%."""
 
     name: str
-    """Whose."""
+    """Label of the bar."""
     colour: int
-    """Number of the colour, from 0."""
-    words: str
-    """The numbers."""
+    """Index of the colour in `palette.DRIVERS`."""
+    text: str
+    """The numbers as text."""
     value: float | None
     """The share in [0, 1]; None of nothing."""
     low: float
     """Lower end of the 95% interval."""
     high: float
-    """Upper end."""
+    """Upper end of the 95% interval."""
 
 
 def share_bar(name: str, colour: int, share: Share) -> Bar:
-    """The bar of a share."""
-    low, high = share.interval
-    words = f"{share.count} of {share.total} ({low:.0%} to {high:.0%})" if share.total else "none"
-    return Bar(name, colour % COLOURS, words, share.value, low, high)
-
-
-@dataclass(frozen=True)
-class ChartAxis:
-    """One axis of a chart."""
-
-    words: str
-    """What it measures."""
-    low: float
-    """Value at its beginning."""
-    high: float
-    """Value at its end."""
-    ticks: tuple[tuple[float, str], ...]
-    """Where it is labelled, and how."""
-
-    def share(self, value: float) -> float:
-        """How far along the axis a value lies, kept within [0, 1]."""
-        return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
+    """Return the bar of a share."""
+    return Bar(name, colour, share.full_text, share.value, *share.interval)
 
 
 @dataclass(frozen=True)
 class Point:
     """A point of a chart."""
 
+    name: str
+    """Label beside the point."""
     x: float
-    """Along."""
+    """Horizontal value."""
     y: float
-    """Up."""
+    """Vertical value, a share in [0, 1]."""
     interval: tuple[float, float] | None = None
     """95% interval of `y`."""
-    words: str = ""
-    """Name, shown on pointing at it and, in a chart of `named` points, beside it."""
 
 
-@dataclass(frozen=True)
-class Series:
-    """Points that belong together."""
-
-    name: str
-    """Name in the legend."""
-    colour: int
-    """Number of the colour, from 0; -1 is that of the text, dashed, without marks."""
-    points: tuple[Point, ...]
-    """In order."""
-    joined: bool = True
-    """Whether a line leads through them."""
-
-
-def percent_axis(words: str) -> ChartAxis:
-    """From 0 to 100%."""
-    return ChartAxis(words, 0.0, 1.0, tuple((i / 4, f"{25 * i}%") for i in range(5)))
-
-
-def value_axis(words: str, values: Sequence[float], form: str = "{:.3g}") -> ChartAxis:
-    """An axis with room around all values, at least one, and five labels."""
-    low, high = min(values), max(values)
-    margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    low, high = low - margin, high + margin
-    places = [low + (high - low) * i / 4 for i in range(5)]
-    return ChartAxis(words, low, high, tuple((place, form.format(place)) for place in places))
-
-
-def chart(across: ChartAxis, up: ChartAxis, series: Sequence[Series], title: str) -> Markup:
-    """Draw series over two axes.
+def scatter_chart(x_label: str, y_label: str, points: Sequence[Point], colours: Mapping[str, int]) -> Markup:
+    """Draw named points with their intervals as SVG.
 
     Args:
-        across: The horizontal axis.
-        up: The vertical axis.
-        series: What is drawn, the last on top.
-        title: Said to those who do not see it.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis, from 0 to 100%.
+        points: The points.
+        colours: Index of each point's colour in `palette.DRIVERS`, by the point's name.
     """
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">']
-    parts += _frame(across, up)
-    for one in series:
-        parts += _drawn(across, up, one)
-    parts.append("</svg>")
-    return Markup("".join(parts))  # noqa: S704 - made of numbers and escaped words
-
-
-def _x(axis: ChartAxis, value: float) -> float:
-    return round(_LEFT + axis.share(value) * (WIDTH - _LEFT - _RIGHT), 1)
-
-
-def _y(axis: ChartAxis, value: float) -> float:
-    return round(HEIGHT - _BOTTOM - axis.share(value) * (HEIGHT - _TOP - _BOTTOM), 1)
-
-
-def _frame(across: ChartAxis, up: ChartAxis) -> list[str]:
-    """Grid, labels and what the axes measure."""
-    parts, bottom, right = list[str](), HEIGHT - _BOTTOM, WIDTH - _RIGHT
-    for value, words in up.ticks:
-        y = _y(up, value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 5}" y="{y + 4}" text-anchor="end">{escape(words)}</text>')
-    for value, words in across.ticks:
-        x = _x(across, value)
-        anchor = "end" if x > WIDTH - 24 else "middle"
-        parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{_TOP}" y2="{bottom}"/>')
-        parts.append(
-            f'<text class="tick" x="{min(x, right)}" y="{bottom + 15}" text-anchor="{anchor}">{escape(words)}</text>'
-        )
-    middle = (_LEFT + right) / 2
-    parts.append(f'<text class="axis" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(across.words)}</text>')
-    parts.append(
-        f'<text class="axis" transform="translate(11 {(_TOP + bottom) / 2}) rotate(-90)" text-anchor="middle">'
-        f"{escape(up.words)}</text>"
-    )
-    return parts
-
-
-def _drawn(across: ChartAxis, up: ChartAxis, series: Series) -> list[str]:
-    """Line, intervals and marks of one series."""
-    kind = "ideal" if series.colour < 0 else f"c{series.colour % COLOURS}"
-    places = [(_x(across, point.x), _y(up, point.y)) for point in series.points]
-    parts = [f'<g class="{kind}">']
-    if series.joined:
-        parts.append(f'<polyline points="{" ".join(f"{x},{y}" for x, y in places)}"/>')
-    for (x, y), point in zip(places, series.points, strict=True):
+    figure, axes = _chart(x_label, y_label)
+    for point in points:
+        colour = DRIVERS[colours[point.name]].light
         if point.interval is not None:
-            low, high = (_y(up, end) for end in point.interval)
-            parts.append(f'<line class="error" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
-        if series.colour >= 0:
-            parts.append(
-                f'<circle cx="{x}" cy="{y}" r="4"><title>{escape(point.words or series.name)}</title></circle>'
-            )
-    parts.append("</g>")
-    return parts
+            axes.plot([point.x] * 2, point.interval, color=colour, linewidth=1.5)
+        axes.plot(point.x, point.y, "o", color=colour, markersize=6)
+        axes.annotate(point.name, (point.x, point.y), (6, 5), textcoords="offset points", color=DIM.light, fontsize=9)
+    axes.margins(x=0.15)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    return inline_svg(figure, f"{y_label} over {x_label}")
+
+
+def calibration_chart(found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, int]) -> Markup:
+    """Draw each driver's coverage over z as SVG, with the line of distributions that may be trusted.
+
+    Args:
+        found: Calibration of each driver, as in `calibration_mapping`.
+        colours: Index of each driver's colour in `palette.DRIVERS`.
+    """
+    figure, axes = _chart("z", "expert's commands inside")
+    points = next(iter(found.values()))["coverage"]
+    axes.plot([0.0, *(p["z"] for p in points)], [0.0, *(p["nominal"] for p in points)], "--", color=INK.light)
+    for index, (name, one) in enumerate(found.items()):
+        colour = DRIVERS[colours[name]].light
+        shift = 0.03 * (index - (len(found) - 1) / 2)  # intervals must not hide each other
+        along = [point["z"] + shift for point in one["coverage"]]
+        axes.plot(along, [point["value"] for point in one["coverage"]], "o-", color=colour, linewidth=2, markersize=6)
+        axes.vlines(along, *zip(*(point["interval"] for point in one["coverage"]), strict=True), color=colour)
+    axes.set_xlim(0.0, 2.15)
+    axes.set_xticks([0.0, *(point["z"] for point in points)])
+    return inline_svg(figure, "coverage over z")
+
+
+def _chart(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    """Return an empty chart whose vertical axis goes from 0 to 100%."""
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0])
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.set_xlabel(x_label, color=INK.light, fontsize=11)
+    axes.set_ylabel(y_label, color=INK.light, fontsize=11)
+    plain_axes(axes)
+    return figure, axes
+
+
+def plain_axes(axes: Axes) -> None:
+    """Leave a grid and labels of the axes, without frame and ticks."""
+    axes.grid(color=LINE.light, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=DIM.light, labelsize=10)
+    axes.set_frame_on(False)
+
+
+def inline_svg(figure: Figure, label: str) -> Markup:
+    """Return a figure as SVG for a page, in the colours of the page's style sheet.
+
+    Args:
+        figure: Figure drawn in light colours of `navsim.visualization.palette`.
+        label: Description for screen readers; it must differ between the figures of a page.
+    """
+    written = StringIO()
+    without = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
+        figure.savefig(written, format="svg", transparent=True, metadata=without)
+    svg = written.getvalue()
+    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg[svg.index("<svg") :])  # hundredths of a point are fine enough
+    size = r'<svg[^>]* viewBox="([^"]*)"[^>]*>'
+    start = f'<svg class="chart" viewBox="\\1" role="img" aria-label="{escape(label)}">'
+    return Markup(with_css_variables(re.sub(size, start, svg, count=1)))  # noqa: S704 - matplotlib escapes texts
+
+
+def plot_scores(results: Mapping[str, Any], colours: Mapping[str, int], title: str) -> Figure:
+    """Plot the main shares of each driver as bars with 95% intervals.
+
+    Args:
+        results: Results of an evaluation, as in `results_mapping`.
+        colours: Index of each driver's colour in `palette.DRIVERS`.
+        title: Title of the figure.
+    """
+    columns = main_shares(results)
+    figure = Figure(figsize=(3.9 * len(columns) + 0.9, 1.5 + 0.62 * len(colours)), dpi=130, layout="constrained")
+    figure.suptitle(title, fontsize=12, color=INK.light, x=0.01, ha="left")
+    every = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for axes, (label, shares) in zip(every, columns.items(), strict=True):
+        _bars(axes, [(DRIVERS[colours[name]].light, share) for name, share in shares.items()])
+        axes.set_title(label, fontsize=10.5, color=INK.light, loc="left")
+    every[0].set_yticks(range(len(colours)), list(colours), fontsize=11, color=INK.light)
+    every[0].invert_yaxis()
+    return figure
+
+
+def main_shares(results: Mapping[str, Any]) -> dict[str, dict[str, Share]]:
+    """Return the main scores, each with a share per driver; a score that no driver has is left out."""
+    drivers = results["drivers"]
+    found = {
+        "routes through junctions: arrived": {n: Share(d["arrived"], d["routes"]) for n, d in drivers.items()},
+        "junctions passed of those entered": {
+            name: Share(values["junctions"]["passed"], values["junctions"]["entered"])
+            for name, values in drivers.items()
+        },
+        "lane following: arrived": {
+            name: Share(values["lane_following"]["arrived"], values["lane_following"]["routes"])
+            for name, values in drivers.items()
+        },
+    }
+    return {label: shares for label, shares in found.items() if any(share.total for share in shares.values())}
+
+
+def _bars(axes: Axes, bars: Sequence[tuple[str, Share]]) -> None:
+    """Draw one bar of a colour for each driver, from 0 to 100%."""
+    for row, (colour, share) in enumerate(bars):
+        value, (low, high) = share.value, share.interval
+        if value is None:
+            axes.text(2, row, "none", va="center", fontsize=9, color=DIM.light)
+            continue
+        axes.barh(row, 100 * value, height=0.56, color=colour, zorder=2)
+        axes.plot([100 * low, 100 * high], [row, row], color=INK.light, linewidth=1.6, solid_capstyle="butt", zorder=3)
+        for end in (low, high):
+            axes.plot([100 * end] * 2, [row - 0.12, row + 0.12], color=INK.light, linewidth=1.6, zorder=3)
+        axes.text(104, row, f"{share.count} / {share.total}", va="center", fontsize=10, color=INK.light)
+    axes.set_xlim(0, 128)
+    plain_axes(axes)
+    axes.grid(visible=False, axis="y")
+    axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100%"])
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", facecolor=CARD.light)
+    write_bytes(path, buffer.getvalue())

@@ -1,26 +1,29 @@
-"""How well checkpoints predicted recorded drives, from the folders of their training runs. No torch.
+"""A comparison as one HTML file: arrivals, paired differences, and correlations of offline with closed-loop scores.
 
-A comparison as one HTML file: arrivals, paired differences, and how predicting goes with driving.
+Offline scores of checkpoints come from the folders of their training runs, without torch.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from navsim.errors import CheckpointError
-from navsim.evaluation.reports.charts import COLOURS, Point, Series, chart, percent_axis, share_bar, value_axis
+from navsim.evaluation.reports.charts import Point, scatter_chart, share_bar
 from navsim.evaluation.reports.comparison import (
     NOTE,
     Column,
     Comparison,
-    arrivals_words,
-    comparison_rows,
-    part_rows,
+    arrivals_text,
+    differences_table,
+    parts_table,
 )
 from navsim.evaluation.reports.page import render
 from navsim.evaluation.statistics.paired import Correlation, rank_correlation
+from navsim.number_formats import number, percent
+from navsim.tables import Table
+from navsim.visualization.palette import driver_colours
 
 
 @dataclass(frozen=True)
@@ -102,17 +105,14 @@ def compare_page(
     """Make the page.
 
     Args:
-        title: Over it.
-        fingerprint: Of the suite.
-        found: All drivers, the one that the others are set against first.
-        comparisons: The others against it.
+        title: Title of the page.
+        fingerprint: Fingerprint of the suite.
+        found: All drivers; the others are compared with the first.
+        comparisons: The others compared with it.
         checkpoints: The learned ones among them whose training is known.
     """
-    colours = {column.name: i % COLOURS for i, column in enumerate(found)}
-    sections = [("", comparison_rows(comparisons))]
-    by_part = part_rows(comparisons)
-    if by_part:
-        sections.append(("arrivals by part", by_part))
+    colours = driver_colours([*(column.name for column in found), *(one.name for one in checkpoints)])
+    by_part = parts_table(found[0], comparisons)
     return render(
         "compare.html",
         title=title,
@@ -120,49 +120,56 @@ def compare_page(
         first=found[0].name,
         bars=[share_bar(column.name, colours[column.name], column.arrived) for column in found],
         differences=[_difference(one, colours[one.name]) for one in comparisons],
-        heads=[one.name for one in comparisons],
-        sections=sections,
+        tables=[table.html() for table in (differences_table(found[0], comparisons), by_part) if table],
         note=NOTE,
-        correlations=_charts(checkpoints) if checkpoints else [],
-        offline_heads=["NLL", "error of the mode", "arrived", "completion"],
-        offline_rows=[(one.name, _cells(one)) for one in checkpoints],
+        correlations=_charts(checkpoints, colours) if checkpoints else [],
+        offline_table=_offline_table(checkpoints).html(),
     )
 
 
 def _difference(one: Comparison, colour: int) -> dict[str, Any]:
-    """Places on a track from -100% to 100% [% of its width]."""
+    """Return places on a track from -100% to 100% [% of its width]."""
     low, high = one.arrivals.interval
     return {
         "name": one.name,
         "colour": colour,
-        "words": arrivals_words(one.arrivals),
+        "text": arrivals_text(one.arrivals),
         "left": round(50 * (1 + low), 2),
         "width": round(50 * (high - low), 2),
         "middle": round(50 * (1 + one.arrivals.difference), 2),
     }
 
 
-def _charts(checkpoints: Sequence[Checkpoint]) -> list[dict[str, Any]]:
-    """A chart for each pair of an offline and a closed-loop score."""
+def _charts(checkpoints: Sequence[Checkpoint], colours: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return a chart for each pair of an offline and a closed-loop score."""
     correlations, charts = offline_correlations(checkpoints), []
     for offline, field in _OFFLINE.items():
         for online, drive in _ONLINE.items():
-            pair = f"{offline} and {online}"
-            points = tuple(
+            points = [
                 Point(
+                    one.name,
                     getattr(one, field),
                     getattr(one, drive),
                     one.interval if drive == "arrived" else None,
-                    f"{one.name}: {getattr(one, field):.4g}, {getattr(one, drive):.1%}",
                 )
                 for one in checkpoints
-            )
+            ]
             unit = "nats" if field == "nll" else "1/m"
-            across = value_axis(f"{offline} [{unit}]", [point.x for point in points])
-            picture = chart(across, percent_axis(online), [Series(online, 0, points, joined=False)], pair)
-            charts.append({"title": pair, "chart": picture, "words": correlations[pair].text})
+            pair = f"{offline} and {online}"
+            chart = scatter_chart(f"{offline} [{unit}]", online, points, colours)
+            charts.append({"title": pair, "chart": chart, "text": correlations[pair].text})
     return charts
 
 
-def _cells(one: Checkpoint) -> list[str]:
-    return [f"{one.nll:.3f}", f"{one.curvature_error:.5f} 1/m", f"{one.arrived:.1%}", f"{one.completion:.1%}"]
+def _offline_table(checkpoints: Sequence[Checkpoint]) -> Table:
+    rows = [
+        (
+            one.name,
+            number(one.nll, 3),
+            number(one.curvature_error, 5, "1/m"),
+            percent(one.arrived, 1),
+            percent(one.completion, 1),
+        )
+        for one in checkpoints
+    ]
+    return Table(("", "NLL", "error of the mode", "arrived", "completion"), rows)

@@ -1,8 +1,9 @@
 """Several results side by side over the same routes: who is better, by how much, and whether that can be told."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from navsim.evaluation.reports.run import RESULTS_NAME
 from navsim.evaluation.statistics.intervals import Share
 from navsim.evaluation.statistics.paired import SIGNIFICANCE_LEVEL, PairedMean, PairedShare, paired_mean, paired_share
 from navsim.evaluation.suites import check_same_suite
+from navsim.number_formats import metres, percent, percent_interval
 from navsim.simulation.scenario import Outcome
+from navsim.tables import Table
 
 Row = Mapping[str, Any]
 Key = tuple[str, str]
@@ -22,24 +25,24 @@ class Measure:
     """A number of each drive that is compared."""
 
     key: str
-    """Its name in the rows of `results.json`."""
-    words: str
-    """Its name for people."""
-    form: str
-    """How it is written."""
-    lost: float | None
-    """Its value for a drive that broke off; None leaves such a pair out."""
+    """Name in the rows of `results.json`."""
+    label: str
+    """Name in tables."""
+    text: Callable[[float], str]
+    """Text of a difference."""
+    if_broken: float | None
+    """Value of a drive that broke off; None leaves such a pair out."""
     more_is_better: bool
-    """Whether it is."""
+    """Whether larger values are better."""
 
 
 MEASURES = (
-    Measure("completion", "route completion", "{:+.1%}", 0.0, True),
-    Measure("driving_score", "driving score (CARLA 2.1)", "{:+.1%}", 0.0, True),
-    Measure("lane_offset_mean", "mean lane offset", "{:+.3f} m", None, False),
-    Measure("lane_offset_max", "largest lane offset", "{:+.2f} m", None, False),
+    Measure("completion", "route completion", partial(percent, digits=1, signed=True), 0.0, True),
+    Measure("driving_score", "driving score (CARLA 2.1)", partial(percent, digits=1, signed=True), 0.0, True),
+    Measure("lane_offset_mean", "mean lane offset", partial(metres, digits=3, signed=True), None, False),
+    Measure("lane_offset_max", "largest lane offset", partial(metres, digits=2, signed=True), None, False),
 )
-"""What is compared beside arrivals."""
+"""Measures that are compared beside arrivals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,47 +174,29 @@ def has_arrived(row: Row) -> bool:
 
 def value_of(row: Row, measure: Measure) -> float | None:
     """A drive's value of a measure."""
-    value = row.get(measure.key, measure.lost)
+    value = row.get(measure.key, measure.if_broken)
     return None if value is None else float(value)
 
 
-def arrivals_words(pair: PairedShare) -> str:
-    """The difference in arrivals, with what can be said of it."""
-    low, high = pair.interval
-    verdict = "significant" if pair.significant else "not significant"
-    return f"{pair.difference:+.1%} ({low:+.1%} to {high:+.1%}), p = {pair.p_value:.2g}: {verdict}"
+def arrivals_text(pair: PairedShare) -> str:
+    """Return the difference in arrivals with its interval, p and verdict."""
+    difference = f"{percent(pair.difference, 1, signed=True)} ({percent_interval(pair.interval, 1, signed=True)})"
+    return f"{difference}, p = {pair.p_value:.2g}: {'significant' if pair.significant else 'not significant'}"
 
 
-def mean_words(pair: PairedMean, measure: Measure) -> str:
-    """The difference in a measure, with what can be said of it."""
+def mean_text(pair: PairedMean, measure: Measure) -> str:
+    """Return the difference in a measure with its interval and verdict."""
     if pair.difference is None or pair.interval is None:
         return f"too few routes ({pair.total})"
-    low, high = (measure.form.format(end) for end in pair.interval)
+    low, high = (measure.text(end) for end in pair.interval)
     verdict = "not significant"
     if pair.significant:
         verdict = "better" if (pair.difference > 0) == measure.more_is_better else "worse"
-    return f"{measure.form.format(pair.difference)} ({low} to {high}): {verdict}"
+    return f"{measure.text(pair.difference)} ({low} to {high}): {verdict}"
 
 
 def _arrivals(pairs: Sequence[tuple[Row, Row]]) -> PairedShare:
     return paired_share([has_arrived(a) for a, _ in pairs], [has_arrived(b) for _, b in pairs])
-
-
-def comparison_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
-    """The differences as rows of a table, one cell for each driver that is set against the first."""
-    rows = [
-        ("arrived: difference", [arrivals_words(one.arrivals) for one in comparisons]),
-        ("only the first arrived", [str(one.arrivals.first_only) for one in comparisons]),
-        ("only this one arrived", [str(one.arrivals.second_only) for one in comparisons]),
-    ]
-    return rows + [
-        (measure.words, [mean_words(one.means[measure.key], measure) for one in comparisons]) for measure in MEASURES
-    ]
-
-
-def part_rows(comparisons: Sequence[Comparison]) -> list[tuple[str, list[str]]]:
-    """The differences in arrivals by part."""
-    return [(part, [arrivals_words(one.parts[part]) for one in comparisons]) for part in comparisons[0].parts]
 
 
 NOTE = (
@@ -220,31 +205,63 @@ NOTE = (
     "drivers that are no better, one seems so. Drives are taken as independent, those of one town too. A drive that "
     "broke off has not arrived and scores 0; it has no lane offset."
 )
-"""What the words of the tables mean."""
+"""Meaning of the tables' words."""
 
 
-def comparison_markdown(title: str, found: Sequence[Column], comparisons: Sequence[Comparison], ends: str = "") -> str:
-    """The comparison as Markdown.
+def arrivals_table(found: Sequence[Column]) -> Table:
+    """Return the arrivals of all drivers."""
+    rows = [(column.name, column.arrived.text, column.arrived.interval_text) for column in found]
+    return Table(("", "arrived", "95% interval"), rows)
+
+
+def summary_table(title: str, found: Sequence[Column], comparisons: Sequence[Comparison]) -> Table:
+    """Return arrivals and their differences to the first driver, one row per driver, that fit 80 columns."""
+    pairs = {one.name: one.arrivals for one in comparisons}
+    rows = [
+        (
+            column.name,
+            column.arrived.text,
+            column.arrived.interval_text,
+            *(_difference_cells(pairs[column.name]) if column.name in pairs else ("", "")),
+        )
+        for column in found
+    ]
+    return Table(("driver", "arrived", "95% interval", f"less {found[0].name}", "p"), rows, title=title)
+
+
+def _difference_cells(pair: PairedShare) -> tuple[str, str]:
+    difference = f"{percent(pair.difference, signed=True)} ({percent_interval(pair.interval, signed=True)})"
+    return difference, f"{pair.p_value:.2g}"
+
+
+def differences_table(first: Column, comparisons: Sequence[Comparison]) -> Table:
+    """Return the differences to the first driver, one column for each of the others."""
+    rows = [
+        ("arrived: difference", *(arrivals_text(one.arrivals) for one in comparisons)),
+        ("only the first arrived", *(str(one.arrivals.first_only) for one in comparisons)),
+        ("only this one arrived", *(str(one.arrivals.second_only) for one in comparisons)),
+    ]
+    rows += [(each.label, *(mean_text(one.means[each.key], each) for one in comparisons)) for each in MEASURES]
+    return Table((f"against {first.name}", *(one.name for one in comparisons)), rows)
+
+
+def parts_table(first: Column, comparisons: Sequence[Comparison]) -> Table | None:
+    """Return the differences in arrivals by part; None where there is one part."""
+    rows = [(part, *(arrivals_text(one.parts[part]) for one in comparisons)) for part in comparisons[0].parts]
+    headers = (f"against {first.name}", *(one.name for one in comparisons))
+    return Table(headers, rows, title="Arrivals by part") if rows else None
+
+
+def comparison_markdown(title: str, found: Sequence[Column], comparisons: Sequence[Comparison], end: str = "") -> str:
+    """Return the comparison as Markdown.
 
     Args:
-        title: Over it.
+        title: Title of the page.
         found: All drivers, the first one first.
-        comparisons: The others against it.
-        ends: What else is to be said.
+        comparisons: The others compared with it.
+        end: Further text at the end of the page.
     """
-    lines = [f"# {title}", "", "| | arrived | 95% interval |", "| --- | ---: | ---: |"]
-    for column in found:
-        low, high = column.arrived.interval
-        lines.append(f"| {column.name} | {column.arrived.count} of {column.arrived.total} | {low:.0%} to {high:.0%} |")
-    heads = ["| against " + found[0].name + " | " + " | ".join(one.name for one in comparisons) + " |"]
-    heads.append("| --- |" + " ---: |" * len(comparisons))
-    lines += [
-        "",
-        *heads,
-        *(f"| {words} | " + " | ".join(cells) + " |" for words, cells in comparison_rows(comparisons)),
-    ]
-    by_part = part_rows(comparisons)
-    if by_part:
-        lines += ["", "## Arrivals by part", "", *heads]
-        lines += [f"| {words} | " + " | ".join(cells) + " |" for words, cells in by_part]
-    return "\n".join([*lines, "", NOTE, *(["", ends] if ends else []), ""])
+    by_part = parts_table(found[0], comparisons)
+    blocks = [f"# {title}", arrivals_table(found).markdown(), differences_table(found[0], comparisons).markdown()]
+    blocks += [by_part.markdown("##")] if by_part else []
+    return "\n\n".join(filter(None, [*blocks, NOTE, end])) + "\n"

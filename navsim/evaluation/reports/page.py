@@ -7,6 +7,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from navsim.visualization.palette import css_variables
+
 
 def render(template: str, **values: Any) -> str:
     """Fill in a template of this package.
@@ -42,10 +44,6 @@ def templates_of(package: str) -> Environment:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     environment = templates_of("navsim.evaluation.reports")
-    environment.filters["percent"] = _percent
-    environment.globals["style"] = Markup(environment.get_template("style.css").render())  # noqa: S704 - our own file
+    style = f"{css_variables()}\n{environment.get_template('style.css').render()}"
+    environment.globals["style"] = Markup(style)  # noqa: S704 - our own file
     return environment
-
-
-def _percent(share: float | None, digits: int = 0) -> str:
-    return "-" if share is None else f"{share:.{digits}%}"

@@ -1,115 +1,108 @@
-"""The report of an evaluation: one HTML file with scores, failures, maps and all that is needed to drive it again."""
+"""The report of an evaluation: one HTML file with scores, failures, maps and the configuration.
+
+It is made from the evaluation's folder alone: `results.json`, the kept drives and the clips.
+"""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from navsim.evaluation.metrics.calibration import (
-    COVERAGE_Z,
-    NOMINAL_COVERAGE,
-    Calibration,
-    calibration,
-    calibration_rows,
-)
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.metrics.manoeuvre_scores import ManoeuvreScores, label_drives, manoeuvre_scores
-from navsim.evaluation.reports.charts import COLOURS, Bar, ChartAxis, Point, Series, chart, percent_axis, share_bar
-from navsim.evaluation.reports.failures import CLIP_SECONDS, ReportConfig, driver_failures, heading
-from navsim.evaluation.reports.maps import OFFSET_STEPS, TownMaps, town_maps
+from navsim.evaluation.reports.charts import Bar, calibration_chart, main_shares, share_bar
+from navsim.evaluation.reports.failures import CLIP_SECONDS, driver_failures
+from navsim.evaluation.reports.maps import FAILURE_MARKS, TownMaps, failures_shown, offset_labels, town_maps
 from navsim.evaluation.reports.page import render
-from navsim.evaluation.reports.parts import has_parts, part_share
-from navsim.evaluation.reports.results import DriverScores, driver_scores, footnote, table_rows
+from navsim.evaluation.reports.score_tables import Results, calibration_rows, driver_label, footnote, scores_table
 from navsim.evaluation.statistics.intervals import Rate, Share
-from navsim.evaluation.suites import SuiteStage
+from navsim.number_formats import MISSING, interval, km, metres, number, percent
 from navsim.simulation.episode import FrameManoeuvre
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.town import load_town_map
+from navsim.tables import Table, TableSection
+from navsim.visualization.palette import driver_colours
 
 TOWNS_SHOWN = 3
-"""Towns with maps on a page."""
+"""Largest number of towns with maps on a page."""
 
 
-def report_page(drives: Sequence[Drive], settings: ReportConfig) -> str:
+def report_page(title: str, folder: Path, results: Results, drives: Sequence[Drive], clips: int) -> str:
     """Make the page.
 
     Args:
-        drives: All drives of all drivers, at least one.
-        settings: What it is of.
+        title: What was driven, in a few words.
+        folder: Folder of the evaluation, with its clips.
+        results: Results of the evaluation.
+        drives: Drives of the evaluation, in the order of the results.
+        clips: Largest number of clips for each driver.
 
     Raises:
-        EpisodeError: If a kept drive is missing or damaged.
         TownError: If a town cannot be built.
-        ConfigError: If the renderer that draws the clips cannot be had.
     """
-    scores = driver_scores(drives)
-    colours = {name: i % COLOURS for i, name in enumerate(scores)}
-    failures = driver_failures(drives, colours, settings)
-    towns, words = _towns(drives)
+    colours = driver_colours(results["drivers"])
+    failures = driver_failures(folder, results, clips)
+    towns, maps_text = _towns(drives)
+    about = {name: value for name, value in results.items() if name not in ("drivers", "drives", "parts")}
     return render(
         "report.html",
-        title=settings.title,
-        about=settings.about,
-        footnote=footnote(scores),
-        heads=[heading(name) for name in scores],
-        scores=_score_bars(scores, colours),
-        table=table_rows(scores),
+        title=title,
+        about=about,
+        footnote=footnote(results),
+        scores=_score_bars(results, colours),
+        table=scores_table(results, "").html(),
         failures=failures,
         clips_shown=any(driver.shown for driver in failures),
-        clips_limit=settings.clips,
+        clips_limit=clips,
         clip_seconds=CLIP_SECONDS,
-        by_part=_part_bars(drives, settings.stages, colours) if has_parts(settings.stages) else [],
-        manoeuvres=_manoeuvre_rows(drives, list(scores)),
-        calibration=_calibration(drives, colours),
+        by_part=_part_bars(results, colours),
+        manoeuvres=manoeuvre_table(drives, list(colours)).html(),
+        calibration=_calibration(results, colours),
         towns=towns,
-        maps_words=words,
-        offset_words=_offset_words(),
-        facts=_facts(settings),
-        configuration=yaml.safe_dump(dict(settings.about), sort_keys=False, width=100),
+        maps_text=maps_text,
+        offset_labels=offset_labels(),
+        failure_marks=[(FAILURE_MARKS[kind][1], text) for kind, text in failures_shown(drives).items()],
+        facts=Table(("", ""), _facts(title, about), text_columns=2).html(),
+        configuration=yaml.safe_dump(about, sort_keys=False, width=100),
     )
 
 
-def _score_bars(scores: Mapping[str, DriverScores], colours: Mapping[str, int]) -> list[tuple[str, list[Bar]]]:
-    """The main scores, each with a bar per driver; those of nothing are left out."""
-    columns: list[tuple[str, dict[str, Share]]] = [
-        ("Routes through junctions: arrived", {name: score.routes.arrivals for name, score in scores.items()}),
-        ("Junctions passed of those entered", {name: score.routes.junctions for name, score in scores.items()}),
-        ("Lane following: arrived", {name: score.lanes.arrivals for name, score in scores.items()}),
-    ]
+def _score_bars(results: Results, colours: Mapping[str, int]) -> list[tuple[str, list[Bar]]]:
+    """Return the main scores, each with a bar per driver."""
     return [
-        (words, [share_bar(heading(name), colours[name], share) for name, share in shares.items()])
-        for words, shares in columns
-        if any(share.total for share in shares.values())
+        (label, [share_bar(driver_label(name), colours[name], share) for name, share in shares.items()])
+        for label, shares in main_shares(results).items()
     ]
 
 
-def _part_bars(
-    drives: Sequence[Drive], stages: Sequence[SuiteStage], colours: Mapping[str, int]
-) -> list[tuple[str, list[Bar]]]:
-    """For each driver a bar per part."""
+def _part_bars(results: Results, colours: Mapping[str, int]) -> list[tuple[str, list[Bar]]]:
+    """Return for each driver a bar per part; none where a suite has no parts."""
+    parts = results.get("parts", {})
     return [
-        (
-            heading(name),
-            [
-                share_bar(stage.name + (": recovered" if stage.recovery else ""), colour, part_share(own, stage))
-                for stage in stages
-            ],
-        )
+        (driver_label(name), [_part_bar(part, colour, found["drivers"][name]) for part, found in parts.items()])
         for name, colour in colours.items()
-        for own in [[drive for drive in drives if drive.driver == name]]
+        if parts
     ]
 
 
-def _manoeuvre_rows(drives: Sequence[Drive], names: Sequence[str]) -> list[tuple[str, list[tuple[str, list[str]]]]]:
-    """For each kind of driving that occurs the rows of its measures."""
+def _part_bar(part: str, colour: int, numbers: Mapping[str, Any]) -> Bar:
+    """Return the bar of a part: arrivals, or recoveries where the part counts them."""
+    found = numbers.get("recovered", numbers["arrived"])
+    label = f"{part}: recovered" if "recovered" in numbers else part
+    return share_bar(label, colour, Share(found["count"], found["total"]))
+
+
+def manoeuvre_table(drives: Sequence[Drive], names: Sequence[str]) -> Table:
+    """Return a section for each kind of driving that occurs, with a column per driver."""
     labelled = label_drives(drives)
     scores = [manoeuvre_scores([item for item in labelled if item.drive.driver == name]) for name in names]
     sections = []
     for kind in FrameManoeuvre:
         own = [score[kind] for score in scores]
         if any(score.failures.km > 0 for score in own):
-            sections.append((_MANOEUVRES[kind], _measures(own)))
-    return sections
+            sections.append(TableSection(_measures(own), _MANOEUVRES[kind]))
+    return Table(("", *map(driver_label, names)), sections=sections)
 
 
 _MANOEUVRES = {
@@ -122,73 +115,48 @@ _MANOEUVRES = {
 }
 
 
-def _measures(columns: Sequence[ManoeuvreScores]) -> list[tuple[str, list[str]]]:
-    """The rows of one kind of driving."""
+def _measures(columns: Sequence[ManoeuvreScores]) -> list[tuple[str, ...]]:
+    """Return the rows of one kind of driving."""
     return [
-        ("driven", [f"{column.failures.km:.2f} km" for column in columns]),
-        ("failures", [str(column.failures.count) for column in columns]),
-        ("... per km", [_rate_words(column.failures) for column in columns]),
-        ("mean lane offset", [_number(column.lane_offset_mean, "{:.2f} m") for column in columns]),
-        ("over 1 m off, of the way", [_number(column.beyond_metre, "{:.1%}") for column in columns]),
+        ("driven", *(km(column.failures.km) for column in columns)),
+        ("failures", *(str(column.failures.count) for column in columns)),
+        ("... per km", *(_rate(column.failures) for column in columns)),
+        ("mean lane offset", *(metres(column.lane_offset_mean) for column in columns)),
+        ("over 1 m off, of the way", *(percent(column.beyond_metre, 1) for column in columns)),
     ]
 
 
-def _rate_words(rate: Rate) -> str:
-    """A rate with its interval."""
-    if rate.value is None or rate.interval is None:
-        return "-"
-    value, low, high = (f"{number:.1f}" if number < 10 else f"{number:.0f}" for number in (rate.value, *rate.interval))
-    return f"{value} ({low} to {high})"
+def _rate(rate: Rate) -> str:
+    """Return a rate with its interval; short distances leave wide ones, so that a digit is enough."""
+    return MISSING if rate.value is None else f"{number(rate.value, 1)} ({interval(rate.interval, 1)})"
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
-
-
-def _calibration(drives: Sequence[Drive], colours: Mapping[str, int]) -> dict[str, Any] | None:
-    """Chart, legend and rows; None if no driver has a distribution."""
-    found = {name: calibration([d.transforms for d in drives if d.driver == name]) for name in colours}
-    known = {name: one for name, one in found.items() if one is not None}
+def _calibration(results: Results, colours: Mapping[str, int]) -> dict[str, Any] | None:
+    """Return chart, legend and table; None if no driver has a distribution."""
+    through = any(numbers["routes"] for numbers in results["drivers"].values())
+    main = {name: n if through else n["lane_following"] for name, n in results["drivers"].items()}
+    every = {name: numbers["calibration"] for name, numbers in main.items()}
+    known = {name: found for name, found in every.items() if found is not None}
     if not known:
         return None
     return {
-        "legend": [*((name, colours[name]) for name in known)],
+        "legend": [(name, colours[name]) for name in known],
         "chart": calibration_chart(known, colours),
-        "rows": calibration_rows(list(found.values())),
+        "table": Table(("", *map(driver_label, every)), calibration_rows(list(every.values()))).html(),
     }
 
 
-def calibration_chart(found: Mapping[str, Calibration], colours: Mapping[str, int]) -> Any:
-    """Coverage over z for each driver, with the line of those that may be trusted.
-
-    Args:
-        found: What was measured, by driver.
-        colours: Number of each driver's colour.
-    """
-    ticks = ((0.0, "0"), *((z, f"{z:g}") for z in COVERAGE_Z))
-    ideal = tuple(Point(z, nominal) for z, nominal in zip((0.0, *COVERAGE_Z), (0.0, *NOMINAL_COVERAGE), strict=True))
-    series = [Series("right", -1, ideal)]
-    for i, (name, one) in enumerate(found.items()):
-        beside = [z + 0.03 * (i - (len(found) - 1) / 2) for z in COVERAGE_Z]  # intervals must not hide each other
-        points = zip(beside, one.coverage, one.intervals, strict=True)
-        series.append(
-            Series(name, colours[name], tuple(Point(z, y, ends, f"{name}: {y:.1%}") for z, y, ends in points))
-        )
-    across = ChartAxis("z", 0.0, 2.15, ticks)
-    return chart(across, percent_axis("expert's commands inside"), series, "coverage over z")
-
-
 def _towns(drives: Sequence[Drive]) -> tuple[tuple[TownMaps, ...], str]:
-    """Maps of the towns of the first part where most drives failed, and words on what is shown."""
+    """Return maps of the towns of the first part where most drives failed, and a text on the choice."""
     part = drives[0].part
-    there = [drive for drive in drives if drive.part == part]
-    failed = dict.fromkeys((drive.scenario.town for drive in there), 0)
-    for drive in there:
+    own = [drive for drive in drives if drive.part == part]
+    failed = dict.fromkeys((drive.scenario.town for drive in own), 0)
+    for drive in own:
         failed[drive.scenario.town] += drive.outcome is not Outcome.ARRIVED
     chosen = sorted(failed, key=lambda town: -failed[town])[:TOWNS_SHOWN]
     maps = tuple(
-        town_maps(load_town_map(town).network, [drive for drive in there if drive.scenario.town == town], i)
-        for i, town in enumerate(chosen)
+        town_maps(load_town_map(town).network, [drive for drive in own if drive.scenario.town == town])
+        for town in chosen
     )
     of = f" of part {part}" if part else ""
     if len(chosen) == len(failed):
@@ -196,20 +164,12 @@ def _towns(drives: Sequence[Drive]) -> tuple[tuple[TownMaps, ...], str]:
     return maps, f"The {len(chosen)} of {len(failed)} towns{of} where most drives failed."
 
 
-def _offset_words() -> list[str]:
-    """What the colours of the paths mean."""
-    first, *others = OFFSET_STEPS
-    ranges = [f"{low:g} to {high:g} m" for low, high in zip(OFFSET_STEPS, others, strict=False)]
-    return [f"within {first:g} m of the lane's middle", *ranges, f"beyond {OFFSET_STEPS[-1]:g} m"]
-
-
-def _facts(settings: ReportConfig) -> list[tuple[str, str]]:
-    """What tells this evaluation from others."""
-    about = settings.about
+def _facts(title: str, about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the facts that identify an evaluation."""
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    origins = [(f"driver {name}", words) for name, words in about["origins"].items() if words]
+    origins = [(f"driver {name}", origin) for name, origin in about["origins"].items() if origin]
     return [
-        ("suite", settings.title),
+        ("suite", title),
         ("fingerprint", about["fingerprint"]),
         ("renderer", about["renderer"]),
         *origins,

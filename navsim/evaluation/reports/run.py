@@ -1,27 +1,31 @@
 """One evaluation from its settings to its files: drives, results.json, table.md, plots and a film."""
 
+import json
 import logging
 import platform
+import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from navsim.config import to_mapping
+from navsim.config import from_mapping, to_mapping
 from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.drivers.sandbox import safe_driver
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.failures import ReportConfig
-from navsim.evaluation.reports.parts import has_parts, parts_mapping, parts_markdown_table
-from navsim.evaluation.reports.plots import plot_scores, plot_town, save_figure, town_to_show
+from navsim.evaluation.reports.charts import plot_scores, save_figure
+from navsim.evaluation.reports.failures import CLIPS_NAME, write_clips
+from navsim.evaluation.reports.maps import plot_town, town_to_show
 from navsim.evaluation.reports.report_page import report_page
-from navsim.evaluation.reports.results import driver_scores, markdown_table, results_mapping
-from navsim.evaluation.results_store import DRIVES_NAME
+from navsim.evaluation.reports.results import has_parts, parts_mapping, results_mapping
+from navsim.evaluation.reports.score_tables import results_markdown
+from navsim.evaluation.results_store import DRIVES_NAME, kept_drives
 from navsim.evaluation.runner import EvaluationJob, evaluate, pending
 from navsim.evaluation.suites import SuiteStage, fingerprint
 from navsim.parallel import available_cores
@@ -36,6 +40,7 @@ from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
 from navsim.storage import write_json, write_text
 from navsim.viewer.offscreen import film_dashboard
+from navsim.visualization.palette import DRIVERS, driver_colours
 from navsim.visualization.video import HOLD_FRAMES, GifWriter, Mp4Writer
 
 RESULTS_NAME, TABLE_NAME = "results.json", "table.md"
@@ -47,7 +52,7 @@ OUTPUTS = (RESULTS_NAME, TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME, GIF_NA
 _log = logging.getLogger(__name__)
 
 
-def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], console: Console) -> tuple[Drive, ...]:
+def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], console: Console) -> dict[str, Any]:
     """Drive what is not yet driven and write what is not yet written.
 
     Args:
@@ -56,7 +61,7 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
         console: Where progress is shown.
 
     Returns:
-        All drives of all drivers.
+        Content of `results.json`.
 
     Raises:
         ConfigError: If the folder holds another evaluation.
@@ -71,8 +76,9 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
         contests = [_contest(config, stage, driver_specs) for stage in stages]
         left = sum(pending(contest, stage.scenarios) for contest, stage in zip(contests, stages, strict=True))
         if left:
-            for name in OUTPUTS:  # what an earlier call wrote of fewer drives
+            for name in OUTPUTS:  # an earlier call wrote them of fewer drives
                 (config.out / name).unlink(missing_ok=True)
+            shutil.rmtree(config.out / CLIPS_NAME, ignore_errors=True)
         else:
             console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
         started = time.perf_counter()
@@ -86,13 +92,15 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
         about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
         if has_parts(stages):
             about |= {"parts": parts_mapping(drives, stages)}
-        _write(config, drives, about)
+        if not (config.out / RESULTS_NAME).exists():
+            write_json(config.out / RESULTS_NAME, results_mapping(drives, about))
+        write_report(config.out, config)
         if config.film and not (config.out / GIF_NAME).exists():
             try:
                 _film(config, simulation, driver_specs[0], _first_part(drives), console)
             except DriverError as error:  # it has driven this before, but may be random
                 console.print(f"no film: {driver_specs[0].name}: {error}", highlight=False, soft_wrap=True)
-    return tuple(drives)
+    return read_results(config.out)
 
 
 def _contest(config: EvaluationConfig, stage: SuiteStage, driver_specs: Sequence[DriverSpec]) -> EvaluationJob:
@@ -173,27 +181,58 @@ def _credit(stages: Sequence[SuiteStage]) -> str:
     return "; ".join(dict.fromkeys(filter(None, map(attribution_of, towns))))
 
 
-def _write(config: EvaluationConfig, drives: Sequence[Drive], about: dict[str, Any]) -> None:
-    """Write the numbers and plots that are missing."""
-    scores, town = driver_scores(drives), town_to_show(_first_part(drives))
-    results, table, bars, paths = (config.out / name for name in (RESULTS_NAME, TABLE_NAME, SCORES_NAME, TOWN_NAME))
-    if not results.exists():
-        write_json(results, results_mapping(drives, about))
+def write_report(folder: Path, config: EvaluationConfig) -> None:
+    """Write the tables, plots, clips and page that are missing, from `results.json` and the kept drives.
+
+    Args:
+        folder: Folder of a finished evaluation.
+        config: Settings of the evaluation, see `recorded_config`.
+
+    Raises:
+        EpisodeError: If a kept drive is missing or damaged.
+        ConfigError: If the renderer that draws the clips is not available.
+        StorageError: If something cannot be written.
+    """
+    results = read_results(folder)
+    table, report, scores, town = (folder / name for name in (TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME))
     if not table.exists():
-        text = markdown_table(scores, config.title, _credit(config.stages))
-        by_part = parts_markdown_table(drives, config.stages) if has_parts(config.stages) else ""
-        write_text(table, text + (f"\n{by_part}" if by_part else ""))
-    if not bars.exists():
-        save_figure(plot_scores(scores, config.title), bars)
-    if not (config.out / REPORT_NAME).exists():
-        known = {name: value for name, value in about.items() if name != "parts"}
-        settings = ReportConfig(config.title, config.out, config.stages, known, config.clips)
-        write_text(config.out / REPORT_NAME, report_page(drives, settings))
-    if not paths.exists():
-        there = [drive for drive in _first_part(drives) if drive.scenario.town == town]
-        there = [drive for drive in there if drive.scenario.junctions] or there
-        title = f"{town_slug(town)}\n{attribution_of(town)}" if is_osm_town(town) else f"held-out town {town}"
-        save_figure(plot_town(load_town_map(town).network, there, title), paths)
+        write_text(table, results_markdown(results, config.title))
+    if not scores.exists():
+        save_figure(plot_scores(results, driver_colours(results["drivers"]), config.title), scores)
+    if report.exists() and town.exists():
+        return
+    drives = kept_drives(folder, results)
+    if not report.exists():
+        write_clips(folder, results, config.stages, config.clips)
+        write_text(report, report_page(config.title, folder, results, drives, config.clips))
+    if not town.exists():
+        _plot_town(_first_part(drives), town)
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Return the content of a finished evaluation's `results.json`."""
+    values: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_text())
+    return values
+
+
+def recorded_config(folder: Path) -> EvaluationConfig:
+    """Return the settings of a finished evaluation, without those of learned drivers.
+
+    Raises:
+        ConfigError: If its results hold settings that are not valid.
+    """
+    known = {field.name for field in fields(EvaluationConfig)}
+    values = {name: value for name, value in read_results(folder)["config"].items() if name in known}
+    return from_mapping(EvaluationConfig, values, str(folder / RESULTS_NAME))
+
+
+def _plot_town(drives: Sequence[Drive], path: Path) -> None:
+    """Plot the paths in the town where the first driver failed most often."""
+    town = town_to_show(drives)
+    own = [drive for drive in drives if drive.scenario.town == town]
+    own = [drive for drive in own if drive.scenario.junctions] or own
+    title = f"{town_slug(town)}\n{attribution_of(town)}" if is_osm_town(town) else f"held-out town {town}"
+    save_figure(plot_town(load_town_map(town).network, own, title), path)
 
 
 def _film(
@@ -205,6 +244,7 @@ def _film(
         console.print(f"no film: {driver_spec.name} finished no drive", highlight=False)
         return
     rate = 1 / config.simulation.control_step
+    colour = DRIVERS[driver_colours(drive.driver for drive in drives)[driver_spec.name]].on_dark
     gif = GifWriter(config.out / GIF_NAME, rate)
     with (
         Mp4Writer(config.out / MP4_NAME, rate) as mp4,
@@ -216,8 +256,8 @@ def _film(
             mp4.add(panel)
             advance()
 
-        pilot = safe_driver(driver_spec.driver(), config.decision_limit)
-        outcome = film_dashboard(simulation, pilot, chosen.scenario, driver_spec.name, take)
+        driver = safe_driver(driver_spec.driver(), config.decision_limit)
+        outcome = film_dashboard(simulation, driver, chosen.scenario, driver_spec.name, take, colour)
     gif.save()
     if outcome is not chosen.episode.outcome:
         _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)

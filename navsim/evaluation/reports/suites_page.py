@@ -1,6 +1,4 @@
-"""The same drives twice: how many ended otherwise, and how many differ in anything that was measured.
-
-All suites on one page of Markdown, from the results of each driver on each: pure functions over plain values.
+"""All suites on one page of Markdown, from the results of each driver on each, and what a repeated run changed.
 
 A results mapping is what `results.json` holds, see `navsim.evaluation.reports.results.results_mapping`; here of one
 driver each.
@@ -12,40 +10,54 @@ from typing import Any
 
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.infractions import Infraction
+from navsim.evaluation.reports.score_tables import (
+    SUMMARY_HEADERS,
+    Measures,
+    Results,
+    Row,
+    measured_rows,
+    part_rows,
+    rate_cell,
+    share_cell,
+    share_percent,
+    summary_rows,
+)
 from navsim.evaluation.suites import check_same_suite
+from navsim.number_formats import MISSING, km, metres, number, percent, share_with_interval
 from navsim.simulation.scenario import Outcome
+from navsim.tables import Table, TableSection
 
-_TIMES = ("seconds", "decision_ms")  # what a drive takes on a machine is no property of the drive
+_TIMES = ("seconds", "decision_ms")  # the time that a drive takes on a machine is no property of the drive
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """One driver's drives, set beside the same drives of another run."""
+    """One driver's drives compared with the same drives of another run."""
 
     drives: int
-    """How many drives there are in both."""
+    """Number of drives in both runs."""
     changed: tuple[str, ...]
-    """Names of those that ended otherwise, with their part before them where there are parts."""
+    """Names of the drives that ended otherwise, with their part before them where there are parts."""
     differing: int
-    """How many differ in any measure but time, those that ended otherwise among them."""
+    """Number of drives that differ in any measure but time, those of `changed` among them."""
     arrived_first: int
-    """How many of `changed` arrived in the first run only."""
+    """Number of drives of `changed` that arrived in the first run only."""
     arrived_second: int
-    """How many of `changed` arrived in the second run only."""
+    """Number of drives of `changed` that arrived in the second run only."""
 
 
-def repeat(first: Mapping[str, Any], second: Mapping[str, Any], junctions_only: bool = False) -> Repeat:
-    """Set two results of one suite side by side, drive by drive.
+def compare_repeat(first: Results, second: Results, junctions_only: bool = False) -> Repeat:
+    """Compare two results of one suite drive by drive.
 
     Args:
-        first: What one `results.json` holds (`navsim.evaluation.reports.results.results_mapping`).
-        second: What the other one holds.
+        first: Results of the first run.
+        second: Results of the second run.
         junctions_only: Whether to leave out the routes along lanes.
 
     Raises:
         ConfigError: If they are not of the same drives.
     """
-    one, other = _repeat_rows(first, junctions_only), _repeat_rows(second, junctions_only)
+    one, other = _drive_rows(first, junctions_only), _drive_rows(second, junctions_only)
     if first.get("fingerprint") != second.get("fingerprint") or one.keys() != other.keys():
         raise ConfigError("the two results are not of the same drives by the same drivers")
     changed = [key for key, row in one.items() if row["outcome"] != other[key]["outcome"]]
@@ -58,74 +70,70 @@ def repeat(first: Mapping[str, Any], second: Mapping[str, Any], junctions_only: 
     )
 
 
-def _repeat_rows(results: Mapping[str, Any], junctions_only: bool) -> dict[tuple[str, str, str], Mapping[str, Any]]:
-    """Rows of the drives by driver, part and name."""
+def _drive_rows(results: Results, junctions_only: bool) -> dict[tuple[str, str, str], Mapping[str, Any]]:
+    """Return the rows of the drives by driver, part and name."""
     rows = [row for row in results["drives"] if row["scenario"]["junctions"] or not junctions_only]
     return {(row["driver"], row["part"], row["name"]): row for row in rows}
 
 
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What was measured of a drive, without what it took."""
+    """Return the measures of a drive without its times."""
     return {key: value for key, value in row.items() if key not in _TIMES}
-
-
-Results = Mapping[str, Any]
-_Row = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
 class SuiteResults:
-    """What came out of one suite."""
+    """Results of one suite."""
 
     name: str
-    """The suite's name."""
+    """Name of the suite."""
     title: str
-    """What is measured, in a few words."""
+    """Description of the suite in a few words."""
     results: Mapping[str, Results] = field(default_factory=dict)
     """Results by driver; none if the suite was left out."""
     left_out: str = ""
-    """Why it was not driven."""
+    """Reason why the suite was not driven."""
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """Drives done twice, by driver."""
+    """Drives that were repeated, by driver."""
 
     suite: str
-    """Name of the suite that was driven twice."""
+    """Name of the suite."""
     second_run: Mapping[str, Repeat] = field(default_factory=dict)
-    """Second run of all drives with the same settings, by driver."""
+    """Comparisons with a second run of everything, in another folder."""
     renderers: tuple[str, str] = ("", "")
-    """The two renderers of `other_renderer`."""
+    """Names of the two renderers of `other_renderer`."""
     other_renderer: Mapping[str, Repeat] = field(default_factory=dict)
-    """Routes through junctions driven with the other renderer, by driver."""
+    """Comparisons of the routes through junctions, driven with each of `renderers`."""
 
 
 def suites_page(
     title: str, drivers: Mapping[str, str], suites: Sequence[SuiteResults], repeats: Repeats, about: str
 ) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
-        title: Over it.
-        drivers: What each driver is, in a few words, by name.
-        suites: What came out, in the order of the page.
-        repeats: What was driven twice.
+        title: Title of the page.
+        drivers: Description of each driver in a few words, by name.
+        suites: Results, in the order of the page.
+        repeats: Drives that were repeated.
         about: Machine, versions and command, in a sentence.
 
     Raises:
         ConfigError: If results of different suites would stand in one table.
     """
-    parts = [f"# {title}", about, "\n".join(f"* **{name}**: {words}" for name, words in drivers.items()), _WORDS]
-    parts += [_suite_section(suite) for suite in suites]
+    blocks = [f"# {title}", about, "\n".join(f"* **{name}**: {label}" for name, label in drivers.items()), _NOTE]
+    blocks += [_suite_section(suite) for suite in suites]
     if repeats.second_run:
-        parts.append(_second_run_section(repeats))
+        blocks.append(_second_run_section(repeats))
     if repeats.other_renderer:
-        parts.append(_renderers_section(repeats))
-    return "\n\n".join(filter(None, parts)) + "\n"
+        blocks.append(_renderers_section(repeats))
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-_WORDS = """\
+_NOTE = """\
 Intervals are of 95%: Wilson's for shares, Garwood's for rates. Arrived: the end reached in time, nothing touched, the
 lane's middle never left by more than 2 m. Driving score: CARLA 2.1's; the normalised one cannot be raised by stopping
 early. Infractions end a drive; each is counted by its kind. Autonomy: PilotNet's, an intervention at 1 m, 6 s each,
@@ -135,140 +143,100 @@ lanes the arrivals alone. Drives of `recovery` and `lanes` are cut after 5 s and
 there the recovered starts and the lane offsets count, and arrivals and what follows from them do not."""
 
 
+def suites_summary(suites: Sequence[SuiteResults]) -> Table:
+    """Return the main scores that fit 80 columns, one section per suite and one row per driver."""
+    sections = [
+        TableSection([row for results in suite.results.values() for row in summary_rows(results)], suite.name)
+        for suite in suites
+    ]
+    return Table(SUMMARY_HEADERS, sections=sections)
+
+
 def _suite_section(suite: SuiteResults) -> str:
-    """One suite: its table, and the parts if it has any."""
+    """Return one suite: its table, and that of its parts if it has any."""
     heading = f"## {suite.name}: {suite.title}"
     if not suite.results:
         return f"{heading}\n\nNot driven: {suite.left_out}."
-    mark = check_same_suite(suite.results)
+    fingerprint = check_same_suite(suite.results)
     renderers = ", ".join(sorted({str(values["renderer"]) for values in suite.results.values()}))
     some = next(iter(suite.results.values()))
-    line = f"Fingerprint `{mark}`, {len(some['drives'])} drives for each driver, drawn with {renderers}."
-    blocks = [heading, line, _table(list(suite.results), _rows(suite.results))]
-    parts = _part_rows(suite.results)
-    if parts:
-        blocks.append(_table(list(suite.results), parts))
+    line = f"Fingerprint `{fingerprint}`, {len(some['drives'])} drives for each driver, drawn with {renderers}."
+    headers = ("", *suite.results)
+    blocks = [heading, line, Table(headers, _rows(suite.results)).markdown()]
+    parts = [
+        {part: found["drivers"][name] for part, found in values.get("parts", {}).items()}
+        for name, values in suite.results.items()
+    ]
+    if parts[0]:
+        blocks.append(Table(headers, part_rows(parts)).markdown())
     return "\n\n".join([*blocks, *filter(None, [str(some.get("map_attribution", ""))])])
 
 
-def _rows(results: Mapping[str, Results]) -> list[_Row]:
-    """The measures of a suite, each with a cell per driver."""
-    both = [values["drivers"][name] for name, values in results.items()]
-    lanes = [numbers["lane_following"] for numbers in both]
-    main = both if any(numbers["routes"] for numbers in both) else lanes
-    protocols = [numbers["protocols"] for numbers in main]
-    rows = [
-        ("arrived", [_share(n["arrived"], n["routes"], n["interval"]) for n in main]),
-        ("route completion", [_percent(n["completion"]) for n in main]),
-        ("driving score", [_percent(p["driving_score"]) for p in protocols]),
-        ("normalised driving score", [_percent(p["normalised_score"]) for p in protocols]),
-        ("infractions per km", [_rate(p["failures"]) for p in protocols]),
-        *_infraction_rows(protocols),
-        ("autonomy", [_percent(p["autonomy"]) for p in protocols]),
-        ("lane offset, mean", [_metres(n["lane_offset_mean"]) for n in main]),
-        ("lane offset, 95% below", [_metres(n["lane_offset_p95"]) for n in main]),
-        ("over 1 m off, of the way", [_percent(p["beyond_metre"]) for p in protocols]),
-        ("ever over 1 m off", [_counted(p["ever_beyond_metre"]) for p in protocols]),
-        ("comfortable", [_percent(_value(p["comfort"])) for p in protocols]),
-        ("steering turns back", [_number(p["steering_reversals"], "{:.2f}/s") for p in protocols]),
-        ("one decision, median (95%)", [_latency(n["decision_ms"]) for n in main]),
-        ("driven", [f"{n['km']:.1f} km" for n in main]),
-    ]
-    if main is both and any(numbers["routes"] for numbers in lanes):
-        rows.insert(2, ("along lanes: arrived", [_share(n["arrived"], n["routes"], n["interval"]) for n in lanes]))
-    return rows
+def _arrived(numbers: Mapping[str, Any]) -> str:
+    return share_with_interval(numbers["arrived"], numbers["routes"], numbers["interval"])
 
 
-def _infraction_rows(protocols: Sequence[Mapping[str, Any]]) -> list[_Row]:
-    """Infractions by kind, those that any driver has."""
-    kinds = [kind for kind in Infraction if any(_of_kind(p, kind)["count"] for p in protocols)]
-    return [(f"... {kind.value.replace('_', ' ')}", [_rate(_of_kind(p, kind)) for p in protocols]) for kind in kinds]
+def _latency(numbers: Mapping[str, Any]) -> str:
+    taken = numbers["decision_ms"]
+    return MISSING if taken is None else f"{number(taken['median'], 2, 'ms')} ({number(taken['p95'], 2, 'ms')})"
 
 
-def _of_kind(protocols: Mapping[str, Any], kind: Infraction) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = protocols["infractions"][kind.value]
-    return found
+_PROGRESS: Measures = {
+    "route completion": lambda n: percent(n["completion"], 1),
+    "driving score": lambda n: percent(n["protocols"]["driving_score"], 1),
+    "normalised driving score": lambda n: percent(n["protocols"]["normalised_score"], 1),
+    "infractions per km": lambda n: rate_cell(n["protocols"]["failures"]),
+}
+_QUALITY: Measures = {
+    "autonomy": lambda n: percent(n["protocols"]["autonomy"], 1),
+    "lane offset, mean": lambda n: metres(n["lane_offset_mean"]),
+    "lane offset, 95% below": lambda n: metres(n["lane_offset_p95"]),
+    "over 1 m off, of the way": lambda n: percent(n["protocols"]["beyond_metre"], 1),
+    "ever over 1 m off": lambda n: share_cell(n["protocols"]["ever_beyond_metre"]),
+    "comfortable": lambda n: share_percent(n["protocols"]["comfort"]),
+    "steering turns back": lambda n: number(n["protocols"]["steering_reversals"], 2, "/s"),
+    "one decision, median (95%)": _latency,
+    "driven": lambda n: km(n["km"], 1),
+}
 
 
-def _part_rows(results: Mapping[str, Results]) -> list[_Row]:
-    """Arrivals by part, or recoveries by part and start where the part counts them."""
-    parts = {name: values.get("parts", {}) for name, values in results.items()}
-    rows: list[_Row] = []
-    for part in next(iter(parts.values())):
-        own = [parts[name][part]["drivers"][name] for name in parts]
-        if "recovered" not in own[0]:
-            rows.append((f"{part}: arrived", [_counted(numbers["arrived"]) for numbers in own]))
-            continue
-        rows.append((f"{part}: recovered", [_counted(numbers["recovered"]) for numbers in own]))
-        for index, from_start in enumerate(own[0]["recovered_by_start"]):
-            start = from_start["start"]
-            words = f"... from {start['lateral']:+g} m, {start['heading_deg']:+g} deg"
-            rows.append((words, [_counted(numbers["recovered_by_start"][index]) for numbers in own]))
-    return rows
+def _rows(results: Mapping[str, Results]) -> list[Row]:
+    """Return the measures of a suite, each with a cell per driver."""
+    every = [values["drivers"][name] for name, values in results.items()]
+    lanes = [numbers["lane_following"] for numbers in every]
+    through, along = any(n["routes"] for n in every), any(n["routes"] for n in lanes)
+    main = every if through else lanes
+    rows = measured_rows({"arrived": _arrived}, main)
+    if through and along:
+        rows += measured_rows({"along lanes: arrived": _arrived}, lanes)
+    return [*rows, *measured_rows(_PROGRESS, main), *_infraction_rows(main), *measured_rows(_QUALITY, main)]
+
+
+def _infraction_rows(columns: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Return infractions by kind, those that any driver has."""
+    found = [numbers["protocols"]["infractions"] for numbers in columns]
+    kinds = [kind.value for kind in Infraction if any(each[kind.value]["count"] for each in found)]
+    return [(f"... {kind.replace('_', ' ')}", *(rate_cell(each[kind]) for each in found)) for kind in kinds]
 
 
 def _second_run_section(repeats: Repeats) -> str:
-    """What a second run of everything changed."""
+    """Return what a second run of everything changed."""
+    headers = ("", "drives", "changed outcome", "differ in any measure but time")
     rows = [
-        (name, [str(found.drives), str(len(found.changed)), str(found.differing)])
+        (name, str(found.drives), str(len(found.changed)), str(found.differing))
         for name, found in repeats.second_run.items()
     ]
-    return "\n\n".join(
-        [
-            "## Same seed, same outcomes",
-            f"All of `{repeats.suite}` driven a second time, in another folder.",
-            _table(["drives", "changed outcome", "differ in any measure but time"], rows),
-        ]
-    )
+    text = f"All of `{repeats.suite}` driven a second time, in another folder."
+    return "\n\n".join(["## Same seed, same outcomes", text, Table(headers, rows).markdown()])
 
 
 def _renderers_section(repeats: Repeats) -> str:
-    """What another renderer changed."""
+    """Return what another renderer changed."""
     first, second = repeats.renderers
-    heads = ["routes", "changed outcome", f"arrived with {first} only", f"arrived with {second} only"]
+    headers = ("", "routes", "changed outcome", f"arrived with {first} only", f"arrived with {second} only")
     rows = [
-        (name, [str(n) for n in (found.drives, len(found.changed), found.arrived_first, found.arrived_second)])
+        (name, *map(str, (found.drives, len(found.changed), found.arrived_first, found.arrived_second)))
         for name, found in repeats.other_renderer.items()
     ]
-    words = f"The routes through junctions of `{repeats.suite}`, drawn with {first} and with {second}."
-    return "\n\n".join(["## Two renderers", words, _table(heads, rows)])
-
-
-def _table(heads: Sequence[str], rows: Sequence[_Row]) -> str:
-    lines = ["| | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
-    return "\n".join(lines + [f"| {words} | " + " | ".join(cells) + " |" for words, cells in rows])
-
-
-def _share(count: int, total: int, interval: Sequence[float]) -> str:
-    return f"{count} of {total} ({interval[0]:.0%}-{interval[1]:.0%})" if total else "-"
-
-
-def _counted(share: Mapping[str, Any]) -> str:
-    return _share(share["count"], share["total"], share["interval"])
-
-
-def _value(share: Mapping[str, Any]) -> float | None:
-    return share["count"] / share["total"] if share["total"] else None
-
-
-def _rate(rate: Mapping[str, Any]) -> str:
-    if rate["per_km"] is None:
-        return f"{rate['count']} in 0 km" if rate["count"] else "-"
-    low, high = rate["interval"]
-    return f"{rate['per_km']:.2f} ({low:.2g}-{high:.2g})"
-
-
-def _latency(taken: Mapping[str, float] | None) -> str:
-    return "-" if taken is None else f"{taken['median']:.2f} ms ({taken['p95']:.2f} ms)"
-
-
-def _percent(value: float | None) -> str:
-    return _number(value, "{:.1%}")
-
-
-def _metres(value: float | None) -> str:
-    return _number(value, "{:.2f} m")
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)
+    text = f"The routes through junctions of `{repeats.suite}`, drawn with {first} and with {second}."
+    return "\n\n".join(["## Two renderers", text, Table(headers, rows).markdown()])

@@ -66,6 +66,10 @@ class Share:
         """The share with its interval, such as `38 of 40 (83% to 99%)`."""
         return share_with_interval(self.count, self.total, self.interval)
 
+    def mapping(self) -> dict[str, Any]:
+        """Return `count`, `total` and `interval` as plain values."""
+        return {"count": self.count, "total": self.total, "interval": list(self.interval)}
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -96,6 +100,11 @@ class Rate:
             return None
         low = float(chi2.ppf(0.025, 2 * self.count)) / 2 if self.count else 0.0
         return low / self.km, float(chi2.ppf(0.975, 2 * self.count + 2)) / 2 / self.km
+
+    def mapping(self) -> dict[str, Any]:
+        """Return `count`, `per_km` and `interval` [1/km] as plain values; the last two are null without a distance."""
+        interval = self.interval
+        return {"count": self.count, "per_km": self.value, "interval": None if interval is None else list(interval)}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from agents.localization.likelihoods import Fix
 from agents.localization.pictures import HEIGHT, MAP_BOX, WIDTH, BeliefMap, compose_picture, plot_curves, plot_regions
 from agents.localization.posterior import PosePosterior
 from agents.localization.tracking import TrackPoint
-from navsim.evaluation.reports.plots import save_figure
+from navsim.evaluation.reports.charts import save_figure
 from navsim.geometry import Pose
 from navsim.sensing.roadmap import MapSpec, rasterise_roads
 from navsim.visualization.canvas import TRUTH, Rectangle, blank

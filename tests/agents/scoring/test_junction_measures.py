@@ -22,7 +22,7 @@ from navsim.roads.elements import Manoeuvre
 from navsim.simulation.junction_exits import Exit, JunctionExits
 
 LIMIT = 0.2
-RULES = DecisionRules(tolerance=0.02, least_mass=0.05, open_offset=0.5, open_course_deg=6.0)
+RULES = DecisionRules(tolerance=0.02, min_mass=0.05, open_offset=0.5, open_course_deg=6.0)
 NAN = float("nan")
 
 
@@ -90,7 +90,7 @@ def test_a_closed_exit_is_not_asked_for_but_lawful() -> None:
     assert scores.lawful == pytest.approx([1.0])
 
 
-def test_an_exit_is_seen_from_the_least_mass_on() -> None:
+def test_an_exit_is_seen_from_the_min_mass_on() -> None:
     frames = exits([[0.1, 0.0, -0.1]] * 3)
     _, scores = judged(
         frames,
@@ -217,8 +217,8 @@ def test_batches_are_joined_in_order() -> None:
         {"tolerance": 0.0},
         {"open_offset": -1.0},
         {"open_course_deg": math.nan},
-        {"least_mass": 0.0},
-        {"least_mass": 1.0},
+        {"min_mass": 0.0},
+        {"min_mass": 1.0},
     ],
 )
 def test_impossible_rules_are_refused(wrong: dict[str, float]) -> None:

@@ -11,11 +11,11 @@ from navsim.evaluation.metrics.calibration import (
     NOMINAL_COVERAGE,
     calibration,
     calibration_mapping,
-    calibration_rows,
     coverage,
     coverage_gap,
     label_transforms,
 )
+from navsim.evaluation.reports.score_tables import calibration_rows
 from navsim.geometry import Array
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome
@@ -115,8 +115,8 @@ def test_mapping_and_rows() -> None:
         "interval": [0.75, 0.75],
     }
     assert len(values["coverage"]) == len(COVERAGE_Z)
-    rows = calibration_rows([found, None])
-    assert rows[1] == ("expert's command within z = 1 (68%)", ["75% (75%-75%)", "-"])
+    rows = calibration_rows([values, None])
+    assert rows[1] == ("expert's command within z = 1 (68%)", "75% (75% to 75%)", "-")
     assert rows[-1][0] == "largest gap over all z"
     assert calibration_rows([None, None]) == []
     assert calibration([np.zeros(0)]) is None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from navsim.evaluation.metrics.protocols import beyond, protocol_rows, protocol_scores, protocols_mapping
+from navsim.evaluation.metrics.protocols import beyond, protocol_scores, protocols_mapping
 from navsim.evaluation.statistics.intervals import Share
 from navsim.simulation.scenario import Outcome
 from navsim.world.obstacles import ObstacleKind
@@ -43,16 +43,7 @@ def test_plain_values_are_json() -> None:
     assert values["infractions"]["broke_off"]["count"] == 1
 
 
-def test_what_nothing_tells_is_null_and_a_dash() -> None:
-    nothing = protocol_scores([])
-    values = protocols_mapping(nothing)
+def test_missing_numbers_are_null() -> None:
+    values = protocols_mapping(protocol_scores([]))
     assert values["failures"] == {"count": 0, "per_km": None, "interval": None}
     assert values["autonomy"] is None
-    assert {cell for _, (cell,) in protocol_rows([nothing])} == {"-"}
-
-
-def test_rows_have_a_cell_for_each_driver() -> None:
-    rows = dict(protocol_rows([protocol_scores([ARRIVED]), protocol_scores([ARRIVED, CRASHED])]))
-    assert rows["driving score (CARLA 2.1)"] == ["100.0%", "64.7%"]
-    assert rows["failures per km (95%)"] == ["0.00 (0-37)", "6.67 (0.17-37)"]
-    assert rows["over 1 m off, of the way"] == ["0.0%", "16.7%"]

@@ -1,9 +1,9 @@
 """Clips of failures: the right drives, their last seconds, as pictures that move."""
 
-from base64 import b64decode
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from navsim.drivers.protocol import ConstantDriver
 from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.failures import CLIP_WIDTH, clips, tail, worth_clips
+from navsim.evaluation.reports.results import drive_mapping
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
@@ -25,17 +26,18 @@ from tests.evaluation.drives import make_drive
 SIMULATION = SimulationConfig(cameras=(Camera(width=32, height=16),), renderer="tiny")
 
 
-def ended(outcome: Outcome | None, route: int) -> Drive:
+def ended(outcome: Outcome | None, route: int) -> dict[str, Any]:
     scenario = Scenario("test-1", route)
-    return Drive("policy", scenario, None if outcome is None else make_drive(outcome, scenario=scenario), 0.1)
+    episode = None if outcome is None else make_drive(outcome, scenario=scenario)
+    return drive_mapping(Drive("policy", scenario, episode, 0.1))
 
 
 def test_every_kind_of_failure_has_its_turn() -> None:
     kinds = [Outcome.LEFT_ROAD, Outcome.ARRIVED, Outcome.LEFT_ROAD, Outcome.STUCK, None, Outcome.LEFT_ROAD]
-    drives = [ended(kind, route) for route, kind in enumerate(kinds)]
-    assert [drive.scenario.route for drive in worth_clips(drives, 3)] == [0, 3, 2]
-    assert [drive.scenario.route for drive in worth_clips(drives, 9)] == [0, 3, 2, 5]
-    assert worth_clips(drives, 0) == ()
+    rows = [ended(kind, route) for route, kind in enumerate(kinds)]
+    assert [row["scenario"]["route"] for row in worth_clips(rows, 3)] == [0, 3, 2]
+    assert [row["scenario"]["route"] for row in worth_clips(rows, 9)] == [0, 3, 2, 5]
+    assert worth_clips(rows, 0) == ()
 
 
 def test_a_tail_is_the_end_of_a_drive() -> None:
@@ -61,11 +63,10 @@ def test_clips_move_and_hold_the_last_seconds(tmp_path: Path) -> None:
     shown = list(clips(SIMULATION, paths))
     assert len(shown) == 2
     for clip in shown:
-        assert clip.uri.startswith("data:image/webp;base64,")
-        picture = Picture.open(BytesIO(b64decode(clip.uri.partition(",")[2])))
-        assert picture.size == (clip.width, clip.height)
-        assert clip.width == CLIP_WIDTH
+        picture = Picture.open(BytesIO(clip))
+        assert picture.format == "WEBP"
+        assert picture.width == CLIP_WIDTH
         assert 2 <= picture.n_frames <= 26  # type: ignore[attr-defined]
-        assert len(clip.uri) < 400_000
+        assert len(clip) < 300_000
     with pytest.raises(EpisodeError, match=r"none\.parquet"):
         list(clips(SIMULATION, [tmp_path / "none.parquet"]))

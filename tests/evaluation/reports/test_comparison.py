@@ -5,20 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations
 from navsim.evaluation.reports.comparison import (
     MEASURES,
-    arrivals_words,
+    arrivals_text,
     columns,
     compare,
     comparison_markdown,
-    comparison_rows,
+    differences_table,
     ordered,
-    part_rows,
+    parts_table,
     read_results,
+    summary_table,
 )
 from navsim.evaluation.reports.results import results_mapping
 from navsim.simulation.scenario import Outcome, Scenario
@@ -70,23 +72,39 @@ def test_differences_are_taken_route_by_route() -> None:
 
 def test_words_say_whether_a_difference_can_be_told() -> None:
     few = compare(*columns({"a": results({"policy": [A] * 4, "blind": [L] * 4})}))
-    assert arrivals_words(few.arrivals).endswith("p = 0.12: not significant")
-    many = compare(*columns({"a": results({"policy": [A] * 8, "blind": [L] * 8})}))
-    assert arrivals_words(many.arrivals).startswith("-100.0% (")
-    assert arrivals_words(many.arrivals).endswith("p = 0.0078: significant")
-    rows = dict(comparison_rows([many]))
-    assert rows["only the first arrived"] == ["8"]
-    assert rows["route completion"] == ["-50.0% (-50.0% to -50.0%): worse"]
-    assert rows["mean lane offset"] == ["+0.200 m (+0.200 m to +0.200 m): worse"]
-    single = compare(*columns({"a": results({"policy": [A], "blind": [N]})}))
-    assert dict(comparison_rows([single]))["mean lane offset"] == ["too few routes (0)"]
+    assert arrivals_text(few.arrivals).endswith("p = 0.12: not significant")
+    both = columns({"a": results({"policy": [A] * 8, "blind": [L] * 8})})
+    many = compare(*both)
+    assert arrivals_text(many.arrivals).startswith("-100.0% (")
+    assert arrivals_text(many.arrivals).endswith("p = 0.0078: significant")
+    rows = differences_table(both[0], [many]).rows
+    assert ("only the first arrived", "8") in rows
+    assert ("route completion", "-50.0% (-50.0% to -50.0%): worse") in rows
+    assert ("mean lane offset", "+0.200 m (+0.200 m to +0.200 m): worse") in rows
+    pair = columns({"a": results({"policy": [A], "blind": [N]})})
+    assert ("mean lane offset", "too few routes (0)") in differences_table(pair[0], [compare(*pair)]).rows
+
+
+def test_the_summary_has_the_difference_of_each_driver_and_fits_80_columns() -> None:
+    found = columns({"a": results({"policy": [A] * 8, "blind": [L] * 8, "constant": [A] * 8})})
+    table = summary_table("three drivers", found, [compare(found[0], other) for other in found[1:]])
+    assert table.rows[0] == ("policy", "8 of 8", "68% to 100%", "", "")
+    assert table.rows[1] == ("blind", "0 of 8", "0% to 32%", "-100% (-100% to -54%)", "0.0078")
+    assert table.rows[2][-1] == "1"
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table.rich())
+    assert len(captured.get().splitlines()) == 6
 
 
 def test_parts_are_compared_apart() -> None:
-    found = compare(*columns({"a": results({"policy": [A, A, A, A], "blind": [A, L, A, L]}, parts=2)}))
+    both = columns({"a": results({"policy": [A, A, A, A], "blind": [A, L, A, L]}, parts=2)})
+    found = compare(*both)
     assert found.parts["clean"].difference == 0.0
     assert found.parts["no-map"].difference == -1.0
-    assert [words for words, _ in part_rows([found])] == ["clean", "no-map"]
+    table = parts_table(both[0], [found])
+    assert table is not None
+    assert [part for part, _ in table.rows] == ["clean", "no-map"]
 
 
 def test_drivers_of_one_name_bear_their_results_name() -> None:

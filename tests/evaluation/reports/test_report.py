@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.results import driver_scores, failures, markdown_table, results_mapping, terminal_table
+from navsim.evaluation.reports.results import broken_drives, driver_scores, results_mapping
+from navsim.evaluation.reports.score_tables import results_markdown, scores_table, summary_table
 from navsim.roads.elements import Manoeuvre
 from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
@@ -57,13 +58,13 @@ def test_results_and_tables_say_how_long_decisions_take() -> None:
     # Twice 1, 2 and 4 ms: the 95% quantile of six numbers is their largest by linear interpolation.
     assert results["drivers"]["policy"]["decision_ms"] == pytest.approx({"median": 2.0, "p95": 4.0, "max": 4.0})
     assert results["drives"][0]["decision_ms"] == pytest.approx({"median": 2.0, "p95": 3.8, "max": 4.0})
-    rows = markdown_table(driver_scores(DRIVES), "two drivers").splitlines()
+    rows = results_markdown(results_mapping(DRIVES, {}), "two drivers").splitlines()
     assert "| one decision, median | 2.00 ms | 2.00 ms |" in rows
     assert "| 95% of decisions within | 4.00 ms | 3.80 ms |" in rows
     assert "| the longest decision | 4.00 ms | 4.00 ms |" in rows
     untimed = [replace(drive, decision_seconds=()) for drive in DRIVES]
     assert results_mapping(untimed, {})["drivers"]["policy"]["decision_ms"] is None
-    assert "| the longest decision | - | - |" in markdown_table(driver_scores(untimed), "two drivers")
+    assert "| the longest decision | - | - |" in results_markdown(results_mapping(untimed, {}), "two drivers")
 
 
 def test_results_and_tables_hold_the_protocols_of_the_field() -> None:
@@ -75,7 +76,10 @@ def test_results_and_tables_hold_the_protocols_of_the_field() -> None:
     assert policy["lane_following"]["protocols"]["driving_score"] == 1.0
     assert [row.get("driving_score") for row in results["drives"][:3]] == [1.0, pytest.approx(0.5 / 1.6), None]
     assert results["drives"][1]["interventions"] == 1
-    assert "| driving score (CARLA 2.1) | 43.8% | 100.0% |" in markdown_table(driver_scores(DRIVES), "two").splitlines()
+    assert (
+        "| driving score (CARLA 2.1) | 43.8% | 100.0% |"
+        in results_markdown(results_mapping(DRIVES, {}), "two").splitlines()
+    )
 
 
 def test_results_are_plain_json_without_nan() -> None:
@@ -94,32 +98,52 @@ def test_scores_keep_the_two_kinds_of_routes_apart() -> None:
 
 
 def test_markdown_table_is_well_formed() -> None:
-    lines = markdown_table(driver_scores(DRIVES), "two drivers").splitlines()
+    lines = results_markdown(results_mapping(DRIVES, {}), "two drivers").splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert lines[0] == "# two drivers"
     assert {row.count("|") for row in rows} == {4}
     assert "| arrived | 1 of 3 | 1 of 1 |" in rows
     assert "| broke off (error) | 1 | 0 |" in rows
     assert "| collisions | 1 (6.67/km) | 0 |" in rows
-    assert "| | policy | expert * |" in rows
+    assert "|  | policy | expert * |" in rows
     assert "* sees the true state" in lines[-1]
 
 
 def test_terminal_table_fits_80_columns_with_four_drivers() -> None:
     drives = [drive(name, Outcome.ARRIVED, 0) for name in ("policy", "blind", "constant", "expert")]
     output = StringIO()
-    Console(file=output, width=80).print(terminal_table(driver_scores(drives), "four drivers"))
+    Console(file=output, width=80).print(scores_table(results_mapping(drives, {}), "four drivers").rich())
     assert "1 of 1" in output.getvalue()
     assert "…" not in output.getvalue()
 
 
+def test_the_summary_has_a_row_per_driver_and_fits_80_columns() -> None:
+    output = StringIO()
+    Console(file=output, width=80).print(summary_table(results_mapping(DRIVES, {}), "two drivers").rich())
+    lines = [line.split() for line in output.getvalue().splitlines()]
+    assert lines[-2] == ["policy", "1", "of", "3", "6%", "to", "79%", "0.20", "m", "13.33", "0.1", "km"]
+    assert lines[-1][:5] == ["expert", "*", "1", "of", "1"]
+    assert "…" not in output.getvalue()
+
+
+def test_the_summary_is_of_lanes_where_there_is_nothing_else() -> None:
+    (row,) = summary_table(results_mapping(DRIVES[3:4], {}), "lanes").rows
+    assert row[:2] == ("policy", "1 of 1")
+
+
+def test_rows_have_a_cell_for_each_driver() -> None:
+    rows = results_markdown(results_mapping(DRIVES, {}), "two").splitlines()
+    assert "| failures per km (95%) | 13.33 (1.61 to 48.16) | 0.00 (0.00 to 36.89) |" in rows
+    assert "| over 1 m off, of the way | 0.0% | 0.0% |" in rows
+
+
 def test_failures_are_grouped_by_driver_and_reason() -> None:
     broken = [drive("policy", None, route) for route in range(5)]
-    (line,) = failures([*broken, *DRIVES[:1]])
+    (line,) = broken_drives(results_mapping([*broken, *DRIVES[:1]], {}))
     assert line.startswith("policy: 5 drives broke off (test-1-route0-seed0, ")
     assert ", ...)" in line
     assert line.endswith("must be finite, got nan")
-    assert failures(DRIVES[:2]) == []
+    assert broken_drives(results_mapping(DRIVES[:2], {})) == []
 
 
 def test_what_nothing_tells_is_null_in_json_and_a_dash_in_the_table() -> None:
@@ -128,18 +152,18 @@ def test_what_nothing_tells_is_null_in_json_and_a_dash_in_the_table() -> None:
     assert numbers["lane_offset_mean"] is None
     assert numbers["failures_per_km"] is None
     assert numbers["junctions"] | {"entered": 0, "interval": [0.0, 1.0]} == numbers["junctions"]
-    rows = markdown_table(driver_scores(broken), "broken").splitlines()
+    rows = results_markdown(results_mapping(broken, {}), "broken").splitlines()
     assert "| mean lane offset | - |" in rows
-    assert "| passed of entered | none |" in rows
+    assert "| passed of entered | - |" in rows
 
 
 def test_tables_without_lane_routes_or_expert_leave_them_out() -> None:
-    text = markdown_table(driver_scores(DRIVES[:2]), "junctions only")
+    text = results_markdown(results_mapping(DRIVES[:2], {}), "junctions only")
     assert "lane following" not in text
     assert "sees the true state" not in text
 
 
 def test_a_table_of_nothing_is_empty() -> None:
     output = StringIO()
-    Console(file=output, width=80).print(terminal_table(driver_scores(()), "nothing watched"))
+    Console(file=output, width=80).print(scores_table(results_mapping((), {}), "nothing watched").rich())
     assert "nothing watched" in output.getvalue()

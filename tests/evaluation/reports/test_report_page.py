@@ -13,10 +13,10 @@ from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.failures import ROWS_SHOWN, ReportConfig
+from navsim.evaluation.reports.failures import ROWS_SHOWN
 from navsim.evaluation.reports.report_page import TOWNS_SHOWN, report_page
+from navsim.evaluation.reports.results import results_mapping
 from navsim.evaluation.reports.run import run_evaluation
-from navsim.evaluation.suites import SuiteStage
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario
@@ -86,7 +86,7 @@ def test_failures_have_clips_up_to_the_limit_and_commands_that_name_their_files(
     for row in failed["sure"]:
         file = evaluated / "drives" / row["part"] / "sure" / f"{row['name']}.parquet"
         assert file.is_file()
-        assert f"scripts/watch.py --replay &#39;{file}&#39;" in page  # quoted, for there is a space in it
+        assert f"navsim watch --replay &#39;{file}&#39;" in page  # quoted, for there is a space in it
     assert page.count("ZeroDivisionError") == len(failed["broken"]) == 6
 
 
@@ -122,8 +122,7 @@ def drives(count: int, outcome: Outcome | None = Outcome.ARRIVED, town: str = "t
 
 
 def page_of(shown: list[Drive]) -> str:
-    stages = (SuiteStage("", tuple(drive.scenario for drive in shown), SIMULATION),)
-    return report_page(shown, ReportConfig("by hand", Path("run"), stages, ABOUT, 0))
+    return report_page("by hand", Path("run"), results_mapping(shown, ABOUT), shown, 0)
 
 
 def test_arrivals_alone_have_no_clips_parts_or_calibration() -> None:
@@ -137,7 +136,7 @@ def test_arrivals_alone_have_no_clips_parts_or_calibration() -> None:
 
 def test_what_is_left_out_is_said_and_words_are_escaped() -> None:
     page = page_of(drives(ROWS_SHOWN + 5, None))
-    assert "5 further ones stand in results.json alone" in page
+    assert "5 more are in results.json alone" in page
     assert page.count("no &lt;decision&gt;") == ROWS_SHOWN
     assert "no <decision>" not in page
 

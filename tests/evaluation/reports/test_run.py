@@ -11,7 +11,17 @@ from rich.console import Console
 from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluationConfig
-from navsim.evaluation.reports.run import OUTPUTS, identity, run_evaluation
+from navsim.evaluation.reports.run import (
+    OUTPUTS,
+    REPORT_NAME,
+    SCORES_NAME,
+    TABLE_NAME,
+    TOWN_NAME,
+    identity,
+    recorded_config,
+    run_evaluation,
+    write_report,
+)
 from navsim.roads.generators.towns import Generator, Split
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
@@ -31,7 +41,7 @@ def small(out: Path) -> EvaluationConfig:
 def test_an_evaluation_writes_everything_once(tmp_path: Path) -> None:
     config = small(tmp_path / "run")
     run_evaluation(config, [constant_driver_spec()], quiet())
-    assert {path.name for path in config.out.iterdir()} == {*OUTPUTS, "drives", "evaluation.json"}
+    assert {path.name for path in config.out.iterdir()} == {*OUTPUTS, "clips", "drives", "evaluation.json"}
     results = json.loads((config.out / "results.json").read_text())
     assert results["drivers"]["constant"]["routes"] == 1
     assert results["drivers"]["constant"]["arrived"] == 0
@@ -44,7 +54,7 @@ def test_an_evaluation_writes_everything_once(tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in config.out.rglob("*") if path.is_file()}
     assert "all drives are done" in console.file.getvalue()  # type: ignore[attr-defined]
 
-    with pytest.raises(ConfigError, match=r"suite.seed is 0 there and 1 now"):
+    with pytest.raises(ConfigError, match=r"suite.seed is 0 there, 1 asked for"):
         run_evaluation(replace(config, seed=1), [constant_driver_spec()], quiet())
     with pytest.raises(ConfigError, match=r"drivers.constant"):
         run_evaluation(config, [constant_driver_spec(0.01)], quiet())
@@ -56,14 +66,14 @@ def test_what_broke_is_driven_again_and_all_files_are_renewed(tmp_path: Path) ->
     flaw = tmp_path.parent / f"{tmp_path.name}-flaw"
     flaw.touch()
     driver_specs = [DriverSpec("policy", make_healing, str(flaw))]
-    (broken,) = run_evaluation(config, driver_specs, quiet())
-    assert "must be finite" in broken.error
+    (broken,) = run_evaluation(config, driver_specs, quiet())["drives"]
+    assert "must be finite" in broken["error"]
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["drivers"]["policy"] | {"routes": 1, "arrived": 0, "errors": 1} == results["drivers"]["policy"]
     assert not (tmp_path / "drive.gif").exists()
     flaw.unlink()
-    (whole,) = run_evaluation(config, driver_specs, quiet())
-    assert whole.episode is not None
+    (whole,) = run_evaluation(config, driver_specs, quiet())["drives"]
+    assert "error" not in whole
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["drivers"]["policy"]["errors"] == 0
     assert "broke off" not in (tmp_path / "table.md").read_text()
@@ -80,6 +90,17 @@ def test_missing_pictures_are_drawn_from_the_kept_drives(tmp_path: Path) -> None
     assert (tmp_path / "town.png").exists()
     assert (tmp_path / "drive.gif").exists()
     assert (tmp_path / "results.json").read_bytes() == results
+
+
+def test_the_report_is_rebuilt_from_the_folder_alone_with_the_same_bytes(tmp_path: Path) -> None:
+    config = replace(small(tmp_path), film=False, clips=1)
+    run_evaluation(config, [constant_driver_spec()], quiet())
+    made = (TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME)
+    before = {name: (tmp_path / name).read_bytes() for name in made}
+    for name in made:
+        (tmp_path / name).unlink()
+    write_report(tmp_path, recorded_config(tmp_path))
+    assert {name: (tmp_path / name).read_bytes() for name in made} == before
 
 
 def test_suite_follows_the_settings() -> None:

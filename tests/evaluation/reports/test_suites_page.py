@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
-from navsim.evaluation.reports.parts import parts_mapping
-from navsim.evaluation.reports.results import results_mapping
-from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, suites_page
+from navsim.evaluation.reports.results import parts_mapping, results_mapping
+from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, suites_page, suites_summary
 from navsim.evaluation.suites import SuiteStage
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
@@ -59,12 +59,12 @@ def test_drivers_stand_side_by_side() -> None:
     text = page(SuiteResults("standard", "held-out towns", {"good": GOOD, "bad": BAD}))
     assert "# All\n\nOn a machine.\n\n* **good**: sees" in text
     assert "## standard: held-out towns\n\nFingerprint `abc`, 3 drives for each driver, drawn with tiny." in text
-    assert "| | good | bad |\n| --- | ---: | ---: |\n" in text
-    assert cells(text, "arrived") == ["2 of 2 (34%-100%)", "1 of 2 (9%-91%)"]
-    assert cells(text, "along lanes: arrived") == ["1 of 1 (21%-100%)", "0 of 1 (0%-79%)"]
+    assert "|  | good | bad |\n| --- | ---: | ---: |\n" in text
+    assert cells(text, "arrived") == ["2 of 2 (34% to 100%)", "1 of 2 (9% to 91%)"]
+    assert cells(text, "along lanes: arrived") == ["1 of 1 (21% to 100%)", "0 of 1 (0% to 79%)"]
     assert cells(text, "route completion") == ["100.0%", "75.0%"]
     assert cells(text, "driving score") == ["100.0%", f"{(1 + 0.5 / 1.7) / 2:.1%}"]
-    assert cells(text, "infractions per km") == ["0.00 (0-18)", "6.67 (0.17-37)"]
+    assert cells(text, "infractions per km") == ["0.00 (0.00 to 18.44)", "6.67 (0.17 to 37.14)"]
     assert cells(text, "... vehicle") == cells(text, "infractions per km")
     assert "... left road" not in text
     assert cells(text, "one decision, median (95%)") == ["2.00 ms (2.00 ms)"] * 2
@@ -75,7 +75,7 @@ def test_drivers_stand_side_by_side() -> None:
 
 def test_a_suite_of_lanes_alone_has_the_numbers_of_these() -> None:
     text = page(SuiteResults("lanes", "short starts", {"bad": results("bad", [(LANE, Outcome.COLLIDED)])}))
-    assert cells(text, "arrived") == ["0 of 1 (0%-79%)"]
+    assert cells(text, "arrived") == ["0 of 1 (0% to 79%)"]
     assert "along lanes" not in text
 
 
@@ -85,10 +85,10 @@ def test_parts_are_counted_as_they_ask_for(recovery: bool) -> None:
     both = [(LANE, Outcome.ARRIVED), (LEFT, Outcome.COLLIDED)]
     text = page(SuiteResults("recovery", "starts", {"bad": results("bad", both, (stage,))}))
     if recovery:
-        assert cells(text, "offset: recovered") == ["1 of 2 (9%-91%)"]
-        assert cells(text, "... from +1 m, +0 deg") == ["0 of 1 (0%-79%)"]
+        assert cells(text, "offset: recovered") == ["1 of 2 (9% to 91%)"]
+        assert cells(text, "from +1 m, +0 deg") == ["0 of 1 (0% to 79%)"]
     else:
-        assert cells(text, "offset: arrived") == ["1 of 2 (9%-91%)"]
+        assert cells(text, "offset: arrived") == ["1 of 2 (9% to 91%)"]
         assert "from +1 m" not in text
 
 
@@ -101,7 +101,7 @@ def test_what_nothing_tells_is_a_dash() -> None:
     (drive,) = [Drive("good", ROUTES[0], None, 0.0, "fell over")]
     broken = results_mapping([drive], {"fingerprint": "abc", "renderer": "tiny"})
     text = page(SuiteResults("standard", "", {"good": json.loads(json.dumps(broken))}))
-    assert cells(text, "arrived") == ["0 of 1 (0%-79%)"]
+    assert cells(text, "arrived") == ["0 of 1 (0% to 79%)"]
     assert cells(text, "... broke off") == cells(text, "infractions per km") == ["1 in 0 km"]
     assert cells(text, "lane offset, mean") == cells(text, "comfortable") == ["-"]
 
@@ -113,9 +113,22 @@ def test_results_of_another_suite_are_refused() -> None:
 
 
 def test_what_was_driven_twice_is_told() -> None:
-    again, redrawn = {"good": Repeat(260, (), 0, 0, 0)}, {"good": Repeat(200, ("a", "b", "c"), 200, 2, 1)}
-    text = page(repeats=Repeats("standard", again, ("opengl", "tiny"), redrawn))
+    repeat, other_renderer = {"good": Repeat(260, (), 0, 0, 0)}, {"good": Repeat(200, ("a", "b", "c"), 200, 2, 1)}
+    text = page(repeats=Repeats("standard", repeat, ("opengl", "tiny"), other_renderer))
     assert "All of `standard` driven a second time" in text
     assert "| good | 260 | 0 | 0 |" in text
-    assert "| | routes | changed outcome | arrived with opengl only | arrived with tiny only |" in text
+    assert "|  | routes | changed outcome | arrived with opengl only | arrived with tiny only |" in text
     assert "| good | 200 | 3 | 2 | 1 |" in text
+
+
+def test_the_summary_fits_a_terminal_with_a_row_for_each_driver() -> None:
+    table = suites_summary([SuiteResults("standard", "", {"good": GOOD, "bad": BAD}), SuiteResults("streets", "")])
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table.rich())
+    text = captured.get()
+    assert [line.split()[:4] for line in text.splitlines() if line.startswith(("good", "bad"))] == [
+        ["good", "2", "of", "2"],
+        ["bad", "1", "of", "2"],
+    ]
+    assert "streets" not in text
