@@ -119,7 +119,7 @@ def test_a_module_imports_only_from_below(name: str) -> None:
         ("navsim.rendering.tiny", "import pybullet as p"),
         ("agents.drivers.policy_driver", "import scripts.train"),
         ("agents.scoring.calibration", "from agents.training.losses import LossConfig"),
-        ("agents.training.loop", "from agents.experiments.training_benchmark import Speed"),
+        ("agents.training.policy_task", "from agents.experiments.training_benchmark import Speed"),
         ("agents.perception.detection.task", "from agents.perception.segmentation.task import score_table"),
     ],
 )

@@ -10,7 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from agents.policies.policy import Policy
-from agents.training.losses import LossConfig, steering_loss
+from agents.training.config import LossConfig
+from agents.training.policy_task import steering_loss
 
 _REPEATS = 10
 

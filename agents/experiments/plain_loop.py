@@ -20,7 +20,7 @@ from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from agents.policies.policy import Policy, build_policy
 from agents.training.augmentation import AugmentationConfig
 from agents.training.config import TrainConfig
-from agents.training.losses import steering_loss
+from agents.training.policy_task import steering_loss
 from navsim.datasets import dataset as recorded
 from navsim.sensing.roadmap import MapSpec
 

@@ -22,10 +22,11 @@ from agents.experiments.hardware_limits import Ceilings, Cost, Shares, made_up_i
 from agents.experiments.plain_loop import EpisodeDataset, PlainLoop, decode
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
-from agents.policies.policy import NETWORKS, build_policy
+from agents.policies.policy import NETWORKS, Policy, build_policy
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.dataset import Samples, TrainingData, load_training_data
 from agents.training.logger import Stopwatch
+from agents.training.policy_task import policy_trainer
 from agents.training.run_folder import RunFolder
 from agents.training.runtime import keep_freed_memory
 from agents.training.trainer import Trainer
@@ -223,8 +224,8 @@ def measure_plain(config: TrainingBenchmark) -> Speed:
 def speed_of_training(config: TrainConfig, data: TrainingData, seconds: float) -> Speed:
     """Let a trainer take steps for so long [s], without validation, and without a run folder."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(replace(config, epochs=10**6), data, RunFolder(Path(folder) / "run"))
-    steps, device = steps_of(trainer), trainer.device
+        trainer = policy_trainer(replace(config, epochs=10**6), data, RunFolder(Path(folder) / "run"))
+    steps, device = steps_of(trainer), trainer.task.device
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else _go_on
     for _ in range(_WARM_UP):
         next(steps)
@@ -236,12 +237,12 @@ def speed_of_training(config: TrainConfig, data: TrainingData, seconds: float) -
     )
 
 
-def steps_of(trainer: Trainer) -> Iterator[None]:
+def steps_of(trainer: Trainer[Policy]) -> Iterator[None]:
     """Take the steps of one epoch after another, for ever."""
     size, epoch = trainer.batch_size, 0
     while True:
-        draw = trainer.sampler.draw(epoch)
-        index, weights = (torch.from_numpy(values).to(trainer.device) for values in (draw.index, draw.weights))
+        draw = trainer.task.draw(epoch)
+        index, weights = (torch.from_numpy(values).to(trainer.task.device) for values in (draw.index, draw.weights))
         end = trainer.steps_per_epoch * size
         trainer.prefetch(index[:end])
         for first in range(0, end, size):

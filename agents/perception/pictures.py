@@ -5,6 +5,7 @@ Asking a network about many pictures. N: pictures, B: pictures of a batch, H and
 Sheets of pictures that a network was asked about: one row for each, its aspects side by side, a legend below.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from navsim.simulation.episode_rerenderer import EpisodeRerenderer, under
 from navsim.visualization.canvas import BRIGHT, DIM, Colour, Text, blank, written
 
 L = TypeVar("L")
+_FINGERPRINT_PICTURES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,12 @@ class Pictures(Generic[L]):
     def __len__(self) -> int:
         """Number of pictures, N."""
         return len(self.images)
+
+    @property
+    def fingerprint(self) -> str:
+        """Short text that differs, almost surely, for other pictures."""
+        numbers = np.linspace(0, len(self) - 1, min(len(self), _FINGERPRINT_PICTURES)).round().astype(int)
+        return f"{len(self)}-{zlib.crc32(self.images[numbers].tobytes()):08x}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,10 @@ from torch import nn
 
 from agents.perception.config import HeldOutConfig, PerceptionConfig
 from agents.perception.pictures import PictureData, Pictures, Source
-from agents.perception.training import TaskHistory, TrainingTask, train_network
+from agents.perception.training import Objective, train_network
 from agents.policies.policy import parameter_count
 from agents.training.config import choose_device, choose_dtype
+from agents.training.logger import History
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import keep_freed_memory
 from navsim.config import from_mapping, to_mapping
@@ -106,9 +107,9 @@ class Task(Generic[L, N, A, S]):
     """Each so many-th frame of the validation drives is looked at."""
     source: Source[L]
     """How it comes by its labels."""
-    lesson: TrainingTask[L, N]
+    objective: Objective[L, N]
     """What is learned from them."""
-    exam: Evaluator[L, N, A, S]
+    evaluator: Evaluator[L, N, A, S]
     """How the network is judged."""
 
     def load(self) -> PictureData[L]:
@@ -132,7 +133,7 @@ def run_task(task: Task[L, N, A, S], console: Console) -> None:
     else:
         history = _train(task, folder, console)
         _write_results(task, folder, history, evaluate_held_out(task, folder))
-    console.print(task.exam.table(read_results(folder, task.exam.kind)).rich())
+    console.print(task.evaluator.table(read_results(folder, task.evaluator.kind)).rich())
     words = f"{folder.best}; {folder.path / RESULTS}, {PAGE} and pictures in {OVERLAYS}"
     console.print(words, highlight=False, soft_wrap=True)
 
@@ -143,9 +144,9 @@ def evaluate_held_out(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]
     Returns:
         Scores by condition.
     """
-    config, held_out, exam = task.config, task.config.held_out, task.exam
+    config, held_out, evaluator = task.config, task.config.held_out, task.evaluator
     simulation = read_description(config.data).simulation
-    network, _ = task.lesson.networks.load(folder.best)
+    network, _ = task.objective.networks.load(folder.best)
     device = choose_device(config)
     network, dtype = network.to(device), choose_dtype(config, device)
     drives = held_out_drives(held_out, simulation)
@@ -154,11 +155,11 @@ def evaluate_held_out(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]
         with progress("judging", len(held_out.conditions), "looks") as advance:
             for condition in held_out.conditions:
                 pictures = task.source.under(redrawer, drives, condition, held_out.every)
-                answers = exam.answer(network, pictures.images, dtype)
-                found[condition] = exam.score(pictures, answers, generator(config.seed, "held out"))
-                words = f"{condition_words(condition)}: {exam.headline(found[condition])}"
+                answers = evaluator.answer(network, pictures.images, dtype)
+                found[condition] = evaluator.score(pictures, answers, generator(config.seed, "held out"))
+                words = f"{condition_words(condition)}: {evaluator.headline(found[condition])}"
                 if held_out.overlays:
-                    picture = exam.sheet(pictures, answers, held_out.overlays, words)
+                    picture = evaluator.sheet(pictures, answers, held_out.overlays, words)
                     name = condition_words(condition).replace(" ", "-")
                     write_bytes(folder.path / OVERLAYS / f"{name}.png", png(picture))
                 advance(1, words)
@@ -174,25 +175,25 @@ def read_results(folder: RunFolder, kind: type[S]) -> dict[str, S]:
     return {condition: from_mapping(kind, found, str(path)) for condition, found in values.items()}
 
 
-def _train(task: Task[L, N, A, S], folder: RunFolder, console: Console) -> TaskHistory:
+def _train(task: Task[L, N, A, S], folder: RunFolder, console: Console) -> History:
     keep_freed_memory()
     data = task.load()
     words = f"{len(data.train)} pictures to learn from, {len(data.validation)} to validate on"
     console.print(words, highlight=False, soft_wrap=True)
-    return train_network(task.config, task.lesson, data, folder)
+    return train_network(task.config, task.objective, data, folder)
 
 
-def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: TaskHistory, found: dict[str, S]) -> None:
+def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: History, found: dict[str, S]) -> None:
     """Write the scores as JSON and as a page, then call the run finished."""
-    network, info = task.lesson.networks.load(folder.best)
+    network, info = task.objective.networks.load(folder.best)
     parameters, camera = parameter_count(network), info.cameras[0]
     about = (
-        f"{task.exam.learner} of {parameters:,} parameters, epoch {history.best_epoch} of {task.config.epochs}, on "
-        f"pictures of {camera.width}x{camera.height} px. {task.exam.notes}"
+        f"{task.evaluator.learner} of {parameters:,} parameters, epoch {history.best_epoch} of {task.config.epochs}, "
+        f"on pictures of {camera.width}x{camera.height} px. {task.evaluator.notes}"
     )
     conditions = {condition: to_mapping(scores) for condition, scores in found.items()}
     write_json(folder.path / RESULTS, {"parameters": parameters, "conditions": conditions})
-    write_text(folder.path / PAGE, score_page(task.exam.table(found), about))
+    write_text(folder.path / PAGE, score_page(task.evaluator.table(found), about))
     folder.finish()
 
 

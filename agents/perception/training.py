@@ -1,11 +1,12 @@
-"""Learning from labelled pictures: epochs over them, the best one kept. N: pictures, B: pictures of a batch."""
+"""What a network of perception learns: the loss of its task on labelled pictures. B: pictures of a batch."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,17 +14,16 @@ from agents.perception.config import PerceptionConfig
 from agents.perception.pictures import PictureData, Pictures
 from agents.policies.checkpoint import CheckpointFormat
 from agents.policies.networks.observation_batch import scale_images
-from agents.policies.policy import parameter_count
 from agents.training.augmentation import ImageAugmenter
 from agents.training.config import choose_device, choose_dtype
-from agents.training.logger import TrainingLogger
-from agents.training.optimization import check_finite, learning_rate
-from agents.training.run_folder import RunFolder, begin_run
-from agents.training.runtime import StopRequest, stop_on_interrupt, torch_settings
-from agents.training.train_state import TrainState, oom_as_config_error
-from navsim.config import from_mapping, to_mapping
+from agents.training.logger import History, Stopwatch
+from agents.training.run_folder import RunFolder
+from agents.training.runtime import torch_settings
+from agents.training.samples import Draw
+from agents.training.task import BatchLoss, BatchPart, EndedEpoch, TrainingTask
+from agents.training.trainer import Trainer, run_training
+from navsim.config import to_mapping
 from navsim.errors import CheckpointError
-from navsim.progress import Advance, progress
 from navsim.provenance import software_versions
 from navsim.seeding import derived_seed, generator
 from navsim.sensing.camera import Camera
@@ -32,241 +32,156 @@ L = TypeVar("L")
 N = TypeVar("N", bound=nn.Module)
 
 BatchLosses = Callable[[N, Tensor, Tensor, Tensor], dict[str, Tensor]]
-"""Terms of the loss of a network that is shown images (B, 3, H, W), with the numbers (B,) of their pictures and which
-of them are mirrored left and right (B,); may draw from torch's own generator."""
+"""Function from a network, images (B, 3, H, W), the numbers (B,) of their pictures and which of them are mirrored left
+and right (B,) to the terms of the loss; may draw from torch's own generator."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkInfo:
-    """What a checkpoint's header says, besides how the network is built."""
+    """Header of a checkpoint, without what the network is built from."""
 
     class_names: tuple[str, ...]
-    """What it tells apart, in order."""
+    """Classes that the network distinguishes, in order."""
     cameras: tuple[Camera, ...] = ()
-    """Cameras whose pictures it learned from."""
+    """Cameras of the training pictures."""
     run: dict[str, Any] = field(default_factory=dict)
     """Resolved configuration of the training run."""
     progress: dict[str, Any] = field(default_factory=dict)
-    """How far training was."""
+    """History of the training, and the values that the trainer needs to continue."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Software that trained it."""
+    """Versions of the packages that trained the network."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a network is worth on the validation pictures."""
+    """Scores of a network on the validation pictures."""
 
     record: dict[str, Any]
-    """What is noted of the epoch."""
+    """Scores for the epoch's record."""
     curves: Mapping[str, Mapping[str, float | None]]
     """Points of curves, by group and name."""
 
 
 @dataclass(frozen=True)
-class TrainingTask(Generic[L, N]):
-    """What is learned from labelled pictures."""
+class Objective(Generic[L, N]):
+    """Network, loss and score of a task of perception."""
 
     networks: CheckpointFormat[Any, N]
-    """Builds the network, writes it and reads it."""
+    """Kind of checkpoint, which builds the network."""
     info: NetworkInfo
-    """The header of its checkpoints; the run adds cameras, configuration, progress and versions."""
+    """Header of the checkpoints; the run adds cameras, configuration, progress and versions."""
     losses: Callable[[Pictures[L], torch.device], BatchLosses[N]]
-    """Takes the labels to a device, and says how the loss of a batch of their pictures is computed there."""
+    """Function that copies the labels of pictures to a device and returns the loss of their batches."""
     validate: Callable[[N, Pictures[L], torch.dtype], Validation]
-    """Scores a network, in evaluation mode, whose layers compute in a type."""
+    """Function that scores a network in evaluation mode, whose layers compute in a type."""
     score_key: Callable[[Mapping[str, Any]], float]
-    """What makes an epoch better than another, from what was noted of it."""
-    measure: str
-    """What that is called."""
+    """Function from an epoch's record to its score; the largest one is the best."""
+    score_name: str
+    """Name of that score."""
     float_pictures: bool = False
     """Whether pictures are float32 where the layers compute in bfloat16."""
 
 
-@dataclass
-class TaskHistory:
-    """What is known of the run so far; travels in the checkpoint."""
+class PictureTask(TrainingTask[N], Generic[L, N]):
+    """A network that learns from labelled pictures."""
 
-    step: int = 0
-    """Steps taken."""
-    best_epoch: int = 0
-    """Number of the best epoch, counted from 1."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    """For each epoch that ended: epoch, step, losses, what its validation notes, pictures per second."""
+    unit = "pictures"
+    sum_dtype = torch.float32
 
-    @property
-    def best(self) -> dict[str, Any] | None:
-        """The record of the best epoch; None before the first has ended."""
-        return self.epochs[self.best_epoch - 1] if self.epochs else None
-
-
-class PictureTrainer(Generic[L, N]):
-    """Owns weights, optimiser and history, and keeps them in the run's folder.
-
-    What a step does depends on the seed, the step and the weights before it alone.
-    """
-
-    def __init__(
-        self, config: PerceptionConfig, lesson: TrainingTask[L, N], data: PictureData[L], folder: RunFolder
-    ) -> None:
-        """Build the network, or restore it with its optimiser from the folder's last checkpoint.
+    def __init__(self, config: PerceptionConfig, objective: Objective[L, N], data: PictureData[L]) -> None:
+        """Build the network and copy the pictures to the device.
 
         Raises:
-            ConfigError: If the device or the network cannot be had.
-            CheckpointError: If the last checkpoint is damaged or of other pictures.
+            ConfigError: If the device or the network is not available.
         """
-        self.config, self.lesson, self.folder = config, lesson, folder
+        self.config, self.objective, self.format = config, objective, objective.networks
         self.device = choose_device(config)
         self.dtype = choose_dtype(config, self.device)
-        self._header = dataclasses.replace(
-            lesson.info, cameras=data.simulation.cameras, run=to_mapping(config), versions=software_versions()
+        self.header = dataclasses.replace(
+            objective.info, cameras=data.simulation.cameras, run=to_mapping(config), versions=software_versions()
         )
-        network = lesson.networks.build(self._header, derived_seed(config.seed, "weights")).to(self.device)
-        self.learned = TrainState(network, config.optimizer, config.ema)
+        self.data_name = f"{data.train.fingerprint}/{data.validation.fingerprint}"
+        self.network = objective.networks.build(self.header, derived_seed(config.seed, "weights")).to(self.device)
+        self.module = self.network
+        self.frames_per_epoch = len(data.train)
         self._images = torch.from_numpy(data.train.images).to(self.device)
-        self._losses = lesson.losses(data.train, self.device)
+        self._losses = objective.losses(data.train, self.device)
         self._validation = data.validation
-        self._augment = ImageAugmenter(config.augmentation, derived_seed(config.seed, "noise"), self.device)
-        self.history = TaskHistory()
-        if folder.last.exists():
-            self._restore()
+        self._augmenter = ImageAugmenter(config.augmentation, derived_seed(config.seed, "noise"), self.device)
 
-    @property
-    def batch_size(self) -> int:
-        """Pictures per step; all of them if they are fewer than a batch."""
-        return min(self.config.batch_size, len(self._images))
+    def draw(self, epoch: int) -> Draw:
+        """Draw the order of all pictures for epoch `epoch`."""
+        order = generator(self.config.seed, "order", epoch).permutation(len(self._images))
+        return Draw(order, np.ones(len(order), np.float32))
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch."""
-        return len(self._images) // self.batch_size
+    def layer_seed(self, step: int, rank: int) -> int:  # noqa: ARG002 - one process trains
+        """Return the seed of losses that draw samples."""
+        return derived_seed(self.config.seed, "samples", step)
 
-    @property
-    def epoch(self) -> int:
-        """The epoch under way, counted from 0."""
-        return len(self.history.epochs)
+    def losses(self, module: nn.Module, part: BatchPart, watch: Stopwatch) -> BatchLoss:  # noqa: ARG002 - never wrapped
+        """Gather, vary and score a part of a batch."""
+        with watch.part("augmentation"):
+            chosen = generator(self.config.seed, "mirrored", part.step).random(part.batch_size) < self.config.mirrored
+            mirrored = torch.from_numpy(chosen[part.first :][: len(part.index)]).to(self.device)
+            images = self._varied(part, mirrored)
+        bfloat16 = self.dtype is torch.bfloat16
+        with watch.part("forward"), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            terms = self._losses(self.network, images, part.index, mirrored)
+        return BatchLoss(torch.stack([*terms.values()]).sum(), terms)
+
+    def validate(self, epoch: EndedEpoch[N]) -> dict[str, Any]:
+        """Score the network on the validation pictures."""
+        with epoch.clock.part("validation"):
+            found = self.objective.validate(epoch.network, self._validation, self.dtype)
+        for group, values in found.curves.items():
+            epoch.logger.log_scalars(group, values, epoch.step)
+        return {
+            "epoch": epoch.number,
+            "step": epoch.step,
+            **(epoch.losses if len(epoch.losses) == 1 else {"losses": dict(epoch.losses)}),
+            **found.record,
+            "pictures_per_second": round(epoch.rate, 1),
+        }
+
+    def score_key(self, record: Mapping[str, Any]) -> float:
+        """Return the score of an epoch."""
+        return self.objective.score_key(record)
+
+    def best_text(self, record: Mapping[str, Any]) -> str:
+        """Describe the score of the best epoch."""
+        return f"{self.objective.score_name} {self.score_key(record):.3f}"
+
+    def check_header(self, path: Path, header: NetworkInfo) -> None:
+        """Raise CheckpointError if the checkpoint was trained with other cameras."""
+        if header.cameras != self.header.cameras:
+            raise CheckpointError(f"{path}: was trained on other cameras than {self.config.data} now has")
 
     @property
     def facts(self) -> dict[str, object]:
-        """What does not change during the run."""
-        return {
-            "parameters": parameter_count(self.learned.network),
-            "pictures": len(self._images),
-            "validation_pictures": len(self._validation),
-            "device": str(self.device),
-            "precision": str(self.dtype).removeprefix("torch."),
-        }
+        """Sizes of the data."""
+        return {"pictures": len(self._images), "validation_pictures": len(self._validation)}
 
-    def step(self, index: Tensor) -> dict[str, Tensor]:
-        """Take one step on the pictures `index` (B,); returns the terms of the loss."""
-        config, step = self.config, self.history.step
-        chosen = generator(config.seed, "mirrored", step).random(len(index)) < config.mirrored
-        mirrored = torch.from_numpy(chosen).to(self.device)
-        images = self._shown(index, mirrored)
-        torch.manual_seed(derived_seed(config.seed, "samples", step))  # for losses that draw
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype is torch.bfloat16):
-            terms = self._losses(self.learned.network.train(), images, index, mirrored)
-        torch.stack([*terms.values()]).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.learned.update(step, learning_rate(step, config.epochs * self.steps_per_epoch, config.optimizer))
-        self.history.step += 1
-        return {name: term.detach() for name, term in terms.items()}
-
-    def take_epoch(self, stop: StopRequest, advance: Advance) -> dict[str, float]:
-        """Take the steps of an epoch; returns the mean terms of the loss.
-
-        Raises:
-            KeyboardInterrupt: If `stop` was made; what the epoch has brought so far is lost.
-            ConfigError: If the loss stops being finite.
-        """
-        order = generator(self.config.seed, "order", self.epoch).permutation(len(self._images))
-        sums: dict[str, Tensor] = {}
-        for position in range(self.steps_per_epoch):
-            if stop.made:
-                raise KeyboardInterrupt(
-                    f"stopped in epoch {self.epoch + 1} of {self.config.epochs}; the same command with --resume "
-                    "continues after the last whole one"
-                )
-            batch = order[position * self.batch_size : (position + 1) * self.batch_size]
-            terms = self.step(torch.from_numpy(batch).to(self.device))
-            sums = {name: sums.get(name, 0.0) + term for name, term in terms.items()}
-            advance(self.batch_size, self._standing())
-        losses = {name: float(total) / self.steps_per_epoch for name, total in sums.items()}
-        check_finite(sum(losses.values()), self.history.step, self.config.optimizer)
-        return losses
-
-    def end_epoch(self, losses: Mapping[str, float], pictures_per_second: float) -> Validation:
-        """Validate the average of the weights, note the epoch, and save; returns what the validation found."""
-        history, score_key = self.history, self.lesson.score_key
-        found = self.lesson.validate(self.learned.average.network, self._validation, self.dtype)
-        row = {
-            "epoch": self.epoch + 1,
-            "step": history.step,
-            **(losses if len(losses) == 1 else {"losses": losses}),
-            **found.record,
-            "pictures_per_second": round(pictures_per_second, 1),
-        }
-        best = history.best is None or score_key(row) > score_key(history.best)
-        history.epochs.append(row)
-        if best:
-            history.best_epoch = len(history.epochs)
-        self._save(best)
-        return found
-
-    def _shown(self, index: Tensor, mirrored: Tensor) -> Tensor:
-        """Pictures `index` (B,) as images (B, 3, H, W), those of `mirrored` (B,) turned around, and varied."""
-        pictures = self._images[index]
+    def _varied(self, part: BatchPart, mirrored: Tensor) -> Tensor:
+        """Return a part's pictures as varied images (B, 3, H, W), those of `mirrored` (B,) mirrored left and right."""
+        pictures = self._images[part.index]
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(2), pictures)
-        self._augment.restart(derived_seed(self.config.seed, "augmentation", self.history.step))
-        scaled = scale_images(pictures, torch.float32 if self.lesson.float_pictures else self.dtype)
-        return self._augment.images(scaled[:, None])[:, 0].permute(0, 3, 1, 2)
-
-    def _save(self, best: bool) -> None:
-        """Save all that is needed to continue, and the network for use if it is the best."""
-        info = dataclasses.replace(self._header, progress={"history": dataclasses.asdict(self.history)})
-        network, networks = self.learned.average.network, self.lesson.networks
-        if best:
-            networks.save(self.folder.best, info, network)
-        networks.save(self.folder.last, info, network, self.learned)
-
-    def _restore(self) -> None:
-        info = self.lesson.networks.restore(self.folder.last, self.learned)
-        if info.cameras != self._header.cameras:
-            raise CheckpointError(f"{self.folder.last}: was trained on other cameras than {self.config.data} now has")
-        self.history = from_mapping(TaskHistory, info.progress["history"], str(self.folder.last))
-
-    def _standing(self) -> str:
-        """Epoch and best score in a few words."""
-        best, lesson = self.history.best, self.lesson
-        score = (
-            "not validated yet" if best is None else f"best validation {lesson.measure} {lesson.score_key(best):.3f}"
-        )
-        return f"epoch {self.epoch + 1}/{self.config.epochs}, {score}"
+        seed = derived_seed(self.config.seed, "augmentation", part.step)
+        self._augmenter.restart(seed, part.first, part.batch_size)
+        scaled = scale_images(pictures, torch.float32 if self.objective.float_pictures else self.dtype)
+        return self._augmenter.images(scaled[:, None])[:, 0].permute(0, 3, 1, 2)
 
 
 def train_network(
-    config: PerceptionConfig, lesson: TrainingTask[L, N], data: PictureData[L], folder: RunFolder
-) -> TaskHistory:
-    """Train a network, or continue after the last whole epoch in the folder.
+    config: PerceptionConfig, objective: Objective[L, N], data: PictureData[L], folder: RunFolder
+) -> History:
+    """Train a network, or continue from the folder's last checkpoint if there is one.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C; its text says how to continue.
+        KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
         ConfigError: If the configuration cannot be used, memory does not suffice, or the loss stops being finite.
-        CheckpointError: If the last checkpoint is damaged or of other pictures.
+        CheckpointError: If the last checkpoint is damaged or was trained on other pictures.
         StorageError: If a file cannot be written.
     """
-    with torch_settings(False, choose_device(config)), stop_on_interrupt() as stop:
-        trainer = PictureTrainer(config, lesson, data, folder)
-        begin_run(config, folder)
-        history, pictures = trainer.history, trainer.steps_per_epoch * trainer.batch_size
-        with (
-            oom_as_config_error(config.batch_size, accumulate=1),
-            TrainingLogger(folder, history.step) as logger,
-            progress("training", config.epochs * pictures, "pictures", trainer.epoch * pictures) as advance,
-        ):
-            while trainer.epoch < config.epochs:
-                started = time.monotonic()
-                losses = trainer.take_epoch(stop, advance)
-                found = trainer.end_epoch(losses, pictures / (time.monotonic() - started))
-                for group, values in {"train": losses, **found.curves}.items():
-                    logger.log_scalars(group, values, history.step)
-                logger.save(history, finished=False, facts=trainer.facts)
-    return history
+    with torch_settings(False, choose_device(config)):
+        trainer = Trainer(PictureTask(config, objective, data), config, folder)
+        return run_training(trainer, finished=False)  # it is finished when it is evaluated

@@ -65,7 +65,7 @@ class Head(Generic[D]):
     loss: Callable[[D, Tensor, PolicyConfig], Tensor] = negative_log_likelihood
     """Function from a distribution of this head and labels (B,) [1/m] to the loss (B,)."""
     regularisers: tuple[str, ...] = ()
-    """Names of the regularisers that may be added to the loss, see `agents.training.losses.REGULARISERS`."""
+    """Names of the regularisers that may be added to the loss, see `agents.training.config.REGULARISERS`."""
 
 
 def _mixture_bias(config: PolicyConfig) -> Tensor:

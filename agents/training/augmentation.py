@@ -180,7 +180,7 @@ class NoisyCameras:
             noise: What the cameras add.
             device: Where the batches live.
         """
-        self._noise = noise
+        self._noise = None if noise.is_clean else noise
         self._generator = torch.Generator(device)
         self._first, self._of = 0, 0
 
@@ -195,18 +195,18 @@ class NoisyCameras:
         self._generator.manual_seed(seed)
         self._first, self._of = first, of
 
-    def __call__(self, senses: ObservationBatch) -> ObservationBatch:
+    def __call__(self, observations: ObservationBatch) -> ObservationBatch:
         """Return senses with spoiled images (B, C, H, W, 3) uint8; the given ones if the cameras are clean."""
         noise = self._noise
-        if noise.is_clean:
-            return senses
-        values = senses.images.float()
+        if noise is None:
+            return observations
+        values = observations.images.float()
         if noise.blur_px:
             values = blurred(values, noise.blur_px).round_()
-        values.mul_(torch.exp(noise.exposure * self._normal(len(senses), 1, 1, 1, 1)))
+        values.mul_(torch.exp(noise.exposure * self._normal(len(observations), 1, 1, 1, 1)))
         if noise.variance:
             values.add_(self._normal(*values.shape), alpha=255 * math.sqrt(noise.variance))
-        return replace(senses, images=values.round_().clamp_(0, 255).to(torch.uint8))
+        return replace(observations, images=values.round_().clamp_(0, 255).to(torch.uint8))
 
     def _normal(self, batch: int, *shape: int) -> Tensor:
         """Standard normal numbers (batch, *shape): a part's share of those for the whole batch."""

@@ -111,14 +111,14 @@ class ClosedLoop:
         self._stack.close()
 
     def drive(
-        self, checkpoint: Path, stop: Callable[[], bool], tell: Callable[[int], None] = lambda _: None
+        self, checkpoint: Path, stop: Callable[[], bool], on_drive: Callable[[int], None] = lambda _: None
     ) -> DriveScores | None:
         """Let a policy drive all routes.
 
         Args:
             checkpoint: The policy's file.
-            stop: Asked at every step whether to break off.
-            tell: Told how many routes are driven, whenever one is.
+            stop: Called at every step; True stops the drives.
+            on_drive: Called after each drive with the number of routes driven.
 
         Returns:
             How it drove; None if it was broken off.
@@ -139,7 +139,7 @@ class ClosedLoop:
         try:
             for episode in drive_batch(crews, self._scenarios, record_images=False, on_step=hurry):
                 episodes.append(episode)
-                tell(len(episodes))
+                on_drive(len(episodes))
         except _OutOfTimeError:
             if stop():
                 return None

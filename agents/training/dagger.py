@@ -9,7 +9,7 @@ own, `dagger/round-K`; both can be interrupted and go on where they were. The ru
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from agents.policies.checkpoint import weights_digest
 from agents.training.config import DaggerConfig, TrainConfig
 from agents.training.dataset import TrainingData
 from agents.training.distributed import ALONE, ProcessGroup
-from agents.training.logger import History, TrainingLogger, read_history, score_key
-from agents.training.loop import train
+from agents.training.logger import History, TrainingLogger, read_history
+from agents.training.policy_task import train
 from agents.training.run_folder import RunFolder, begin_run, open_run
+from agents.training.validation import score_key
 from navsim.config import to_mapping
 from navsim.datasets.collection import Maker, Plan, RecordingTask, Work, claim_folder, produce
 from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, read_description
@@ -141,7 +142,7 @@ class Rounds:
         # Without drives only NLL on the expert's tells epochs apart, of which later rounds need not think better.
         rivals = whole.epochs if driven else whole.epochs[-len(self.histories[-1].epochs) :]
         best = max(rivals, key=score_key)
-        whole.best_epoch, whole.best_nll = best["epoch"], best["validation"]["nll"]
+        whole.best_epoch = best["epoch"]
         return whole
 
     @property
@@ -250,7 +251,8 @@ def _publish(rounds: Rounds, folder: RunFolder, finished: bool) -> None:
     """Write what the rounds so far have brought into the run's own files."""
     number = len(rounds.histories) - 1
     last = RunFolder(folder.rounds / f"policy-{number}").read_metrics()
-    facts = {key: value for key, value in last.items() if key not in History.__dataclass_fields__ | {"finished": 0}}
+    history, best = rounds.history, rounds.history.best
+    metrics = last | asdict(history) | {"best_nll": best and best["validation"]["nll"], "rounds": rounds.rows}
     write_bytes(folder.best, RunFolder(folder.rounds / f"policy-{rounds.best}").best.read_bytes())
     row = rounds.rows[-1]
     curves = {key: row[key] for key in ("share", "frames")}
@@ -259,4 +261,4 @@ def _publish(rounds: Rounds, folder: RunFolder, finished: bool) -> None:
         curves |= {"arrived_share": driven["arrived"] / driven["routes"], "completion": driven["completion"]}
     with TrainingLogger(folder, number) as logger:
         logger.log_scalars("dagger", curves, number)
-        logger.save(rounds.history, finished, facts | {"rounds": rounds.rows})
+        logger.save(metrics, finished)

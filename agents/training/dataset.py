@@ -27,7 +27,7 @@ from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 
-__all__ = ["Samples", "TrainingData", "gather_samples", "is_demanding", "load_training_data"]
+__all__ = ["Samples", "TrainingData", "gather_samples", "informative_frames", "load_training_data"]
 
 JUNCTION_BEFORE = 15.0
 """A junction asks for attention from here before its mouth ... [m]"""
@@ -59,8 +59,8 @@ class TrainingData:
     """The car and the rules of the drives, if known."""
 
     @property
-    def world(self) -> SimulationConfig:
-        """What to drive in to be validated: that of the drives, or a usual one with the same cameras and maps."""
+    def simulation_config(self) -> SimulationConfig:
+        """Simulation of the drives for validation; by default one with the same cameras and maps."""
         return self.simulation or SimulationConfig(cameras=self.cameras, map=self.map)
 
 
@@ -185,7 +185,7 @@ def gather_samples(
     return samples
 
 
-def is_demanding(episode: Episode) -> NDArray[np.bool_]:
+def informative_frames(episode: Episode) -> NDArray[np.bool_]:
     """Which frames (T,) lie near a junction or away from the lane's middle.
 
     This is told by where the car is, never by its label: choosing frames by label would bend P(theta | I, M).
@@ -204,7 +204,7 @@ def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Te
         check_numbers(episode, max_curvature, f"{dataset.folder}: episode {episode.scenario.name}")
         speeds.append(episode.speeds[:-1])
         labels.append(episode.labels)
-        is_informative.append(is_demanding(episode))
+        is_informative.append(informative_frames(episode))
     return (
         torch.tensor(np.concatenate(speeds), dtype=torch.float32),
         torch.tensor(np.concatenate(labels), dtype=torch.float32),
@@ -227,12 +227,12 @@ def _copy(episode: Episode, samples: Samples, start: int) -> None:
     """Copy an episode's frames into `samples` from frame `start` on."""
     part = slice(start, start + len(episode))
     pairs: tuple[tuple[Tensor, NDArray[np.uint8] | NDArray[np.float64] | NDArray[np.bool_]], ...] = (
-        (samples.senses.images, episode.images),
-        (samples.senses.road_map, episode.road_maps),
-        (samples.senses.route_map, episode.route_maps),
-        (samples.senses.speed, episode.speeds[:-1]),
+        (samples.observations.images, episode.images),
+        (samples.observations.road_map, episode.road_maps),
+        (samples.observations.route_map, episode.route_maps),
+        (samples.observations.speed, episode.speeds[:-1]),
         (samples.labels, episode.labels),
-        (samples.is_informative, is_demanding(episode)),
+        (samples.is_informative, informative_frames(episode)),
     )
     for tensor, values in pairs:
         tensor[part] = torch.tensor(values, dtype=tensor.dtype)

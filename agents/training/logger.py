@@ -1,29 +1,21 @@
-"""What is measured while training runs: mean losses, and where the time goes.
-
-What a run tells while it trains: TensorBoard curves and pictures, `metrics.json`.
-"""
+"""What is measured while training runs, and where it is written: TensorBoard and `metrics.json`."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from agents.scoring.calibration import Scores
-from agents.training.closed_loop import DriveScores
 from agents.training.distributed import ALONE, ProcessGroup
 from agents.training.run_folder import RunFolder
-from navsim.config import from_mapping, to_mapping
+from navsim.config import from_mapping
 from navsim.sensing.observation import Image
 from navsim.storage import write_json
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 Sums = dict[str, float]
 """Plain values of a `Means`."""
@@ -32,25 +24,29 @@ Sums = dict[str, float]
 class Means:
     """Running means of named numbers, kept on the device so that nothing has to wait for them."""
 
-    def __init__(self, sums: Mapping[str, float] | None = None, count: int = 0) -> None:
-        """Go on from the sums of `count` steps."""
-        self._sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in (sums or {}).items()}
-        self.count = count
+    def __init__(
+        self, sums: Mapping[str, float] | None = None, count: int = 0, dtype: torch.dtype = torch.float64
+    ) -> None:
+        """Continue from the sums of `count` steps, adding up in `dtype`."""
+        self._sums = {name: torch.tensor(value, dtype=dtype) for name, value in (sums or {}).items()}
+        self.count, self.dtype = count, dtype
 
     @staticmethod
-    def shared(sums: Mapping[str, float], count: int, group: ProcessGroup) -> "Means":
-        """Go on from sums over all processes, which the first one carries on."""
-        return Means(sums if group.first else dict.fromkeys(sums, 0.0), count)
+    def shared(
+        sums: Mapping[str, float], count: int, group: ProcessGroup, dtype: torch.dtype = torch.float64
+    ) -> "Means":
+        """Continue from sums over all processes, which the first process keeps."""
+        return Means(sums if group.first else dict.fromkeys(sums, 0.0), count, dtype)
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Add the values of one step, scalars; of a group of processes, each adds its part."""
+        """Add the values of one step, scalars; each of several processes adds its part."""
         for name, value in values.items():
-            value = value.detach().double()
+            value = value.detach().to(self.dtype)
             self._sums[name] = self._sums[name].to(value.device) + value if name in self._sums else value
         self.count += 1
 
     def sums(self, group: ProcessGroup = ALONE) -> Sums:
-        """The sums over all processes, each of which must ask."""
+        """Return the sums over all processes, each of which must call this."""
         if not self._sums:
             return {}
         names = sorted(self._sums)
@@ -58,29 +54,29 @@ class Means:
         return dict(zip(names, total.tolist(), strict=True))
 
     def means(self, group: ProcessGroup = ALONE) -> Sums:
-        """The means over all steps; none before the first."""
+        """Return the means over all steps; there are none before the first."""
         return {name: value / self.count for name, value in self.sums(group).items()}
 
 
 class Stopwatch:
-    """Adds up the time of the parts of the work [s]."""
+    """Adds up the times of the parts of some work [s]."""
 
     def __init__(self, device: torch.device) -> None:
         """Start at zero.
 
         Args:
-            device: Where the work is done. A GPU works on while the program goes ahead, so that a part's time is known
-                only after waiting for it; see `watching`.
+            device: Device of the work. A GPU works while the program continues, so a part's time is known only after
+                waiting for the GPU; see `watching`.
         """
         self._device = device
         self.watching = True
-        """Whether parts are timed; on a GPU it costs speed, so have it on in few steps."""
+        """Whether parts are timed; on a GPU that costs speed, so turn it on in few steps."""
         self.seconds: dict[str, float] = {}
-        """Time of each part so far."""
+        """Time of each part so far [s]."""
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Time what is done inside the block."""
+        """Time the block."""
         if not self.watching:
             yield
             return
@@ -93,96 +89,69 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def shares(self) -> dict[str, float]:
-        """Each part's share of the time of all parts."""
+        """Return each part's share of the time of all parts."""
         total = sum(self.seconds.values())
         return {name: value / total for name, value in self.seconds.items()} if total > 0 else {}
 
     def _wait(self) -> None:
-        """Wait until the device has done what was asked of it."""
+        """Wait until the device has finished its work."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
 
 
 @dataclass
 class History:
-    """What is known of the run so far; travels in the checkpoint."""
+    """The epochs of a run so far; stored in its checkpoints."""
 
     step: int = 0
-    """Steps taken."""
-    best_nll: float | None = None
-    """Validation score of the best epoch so far [nats]."""
+    """Number of steps taken."""
     best_epoch: int = 0
-    """Its number, counted from 1: the one that drove best, or where none has driven, that of least NLL."""
+    """Number of the best epoch, counted from 1."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """For each epoch that ended: epoch, step, losses, scores, how it drove (or None), images per second, seconds."""
+    """Record of each epoch that ended: epoch, step, losses, scores, speed."""
+
+    @staticmethod
+    def of(values: Mapping[str, Any], source: str) -> "History":
+        """Read a history among other plain values from `source`.
+
+        Raises:
+            ConfigError: If a value has another type.
+        """
+        known = History.__dataclass_fields__
+        return from_mapping(History, {key: value for key, value in values.items() if key in known}, source)
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The record of the best epoch; None before the first has ended."""
+        """Record of the best epoch; None before the first has ended."""
         return self.epochs[self.best_epoch - 1] if self.epochs else None
 
-    def add(
-        self,
-        epoch: int,
-        scores: Scores,
-        losses: Mapping[str, float],
-        drives: DriveScores | None = None,
-        seconds: Mapping[str, float] | None = None,
-        images_per_second: float = 0.0,
-    ) -> bool:
-        """Note an epoch that ended; returns whether it is the best so far.
-
-        Args:
-            epoch: Its number, counted from 1.
-            scores: Of the validation.
-            losses: Means of the terms of the training loss, `nll` among them.
-            drives: How it drove, if it did.
-            seconds: What took how long.
-            images_per_second: Rate of training.
-        """
-        row = {
-            "epoch": epoch,
-            "step": self.step,
-            "train_nll": losses["nll"],
-            "losses": dict(losses),
-            "validation": to_mapping(scores),
-            "closed_loop": None if drives is None else asdict(drives),
-            "images_per_second": round(images_per_second, 1),
-            "seconds": {name: round(value, 3) for name, value in (seconds or {}).items()},
-        }
-        best = self.best is None or score_key(row) > score_key(self.best)
-        self.epochs.append(row)
+    def add(self, record: dict[str, Any], score_key: Callable[[Mapping[str, Any]], Any]) -> bool:
+        """Add the record of an epoch; returns whether its `score_key` is the largest so far."""
+        best = self.best is None or score_key(record) > score_key(self.best)
+        self.epochs.append(record)
         if best:
-            self.best_nll, self.best_epoch = scores.nll, epoch
+            self.best_epoch = len(self.epochs)
         return best
 
     def epochs_without_improvement(self) -> int:
-        """How many validations in a row have not been better than the best, of those that could have been.
+        """Count the epochs since the best one, of those that could have been better.
 
         Once an epoch has driven, those that have not driven cannot be the best.
         """
-        driven = self.best is not None and self.best["closed_loop"] is not None
-        return sum(not driven or row["closed_loop"] is not None for row in self.epochs[self.best_epoch :])
-
-
-def score_key(row: Mapping[str, Any]) -> tuple[float, ...]:
-    """What makes an epoch better than another: arrivals, then the share of the routes driven, then NLL."""
-    drives, nll = row["closed_loop"], row["validation"]["nll"]
-    return (-1.0, 0.0, -nll) if drives is None else (drives["arrived"], drives["completion"], -nll)
+        driven = self.best is not None and self.best.get("closed_loop") is not None
+        return sum(not driven or record["closed_loop"] is not None for record in self.epochs[self.best_epoch :])
 
 
 def read_history(folder: RunFolder) -> History:
-    """The history in a run's `metrics.json`."""
-    known = History.__dataclass_fields__
-    values = {key: value for key, value in folder.read_metrics().items() if key in known}
-    return from_mapping(History, values, str(folder.metrics))
+    """Read the history in a run's `metrics.json`."""
+    return History.of(folder.read_metrics(), str(folder.metrics))
 
 
 class TrainingLogger:
     """Writes the run's TensorBoard log and `metrics.json`; a silent one writes nothing."""
 
     def __init__(self, folder: RunFolder, step: int, silent: bool = False) -> None:
-        """Open the log; what an earlier process wrote past `step` is hidden."""
+        """Open the log; points that an earlier process wrote after `step` are hidden."""
         self._folder = folder
         self._writer = None if silent else SummaryWriter(str(folder.tensorboard), purge_step=step)
 
@@ -201,21 +170,21 @@ class TrainingLogger:
             if value is not None and self._writer is not None:
                 self._writer.add_scalar(f"{group}/{name}", value, step)
 
-    def log_image(self, name: str, picture: Image, step: int) -> None:
-        """Add a picture (H, W, 3) uint8."""
+    def log_image(self, name: str, image: Image, step: int) -> None:
+        """Add an image (H, W, 3) uint8."""
         if self._writer is not None:
-            self._writer.add_image(name, picture, step, dataformats="HWC")
+            self._writer.add_image(name, image, step, dataformats="HWC")
 
-    def histogram(self, name: str, values: Tensor, step: int) -> None:
-        """Add how values of any shape are distributed."""
+    def log_histogram(self, name: str, values: Tensor, step: int) -> None:
+        """Add a histogram of values of any shape."""
         if self._writer is not None:
             self._writer.add_histogram(name, values, step)
 
-    def save(self, history: "DataclassInstance", finished: bool, facts: Mapping[str, Any]) -> None:
-        """Write `metrics.json` anew.
+    def save(self, metrics: Mapping[str, Any], finished: bool) -> None:
+        """Write `metrics.json`.
 
         Raises:
             StorageError: If it cannot be written.
         """
         if self._writer is not None:
-            write_json(self._folder.metrics, {"finished": finished, **facts, **asdict(history)})
+            write_json(self._folder.metrics, {**metrics, "finished": finished})

@@ -14,7 +14,7 @@ from navsim.storage import remove_partial, write_json, write_yaml
 _MAY_DIFFER = ("resume", "run_dir", "storage")
 
 
-class RunConfig(Protocol):
+class TrainingRunConfig(Protocol):
     """What every training run's configuration says of its folder."""
 
     @property
@@ -91,7 +91,7 @@ class RunFolder:
         write_json(self.metrics, self.read_metrics() | {"finished": True})
 
 
-def open_run(config: RunConfig) -> RunFolder:
+def open_run(config: TrainingRunConfig) -> RunFolder:
     """Return the folder of a run after checking that the run may use it; nothing is written before `begin_run`.
 
     Returns:
@@ -115,7 +115,7 @@ def open_run(config: RunConfig) -> RunFolder:
     return folder
 
 
-def begin_run(config: RunConfig, folder: RunFolder) -> None:
+def begin_run(config: TrainingRunConfig, folder: RunFolder) -> None:
     """Write the run's settings into its folder, once everything that the run needs is available.
 
     Raises:

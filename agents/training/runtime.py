@@ -166,3 +166,22 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
         yield request
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def oom_as_config_error(batch_size: int, accumulate: int) -> Iterator[None]:
+    """Turn a lack of memory inside the block into one line that says what helps.
+
+    Raises:
+        ConfigError: If memory did not suffice.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch has a class of its own for GPUs alone
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            where = "GPU memory" if isinstance(error, torch.OutOfMemoryError) else "memory"
+            raise ConfigError(
+                f"out of {where} at batch_size {batch_size} with accumulate {accumulate}: raise accumulate, which "
+                "computes a batch in more parts with the same result, or lower batch_size"
+            ) from None
+        raise

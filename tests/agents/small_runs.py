@@ -11,11 +11,17 @@ import torch
 from agents.policies.checkpoint import CheckpointInfo
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.networks.config import PolicyConfig
-from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
+from agents.policies.networks.observation_batch import (
+    ObservationBatch,
+    ObservationSpec,
+    observation_spec,
+    scale_observations,
+)
 from agents.policies.policy import HEADS, Policy, build_policy
-from agents.training.config import TrainConfig
-from agents.training.dataset import Samples, TrainingData, is_demanding
-from agents.training.optimization import OptimizerConfig
+from agents.training.config import LossConfig, TrainConfig
+from agents.training.dataset import Samples, TrainingData, informative_frames
+from agents.training.optimization import EmaConfig, OptimizerConfig, TrainState
+from agents.training.policy_task import PolicyLoss
 from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
 from navsim.datasets.episode_files import write_episode
 from navsim.sensing.camera import Camera
@@ -73,7 +79,7 @@ def small_samples(count: int, seed: int = 0) -> Samples:
             torch.tensor(episode.speeds[:-1], dtype=torch.float32),
         ),
         torch.tensor(episode.labels, dtype=torch.float32),
-        torch.tensor(is_demanding(episode)),
+        torch.tensor(informative_frames(episode)),
     )
 
 
@@ -122,6 +128,19 @@ def small_policy(seed: int = 0, **changes: Any) -> Policy:
     """An untrained network in evaluation mode."""
     config = replace(PolicyConfig(hidden=16), **changes)
     return build_policy(config, SPEC, seed).eval()
+
+
+def small_train_state(seed: int = 0, optimizer: OptimizerConfig | None = None) -> TrainState[Policy]:
+    """An untrained network with its optimiser."""
+    return TrainState(small_policy(seed), optimizer or OptimizerConfig(), EmaConfig())
+
+
+def policy_losses(policy: Policy, samples: Samples, weights: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """The terms of a policy's loss on some frames, all of weight 1 unless `weights` are given."""
+    inputs = scale_observations(samples.observations, torch.float32)
+    weights = torch.ones(len(samples)) if weights is None else weights
+    losses: dict[str, torch.Tensor] = PolicyLoss(policy, LossConfig(), torch.float32)(inputs, samples.labels, weights)
+    return losses
 
 
 def small_info(policy: Policy) -> CheckpointInfo:

@@ -27,7 +27,7 @@ from agents.perception.detection.pictures import (
 from agents.perception.detection.precision import DetectionScores, Ranked, average_precision, match, precisions, ranked
 from agents.perception.pictures import answers
 from agents.perception.run import Evaluator, Task, condition_words
-from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
+from agents.perception.training import BatchLosses, NetworkInfo, Objective, Validation
 from agents.policies.checkpoint import CheckpointFormat
 from navsim.evaluation.statistics.intervals import estimate_text
 from navsim.sensing.observation import Image
@@ -107,15 +107,15 @@ DETECTORS = CheckpointFormat("navsim-detection", 1, DetectionInfo, _build)
 """Checkpoints of detectors."""
 
 
-def detection_lesson(config: DetectionConfig) -> TrainingTask[Targets, Detector]:
+def detection_objective(config: DetectionConfig) -> Objective[Targets, Detector]:
     """What a detector learns by a configuration."""
-    return TrainingTask(
+    return Objective(
         networks=DETECTORS,
         info=DetectionInfo(class_names=CLASS_NAMES, detector=config.detector),
         losses=box_losses,
         validate=_validate,
         score_key=lambda row: float(row["mean_ap50"]),
-        measure="AP50",
+        score_name="AP50",
         float_pictures=True,
     )
 
@@ -164,7 +164,7 @@ def score_table(scores: Mapping[str, DetectionScores]) -> Table:
 
 def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Detections], DetectionScores]:
     """Find cars, people and signs."""
-    exam = Evaluator(
+    evaluator = Evaluator(
         answer=found_objects,
         score=score_pictures,
         kind=DetectionScores,
@@ -174,7 +174,7 @@ def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Dete
         learner="A two-stage detector",
         notes=_notes(config.counted),
     )
-    return Task(config, config.validate_every, objects_source(config.counted), detection_lesson(config), exam)
+    return Task(config, config.validate_every, objects_source(config.counted), detection_objective(config), evaluator)
 
 
 def _headline(scores: DetectionScores) -> str:

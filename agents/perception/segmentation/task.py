@@ -27,7 +27,7 @@ from agents.perception.segmentation.network import (
 )
 from agents.perception.segmentation.pictures import CLASSES, LabelledPictures, overlay_sheet
 from agents.perception.segmentation.scores import SegmentationScores, predicted_classes, score_pictures
-from agents.perception.training import BatchLosses, NetworkInfo, TrainingTask, Validation
+from agents.perception.training import BatchLosses, NetworkInfo, Objective, Validation
 from agents.policies.checkpoint import CheckpointFormat
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import to_mapping
@@ -82,7 +82,7 @@ NETWORKS = CheckpointFormat("navsim-segmentation", 1, SegmentationInfo, _build)
 """Checkpoints of segmentation networks."""
 
 
-def segmentation_lesson(config: SegmentationConfig) -> TrainingTask[Image, SegmentationNetwork]:
+def segmentation_objective(config: SegmentationConfig) -> Objective[Image, SegmentationNetwork]:
     """What a network learns by a configuration."""
 
     def validate(network: SegmentationNetwork, pictures: LabelledPictures, dtype: torch.dtype) -> Validation:
@@ -94,13 +94,13 @@ def segmentation_lesson(config: SegmentationConfig) -> TrainingTask[Image, Segme
         }
         return Validation({"validation": to_mapping(scores)}, curves)
 
-    return TrainingTask(
+    return Objective(
         networks=NETWORKS,
         info=SegmentationInfo(class_names=CLASS_NAMES, network=config.network),
         losses=partial(pixel_losses, balance=config.balance),
         validate=validate,
         score_key=lambda row: float(row["validation"]["mean_iou"]),
-        measure="mIoU",
+        score_name="mIoU",
     )
 
 
@@ -150,7 +150,7 @@ def score_table(scores: Mapping[str, SegmentationScores]) -> Table:
     return Table(["IoU", *map(condition_words, scores)], rows, title=title)
 
 
-_EXAM = Evaluator(
+_EVALUATOR = Evaluator(
     answer=predicted_classes,
     score=score_pictures,
     kind=SegmentationScores,
@@ -166,4 +166,4 @@ def segmentation_task(
     config: SegmentationConfig,
 ) -> Task[Image, SegmentationNetwork, Image, SegmentationScores]:
     """Learn what each pixel shows."""
-    return Task(config, config.every, CLASSES, segmentation_lesson(config), _EXAM)
+    return Task(config, config.every, CLASSES, segmentation_objective(config), _EVALUATOR)

@@ -145,9 +145,9 @@ class SteeringMixture:
         Raises:
             ConfigError: If the temperature is not within `TEMPERATURES`.
         """
-        check_temperature(temperature)
         if temperature == 1:
             return self
+        check_temperature(temperature)
         masses = (self.log_weights + (temperature - 1) * self.scales.log()) / temperature
         scales = self.scales * math.sqrt(temperature)
         return SteeringMixture(functional.log_softmax(masses, dim=-1), self.means, scales, self.max_curvature)
@@ -245,9 +245,9 @@ class TruncatedMixture:
         Raises:
             ConfigError: If the temperature is not within `TEMPERATURES`.
         """
-        check_temperature(temperature)
         if temperature == 1:
             return self
+        check_temperature(temperature)
         scales = self.scales * math.sqrt(temperature)
         powers = (self._log_masses + (temperature - 1) * self.scales.log()) / temperature
         # The power of a truncated component has the mass of the widened Gaussian inside the range.

@@ -69,9 +69,9 @@ def test_shares_of_the_ceilings() -> None:
 def test_made_up_frames_are_random_and_the_same_each_time() -> None:
     spec = ObservationSpec(3, 8, 10, 12)
     samples, again = (made_up_samples(spec, 5, CPU) for _ in range(2))
-    assert samples.senses.spec == spec
+    assert samples.observations.spec == spec
     assert samples.fingerprint == again.fingerprint
-    assert samples.senses.images.float().std() > 50
+    assert samples.observations.images.float().std() > 50
     assert float(samples.labels.abs().max()) <= 0.2
 
 

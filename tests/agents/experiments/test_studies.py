@@ -73,7 +73,7 @@ def test_mistakes_are_named_before_anything_runs(tmp_path: Path, changes: dict[s
 
 def test_a_network_that_the_cameras_do_not_suit_is_named_before_anything_runs(tmp_path: Path) -> None:
     values = study(tmp_path, variants={"blind": {"train": {"policy": {"network": "pilotnet", "hidden": None}}}})
-    with pytest.raises(ConfigError, match=r"variants\.blind: pictures of 48x40 px are too small"):
+    with pytest.raises(ConfigError, match=r"variants\.blind: images of 48x40 px are too small"):
         check_networks(from_mapping(StudyConfig, values, "study"))
 
 

@@ -35,8 +35,8 @@ from agents.experiments.training_benchmark import (
 from agents.policies.networks.observation_batch import Inputs, scale_observations
 from agents.training.augmentation import AugmentationConfig, Augmenter
 from agents.training.dataset import load_training_data
+from agents.training.policy_task import policy_trainer
 from agents.training.run_folder import RunFolder
-from agents.training.trainer import Trainer
 from navsim.datasets.dataset import open_dataset
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import Split
@@ -62,7 +62,7 @@ def decoded(config: TrainingBenchmark, augmentation: AugmentationConfig) -> Epis
 def test_the_plain_data_set_hands_out_the_same_frames(config: TrainingBenchmark) -> None:
     frames, ours = decoded(config, NONE), load_training_data(config.data, config.train.policy).train
     assert len(frames) == len(ours) == 36
-    inputs = scale_observations(ours.senses, torch.float32)
+    inputs = scale_observations(ours.observations, torch.float32)
     for index in (0, 11, 12, 35):  # first and last of episodes
         images, maps, speed, label = frames[index]
         torch.testing.assert_close(images.permute(0, 2, 3, 1), inputs.images[index])
@@ -80,7 +80,7 @@ def test_the_plain_policy_predicts_what_ours_does_with_weights_in_the_usual_orde
     first_layer = plain.images.flatten(0, 1).permute(0, 3, 1, 2)
     assert first_layer.is_contiguous(), "channels first in memory, without a copy"
     ours = scale_observations(
-        load_training_data(config.data, config.train.policy).train[slice(0, 6)].senses, torch.float32
+        load_training_data(config.data, config.train.policy).train[slice(0, 6)].observations, torch.float32
     )
     torch.testing.assert_close(policy(plain), policy(ours), atol=1e-4, rtol=1e-4)
 
@@ -120,13 +120,13 @@ def test_the_plain_loop_learns(config: TrainingBenchmark) -> None:
 
 
 def test_steps_go_on_over_epochs_and_change_the_weights(tmp_path: Path) -> None:
-    trainer = Trainer(small_config(tmp_path, batch_size=20), small_data(48), RunFolder(tmp_path / "run"))
-    before = trainer._learner.network.head.weight.clone()
+    trainer = policy_trainer(small_config(tmp_path, batch_size=20), small_data(48), RunFolder(tmp_path / "run"))
+    before = trainer.state.network.head.weight.clone()
     steps = steps_of(trainer)
     for _ in range(5):
         next(steps)
     assert trainer.history.step == 5
-    assert not torch.equal(before, trainer._learner.network.head.weight)
+    assert not torch.equal(before, trainer.state.network.head.weight)
 
 
 def test_time_is_taken_after_a_warm_up() -> None:

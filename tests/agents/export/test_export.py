@@ -66,7 +66,7 @@ def graph_of(checkpoint: Path) -> DrivingGraph:
 
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_the_graph_equals_the_policy_for_any_batch(exported: Path, count: int) -> None:
-    policy, batch = small_policy(seed=4), small_samples(count, seed=9).senses
+    policy, batch = small_policy(seed=4), small_samples(count, seed=9).observations
     found = run_graph(exported / ONNX_NAME, batch)
     with torch.no_grad():
         distribution = policy.steer(batch)

@@ -13,7 +13,7 @@ def policy() -> Policy:
 
 
 def test_outputs_are_recorded_before_later_layers_change_them(policy: Policy) -> None:
-    batch = small_samples(2).senses
+    batch = small_samples(2).observations
     with torch.inference_mode():
         outputs = convolution_outputs(policy, batch)
         images = batch.images.float().mul(1 / 127.5).sub(1)[:, 0].permute(0, 3, 1, 2)
@@ -27,7 +27,7 @@ def test_outputs_are_recorded_before_later_layers_change_them(policy: Policy) ->
 
 def test_hooks_are_removed(policy: Policy) -> None:
     with torch.inference_mode():
-        convolution_outputs(policy, small_samples(1).senses)
+        convolution_outputs(policy, small_samples(1).observations)
     assert not any(module._forward_hooks for module in policy.modules())
 
 

@@ -35,7 +35,7 @@ QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def some_inputs(count: int = 3) -> Inputs:
-    return scale_observations(small_samples(count).senses, torch.float32)
+    return scale_observations(small_samples(count).observations, torch.float32)
 
 
 def test_regions_are_ordered_by_their_mean() -> None:

@@ -11,7 +11,7 @@ from navsim.seeding import generator
 from tests.agents.small_runs import small_policy, small_samples
 
 SAMPLES = small_samples(6)
-INPUTS = scale_observations(SAMPLES.senses, torch.float32)
+INPUTS = scale_observations(SAMPLES.observations, torch.float32)
 THREE = ObservationSpec(3, 64, 64, 50)
 
 

@@ -118,7 +118,7 @@ def test_regions_are_drawn_with_intervals_and_untrained_values() -> None:
 
 
 def test_a_distribution_is_drawn_with_each_input_gone() -> None:
-    inputs = scale_observations(small_samples(1).senses, torch.float32)
+    inputs = scale_observations(small_samples(1).observations, torch.float32)
     figure = dependence_figure(small_policy(), inputs, 0.05, ["front"], "a frame")
     ax = figure.axes[0]
     legend = ax.get_legend()
@@ -178,7 +178,7 @@ def test_every_layer_is_a_row_and_the_last_is_their_sum() -> None:
 def frames_of(manoeuvres: list[str], labels: list[float]) -> InspectedFrames:
     samples = small_samples(len(labels))
     names = tuple(str(i) for i in range(len(labels)))
-    return InspectedFrames(samples.senses, torch.tensor(labels), names, np.array(manoeuvres), None)
+    return InspectedFrames(samples.observations, torch.tensor(labels), names, np.array(manoeuvres), None)
 
 
 def test_shown_frames_have_different_manoeuvres() -> None:

@@ -10,7 +10,7 @@ from navsim.errors import ConfigError
 from navsim.visualization.canvas import overlay_saliency, relative_saliency
 from tests.agents.small_runs import small_policy, small_samples
 
-BATCH = small_samples(1).senses
+BATCH = small_samples(1).observations
 
 
 def some_inputs() -> Inputs:

@@ -24,7 +24,7 @@ WIDE = ObservationSpec(3, 64, 64, 50)
 
 
 def some_inputs(count: int = 2) -> Inputs:
-    return scale_observations(small_samples(count).senses, torch.float32)
+    return scale_observations(small_samples(count).observations, torch.float32)
 
 
 def wide_inputs(spec: ObservationSpec = WIDE, count: int = 2) -> Inputs:

@@ -12,5 +12,5 @@ SomeTask = Task[Any, Any, Any, Any]
 def learn(task: SomeTask) -> RunFolder:
     """Train without judging."""
     folder = RunFolder(task.config.run_dir)
-    train_network(task.config, task.lesson, task.load(), folder)
+    train_network(task.config, task.objective, task.load(), folder)
     return folder

@@ -1,5 +1,7 @@
 """Learning from small folders, whatever is learned: it repeats bit by bit, resumes, and refuses what it cannot use."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +15,11 @@ from agents.perception.config import HeldOutConfig, PerceptionConfig
 from agents.perception.detection.task import DETECTORS, detection_task
 from agents.perception.segmentation.network import SegmentationNetworkConfig
 from agents.perception.segmentation.task import NETWORKS, SegmentationInfo, segmentation_task
-from agents.perception.training import PictureTrainer
+from agents.perception.training import PictureTask, train_network
 from agents.policies.checkpoint import read_info
 from agents.training.optimization import OptimizerConfig
 from agents.training.run_folder import RunFolder
-from agents.training.runtime import StopRequest
+from agents.training.trainer import Trainer
 from navsim.errors import CheckpointError, ConfigError
 from tests.agents.perception.detection.boxed import boxed_folder, small_detection
 from tests.agents.perception.learning import SomeTask, learn
@@ -53,12 +55,16 @@ def learned(make: Make) -> RunFolder:
     return learn(make("learned"))
 
 
-def trainer(task: SomeTask) -> PictureTrainer[Any, Any]:
-    return PictureTrainer(task.config, task.lesson, task.load(), RunFolder(task.config.run_dir))
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Press Ctrl-C in the middle of step number `steps`."""
+    original = Trainer.step
 
+    def step_and_interrupt(self: Trainer[Any], index: torch.Tensor, weights: torch.Tensor) -> None:
+        original(self, index, weights)
+        if self.history.step == steps:
+            os.kill(os.getpid(), signal.SIGINT)
 
-def silent(count: float = 1, note: str = "") -> None:
-    """Progress that nobody looks at."""
+    monkeypatch.setattr(Trainer, "step", step_and_interrupt)
 
 
 def same(one: RunFolder, other: RunFolder) -> bool:
@@ -72,45 +78,66 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_others(make: Make, le
     assert not same(learned, learn(make("other", seed=1, epochs=1)))
 
 
-def test_a_run_that_is_resumed_ends_with_the_same_bits(make: Make, learned: RunFolder) -> None:
-    task = make("broken")
-    broken = trainer(task)
-    for _ in range(task.config.epochs - 1):  # as much as a run that is broken off in its last epoch has saved
-        broken.end_epoch(broken.take_epoch(StopRequest(), silent), 1.0)
-    resumed = learn(make("broken", resume=True))
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_a_run_that_is_resumed_ends_with_the_same_bits(
+    make: Make, learned: RunFolder, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    task = make(f"broken-{steps}")
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, steps)
+        words = f"stopped after step {steps} of .*; the same command with --resume continues"
+        with pytest.raises(KeyboardInterrupt, match=words):
+            learn(task)
+    resumed = learn(make(f"broken-{steps}", resume=True))
     assert same(learned, resumed)
     kept = [[dict(row, pictures_per_second=0) for row in run.read_metrics()["epochs"]] for run in (learned, resumed)]
     assert kept[0] == kept[1]
 
 
+def test_checkpoints_of_earlier_versions_are_continued_after_their_last_epoch(segmentation: Make) -> None:
+    task = segmentation("earlier", epochs=1)
+    folder = learn(task)
+    networks = task.objective.networks
+    header, tensors = networks.read(folder.last)
+    networks.write(folder.last, replace(header, progress={"history": header.progress["history"]}), tensors)
+    longer = replace(task.config, epochs=2, resume=True)
+    history = train_network(longer, task.objective, task.load(), folder)
+    assert [record["epoch"] for record in history.epochs] == [1, 2]
+
+
 def test_the_best_epoch_is_kept_for_use(make: Make, learned: RunFolder) -> None:
-    lesson, metrics = make("learned").lesson, learned.read_metrics()
-    merits = [*map(lesson.score_key, metrics["epochs"])]
-    assert metrics["best_epoch"] == 1 + merits.index(max(merits))
-    assert [row["epoch"] for row in metrics["epochs"]] == [*range(1, len(merits) + 1)]
+    objective, metrics = make("learned").objective, learned.read_metrics()
+    scores = [*map(objective.score_key, metrics["epochs"])]
+    assert metrics["best_epoch"] == 1 + scores.index(max(scores))
+    assert [row["epoch"] for row in metrics["epochs"]] == [*range(1, len(scores) + 1)]
     assert not metrics["finished"]  # before it is judged
-    network, info = lesson.networks.load(learned.best)
+    network, info = objective.networks.load(learned.best)
     assert not network.training
     assert len(info.progress["history"]["epochs"]) == metrics["best_epoch"]
-    assert info.run["epochs"] == len(merits)
-
-
-def test_ctrl_c_keeps_the_last_whole_epoch(segmentation: Make) -> None:
-    stopped, stop = trainer(segmentation("stopped")), StopRequest()
-    stop.make()
-    with pytest.raises(KeyboardInterrupt, match="stopped in epoch 1 of 4; the same command with --resume"):
-        stopped.take_epoch(stop, silent)
-    assert stopped.history.step == 0
-    assert not stopped.folder.last.exists()
+    assert info.run["epochs"] == len(scores)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_what_helps(segmentation: Make) -> None:
     wild = segmentation("wild", optimizer=OptimizerConfig(learning_rate=0.5, max_gradient_norm=1e30))
-    broken = trainer(wild)
-    with torch.no_grad():
-        next(broken.learned.network.parameters()).fill_(torch.nan)
+    original = wild.objective.networks.build
+
+    def broken(header: Any, seed: int) -> Any:
+        network = original(header, seed)
+        with torch.no_grad():
+            next(network.parameters()).fill_(torch.nan)
+        return network
+
+    objective = replace(wild.objective, networks=replace(wild.objective.networks, build=broken))
     with pytest.raises(ConfigError, match=r"loss is nan at step 9; lower optimizer.learning_rate \(now 0.5\)"):
-        broken.take_epoch(StopRequest(), silent)
+        train_network(wild.config, objective, wild.load(), RunFolder(wild.config.run_dir))
+
+
+def test_other_pictures_are_not_continued_with(segmentation: Make) -> None:
+    task = segmentation("pictures", epochs=1)
+    folder, loaded = learn(task), task.load()
+    other = replace(loaded, train=replace(loaded.train, images=255 - loaded.train.images))
+    with pytest.raises(CheckpointError, match="was trained on other data"):
+        Trainer(PictureTask(task.config, task.objective, other), task.config, folder)
 
 
 def test_other_cameras_are_not_continued_with(segmentation: Make) -> None:
@@ -119,7 +146,7 @@ def test_other_cameras_are_not_continued_with(segmentation: Make) -> None:
     turned = tuple(replace(camera, yaw_deg=5.0) for camera in loaded.simulation.cameras)
     other = replace(loaded, simulation=replace(loaded.simulation, cameras=turned))
     with pytest.raises(CheckpointError, match="was trained on other cameras"):
-        PictureTrainer(task.config, task.lesson, other, folder)
+        Trainer(PictureTask(task.config, task.objective, other), task.config, folder)
 
 
 def test_what_is_learned_for_one_task_is_nothing_for_another(tmp_path: Path, checkpoint_file: Path) -> None:
@@ -136,9 +163,9 @@ def test_what_is_learned_for_one_task_is_nothing_for_another(tmp_path: Path, che
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mirrored": -0.1}, "mirrored must be 0 to 1"),
-        ({"every": 0}, "every must be 1 to 1000000, got 0"),
-        ({"batch_size": 1}, "batch_size must be 2"),
+        ({"mirrored": -0.1}, "mirrored must be at least 0 and at most 1"),
+        ({"every": 0}, "every must be at least 1, got 0"),
+        ({"batch_size": 1}, "batch_size must be at least 2"),
     ],
 )
 def test_values_out_of_range_are_named(change: dict[str, float], words: str) -> None:

@@ -10,14 +10,21 @@ from safetensors.torch import load_file, save_file
 
 from agents.policies.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
 from agents.policies.networks.observation_batch import scale_observations
-from agents.training.distributed import ALONE
-from agents.training.losses import LossConfig
-from agents.training.optimization import EmaConfig, OptimizerConfig
-from agents.training.train_state import PolicyTrainState
+from agents.policies.policy import Policy
+from agents.training.optimization import TrainState
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
-from tests.agents.small_runs import CAMERAS, MAP, SPEC, small_info, small_policy, small_samples
+from tests.agents.small_runs import (
+    CAMERAS,
+    MAP,
+    SPEC,
+    policy_losses,
+    small_info,
+    small_policy,
+    small_samples,
+    small_train_state,
+)
 
 
 def saved(path: Path, seed: int = 0, **changes: object) -> Path:
@@ -28,7 +35,7 @@ def saved(path: Path, seed: int = 0, **changes: object) -> Path:
 
 
 def test_a_checkpoint_restores_the_network_bit_for_bit(tmp_path: Path) -> None:
-    policy, batch = small_policy(seed=3), small_samples(4).senses
+    policy, batch = small_policy(seed=3), small_samples(4).observations
     loaded = load_policy(saved(tmp_path / "a.safetensors", seed=3), CAMERAS, MAP)
     assert not loaded.training
     for name, value in policy.state_dict().items():
@@ -104,21 +111,14 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         load_policy(path, CAMERAS, MAP)
 
 
-def small_learner(seed: int = 0) -> PolicyTrainState:
-    """An untrained network with its optimiser."""
-    return PolicyTrainState(small_policy(seed), LossConfig(), OptimizerConfig(), EmaConfig(), torch.float32, ALONE)
-
-
-def step(train_state: PolicyTrainState) -> None:
+def step(train_state: TrainState[Policy]) -> None:
     """Take one training step."""
-    samples = small_samples(4)
-    losses = train_state.losses(scale_observations(samples.senses, torch.float32), samples.labels, torch.ones(4))
-    train_state.add_gradients(losses["total"], last=True)
+    policy_losses(train_state.network, small_samples(4))["total"].backward()  # type: ignore[no-untyped-call]
     train_state.update(100, 1e-3)
 
 
 def test_restored_tensors_keep_their_memory_format(tmp_path: Path) -> None:
-    old, new = small_learner(), small_learner(seed=9)
+    old, new = small_train_state(), small_train_state(seed=9)
     step(old)
     path = tmp_path / "last.safetensors"
     save_checkpoint(path, small_info(old.network), old.average.network, old)
@@ -136,7 +136,7 @@ def test_restored_tensors_keep_their_memory_format(tmp_path: Path) -> None:
 
 
 def test_driving_uses_the_averaged_weights(tmp_path: Path) -> None:
-    train_state = small_learner()
+    train_state = small_train_state()
     step(train_state)
     path = tmp_path / "last.safetensors"
     save_checkpoint(path, small_info(train_state.network), train_state.average.network, train_state)
@@ -147,7 +147,7 @@ def test_driving_uses_the_averaged_weights(tmp_path: Path) -> None:
 
 
 def test_the_temperature_is_stored_in_the_header_and_used(tmp_path: Path) -> None:
-    train_state, batch = small_learner(), small_samples(4).senses
+    train_state, batch = small_train_state(), small_samples(4).observations
     step(train_state)
     path = tmp_path / "last.safetensors"
     save_checkpoint(path, small_info(train_state.network), train_state.average.network, train_state)
@@ -169,7 +169,7 @@ def test_the_temperature_is_stored_in_the_header_and_used(tmp_path: Path) -> Non
 
 
 def test_levels_are_stored_and_change_probabilities_but_not_steering(tmp_path: Path) -> None:
-    path, batch = saved(tmp_path / "a.safetensors"), small_samples(4).senses
+    path, batch = saved(tmp_path / "a.safetensors"), small_samples(4).observations
     levels = (0.0, 0.1, 0.9, 1.0)
     write_calibration(path, 1.0, levels)
     assert read_info(path).levels == levels
@@ -205,7 +205,7 @@ def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
 
 def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no optimiser state"):
-        restore_training(saved(tmp_path / "a.safetensors"), small_learner())
+        restore_training(saved(tmp_path / "a.safetensors"), small_train_state())
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_heads_have_the_names_of_the_settings() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_untrained_policy_spreads_over_the_range(kind: str) -> None:
     with torch.no_grad():
-        distribution = small_policy(head=kind).steer(small_samples(8).senses)
+        distribution = small_policy(head=kind).steer(small_samples(8).observations)
     width = distribution.quantile(0.95) - distribution.quantile(0.05)
     assert float(width.max()) < 0.8
     assert float(width.min()) > (0.03 if kind == "point" else 0.1)

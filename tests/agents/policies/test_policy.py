@@ -47,7 +47,7 @@ def outputs(policy: torch.nn.Module, batch: ObservationBatch) -> torch.Tensor:
     ],
 )
 def test_the_policy_depends_on_its_inputs_and_on_nothing_else(inputs: tuple[Sense, ...], seen: set[str]) -> None:
-    policy, batch = small_policy(inputs=inputs), small_samples(3).senses
+    policy, batch = small_policy(inputs=inputs), small_samples(3).observations
     before = outputs(policy, batch)
     for name in ("images", "road_map", "route_map", "speed"):
         changed = not torch.equal(before, outputs(policy, with_changed(batch, name)))
@@ -55,14 +55,14 @@ def test_the_policy_depends_on_its_inputs_and_on_nothing_else(inputs: tuple[Sens
 
 
 def test_a_blind_policy_does_not_see_the_images_but_has_the_same_network() -> None:
-    blind, seeing, batch = small_policy(blind=True), small_policy(), small_samples(4).senses
+    blind, seeing, batch = small_policy(blind=True), small_policy(), small_samples(4).observations
     assert blind.state_dict().keys() == seeing.state_dict().keys()
     assert torch.equal(outputs(blind, batch), outputs(blind, with_changed(batch, "images")))
     assert not torch.equal(outputs(blind, batch), outputs(blind, with_changed(batch, "route_map")))
 
 
 def test_a_blind_policy_is_the_policy_on_black_images() -> None:
-    batch = small_samples(4).senses
+    batch = small_samples(4).observations
     inputs = scale_observations(batch, torch.float32)
     inputs.images.zero_()
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_a_blind_policy_is_the_policy_on_black_images() -> None:
 
 
 def test_situations_of_a_batch_are_independent() -> None:
-    policy, batch = small_policy(), small_samples(6).senses
+    policy, batch = small_policy(), small_samples(6).observations
     together = outputs(policy, batch)
     for i in range(6):
         torch.testing.assert_close(outputs(policy, batch[slice(i, i + 1)])[0], together[i], rtol=1e-4, atol=1e-5)
@@ -82,7 +82,7 @@ def test_several_cameras_share_one_trunk() -> None:
     many = build_policy(config, three, 0)
     trunks = [CompactNetwork(config, spec).camera_trunk for spec in (SPEC, three)]
     assert parameter_count(trunks[0]) == parameter_count(trunks[1])
-    batch = small_samples(2).senses
+    batch = small_samples(2).observations
     images = batch.images.expand(-1, 3, -1, -1, -1).clone()
     swapped = images.clone()
     swapped[:, 0] = 0
@@ -106,7 +106,7 @@ def test_the_seed_decides_the_weights_and_leaves_the_global_generator_alone() ->
 
 def test_an_untrained_policy_spreads_over_the_range() -> None:
     with torch.no_grad():
-        distribution = small_policy().steer(small_samples(8).senses)
+        distribution = small_policy().steer(small_samples(8).observations)
     assert isinstance(distribution, SteeringMixture)
     weights, means, scales = distribution.components
     assert float(weights.min()) > 0.1
@@ -154,9 +154,9 @@ def test_cameras_of_different_sizes_are_refused() -> None:
 
 def test_observations_are_scaled_without_modification() -> None:
     samples = small_samples(3)
-    before = samples.senses.images.clone()
-    inputs = scale_observations(samples.senses, torch.bfloat16)
-    assert torch.equal(samples.senses.images, before)
+    before = samples.observations.images.clone()
+    inputs = scale_observations(samples.observations, torch.bfloat16)
+    assert torch.equal(samples.observations.images, before)
     assert inputs.images.dtype is torch.bfloat16
     assert inputs.maps.shape == (3, 2, 20, 20)
     black = ObservationBatch(
@@ -168,7 +168,7 @@ def test_observations_are_scaled_without_modification() -> None:
 
 
 def test_decisions_take_the_mode_and_include_the_density() -> None:
-    policy, batch = small_policy(max_curvature=0.1), small_samples(5).senses
+    policy, batch = small_policy(max_curvature=0.1), small_samples(5).observations
     with torch.inference_mode():
         decisions = decide(policy, batch)
         modes = policy.steer(batch).mode
@@ -183,7 +183,7 @@ def test_decisions_take_the_mode_and_include_the_density() -> None:
 
 
 def test_action_distributions_are_the_distribution_as_plain_numbers() -> None:
-    policy, batch = small_policy(max_curvature=0.1), small_samples(3).senses
+    policy, batch = small_policy(max_curvature=0.1), small_samples(3).observations
     with torch.inference_mode():
         found = action_distributions(policy, batch)
         distribution = policy.steer(batch)
@@ -202,5 +202,5 @@ def test_a_decision_never_exceeds_the_range_by_rounding() -> None:
         policy.head.weight.zero_()
         policy.head.bias[3:6] = 100.0
     with torch.inference_mode():
-        decision = decide(policy, small_samples(1).senses)[0]
+        decision = decide(policy, small_samples(1).observations)[0]
     assert decision.curvature == 0.2

@@ -15,17 +15,14 @@ from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import SharedTrunks
 from agents.policies.networks.observation_batch import observation_spec, scale_observations
 from agents.policies.policy import build_policy
-from agents.training.config import TrainConfig
+from agents.training.config import LossConfig, TrainConfig
 from agents.training.dataset import TrainingData, load_training_data
-from agents.training.distributed import ALONE
-from agents.training.loop import train
-from agents.training.losses import LABEL_STEP, LossConfig, build_decoder, picture_layer
-from agents.training.optimization import EmaConfig, OptimizerConfig
+from agents.training.decoder import LABEL_STEP, build_decoder, picture_layer
+from agents.training.optimization import EmaConfig, OptimizerConfig, TrainState
+from agents.training.policy_task import PolicyLoss, policy_trainer, train
 from agents.training.run_folder import RunFolder, begin_run, open_run
 from agents.training.runtime import Storage
 from agents.training.samples import Samples
-from agents.training.train_state import PolicyTrainState
-from agents.training.trainer import Trainer
 from navsim.errors import ConfigError, EpisodeError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -46,15 +43,16 @@ def load(folder: Path, storage: Storage = "auto") -> TrainingData:
     return load_training_data(folder, PolicyConfig(hidden=16), storage, classes=True)
 
 
-def learner(loss: LossConfig, seed: int = 0) -> PolicyTrainState:
+def segmented(loss: LossConfig, seed: int = 0) -> PolicyLoss:
     policy = small_policy()
     decoder = build_decoder(policy, seed) if loss.segmentation else None
-    return PolicyTrainState(policy, loss, OptimizerConfig(), EmaConfig(), torch.float32, ALONE, decoder=decoder)
+    return PolicyLoss(policy, loss, torch.float32, decoder)
 
 
-def terms(some: PolicyTrainState, part: Samples) -> dict[str, torch.Tensor]:
-    inputs = scale_observations(part.senses, torch.float32)
-    return some.losses(inputs, part.labels, torch.ones(len(part)), part.classes)
+def terms(some: PolicyLoss, part: Samples) -> dict[str, torch.Tensor]:
+    inputs = scale_observations(part.observations, torch.float32)
+    losses: dict[str, torch.Tensor] = some(inputs, part.labels, torch.ones(len(part)), part.classes)
+    return losses
 
 
 @pytest.mark.parametrize("storage", ["device", "mapped"])
@@ -65,30 +63,30 @@ def test_each_frame_comes_with_its_classes_wherever_it_is_stored(folder: Path, s
     assert part.classes is not None
     assert held.classes is not None
     assert torch.equal(part.classes, held.classes[[30, 2, 17]])
-    assert torch.equal(part.senses.images, held.senses.images[[30, 2, 17]])
-    assert torch.equal(part.senses.route_map, held.senses.route_map[[30, 2, 17]])
+    assert torch.equal(part.observations.images, held.observations.images[[30, 2, 17]])
+    assert torch.equal(part.observations.route_map, held.observations.route_map[[30, 2, 17]])
 
 
 def test_without_the_loss_no_classes_are_read_and_packed_files_are_as_they_were(folder: Path) -> None:
     plain = load_training_data(folder, PolicyConfig(hidden=16), "mapped")
     assert plain.train.classes is None
     assert plain.train[torch.tensor([3])].classes is None
-    images = load(folder, "device").train.senses.images
-    assert torch.equal(plain.train[torch.tensor([3])].senses.images, images[3:4])
+    images = load(folder, "device").train.observations.images
+    assert torch.equal(plain.train[torch.tensor([3])].observations.images, images[3:4])
 
 
 def test_the_term_is_the_cross_entropy_of_the_decoder_and_has_its_weight_in_the_total(folder: Path) -> None:
     part = load(folder).train[slice(0, 6)]
-    some, plain = learner(SEGMENTED), learner(LossConfig())
+    some, plain = segmented(SEGMENTED), segmented(LossConfig())
     found, without = terms(some, part), terms(plain, part)
     assert set(found) - set(without) == {"segmentation"}
     torch.testing.assert_close(found["nll"], without["nll"])
     torch.testing.assert_close(found["total"], without["total"] + 0.5 * found["segmentation"])
-    network = some.network.network
+    network = some.policy.network
     assert isinstance(network, SharedTrunks)
     assert some.decoder is not None
     assert part.classes is not None
-    images = scale_observations(part.senses, torch.float32).images.flatten(0, 1).permute(0, 3, 1, 2)
+    images = scale_observations(part.observations, torch.float32).images.flatten(0, 1).permute(0, 3, 1, 2)
     seen = network.camera_trunk[:-1](images)  # without flattening
     scores = some.decoder(seen, (16, 16))
     expected = functional.cross_entropy(scores, part.classes[:, 0, ::LABEL_STEP, ::LABEL_STEP].long())
@@ -96,29 +94,31 @@ def test_the_term_is_the_cross_entropy_of_the_decoder_and_has_its_weight_in_the_
 
 
 def test_it_moves_the_camera_trunk_and_nothing_else_of_the_policy(folder: Path) -> None:
-    some, part = learner(SEGMENTED), load(folder).train[slice(0, 6)]
+    some, part = segmented(SEGMENTED), load(folder).train[slice(0, 6)]
     terms(some, part)["segmentation"].backward()  # type: ignore[no-untyped-call]
-    moved = {name for name, value in some.network.named_parameters() if value.grad is not None and value.grad.any()}
-    assert moved == {name for name, _ in some.network.named_parameters() if "camera_trunk" in name}
+    moved = {name for name, value in some.policy.named_parameters() if value.grad is not None and value.grad.any()}
+    assert moved == {name for name, _ in some.policy.named_parameters() if "camera_trunk" in name}
     assert some.decoder is not None
     assert all(value.grad is not None and value.grad.any() for value in some.decoder.parameters())
 
 
 def test_the_decoder_learns(folder: Path) -> None:
-    some, part = learner(SEGMENTED), load(folder).train
+    some, part = segmented(SEGMENTED), load(folder).train
+    assert some.decoder is not None
+    state = TrainState(some.policy, OptimizerConfig(), EmaConfig(), {"decoder.": some.decoder})
     losses = []
     for step in range(40):
         found = terms(some, part)
-        some.add_gradients(found["total"], last=True)
-        some.update(step, 5e-3)
+        found["total"].backward()  # type: ignore[no-untyped-call]
+        state.update(step, 5e-3)
         losses.append(found["segmentation"].item())
     assert losses[-1] < losses[0] / 2
 
 
 def test_parts_of_a_batch_add_up(folder: Path) -> None:
     data = load(folder)
-    configs = [small_config(folder.parent / f"parts-{n}", loss=SEGMENTED, accumulate=n) for n in (1, 3)]
-    trainers = [Trainer(config, data, RunFolder(config.run_dir)) for config in configs]
+    configs = [small_config(folder.parent / f"parts-{n}", loss=SEGMENTED, batch_size=12, accumulate=n) for n in (1, 3)]
+    trainers = [policy_trainer(config, data, RunFolder(config.run_dir)) for config in configs]
     for trainer in trainers:
         trainer.step(torch.arange(12), torch.ones(12))
     means = [trainer.losses.means() for trainer in trainers]
@@ -150,7 +150,7 @@ def test_a_run_repeats_resumes_and_leaves_nothing_of_the_decoder_in_the_policy(
     assert all(name.startswith("policy.") for name in best)
     plain = build_policy(whole.policy, observation_spec(CAMERAS, MAP), seed=0)
     assert {name.removeprefix("policy.") for name in best} == set(plain.state_dict())
-    assert load_policy(there.best, CAMERAS, MAP).steer(data.validation[slice(0, 2)].senses).mode.shape == (2,)
+    assert load_policy(there.best, CAMERAS, MAP).steer(data.validation[slice(0, 2)].observations).mode.shape == (2,)
     assert all("segmentation" in row["losses"] for row in there.read_metrics()["epochs"])
 
 
@@ -188,7 +188,7 @@ def test_policies_that_cannot_have_it_are_named(policy: PolicyConfig, words: str
 
 
 def test_what_it_does_not_go_with_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"loss\.segmentation must be 0 to"):
+    with pytest.raises(ConfigError, match=r"segmentation must be at least 0"):
         LossConfig(segmentation=-1.0)
     with pytest.raises(ConfigError, match=r"does not go with dagger\.rounds"):
         replace(TrainConfig(), loss=SEGMENTED, dagger=replace(TrainConfig().dagger, rounds=1))

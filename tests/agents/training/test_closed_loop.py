@@ -15,7 +15,7 @@ from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import save_checkpoint
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig, DriveScores, drive_scores
 from agents.training.logger import History
-from agents.training.loop import train
+from agents.training.policy_task import train
 from agents.training.run_folder import RunFolder, open_run
 from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError

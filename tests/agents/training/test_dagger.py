@@ -23,6 +23,7 @@ from agents.training.config import DaggerConfig, TrainConfig
 from agents.training.dagger import MixedDriving, Rounds, record_round, round_config, train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
 from agents.training.logger import History, read_history
+from agents.training.policy_task import policy_trainer
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.trainer import Trainer
 from navsim.config import to_mapping
@@ -198,7 +199,7 @@ def interrupt_round_2(patched: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C in the second step of its training."""
     step = Trainer.step
 
-    def step_and_interrupt(self: Trainer, index: torch.Tensor, weights: torch.Tensor) -> None:
+    def step_and_interrupt(self: Trainer[Any], index: torch.Tensor, weights: torch.Tensor) -> None:
         step(self, index, weights)
         if self.history.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
@@ -210,16 +211,16 @@ def test_a_round_begins_with_the_policy_that_drove(tmp_path: Path) -> None:
     config = dagger_config(tmp_path)
     data = load_training_data(config.data, config.policy)
     source, target = (RunFolder(tmp_path / name) for name in ("source", "target"))
-    first = Trainer(config, data, source)
+    first = policy_trainer(config, data, source)
     first.step(torch.arange(16), torch.ones(16))
     first.save()
-    second = Trainer(replace(config, seed=7), data, target, start=source.last)
-    fresh = Trainer(replace(config, seed=7), data, target)
-    before, after, other = (trainer.policy.state_dict() for trainer in (first, second, fresh))
+    second = policy_trainer(replace(config, seed=7), data, target, start=source.last)
+    fresh = policy_trainer(replace(config, seed=7), data, target)
+    before, after, other = (trainer.network.state_dict() for trainer in (first, second, fresh))
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     assert not all(torch.equal(value, other[key]) for key, value in before.items())
     with pytest.raises(CheckpointError, match="no such checkpoint"):
-        Trainer(config, data, target, start=tmp_path / "nothing")
+        policy_trainer(config, data, target, start=tmp_path / "nothing")
 
 
 def test_rounds_are_runs_of_their_own(tmp_path: Path) -> None:
@@ -253,7 +254,9 @@ def test_the_best_round_is_the_one_that_drove_best() -> None:
     rounds = Rounds((story((1, 0.5), (0, 0.4)), story((3, 0.9), (3, 0.8)), story((3, 0.7))), (drives,) * 3)
     whole = rounds.history
     assert rounds.best == 1
-    assert (whole.best_epoch, whole.best_nll, whole.step) == (3, -2.0, 10)
+    assert (whole.best_epoch, whole.step) == (3, 10)
+    assert whole.best is not None
+    assert whole.best["validation"]["nll"] == -2.0
     assert [row["step"] for row in whole.epochs] == [2, 4, 6, 8, 10]
     assert [row["epoch"] for row in whole.epochs] == [1, 2, 3, 4, 5]
     assert [row["closed_loop"]["completion"] for row in rounds.rows] == [0.5, 0.9, 0.7]
@@ -265,7 +268,9 @@ def test_without_drives_the_best_is_of_the_last_round() -> None:
     for row, nll in zip(histories[0].epochs + histories[1].epochs, (-4.0, -5.0, -4.5, -4.4), strict=True):
         row.update(closed_loop=None, validation={"nll": nll})
     rounds = Rounds(histories, (drives,) * 2)
-    assert (rounds.best, rounds.history.best_epoch, rounds.history.best_nll) == (1, 3, -4.5)
+    best = rounds.history.best
+    assert best is not None
+    assert (rounds.best, rounds.history.best_epoch, best["validation"]["nll"]) == (1, 3, -4.5)
 
 
 def test_data_of_an_unknown_simulation_is_refused_before_training(tmp_path: Path) -> None:

@@ -21,9 +21,8 @@ from safetensors.torch import load_file
 from agents.training.config import TrainConfig
 from agents.training.dataset import load_training_data
 from agents.training.distributed import ALONE, ProcessGroup, process_group
-from agents.training.loop import train
+from agents.training.policy_task import policy_trainer, train
 from agents.training.run_folder import RunFolder, open_run
-from agents.training.trainer import Trainer
 from navsim.config import load_config
 from navsim.errors import ConfigError
 from tests.agents.small_runs import small_config, small_data, small_folder
@@ -132,7 +131,7 @@ def test_more_parts_than_frames_in_a_step_are_refused(tmp_path: Path, size: int,
     config = small_config(tmp_path, batch_size=39, accumulate=accumulate)
     words = f"a step has 39 frames, too few for {size} processes that compute them in {accumulate} parts each"
     with pytest.raises(ConfigError, match=words):
-        Trainer(config, small_data(), RunFolder(tmp_path), ProcessGroup(0, size))
+        policy_trainer(config, small_data(), RunFolder(tmp_path), ProcessGroup(0, size))
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.policy import HEADS
-from agents.training.loop import train
-from agents.training.losses import LossConfig
+from agents.training.config import LossConfig
+from agents.training.policy_task import train
 from agents.training.run_folder import RunFolder, open_run
 from tests.agents.small_runs import small_config, small_data
 

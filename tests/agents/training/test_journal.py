@@ -12,11 +12,19 @@ from agents.scoring.calibration import Scores
 from agents.training.closed_loop import DriveScores
 from agents.training.logger import History, TrainingLogger
 from agents.training.run_folder import RunFolder
-from navsim.config import from_mapping, to_mapping
+from agents.training.validation import epoch_record, score_key
+from navsim.config import to_mapping
 
 
 def scores(nll: float) -> Scores:
     return Scores(nll, None, 0.01, None, 1.0, 0.005, 0.1, (0.4, 0.7, 0.9, 0.95), 0.05, 0.01, 0.03, 12)
+
+
+def add(history: History, nll: float, drives: DriveScores | None = None) -> bool:
+    """Add an epoch to a history."""
+    return history.add(
+        epoch_record(len(history.epochs) + 1, history.step, scores(nll), {"nll": 0.0}, drives), score_key
+    )
 
 
 def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:
@@ -28,17 +36,18 @@ def logged(folder: RunFolder, name: str) -> list[tuple[int, float]]:
 def test_the_best_epoch_is_the_first_of_least_nll() -> None:
     history = History()
     assert history.best is None
-    better = [history.add(i + 1, scores(nll), {"nll": 0.0}) for i, nll in enumerate((3.0, 2.0, 2.0, 2.5, 1.0))]
+    better = [add(history, nll) for nll in (3.0, 2.0, 2.0, 2.5, 1.0)]
     assert better == [True, True, False, False, True]
-    assert (history.best_epoch, history.best_nll) == (5, 1.0)
+    assert history.best_epoch == 5
     assert history.best == history.epochs[4]
     assert [epoch["validation"]["nll"] for epoch in history.epochs] == [3.0, 2.0, 2.0, 2.5, 1.0]
 
 
 def test_a_history_survives_its_way_through_a_file() -> None:
     history = History(step=12)
-    history.add(1, scores(-1.25), {"nll": -1.5}, DriveScores(3, 4, 0.9, 0), {"training": 1.23456}, 1234.56)
-    assert from_mapping(History, json.loads(json.dumps(to_mapping(history))), "test") == history
+    drives, seconds = DriveScores(3, 4, 0.9, 0), {"training": 1.23456}
+    history.add(epoch_record(1, 12, scores(-1.25), {"nll": -1.5}, drives, seconds, 1234.56), score_key)
+    assert History.of(json.loads(json.dumps(to_mapping(history) | {"best_nll": -1.25})), "test") == history
     row = history.epochs[0]
     assert (row["images_per_second"], row["seconds"], row["train_nll"]) == (1234.6, {"training": 1.235}, -1.5)
     assert row["closed_loop"] == {"arrived": 3, "routes": 4, "completion": 0.9, "unfinished": 0}
@@ -55,18 +64,15 @@ def test_once_epochs_have_driven_the_best_is_the_one_that_drove_best() -> None:
         (2.0, (2, 0.7)),  # the same drives, better prediction
         (0.1, (1, 0.9)),
     ]
-    better = [
-        history.add(i + 1, scores(nll), {"nll": 0.0}, drives and DriveScores(drives[0], 4, drives[1], 0))
-        for i, (nll, drives) in enumerate(epochs)
-    ]
+    better = [add(history, nll, drives and DriveScores(drives[0], 4, drives[1], 0)) for nll, drives in epochs]
     assert better == [True, True, False, True, True, True, False]
-    assert (history.best_epoch, history.best_nll) == (6, 2.0)
+    assert history.best_epoch == 6
 
 
 def test_validations_in_vain_are_those_since_the_best() -> None:
     history, counts = History(), []
-    for i, nll in enumerate((3.0, 2.0, 2.5, 2.0, 1.0, 1.5)):
-        history.add(i + 1, scores(nll), {"nll": 0.0})
+    for nll in (3.0, 2.0, 2.5, 2.0, 1.0, 1.5):
+        add(history, nll)
         counts.append(history.epochs_without_improvement())
     assert counts == [0, 0, 1, 2, 0, 1]
     assert History().epochs_without_improvement() == 0
@@ -76,7 +82,7 @@ def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
     history, counts = History(), []
     for epoch in range(1, 7):
         drives = DriveScores(2, 4, 0.5, 0) if epoch % 2 == 0 else None
-        history.add(epoch, scores(1.0), {"nll": 0.0}, drives)
+        add(history, 1.0, drives)
         counts.append(history.epochs_without_improvement())
     assert counts == [0, 0, 0, 1, 1, 2]
 
@@ -84,9 +90,9 @@ def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
 def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     history = History()
-    history.add(1, scores(0.5), {"nll": 0.6})
+    add(history, 0.5)
     with TrainingLogger(folder, 0) as logger:
-        logger.save(history, finished=False, facts={"parameters": 7})
+        logger.save({"parameters": 7, **to_mapping(history)}, finished=False)
     assert not folder.finished
     metrics = folder.read_metrics()
     assert metrics["parameters"] == 7
@@ -94,10 +100,8 @@ def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
 
 
 def test_numbers_that_json_cannot_say_are_not_written(tmp_path: Path) -> None:
-    history = History()
-    history.add(1, scores(math.nan), {"nll": 0.0})
     with TrainingLogger(RunFolder(tmp_path), 0) as logger, pytest.raises(ValueError, match="JSON"):
-        logger.save(history, finished=True, facts={})
+        logger.save({"nll": math.nan}, finished=True)
     assert not RunFolder(tmp_path).metrics.exists()
 
 
@@ -114,8 +118,8 @@ def test_a_silent_journal_writes_nothing(tmp_path: Path) -> None:
     with TrainingLogger(RunFolder(tmp_path), 0, silent=True) as logger:
         logger.log_scalars("train", {"nll": 1.0}, 1)
         logger.log_image("fans", np.zeros((4, 4, 3), np.uint8), 1)
-        logger.histogram("activations", torch.ones(3), 1)
-        logger.save(History(), finished=True, facts={})
+        logger.log_histogram("activations", torch.ones(3), 1)
+        logger.save({}, finished=True)
     assert list(tmp_path.iterdir()) == []
 
 

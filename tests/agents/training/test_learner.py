@@ -6,70 +6,63 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agents.policies.networks.observation_batch import scale_observations
+from agents.policies.policy import Policy
 from agents.training.config import TrainConfig
-from agents.training.distributed import ALONE
-from agents.training.losses import LossConfig
-from agents.training.optimization import EmaConfig, OptimizerConfig
+from agents.training.optimization import OptimizerConfig
+from agents.training.policy_task import policy_trainer
 from agents.training.run_folder import RunFolder
-from agents.training.train_state import PolicyTrainState, oom_as_config_error
-from agents.training.trainer import Trainer
+from agents.training.runtime import oom_as_config_error
 from navsim.errors import ConfigError
-from tests.agents.small_runs import small_config, small_data, small_policy, small_samples
+from tests.agents.small_runs import (
+    policy_losses,
+    small_config,
+    small_data,
+    small_policy,
+    small_samples,
+    small_train_state,
+)
 
 
-def learner(optimizer: OptimizerConfig | None = None) -> PolicyTrainState:
-    return PolicyTrainState(
-        small_policy(), LossConfig(), optimizer or OptimizerConfig(), EmaConfig(), torch.float32, ALONE
-    )
-
-
-def gradients(some: PolicyTrainState, cuts: list[int], weights: torch.Tensor) -> list[torch.Tensor]:
+def gradients(policy: Policy, cuts: list[int], weights: torch.Tensor) -> list[torch.Tensor]:
     """Gradients of a batch of 12 computed in parts that end at `cuts`."""
     samples = small_samples(12)
     for first, last in zip([0, *cuts[:-1]], cuts, strict=True):
-        part = samples[slice(first, last)]
-        inputs = scale_observations(part.senses, torch.float32)
-        losses = some.losses(inputs, part.labels, weights[first:last])
-        some.add_gradients(losses["total"] * ((last - first) / 12), last=last == 12)
-    return [parameter.grad.clone() for parameter in some.network.parameters() if parameter.grad is not None]
+        losses = policy_losses(policy, samples[slice(first, last)], weights[first:last])
+        (losses["total"] * ((last - first) / 12)).backward()  # type: ignore[no-untyped-call]
+    return [parameter.grad.clone() for parameter in policy.parameters() if parameter.grad is not None]
 
 
 def test_parts_of_unequal_length_add_up_to_the_gradient_of_the_batch() -> None:
     weights = torch.linspace(0.5, 1.5, 12)
-    whole = gradients(learner(), [12], weights)
+    whole = gradients(small_policy(), [12], weights)
     assert len(whole) == len(list(small_policy().parameters()))
-    for part, all_at_once in zip(gradients(learner(), [5, 7, 12], weights), whole, strict=True):
+    for part, all_at_once in zip(gradients(small_policy(), [5, 7, 12], weights), whole, strict=True):
         torch.testing.assert_close(part, all_at_once, rtol=1e-4, atol=1e-6)
 
 
 def test_a_weight_of_two_counts_like_two_frames() -> None:
-    some, samples = learner(), small_samples(3)
-    inputs = scale_observations(samples.senses, torch.float32)
-    alone = [
-        some.losses(scale_observations(samples[slice(i, i + 1)].senses, torch.float32), samples.labels[i : i + 1], one)
-        for i, one in enumerate(torch.ones(3, 1))
-    ]
-    weighted = some.losses(inputs, samples.labels, torch.tensor([2.0, 0.0, 1.0]))["nll"]
+    policy, samples = small_policy(), small_samples(3)
+    alone = [policy_losses(policy, samples[slice(i, i + 1)]) for i in range(3)]
+    weighted = policy_losses(policy, samples, torch.tensor([2.0, 0.0, 1.0]))["nll"]
     expected = (2 * alone[0]["nll"] + alone[2]["nll"]) / 3
     torch.testing.assert_close(weighted, expected)
 
 
 def test_a_step_tells_the_norm_before_clipping_and_forgets_the_gradients() -> None:
-    some = learner(OptimizerConfig(max_gradient_norm=1e-3))
-    whole = gradients(some, [12], torch.ones(12))
-    norm = some.update(0, 1e-3)
+    state = small_train_state(optimizer=OptimizerConfig(max_gradient_norm=1e-3))
+    whole = gradients(state.network, [12], torch.ones(12))
+    norm = state.update(0, 1e-3)
     expected = torch.stack([gradient.norm() for gradient in whole]).norm()
     assert norm.item() == pytest.approx(expected.item(), rel=1e-5)
     assert norm.item() > 1e-3
-    assert all(parameter.grad is None for parameter in some.network.parameters())
-    assert {group["lr"] for group in some.optimizer.param_groups} == {1e-3}
+    assert all(parameter.grad is None for parameter in state.network.parameters())
+    assert {group["lr"] for group in state.optimizer.param_groups} == {1e-3}
 
 
 def final_weights(config: TrainConfig, steps: int) -> dict[str, torch.Tensor]:
     """Weights after some steps of a run."""
-    trainer = Trainer(config, small_data(), RunFolder(config.run_dir))
-    draw = trainer.sampler.draw(0)
+    trainer = policy_trainer(config, small_data(), RunFolder(config.run_dir))
+    draw = trainer.task.draw(0)
     for position in range(steps):
         batch = slice(16 * position, 16 * (position + 1))
         trainer.step(torch.from_numpy(draw.index[batch]), torch.from_numpy(draw.weights[batch]))

@@ -16,38 +16,38 @@ CPU = torch.device("cpu")
 def spoiled(noise: CameraNoise, samples: Samples, seed: int = 0) -> torch.Tensor:
     cameras = NoisyCameras(noise, CPU)
     cameras.restart(seed)
-    return cameras(samples.senses).images
+    return cameras(samples.observations).images
 
 
 def grey(count: int, value: int = 100) -> Samples:
     samples = small_samples(count)
-    samples.senses.images.fill_(value)
+    samples.observations.images.fill_(value)
     return samples
 
 
 def test_clean_cameras_change_nothing() -> None:
-    senses = small_samples(3).senses
+    senses = small_samples(3).observations
     assert NoisyCameras(CameraNoise(), CPU)(senses) is senses
 
 
 def test_only_images_change_and_the_given_ones_stay() -> None:
     samples = small_samples(4)
-    before = samples.senses.images.clone()
+    before = samples.observations.images.clone()
     cameras = NoisyCameras(CameraNoise(variance=0.1), CPU)
     cameras.restart(0)
-    result = cameras(samples.senses)
-    assert torch.equal(samples.senses.images, before)
+    result = cameras(samples.observations)
+    assert torch.equal(samples.observations.images, before)
     assert not torch.equal(result.images, before)
     assert result.images.dtype is torch.uint8
-    assert result.road_map is samples.senses.road_map
-    assert result.speed is samples.senses.speed
+    assert result.road_map is samples.observations.road_map
+    assert result.speed is samples.observations.speed
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.0, 3.7, 20.0])
 def test_blur_is_opencvs_within_its_rounding(sigma: float) -> None:
     samples = small_samples(3)
     noise = CameraNoise(blur_px=sigma)
-    expected = np.stack([with_noise(image, noise, generator(0, "x")) for image in samples.senses.images.numpy()])
+    expected = np.stack([with_noise(image, noise, generator(0, "x")) for image in samples.observations.images.numpy()])
     difference = spoiled(noise, samples).int() - torch.from_numpy(expected).int()
     assert int(difference.abs().max()) <= 1
     assert float((difference != 0).float().mean()) < 0.2
@@ -62,7 +62,7 @@ def test_noise_has_the_simulators_distribution() -> None:
     noise = CameraNoise(variance=0.02)
     ours = spoiled(noise, grey(50)).double()
     rng = generator(0, "noise")
-    theirs = np.stack([with_noise(image, noise, rng) for image in grey(50).senses.images.numpy()])
+    theirs = np.stack([with_noise(image, noise, rng) for image in grey(50).observations.images.numpy()])
     assert float(ours.mean()) == pytest.approx(theirs.mean(), abs=0.3)
     assert float(ours.std()) == pytest.approx(theirs.std(), rel=0.01)
     flat = ours.flatten(1) - ours.mean()
@@ -93,5 +93,5 @@ def test_the_seed_decides_and_parts_are_spoiled_as_the_whole() -> None:
     parts = []
     for first in (0, 4):
         cameras.restart(1, first, 10)
-        parts.append(cameras(samples[slice(first, first + 6 if first else 4)].senses).images)
+        parts.append(cameras(samples[slice(first, first + 6 if first else 4)].observations).images)
     assert torch.equal(torch.cat(parts), whole)

@@ -16,11 +16,10 @@ from safetensors.torch import load_file
 from agents.policies.networks.config import PolicyConfig
 from agents.training import packed
 from agents.training.dataset import load_training_data
-from agents.training.loop import train
 from agents.training.packed import map_records, packed_path, records_of
+from agents.training.policy_task import train
 from agents.training.run_folder import RunFolder, open_run
-from agents.training.samples import READ_AHEAD, MappedSamples, Samples, record_bytes
-from agents.training.sampling import BatchPrefetcher
+from agents.training.samples import READ_AHEAD, BatchPrefetcher, MappedSamples, Samples, record_bytes
 from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.errors import EpisodeError, StorageError
 from navsim.roads.generators.towns import Split
@@ -45,7 +44,7 @@ def files(folder: Path) -> list[str]:
 
 def assert_same(one: Samples, other: Samples) -> None:
     for name in ("images", "road_map", "route_map", "speed"):
-        left, right = getattr(one.senses, name), getattr(other.senses, name)
+        left, right = getattr(one.observations, name), getattr(other.observations, name)
         assert left.dtype is right.dtype, name
         assert torch.equal(left, right), name
         assert right.is_contiguous()
@@ -63,7 +62,7 @@ def test_mapped_data_is_the_data_held_in_memory(folder: Path) -> None:
         assert_same(one[slice(0, None)], other[slice(0, None)])
         assert_same(one[torch.tensor([7, 2, 7])], other[torch.tensor([7, 2, 7])])
         assert_same(one[slice(8, 11)], other[slice(8, 11)])
-        assert torch.equal(one.senses.images, other.senses.images)
+        assert torch.equal(one.observations.images, other.observations.images)
 
 
 @pytest.mark.parametrize("storage", ["device", "mapped"])
@@ -245,5 +244,5 @@ def test_mapped_batches_arrive_on_the_gpu(folder: Path) -> None:
     feed.prefetch(torch.split(order, 4))
     for first in range(0, 24, 4):
         batch = feed.get(order[first : first + 4])
-        assert batch.senses.images.is_cuda
+        assert batch.observations.images.is_cuda
         assert_same(batch, held[order[first : first + 4]])

@@ -42,14 +42,13 @@ def test_more_routes_leave_the_others_as_they_were() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"rounds": -1}, "dagger.rounds must be at least 0, got -1"),
-        ({"epochs": 0}, "dagger.epochs must be at least 1, got 0"),
-        ({"num_envs": 0}, "dagger.num_envs must be at least 1, got 0"),
-        ({"workers": 0}, "dagger.workers must be at least 1, got 0"),
-        ({"beta": 1.5}, "dagger.beta must be 0 to 1, got 1.5"),
-        ({"beta": -0.1}, "dagger.beta must be 0 to 1, got -0.1"),
-        ({"decay": float("nan")}, "dagger.decay must be 0 to 1, got nan"),
-        ({"window": 0.0}, "dagger.window must be above 0, got 0.0"),
+        ({"rounds": -1}, "dagger.rounds = -1: input should be greater than or equal to 0"),
+        ({"epochs": 0}, "dagger.epochs = 0: input should be greater than or equal to 1"),
+        ({"num_envs": 0}, "dagger.num_envs = 0: input should be greater than or equal to 1"),
+        ({"workers": 0}, "dagger.workers = 0: input should be greater than or equal to 1"),
+        ({"beta": 1.5}, "dagger.beta = 1.5: input should be less than or equal to 1"),
+        ({"beta": -0.1}, "dagger.beta = -0.1: input should be greater than or equal to 0"),
+        ({"window": 0.0}, "dagger.window = 0.0: input should be greater than 0"),
         ({"routes": 0}, "dagger: routes and lane_routes must be at least 0, and at least 1 together, got routes 0"),
         ({"towns": 0}, "dagger: towns must be 1 to 1000, got 0"),
         ({"round": 2}, "perhaps you meant 'rounds'"),
@@ -58,6 +57,11 @@ def test_more_routes_leave_the_others_as_they_were() -> None:
 def test_mistakes_are_named(values: dict[str, float], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         from_mapping(TrainConfig, {"dagger": values}, "train.yaml")
+
+
+def test_a_share_that_is_not_a_number_is_named() -> None:
+    with pytest.raises(ConfigError, match="decay must be at least 0 and at most 1, got nan"):
+        DaggerConfig(decay=float("nan"))
 
 
 def test_it_is_off_by_default() -> None:

@@ -12,7 +12,7 @@ from agents.policies.checkpoint import load_policy
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch
 from agents.training.dataset import Samples, TrainingData
-from agents.training.loop import train
+from agents.training.policy_task import train
 from agents.training.run_folder import open_run
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
@@ -21,9 +21,10 @@ from tests.agents.small_runs import small_config, small_data
 
 def with_borders(samples: Samples) -> Samples:
     """The same situations on larger pictures: the source's network takes no smaller ones."""
-    senses = samples.senses
-    road, route = (pad(picture, (2, 2, 2, 2)) for picture in (senses.road_map, senses.route_map))
-    return replace(samples, senses=ObservationBatch(pad(senses.images, (0, 0, 4, 4, 4, 4)), road, route, senses.speed))
+    small = samples.observations
+    road, route = (pad(picture, (2, 2, 2, 2)) for picture in (small.road_map, small.route_map))
+    larger = ObservationBatch(pad(small.images, (0, 0, 4, 4, 4, 4)), road, route, small.speed)
+    return replace(samples, observations=larger)
 
 
 def larger_data() -> TrainingData:
@@ -54,7 +55,7 @@ def test_command_and_distribution_are_learned_jointly(tmp_path: Path) -> None:
     assert total == pytest.approx([n + config.loss.command * e for n, e in zip(nll, errors, strict=True)], abs=1e-4)
 
     learned = load_policy(folder.best, data.cameras, data.map)
-    route = data.validation.senses
+    route = data.validation.observations
     other = replace(route, route_map=255 - route.route_map)
     with torch.no_grad():
         assert torch.equal(learned.steer(route).mode, learned.steer(other).mode)

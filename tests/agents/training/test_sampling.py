@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.training.sampling import BalanceConfig, Draw, FrameSampler, balanced, parts, systematic_draw
+from agents.training.samples import BalanceConfig, Draw, FrameSampler, balanced, parts, systematic_draw
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 
@@ -99,6 +99,8 @@ def test_parts_make_up_the_whole(first: int, length: int, count: int) -> None:
 
 
 def test_impossible_balances_are_refused() -> None:
-    for strength, bins in ((-0.1, 8), (1.1, 8), (float("nan"), 8), (0.5, 1)):
-        with pytest.raises(ConfigError, match=r"balance.strength must be 0 to 1"):
-            BalanceConfig(strength, bins)
+    for strength in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ConfigError, match=f"strength must be at least 0 and at most 1, got {strength}"):
+            BalanceConfig(strength)
+    with pytest.raises(ConfigError, match="bins must be at least 2 and at most 1000, got 1"):
+        BalanceConfig(0.5, 1)

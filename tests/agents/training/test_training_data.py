@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.policies.networks.config import PolicyConfig
-from agents.training.dataset import gather_samples, is_demanding, load_training_data
+from agents.training.dataset import gather_samples, informative_frames, load_training_data
 from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
 from navsim.datasets.episode_files import write_episode
 from navsim.errors import ConfigError, EpisodeError
@@ -48,7 +48,7 @@ def test_a_data_folder_becomes_tensors_in_the_order_of_its_episodes(tmp_path: Pa
     assert len(data.validation) == 12
     assert data.cameras == CAMERAS
     assert data.map == MAP
-    senses = data.train.senses
+    senses = data.train.observations
     np.testing.assert_array_equal(senses.images.numpy(), np.concatenate([first.images, second.images]))
     np.testing.assert_array_equal(senses.road_map.numpy(), np.concatenate([first.road_maps, second.road_maps]))
     np.testing.assert_array_equal(senses.route_map.numpy(), np.concatenate([first.route_maps, second.route_maps]))
@@ -63,7 +63,7 @@ def test_samples_are_gathered_by_index() -> None:
     chosen = samples[torch.tensor([7, 2, 7])]
     assert len(chosen) == 3
     assert torch.equal(chosen.labels, samples.labels[[7, 2, 7]])
-    assert torch.equal(chosen.senses.images[1], samples.senses.images[2])
+    assert torch.equal(chosen.observations.images[1], samples.observations.images[2])
     assert torch.equal(samples[slice(8, 20)].labels, samples.labels[8:])
 
 
@@ -71,7 +71,7 @@ def test_fingerprints_tell_data_apart() -> None:
     assert small_samples(10).fingerprint == small_samples(10).fingerprint
     assert small_samples(10).fingerprint != small_samples(10, seed=1).fingerprint
     looks = small_samples(10)
-    looks.senses.images[4, 0, 2, 3] ^= 1
+    looks.observations.images[4, 0, 2, 3] ^= 1
     assert looks.fingerprint != small_samples(10).fingerprint, "the same drives in other pictures are other data"
 
 
@@ -207,13 +207,13 @@ def test_a_data_set_of_one_sample_can_be_gathered() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.gpu
 def test_samples_move_to_the_gpu() -> None:
-    assert small_samples(3).to(torch.device("cuda")).senses.images.is_cuda
+    assert small_samples(3).to(torch.device("cuda")).observations.images.is_cuda
 
 
 def test_frames_near_junctions_and_away_from_the_lane_are_demanding() -> None:
     plain = small_episode(steps=50)
     passage = JunctionPassage(60.0, 70.0, Manoeuvre.LEFT, 0)
-    near = is_demanding(replace(plain, passages=(passage,)))
+    near = informative_frames(replace(plain, passages=(passage,)))
     stations = plain.stations[:-1]
     assert (near == ((stations > 45.0) & (stations < 75.0))).all()
     assert 0 < near.sum() < 50
@@ -221,5 +221,5 @@ def test_frames_near_junctions_and_away_from_the_lane_are_demanding() -> None:
     offsets[[3, 7]] = 0.3, -0.3
     turned = np.zeros(51)
     turned[11] = np.radians(5.0)
-    off = is_demanding(replace(plain, passages=(), offsets=offsets, heading_errors=turned))
+    off = informative_frames(replace(plain, passages=(), offsets=offsets, heading_errors=turned))
     assert np.flatnonzero(off).tolist() == [3, 7, 11]

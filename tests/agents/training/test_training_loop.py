@@ -15,15 +15,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents.policies.checkpoint import load_policy, read_info
 from agents.policies.policy import build_policy
 from agents.scoring.calibration import score
-from agents.training.closed_loop import ClosedLoop
 from agents.training.config import TrainConfig, choose_device, choose_dtype
 from agents.training.logger import History, TrainingLogger
-from agents.training.loop import take_steps, train
 from agents.training.optimization import EmaConfig, OptimizerConfig
+from agents.training.policy_task import policy_trainer, train
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import StopRequest, stop_on_interrupt
-from agents.training.sampling import BalanceConfig
-from agents.training.trainer import Trainer
+from agents.training.samples import BalanceConfig
+from agents.training.trainer import Trainer, take_steps
 from agents.training.validation import Validator, draw_predictions, spread_frames
 from navsim.errors import CheckpointError, ConfigError
 from navsim.seeding import derived_seed
@@ -47,7 +46,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Press Ctrl-C in the middle of step number `steps`."""
     original = Trainer.step
 
-    def step_and_interrupt(self: Trainer, index: torch.Tensor, weights: torch.Tensor) -> None:
+    def step_and_interrupt(self: Trainer[Any], index: torch.Tensor, weights: torch.Tensor) -> None:
         original(self, index, weights)
         if self.history.step == steps:
             os.kill(os.getpid(), signal.SIGINT)
@@ -117,7 +116,7 @@ def test_a_run_goes_on_after_it_was_killed(tmp_path: Path, monkeypatch: pytest.M
     expected = run(small_config(tmp_path / "unbroken", pictures=0))
     config = small_config(tmp_path / "broken", pictures=0)
     with monkeypatch.context() as patched:
-        patched.setattr("agents.training.loop.judge", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        patched.setattr("agents.training.trainer.validate_epoch", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         child = os.fork()
         if child == 0:
             try:
@@ -131,12 +130,12 @@ def test_a_run_goes_on_after_it_was_killed(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_best_are_the_averaged_weights_and_the_last_hold_both(tmp_path: Path) -> None:
     config = small_config(tmp_path, pictures=0, ema=EmaConfig(0.9, warmup=1.0))
-    trainer = Trainer(config, small_data(), open_run(config))
-    draw, weights = trainer.sampler.draw(0), list[torch.Tensor]()
+    trainer = policy_trainer(config, small_data(), open_run(config))
+    draw, weights = trainer.task.draw(0), list[torch.Tensor]()
     for position in range(3):
         batch = slice(16 * position, 16 * (position + 1))
         trainer.step(torch.from_numpy(draw.index[batch]), torch.from_numpy(draw.weights[batch]))
-        weights.append(trainer._learner.network.head.bias.detach().clone())
+        weights.append(trainer.state.network.head.bias.detach().clone())
     start = build_policy(config.policy, SPEC, derived_seed(config.seed, "weights")).head.bias.detach()
     average = start
     for weight in weights:  # (1 + t) / (1 + t) is past 0.9 from the first step on
@@ -198,9 +197,10 @@ def test_the_best_checkpoint_scores_as_its_history_says(tmp_path: Path) -> None:
     history = run(config)
     samples = small_data().validation
     with torch.inference_mode():
-        distribution = load_policy(RunFolder(config.run_dir).best, CAMERAS, MAP).steer(samples.senses)
+        distribution = load_policy(RunFolder(config.run_dir).best, CAMERAS, MAP).steer(samples.observations)
         nll = -distribution.log_prob(samples.labels).mean().item()
-    assert nll == pytest.approx(history.best_nll, abs=1e-4)
+    assert history.best is not None
+    assert nll == pytest.approx(history.best["validation"]["nll"], abs=1e-4)
 
 
 def test_tensorboard_gets_curves_and_pictures(tmp_path: Path) -> None:
@@ -285,10 +285,9 @@ def test_noisy_cameras_are_learned_and_validated_through(tmp_path: Path) -> None
     for name, noise in (("clean", CameraNoise()), ("same", CameraNoise()), ("noisy", CameraNoise(variance=0.2))):
         config = small_config(tmp_path / name, epochs=1, pictures=0)
         data = replace(small_data(), simulation=SimulationConfig(cameras=CAMERAS, map=MAP, camera_noise=noise))
-        with ClosedLoop(config.closed_loop, data.world) as course:
-            validator = Validator(data, torch.device("cpu"), torch.float32, course)
-        nlls.append(score(validator.validate(small_policy())).nll)
-        assert nlls[-1] == score(validator.validate(small_policy())).nll
+        validator = Validator(config, data, torch.device("cpu"), torch.float32)
+        nlls.append(score(validator.score_frames(small_policy())).nll)
+        assert nlls[-1] == score(validator.score_frames(small_policy())).nll
         train(config, data, open_run(config))
         weights.append(load_file(RunFolder(config.run_dir).last)["policy.head.weight"])
     assert nlls[0] == nlls[1] != nlls[2]
@@ -303,7 +302,7 @@ def test_a_loss_that_explodes_ends_the_run_with_advice(tmp_path: Path, monkeypat
     with pytest.raises(ConfigError, match=r"loss is nan at step 3; lower optimizer.learning_rate \(now 0.9\)"):
         train(config, data, open_run(config))
     assert not RunFolder(config.run_dir).last.exists()
-    monkeypatch.setattr("agents.training.loop._LOG_STEPS", 2)
+    monkeypatch.setattr("agents.training.trainer._LOG_STEPS", 2)
     with pytest.raises(ConfigError, match="loss is nan at step 2"):
         train(config, data, open_run(config))
 
@@ -327,7 +326,7 @@ def test_a_second_interrupt_stops_at_once() -> None:
 def test_an_epoch_ends_early_when_asked_to(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     folder = open_run(config)
-    trainer = Trainer(config, small_data(), folder)
+    trainer = policy_trainer(config, small_data(), folder)
     stop = StopRequest()
     stop.make()
     with TrainingLogger(folder, 0) as logger:

@@ -13,7 +13,8 @@ from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import Inputs, ObservationSpec, observation_spec
 from agents.policies.networks.small_networks import CompactNetwork
 from agents.policies.policy import HEADS, NETWORKS, Policy, build_policy, parameter_count
-from agents.training.losses import LossConfig, steering_loss
+from agents.training.config import LossConfig
+from agents.training.policy_task import steering_loss
 from navsim.errors import ConfigError
 from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.roadmap import MapSpec
