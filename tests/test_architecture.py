@@ -118,8 +118,8 @@ def test_a_module_imports_only_from_below(name: str) -> None:
         ("navsim.evaluation.metrics.drives", "def f():\n    import torch"),
         ("navsim.rendering.tiny", "import pybullet as p"),
         ("agents.drivers.policy_driver", "import scripts.train"),
-        ("agents.scoring.calibration", "from agents.training.losses import LossConfig"),
-        ("agents.training.policy_task", "from agents.experiments.training_benchmark import Speed"),
+        ("agents.scoring.calibration", "from agents.training.config import LossConfig"),
+        ("agents.training.trainer", "from agents.experiments.training_benchmark import Speed"),
         ("agents.perception.detection.task", "from agents.perception.segmentation.task import score_table"),
     ],
 )

@@ -25,7 +25,7 @@ from agents.training.dagger import train_in_rounds
 from agents.training.dataset import TrainingData, load_training_data
 from agents.training.distributed import ProcessGroup, process_group
 from agents.training.logger import History, read_history
-from agents.training.loop import train as train_policy
+from agents.training.policy_task import train as train_policy
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import keep_freed_memory
 from navsim.cli import INTERRUPTED, say

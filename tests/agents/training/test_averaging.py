@@ -71,5 +71,5 @@ def test_impossible_averages_are_refused() -> None:
     for decay in (1.0, -0.1, float("nan")):
         with pytest.raises(ConfigError, match=f"decay must be at least 0 and below 1, got {decay}"):
             EmaConfig(decay)
-    with pytest.raises(ConfigError, match="warmup must be at least 1, got 0.5"):
+    with pytest.raises(ConfigError, match=r"warmup must be at least 1, got 0\.5"):
         EmaConfig(0.9, 0.5)
