@@ -75,7 +75,7 @@ def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
         load_config(Example, path)
 
 
-def test_the_command_line_has_the_last_word(tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a.yaml", "count: 4\nrate: 2\n")
     arguments = ["--config", str(path), "--count", "7", "--gps.position-sigma", "1", "--cameras.0.width", "64"]
     expected = Example(count=7, rate=2.0, gps=GpsSpec(position_sigma=1.0), cameras=(Camera(width=64),))
@@ -159,7 +159,7 @@ def test_the_task_is_the_options_then_the_files_then_the_first(tmp_path: Path) -
     assert chosen_task(tasks, ["--config", inherits, "--task=driving"]) == "driving"
 
 
-def test_a_task_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_unknown_task_is_named(tmp_path: Path) -> None:
     path = str(write(tmp_path / "a.yaml", "task: [driving]\n"))
     with pytest.raises(ConfigError, match=r"task must be one of driving, flying, got \['driving'\]"):
         chosen_task(("driving", "flying"), ["--config", path])

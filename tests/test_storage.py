@@ -123,7 +123,7 @@ with atomic_file(Path(sys.argv[1])) as file:
 """
 
 
-def test_killed_writer_leaves_a_partial_file_only_and_that_is_swept_up(tmp_path: Path) -> None:
+def test_killed_writer_leaves_a_partial_file_only_and_that_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     command = [sys.executable, "-c", _ENDLESS_WRITER, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

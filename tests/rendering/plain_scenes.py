@@ -29,14 +29,14 @@ Texture = NDArray[np.uint8]
 
 
 def plain(red: int, green: int, blue: int) -> Texture:
-    """A texture of one colour."""
+    """Return a texture of one colour."""
     return np.full((4, 4, 3), (red, green, blue), np.uint8)
 
 
 def quad(
     corners: Sequence[tuple[float, float, float]], texture: Texture, semantic: SemanticClass, repeats: float = 1.0
 ) -> Mesh:
-    """Four corners, counter-clockwise from outside."""
+    """Return four corners, counter-clockwise from outside."""
     uv = repeats * np.array([(0, 1), (1, 1), (1, 0), (0, 0)], np.float32)
     return Mesh(
         np.array(corners, np.float32),
@@ -48,24 +48,24 @@ def quad(
 
 
 def level(x: tuple[float, float], y: tuple[float, float], z: float) -> list[tuple[float, float, float]]:
-    """Corners of a level rectangle, seen from above."""
+    """Return corners of a level rectangle, seen from above."""
     return [(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)]
 
 
 def road(texture: Texture | None = None, size: float = 900.0, repeats: float = 1.0) -> Mesh:
-    """A plane of road around the origin."""
+    """Return a plane of road around the origin."""
     grey = plain(100, 100, 100) if texture is None else texture
     return quad(level((-size, size), (-size, size), 0.0), grey, SemanticClass.ROAD, repeats)
 
 
 def wall(distance: float, texture: Texture, semantic: SemanticClass = SemanticClass.BUILDING) -> Mesh:
-    """A large wall across the x axis that faces the origin."""
+    """Return a large wall across the x axis that faces the origin."""
     d, half, high = distance, 60.0, 40.0
     return quad([(d, half, -5.0), (d, -half, -5.0), (d, -half, high), (d, half, high)], texture, semantic)
 
 
 def cube(centre: Sequence[float], edge: float, texture: Texture) -> Mesh:
-    """A small sign."""
+    """Return a small sign."""
     corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * edge / 2 + centre
     faces = np.array([(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)])
     triangles = np.concatenate([faces[:, :3], faces[:, [0, 2, 3]]])
@@ -84,12 +84,12 @@ def scene_of(
     shade: GroundShadows | None = None,
     instances: tuple[Instances, ...] = (),
 ) -> Scene:
-    """A scene without obstacles."""
+    """Return a scene without obstacles."""
     return Scene(meshes, instances, air, shade, Obstacles.merged([]))
 
 
 def picture(renderer: Renderer, scene: Scene, camera: Camera, pose: Pose = ORIGIN) -> NDArray[np.int64]:
-    """One picture (H, W, 3) of a scene that is added for it alone."""
+    """Return one image (H, W, 3) of a scene that is added only for it."""
     renderer.add(scene)
     image = renderer.render([RenderRequest(scene, camera, pose)])[0]
     renderer.remove(scene)

@@ -30,7 +30,7 @@ def test_every_part_is_closed_and_faces_outwards() -> None:
         assert {(b, a) for a, b in forth} == forth
 
 
-def test_the_car_has_the_measures_of_its_spec() -> None:
+def test_the_car_has_the_dimensions_of_its_spec() -> None:
     spec = VehicleSpec(length=5.0, width=1.8, height=1.6)
     points = np.concatenate([part.vertices for part in car_parts(spec) if part.colour != SHADOW])
     size = np.ptp(points, axis=0)

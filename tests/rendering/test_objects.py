@@ -30,7 +30,7 @@ def renderer(request: pytest.FixtureRequest) -> Iterator[Renderer]:
 
 
 def cubes(*places: tuple[float, float, float, float], named: bool = True) -> Instances:
-    """Cubes of 2 m around places on the ground: x, y, heading, scale."""
+    """Return cubes of 2 m at transforms on the ground: x, y, heading, scale."""
     mesh = cube((0.0, 0.0, 1.0), 2.0, plain(200, 20, 20))
     return Instances(mesh, np.array(places), ObjectClass.SIGN if named else None)
 
@@ -65,7 +65,7 @@ def test_a_cube_has_the_box_of_its_near_face(renderer: Renderer) -> None:
     assert rows[0, 5] == pytest.approx(1.0, abs=0.02)
 
 
-def test_what_stands_before_takes_from_box_and_share(renderer: Renderer) -> None:
+def test_occlusion_reduces_box_and_share(renderer: Renderer) -> None:
     # At depth 5, from 0 to 2 m on the right and up to the eye's height: hides the lower right quarter of the cube.
     corners = [(5.0, 0.0, 0.0), (5.0, -2.0, 0.0), (5.0, -2.0, 1.0), (5.0, 0.0, 1.0)]
     before = quad(corners, plain(90, 90, 200), SemanticClass.BUILDING)
@@ -92,7 +92,7 @@ def test_of_two_alike_the_nearer_hides_the_farther(renderer: Renderer) -> None:
 @pytest.mark.parametrize(
     "place", [(-11.0, 0.0, 0.0, 1.0), (11.0, 30.0, 0.0, 1.0), (200.0, 0.0, 0.0, 1.0), (60.0, 0.0, 0.0, 0.5)]
 )
-def test_what_is_behind_or_beside_or_too_far_is_not_told(
+def test_objects_behind_beside_or_too_far_are_left_out(
     renderer: Renderer, place: tuple[float, float, float, float]
 ) -> None:
     assert found(renderer, scene_of(road(), instances=(cubes(place),))).shape == (0, 6)
@@ -127,7 +127,7 @@ def test_in_a_town_boxes_hold_what_is_missing_without_the_thing(town: str) -> No
 
 
 def surroundings(scene: Scene, pose: Pose) -> Scene:
-    """The scene without the cars, people and posts that are far away."""
+    """Return the scene without the cars, people and posts that are far away."""
     near = tuple(
         replace(group, transforms=group.transforms[np.hypot(*(group.transforms[:, :2] - pose.position).T) < 50])
         for group in scene.instances
@@ -136,7 +136,7 @@ def surroundings(scene: Scene, pose: Pose) -> Scene:
 
 
 def told_apart(renderer: Renderer, request: RenderRequest, seen: RenderBuffers) -> Iterator[tuple[float, ...]]:
-    """Class, box and share of each thing by taking it away, and by drawing it in an empty world."""
+    """Yield class, box and share of each object, from images without it and of it alone."""
     for number, group in enumerate(request.scene.instances):
         for place in range(len(group.transforms) if group.object_class else 0):
             others = list(request.scene.instances)

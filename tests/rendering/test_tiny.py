@@ -57,7 +57,7 @@ def requests(scene: Scene, cameras: Sequence[Camera], pose: Pose) -> list[Render
 
 
 def on_the_centre_line(town: RoadNetwork) -> Pose:
-    """A pose on the middle of the longest road, along it."""
+    """Return a pose on the middle of the longest road, along it."""
     road = max(town.roads, key=lambda road: road.centre.length)
     return road.centre.pose(road.centre.length / 2)
 

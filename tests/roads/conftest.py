@@ -10,5 +10,5 @@ NAMES = [*(f"train-{i}" for i in range(9)), *(f"validation-{i}" for i in range(3
 
 @pytest.fixture(scope="session")
 def towns() -> dict[str, RoadNetwork]:
-    """Fifteen towns by name."""
+    """Return fifteen towns by name."""
     return {name: build_town(name) for name in NAMES}

@@ -10,12 +10,12 @@ from navsim.roads.network import Road, RoadNetwork, build_network
 
 
 def straight(start: Sequence[float], end: Sequence[float]) -> Polyline:
-    """A straight centre line with a vertex every metre."""
+    """Return a straight centre line with a vertex every metre."""
     return Polyline(np.array([start, end], dtype=float)).resampled(1.0)
 
 
 def star(headings_deg: Sequence[float], length: float = 80.0, kerb_radius: float = 8.0, **road: Any) -> RoadNetwork:
-    """Roads from node 0 at the origin outwards, in the given directions; road i ends at node i + 1."""
+    """Return roads from node 0 at the origin outwards, in the given directions; road i ends at node i + 1."""
     headings = np.deg2rad(headings_deg)
     nodes = [(0.0, 0.0), *(length * np.stack([np.cos(headings), np.sin(headings)], axis=-1)).tolist()]
     roads = [Road(0, i, straight(nodes[0], nodes[i]), **road) for i in range(1, len(nodes))]
@@ -23,7 +23,7 @@ def star(headings_deg: Sequence[float], length: float = 80.0, kerb_radius: float
 
 
 def square(side: float = 100.0, **road: Any) -> RoadNetwork:
-    """Four roads around a block, counter-clockwise, with two more across it: a cross inside a square's middles."""
+    """Return four roads around a block, counter-clockwise, and two that cross between their middles."""
     half = side / 2
     nodes = [(0.0, 0.0), (half, 0.0), (0.0, half), (-half, 0.0), (0.0, -half)]
     corners = [(half, half), (-half, half), (-half, -half), (half, -half)]

@@ -12,7 +12,7 @@ EAST, NORTH, WEST, SOUTH = 0, 1, 2, 3  # roads of the crossing below
 
 
 def arriving(network: RoadNetwork, road: int) -> int:
-    """The lane that leads from a star's outer end to its middle."""
+    """Return the lane that leads from a star's outer end to its middle."""
     return next(i for i, lane in enumerate(network.lanes) if lane.road == road and not lane.forward)
 
 

@@ -106,7 +106,7 @@ def test_rigs_have_the_sizes_of_their_sources() -> None:
     assert left.yaw_deg == -right.yaw_deg > front.yaw_deg == 0.0
 
 
-def test_a_pixel_s_place_by_hand() -> None:
+def test_unprojection_by_hand() -> None:
     points = LEVEL.unproject(np.full((100, 200), 10.0))
     assert points.shape == (100, 200, 3)
     # The first pixel's centre lies 99.5 px to the left of the middle and 49.5 px above it, at 100 px per 45 degrees.
@@ -114,7 +114,7 @@ def test_a_pixel_s_place_by_hand() -> None:
 
 
 @given(yaw=st.floats(-180.0, 180.0), pitch=st.floats(-60.0, 60.0), seed=st.integers(0, 20))
-def test_places_project_back_to_the_pixels_that_show_them(yaw: float, pitch: float, seed: int) -> None:
+def test_points_project_back_to_the_pixels_that_show_them(yaw: float, pitch: float, seed: int) -> None:
     camera = Camera(width=12, height=9, fov_deg=100.0, position=(0.3, -0.2, 1.1), yaw_deg=yaw, pitch_deg=pitch)
     depth = np.random.default_rng(seed).uniform(0.5, 80.0, (2, 9, 12))
     pixels, back = camera.project(camera.unproject(depth).reshape(-1, 3))
@@ -123,7 +123,7 @@ def test_places_project_back_to_the_pixels_that_show_them(yaw: float, pitch: flo
     assert pixels.reshape(2, 9, 12, 2) == pytest.approx(np.stack([np.stack([x, y], axis=-1)] * 2))
 
 
-def test_the_sky_has_no_place() -> None:
+def test_the_sky_has_no_point() -> None:
     depth = np.full((100, 200), 5.0)
     depth[:40] = np.inf
     points = LEVEL.unproject(depth)

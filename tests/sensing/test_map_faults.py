@@ -20,7 +20,7 @@ SPEC = MapSpec(size_px=50, metres_per_pixel=1.0, ego_row=36, road_width=6.0)
 
 
 def cross() -> RoadNetwork:
-    """Roads of 100 m to the east, north, west and south that meet at the origin."""
+    """Return roads of 100 m to the east, north, west and south that meet at the origin."""
     ends = [(100.0, 0.0), (0.0, 100.0), (-100.0, 0.0), (0.0, -100.0)]
     roads = [Road(0, i + 1, Polyline(np.array([[0.0, 0.0], end]))) for i, end in enumerate(ends)]
     return build_network([(0.0, 0.0), *ends], roads)
@@ -103,7 +103,7 @@ def test_all_roads_of_the_route_can_be_missing() -> None:
     assert not roads[30:].any()
 
 
-def test_a_road_too_many_turns_off_the_route() -> None:
+def test_a_false_road_leaves_the_route() -> None:
     for seed in range(5):
         fault = MapFault(extra_roads=1)
         wrong = drive_map(TRUE, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(seed))

@@ -12,7 +12,7 @@ SPEC = MapSpec(size_px=50, metres_per_pixel=1.0, ego_row=36, road_width=6.0)
 
 
 def cross() -> RoadNetwork:
-    """Four roads of 100 m that meet at the origin at right angles."""
+    """Return four roads of 100 m that meet at the origin at right angles."""
     ends = [(100.0, 0.0), (0.0, 100.0), (-100.0, 0.0), (0.0, -100.0)]
     nodes = [(0.0, 0.0), *ends]
     roads = [Road(0, i + 1, Polyline(np.array([[0.0, 0.0], end]))) for i, end in enumerate(ends)]

@@ -12,7 +12,7 @@ from navsim.world.scenery.scene import Scene, build_scene
 
 @pytest.fixture(scope="session")
 def crossing() -> RoadNetwork:
-    """Four roads of 90 m that meet at right angles in the origin, and a bend that joins two of them."""
+    """Return four roads of 90 m that meet at right angles in the origin, and a bend that joins two of them."""
     nodes = np.array([[0.0, 0.0], [90.0, 0.0], [0.0, 90.0], [-90.0, 0.0], [0.0, -90.0]])
     roads = [Road(0, end, Polyline(np.array([nodes[0], nodes[end]])), 1, 1) for end in (1, 2, 3, 4)]
     return build_network(nodes, roads)

@@ -45,7 +45,7 @@ def test_merging_keeps_every_triangle() -> None:
     np.testing.assert_array_equal(both.vertices[both.triangles[10:]], one.vertices[one.triangles])
 
 
-def test_nothing_is_near_to_nothing() -> None:
+def test_an_empty_mesh_has_no_nearest_obstacle() -> None:
     empty = Obstacles.merged([])
     assert empty.triangles.shape == (0, 3)
     with pytest.raises(ValueError, match="no nearest obstacle"):

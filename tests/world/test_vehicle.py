@@ -52,7 +52,7 @@ def test_speed_controller_is_bounded_by_engine_and_brakes() -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("mass", 0.0), ("wheelbase", -1.0), ("friction", math.nan)])
-def test_impossible_measures_are_refused(field: str, value: float) -> None:
+def test_impossible_dimensions_are_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field):
         VehicleSpec(**{field: value})
 
@@ -121,7 +121,7 @@ def test_state_splits_velocity_along_the_heading() -> None:
     assert (state.time, state.wheel_angle) == (2.5, 0.1)
 
 
-def test_curvature_at_standstill_is_what_the_wheels_point_at() -> None:
+def test_curvature_at_standstill_is_that_of_the_wheels() -> None:
     state = vehicle_state(SPEC, motion(), SPEC.wheel_angle(0.07), 0.0)
     assert state.curvature == pytest.approx(0.07)
 

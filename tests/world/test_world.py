@@ -32,14 +32,14 @@ def drive(world: World, curvature: float, speed: float, steps: int) -> list[Vehi
 
 
 def circle_radius(states: list[VehicleState]) -> float:
-    """Least-squares circle through the positions."""
+    """Return the least-squares circle through the positions."""
     points = np.array([state.pose.position for state in states])
     (x, y, rest), *_ = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points**2).sum(axis=1), rcond=None)
     return math.sqrt(rest + x * x + y * y)
 
 
 def block(x: float, kind: ObstacleKind, height: float = 3.0) -> Obstacles:
-    """A wall across the x axis."""
+    """Return a wall across the x axis."""
     return prisms([[(x, -5.0), (x + 0.3, -5.0), (x + 0.3, 5.0), (x, 5.0)]], height, kind)
 
 
@@ -101,7 +101,7 @@ def test_a_heavier_car_rests_on_its_springs_and_drives_the_same_circle(world: Wo
     assert np.hypot(rest.pose.x, rest.pose.y) < 0.01
 
 
-def test_a_drive_cannot_change_the_cars_measures(world: World) -> None:
+def test_a_drive_cannot_change_the_cars_dimensions(world: World) -> None:
     with pytest.raises(ValueError, match="mass and tyres"):
         world.place(ORIGIN, 0.0, replace(world.vehicle, length=5.0))
 

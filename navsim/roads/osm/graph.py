@@ -39,7 +39,7 @@ class Edge:
 
     @property
     def reversed(self) -> "Edge":
-        """The same street seen from its other end."""
+        """The street in the opposite direction."""
         return Edge(self.end, self.start, self.points[::-1], self.kind.reversed)
 
     def one_way(self, forward: bool) -> "Edge":

@@ -70,7 +70,7 @@ class StreetKind:
 
     @property
     def reversed(self) -> "StreetKind":
-        """The same street seen against the direction of its nodes."""
+        """The street in the opposite direction."""
         return replace(self, lanes_forward=self.lanes_backward, lanes_backward=self.lanes_forward)
 
 

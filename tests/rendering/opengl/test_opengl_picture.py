@@ -23,12 +23,12 @@ def renderer() -> Iterator[OpenGLRenderer]:
 
 
 def at(x: float, y: float) -> tuple[int, int]:
-    """Row and column of a place on the road [m]."""
+    """Return the row and column of a point on the road [m]."""
     (column, row), _ = (values[0] for values in CAMERA.project([(x, y, 0.0)]))
     return int(row), int(column)
 
 
-def test_shade_darkens_the_ground_where_the_map_says(renderer: OpenGLRenderer) -> None:
+def test_shadows_darken_the_ground_where_their_image_is_dark(renderer: OpenGLRenderer) -> None:
     # 4 m by 4 m, its western edge 4 m ahead, its northern edge 2 m to the left; the left (northern) half is in shade.
     image = np.array([[0, 0], [255, 255]], np.uint8)
     shade = GroundShadows(image, west=4.0, north=2.0, metres_per_pixel=2.0)
@@ -38,7 +38,7 @@ def test_shade_darkens_the_ground_where_the_map_says(renderer: OpenGLRenderer) -
         assert seen[at(*lit)].tolist() == [100, 100, 100]
 
 
-def test_shade_does_not_fall_on_walls(renderer: OpenGLRenderer) -> None:
+def test_shadows_do_not_fall_on_walls(renderer: OpenGLRenderer) -> None:
     air = replace(STILL_AIR, sun_direction=(-1.0, 0.0, 0.0))
     shade = GroundShadows(np.zeros((100, 100), np.uint8), -50.0, 50.0, 1.0)
     image = picture(renderer, scene_of(wall(9.0, plain(100, 100, 100)), air=air, shade=shade), CAMERA)

@@ -55,13 +55,13 @@ def fan(curvature: float) -> Fan:
 
 
 def is_fan(picture: Picture) -> NDArray[np.bool_]:
-    """Orange to yellow (H, W)."""
+    """Return the mask of orange to yellow pixels (H, W)."""
     red, green, blue = picture.astype(int).transpose(2, 0, 1)
     return np.asarray((red > 130) & (red > blue + 60) & (red >= green))
 
 
 def is_asphalt(picture: Picture) -> NDArray[np.bool_]:
-    """Middling grey (H, W)."""
+    """Return the mask of medium grey pixels (H, W)."""
     values = picture.astype(int)
     return np.asarray((np.ptp(values, axis=2) < 14) & (values.mean(axis=2) > 50) & (values.mean(axis=2) < 120))
 
@@ -193,7 +193,7 @@ def test_a_window_closed_by_its_user_ends_politely(display: VirtualDisplay, way:
         opened.close()
 
 
-def test_a_failure_in_the_windows_process_is_told(display: VirtualDisplay) -> None:
+def test_a_failure_in_the_windows_process_is_reported(display: VirtualDisplay) -> None:
     opened = Window(width=320, height=240)
     try:
         opened.show(START)  # no town was loaded

@@ -35,17 +35,17 @@ TOWNS_EACH = 8
 
 @cache
 def town(name: str) -> RoadNetwork:
-    """A town, built once."""
+    """Return a town, built once."""
     return build_town(name)
 
 
 def some(kind: Generator, count: int = TOWNS_EACH) -> list[RoadNetwork]:
-    """Towns of a generator."""
+    """Return towns of a generator."""
     return [town(f"{kind}-{('train', 'test')[i % 2]}-{i}") for i in range(count)]
 
 
 def lane_graph(network: RoadNetwork) -> "nx.DiGraph[int]":
-    """Lanes and the ways between them."""
+    """Return the lanes and the connectors between them."""
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(network.lanes)))
     graph.add_edges_from((connector.from_lane, connector.to_lane) for connector in network.connectors)
@@ -53,18 +53,18 @@ def lane_graph(network: RoadNetwork) -> "nx.DiGraph[int]":
 
 
 def digest(network: RoadNetwork) -> str:
-    """A number that changes with any of a network's coordinates."""
+    """Return a hash of all of a network's coordinates."""
     parts = [network.nodes, network.trims, *(connector.path.points for connector in network.connectors)]
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
 def kinds_of(networks: list[RoadNetwork]) -> Counter[JunctionKind]:
-    """How many junctions there are of each kind."""
+    """Return the number of junctions of each kind."""
     return Counter(junction.kind for network in networks for junction in network.junctions)
 
 
 def assert_fit_to_drive(network: RoadNetwork) -> None:
-    """Curvature, kerbs and connections, as every town must have them."""
+    """Assert that curvatures, distances from kerbs and connections suit a car."""
     assert isinstance(network.carriageway, shapely.Polygon)
     assert network.carriageway.is_valid
     assert not connector_faults([connector.path for connector in network.connectors], network.carriageway).any()
@@ -176,7 +176,7 @@ def test_suburbs_have_hairpins_sweepers_and_turning_circles() -> None:
 
 
 def _sharpest_turn(headings: np.ndarray, reach: int = 55) -> float:
-    """Greatest turn within about 55 m [deg]."""
+    """Return the largest turn within about 55 m [deg]."""
     return float(np.rad2deg(np.abs(headings[reach:] - headings[:-reach]).max())) if len(headings) > reach else 0.0
 
 
@@ -210,7 +210,7 @@ def test_roundabouts_are_driven_counter_clockwise() -> None:
     assert found >= 3
 
 
-def test_dead_ends_can_be_had_without_turning_circles() -> None:
+def test_dead_ends_may_lack_turning_circles() -> None:
     config = SuburbConfig(dead_ends=(1, 2), turning_circle=None)
     network = build_town("suburb-train-0", config)
     ends = Counter(node for road in network.roads for node in (road.start, road.end))

@@ -14,7 +14,7 @@ STREET = CrossSection(1, 3.0, 1.0)
 
 
 def main_street() -> StreetBuilder:
-    """One straight street, 300 m from west to east."""
+    """Return one straight street, 300 m from west to east."""
     builder = StreetBuilder(clearance=14.0, spacing=50.0, reach=40.0, min_radius=20.0)
     ends = builder.add_node(np.zeros(2)), builder.add_node(np.array([300.0, 0.0]))
     builder.add_street(straight((0.0, 0.0), (300.0, 0.0)), *ends, STREET)
@@ -22,7 +22,7 @@ def main_street() -> StreetBuilder:
 
 
 def side_street(builder: StreetBuilder, x: float, slope: float = 0.0) -> int | None:
-    """Try a street northwards from `x` on the main street, leaning east by `slope`."""
+    """Try to add a street northwards from `x` on the main street, leaning east by `slope`."""
     end = builder.add_node(np.array([x + 100.0 * slope, 100.0]))
     return builder.try_add_street(straight((x, 0.0), tuple(builder.nodes[end])), StreetPoint(0, x), end, STREET)
 

@@ -17,7 +17,7 @@ CAR_HALF_WIDTH = 0.9
 
 
 def gaps_to_kerb(network: RoadNetwork, points: np.ndarray) -> np.ndarray:
-    """Distance of points (N, 2) on the carriageway to the kerb (N,) [m]."""
+    """Return distance of points (N, 2) on the carriageway to the kerb (N,) [m]."""
     return np.asarray(shapely.distance(network.carriageway.boundary, shapely.points(points)))
 
 
@@ -32,7 +32,7 @@ def test_same_name_gives_the_same_town(towns: dict[str, RoadNetwork]) -> None:
 
 
 def test_a_town_is_what_it_always_was() -> None:
-    """Data and results name their towns: a change here would make them lie."""
+    """Data and results name their towns, so a change here would make them wrong."""
     town = build_town("train-3")
     assert (len(town.roads), len(town.junctions), len(town.connectors)) == (23, 14, 108)
     assert town.carriageway.area == pytest.approx(32857.588, abs=0.01)
@@ -51,7 +51,7 @@ def test_no_dead_ends(towns: dict[str, RoadNetwork]) -> None:
         assert all(town.successors(lane) for lane in range(len(town.lanes)))
 
 
-def test_towns_hang_together(towns: dict[str, RoadNetwork]) -> None:
+def test_towns_are_connected(towns: dict[str, RoadNetwork]) -> None:
     for town in towns.values():
         assert isinstance(town.carriageway, shapely.Polygon)
         assert town.carriageway.is_valid

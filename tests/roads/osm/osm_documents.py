@@ -16,7 +16,7 @@ TWO_WAY: Mapping[str, str] = {"highway": "residential"}
 
 
 def coordinates(x: float, y: float) -> tuple[float, float]:
-    """Longitude and latitude [deg] of a place [m]."""
+    """Return the longitude and latitude [deg] of a position [m]."""
     return ORIGIN[0] + x / PER_DEGREE[0], ORIGIN[1] + y / PER_DEGREE[1]
 
 
@@ -46,7 +46,7 @@ class Document:
         return nodes
 
     def xml(self) -> str:
-        """The document."""
+        """Return the document as XML."""
         parts = ["<?xml version='1.0' encoding='UTF-8'?>", '<osm version="0.6" generator="test">']
         if self.bounds is not None:
             (west, south), (east, north) = coordinates(*self.bounds[:2]), coordinates(*self.bounds[2:])
@@ -73,7 +73,7 @@ def _tags(tags: Mapping[str, str]) -> str:
 
 
 def grid(columns: int = 4, rows: int = 4, spacing: float = 120.0) -> Document:
-    """Two-way streets at right angles; node (column, row) has number row * columns + column + 1."""
+    """Return two-way streets at right angles; node (column, row) has number row * columns + column + 1."""
     document = Document()
     for row in range(rows):
         for column in range(columns):
@@ -123,7 +123,7 @@ def city(side: int, rng: np.random.Generator) -> Document:
 
 
 def _street(document: Document, nodes: list[int], rng: np.random.Generator) -> None:
-    """A street along grid nodes, with gaps, kinks, short segments, T crossings beside the grid's, and odd tags."""
+    """Add a street along grid nodes, with gaps, kinks, short segments, T crossings beside the grid's, and odd tags."""
     kind = dict(TWO_WAY)
     draw = rng.uniform()
     if draw < 0.25:
@@ -151,7 +151,7 @@ def _street(document: Document, nodes: list[int], rng: np.random.Generator) -> N
 def _dual_carriageway(
     document: Document, ids: np.ndarray, places: np.ndarray, row: int, rng: np.random.Generator
 ) -> None:
-    """Two one-way streets side by side through the middle of the grid, joined to every other cross street."""
+    """Add two one-way streets side by side through the middle of the grid, joined to every other cross street."""
     tags = {"highway": "primary", "oneway": "yes", "lanes": "2"}
     y = places[:, row, 1].mean() + 35.0
     east, west = [], []
@@ -169,7 +169,7 @@ def _dual_carriageway(
 
 
 def _roundabouts(document: Document, side: int, spacing: float, rng: np.random.Generator) -> None:
-    """Rings outside the grid, of many sizes, each with four arms to the grid or to the next."""
+    """Add roundabouts of many sizes outside the grid, each with four arms to the grid or to the next."""
     before: int | None = None
     for number in range(max(side // 2, 2)):
         centre, radius = np.array([number * 2 * spacing, -1.5 * spacing]), rng.uniform(6.0, 28.0)

@@ -21,14 +21,14 @@ ONE_WAY = {**TWO_WAY, "oneway": "yes"}
 
 
 def town(document: Document, folder: Path, trim_dead_ends: bool = False) -> RoadNetwork:
-    """The network of a document, checked for what holds in every town."""
+    """Return the network of a document after `check`."""
     network = build_osm_town(document.write(folder / "map.osm"), OsmConfig(trim_dead_ends)).network
     check(network)
     return network
 
 
 def check(network: RoadNetwork) -> None:
-    """What holds in every town: lanes lead on, all can be driven, one piece, on the pavement."""
+    """Assert what holds in every town: no lane is a trap, all can be driven, connected, on the carriageway."""
     at_junction = {junction.node for junction in network.junctions}
     for index, lane in enumerate(network.lanes):
         road = network.roads[lane.road]
@@ -54,7 +54,7 @@ def manoeuvres(network: RoadNetwork) -> list[Manoeuvre]:
 
 
 def cross(spacing: float = 100.0) -> Document:
-    """One crossing of two two-way streets; node 1 is its middle."""
+    """Return one crossing of two two-way streets; node 1 is its middle."""
     made = Document()
     middle = made.node(0.0, 0.0)
     for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1)):
@@ -175,7 +175,7 @@ def test_a_tunnel_under_a_street_is_left_out(tmp_path: Path) -> None:
     assert len(town(document, tmp_path).roads) == len(town(grid(3, 3), tmp_path).roads)
 
 
-def test_a_motorway_above_streets_yields_and_streets_on_one_level_meet(tmp_path: Path) -> None:
+def test_a_motorway_above_streets_is_removed_and_streets_on_one_level_meet(tmp_path: Path) -> None:
     document = grid(3, 3)
     before = len(town(document, tmp_path).junctions)
     document.line([(60.0, -80.0), (60.0, 320.0)], {"highway": "motorway", "bridge": "yes"})

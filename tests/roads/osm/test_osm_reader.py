@@ -14,7 +14,7 @@ from tests.roads.osm.osm_documents import Document, coordinates, grid
 
 
 def written(document: Document, path: Path) -> Path:
-    """The document in the format that the name says."""
+    """Write the document in the format of the file's suffix."""
     plain = document.write(path.parent / "plain.osm")
     if path.name.endswith(".pbf"):
         with osmium.SimpleWriter(str(path)) as writer:
@@ -141,7 +141,7 @@ def test_the_projection_at_the_date_line_and_in_the_south() -> None:
 
 
 def vincenty(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Length of the geodesic between two (longitude, latitude) [deg]; Vincenty, Survey Review XXIII (1975)."""
+    """Return the geodesic length between two (longitude, latitude) [deg] by Vincenty (Survey Review XXIII, 1975)."""
     a, f = 6378137.0, 1 / 298.257223563
     b = a * (1 - f)
     (lon1, lat1), (lon2, lat2) = np.deg2rad(one), np.deg2rad(other)

@@ -17,7 +17,7 @@ def test_a_sharp_corner_becomes_a_bend_between_the_same_ends() -> None:
     assert bend.project((30.0, 0.0))[1] == pytest.approx(0.0, abs=0.05)  # far away nothing moves
 
 
-def test_gentle_courses_stay_where_they_are() -> None:
+def test_smooth_lines_are_not_moved() -> None:
     angles = np.linspace(0, np.pi, 50)
     arc = 40 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     straight = np.array([[0.0, 0.0], [100.0, 0.0]])
@@ -29,7 +29,7 @@ def test_gentle_courses_stay_where_they_are() -> None:
     assert np.diff(other[:, 0]) == pytest.approx(np.ones(100))
 
 
-def test_a_spike_is_cut_and_a_small_ring_given_up() -> None:
+def test_a_spike_is_cut_and_a_small_ring_dropped() -> None:
     spike = np.array([[0.0, 0.0], [50.0, 0.0], [50.0, 30.0], [50.5, 0.0], [100.0, 0.0]])
     angles = np.linspace(0, 2 * np.pi, 30)
     ring = 4 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)

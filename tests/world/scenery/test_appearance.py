@@ -25,7 +25,7 @@ def look(spec: str, seed: int = 0) -> Appearance:
 
 
 def differing(first: Appearance, second: Appearance) -> set[str]:
-    """Names of the fields in which two appearances differ."""
+    """Return the names of the fields in which two appearances differ."""
     return {field.name for field in fields(Appearance) if getattr(first, field.name) != getattr(second, field.name)}
 
 

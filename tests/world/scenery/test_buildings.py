@@ -38,7 +38,7 @@ def test_density_decides_how_much_is_built(crossing: RoadNetwork) -> None:
 
 
 def front(height: float) -> tuple[Array, Array]:
-    """Texture (u in bays, v in floors from the top of the texture) and corners (N, 4, 3) of a flat-roofed front."""
+    """Return texture coordinates (u in bays, v in floors from the top) and corners (N, 4, 3) of a flat-roofed house."""
     outline = np.array([[0.0, 0.0], [12.0, 0.0], [12.0, 9.0], [0.0, 9.0]])
     surface = building_surface([Building(outline, height, Facade.PLASTER, gabled=False, bay=1)])
     walls = surface.vertices[: len(surface.vertices) - 6].reshape(-1, 4, 3)  # two triangles of roof come last

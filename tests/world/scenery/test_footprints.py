@@ -31,19 +31,19 @@ def built(network: RoadNetwork, *outlines: Array, height: float = 6.0) -> tuple[
 
 
 def star(radii: list[float]) -> Array:
-    """A plan whose corners lie at these distances around a point, mostly concave."""
+    """Return a plan whose corners lie at these distances around a point, mostly concave."""
     angles = np.arange(len(radii)) * 2 * np.pi / len(radii)
     return np.asarray(FAR + np.array(radii)[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1))
 
 
 def triangles_of(*houses: Building) -> Array:
-    """Corners (F, 3, 3) of the triangles of houses."""
+    """Return corners (F, 3, 3) of the triangles of houses."""
     surface = building_surface(houses)
     return np.asarray(surface.vertices[surface.triangles])
 
 
 def vectors(triangles: Array) -> Array:
-    """Outward normals, as long as the area."""
+    """Return outward normals, as long as the area."""
     return np.asarray(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]) / 2)
 
 
@@ -105,7 +105,7 @@ def test_no_house_of_known_outline_blocks_any_street() -> None:
         np.array([[0.0, 0.0], [9.0, 0.0], [20.0, 0.0]]),
     ],
 )
-def test_what_is_no_house_is_left_out(crossing: RoadNetwork, outline: Array) -> None:
+def test_invalid_outlines_are_left_out(crossing: RoadNetwork, outline: Array) -> None:
     assert built(crossing, outline + FAR) == ()
     assert len(built(crossing, outline + FAR, L_SHAPE + FAR + 50.0)) == 1
 

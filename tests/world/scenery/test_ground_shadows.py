@@ -48,13 +48,13 @@ def casters(
 
 
 def tone_at(shadows: GroundShadows, x: float, y: float) -> int:
-    """Sunlight of 255 at a point [m]."""
+    """Return the sunlight, of 255, at a point [m]."""
     row, column = (shadows.north - y) / shadows.metres_per_pixel, (x - shadows.west) / shadows.metres_per_pixel
     return int(shadows.image[int(row), int(column)])
 
 
 def shaded_span(line: NDArray[np.uint8], scale: float, start: float) -> tuple[float, float]:
-    """Begin and end of the dark part of an image row [m]."""
+    """Return the ends of the dark part of an image row [m]."""
     dark = np.flatnonzero(line < 128)
     assert len(dark) == dark[-1] - dark[0] + 1, "the shadow has holes"
     return start + scale * float(dark[0]), start + scale * float(dark[-1] + 1)

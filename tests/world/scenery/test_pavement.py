@@ -13,7 +13,7 @@ from navsim.world.scenery.pavement import DASH, GAP, LINE_WIDTH, YIELD_WIDTH, bu
 
 
 def single_road(forward: int, backward: int, length: float = 100.0) -> RoadNetwork:
-    """One straight road along the x axis without junctions."""
+    """Return one straight road along the x axis without junctions."""
     ends = np.array([[0.0, 0.0], [length, 0.0]])
     return build_network(ends, [Road(0, 1, Polyline(ends), forward, backward)])
 
@@ -23,7 +23,7 @@ def area(surface: Surface) -> float:
 
 
 def offsets_of_long_lines(surface: Surface) -> set[float]:
-    """Offsets from the x axis at which painted pieces of more than a metre lie."""
+    """Return offsets from the x axis at which painted pieces of more than a metre lie."""
     pieces: Array = surface.vertices[surface.triangles]
     long = np.ptp(pieces[:, :, 0], axis=1) > 1.0
     middles = (pieces[long, :, 1].min(axis=1) + pieces[long, :, 1].max(axis=1)) / 2

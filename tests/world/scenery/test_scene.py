@@ -33,12 +33,12 @@ def part(scene: Scene, semantic: SemanticClass) -> Mesh:
 
 
 def grounds(scene: Scene) -> list[Mesh]:
-    """Footways, ground, plain and hills."""
+    """Return footways, ground, plain and hills."""
     return [mesh for mesh in scene.meshes if mesh.semantic is SemanticClass.GROUND]
 
 
 def corners(mesh: Mesh) -> Array:
-    """Corners of each triangle (F, 3, 3)."""
+    """Return corners of each triangle (F, 3, 3)."""
     return mesh.vertices[mesh.triangles].astype(float)
 
 

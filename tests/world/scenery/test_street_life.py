@@ -73,7 +73,7 @@ def houses_of(scene: Scene) -> shapely.Geometry:
     ("kind", "clearance"),
     [(ObstacleKind.CAR, 1.5), (ObstacleKind.SIGN, 0.5), (ObstacleKind.PEDESTRIAN, 1.1), (ObstacleKind.TREE, 1.5)],
 )
-def test_what_stands_there_keeps_clear_of_road_and_houses(
+def test_objects_keep_clear_of_road_and_houses(
     town: RoadNetwork, scene: Scene, kind: ObstacleKind, clearance: float
 ) -> None:
     things = grounds_of(scene.obstacles, kind)

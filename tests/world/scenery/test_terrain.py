@@ -32,12 +32,12 @@ def terrain(town: RoadNetwork, kerbs: Kerbs) -> Terrain:
 
 
 def corners(surface: Surface) -> Array:
-    """Corners (F, 3, 3) of each triangle."""
+    """Return corners (F, 3, 3) of each triangle."""
     return np.asarray(surface.vertices[surface.triangles])
 
 
 def upwards(surface: Surface) -> Array:
-    """Area (F,) of each triangle seen from above, negative where it faces down."""
+    """Return area (F,) of each triangle seen from above, negative where it faces down."""
     a, b, c = np.moveaxis(corners(surface), 1, 0)
     return np.asarray(np.cross(b - a, c - a)[:, 2] / 2)
 

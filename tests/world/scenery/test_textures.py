@@ -24,7 +24,7 @@ def painted(look: Appearance) -> Textures:
 
 
 def road(material: RoadMaterial, roughness: float = 0.0) -> Array:
-    """Tone of the road's tile (H, W), 1 for its plain colour."""
+    """Return tone of the road's tile (H, W), 1 for its plain colour."""
     tile = painted(Appearance(road_material=material, roughness=roughness, asphalt=(120, 120, 120))).asphalt
     return tile[..., 0].astype(float) / 120.0
 
@@ -93,7 +93,7 @@ def test_the_dark_leaves_lines_and_road_apart(spec: str) -> None:
 
 
 def lit_share(lit: float) -> float:
-    """Share of a facade's cells that are lit."""
+    """Return share of a facade's cells that are lit."""
     look = Appearance(lit_windows=lit)
     picture = paint_facades(look, generator(1, "facades"))[: FLOORS * CELL * len(Facade)].astype(float)
     return float((picture[..., 0] - picture[..., 2] > 90).mean())

@@ -37,7 +37,7 @@ def test_every_class_is_there(place: tuple[RoadNetwork, Scene]) -> None:
     assert classes == set(SemanticClass) - {SemanticClass.SKY}
 
 
-def test_what_stands_beside_the_road_leaves_it_free(place: tuple[RoadNetwork, Scene]) -> None:
+def test_objects_beside_the_road_leave_it_free(place: tuple[RoadNetwork, Scene]) -> None:
     network, scene = place
     for group in scene.instances:
         if not len(group.transforms):
@@ -49,7 +49,7 @@ def test_what_stands_beside_the_road_leaves_it_free(place: tuple[RoadNetwork, Sc
         assert gap >= CLEARANCE[group.mesh.semantic] - 1e-3, group.mesh.semantic
 
 
-def test_the_same_seed_furnishes_the_same(place: tuple[RoadNetwork, Scene]) -> None:
+def test_the_same_seed_places_the_same_objects(place: tuple[RoadNetwork, Scene]) -> None:
     network, scene = place
     again = build_scene(network, appearance_of("", generator(3, "look")), generator(3, "scenery"))
     for one, other in zip(scene.meshes, again.meshes, strict=True):
@@ -65,7 +65,7 @@ def test_the_same_seed_furnishes_the_same(place: tuple[RoadNetwork, Scene]) -> N
 
 
 def street(**options: object) -> RoadNetwork:
-    """One straight road of 200 m from west to east."""
+    """Return one straight road of 200 m from west to east."""
     centre = Polyline(np.array([[0.0, 0.0], [200.0, 0.0]])).resampled(2.0)
     return build_network(np.array([[0.0, 0.0], [200.0, 0.0]]), [Road(0, 1, centre, **options)])  # type: ignore[arg-type]
 
