@@ -21,6 +21,7 @@ from navsim.storage import write_bytes
 from navsim.visualization.palette import CARD, DIM, DRIVERS, INK, LINE, with_css_variables
 
 _SIZE = (5.0, 4.0)  # of a chart [in], so that its letters are legible on a phone; wider screens enlarge it
+_NAME_LENGTH = 24  # of the label of a point
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,17 @@ def scatter_chart(x_label: str, y_label: str, points: Sequence[Point], colours: 
         colours: Index of each point's colour in `palette.DRIVERS`, by the point's name.
     """
     figure, axes = _chart(x_label, y_label)
+    middle = (min(point.x for point in points) + max(point.x for point in points)) / 2
     for point in points:
         colour = DRIVERS[colours[point.name]].light
         if point.interval is not None:
             axes.plot([point.x] * 2, point.interval, color=colour, linewidth=1.5)
         axes.plot(point.x, point.y, "o", color=colour, markersize=6)
-        axes.annotate(point.name, (point.x, point.y), (6, 5), textcoords="offset points", color=DIM.light, fontsize=9)
+        side, shift = ("left", 6) if point.x <= middle else ("right", -6)  # names stay inside the chart
+        name = point.name if len(point.name) <= _NAME_LENGTH else f"...{point.name[-_NAME_LENGTH:]}"
+        place = (point.x, point.y)
+        label = axes.annotate(name, place, (shift, 5), textcoords="offset points", ha=side, color=DIM.light, fontsize=9)
+        label.set_in_layout(False)
     axes.margins(x=0.15)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     return inline_svg(figure, f"{y_label} over {x_label}")

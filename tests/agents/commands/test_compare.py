@@ -39,9 +39,11 @@ def test_two_results_side_by_side(tmp_path: Path) -> None:
     one, two = results(tmp_path / "one", Outcome.ARRIVED), results(tmp_path / "two", Outcome.LEFT_ROAD, nll=-2.0)
     done = run(one, two, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "p = 0.0078: significant" in done.stdout
-    assert "2 points are too few for a correlation" in done.stdout
+    assert "0.0078" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"all differences: {tmp_path}/out/comparison.html and comparison.md"
     text = (tmp_path / "out" / "comparison.md").read_text()
+    assert "p = 0.0078: significant" in text
+    assert "2 points are too few for a correlation" in text
     assert text.startswith("# 2 drivers over 8 routes")
     assert f"| policy ({two}) | 0 of 8 |" in text
     page = (tmp_path / "out" / "comparison.html").read_text()

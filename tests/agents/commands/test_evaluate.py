@@ -287,7 +287,8 @@ def test_a_suite_by_its_path_and_an_unknown_one(quick: Path, tmp_path: Path) -> 
     suite.write_text(f"routes: {{routes: 1, lane_routes: 0, towns: 1}}\nparts: {parts}")
     done = run(quick, "--suite", suite, "--driver", "constant", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert "none: arrived" in done.stdout
+    assert "| none: arrived |" in (tmp_path / "run" / "table.md").read_text()
+    assert done.stdout.splitlines()[-1].startswith(f"all scores: {tmp_path / 'run' / 'report.html'}")
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert list(results["parts"]) == ["right", "none"]
     wrong = run(quick, "--suite", "standrd", "--driver", "constant", "--out", tmp_path / "other")

@@ -61,8 +61,8 @@ def test_one_command_writes_one_page_and_drives_nothing_twice(folder: Path) -> N
     page = (folder / "page.md").read_text()
     assert page.startswith("# A small page\n\nSeed 0, on ")
     assert "## small.yaml: a small one" in page
-    assert "| | straight | own |" in page
-    assert "| none: arrived | 0 of 2 (0%-66%) | 0 of 2 (0%-66%) |" in page
+    assert "|  | straight | own |" in page
+    assert "| none: arrived | 0 of 2 (0% to 66%) | 0 of 2 (0% to 66%) |" in page
     assert "Not driven: there is no map file nowhere.osm (set towns.streets)." in page
     assert "| straight | 4 | 0 | 0 |\n| own | 4 | 0 | 0 |" in page
     assert "drawn with tiny and with opengl" in page
@@ -87,7 +87,7 @@ def test_a_driver_that_fails_is_on_the_page_and_makes_the_exit_code_one(folder: 
     assert done.returncode == 1, done.stderr
     assert "error: own: 4 drives broke off" in done.stderr
     assert "ZeroDivisionError" in done.stderr
-    assert "| ... broke off | 0.00 (0-" in (folder / "page.md").read_text()
+    assert "| ... broke off | 0.00 (0.00 to " in (folder / "page.md").read_text()
 
 
 @pytest.mark.parametrize(
