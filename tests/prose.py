@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-MOST_WORDS = 40
+MAX_SENTENCE_WORDS = 40
 """Longest sentence [words]."""
-LEAST_WORDS = 3
+MIN_FIELD_WORDS = 3
 """Shortest documentation of a dataclass's field [words]."""
 
 BANNED = {
@@ -78,18 +78,19 @@ def passages(path: Path) -> Iterator[Passage]:
 def violations(path: Path) -> list[str]:
     """One line for each place in a file whose prose breaks a rule."""
     found = []
+    shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
     for passage in passages(path):
-        where = f"{passage.path.relative_to(ROOT)}:{passage.line}"
+        where = f"{shown}:{passage.line}"
         plain = re.sub(r"`[^`]*`", "code", passage.text)
         found += [f"{where}: {match[0]!r}" for match in _BANNED.finditer(plain)]
         for sentence in sentences(plain):
-            if (count := len(sentence.split())) > MOST_WORDS:
+            if (count := len(sentence.split())) > MAX_SENTENCE_WORDS:
                 found.append(f"{where}: {count} words in one sentence: {' '.join(sentence.split()[:8])} ...")
     if path.suffix == ".py":
         found += [
-            f"{path.relative_to(ROOT)}:{line}: {text!r} says too little of the field {name}"
+            f"{shown}:{line}: {text!r} says too little of the field {name}"
             for name, text, line in field_docs(ast.parse(path.read_text()))
-            if len(text.split()) < LEAST_WORDS
+            if len(text.split()) < MIN_FIELD_WORDS
         ]
     return found
 
