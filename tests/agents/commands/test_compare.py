@@ -1,14 +1,12 @@
 """`navsim compare` as a user calls it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.results import results_mapping
 from navsim.simulation.scenario import Outcome, Scenario
+from tests.commands import Finished, run_command
 from tests.evaluation.drives import make_drive
 
 REPOSITORY = Path(__file__).parents[3]
@@ -29,10 +27,8 @@ def results(folder: Path, outcome: Outcome, mark: str = "f1", nll: float = -4.0)
     return folder
 
 
-def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, REPOSITORY / "scripts" / "compare.py", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def run(*arguments: str | Path) -> Finished:
+    return run_command("compare", *map(str, arguments), env={"COLUMNS": "100"})
 
 
 def test_two_results_side_by_side(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """The commands for data as a user calls them: one line for a mistake, exit code 2, no traceback."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import Finished, run_command
 
 REPOSITORY = Path(__file__).parents[3]
 SHORT = """
@@ -22,14 +21,13 @@ workers: 1
 """
 
 
-def run(script: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run a script as from a shell."""
-    command = [sys.executable, REPOSITORY / "scripts" / script, *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "160"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def run(script: str, *arguments: str | Path) -> Finished:
+    """Run the command of a script."""
+    name = script.removesuffix(".py").replace("_", "-")
+    return run_command(name, *map(str, arguments), env={"COLUMNS": "160"})
 
 
-def mistake(done: "subprocess.CompletedProcess[str]") -> str:
+def mistake(done: Finished) -> str:
     """The error line of a script that refused to work."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

@@ -25,6 +25,7 @@ from navsim.errors import NavsimError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
+from tests.commands import Finished, run_command
 
 REPOSITORY = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
@@ -43,11 +44,10 @@ film: false
 """
 
 
-def run(config: Path, *arguments: str | Path, display: str = "") -> "subprocess.CompletedProcess[str]":
-    """Run the script as from a shell."""
-    command = [sys.executable, REPOSITORY / "scripts" / "evaluate.py", "--config", config, *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100", "DISPLAY": display}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def run(config: Path, *arguments: str | Path, display: str = "") -> Finished:
+    """Run the command."""
+    env = {"COLUMNS": "100", "DISPLAY": display}
+    return run_command("evaluate", "--config", str(config), *map(str, arguments), env=env)
 
 
 def checkpoint(path: Path, cameras: tuple[Camera, ...] = CAMERAS, blind: bool = False, map_spec: MapSpec = MAP) -> Path:

@@ -1,8 +1,5 @@
 """`navsim export` as a user calls it: a folder and a few words, or one line for a mistake."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
@@ -11,16 +8,15 @@ from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from tests.commands import Finished, run_command
 
 REPOSITORY = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
 
 
-def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run the script as from a shell."""
-    command = [sys.executable, REPOSITORY / "scripts" / "export.py", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def run(*arguments: str | Path) -> Finished:
+    """Run the command."""
+    return run_command("export", *map(str, arguments), env={"COLUMNS": "100"})
 
 
 def test_a_folder_is_written_and_described_and_then_left_alone(tmp_path: Path) -> None:

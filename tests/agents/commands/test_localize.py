@@ -1,9 +1,6 @@
 """`navsim localize` from end to end: a small run, what it leaves, and what it says of mistakes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from agents.policies.policy import build_policy
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_yaml
+from tests.commands import Finished, run_command
 
 ROOT = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
@@ -28,11 +26,9 @@ def checkpoint(folder: Path, inputs: tuple[Sense, ...]) -> Path:
     return path
 
 
-def localize(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the script."""
-    command = [sys.executable, str(ROOT / "scripts" / "localize.py"), *words]
-    surroundings = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
+def localize(*options: str) -> Finished:
+    """Run the command."""
+    return run_command("localize", *options)
 
 
 def test_a_run_leaves_a_table_pictures_and_a_film(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The program `navsim`: its table of commands, its help, and what it says of mistakes."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -39,11 +40,14 @@ def test_the_overview_imports_no_heavy_package() -> None:
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_every_command_has_a_script_and_explains_itself(name: str) -> None:
+def test_every_command_has_a_script_and_explains_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = ROOT / "scripts" / f"{name.replace('-', '_')}.py"
-    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert SUMMARIES[name] in " ".join(done.stdout.split())
+    monkeypatch.setattr(sys, "argv", [str(script), "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(script), run_name="__main__")
+    assert SUMMARIES[name] in " ".join(capsys.readouterr().out.split())
 
 
 def test_there_is_no_script_without_a_command() -> None:

@@ -1,11 +1,10 @@
 """`navsim run-suites` as a user calls it: one page over all suites, nothing driven twice, mistakes in one line."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import Finished, run_command
 
 REPOSITORY = Path(__file__).parents[3]
 SUITE = """
@@ -40,11 +39,9 @@ class Curve:
 """
 
 
-def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the script in a folder, as from a shell."""
-    command = [sys.executable, str(REPOSITORY / "scripts" / "run_suites.py"), "--config", "page.yaml", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+def run(folder: Path, *arguments: str) -> Finished:
+    """Run the command in a folder."""
+    return run_command("run-suites", "--config", "page.yaml", *arguments, folder=folder, env={"COLUMNS": "100"})
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from agents.drivers.policy_driver import PolicyDriver
 from agents.training.config import TrainConfig
 from navsim.config import load_config
 from tests.agents.small_runs import CAMERAS, MAP, small_folder
+from tests.commands import Finished, run_command
 
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}  # whether or not the project is installed
@@ -36,10 +37,8 @@ def command(folder: Path, *options: str) -> list[str]:
     return [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(folder / "train.yaml"), *options]
 
 
-def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(folder, *options), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+def run(folder: Path, *options: str) -> Finished:
+    return run_command("train", *command(folder, *options)[2:])
 
 
 def test_training_then_driving_then_done(tmp_path: Path) -> None:

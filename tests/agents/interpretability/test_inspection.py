@@ -2,10 +2,7 @@
 
 import dataclasses
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import Camera
 from navsim.tables import Table
 from tests.agents.small_runs import CAMERAS, MAP, add_episode, small_episode, small_folder, small_info, small_policy
+from tests.commands import Finished, run_command
 from tests.datasets.synthetic import SHORT_COLLECTION
 
 REPOSITORY = Path(__file__).parents[3]
@@ -208,11 +206,9 @@ def test_text_on_a_page_is_escaped() -> None:
     assert "cG5n" in html  # the picture's bytes
 
 
-def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run the script as from a shell."""
-    command = [sys.executable, REPOSITORY / "scripts" / "inspect_policy.py", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COLUMNS": "120"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+def run(*arguments: str | Path) -> Finished:
+    """Run the command."""
+    return run_command("inspect-policy", *map(str, arguments), env={"COLUMNS": "120"})
 
 
 def test_the_script_writes_the_page_and_says_where(data: Path, tmp_path: Path) -> None:

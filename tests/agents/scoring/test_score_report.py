@@ -1,9 +1,6 @@
 """Tables, files and pictures of scores; the script as a user runs it."""
 
 import json
-import os
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -32,6 +29,7 @@ from tests.agents.small_runs import (
     small_info,
     small_policy,
 )
+from tests.commands import run_command
 
 ROOT = Path(__file__).parents[3]
 KINDS = np.array([*["straight", "curve", "straight_on"] * 133, "straight"])
@@ -145,10 +143,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
 
 def test_the_script_prints_a_table_and_writes_json_and_png(tmp_path: Path) -> None:
     config = made(tmp_path)
-    command = [sys.executable, str(ROOT / "scripts" / "evaluate_offline.py"), "--checkpoint", str(config.checkpoint)]
-    command += ["--data", str(config.data), "--objective", "coverage", "--calibrate"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    options = ["--checkpoint", str(config.checkpoint), "--data", str(config.data), "--objective", "coverage"]
+    options.append("--calibrate")
+    done = run_command("evaluate-offline", *options, env={"COLUMNS": "100"})
     assert done.returncode == 0, done.stderr
     assert "as trained" in done.stdout
     assert "temperature is now" in done.stdout
@@ -156,8 +153,6 @@ def test_the_script_prints_a_table_and_writes_json_and_png(tmp_path: Path) -> No
     assert values["objective"] == "coverage"
     assert read_info(config.checkpoint).temperature == values["fitted_temperature"]
     assert (tmp_path / "run" / "best-validation-scores.png").read_bytes().startswith(b"\x89PNG")
-    wrong = subprocess.run(
-        [*command, "--checkpoint", "none"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    wrong = run_command("evaluate-offline", *options, "--checkpoint", "none")
     assert wrong.returncode == 2
     assert wrong.stderr.splitlines()[-1] == "error: none: no such checkpoint file"

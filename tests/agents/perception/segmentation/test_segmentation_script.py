@@ -1,8 +1,6 @@
 """Segmentation as a user runs it: real drives with classes, training, and held-out towns under real conditions."""
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
+from tests.commands import Finished, run_command
 from tests.datasets.synthetic import SHORT_COLLECTION
 
 ROOT = Path(__file__).parents[4]
@@ -38,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
+def run(folder: Path) -> Finished:
     settings = {
         "task": "segmentation",
         "data": str(folder / "data"),
@@ -51,9 +50,7 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
         "device": "cpu",
     }
     (folder / "train.yaml").write_text(yaml.safe_dump(settings))
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(folder / "train.yaml")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return run_command("train", "--config", str(folder / "train.yaml"))
 
 
 def test_training_then_scores_then_done(folder: Path) -> None:
