@@ -245,10 +245,24 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return base | over | both
 
 
+_LIMIT_ERRORS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+    "too_short": ("min_length", "of length at least"),
+    "too_long": ("max_length", "of length at most"),
+}
+"""Context key and text of each pydantic error that a violated limit causes, worded as `Constrained` words it."""
+
+
 def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
     """Return the text of one validation error."""
     location = [part for part in detail["loc"] if isinstance(part, str | int)]
     key = ".".join(map(str, location))
+    if detail["type"] in _LIMIT_ERRORS:
+        attribute, text = _LIMIT_ERRORS[detail["type"]]
+        return f"{source}: {key} must be {text} {detail['ctx'][attribute]:g}, got {detail['input']!r}"
     if detail["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{source}: {key or 'file'} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
     known = _field_names(kind, location[:-1])

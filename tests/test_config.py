@@ -91,7 +91,7 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("count: many", ["count = 'many'", "valid integer"]),
         ("count: '4'", ["count = '4'", "valid integer"]),
         ("colour: green", ["colour = 'green'", "'red' or 'blue'"]),
-        ("gps: {position_time: -1}", ["gps.position_time = -1", "greater than 0"]),
+        ("gps: {position_time: -1}", ["gps.position_time must be above 0, got -1"]),
         ("gps: 3", ["gps = 3"]),
         ("[1, 2]", ["must be a mapping"]),
         ("a: [", ["is not YAML"]),
