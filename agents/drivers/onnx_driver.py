@@ -106,10 +106,10 @@ class OnnxDriver(LearnedDriver):
     def predict(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         """Return the policy's distribution for each observation."""
         values = (
-            np.stack([seen.images for seen in observations]),
-            np.stack([seen.road_map for seen in observations]),
-            np.stack([seen.route_map for seen in observations]),
-            np.array([seen.speed for seen in observations], np.float32),
+            np.stack([observation.images for observation in observations]),
+            np.stack([observation.road_map for observation in observations]),
+            np.stack([observation.route_map for observation in observations]),
+            np.array([observation.speed for observation in observations], np.float32),
         )
         outputs = self._session.run(self._names, dict(zip(INPUTS, values, strict=True)))
         densities, *numbers = (output.astype(np.float64) for output in outputs)

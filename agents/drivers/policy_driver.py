@@ -87,16 +87,16 @@ class PolicyDriver(LearnedDriver):
     @torch.inference_mode()
     def explain(self, observation: Observation) -> Salience:
         """Return the saliency of an observation, see `agents.interpretability.saliency.quick_saliency`."""
-        found = quick_saliency(self._policy, scale_observations(stack_observations([observation]), torch.float32))
-        parts = (None if part is None else part[0].cpu().numpy() for part in (found.images, found.maps))
+        saliency = quick_saliency(self._policy, scale_observations(stack_observations([observation]), torch.float32))
+        parts = (None if part is None else part[0].cpu().numpy() for part in (saliency.images, saliency.maps))
         return Salience(*parts)
 
 
 def stack_observations(observations: Sequence[Observation]) -> ObservationBatch:
     """Copy observations into a batch."""
     return ObservationBatch(
-        torch.from_numpy(np.stack([seen.images for seen in observations])),
-        torch.from_numpy(np.stack([seen.road_map for seen in observations])),
-        torch.from_numpy(np.stack([seen.route_map for seen in observations])),
-        torch.tensor([seen.speed for seen in observations], dtype=torch.float32),
+        torch.from_numpy(np.stack([observation.images for observation in observations])),
+        torch.from_numpy(np.stack([observation.road_map for observation in observations])),
+        torch.from_numpy(np.stack([observation.route_map for observation in observations])),
+        torch.tensor([observation.speed for observation in observations], dtype=torch.float32),
     )

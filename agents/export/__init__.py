@@ -1,1 +1,1 @@
-"""Policies for use elsewhere: an ONNX file, weights alone, and a card that says what they are."""
+"""Export of policies: an ONNX file, the weights, and a model card."""

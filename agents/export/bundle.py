@@ -99,11 +99,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
-    """What an evaluation found of a checkpoint: its driver's numbers, and a `title` that says on which routes.
-
-    Args:
-        results: The evaluation's `results.json`.
-        checkpoint: The checkpoint's file.
+    """Return an evaluation's results for a checkpoint, with a `title` that names the routes.
 
     Raises:
         ConfigError: If the file cannot be read, or the checkpoint did not drive there.

@@ -215,6 +215,6 @@ def _versions(metadata: ExportMetadata) -> str:
     return _table(("package", "trained with", "exported with"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
-    return Table(head, [[*map(str, row)] for row in rows], text_columns=len(head)).markdown()
+    return Table(headers, [[*map(str, row)] for row in rows], text_columns=len(headers)).markdown()

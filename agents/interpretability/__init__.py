@@ -1,1 +1,1 @@
-"""What a policy learned to see: filters, feature maps, saliency, and what its decisions depend on."""
+"""Inspection of policies: filters, feature maps, saliency, and the effect of each input on decisions."""

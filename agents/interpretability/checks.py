@@ -155,20 +155,20 @@ def ablated_inputs(policy: Policy, inputs: Inputs, others: Inputs, cameras: Sequ
         others: Replacements, as many.
         cameras: Names of the cameras.
     """
-    seen, found = policy.config.inputs, dict[str, Inputs]()
-    if "camera" in seen and not policy.config.blind:
+    used_inputs, ablated = policy.config.inputs, dict[str, Inputs]()
+    if "camera" in used_inputs and not policy.config.blind:
         if len(cameras) > 1:
             for number, name in enumerate(cameras):
-                found[f"{name} camera"] = replace(inputs, images=_replaced(inputs.images, others.images, number))
-        found["all cameras" if len(cameras) > 1 else "camera"] = replace(inputs, images=others.images)
-    maps = {name: number for number, name in enumerate(MAPS) if name in seen}
+                ablated[f"{name} camera"] = replace(inputs, images=_replaced(inputs.images, others.images, number))
+        ablated["all cameras" if len(cameras) > 1 else "camera"] = replace(inputs, images=others.images)
+    maps = {name: number for number, name in enumerate(MAPS) if name in used_inputs}
     for name, number in maps.items():
-        found[name.replace("_", " ")] = replace(inputs, maps=_replaced(inputs.maps, others.maps, number))
+        ablated[name.replace("_", " ")] = replace(inputs, maps=_replaced(inputs.maps, others.maps, number))
     if len(maps) > 1:
-        found["both maps"] = replace(inputs, maps=others.maps)
-    if "speed" in seen:
-        found["speed"] = replace(inputs, speed=others.speed)
-    return found
+        ablated["both maps"] = replace(inputs, maps=others.maps)
+    if "speed" in used_inputs:
+        ablated["speed"] = replace(inputs, speed=others.speed)
+    return ablated
 
 
 def removed_baseline(inputs: Inputs) -> Inputs:

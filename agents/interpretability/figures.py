@@ -139,12 +139,12 @@ def removal_figure(removal: RemovalCurves, sense: Sense, inserted: bool) -> Figu
 def regions_figure(rows: Sequence[RegionRow]) -> Figure:
     """Plot the density of the saliency by region and method, beside that of an untrained network."""
     regions, methods = list(dict.fromkeys(r.region for r in rows)), list(dict.fromkeys(r.method for r in rows))
-    found = {(row.region, row.method): row for row in rows}
+    row_of = {(row.region, row.method): row for row in rows}
     figure = Figure(figsize=(5.0, 1.2 + 0.46 * len(regions)), dpi=110, layout="constrained")
     ax = figure.subplots()
     for index, (method, colour) in enumerate(zip(methods, _COLOURS, strict=False)):
         for row, region in enumerate(regions):
-            y, estimate = row + 0.22 * (index - (len(methods) - 1) / 2), found[region, method]
+            y, estimate = row + 0.22 * (index - (len(methods) - 1) / 2), row_of[region, method]
             ax.plot(
                 [estimate.density.low, estimate.density.high],
                 [y, y],
@@ -171,8 +171,8 @@ def dependence_figure(policy: Policy, frame: Inputs, label: float, cameras: Sequ
     grid = torch.linspace(-limit, limit, 401)
     figure = Figure(figsize=(4.6, 2.9), dpi=110, layout="constrained")
     ax = figure.subplots()
-    whole = policy.distribution(frame).density(grid)[0].numpy()
-    ax.fill_between(grid, whole, color="#cfd5de", label="everything")
+    reference = policy.distribution(frame).density(grid)[0].numpy()
+    ax.fill_between(grid, reference, color="#cfd5de", label="everything")
     for (name, remaining), colour in zip(
         ablated_inputs(policy, frame, removed_baseline(frame), cameras).items(), _COLOURS, strict=False
     ):
@@ -183,7 +183,7 @@ def dependence_figure(policy: Policy, frame: Inputs, label: float, cameras: Sequ
     ax.invert_xaxis()
     ax.set_xlabel("curvature [1/m]; left turns on the left", color=_DIM, fontsize=9)
     ax.set_yticks([])
-    ax.set_ylim(0, 1.6 * max(float(whole.max()), 1e-6))  # a sharp peak without an input would flatten the rest
+    ax.set_ylim(0, 1.6 * max(float(reference.max()), 1e-6))  # a sharp peak without an input would flatten the rest
     ax.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="upper left")
     return figure
 

@@ -50,7 +50,7 @@ class RecordedDrives:
 class InspectedFrames:
     """Recorded frames with labels and regions. N: frames."""
 
-    senses: ObservationBatch
+    observations: ObservationBatch
     """Observations of the frames."""
     labels: Tensor
     """The expert's curvatures (N,) float32 [1/m]."""
@@ -76,7 +76,7 @@ def drives_of_folder(folder: Path, split: Split) -> RecordedDrives:
     """
     dataset = open_dataset(folder, split)
     simulation = dataset.description.simulation
-    long_drives = {path: head for path, head in dataset.headers.items() if _is_long_enough(head, simulation)}
+    long_drives = {path: header for path, header in dataset.headers.items() if _is_long_enough(header, simulation)}
     if not long_drives:
         raise EpisodeError(f"{folder}: holds no {split} drive of at least {MIN_SECONDS:g} s")
     short = len(dataset) - len(long_drives)
@@ -200,10 +200,10 @@ def _concatenate(parts: Sequence[InspectedFrames], notes: tuple[str, ...]) -> In
     masks = [part.regions for part in parts if part.regions is not None]
     return InspectedFrames(
         ObservationBatch(
-            torch.cat([part.senses.images for part in parts]),
-            torch.cat([part.senses.road_map for part in parts]),
-            torch.cat([part.senses.route_map for part in parts]),
-            torch.cat([part.senses.speed for part in parts]),
+            torch.cat([part.observations.images for part in parts]),
+            torch.cat([part.observations.road_map for part in parts]),
+            torch.cat([part.observations.route_map for part in parts]),
+            torch.cat([part.observations.speed for part in parts]),
         ),
         torch.cat([part.labels for part in parts]),
         tuple(name for part in parts for name in part.names),

@@ -148,7 +148,7 @@ def inspect_policy(config: InspectConfig) -> Inspection:
     frames = choose_frames(drives, config.frames)
     if len(frames) < 2:
         raise ConfigError(f"at least 2 frames are needed, {len(frames)} were found")
-    inputs = without_unused_maps(policy, scale_observations(frames.senses, torch.float32))
+    inputs = without_unused_maps(policy, scale_observations(frames.observations, torch.float32))
     rng = generator(config.seed, "inspection")
     with progress("inspecting", _steps(policy) * len(frames), "steps") as advance:
         saliency = compute_saliency(policy, inputs, advance)
@@ -214,14 +214,14 @@ def _notes(policy: Policy) -> list[str]:
     """Return messages about results that do not exist for a policy."""
     notes = []
     if policy.config.blind:
-        notes.append("this policy is blind: its cameras are black whatever they see, so nothing is said of them")
+        notes.append("this policy is blind: its cameras are always black, so there are no results for camera images")
     elif not sees(policy, "camera"):
-        notes.append("this policy sees no camera: nothing is said of camera images")
+        notes.append("this policy sees no camera: there are no results for camera images")
     if not sees(policy, "map"):
-        notes.append("this policy sees no map: nothing is said of maps")
+        notes.append("this policy sees no map: there are no results for maps")
     if not streams_of(policy):
         notes.append(
-            "this policy has no convolutions over what it sees: there are no filters and feature maps, and of the "
+            "this policy has no convolutions: there are no filters and feature maps, and of the "
             "three kinds of saliency only integrated gradients"
         )
     return notes

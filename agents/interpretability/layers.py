@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agents.policies.networks.amini2019 import Amini2019, RouteBranch
 from agents.policies.networks.encoders import Trunk
 from agents.policies.networks.network import MAPS, SharedTrunks
 from agents.policies.networks.observation_batch import ObservationBatch
-from agents.policies.networks.residual import ResidualBlock
+from agents.policies.networks.own_networks import ResidualBlock
+from agents.policies.networks.published_networks import Amini2019, RouteBranch
 from agents.policies.policy import Policy
 from navsim.sensing.observation import Image
 
@@ -46,9 +46,9 @@ def channel_picture(output: Tensor) -> Image:
     channels, height, width = output.shape
     low, high = output.amin(dim=(1, 2), keepdim=True), output.amax(dim=(1, 2), keepdim=True)
     flat = high - low <= 1e-12
-    shown = torch.where(flat, 0.5, (output - low) / torch.where(flat, 1.0, high - low))
+    normalised = torch.where(flat, 0.5, (output - low) / torch.where(flat, 1.0, high - low))
     scale = max(_TILE_SIZE // max(height, width), 1)
-    tiles = functional.pad(functional.interpolate(shown[None], scale_factor=float(scale))[0], (0, _GAP, 0, _GAP))
+    tiles = functional.pad(functional.interpolate(normalised[None], scale_factor=float(scale))[0], (0, _GAP, 0, _GAP))
     columns = math.ceil(math.sqrt(channels))
     tiles = functional.pad(tiles, (0, 0, 0, 0, 0, -channels % columns))
     _, tall, wide = tiles.shape
@@ -125,27 +125,27 @@ class Stream:
 
 def streams_of(policy: Policy) -> tuple[Stream, ...]:
     """Return the streams of a policy; empty without convolutions, and without cameras for a blind policy."""
-    network, seen = policy.network, policy.config.inputs
+    network, used_inputs = policy.network, policy.config.inputs
     cameras = range(policy.spec.cameras)
-    channels = tuple(i for i, name in enumerate(MAPS) if name in seen)
-    found: list[Stream] = []
+    channels = tuple(i for i, name in enumerate(MAPS) if name in used_inputs)
+    streams: list[Stream] = []
     if isinstance(network, SharedTrunks):
-        if "camera" in seen and not policy.config.blind:
-            found.append(_stream("network.camera_trunk", network.camera_trunk, "camera", tuple(cameras)))
+        if "camera" in used_inputs and not policy.config.blind:
+            streams.append(_stream("network.camera_trunk", network.camera_trunk, "camera", tuple(cameras)))
         if channels:
-            found.append(_stream("network.map_trunk", network.map_trunk, "map", channels))
+            streams.append(_stream("network.map_trunk", network.map_trunk, "map", channels))
     if isinstance(network, Amini2019):
-        if "camera" in seen and not policy.config.blind:
+        if "camera" in used_inputs and not policy.config.blind:
             for camera in cameras:
                 column = network.camera_columns.get_submodule(str(camera))
-                found.append(_stream(f"network.camera_columns.{camera}", column, "camera", (camera,)))
-        if "road_map" in seen:
+                streams.append(_stream(f"network.camera_columns.{camera}", column, "camera", (camera,)))
+        if "road_map" in used_inputs:
             column = network.road_map_column
-            found.append(_stream("network.road_map_column", column, "map", (MAPS.index("road_map"),)))
+            streams.append(_stream("network.road_map_column", column, "map", (MAPS.index("road_map"),)))
         if isinstance(network.branch, RouteBranch):
             column = network.branch.column
-            found.append(_stream("network.branch.column", column, "map", (MAPS.index("route_map"),)))
-    return tuple(found)
+            streams.append(_stream("network.branch.column", column, "map", (MAPS.index("route_map"),)))
+    return tuple(streams)
 
 
 def sees(policy: Policy, sense: Sense) -> bool:

@@ -145,8 +145,8 @@ def sanity_rows(
     for method, by_sense in trained.items():
         for sense, values in by_sense.items():
             for part, draws in randomized.items():
-                found = [rank_correlations(values, other[method][sense], valid[sense]) for other in draws]
-                rows.append(SanityRow(method, sense, part, mean_over_frames(np.mean(found, axis=0), rng)))
+                correlations = [rank_correlations(values, other[method][sense], valid[sense]) for other in draws]
+                rows.append(SanityRow(method, sense, part, mean_over_frames(np.mean(correlations, axis=0), rng)))
     return rows
 
 
@@ -154,7 +154,7 @@ def sanity_rows(
 def measure_removal(
     policy: Policy,
     inputs: Inputs,
-    found: SaliencyMaps,
+    saliency: SaliencyMaps,
     sense: Sense,
     rng: np.random.Generator,
     advance: Callable[[float], None] | None = None,
@@ -164,12 +164,12 @@ def measure_removal(
     Args:
         policy: The policy, in evaluation mode.
         inputs: N frames.
-        found: Saliency of the frames.
+        saliency: Saliency of the frames.
         sense: Kind of input whose pixels are removed.
         rng: Generator for the random orders and the intervals.
         advance: Called for each finished frame.
     """
-    by_method = {name: by_sense[sense] for name, by_sense in found.items() if sense in by_sense}
+    by_method = {name: by_sense[sense] for name, by_sense in saliency.items() if sense in by_sense}
     if not by_method:
         return None
     distances: dict[str, list[NDArray[np.float64]]] = {name: [] for name in (*by_method, RANDOM)}

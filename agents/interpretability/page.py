@@ -120,7 +120,7 @@ def headlines(inspection: Inspection) -> list[Headline]:
         if check.method == leading and check.randomized == "all":
             text = f"rank correlation of {check.sense} saliency with that of an untrained network"
             lines.append(_headline(check.correlation, text, signed=True))
-    largest = max(numbers.dependence, key=lambda each: each.distance.value, default=None)
+    largest = max(numbers.dependence, key=lambda row: row.distance.value, default=None)
     if largest is not None:
         text = f"of the probability moves without {largest.removed} ({largest.how}), the input with the largest effect"
         lines.append(_headline(largest.distance, text))

@@ -102,8 +102,8 @@ def mask_borders(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pixels on either side of the borders of masks (..., H, W)."""
     kernel = np.ones((3, 3), np.uint8)
     flat = masks.reshape(-1, *masks.shape[-2:]).astype(np.uint8)
-    found = [cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel) > 0 for mask in flat]
-    return np.array(found, bool).reshape(masks.shape)
+    borders = [cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel) > 0 for mask in flat]
+    return np.array(borders, bool).reshape(masks.shape)
 
 
 def region_rows(
@@ -125,17 +125,17 @@ def region_rows(
     rows = []
     for name, mask in masks.items():
         flat = mask.reshape(len(mask), -1)
-        shown = flat.sum(axis=1) >= _MIN_PIXELS
-        if not shown.any():
+        visible = flat.sum(axis=1) >= _MIN_PIXELS
+        if not visible.any():
             continue
-        pixels = flat[shown].mean(axis=1)
-        shares = _shares(trained[shown], mask[shown])
-        others = np.mean([_shares(values[shown], mask[shown]) for values in untrained], axis=0)
+        pixels = flat[visible].mean(axis=1)
+        shares = _shares(trained[visible], mask[visible])
+        others = np.mean([_shares(values[visible], mask[visible]) for values in untrained], axis=0)
         rows.append(
             RegionRow(
                 name,
                 method,
-                int(shown.sum()),
+                int(visible.sum()),
                 float(pixels.mean()),
                 float(shares.mean()),
                 ratio_estimate(shares, pixels, rng),

@@ -99,7 +99,7 @@ def sections_of(inspection: Inspection) -> tuple[PageSection, ...]:
 
 def filters_section(inspection: Inspection, shown: int) -> PageSection:
     """Show hand-made filters beside the first learned ones."""
-    image = inspection.frames.senses.images[shown, 0].numpy()
+    image = inspection.frames.observations.images[shown, 0].numpy()
     pictures = [Picture("frame", png(enlarge(image)), f"a frame: {inspection.frames.names[shown]}")]
     for name, kernel in HAND_MADE.items():
         text = f"{name}: {' / '.join(' '.join(map(str, row)) for row in kernel)}"
@@ -264,7 +264,7 @@ def _learned_filters(policy: nn.Module, stream: Stream, outputs: dict[str, Tenso
 
 def _camera_saliency(inspection: Inspection, row: int, index: int) -> tuple[Picture, ...]:
     """Show one frame's cameras, without and with the saliency of each method."""
-    images, cameras = inspection.frames.senses.images[row].numpy(), inspection.cameras
+    images, cameras = inspection.frames.observations.images[row].numpy(), inspection.cameras
     names = ", ".join(cameras[i].name for i in left_to_right(cameras))
     pictures = [Picture(f"seen-{index}", png(cameras_picture(images, cameras)), f"cameras: {names}")]
     for method, values in _by_method(inspection, "camera"):
@@ -286,13 +286,13 @@ def _map_saliency(inspection: Inspection, row: int, index: int) -> tuple[Picture
 
 def _by_method(inspection: Inspection, sense: Sense) -> list[tuple[str, NDArray[np.float32]]]:
     """Return the methods with saliency for a kind of input, with their values."""
-    return [(method, senses[sense]) for method, senses in inspection.saliency.items() if sense in senses]
+    return [(method, by_sense[sense]) for method, by_sense in inspection.saliency.items() if sense in by_sense]
 
 
 @torch.no_grad()
 def _outputs(inspection: Inspection, shown: int) -> dict[str, Tensor]:
     """Return the outputs of every convolution for one frame."""
-    return convolution_outputs(inspection.policy, inspection.frames.senses[shown : shown + 1])
+    return convolution_outputs(inspection.policy, inspection.frames.observations[shown : shown + 1])
 
 
 def _layer_caption(layer: LayerDescription) -> str:

@@ -1,1 +1,1 @@
-"""Where is the car: a posterior over its pose on the map, from what it sees and how it is steered."""
+"""Localisation: a posterior over the car's pose on the map, from its observations and its steering."""

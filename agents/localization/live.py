@@ -60,13 +60,13 @@ class BeliefPainter:
         title = f"{config.watched_method}, case {self._case.name}: {driver} on {scenario.name}"
         self._drive = _Drive(title, tracker, belief_map, simulation.route.passages)
 
-    def note(self, moment: RolloutStep) -> None:
+    def note(self, rollout_step: RolloutStep) -> None:
         """Process one control step."""
-        self._current_drive.step(moment)
+        self._current_drive.step(rollout_step)
 
-    def draw(self, moment: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:  # noqa: ARG002
+    def draw(self, rollout_step: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:  # noqa: ARG002
         """Draw the belief after the last update, with the car's true pose now."""
-        return self._current_drive.picture(moment, outcome)
+        return self._current_drive.picture(rollout_step, outcome)
 
     @property
     def track(self) -> Track:
@@ -90,9 +90,9 @@ class _Drive:
         self._log, self._count = TrackLog(), 0
         self._last_point: TrackPoint | None = None
 
-    def step(self, moment: RolloutStep) -> None:
+    def step(self, rollout_step: RolloutStep) -> None:
         """Process the next control step."""
-        point = self._tracker.advance(live_step(moment, self._count, self._passages))
+        point = self._tracker.advance(live_step(rollout_step, self._count, self._passages))
         self._count += 1
         if point is not None:
             self._log.add(point)
@@ -102,26 +102,26 @@ class _Drive:
     def track(self) -> Track:
         return self._log.track(self._tracker.ignored)
 
-    def picture(self, moment: RolloutStep, outcome: Outcome | None) -> Image:
+    def picture(self, rollout_step: RolloutStep, outcome: Outcome | None) -> Image:
         """Draw the last belief, and the car as it is now."""
         if self._last_point is None:
             raise RuntimeError("step must be called first")
         title = self._title if outcome is None else f"{self._title}: {outcome.replace('_', ' ')}"
-        now = replace(self._last_point, truth=moment.step.state.pose)
-        observation = moment.step.observation
+        now = replace(self._last_point, truth=rollout_step.step.state.pose)
+        observation = rollout_step.step.observation
         camera = None if observation is None else observation.images[0]
         return compose_picture(title, self._chart, now, self.track, camera)
 
 
-def live_step(moment: RolloutStep, index: int, passages: tuple[JunctionPassage, ...]) -> LocalizationStep:
+def live_step(rollout_step: RolloutStep, index: int, passages: tuple[JunctionPassage, ...]) -> LocalizationStep:
     """Return control step `index` of a drive under way, along a route with `passages`."""
-    step = moment.step
+    step = rollout_step.step
     return LocalizationStep(
         index=index,
         time=step.state.time,
         pose=step.state.pose,
         speed=step.state.speed,
-        steering=moment.command,
+        steering=rollout_step.command,
         images=np.zeros((0, 1, 1, 3), np.uint8) if step.observation is None else step.observation.images,
         junctions=sum(passage.end <= step.progress.station for passage in passages),
     )

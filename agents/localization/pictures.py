@@ -91,8 +91,8 @@ class BeliefMap:
         share = np.cbrt(heat / max(heat.max(), 1e-12))  # otherwise a sharp peak hides all other places
         levels = _MIN_LEVEL + (255 - _MIN_LEVEL) * share
         colours = cv2.applyColorMap(levels.astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-        shown = np.clip(share * 1.6, 0, 1)[..., None]
-        canvas[self._box.slices] = (self._base * (1 - shown) + colours * shown).astype(np.uint8)
+        opacity = np.clip(share * 1.6, 0, 1)[..., None]
+        canvas[self._box.slices] = (self._base * (1 - opacity) + colours * opacity).astype(np.uint8)
 
     def arrow(self, canvas: Image, pose: Pose, colour: tuple[int, int, int], size: float = 9.0) -> None:
         """Draw a pose as an arrow."""
@@ -125,8 +125,8 @@ def compose_picture(title: str, belief_map: BeliefMap, point: TrackPoint, track:
         belief_map.circle(canvas, point.fix.pose[:2], 2 * point.fix.sigma, CAR)
     belief_map.arrow(canvas, point.posterior.estimate, ACCENT, 8.0)
     belief_map.arrow(canvas, point.truth, TRUTH)
-    shown, size = fit_text(title, 18, _LEGEND - 18 - 12)
-    texts = [Text(shown, 18, 26, size, BRIGHT, "lm"), *_legend()]
+    fitted_title, size = fit_text(title, 18, _LEGEND - 18 - 12)
+    texts = [Text(fitted_title, 18, 26, size, BRIGHT, "lm"), *_legend()]
     fill(canvas, _CAMERA_BOX, SURFACE)
     if camera is not None:
         paste(canvas, _CAMERA_BOX.fitted(camera.shape[1], camera.shape[0]), camera, smooth=True)

@@ -265,7 +265,7 @@ def score_table(title: str, scores: Sequence[LocalizationScore]) -> Table:
 
 def paired_table(pairs: Sequence[PairedScore]) -> Table:
     """Build the table of methods minus their baselines."""
-    headers = ("case", "known beside the map", "less", "error m", f"within {NEAR:g} m, points", "entropy nats")
+    headers = ("case", "known beside the map", "minus", "error m", f"within {NEAR:g} m, points", "entropy nats")
     rows = [
         (
             row.case,

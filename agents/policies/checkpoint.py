@@ -46,12 +46,12 @@ def load_weights(path: Path, network: nn.Module, tensors: Mapping[str, Tensor], 
     """
     weights = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if expected != found:
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    if expected != shapes:
+        wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
         name = wrong[0]
         raise CheckpointError(
-            f"{path}: holds another network: {name} has shape {found.get(name)}, expected {expected.get(name)}"
+            f"{path}: holds another network: {name} has shape {shapes.get(name)}, expected {expected.get(name)}"
         )
     network.load_state_dict(weights)
 

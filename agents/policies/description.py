@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agents.policies.networks.observation_batch import Inputs
-from agents.policies.networks.residual import Sum
+from agents.policies.networks.own_networks import Sum
 from agents.policies.policy import Policy, parameter_count
 from navsim.number_formats import thousands
 from navsim.tables import Table, TableSection

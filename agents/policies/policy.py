@@ -16,12 +16,11 @@ from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.bins import SteeringBins
 from agents.policies.distributions.mixture import SteeringMixture, TruncatedMixture, bounded_mean
 from agents.policies.distributions.recalibrated import recalibrated
-from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import Network
 from agents.policies.networks.observation_batch import Inputs, ObservationBatch, ObservationSpec, scale_observations
-from agents.policies.networks.residual import ResidualNetwork
-from agents.policies.networks.small_networks import CompactNetwork, FullyConnectedNetwork, PilotNet
+from agents.policies.networks.own_networks import CompactNetwork, FullyConnectedNetwork, ResidualNetwork
+from agents.policies.networks.published_networks import Amini2019, PilotNet
 
 D = TypeVar("D", bound=SteeringDistribution)
 

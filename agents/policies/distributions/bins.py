@@ -69,12 +69,12 @@ class SteeringBins:
     @torch.no_grad()
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Curvatures (..., B) [1/m] at which the cdf reaches `probability`."""
-        wanted, cumulated = broadcast(probability, self.log_shares), self._cumulated
-        flat = wanted.reshape(-1, wanted.shape[-1]).T.contiguous()  # (B, M)
+        target, cumulated = broadcast(probability, self.log_shares), self._cumulated
+        flat = target.reshape(-1, target.shape[-1]).T.contiguous()  # (B, M)
         index = torch.searchsorted(cumulated, flat).clamp(1, self._bins) - 1
         before, after = (cumulated.gather(-1, index + shift) for shift in range(2))
         part = ((flat - before) / (after - before).clamp(min=torch.finfo(flat.dtype).tiny)).clamp(0.0, 1.0)
-        return self.max_curvature * (2 * (index + part) / self._bins - 1).T.reshape(wanted.shape)
+        return self.max_curvature * (2 * (index + part) / self._bins - 1).T.reshape(target.shape)
 
     def density(self, grid: Tensor) -> Tensor:
         """Densities (B, G) [m] at the curvatures (G,) [1/m]."""

@@ -121,10 +121,10 @@ class SteeringMixture:
     @torch.no_grad()
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Curvatures (..., B) [1/m] at which the cdf reaches `probability`, taken within [1e-6, 1 - 1e-6]."""
-        wanted = broadcast(probability, self.means).clamp(_MIN_TAIL, 1 - _MIN_TAIL)
+        target = broadcast(probability, self.means).clamp(_MIN_TAIL, 1 - _MIN_TAIL)
         # The mixture's quantile lies between the smallest and the largest of its components' quantiles.
-        ends = self.means + self.scales * torch.special.ndtri(wanted)[..., None]  # (..., B, K)
-        return self.max_curvature * invert_cdf(self._cdf, wanted, ends.amin(dim=-1), ends.amax(dim=-1))
+        ends = self.means + self.scales * torch.special.ndtri(target)[..., None]  # (..., B, K)
+        return self.max_curvature * invert_cdf(self._cdf, target, ends.amin(dim=-1), ends.amax(dim=-1))
 
     def density(self, grid: Tensor) -> Tensor:
         """Densities (B, G) [m] at the curvatures (G,) [1/m]."""
@@ -220,9 +220,9 @@ class TruncatedMixture:
     @torch.no_grad()
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Curvatures (..., B) [1/m] at which the cdf reaches `probability`."""
-        wanted = broadcast(probability, self.means)
-        ends = torch.ones_like(wanted)
-        return self.max_curvature * invert_cdf(self._cdf, wanted, -ends, ends)
+        target = broadcast(probability, self.means)
+        ends = torch.ones_like(target)
+        return self.max_curvature * invert_cdf(self._cdf, target, -ends, ends)
 
     def density(self, grid: Tensor) -> Tensor:
         """Densities (B, G) [m] at the curvatures (G,) [1/m]."""

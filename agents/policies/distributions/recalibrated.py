@@ -62,10 +62,10 @@ class Recalibrated:
 
     def quantile(self, probability: float | Tensor) -> Tensor:
         """Curvatures (..., B) [1/m] at which the cdf reaches `probability`."""
-        wanted = broadcast(probability, self.mode).clamp(0.0, 1.0)
-        heights, steps = self._heights(wanted), len(self.levels) - 1
-        step = (wanted * steps).long().clamp(0, steps - 1)
-        return self.base.quantile(heights[step] + (wanted * steps - step) * heights.diff()[step])
+        target = broadcast(probability, self.mode).clamp(0.0, 1.0)
+        heights, steps = self._heights(target), len(self.levels) - 1
+        step = (target * steps).long().clamp(0, steps - 1)
+        return self.base.quantile(heights[step] + (target * steps - step) * heights.diff()[step])
 
     def density(self, grid: Tensor) -> Tensor:
         """Densities (B, G) [m] at the curvatures (G,) [1/m]."""

@@ -1,4 +1,4 @@
-"""How a policy is built: its inputs, its network and its head. No torch."""
+"""Settings of a policy: its inputs, its network and its head; and the check of its sensors. No torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

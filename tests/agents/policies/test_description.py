@@ -16,7 +16,7 @@ from agents.policies.description import (
 )
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import Inputs, ObservationSpec, observation_spec
-from agents.policies.networks.residual import Sum
+from agents.policies.networks.own_networks import Sum
 from agents.policies.policy import NETWORKS, Policy, build_policy, parameter_count
 from navsim.config import from_mapping, to_mapping
 from navsim.sensing.camera import RIGS, Rig

@@ -13,7 +13,7 @@ from agents.policies.networks.observation_batch import (
     observation_spec,
     scale_observations,
 )
-from agents.policies.networks.small_networks import CompactNetwork
+from agents.policies.networks.own_networks import CompactNetwork
 from agents.policies.policy import HEADS, NETWORKS, build_policy, parameter_count
 from navsim.drivers.action_selection import GRID_POINTS, SHOWN_EVERY
 from navsim.errors import ConfigError

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import Inputs, ObservationSpec, observation_spec
-from agents.policies.networks.small_networks import CompactNetwork
+from agents.policies.networks.own_networks import CompactNetwork
 from agents.policies.policy import HEADS, NETWORKS, Policy, build_policy, parameter_count
 from agents.training.config import LossConfig
 from agents.training.policy_task import steering_loss

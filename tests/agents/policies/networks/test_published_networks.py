@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from agents.drivers.policy_driver import decide
-from agents.policies.networks.amini2019 import Amini2019
 from agents.policies.networks.config import PolicyConfig, Sense
 from agents.policies.networks.observation_batch import (
     Inputs,
@@ -16,7 +15,7 @@ from agents.policies.networks.observation_batch import (
     observation_spec,
     scale_observations,
 )
-from agents.policies.networks.small_networks import PilotNet
+from agents.policies.networks.published_networks import Amini2019, PilotNet
 from agents.policies.policy import OutputLayer, Policy, build_policy, parameter_count
 from navsim.errors import ConfigError
 from navsim.sensing.camera import RIGS, Rig
