@@ -7,7 +7,7 @@ validates, drives, prints and writes; all of them must see the same data, and to
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -116,10 +116,3 @@ def process_group(cuda: bool) -> Iterator[ProcessGroup]:
         yield ProcessGroup(rank, size, local)
     finally:
         distributed.destroy_process_group()
-
-
-def without_exchange(module: nn.Module, wanted: bool) -> AbstractContextManager[None]:
-    """Keep gradients to this process inside the block, if `wanted`, since more are to be added to them."""
-    if wanted and isinstance(module, DistributedDataParallel):
-        return module.no_sync()
-    return nullcontext()

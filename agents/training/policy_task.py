@@ -87,8 +87,9 @@ def steering_loss(
         return (costs if weights is None else weights * costs).mean()
 
     terms = {head.loss_name: averaged(head.loss(distribution, labels, policy))}
-    terms |= {name: _REGULARISERS[name](distribution, loss) for name in loss.weights}
-    shares = {head.loss_name: 1.0} | loss.weights
+    regularisers = {name: getattr(loss, name) for name in _REGULARISERS if getattr(loss, name)}
+    terms |= {name: _REGULARISERS[name](distribution, loss) for name in regularisers}
+    shares = {head.loss_name: 1.0} | regularisers
     if command is not None:
         terms["command"] = averaged(((command - labels) / policy.max_curvature).square())
         shares["command"] = loss.command

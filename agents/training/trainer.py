@@ -7,16 +7,17 @@ continued from a checkpoint ends with the same weights as one that was never sto
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from agents.policies.policy import parameter_count
 from agents.training.config import TrainingRunConfig
-from agents.training.distributed import ALONE, ProcessGroup, without_exchange
+from agents.training.distributed import ALONE, ProcessGroup
 from agents.training.logger import History, Means, Stopwatch, TrainingLogger
 from agents.training.optimization import TrainState, check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
@@ -192,7 +193,8 @@ class Trainer(Generic[N]):
 
         Processes average their gradients, so each weighs its shares by the number of processes.
         """
-        with without_exchange(self._shared, not last):
+        shared = self._shared
+        with shared.no_sync() if isinstance(shared, DistributedDataParallel) and not last else nullcontext():
             (total * self.group.size).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     def _restore(self) -> None:
