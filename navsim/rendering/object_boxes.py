@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
-from navsim.rendering.interface import RenderBuffers, RenderRequest
-from navsim.rendering.tiles import NEAR, VIEW_DISTANCE
+from navsim.rendering.interface import NEAR, VIEW_DISTANCE, RenderBuffers, RenderRequest
 from navsim.sensing.camera import Camera
 from navsim.world.scenery.meshes import Instances, Mesh, ObjectClass
 

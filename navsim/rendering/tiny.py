@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
-from navsim.rendering.interface import RenderBuffers, RenderRequest, common_size
-from navsim.rendering.tiles import (
+from navsim.rendering.interface import (
     FAR,
     NEAR,
     Boxes,
+    RenderBuffers,
+    RenderRequest,
+    common_size,
     draw_distances,
     grid_squares,
     group_indices,

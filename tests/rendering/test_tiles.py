@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Pose
-from navsim.rendering.tiles import (
+from navsim.rendering.interface import (
     Boxes,
     TileKind,
     draw_distances,

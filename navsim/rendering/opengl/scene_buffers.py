@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array
+from navsim.rendering.interface import Boxes, TileKind, grid_squares, group_indices, kind_of, meshes_of
 from navsim.rendering.opengl.device import VIEW_FLOATS, Device
-from navsim.rendering.tiles import Boxes, TileKind, grid_squares, group_indices, kind_of, meshes_of
 from navsim.seeding import generator
 from navsim.world.scenery.lighting import Atmosphere, GroundShadows
 from navsim.world.scenery.meshes import Mesh, SemanticClass
