@@ -123,7 +123,7 @@ def _box(
 
 
 def _pixel_bounds(vertices: Array, camera: Camera) -> tuple[int, int, int, int]:
-    """Return bounds of the pixels that an object may cover; the whole image if it reaches behind the camera."""
+    """Return the bounds of the pixels that an object may cover; the whole image if it reaches behind the camera."""
     if vertices[:, 2].min() < NEAR:
         return 0, 0, camera.width, camera.height
     pixels = camera.focal_px * vertices[:, :2] / vertices[:, 2:] + (camera.width / 2, camera.height / 2)

@@ -272,7 +272,7 @@ def _pairs_from_street(source: Sequence[int], turns: Mapping[tuple[int, ...], fl
 
 
 def _by_street(lanes: Sequence[Lane], indices: Sequence[int]) -> list[list[int]]:
-    """Return lanes grouped by street and direction."""
+    """Return the lanes grouped by street and direction."""
     return [list(group) for _, group in groupby(indices, key=lambda i: (lanes[i].road, lanes[i].forward))]
 
 

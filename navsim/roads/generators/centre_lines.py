@@ -143,14 +143,14 @@ def _opposite_headings(first: float, second: float) -> tuple[float, float]:
 
 
 def tight_streets(centres: Sequence[Polyline], min_radius: float) -> list[int]:
-    """Return indices of the centre lines that bend more sharply than `min_radius` [m]."""
+    """Return the indices of the centre lines that bend more sharply than `min_radius` [m]."""
     return [i for i, centre in enumerate(centres) if np.abs(centre.curvatures).max() > 1 / min_radius]
 
 
 def crowded_pairs(
     streets: Sequence[Street], centres: Sequence[Polyline], limit: float, reach: float = 45.0
 ) -> list[tuple[int, int]]:
-    """Return pairs of streets that come closer to each other than `limit`, away from the nodes that they share.
+    """Return the pairs of streets that come closer to each other than `limit`, away from the nodes that they share.
 
     Args:
         streets: The streets.

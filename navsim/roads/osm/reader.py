@@ -52,7 +52,7 @@ class Projection:
 
 
 def _meridian(latitude: ArrayLike) -> Array:
-    """Return distance from the equator along a meridian [m] to a latitude [rad]."""
+    """Return the distance from the equator along a meridian [m] to a latitude [rad]."""
     phi, e2 = np.asarray(latitude, dtype=float), ECCENTRICITY2
     e4, e6 = e2**2, e2**3
     return np.asarray(

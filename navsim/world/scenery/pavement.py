@@ -212,6 +212,6 @@ def _last_piece(path: Polyline, length: float) -> Polyline:
 
 
 def _straightened(path: Polyline, tolerance: float = 0.02) -> Polyline:
-    """Return the path with as few vertices as `tolerance` [m] and `LONGEST_PIECE` allow."""
+    """Return the path with as few vertices as `tolerance` [m] and `MAX_PIECE_LENGTH` allow."""
     pieces = shapely.segmentize(shapely.simplify(shapely.linestrings(path.points), tolerance), MAX_PIECE_LENGTH)
     return Polyline(shapely.get_coordinates(pieces))
