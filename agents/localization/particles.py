@@ -147,9 +147,7 @@ class ParticleFilter:
         """Start from a fix, or anywhere on the roads."""
         config = self._config
         if fix is None:
-            count = int(
-                np.clip(config.particles_per_metre * self._lanes.length, config.min_particles, config.max_particles)
-            )
+            count = self._bounded(config.particles_per_metre * self._lanes.length)
             poses = self._lanes.sample_poses(count, self._rng)
         else:
             poses = fix.sample(config.max_particles, self._rng)
