@@ -1,8 +1,12 @@
-"""The settings of an evaluation: who drives, on which routes, in what, and where the results go."""
+"""Settings of an evaluation: drivers, routes, simulation and folder of the results."""
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Annotated
 
+from annotated_types import Ge, Gt, MinLen
+
+from navsim.config import Constrained
 from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
@@ -14,82 +18,73 @@ from navsim.viewer.config import ViewerConfig
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
-    """What to evaluate, and how."""
+class EvaluationConfig(Constrained):
+    """Drivers, routes, simulation and outputs of an evaluation."""
 
-    driver: tuple[str, ...] = ("policy", "blind", "constant", "expert")
-    """Who drives: a policy's path, policy, blind, constant, expert, or `package.module:factory` for a driver of your
-    own (see `navsim.drivers.plugin`); several may follow each other, and NAME=WORD gives one a name."""
+    driver: Annotated[tuple[str, ...], MinLen(1)] = ("policy", "blind", "constant", "expert")
+    """Drivers, at least one: a policy's path, policy, blind, constant, expert, or `package.module:factory` for a driver
+    of your own (see `navsim.drivers.plugin`); NAME=WORD gives a driver a name."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
-    """What the word `policy` means: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
+    """Meaning of the word `policy`: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
-    """The checkpoint that the word `blind` means: the same network, trained on black images."""
+    """Meaning of the word `blind`: a checkpoint of the same network, trained on black images."""
     suite: str | None = None
     """Routes and conditions from a file instead: a name such as quick or standard, or the path of a YAML file."""
-    routes: int = 40
-    """Routes through junctions, at least 1."""
+    routes: Annotated[int, Ge(1)] = 40
+    """Number of routes through junctions."""
     lane_routes: int = 20
-    """Routes along one lane, without any junction; 0 leaves them out."""
+    """Number of routes along one lane, without any junction; 0 leaves them out."""
     towns: int = 10
-    """Held-out towns over which the routes are spread."""
+    """Number of held-out towns over which the routes are spread."""
     split: Split = Split.TEST
-    """Which towns."""
+    """Split of the towns."""
     town: str | None = None
     """The one town to drive in instead: a town's name, or `osm:FILE` for an OpenStreetMap extract."""
     seed: int = 0
-    """Decides towns, routes and everything random in the drives."""
+    """Seed of towns, routes and all random values in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
-    """Who draws the towns, in turn."""
+    """Generators of the towns, in turn."""
     appearance: str = ""
     """Conditions such as "dusk+rain" or "shift-2", see `navsim.world.scenery.appearance`; empty draws those of
     training."""
     out: Path = Path("runs/evaluation")
     """Folder of the results; an interrupted evaluation in it is continued."""
-    workers: int | None = None
+    workers: Annotated[int, Ge(1)] | None = None
     """Number of processes; None takes one per core."""
-    decision_limit: float = DECISION_LIMIT
-    """Longest time that a driver may take for one decision [s]; the drive of one that takes longer has failed."""
-    clips: int = 3
-    """Clips of failures for each driver in the report, at most."""
+    decision_limit: Annotated[float, Gt(0)] = DECISION_LIMIT
+    """Longest time that a driver may take for one decision [s]; a drive with a longer one has failed."""
+    clips: Annotated[int, Ge(0)] = 3
+    """Largest number of clips of failures for each driver in the report."""
     film: bool = True
     """Whether to film one of the first driver's drives."""
     gui: bool = False
-    """Show the drives in a window, one after the other, instead of measuring; nothing is written."""
+    """Whether to show the drives in a window, one after the other, instead of measuring; nothing is written."""
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
-    """How that window shows them."""
+    """Settings of that window."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
-    """The car, its senses and the rules."""
+    """The car, its sensors and the rules."""
 
     def __post_init__(self) -> None:
-        if not self.driver:
-            raise ConfigError("driver must name at least one driver")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"workers must be at least 1, got {self.workers}")
-        if not self.decision_limit > 0:
-            raise ConfigError(f"decision_limit must be above 0 s, got {self.decision_limit}")
-        if self.routes < 1:
-            raise ConfigError(f"routes must be at least 1, got {self.routes}")
-        if self.clips < 0:
-            raise ConfigError(f"clips must be at least 0, got {self.clips}")
-        _ = self.own_routes  # refuses impossible numbers
+        super().__post_init__()
+        _ = self.own_routes  # refuses further values that are not valid
         if self.suite is not None:
             self._check_suite()
 
     def _check_suite(self) -> None:
-        """Refuse an unusable suite, and routes asked for beside one."""
+        """Raise ConfigError for an unusable suite, or routes beside one."""
         fixed = ("routes", "lane_routes", "towns", "split", "generators", "appearance")
         defaults = {field.name: field.default for field in fields(EvaluationConfig)}
         for name in fixed:
             if getattr(self, name) != defaults[name]:
-                raise ConfigError(f"suite {self.suite} says which routes are driven; leave out {name}")
+                raise ConfigError(f"suite {self.suite} sets the routes; leave out {name}")
         _ = self.stages
 
     @property
     def stages(self) -> tuple[SuiteStage, ...]:
-        """What is driven: the parts of the suite, or the one part that the routes' settings make.
+        """The parts of the suite, or the one part of the routes that the settings describe.
 
         Raises:
-            ConfigError: If there is no such suite, or it holds wrong keys or values.
+            ConfigError: If the suite does not exist, or holds wrong keys or values.
         """
         if self.suite is None:
             return (SuiteStage("", self.own_routes.scenarios(), self.simulation),)
@@ -97,7 +92,7 @@ class EvaluationConfig:
 
     @property
     def own_routes(self) -> RouteSuite:
-        """The routes where no suite is named."""
+        """Routes of an evaluation without a suite."""
         return RouteSuite(
             self.routes,
             self.lane_routes,
@@ -116,12 +111,12 @@ class EvaluationConfig:
 
     @property
     def title(self) -> str:
-        """What is driven, in a few words."""
+        """Description of the routes in a few words."""
         if self.suite is not None:
             where = f", in {self.town}" if self.town is not None else ""
             return f"{load_suite(self.suite).title or self.suite}{where}, seed {self.seed}"
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
         by = "" if self.generators == DEFAULT_GENERATORS else f" ({', '.join(self.generators)})"
         where = f"in {self.town}" if self.town is not None else f"{self.towns} {self.split} towns{by}"
-        look = f", {self.appearance}" if self.appearance else ""
-        return f"{self.routes} routes through junctions{lanes}, {where}{look}, seed {self.seed}"
+        conditions = f", {self.appearance}" if self.appearance else ""
+        return f"{self.routes} routes through junctions{lanes}, {where}{conditions}, seed {self.seed}"

@@ -19,14 +19,14 @@ DRIVES_NAME = "drives"
 
 
 def drive_name(scenario: Scenario) -> str:
-    """A name for one drive, fit for a file: the scenario's, with the start where that is not the route's own."""
+    """Return a file name for one drive: the scenario's, with the start where that is not the route's own."""
     start = scenario.start
-    moved = f"-start{start.lateral:+g}m{start.heading_deg:+g}deg" if start != StartOffset() else ""
-    return f"{scenario.name}{moved}"
+    shifted = f"-start{start.lateral:+g}m{start.heading_deg:+g}deg" if start != StartOffset() else ""
+    return f"{scenario.name}{shifted}"
 
 
 def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
-    """Where a finished drive is kept below `folder`."""
+    """Return the path of a finished drive below `folder`."""
     return folder / driver / f"{drive_name(scenario)}.parquet"
 
 
@@ -34,9 +34,9 @@ def save_drive(folder: Path, drive: Drive, conditions: Mapping[str, Any] | None 
     """Keep a finished drive, whole or not at all.
 
     Args:
-        folder: Where.
-        drive: What.
-        conditions: Plain values that tell under which conditions it was driven, for whoever replays it.
+        folder: Folder of the finished drives.
+        drive: The drive.
+        conditions: Plain values of the conditions under which it was driven, for replays.
 
     Raises:
         StorageError: If it cannot be written.
@@ -59,7 +59,7 @@ def load_drive(folder: Path, driver: str, scenario: Scenario) -> Drive:
     if episode.scenario != scenario:
         raise EpisodeError(f"{path}: holds a drive of {episode.scenario}, not of {scenario}; remove it to drive again")
     times = read_header(path).metadata
-    decisions = tuple(taken / 1e6 for taken in times.get("decision_us", ()))  # not noted by earlier versions
+    decisions = tuple(taken / 1e6 for taken in times.get("decision_us", ()))  # missing in files of earlier versions
     transforms = label_transforms(episode)  # a thousandth of the size of the distributions, which are not kept
     episode = replace(episode, grid=np.zeros(0), densities=np.zeros((0, 0), np.float32))
     return Drive(driver, scenario, episode, float(times["seconds"]), decision_seconds=decisions, transforms=transforms)

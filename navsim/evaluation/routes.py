@@ -1,7 +1,11 @@
-"""Which routes are driven: held-out towns and routes, or those of one town, drawn from a seed, the same everywhere."""
+"""Routes to drive: in held-out towns or in one town, drawn from a seed, the same on every machine."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from annotated_types import Ge, Le
+
+from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.seeding import generator
@@ -10,45 +14,42 @@ from navsim.simulation.town import check_town_name
 from navsim.world.scenery.appearance import parse_spec
 
 TOWN_POOL = 1000
-"""Suites draw their towns among so many of a split."""
+"""Number of towns of a split from which suites draw."""
 ROUTE_POOL = 1000
-"""And their routes among so many of a town."""
+"""Number of routes of a town from which suites draw."""
 
 
 @dataclass(frozen=True)
-class RouteSuite:
-    """A set of routes to measure drivers on.
+class RouteSuite(Constrained):
+    """Routes on which drivers are measured.
 
-    More routes or more seeds leave the others as they were: a suite of 40 routes is the beginning of one of 80.
+    A larger number of routes keeps the first ones: a suite of 40 routes is the beginning of one of 80.
     """
 
-    routes: int = 40
-    """Routes through junctions: they give the main score; 0 leaves it out."""
-    lane_routes: int = 20
-    """Routes along one lane between junctions: they give the lane-follow score; 0 leaves it out."""
-    towns: int = 10
-    """Towns over which the routes are spread, from 1 to 1000."""
+    routes: Annotated[int, Ge(0)] = 40
+    """Number of routes through junctions, which give the main score; 0 leaves it out."""
+    lane_routes: Annotated[int, Ge(0)] = 20
+    """Number of routes along one lane between junctions, which give the lane-following score; 0 leaves it out."""
+    towns: Annotated[int, Ge(1), Le(TOWN_POOL)] = 10
+    """Number of towns over which the routes are spread."""
     split: Split = Split.TEST
-    """Which towns; only `test` and `validation` towns are never trained on."""
-    seed: int = 0
-    """Decides towns, routes and everything random in the drives."""
+    """Split of the towns; only `test` and `validation` towns are never trained on."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of towns, routes and all random values in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
-    """Who draws the towns, in turn."""
+    """Generators of the towns, in turn."""
     town: str | None = None
     """The one town in which all routes lie, such as `osm:FILE`; None draws `towns` of `split`."""
     appearance: str = ""
     """Conditions of all drives, see `navsim.world.scenery.appearance`; empty draws those of training for each town."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_generators(self.generators)
         parse_spec(self.appearance)
         asked = f"got routes {self.routes}, lane_routes {self.lane_routes}"
-        if self.routes < 0 or self.lane_routes < 0 or self.routes + self.lane_routes < 1:
-            raise ConfigError(f"routes and lane_routes must be at least 0, and at least 1 together, {asked}")
-        if not 1 <= self.towns <= TOWN_POOL:
-            raise ConfigError(f"towns must be 1 to {TOWN_POOL}, got {self.towns}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0, got {self.seed}")
+        if self.routes + self.lane_routes < 1:
+            raise ConfigError(f"routes and lane_routes must be at least 1 together, {asked}")
         if self.town is not None:
             check_town_name(self.town)
         count = self.towns if self.town is None else 1
@@ -56,14 +57,14 @@ class RouteSuite:
             raise ConfigError(f"{count} towns have {count * ROUTE_POOL} routes, {asked}")
 
     def scenarios(self) -> tuple[Scenario, ...]:
-        """All scenarios: first those through junctions, then those along lanes; each town's turn comes in order."""
+        """Return all scenarios: those through junctions, then those along lanes; the towns take turns."""
         return self._drawn(self.routes, junctions=True) + self._drawn(self.lane_routes, junctions=False)
 
     def _drawn(self, count: int, junctions: bool) -> tuple[Scenario, ...]:
-        """Scenario i goes to town i modulo the number of towns."""
+        """Draw scenarios; scenario i is in town i modulo the number of towns."""
         kind = "junctions" if junctions else "lanes"
         towns = self._towns()
-        # A real town draws under the same words wherever its file lies.
+        # A real town draws from the same seed wherever its file is.
         routes = [
             generator(self.seed, "suite", kind, "town" if self.town else t).permutation(ROUTE_POOL) for t in towns
         ]
@@ -79,7 +80,7 @@ class RouteSuite:
         )
 
     def _towns(self) -> list[str]:
-        """Names of the towns."""
+        """Return the names of the towns."""
         if self.town is not None:
             return [self.town]
         numbers = generator(self.seed, "suite", "towns").permutation(TOWN_POOL)[: self.towns]

@@ -1,6 +1,6 @@
-"""What one process of an evaluation does: drive, one after the other or side by side, and keep each drive.
+"""Closed-loop drives of several drivers over the same scenarios, in parallel processes, resumable drive by drive.
 
-Closed-loop drives of several drivers over the same scenarios, in parallel processes, resumable drive by drive.
+A process drives one scenario after the other, or several at a time where the driver can, and keeps each drive.
 """
 
 import time
@@ -27,20 +27,20 @@ from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import TimeStep, simulations
 
 PROBE_EVERY = 10
-"""Control steps of cars driven together from one decision taken alone, for its time, to the next."""
-_Driven = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and those of single decisions [s]
+"""Control steps of cars driven together between two decisions that are timed for one car alone."""
+_TimedDrive = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and those of single decisions [s]
 
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """What the processes share."""
+    """Drivers, simulation and folder that all processes share."""
 
     simulation: SimulationConfig
-    """The car, its senses and the rules."""
+    """The car, its sensors and the rules."""
     driver_specs: tuple[DriverSpec, ...]
-    """The drivers, under different names."""
+    """The drivers, with different names."""
     folder: Path
-    """Where finished drives are kept."""
+    """Folder of the finished drives."""
     decision_limit: float = DECISION_LIMIT
     """Longest time that a driver may take for one decision [s]."""
 
@@ -52,237 +52,237 @@ class EvaluationJob:
 
 @dataclass(frozen=True)
 class DriveUnit:
-    """One driver on scenarios that it drives side by side."""
+    """One driver and scenarios that it may drive at the same time."""
 
     driver: str
-    """Name of the entrant."""
+    """Name of the driver."""
     scenarios: tuple[Scenario, ...]
-    """What it drives."""
+    """Scenarios to drive."""
 
     def __str__(self) -> str:
-        """Who drives what, in a few words."""
+        """Return driver and scenarios in a few words."""
         return f"{self.driver} on {self.scenarios[0].name}" + (", ..." if self.scenarios[1:] else "")
 
     @property
     def singles(self) -> tuple["DriveUnit", ...]:
-        """The same, scenario by scenario."""
+        """One unit for each scenario."""
         return tuple(DriveUnit(self.driver, (scenario,)) for scenario in self.scenarios)
 
 
-def missing(contest: EvaluationJob, unit: DriveUnit) -> tuple[Scenario, ...]:
-    """The scenarios of a unit whose drives are not kept yet."""
-    return tuple(s for s in unit.scenarios if not drive_path(contest.folder, unit.driver, s).exists())
+def missing(job: EvaluationJob, unit: DriveUnit) -> tuple[Scenario, ...]:
+    """Return the scenarios of a unit whose drives are not kept yet."""
+    return tuple(s for s in unit.scenarios if not drive_path(job.folder, unit.driver, s).exists())
 
 
-def make_worker(contest: EvaluationJob) -> Callable[[DriveUnit], tuple[Outcome, ...]]:
+def make_worker(job: EvaluationJob) -> Callable[[DriveUnit], tuple[Outcome, ...]]:
     """Set up one process: simulations that share a renderer, and each driver when it is first needed."""
-    return _Worker(contest).drive
+    return _Worker(job).drive
 
 
 class _Worker:
-    """Drives units one after the other in one process."""
+    """Driver of units, one after the other, in one process."""
 
-    def __init__(self, contest: EvaluationJob) -> None:
-        self._contest = contest
-        self._entrants = {driver_spec.name: driver_spec for driver_spec in contest.driver_specs}
+    def __init__(self, job: EvaluationJob) -> None:
+        self._job = job
+        self._driver_specs = {driver_spec.name: driver_spec for driver_spec in job.driver_specs}
         self._drivers: dict[str, Driver | Expert] = {}
         self._open = ExitStack()  # closed by the end of the process
-        count = max(driver_spec.cars for driver_spec in contest.driver_specs)
-        self._simulations = self._open.enter_context(simulations(contest.simulation, count))
+        count = max(driver_spec.cars for driver_spec in job.driver_specs)
+        self._simulations = self._open.enter_context(simulations(job.simulation, count))
 
     def drive(self, unit: DriveUnit) -> tuple[Outcome, ...]:
-        """Drive what is missing of a unit, keep each drive when it ends, and say how these ended.
+        """Drive the missing scenarios of a unit, keep each drive when it ends, and return the outcomes.
 
         Raises:
-            DriverError: If the driver fails; the next unit gets it newly made.
-            ActionError: If it commands what the car cannot do; likewise.
+            DriverError: If the driver fails; the next unit gets a new one.
+            ActionError: If it commands something that the car cannot do; likewise.
         """
-        limit = self._contest.decision_limit
-        driver = self._drivers.pop(unit.driver, None) or make_safely(self._entrants[unit.driver].driver, limit)
-        ends = self._drive(unit, driver)
-        self._drivers[unit.driver] = driver  # what has failed may be in any state, and is not kept
-        return ends
+        limit = self._job.decision_limit
+        driver = self._drivers.pop(unit.driver, None) or make_safely(self._driver_specs[unit.driver].driver, limit)
+        outcomes = self._drive(unit, driver)
+        self._drivers[unit.driver] = driver  # a driver that has failed may be in any state and is not kept
+        return outcomes
 
     def _drive(self, unit: DriveUnit, driver: Driver | Expert) -> tuple[Outcome, ...]:
-        """Drive what is missing of a unit."""
-        scenarios = missing(self._contest, unit)
-        if self._entrants[unit.driver].cars > 1 and isinstance(driver, BatchDriver):
-            drives = self._side_by_side(unit.driver, driver, scenarios)
+        """Drive the missing scenarios of a unit."""
+        scenarios = missing(self._job, unit)
+        if self._driver_specs[unit.driver].cars > 1 and isinstance(driver, BatchDriver):
+            drives = self._at_the_same_time(unit.driver, driver, scenarios)
         else:
             drives = self._one_by_one(unit.driver, driver, scenarios)
-        ends = []
+        outcomes = []
         for episode, seconds, decisions in drives:
-            # The drive bears the entrant's name: two checkpoints may call themselves the same.
+            # The drive has the name that the evaluation gave: two checkpoints may have the same own name.
             kept = replace(episode, driver=unit.driver)
             save_drive(
-                self._contest.folder,
+                self._job.folder,
                 Drive(unit.driver, episode.scenario, kept, seconds, decision_seconds=tuple(decisions)),
-                {"simulation": to_mapping(self._contest.simulation), "renderer": self._simulations[0].renderer_name},
+                {"simulation": to_mapping(self._job.simulation), "renderer": self._simulations[0].renderer_name},
             )
-            ends.append(episode.outcome)
-        return tuple(ends)
+            outcomes.append(episode.outcome)
+        return tuple(outcomes)
 
-    def _one_by_one(self, name: str, driver: Driver | Expert, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
+    def _one_by_one(self, name: str, driver: Driver | Expert, scenarios: Sequence[Scenario]) -> Iterator[_TimedDrive]:
         """Drive scenarios one after the other."""
-        pilot, senses = safe_driver(driver, self._contest.decision_limit), self._entrants[name].senses
+        safe, senses = safe_driver(driver, self._job.decision_limit), self._driver_specs[name].senses
         for scenario in scenarios:
             started = time.perf_counter()
-            episode = drive(self._simulations[0], pilot, scenario, sense=senses, record_images=False)
-            yield episode, time.perf_counter() - started, pilot.decision_seconds
+            episode = drive(self._simulations[0], safe, scenario, sense=senses, record_images=False)
+            yield episode, time.perf_counter() - started, safe.decision_seconds
 
-    def _side_by_side(self, name: str, driver: BatchDriver, scenarios: Sequence[Scenario]) -> Iterator[_Driven]:
-        """Drive scenarios together, as many at a time as the entrant can."""
-        cars = self._simulations[: self._entrants[name].cars]
-        fleet = SafeBatchDriver(driver, self._contest.decision_limit)
-        crews = [RolloutSlot(simulation, BatchDriverHandle(fleet, car)) for car, simulation in enumerate(cars)]
-        clock = BatchDriverTimer(fleet)
-        for episode in drive_batch(crews, scenarios, record_images=False, on_step=clock.step):
+    def _at_the_same_time(self, name: str, driver: BatchDriver, scenarios: Sequence[Scenario]) -> Iterator[_TimedDrive]:
+        """Drive scenarios together, as many at a time as the driver can."""
+        cars = self._simulations[: self._driver_specs[name].cars]
+        safe = SafeBatchDriver(driver, self._job.decision_limit)
+        slots = [RolloutSlot(simulation, BatchDriverHandle(safe, car)) for car, simulation in enumerate(cars)]
+        timer = BatchDriverTimer(safe)
+        for episode in drive_batch(slots, scenarios, record_images=False, on_step=timer.step):
             scenario = episode.scenario
-            yield episode, clock.seconds[scenario], clock.decision_seconds[scenario]
+            yield episode, timer.seconds[scenario], timer.decision_seconds[scenario]
 
 
 class BatchDriverTimer:
-    """Shares out the time of drives side by side, and times a decision taken for one car alone now and then.
+    """Timer of drives that happen at the same time.
 
-    What several cars take together says nothing about how soon one car is answered, so a car is asked once more by
-    itself; its answer is thrown away.
+    The time of a step is divided among the cars. It does not tell how long a decision for one car takes. So now and
+    then the driver decides for one car alone again, which is timed, and the decision is discarded.
     """
 
     def __init__(self, driver: BatchDriver) -> None:
-        """Start the clock for cars of `driver`."""
+        """Start timing cars of `driver`."""
         self.seconds: dict[Scenario, float] = defaultdict(float)
-        """Wall time of each drive [s]: an equal share of each step that it was under way in."""
+        """Wall time of each drive [s]: an equal share of each step in which it took part."""
         self.decision_seconds: dict[Scenario, list[float]] = defaultdict(list)
-        """How long the single decisions took that were timed in each drive [s]."""
+        """Times of the single decisions that were timed in each drive [s]."""
         self._driver = driver
         self._driver.begin(0)
         self._steps = 0
         self._last = time.perf_counter()
 
     def step(self, cars: Sequence[tuple[RolloutSlot, TimeStep]]) -> None:
-        """Note a control step, before the cars decide; see `navsim.simulation.rollout.drive_batch`."""
+        """Take the time of a control step, before the cars decide; see `navsim.simulation.rollout.drive_batch`."""
         now = time.perf_counter()
-        for crew, _ in cars:
-            self.seconds[crew.simulation.scenario] += (now - self._last) / len(cars)
+        for slot, _ in cars:
+            self.seconds[slot.simulation.scenario] += (now - self._last) / len(cars)
         self._last = now
         if self._steps % PROBE_EVERY == 0:
             self._probe(*cars[self._steps // PROBE_EVERY % len(cars)])
         self._steps += 1
 
-    def _probe(self, crew: RolloutSlot, step: TimeStep) -> None:
+    def _probe(self, slot: RolloutSlot, step: TimeStep) -> None:
         """Time a decision for one car."""
         if step.observation is not None:
             started = time.perf_counter()
             self._driver.drive(step.observation)
-            self.decision_seconds[crew.simulation.scenario].append(time.perf_counter() - started)
+            self.decision_seconds[slot.simulation.scenario].append(time.perf_counter() - started)
 
 
 def evaluate(
-    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, file: IO[str] | None = None
+    job: EvaluationJob, scenarios: Sequence[Scenario], workers: int, file: IO[str] | None = None
 ) -> tuple[Drive, ...]:
-    """Drive every scenario with every driver; finished drives found in the folder are not driven again.
+    """Drive every scenario with every driver; finished drives in the folder are not driven again.
 
-    A drive that breaks off with an error is reported in its place and tried again by the next call. One whose process
-    dies, or is killed since the driver gives no answer, is driven again once before that.
+    A drive that breaks off with an error is reported in its place, and the next call tries it again. A drive whose
+    process dies, or is killed because the driver gives no answer, is driven once more before it counts as broken off.
 
     Args:
-        contest: Who drives, in what, and where the drives are kept.
-        scenarios: What to drive.
+        job: Drivers, simulation and folder of the drives.
+        scenarios: Scenarios to drive.
         workers: Number of processes.
-        file: Where progress is shown; None is standard output.
+        file: Stream for progress; None is standard output.
 
     Returns:
-        One entry per driver and scenario, drivers in the contest's order.
+        One entry per driver and scenario, drivers in the job's order.
 
     Raises:
         EpisodeError: If a kept drive is damaged.
-        KeyboardInterrupt: On Ctrl-C, saying what is kept.
+        KeyboardInterrupt: On Ctrl-C, with the number of drives that are kept.
     """
-    failures = _drive_all(contest, scenarios, workers, file) if pending(contest, scenarios) else {}
+    failures = _drive_all(job, scenarios, workers, file) if pending(job, scenarios) else {}
     drives = []
     for driver, scenario in (
-        (driver_spec.name, scenario) for driver_spec in contest.driver_specs for scenario in scenarios
+        (driver_spec.name, scenario) for driver_spec in job.driver_specs for scenario in scenarios
     ):
         failure = failures.get((driver, scenario))
-        kept = load_drive(contest.folder, driver, scenario) if failure is None else None
+        kept = load_drive(job.folder, driver, scenario) if failure is None else None
         drives.append(kept or Drive(driver, scenario, None, 0.0, failure or ""))
     return tuple(drives)
 
 
-def pending(contest: EvaluationJob, scenarios: Sequence[Scenario]) -> int:
-    """How many drives are still to be driven."""
+def pending(job: EvaluationJob, scenarios: Sequence[Scenario]) -> int:
+    """Return the number of drives that are still missing."""
     return sum(
-        len(missing(contest, DriveUnit(driver_spec.name, tuple(scenarios)))) for driver_spec in contest.driver_specs
+        len(missing(job, DriveUnit(driver_spec.name, tuple(scenarios)))) for driver_spec in job.driver_specs
     )
 
 
-def planned_units(contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int) -> list[DriveUnit]:
-    """What is still to be driven, in units for `workers` processes.
+def planned_units(job: EvaluationJob, scenarios: Sequence[Scenario], workers: int) -> list[DriveUnit]:
+    """Return the missing drives in units for `workers` processes.
 
-    Units of one town stand together, since a process builds a town whenever it comes to another one.
+    Units of one town follow each other, since a process builds a town whenever the town changes.
     """
     towns = list(dict.fromkeys(scenario.town for scenario in scenarios))
     units = []
-    for driver_spec in contest.driver_specs:
-        left = missing(contest, DriveUnit(driver_spec.name, tuple(scenarios)))
+    for driver_spec in job.driver_specs:
+        left = missing(job, DriveUnit(driver_spec.name, tuple(scenarios)))
         ordered = sorted(left, key=lambda scenario: towns.index(scenario.town))
         rounds = -(-len(ordered) // (driver_spec.cars * workers))
-        size = -(-len(ordered) // max(rounds * workers, 1))  # all processes have as much to do
+        size = -(-len(ordered) // max(rounds * workers, 1))  # all processes have the same amount of work
         units += [DriveUnit(driver_spec.name, tuple(ordered[i : i + size])) for i in range(0, len(ordered), size or 1)]
     return sorted(units, key=lambda unit: towns.index(unit.scenarios[0].town))
 
 
 def _drive_all(
-    contest: EvaluationJob, scenarios: Sequence[Scenario], workers: int, file: IO[str] | None
+    job: EvaluationJob, scenarios: Sequence[Scenario], workers: int, file: IO[str] | None
 ) -> dict[tuple[str, Scenario], str]:
-    """Drive what is left to drive; returns the drives that broke off, each with the reason."""
+    """Drive the missing drives; return those that broke off, each with the reason."""
     failures: dict[tuple[str, Scenario], str] = {}
-    tally: dict[str, list[bool]] = {driver_spec.name: [] for driver_spec in contest.driver_specs}
-    total = len(contest.driver_specs) * len(scenarios)
+    tally: dict[str, list[bool]] = {driver_spec.name: [] for driver_spec in job.driver_specs}
+    total = len(job.driver_specs) * len(scenarios)
     try:
-        with progress("evaluating", total, "drives", total - pending(contest, scenarios), file) as advance:
-            for unit, ends in _driven(contest, planned_units(contest, scenarios, workers), workers):
-                if isinstance(ends, BaseException):
-                    failures[unit.driver, unit.scenarios[0]] = _reason(ends)
-                arrived = [False] if isinstance(ends, BaseException) else [end is Outcome.ARRIVED for end in ends]
+        with progress("evaluating", total, "drives", total - pending(job, scenarios), file) as advance:
+            for unit, outcomes in _drive_units(job, planned_units(job, scenarios, workers), workers):
+                if isinstance(outcomes, BaseException):
+                    failures[unit.driver, unit.scenarios[0]] = _reason(outcomes)
+                arrived = [False] if isinstance(outcomes, BaseException) else [outcome is Outcome.ARRIVED for outcome in outcomes]
                 tally[unit.driver] += arrived
-                advance(len(unit.scenarios), note=_standings(tally))
+                advance(len(unit.scenarios), note=_arrivals_so_far(tally))
     except KeyboardInterrupt:
-        kept = total - pending(contest, scenarios)
+        kept = total - pending(job, scenarios)
         raise KeyboardInterrupt(
-            f"interrupted: {kept} of {total} drives are kept in {contest.folder}; the same command continues"
+            f"interrupted: {kept} of {total} drives are kept in {job.folder}; the same command continues"
         ) from None
     return failures
 
 
-def _driven(
-    contest: EvaluationJob, units: Sequence[DriveUnit], workers: int, last: bool = False
+def _drive_units(
+    job: EvaluationJob, units: Sequence[DriveUnit], workers: int, last: bool = False
 ) -> Iterator[tuple[DriveUnit, tuple[Outcome, ...] | BaseException]]:
-    """Drive units; yields each with how its drives ended, or a single drive with why it broke off.
+    """Drive units; yield each with the outcomes of its drives, or a single drive with the error that ended it.
 
-    When something goes wrong in a unit of several drives, they are driven again one by one; so is a single drive whose
-    process has died. What dies then is reported: with `last` nothing is driven again.
+    After an error in a unit of several drives, they are driven again one by one; so is a single drive whose process
+    has died. With `last` nothing is driven again.
     """
-    again: list[DriveUnit] = []
-    with run_units(make_worker, contest, units, workers, attempts=1) as finished:
+    repeated: list[DriveUnit] = []
+    with run_units(make_worker, job, units, workers, attempts=1) as finished:
         for item in finished:
             several = len(item.unit.scenarios) > 1
             if not last and (isinstance(item.failure, WorkerError) or (item.failure is not None and several)):
-                again += item.unit.singles
+                repeated += item.unit.singles
             else:
                 yield item.unit, item.outcome
-    if again:
-        yield from _driven(contest, again, workers, last=True)
+    if repeated:
+        yield from _drive_units(job, repeated, workers, last=True)
 
 
-def _standings(tally: dict[str, list[bool]]) -> str:
-    """Arrivals so far, such as `policy 3/4, expert 5/5`."""
+def _arrivals_so_far(tally: dict[str, list[bool]]) -> str:
+    """Return the arrivals so far, such as `policy 3/4, expert 5/5`."""
     return ", ".join(f"{name} {sum(arrived)}/{len(arrived)}" for name, arrived in tally.items() if arrived)
 
 
 def _reason(failure: BaseException) -> str:
-    """One line saying why a drive broke off."""
+    """Return in one line why a drive broke off."""
     if isinstance(failure, WorkerError):
-        return f"its process {failure.ends[-1]}; driven again once, to no avail"
-    words = " ".join(str(failure).split())
-    return words if isinstance(failure, NavsimError) else f"{type(failure).__name__}: {words}"
+        return f"its process {failure.ends[-1]}; driven once more with the same result"
+    text = " ".join(str(failure).split())
+    return text if isinstance(failure, NavsimError) else f"{type(failure).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""Suites: named sets of routes and conditions from files, the same drives on every machine, with a fingerprint."""
+"""Suites: named sets of routes and conditions from files, with a fingerprint; the same drives on every machine."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from navsim.config import from_mapping, load_config, to_mapping
+from navsim.config import from_mapping, load_config, merged, to_mapping
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
 from navsim.seeding import generator
@@ -17,9 +17,9 @@ from navsim.simulation.scenario import Scenario, StartOffset
 from navsim.simulation.town import is_osm_town, town_seed
 
 SUITES = Path(__file__).parents[2] / "configs" / "suites"
-"""Where the suites with a name lie."""
+"""Folder of the suites that have a name."""
 SUITE_VERSION = 1
-"""Part of every fingerprint; raised when the same values come to mean other drives."""
+"""Part of every fingerprint; raised when the same values mean other drives."""
 CONDITIONS = (
     "map_fault",
     "camera_noise",
@@ -32,8 +32,8 @@ CONDITIONS = (
     "cruise_speed",
     "lateral_acceleration",
 )
-"""Settings of a simulation that are the suite's business. Cameras and map patches are the driver's, and the renderer is
-said beside the results, so that renderers can be compared."""
+"""Settings of a simulation that a suite decides. Cameras and map patches belong to the driver. The renderer is recorded
+with the results, so that renderers can be compared."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
@@ -45,15 +45,15 @@ class SuitePart:
     name: str
     """Name in tables and folders: small letters, digits, dots and dashes."""
     routes: RouteSuite | None = None
-    """Which routes; None takes the suite's."""
+    """Routes of the part; None takes the suite's."""
     appearance: str | None = None
     """Conditions such as "shift-2", see `navsim.world.scenery.appearance`; None takes those of the routes."""
     starts: tuple[StartOffset, ...] = (StartOffset(),)
-    """Where each route is begun: every route once from each of these."""
+    """Starts of each route: every route is driven once from each."""
     jitter: StartOffset = field(default_factory=StartOffset)
-    """Half the range of a further draw for each route, uniform, on both values of its start."""
+    """Half the range of a further uniform draw for each route, added to both values of its start."""
     recovery: bool = False
-    """Whether drives are counted by `navsim.evaluation.metrics.protocols` besides."""
+    """Whether recoveries are counted, too, see `navsim.evaluation.metrics.protocols`."""
     simulation: dict[str, Any] = field(default_factory=dict)
     """Values of the simulation that differ from the evaluation's: any of `CONDITIONS`."""
 
@@ -61,7 +61,7 @@ class SuitePart:
         if not _NAME.fullmatch(self.name):
             raise ConfigError(f"a part's name needs small letters, digits, dots and dashes, got {self.name!r}")
         if not self.starts:
-            raise ConfigError(f"part {self.name}: starts must hold at least one")
+            raise ConfigError(f"part {self.name}: starts must hold at least one start")
         unknown = sorted(set(self.simulation) - set(CONDITIONS))
         if unknown:
             raise ConfigError(f"part {self.name}: simulation.{unknown[0]}: a part may set {', '.join(CONDITIONS)}")
@@ -70,67 +70,67 @@ class SuitePart:
 
 @dataclass(frozen=True)
 class Suite:
-    """What a file in `configs/suites` says."""
+    """Content of a file in `configs/suites`."""
 
     title: str = ""
-    """What is measured, in a few words."""
+    """Description of the suite in a few words."""
     routes: RouteSuite = field(default_factory=RouteSuite)
-    """Routes of the parts that do not name their own; seeds here and there give way to the evaluation's."""
+    """Routes of the parts without routes of their own; the evaluation's seed replaces all seeds."""
     parts: tuple[SuitePart, ...] = ()
-    """The parts, at least one, under different names."""
+    """The parts, at least one, with different names."""
 
     def __post_init__(self) -> None:
         names = [part.name for part in self.parts]
         if not names or len(set(names)) != len(names):
-            raise ConfigError(f"a suite needs parts under different names, got {', '.join(names) or 'none'}")
+            raise ConfigError(f"a suite needs parts with different names, got {', '.join(names) or 'none'}")
 
 
 @dataclass(frozen=True)
 class SuiteStage:
-    """A part of a suite, resolved: exactly what is driven in exactly which simulation."""
+    """A part of a suite, resolved to scenarios and a simulation."""
 
     name: str
-    """Name of the part; empty where there are no parts."""
+    """Name of the part; empty for an evaluation without parts."""
     scenarios: tuple[Scenario, ...]
-    """What is driven."""
+    """Scenarios to drive."""
     simulation: SimulationConfig
-    """In what."""
+    """Simulation with the conditions of the part."""
     recovery: bool = False
-    """Whether drives are counted by `navsim.evaluation.metrics.protocols` besides."""
+    """Whether recoveries are counted, too, see `navsim.evaluation.metrics.protocols`."""
 
 
-def suite_path(word: str) -> Path:
-    """The file that a word after `--suite` means: a suite's name, or the path of a YAML file.
+def suite_path(name: str) -> Path:
+    """Return the file of a suite, given its name or the path of a YAML file.
 
     Raises:
-        ConfigError: If there is none.
+        ConfigError: If the file does not exist.
     """
-    for path in (SUITES / f"{word}.yaml", Path(word)):
+    for path in (SUITES / f"{name}.yaml", Path(name)):
         if path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))
-    raise ConfigError(f"unknown suite {word!r}: give one of {known}, or the path of a YAML file")
+    raise ConfigError(f"unknown suite {name!r}: give one of {known}, or the path of a YAML file")
 
 
-def load_suite(word: str) -> Suite:
+def load_suite(name: str) -> Suite:
     """Read a suite by its name or path.
 
     Raises:
-        ConfigError: If there is none, or it holds wrong keys or values.
+        ConfigError: If it does not exist, or holds wrong keys or values.
     """
-    return load_config(Suite, suite_path(word))
+    return load_config(Suite, suite_path(name))
 
 
 def stages(
     suite: Suite, simulation: SimulationConfig, seed: int = 0, town: str | None = None
 ) -> tuple[SuiteStage, ...]:
-    """Resolve a suite: the same suite, seed and simulation give the same stages on every machine.
+    """Resolve a suite; the same suite, seed and simulation give the same stages on every machine.
 
     Args:
-        suite: What the file says.
-        simulation: Of the evaluation; parts change their conditions.
-        seed: Decides towns, routes and everything random in the drives.
-        town: The one town to drive in instead of those that the suite names.
+        suite: The suite.
+        simulation: Simulation of the evaluation, whose conditions the parts change.
+        seed: Seed of towns, routes and all random values in the drives.
+        town: One town to drive in, in place of the suite's towns.
     """
     return tuple(
         SuiteStage(
@@ -144,10 +144,10 @@ def stages(
 
 
 def fingerprint(stages: tuple[SuiteStage, ...]) -> str:
-    """What tells results of different suites apart: 16 hexadecimal digits, the same on every machine.
+    """Return the identity of a suite as 16 hexadecimal digits, the same on every machine.
 
-    The hash covers every scenario, the conditions of every part with the rules, and `SUITE_VERSION`. Towns from files
-    count by the files' content, wherever they lie.
+    The hash covers every scenario, the conditions of every part with the rules, and `SUITE_VERSION`. Of a town from a
+    file it covers the content and not the path.
     """
     parts = []
     for stage in stages:
@@ -159,42 +159,42 @@ def fingerprint(stages: tuple[SuiteStage, ...]) -> str:
 
 
 def changed_simulation(simulation: SimulationConfig, changes: Mapping[str, Any], source: str) -> SimulationConfig:
-    """A simulation with some values changed, key by key.
+    """Return a simulation with some values changed.
 
     Args:
-        simulation: What it is without the changes.
-        changes: Plain values, mappings within mappings.
-        source: Where they come from, for errors.
+        simulation: Simulation before the changes.
+        changes: Plain values; mappings are merged recursively.
+        source: Origin of the changes, for errors.
 
     Raises:
         ConfigError: If they hold wrong keys or values.
     """
-    return from_mapping(SimulationConfig, _merged(to_mapping(simulation), changes), source) if changes else simulation
+    return from_mapping(SimulationConfig, merged(to_mapping(simulation), dict(changes)), source) if changes else simulation
 
 
 def check_same_suite(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The fingerprint that several results share; nothing else may stand in one table.
+    """Return the fingerprint that several results share; only such results may stand in one table.
 
     Args:
-        results: What `results.json` files hold, by the files' names.
+        results: Contents of `results.json` files by the files' names.
 
     Raises:
         ConfigError: If one has no fingerprint, or they differ.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name, values in results.items():
-        mark = values.get("fingerprint")
-        if not isinstance(mark, str):
+        found = values.get("fingerprint")
+        if not isinstance(found, str):
             raise ConfigError(f"{name}: has no suite's fingerprint: from an earlier version, or no results")
-        found.setdefault(mark, name)
-    if len(found) != 1:
-        words = ", ".join(f"{name} is of {mark}" for mark, name in found.items()) or "none given"
-        raise ConfigError(f"results of different suites cannot stand in one table: {words}")
-    return next(iter(found))
+        names.setdefault(found, name)
+    if len(names) != 1:
+        text = ", ".join(f"{name} is of {found}" for found, name in names.items()) or "none given"
+        raise ConfigError(f"results of different suites cannot stand in one table: {text}")
+    return next(iter(names))
 
 
 def _scenarios(suite: Suite, part: SuitePart, seed: int, town: str | None) -> tuple[Scenario, ...]:
-    """All scenarios of a part, route by route, each route from each start."""
+    """Return all scenarios of a part, route by route, each route from each start."""
     routes = replace(part.routes or suite.routes, seed=seed)
     if town is not None:
         routes = replace(routes, town=town)
@@ -208,27 +208,17 @@ def _scenarios(suite: Suite, part: SuitePart, seed: int, town: str | None) -> tu
 
 
 def _start(start: StartOffset, jitter: StartOffset, draw: Any) -> StartOffset:
-    """A start with its draw, in whole millimetres and thousandths of a degree so that its name is exact."""
+    """Return a start with its draw, in whole millimetres and thousandths of a degree so that its name is exact."""
     lateral, heading = draw.uniform(-1.0, 1.0, size=2).tolist()
     return StartOffset(
         round(start.lateral + jitter.lateral * lateral, 3), round(start.heading_deg + jitter.heading_deg * heading, 3)
     )
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay `over` on `base`, mappings within mappings."""
-    both = {
-        key: _merged(base[key], value)
-        for key, value in over.items()
-        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-    }
-    return {**base, **over, **both}
-
-
 def _plain(scenario: Scenario) -> dict[str, Any]:
-    """A scenario as plain values, a town from a file by its content."""
+    """Return a scenario as plain values, with a town from a file by its content."""
     town = f"osm:{town_seed(scenario.town):x}" if is_osm_town(scenario.town) else scenario.town
     values = to_mapping(scenario) | {"town": town}
     if scenario.length is None:
-        del values["length"]  # suites from before there was a choice keep their fingerprints
+        del values["length"]  # suites from before the setting existed keep their fingerprints
     return values

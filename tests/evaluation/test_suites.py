@@ -161,10 +161,10 @@ def test_an_unknown_suite_is_told_the_known_ones() -> None:
     ("text", "words"),
     [
         ("prts: []", "prts = .*: unknown key; perhaps you meant 'parts'"),
-        ("title: nothing", "a suite needs parts under different names, got none"),
-        ("parts: [{name: a}, {name: a}]", "under different names, got a, a"),
+        ("title: nothing", "a suite needs parts with different names, got none"),
+        ("parts: [{name: a}, {name: a}]", "with different names, got a, a"),
         ("parts: [{name: A b}]", "small letters"),
-        ("parts: [{name: a, starts: []}]", "starts must hold at least one"),
+        ("parts: [{name: a, starts: []}]", "starts must hold at least one start"),
         ("parts: [{name: a, routs: {}}]", "unknown key; perhaps you meant 'routes'"),
         ("parts: [{name: a, simulation: {gsp: {}}}]", "simulation.gsp: a part may set map_fault"),
         ("parts: [{name: a, simulation: {renderer: tiny}}]", "simulation.renderer: a part may set"),

@@ -70,7 +70,7 @@ def test_every_part_has_its_folder_numbers_and_rows(tmp_path: Path) -> None:
 
 
 def test_a_suite_fixes_its_routes() -> None:
-    with pytest.raises(ConfigError, match="suite quick says which routes are driven; leave out lane_routes"):
+    with pytest.raises(ConfigError, match="suite quick sets the routes; leave out lane_routes"):
         EvaluationConfig(suite="quick", lane_routes=3)
     with pytest.raises(ConfigError, match="unknown suite 'quik'"):
         EvaluationConfig(suite="quik")

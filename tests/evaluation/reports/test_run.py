@@ -123,7 +123,7 @@ def test_generators_are_named_and_part_of_the_identity() -> None:
     [
         ({"routes": 0}, "routes must be at least 1"),
         ({"workers": 0}, "workers"),
-        ({"driver": ()}, "at least one"),
+        ({"driver": ()}, "driver must be of length at least 1"),
         ({"decision_limit": 0.0}, "decision_limit"),
     ],
 )
