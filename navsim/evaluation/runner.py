@@ -211,9 +211,7 @@ def evaluate(
 
 def pending(job: EvaluationJob, scenarios: Sequence[Scenario]) -> int:
     """Return the number of drives that are still missing."""
-    return sum(
-        len(missing(job, DriveUnit(driver_spec.name, tuple(scenarios)))) for driver_spec in job.driver_specs
-    )
+    return sum(len(missing(job, DriveUnit(driver_spec.name, tuple(scenarios)))) for driver_spec in job.driver_specs)
 
 
 def planned_units(job: EvaluationJob, scenarios: Sequence[Scenario], workers: int) -> list[DriveUnit]:
@@ -244,7 +242,11 @@ def _drive_all(
             for unit, outcomes in _drive_units(job, planned_units(job, scenarios, workers), workers):
                 if isinstance(outcomes, BaseException):
                     failures[unit.driver, unit.scenarios[0]] = _reason(outcomes)
-                arrived = [False] if isinstance(outcomes, BaseException) else [outcome is Outcome.ARRIVED for outcome in outcomes]
+                arrived = (
+                    [False]
+                    if isinstance(outcomes, BaseException)
+                    else [outcome is Outcome.ARRIVED for outcome in outcomes]
+                )
                 tally[unit.driver] += arrived
                 advance(len(unit.scenarios), note=_arrivals_so_far(tally))
     except KeyboardInterrupt:

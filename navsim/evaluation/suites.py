@@ -169,7 +169,9 @@ def changed_simulation(simulation: SimulationConfig, changes: Mapping[str, Any],
     Raises:
         ConfigError: If they hold wrong keys or values.
     """
-    return from_mapping(SimulationConfig, merged(to_mapping(simulation), dict(changes)), source) if changes else simulation
+    return (
+        from_mapping(SimulationConfig, merged(to_mapping(simulation), dict(changes)), source) if changes else simulation
+    )
 
 
 def check_same_suite(results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
-"""Calibration in closed loop: may a driver's distribution be trusted in the situations that its own driving leads to?
+"""Calibration in closed loop: whether distributions are right in the situations that a driver reaches.
 
-The offline measure (`navsim evaluate-offline`) asks the same of recorded drives; here the driver has the wheel, so
-mistakes lead where the recorded drives never went.
+The offline measure (`navsim evaluate-offline`) is over recorded drives. Here the driver drives, so that its mistakes
+lead to situations that recorded drives do not contain.
 
 T: commands of a drive, B: points of a grid, N: commands of all drives.
 """
@@ -20,36 +20,36 @@ from navsim.seeding import generator
 from navsim.simulation.episode import Episode
 
 COVERAGE_Z = (0.5, 1.0, 1.5, 2.0)
-"""The z-scores at which coverage is noted."""
+"""The z-scores at which coverage is measured."""
 NOMINAL_COVERAGE = tuple(erf(z / sqrt(2)) for z in COVERAGE_Z)
-"""The coverage that belongs to them: 38%, 68%, 87% and 95%."""
+"""Nominal coverage at these z-scores: 38%, 68%, 87% and 95%."""
 RESAMPLES = 1000
-"""How many times drives are drawn anew for an interval."""
+"""Number of bootstrap draws of drives for an interval."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often a driver's distributions held what the expert would have done."""
+    """Coverage of the expert's commands by a driver's distributions."""
 
     drives: int
-    """Drives with distributions."""
+    """Number of drives with distributions."""
     steps: int
-    """Commands in them, N."""
+    """Number of commands in these drives, N."""
     coverage: tuple[float, ...]
-    """Share of the commands whose central interval for each of `COVERAGE_Z` held the expert's command."""
+    """Share of the expert's commands inside the central interval, for each of `COVERAGE_Z`."""
     intervals: tuple[tuple[float, float], ...]
-    """95% interval of each share, by drawing whole drives anew: commands of one drive are much alike."""
+    """95% interval of each share, by a bootstrap over whole drives: commands of one drive are alike."""
     gap: float
     """Largest distance between the coverage and its nominal value over all z, in [0, 1]; 0 is perfect."""
 
 
 def label_transforms(episode: Episode) -> Array:
-    """Probability below the expert's command, by the distribution that the driver drove from, at each step.
+    """Return the probability below the expert's command, by the distribution that the driver used, at each step.
 
-    The expert's command is that for the true state, recorded beside the one driven. Between the grid's points the
-    density is taken as a cubic, with slopes from the points beside; for a Gaussian whose scale is the grid's spacing
+    The expert's command is that for the true state, recorded with the one driven. Between the grid's points the
+    density is a cubic with slopes from the neighbouring points; for a Gaussian whose scale is the grid's spacing
     this errs by less than 0.01.
-    A density that is 0 everywhere gives 0: it held nothing.
+    A density that is 0 everywhere gives 0.
 
     Args:
         episode: The drive.
@@ -71,10 +71,10 @@ def label_transforms(episode: Episode) -> Array:
 
 
 def coverage(transforms: Array, z: float) -> float:
-    """Share of expert's commands inside the central interval that has the probability of a Gaussian within z sigma.
+    """Return the share of expert's commands inside the central interval with a Gaussian's probability within z sigma.
 
     The source's measure (Amini et al., ICRA 2019: "the share of test samples whose true command falls within the
-    predicted range" over z), by quantiles where the distribution is no Gaussian: a command lies inside exactly if its
+    predicted range" over z), by quantiles for distributions of other shapes: a command lies inside exactly if its
     transform is within half of that probability about 1/2.
 
     Args:
@@ -85,19 +85,19 @@ def coverage(transforms: Array, z: float) -> float:
 
 
 def coverage_gap(transforms: Array) -> float:
-    """Largest distance between `coverage` and its nominal value over all z, of transforms (N,)."""
+    """Return the largest distance between `coverage` and its nominal value over all z, of transforms (N,)."""
     return uniform_distance(np.abs(2 * transforms - 1))
 
 
 def uniform_distance(values: Array) -> float:
-    """Largest distance between the empirical cdf of values (N,) and that of the uniform distribution (Kolmogorov)."""
+    """Return the largest distance of the empirical cdf of values (N,) from the uniform distribution's (Kolmogorov)."""
     ordered = np.sort(values)
     steps = np.arange(len(ordered) + 1) / len(ordered)
     return float(max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max()))
 
 
 def calibration(drives: Sequence[Array]) -> Calibration | None:
-    """Sum up the transforms of several drives, each (T,); None if none has a distribution."""
+    """Measure calibration over the transforms of several drives, each (T,); None if no drive has a distribution."""
     known = [transforms for transforms in drives if len(transforms)]
     if not known:
         return None
@@ -112,7 +112,7 @@ def calibration(drives: Sequence[Array]) -> Calibration | None:
 
 
 def calibration_mapping(found: Calibration | None) -> dict[str, Any] | None:
-    """The numbers as plain values; null where there are none."""
+    """Return the numbers as plain values; null without a calibration."""
     if found is None:
         return None
     points = zip(COVERAGE_Z, NOMINAL_COVERAGE, found.coverage, found.intervals, strict=True)
@@ -132,7 +132,7 @@ def _inside(transforms: Array, z: float) -> Array:
 
 
 def _interval(drives: Sequence[Array], z: float) -> tuple[float, float]:
-    """95% interval of the coverage by a bootstrap over drives."""
+    """Return the 95% interval of the coverage by a bootstrap over drives."""
     hits = np.array([_inside(transforms, z).sum() for transforms in drives])
     sizes = np.array([len(transforms) for transforms in drives])
     return ratio_interval(hits, sizes, generator(0, "calibration"), RESAMPLES)

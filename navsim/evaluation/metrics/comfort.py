@@ -1,4 +1,4 @@
-"""How a drive feels: accelerations and turning within what Bench2Drive calls comfortable; how calm its steering is."""
+"""Comfort of drives: accelerations and turning within the limits of Bench2Drive, and how calm the steering is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from navsim.geometry import Array
 from navsim.simulation.episode import Episode
 
 WINDOW = 20
-"""Control steps that are comfortable or not together, as in Bench2Drive (Jia et al. 2024)."""
-STILL_HANDS = 1e-4
-"""Changes of the command up to this are none [1/m]: no steering wheel is that exact."""
+"""Number of control steps of a window, as in Bench2Drive (Jia et al. 2024)."""
+STEERING_DEADBAND = 1e-4
+"""Changes of the command up to this are ignored [1/m]: no steering wheel is that exact."""
 
 
 @dataclass(frozen=True)
 class ComfortLimits:
-    """What is comfortable, after Bench2Drive (PAPER.md, "Comfort"), which has it from nuPlan."""
+    """Limits of comfort of Bench2Drive (PAPER.md, "Comfort"), which took them from nuPlan."""
 
     jerk: float = 8.37
     """Largest |change of the acceleration's magnitude| [m/s3]."""
     lateral_acceleration: float = 4.89
     """Largest |lateral acceleration| [m/s2]."""
     braking: float = -4.05
-    """Least acceleration along the car [m/s2]."""
+    """Smallest acceleration along the car [m/s2]."""
     acceleration: float = 2.40
     """Largest acceleration along the car [m/s2]."""
     yaw_rate: float = 0.95
@@ -36,22 +36,22 @@ class ComfortLimits:
 
 @dataclass(frozen=True, eq=False)
 class Ride:
-    """What a passenger feels over each of the T control steps of a drive."""
+    """Accelerations and turning over each of the T control steps of a drive."""
 
     acceleration: Array
-    """Along the car (T,) [m/s2]."""
+    """Acceleration along the car (T,) [m/s2]."""
     lateral_acceleration: Array
-    """To the left (T,) [m/s2]."""
+    """Acceleration to the left (T,) [m/s2]."""
     jerk: Array
     """Change of the acceleration's magnitude since the step before (T,) [m/s3]; 0 for the first."""
     yaw_rate: Array
-    """Counter-clockwise (T,) [rad/s]."""
+    """Counter-clockwise yaw rate (T,) [rad/s]."""
     yaw_acceleration: Array
     """Change of the yaw rate since the step before (T,) [rad/s2]; 0 for the first."""
 
 
 def ride(episode: Episode) -> Ride:
-    """Take a drive's accelerations from its speeds and headings, by differences from one control step to the next.
+    """Return a drive's accelerations, from differences of speeds and headings between control steps.
 
     The acceleration along the car is the change of speed over a step, the yaw rate that of the heading, the lateral
     acceleration the yaw rate times the mean speed of the step. Nothing is smoothed; Bench2Drive fits polynomials
@@ -72,56 +72,56 @@ def ride(episode: Episode) -> Ride:
 
 
 def comfortable_steps(episode: Episode, limits: ComfortLimits | None = None) -> NDArray[np.bool_]:
-    """For each control step (T,) whether all of the ride is within the limits."""
-    bounds, felt = limits or ComfortLimits(), ride(episode)
+    """Return for each control step (T,) whether the ride is within all limits."""
+    bounds, measured = limits or ComfortLimits(), ride(episode)
     return np.asarray(
-        (np.abs(felt.jerk) <= bounds.jerk)
-        & (np.abs(felt.lateral_acceleration) <= bounds.lateral_acceleration)
-        & (felt.acceleration >= bounds.braking)
-        & (felt.acceleration <= bounds.acceleration)
-        & (np.abs(felt.yaw_rate) <= bounds.yaw_rate)
-        & (np.abs(felt.yaw_acceleration) <= bounds.yaw_acceleration)
+        (np.abs(measured.jerk) <= bounds.jerk)
+        & (np.abs(measured.lateral_acceleration) <= bounds.lateral_acceleration)
+        & (measured.acceleration >= bounds.braking)
+        & (measured.acceleration <= bounds.acceleration)
+        & (np.abs(measured.yaw_rate) <= bounds.yaw_rate)
+        & (np.abs(measured.yaw_acceleration) <= bounds.yaw_acceleration)
     )
 
 
 def comfort(episodes: Sequence[Episode], limits: ComfortLimits | None = None) -> Share:
-    """Windows of `WINDOW` control steps, one after the other, whose every step is comfortable, of all such windows.
+    """Return the share of comfortable windows: those whose `WINDOW` control steps are all comfortable.
 
-    What is left at the end of a drive fills no window and is left out. The interval of the share takes windows for
-    independent, which those of one drive are not quite.
+    Windows follow one after the other; steps at the end of a drive that fill no window are left out. The interval of
+    the share takes windows for independent, which those of one drive are not quite.
     """
     windows = [_windows(comfortable_steps(episode, limits)) for episode in episodes]
     return Share(sum(int(part.sum()) for part in windows), sum(len(part) for part in windows))
 
 
 def steering_rate(episodes: Sequence[Episode]) -> float | None:
-    """Mean |change of the commanded curvature| per second, of all drives together [1/(m s)]; None of no change."""
+    """Return the mean |change of the command| per second of all drives [1/(m s)]; None without two commands."""
     changes = [np.abs(np.diff(episode.commands)) for episode in episodes]
     seconds = sum(float(episode.times[-2] - episode.times[0]) for episode in episodes)
     return float(sum(part.sum() for part in changes) / seconds) if seconds > 0 else None
 
 
 def steering_reversals(episodes: Sequence[Episode]) -> float | None:
-    """How often the steering turns back, per second of all drives together [1/s]; None of nothing driven.
+    """Return the number of steering reversals per second of all drives together [1/s]; None if nothing was driven.
 
-    A reversal is a change of the command that has another sign than the change before it; changes of no more than
-    `STILL_HANDS` are passed over. A car held on a steady curve has none, one that swings to and fro two per swing.
+    A reversal is a change of the command whose sign differs from that of the change before it. Changes of at most
+    `STEERING_DEADBAND` are skipped. A car held on a steady curve has none; one that swings has two per swing.
     """
     turns, seconds = 0, 0.0
     for episode in episodes:
         changes = np.diff(episode.commands)
-        signs = np.sign(changes[np.abs(changes) > STILL_HANDS])
+        signs = np.sign(changes[np.abs(changes) > STEERING_DEADBAND])
         turns += int((signs[1:] != signs[:-1]).sum())
         seconds += float(episode.times[-1] - episode.times[0])
     return turns / seconds if seconds > 0 else None
 
 
 def _change(values: Array, elapsed: Array) -> Array:
-    """Change from the step before over the time between the steps' middles; 0 for the first step."""
+    """Return the change from the step before over the time between the steps' middles; 0 for the first step."""
     return np.concatenate([np.zeros(1), np.diff(values) / ((elapsed[1:] + elapsed[:-1]) / 2)])
 
 
 def _windows(steps: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether all steps of each whole window are so."""
+    """Return whether each whole window has true steps only."""
     whole = len(steps) // WINDOW
     return np.asarray(steps[: whole * WINDOW].reshape(whole, WINDOW).all(axis=1))

@@ -1,10 +1,10 @@
-"""What went wrong in drives: infractions by kind and kilometre, interventions, and the autonomy made of them.
+"""Infractions by kind and kilometre, interventions, autonomy, and driving scores.
 
-The CARLA leaderboard's driving score, and a normalised one that stopping early cannot raise.
+The scores are that of the CARLA leaderboard, and a normalised one that stopping early cannot raise.
 
-Of CARLA's infractions, collisions have counterparts here. Red lights and stop signs have none, for the towns have
-neither; nor have its penalties for driving slower than the traffic or not giving way. Leaving the route, standing still
-and being late end a route there as here, and cost what is left of it.
+Of CARLA's infractions, only collisions exist here: the towns have neither red lights nor stop signs, and nobody drives
+slower than the traffic or fails to give way. Leaving the route, standing still and being late end a route there as
+here, and cost the rest of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,31 +25,31 @@ INTERVENTION_SECONDS = 6.0
 
 
 class Infraction(StrEnum):
-    """What ended a drive before its time; each drive has at most one."""
+    """Event that ended a drive before its end; each drive has at most one."""
 
     PEDESTRIAN = "pedestrian"
-    """Touched a person."""
+    """Collision with a person."""
     VEHICLE = "vehicle"
-    """Touched a car."""
+    """Collision with a car."""
     STATIC = "static"
-    """Touched a kerb, building, tree or sign, or something that the drive's file does not name."""
+    """Collision with a kerb, building, tree or sign, or with something that the drive's file does not name."""
     LEFT_ROAD = "left_road"
-    """Left the middle of its lane by more than the limit."""
+    """Lane offset above the limit."""
     WRONG_TURN = "wrong_turn"
-    """Took another way through a junction."""
+    """Wrong way through a junction."""
     STUCK = "stuck"
-    """Stood still."""
+    """Standstill for too long."""
     TIMED_OUT = "timed_out"
-    """Was too late."""
+    """Time limit exceeded."""
     BROKE_OFF = "broke_off"
-    """Failed to drive to an end: an error, no decision, too slow a one, or the end of its process."""
+    """No outcome: an error, no decision, too slow a decision, or the end of the driver's process."""
 
 
 _STRUCK = {ObstacleKind.PEDESTRIAN: Infraction.PEDESTRIAN, ObstacleKind.CAR: Infraction.VEHICLE}
 
 
 def infraction(episode: Episode) -> Infraction | None:
-    """What ended a drive; None if it arrived."""
+    """Return the infraction that ended a drive; None if it arrived."""
     if episode.outcome is Outcome.ARRIVED:
         return None
     if episode.outcome is Outcome.COLLIDED:
@@ -58,11 +58,11 @@ def infraction(episode: Episode) -> Infraction | None:
 
 
 def infraction_rates(episodes: Sequence[Episode], errors: int = 0) -> dict[Infraction, Rate]:
-    """Infractions per kilometre driven by all drives together, by kind; every kind has an entry.
+    """Return infractions per kilometre of all drives together, by kind; every kind has an entry.
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error; each is an infraction, and their distance is not known.
+        errors: Number of further drives that broke off with an error: an infraction each, of unknown distance.
     """
     kinds, km = [infraction(episode) for episode in episodes], kilometres(episodes)
     kinds += [Infraction.BROKE_OFF] * errors
@@ -70,22 +70,22 @@ def infraction_rates(episodes: Sequence[Episode], errors: int = 0) -> dict[Infra
 
 
 def failure_rate(episodes: Sequence[Episode], errors: int = 0) -> Rate:
-    """Infractions of all kinds per kilometre: drives that did not arrive, over the distance of all.
+    """Return infractions of all kinds per kilometre: drives that did not arrive, over the distance of all.
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error; see `infraction_rates`.
+        errors: Number of further drives that broke off with an error, see `infraction_rates`.
     """
     return Rate(sum(infraction(episode) is not None for episode in episodes) + errors, kilometres(episodes))
 
 
 def interventions(episode: Episode) -> int:
-    """How often a person would have had to take the wheel.
+    """Return the number of times that a person would have had to take over.
 
-    An intervention is each time the |lane offset| comes to exceed `INTERVENTION_OFFSET`, as in PilotNet (Bojarski et
-    al. 2016, section 7.1); it is over when the offset is within it again. Drives here go on without help, and end
-    at a failure: a drive that did not arrive counts one more, unless it ended during such a time, which is the same
-    mishap. Turns at junctions count; PilotNet left turns from road to road out.
+    An intervention begins when the |lane offset| exceeds `INTERVENTION_OFFSET`, as in PilotNet (Bojarski et al. 2016,
+    section 7.1), and ends when it is below again. Drives here continue without help and end at a failure. A drive that
+    did not arrive counts one more, unless it ended during an intervention. Turns at junctions count; PilotNet left
+    turns from road to road out.
     """
     beyond = np.abs(episode.offsets) > INTERVENTION_OFFSET
     begun = int(beyond[0]) + int((beyond[1:] & ~beyond[:-1]).sum())
@@ -93,14 +93,13 @@ def interventions(episode: Episode) -> int:
 
 
 def autonomy(episodes: Sequence[Episode], errors: int = 0) -> float | None:
-    """PilotNet's share of autonomous time (Bojarski et al. 2016, section 7.1), in [0, 1]; None of no drives.
+    """Return PilotNet's share of autonomous time (Bojarski et al. 2016, section 7.1), in [0, 1]; None of no drives.
 
-    1 - 6 s times the interventions over the time driven, of all drives together, but never below 0. See
-    `interventions` for what counts.
+    It is 1 - 6 s times the number of `interventions` over the time driven, of all drives together, and at least 0.
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error: one intervention each.
+        errors: Number of further drives that broke off with an error: one intervention each.
     """
     if not episodes:
         return None
@@ -119,17 +118,17 @@ PENALTIES: Mapping[Infraction, float] = {
     Infraction.VEHICLE: 0.6,
     Infraction.STATIC: 0.65,
 }
-"""CARLA 2.0's factors p of the same, which the normalised score is made of."""
+"""CARLA 2.0's factors p of the same infractions, for the normalised score."""
 HEAVIEST = min(PENALTIES.values())
-"""Factor of every failure that is no collision, in the normalised score: our choice, see there."""
+"""Factor of every failure without a collision in the normalised score: our choice, see `normalised_score`."""
 HALF_LANE = 1.75
-"""|Lane offset| beyond which the middle of the car is outside its lane [m]: half the width of the towns' lanes."""
+"""|Lane offset| above which the middle of the car is outside its lane [m]: half the width of the towns' lanes."""
 
 
 def outside_share(episode: Episode) -> float:
-    """Share of the distance driven with the middle of the car outside the route's lane, in [0, 1].
+    """Return the share of the distance driven with the middle of the car outside the route's lane, in [0, 1].
 
-    CARLA's criterion `OutsideRouteLanesTest` looks at the same point of the car. A control step counts by the mean of
+    CARLA's criterion `OutsideRouteLanesTest` uses the same point of the car. A control step counts by the mean of
     |offset| at its two ends.
     """
     offsets, distances = offset_samples([episode])
@@ -137,7 +136,7 @@ def outside_share(episode: Episode) -> float:
 
 
 def drive_score(episode: Episode) -> float:
-    """CARLA 2.1's driving score of one drive, in [0, 1].
+    """Return CARLA 2.1's driving score of one drive, in [0, 1].
 
     Completion x (1 - outside share) / (1 + sum_j c_j n_j) (PAPER.md, "CARLA driving score"), where n_j counts the
     infractions of kind j and the off-lane factor is 1 - `outside_share`. A drive here ends at its first infraction.
@@ -148,28 +147,28 @@ def drive_score(episode: Episode) -> float:
 
 
 def driving_score(episodes: Sequence[Episode], errors: int = 0) -> float | None:
-    """Mean of `drive_score` over the drives, as the leaderboard takes it over its routes; None of no drives.
+    """Return the mean of `drive_score` over the drives, as the leaderboard does over routes; None of no drives.
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error; they count as 0.
+        errors: Number of further drives that broke off with an error; they count as 0.
     """
     total = len(episodes) + errors
     return sum(map(drive_score, episodes)) / total if total else None
 
 
 def normalised_score(episodes: Sequence[Episode], errors: int = 0) -> float | None:
-    """Completion x prod_j p_j^(n_j / km), in [0, 1] (PAPER.md, "Normalised driving score"); None of no drives.
+    """Return completion x prod_j p_j^(n_j / km), in [0, 1] (PAPER.md, "Normalised driving score"); None of no drives.
 
-    Completion is the mean over the drives; n_j / km is taken over all drives together, since one drive of a few
-    hundred metres tells no rate. Drives here end at the first failure, so that one who stops before it would have
-    nothing to answer for. Hence every drive that did not arrive counts one infraction, and those that are no
-    collision weigh as much as the heaviest one. So stopping a drive earlier never raises the score: completion and
-    distance shrink, and neither the number of failures nor their weight does.
+    Completion is the mean over the drives; n_j / km is over all drives together, since one drive of a few hundred
+    metres gives no rate. Drives here end at the first failure, so that a driver that stops before it would have no
+    infraction. Hence every drive that did not arrive counts one infraction, and failures without a collision weigh as
+    much as the heaviest one. So stopping earlier never raises the score: completion and distance shrink, and the
+    number of failures and their weight stay.
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error: no completion, no distance, and one failure each.
+        errors: Number of further drives that broke off with an error: no completion, no distance, one failure each.
     """
     total = len(episodes) + errors
     if not total:

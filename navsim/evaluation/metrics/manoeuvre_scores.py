@@ -1,4 +1,4 @@
-"""What drives are worth for each kind of driving by itself: on straight roads, in curves, at junctions."""
+"""Scores by kind of driving: on straight roads, in curves, at junctions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ class ManoeuvreScores:
     """One driver's numbers for one kind of driving."""
 
     failures: Rate
-    """Drives that failed while at it, over the distance driven so [1/km]."""
+    """Drives that failed during this kind of driving, over its distance [1/km]."""
     lane_offset_mean: float | None
-    """Mean |lane offset| over that distance [m]; None if nothing was driven so."""
+    """Mean |lane offset| over that distance [m]; None without a distance."""
     beyond_metre: float | None
     """Share of that distance with a |lane offset| above 1 m."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledDrive:
-    """A drive with what the car was doing in each frame."""
+    """A drive with the kind of driving of each frame."""
 
     drive: Drive
     """The drive, which has an episode."""
@@ -37,7 +37,9 @@ class LabelledDrive:
 
 
 def label_drives(drives: Sequence[Drive]) -> tuple[LabelledDrive, ...]:
-    """Say what the car was doing in each frame of drives, each town built once; those without an episode are left out.
+    """Label each frame of drives with its kind of driving; drives without an episode are left out.
+
+    Each town is built once.
 
     Raises:
         TownError: If a town cannot be built.
@@ -58,9 +60,9 @@ def label_drives(drives: Sequence[Drive]) -> tuple[LabelledDrive, ...]:
 
 
 def manoeuvre_scores(drives: Sequence[LabelledDrive]) -> Mapping[FrameManoeuvre, ManoeuvreScores]:
-    """Measure drives for each kind of driving by itself.
+    """Score drives for each kind of driving.
 
-    Each control step counts for what its frame shows. A drive that failed failed at what its last frame shows.
+    Each control step counts for the kind of its frame, and a failure for that of the last frame.
     """
     episodes = [item.drive.episode for item in drives if item.drive.episode is not None]
     offsets, distances = offset_samples(episodes)
@@ -74,7 +76,7 @@ def manoeuvre_scores(drives: Sequence[LabelledDrive]) -> Mapping[FrameManoeuvre,
 
 
 def _scores(offsets: Array, distances: Array, failures: int) -> ManoeuvreScores:
-    """Numbers over samples (N,) of one kind."""
+    """Return the scores over samples (N,) of one kind."""
     total = float(distances.sum())
     driven = total > 0
     return ManoeuvreScores(

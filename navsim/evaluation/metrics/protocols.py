@@ -1,10 +1,8 @@
-"""Recovery: does a driver that begins beside its lane, or turned, find back in time?
+"""One driver's scores by the protocols of the field, and recovery from starts off the lane.
 
-After VISTA (Amini et al. 2020; PAPER.md, "VISTA recovery"): starts off by metres or degrees, to be recovered from
-within 5 s. VISTA does not say when a car is back; the bounds are ours. Where a kerb is so close to the lane that the
-car touches it at the start, no driver can recover: such starts are not counted.
-
-One driver's numbers by the protocols of the field, beside those of `navsim.evaluation.metrics.drives`.
+Recovery follows VISTA (Amini et al. 2020; PAPER.md, "VISTA recovery"): a start is off by metres or degrees, and the car
+has 5 s to return to its lane. VISTA gives no bounds for that; they are ours. Where a kerb is so close that the car
+touches it at the start, no driver can recover: such starts are not counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,97 +28,97 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, StartOffset
 
 RECOVERY_SECONDS = 5.0
-"""Time to find back [s]."""
-BACK_OFFSET = 0.3
-"""|Lane offset| within which a car is back [m]."""
-BACK_HEADING_DEG = 5.0
-"""|Heading error| within which it is back [deg]."""
+"""Time for a recovery [s]."""
+RECOVERED_OFFSET = 0.3
+"""Largest |lane offset| of a car that has recovered [m]."""
+RECOVERED_HEADING_DEG = 5.0
+"""Largest |heading error| of a car that has recovered [deg]."""
 _FAILED = (Outcome.LEFT_ROAD, Outcome.WRONG_TURN, Outcome.COLLIDED, Outcome.STUCK)
 
 
 def recovered(episode: Episode) -> bool:
-    """Whether the car is back in its lane 5 s after the start, and nothing went wrong until then.
+    """Return whether the car is in its lane again 5 s after the start, without a failure until then.
 
-    Back is a |lane offset| of at most 0.3 m and a |heading error| of at most 5 degrees in the last state at or before
-    5 s (the end of the drive, if it arrived before). A car that is back once and swings out again is not back.
-    Going wrong is to leave the lane's middle by more than 2 m, to touch anything, or to stand.
+    It is in its lane with a |lane offset| of at most 0.3 m and a |heading error| of at most 5 degrees. The state is the
+    last one at or before 5 s (the end of the drive, if it arrived before). A car that swings out again by then has not
+    recovered. Failures are to leave the lane's middle by more than 2 m, to touch anything, or to stand.
     """
     within = np.flatnonzero(episode.times - episode.times[0] <= RECOVERY_SECONDS + 1e-6)
     last = int(within[-1])
     if episode.outcome in _FAILED and last == len(episode):
         return False
     if episode.outcome is Outcome.TIMED_OUT and episode.times[-1] - episode.times[0] < RECOVERY_SECONDS - 1e-6:
-        return False  # cut before it could show
+        return False  # the time limit was too short for a recovery
     offset, heading = abs(episode.offsets[last]), abs(np.degrees(episode.heading_errors[last]))
-    return bool(offset <= BACK_OFFSET and heading <= BACK_HEADING_DEG)
+    return bool(offset <= RECOVERED_OFFSET and heading <= RECOVERED_HEADING_DEG)
 
 
 def touches_at_start(episode: Episode) -> bool:
-    """Whether the car touched something in the first control step, which nobody steers out of."""
+    """Return whether the car touched something in the first control step, which no driver can avoid."""
     return episode.outcome is Outcome.COLLIDED and len(episode) == 1
 
 
 def recovery(drives: Sequence[Drive]) -> Share:
-    """Drives that recovered, of all asked for but those that touch something at the start.
+    """Return the share of drives that recovered, without those that touch something at the start.
 
-    Those that broke off with an error have not recovered.
+    Drives that broke off with an error have not recovered.
     """
     possible = [drive for drive in drives if drive.episode is None or not touches_at_start(drive.episode)]
     return Share(sum(drive.episode is not None and recovered(drive.episode) for drive in possible), len(possible))
 
 
 def recovery_by_start(drives: Sequence[Drive]) -> Mapping[StartOffset, Share]:
-    """The same for each start, in the order in which they first appear."""
+    """Return the share of drives that recovered for each start, in the order in which the starts first appear."""
     starts = dict.fromkeys(drive.scenario.start for drive in drives)
     return {start: recovery([drive for drive in drives if drive.scenario.start == start]) for start in starts}
 
 
 @dataclass(frozen=True)
 class ProtocolScores:
-    """What other works report of their drivers; the simulators differ, so protocols compare and values do not."""
+    """Scores that other works report of their drivers; simulators differ, so only the protocols are comparable."""
 
     driving_score: float | None
-    """CARLA 2.1's, in [0, 1]."""
+    """CARLA 2.1's driving score, in [0, 1]."""
     normalised_score: float | None
-    """The one that stopping early cannot raise, in [0, 1]."""
+    """Driving score that stopping early cannot raise, in [0, 1]."""
     failures: Rate
     """Infractions of all kinds per kilometre."""
     infractions: dict[Infraction, Rate]
-    """The same by kind."""
+    """Infractions per kilometre by kind."""
     interventions: int
-    """How often a person would have had to take the wheel."""
+    """Number of times that a person would have had to take over."""
     autonomy: float | None
     """PilotNet's share of autonomous time, in [0, 1]."""
     beyond_metre: float | None
     """Share of the distance driven with a |lane offset| above 1 m."""
     ever_beyond_metre: Share
-    """Drives that had one at any time, of those that came to an outcome."""
+    """Share of drives with a |lane offset| above 1 m at any time, of those that came to an outcome."""
     comfort: Share
-    """Comfortable windows of 20 control steps."""
+    """Share of comfortable windows of 20 control steps."""
     steering_rate: float | None
     """Mean |change of the command| per second [1/(m s)]."""
     steering_reversals: float | None
-    """How often the steering turns back [1/s]."""
+    """Steering reversals per second [1/s]."""
 
 
 def beyond(episodes: Sequence[Episode], limit: float = INTERVENTION_OFFSET) -> float | None:
-    """P(|lane offset| > limit) over the distance driven, after BarrierNet (Xiao et al. 2021); None of no distance.
+    """Return P(|lane offset| > limit) over the distance driven (BarrierNet, Xiao et al. 2021); None of no distance.
 
     Args:
         episodes: Drives.
-        limit: Of the |lane offset| [m].
+        limit: Limit of the |lane offset| [m].
     """
     offsets, distances = offset_samples(episodes)
     return float(distances[offsets > limit].sum() / distances.sum()) if distances.sum() > 0 else None
 
 
 def protocol_scores(episodes: Sequence[Episode], errors: int = 0) -> ProtocolScores:
-    """Measure one driver's drives by the protocols of the field.
+    """Score one driver's drives by the protocols of the field.
 
     Args:
         episodes: The drives that came to an outcome.
-        errors: How many others broke off with an error: both scores count them as lost, and each is an infraction
-            and an intervention.
+        errors: Number of further drives that broke off with an error: both scores count them as 0, and each is an
+            infraction and an intervention.
     """
     far = [largest_lane_offset(episode) > INTERVENTION_OFFSET for episode in episodes]
     return ProtocolScores(
@@ -139,7 +137,7 @@ def protocol_scores(episodes: Sequence[Episode], errors: int = 0) -> ProtocolSco
 
 
 def protocols_mapping(scores: ProtocolScores) -> dict[str, Any]:
-    """The numbers as plain values, under the names of `ProtocolScores`; numbers that nothing tells are null.
+    """Return the numbers as plain values, under the names of `ProtocolScores`; missing numbers are null.
 
     A rate is `count`, `per_km` and `interval` (95%, Poisson) [1/km]; a share is `count`, `total` and `interval` (95%,
     Wilson).

@@ -54,9 +54,9 @@ class Point:
     name: str
     """Label beside the point."""
     x: float
-    """Horizontal value."""
+    """Value on the horizontal axis."""
     y: float
-    """Vertical value, a share in [0, 1]."""
+    """Value on the vertical axis, a share in [0, 1]."""
     interval: tuple[float, float] | None = None
     """95% interval of `y`."""
 

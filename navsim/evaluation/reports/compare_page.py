@@ -28,10 +28,10 @@ from navsim.visualization.palette import driver_colours
 
 @dataclass(frozen=True)
 class OfflineScore:
-    """Validation scores of the epoch that a checkpoint is from."""
+    """Validation scores of a checkpoint's epoch."""
 
     epoch: int
-    """Its number, counted from 1."""
+    """Number of the epoch, from 1."""
     nll: float
     """Mean negative log-likelihood of the expert's commands [nats]."""
     curvature_error: float
@@ -39,13 +39,13 @@ class OfflineScore:
 
 
 def offline_score(checkpoint: Path) -> OfflineScore | None:
-    """The scores of `best.safetensors` or `last.safetensors` in a run's folder, from the `metrics.json` beside it.
+    """Read the scores of `best.safetensors` or `last.safetensors` from the `metrics.json` of the run's folder.
 
     Returns:
-        The scores; None for any other file, and where there are none.
+        The scores; None for any other file, and without scores.
 
     Raises:
-        CheckpointError: If there is a `metrics.json` that cannot be read.
+        CheckpointError: If `metrics.json` cannot be read.
     """
     path = checkpoint.parent / "metrics.json"
     if checkpoint.name not in ("best.safetensors", "last.safetensors") or not path.is_file():
@@ -64,10 +64,10 @@ def offline_score(checkpoint: Path) -> OfflineScore | None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A learned driver, offline and at the wheel."""
+    """Offline and closed-loop scores of a learned driver."""
 
     name: str
-    """The driver."""
+    """Name of the driver."""
     nll: float
     """Validation NLL [nats]."""
     curvature_error: float
@@ -77,11 +77,11 @@ class Checkpoint:
     interval: tuple[float, float]
     """95% interval of that share."""
     completion: float
-    """Mean share of a route that it drove."""
+    """Mean share of a route that was driven."""
 
 
 def offline_correlations(checkpoints: Sequence[Checkpoint]) -> dict[str, Correlation]:
-    """How each offline score goes together with each closed-loop score, by words for the pair."""
+    """Correlate each offline score with each closed-loop score; the keys name the pairs."""
     return {
         f"{offline} and {online}": rank_correlation(
             [getattr(one, field) for one in checkpoints], [getattr(one, drive) for one in checkpoints]

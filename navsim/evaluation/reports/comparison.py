@@ -1,4 +1,4 @@
-"""Several results side by side over the same routes: who is better, by how much, and whether that can be told."""
+"""Comparison of several results over the same routes: differences between drivers and their significance."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Measure:
-    """A number of each drive that is compared."""
+    """A measure of each drive that is compared."""
 
     key: str
     """Name in the rows of `results.json`."""
@@ -47,48 +47,48 @@ MEASURES = (
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One driver of one result."""
+    """One driver of one result, a column of a comparison."""
 
     name: str
-    """Its name here."""
+    """Name in the comparison."""
     origin: str
-    """Where the driver comes from, such as a checkpoint's path."""
+    """Origin of the driver, such as a checkpoint's path."""
     rows: Mapping[Key, Row]
-    """Its drives, by part and name."""
+    """Rows of its drives by part and name."""
 
     @property
     def arrived(self) -> Share:
-        """Drives that arrived."""
+        """Share of drives that arrived."""
         return Share(sum(map(has_arrived, self.rows.values())), len(self.rows))
 
     def mean(self, measure: Measure) -> float | None:
-        """Mean of a measure over the drives that have it."""
+        """Return the mean of a measure over the drives that have it."""
         values = [value for value in (value_of(row, measure) for row in self.rows.values()) if value is not None]
         return sum(values) / len(values) if values else None
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One driver set against the first."""
+    """One driver compared with the first."""
 
     name: str
-    """The driver."""
+    """Name of the driver."""
     arrivals: PairedShare
-    """Which routes each arrived on."""
+    """Numbers of routes on which each of the two arrived."""
     means: Mapping[str, PairedMean]
-    """Further measures, by key."""
+    """Differences in further measures, by key."""
     parts: Mapping[str, PairedShare]
-    """Arrivals by part; empty where there is one part."""
+    """Arrivals by part; empty for a suite of one part."""
 
 
 def read_results(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Read results, and see to it that they are of one suite.
+    """Read results and check that they are of one suite.
 
     Args:
         paths: Files, or folders with a `results.json`.
 
     Returns:
-        What they hold, by the path that was given.
+        Contents by the path that was given.
 
     Raises:
         ConfigError: If one cannot be read or holds no results, one is given twice, or they are of different suites.
@@ -110,9 +110,9 @@ def read_results(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 
 def columns(results: Mapping[str, Mapping[str, Any]]) -> tuple[Column, ...]:
-    """All drivers of all results; those of one name bear that of their result besides.
+    """Return all drivers of all results; drivers of the same name have that of their result added.
 
-    The routes through junctions are compared, or those along lanes where there are no others.
+    The routes through junctions are compared, or those along lanes in suites of lanes alone.
     """
     names = [driver for values in results.values() for driver in values["drivers"]]
     found = []
@@ -127,14 +127,14 @@ def columns(results: Mapping[str, Mapping[str, Any]]) -> tuple[Column, ...]:
 
 
 def ordered(found: Sequence[Column], baseline: str | None) -> tuple[Column, ...]:
-    """The columns with the one that the others are set against first.
+    """Return the columns with the baseline first.
 
     Args:
         found: All columns.
-        baseline: Its name; None leaves the order.
+        baseline: Name of the column with which the others are compared; None leaves the order.
 
     Raises:
-        ConfigError: If there is no such column, or fewer than two.
+        ConfigError: If no column has that name, or there are fewer than two.
     """
     names = [column.name for column in found]
     if len(found) < 2:
@@ -145,7 +145,7 @@ def ordered(found: Sequence[Column], baseline: str | None) -> tuple[Column, ...]
 
 
 def compare(first: Column, second: Column) -> Comparison:
-    """Set a driver against another, route by route.
+    """Compare a driver with another, route by route.
 
     Raises:
         ConfigError: If they did not drive the same routes.
@@ -168,12 +168,12 @@ def compare(first: Column, second: Column) -> Comparison:
 
 
 def has_arrived(row: Row) -> bool:
-    """Whether a drive arrived."""
+    """Return whether a drive arrived."""
     return bool(row["outcome"] == Outcome.ARRIVED)
 
 
 def value_of(row: Row, measure: Measure) -> float | None:
-    """A drive's value of a measure."""
+    """Return a drive's value of a measure."""
     value = row.get(measure.key, measure.if_broken)
     return None if value is None else float(value)
 

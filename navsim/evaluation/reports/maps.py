@@ -49,7 +49,7 @@ class DriverMap:
     text: str
     """Number of drives that arrived."""
     svg: Markup
-    """The map."""
+    """The map as SVG for a page."""
 
 
 @dataclass(frozen=True)

@@ -11,27 +11,27 @@ from navsim.visualization.palette import css_variables
 
 
 def render(template: str, **values: Any) -> str:
-    """Fill in a template of this package.
+    """Render a template of this package.
 
     Args:
-        template: Name of its file.
-        values: What it needs; a missing one is an error, and text is escaped.
+        template: Name of the template's file.
+        values: Values of the template; a missing one is an error, and text is escaped.
     """
     return _environment().get_template(template).render(**values)
 
 
 def data_uri(kind: str, data: bytes) -> str:
-    """A file as an address that holds it.
+    """Return a file as an address that contains it.
 
     Args:
-        kind: Its media type, such as `image/webp`.
-        data: Its bytes.
+        kind: Media type, such as `image/webp`.
+        data: Content of the file.
     """
     return f"data:{kind};base64,{b64encode(data).decode()}"
 
 
 def templates_of(package: str) -> Environment:
-    """The templates of a package: text is escaped, what a template misses is an error, its own lines leave none."""
+    """Return the templates of a package; text is escaped, and a missing value is an error."""
     return Environment(
         loader=PackageLoader(package),
         autoescape=select_autoescape(),

@@ -1,4 +1,4 @@
-"""One evaluation from its settings to its files: drives, results.json, table.md, plots and a film."""
+"""One evaluation from its settings to its files: drives, results.json, table.md, plots, report and a film."""
 
 import json
 import logging
@@ -48,17 +48,17 @@ REPORT_NAME = "report.html"
 SCORES_NAME, TOWN_NAME = "scores.png", "town.png"
 GIF_NAME, MP4_NAME = "drive.gif", "drive.mp4"
 OUTPUTS = (RESULTS_NAME, TABLE_NAME, REPORT_NAME, SCORES_NAME, TOWN_NAME, GIF_NAME, MP4_NAME)
-"""All that is written beside the drives."""
+"""Names of all files that are written beside the drives."""
 _log = logging.getLogger(__name__)
 
 
 def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], console: Console) -> dict[str, Any]:
-    """Drive what is not yet driven and write what is not yet written.
+    """Drive the missing drives and write the missing files.
 
     Args:
         config: Routes, simulation and folder.
-        driver_specs: Who drives.
-        console: Where progress is shown.
+        driver_specs: The drivers.
+        console: Console for messages and progress.
 
     Returns:
         Content of `results.json`.
@@ -71,10 +71,10 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
     with Simulation(stages[0].simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
         _note_other_renderers(driver_specs, renderer, console)
-        _check_towns(stages)  # say at once if one cannot be driven
+        _check_towns(stages)  # before any drive
         _claim(config, identity(config, driver_specs, renderer))
-        contests = [_contest(config, stage, driver_specs) for stage in stages]
-        left = sum(pending(contest, stage.scenarios) for contest, stage in zip(contests, stages, strict=True))
+        jobs = [_job(config, stage, driver_specs) for stage in stages]
+        left = sum(pending(job, stage.scenarios) for job, stage in zip(jobs, stages, strict=True))
         if left:
             for name in OUTPUTS:  # an earlier call wrote them of fewer drives
                 (config.out / name).unlink(missing_ok=True)
@@ -83,10 +83,10 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
             console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
         started = time.perf_counter()
         drives: list[Drive] = []
-        for contest, stage in zip(contests, stages, strict=True):
-            if stage.name and pending(contest, stage.scenarios):
+        for job, stage in zip(jobs, stages, strict=True):
+            if stage.name and pending(job, stage.scenarios):
                 console.print(f"part {stage.name}", highlight=False)
-            done = evaluate(contest, stage.scenarios, config.processes, console.file)
+            done = evaluate(job, stage.scenarios, config.processes, console.file)
             drives += [replace(drive, part=stage.name) for drive in done]
         about = _about(config, driver_specs, renderer)
         about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
@@ -103,29 +103,29 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
     return read_results(config.out)
 
 
-def _contest(config: EvaluationConfig, stage: SuiteStage, driver_specs: Sequence[DriverSpec]) -> EvaluationJob:
-    """Who drives a part, in what, and where its drives are kept."""
+def _job(config: EvaluationConfig, stage: SuiteStage, driver_specs: Sequence[DriverSpec]) -> EvaluationJob:
+    """Return drivers, simulation and folder of a part."""
     folder = config.out / DRIVES_NAME
     folder = folder / stage.name if stage.name else folder
     return EvaluationJob(stage.simulation, tuple(driver_specs), folder, config.decision_limit)
 
 
 def _first_part(drives: Sequence[Drive]) -> list[Drive]:
-    """The drives of the suite's first part: those that are shown in pictures."""
+    """Return the drives of the suite's first part, which pictures and films show."""
     return [drive for drive in drives if drive.part == drives[0].part]
 
 
 def _check_towns(stages: Sequence[SuiteStage]) -> None:
-    """Refuse towns from files that cannot be read or have no routes."""
+    """Raise TownError for towns from files that cannot be read or have no routes."""
     scenarios = [scenario for stage in stages for scenario in stage.scenarios]
     for town in dict.fromkeys(scenario.town for scenario in scenarios if is_osm_town(scenario.town)):
-        there, network = [s for s in scenarios if s.town == town], load_town_map(town).network
-        for scenario in (there[0], there[-1]):
+        own, network = [s for s in scenarios if s.town == town], load_town_map(town).network
+        for scenario in (own[0], own[-1]):
             scenario_route(network, scenario)
 
 
 def identity(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:
-    """What must be the same for drives to belong to one evaluation, as plain values."""
+    """Return the values that all drives of one evaluation share, as plain values."""
     return {
         "suite": to_mapping(config.own_routes) if config.suite is None else {"name": config.suite, "seed": config.seed},
         "fingerprint": fingerprint(config.stages),
@@ -148,7 +148,7 @@ def _claim(config: EvaluationConfig, settings: Values) -> None:
 
 
 def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:
-    """Conditions of the evaluation."""
+    """Return the conditions of the evaluation."""
     known = identity(config, driver_specs, renderer)
     return {
         "identity": known,
@@ -167,16 +167,15 @@ def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], rendere
 
 
 def _note_other_renderers(driver_specs: Sequence[DriverSpec], renderer: str, console: Console) -> None:
-    """Say which drivers will see pictures drawn by another renderer than those that they learned from."""
+    """Print which drivers see images of another renderer than in training."""
     for driver_spec in driver_specs:
         if driver_spec.renderer not in ("", "unknown", renderer):
             learned = f"{driver_spec.name} learned from images of the {driver_spec.renderer} renderer"
-            words = f"{learned} and drives with {renderer}"
-            console.print(f"note: {words}", highlight=False, soft_wrap=True)
+            console.print(f"note: {learned} and drives with {renderer}", highlight=False, soft_wrap=True)
 
 
 def _credit(stages: Sequence[SuiteStage]) -> str:
-    """What must be said of where the towns' data comes from."""
+    """Return the credit due to the makers of the towns' maps."""
     towns = dict.fromkeys(scenario.town for stage in stages for scenario in stage.scenarios)
     return "; ".join(dict.fromkeys(filter(None, map(attribution_of, towns))))
 
@@ -238,7 +237,7 @@ def _plot_town(drives: Sequence[Drive], path: Path) -> None:
 def _film(
     config: EvaluationConfig, simulation: Simulation, driver_spec: DriverSpec, drives: Sequence[Drive], console: Console
 ) -> None:
-    """Film the first driver's drive that is most worth watching."""
+    """Film one drive of a driver, see `drive_to_show`."""
     chosen = drive_to_show([drive for drive in drives if drive.driver == driver_spec.name])
     if chosen is None or chosen.episode is None:
         console.print(f"no film: {driver_spec.name} finished no drive", highlight=False)
@@ -264,9 +263,9 @@ def _film(
 
 
 def drive_to_show(drives: Sequence[Drive]) -> Drive | None:
-    """The drive most worth watching: arrived, with the most turns, then the shortest; None if none was finished."""
+    """Return the drive to film: arrived, with the most turns, then the shortest; None if no drive was finished."""
 
-    def worth(drive: Drive) -> tuple[bool, float, float]:
+    def rank(drive: Drive) -> tuple[bool, float, float]:
         if drive.episode is None:
             return (False, -1.0, 0.0)
         turns = sum(passage.manoeuvre is not Manoeuvre.STRAIGHT for passage in drive.episode.passages)
@@ -274,4 +273,4 @@ def drive_to_show(drives: Sequence[Drive]) -> Drive | None:
         return (arrived, turns if arrived else drive.episode.completion, -drive.episode.route_length)
 
     finished = [drive for drive in drives if drive.episode is not None]
-    return max(finished, key=worth, default=None)
+    return max(finished, key=rank, default=None)

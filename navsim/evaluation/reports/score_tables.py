@@ -162,7 +162,7 @@ def _junction_rows(columns: Sequence[Numbers]) -> list[Row]:
 def calibration_rows(columns: Sequence[Mapping[str, Any] | None]) -> list[Row]:
     """Return coverage of the expert's commands, with one cell for each calibration as in `calibration_mapping`.
 
-    There is no row if no driver has a distribution.
+    The list is empty if no driver has a distribution.
     """
     known = next((found for found in columns if found is not None), None)
     if known is None:
@@ -219,7 +219,7 @@ SUMMARY_HEADERS = ("driver", "arrived", "95% interval", "offset", "failures/km",
 
 
 def summary_rows(results: Results) -> list[Row]:
-    """Return the rows of `summary_table`: over routes through junctions, or along lanes if there are no others."""
+    """Return the rows of `summary_table`: over routes through junctions, or along lanes in suites of lanes alone."""
     every = results["drivers"]
     through = any(numbers["routes"] for numbers in every.values())
     main = {name: numbers if through else numbers["lane_following"] for name, numbers in every.items()}

@@ -27,7 +27,7 @@ from navsim.number_formats import MISSING, km, metres, number, percent, share_wi
 from navsim.simulation.scenario import Outcome
 from navsim.tables import Table, TableSection
 
-_TIMES = ("seconds", "decision_ms")  # the time that a drive takes on a machine is no property of the drive
+_TIMES = ("seconds", "decision_ms")  # depends on the machine and not on the drive
 
 
 @dataclass(frozen=True)

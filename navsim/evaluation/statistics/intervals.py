@@ -200,7 +200,7 @@ def ratio_estimate(over: Array, under: Array, rng: np.random.Generator) -> Estim
     Frames are taken for independent: choose them seconds apart.
 
     Raises:
-        ValueError: If there is no frame.
+        ValueError: If the number of frames is 0.
     """
     if not len(over) or len(over) != len(under):
         raise ValueError(f"a ratio needs as many values above as below, at least one, got {len(over)} and {len(under)}")
@@ -211,7 +211,7 @@ def mean_over_frames(values: Array, rng: np.random.Generator) -> Estimate:
     """Return the mean of values (N,) with a bootstrap over the frames.
 
     Raises:
-        ValueError: If there is no frame.
+        ValueError: If the number of frames is 0.
     """
     return ratio_estimate(values, np.ones(len(values)), rng)
 
