@@ -96,8 +96,8 @@ def violations(path: Path) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """Split prose into sentences; a blank line, a list item and a section of a docstring end one, too."""
-    blocks = re.split(r"\n\s*\n|\n\s*(?=[-*]\s)|\n\s*(?=\w[\w.*, ]*:\s)|\n\s*(?=(?:Args|Returns|Raises|Yields):)", text)
+    """Split prose into sentences; blank lines, list items, rows of tables and sections of docstrings end one, too."""
+    blocks = re.split(r"\n\s*\n|\n\s*(?=[-*]\s)|\n\s*(?=\w[\w.*, ]*:\s)|\n\s*(?=\||(?:Args|Returns|Raises|Yields):)", text)
     return [part for block in blocks for part in re.split(r"(?<=[.!?:;])\s+", block) if part.strip()]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agents.drivers.onnx_driver import ONNX_NAME, ExportMetadata, OnnxDriver, read_metadata
 from navsim.datasets.recorder import KEYBOARD
 from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
-from navsim.drivers.plugin import names_python, plugin_driver_spec
+from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
 from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import CheckpointError, ConfigError
@@ -101,7 +101,7 @@ def _make_driver_spec(word: str, config: PolicyEvaluationConfig, taken: set[str]
         if not path.is_file():
             raise CheckpointError(f"{path}: no such checkpoint file, which driver {word!r} stands for (set {word})")
         return policy_driver_spec(path, config, word)
-    if names_python(word) and not word.startswith(ONNX):
+    if is_plugin_name(word) and not word.startswith(ONNX):
         return plugin_driver_spec(word, config.simulation.cameras, config.simulation.map)
     if not word.startswith(ONNX) and not word.endswith(SUFFIXES):
         kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER, or MODULE:FACTORY"

@@ -13,7 +13,7 @@ from navsim.geometry import Array
 from navsim.roads.elements import JunctionKind
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
-from navsim.simulation.episode_rerenderer import SeenPlaces
+from navsim.simulation.episode_rerenderer import PixelGroundTruth
 from navsim.world.scenery.meshes import SemanticClass
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -61,7 +61,7 @@ class RegionRow:
     """Density minus the untrained density."""
 
 
-def camera_regions(places: SeenPlaces, network: RoadNetwork) -> Masks:
+def camera_regions(places: PixelGroundTruth, network: RoadNetwork) -> Masks:
     """Divide views into regions, each pixel in one; junctions overlap them.
 
     Args:
@@ -80,9 +80,9 @@ def camera_regions(places: SeenPlaces, network: RoadNetwork) -> Masks:
     junctions = [junction.area for junction in network.junctions if junction.kind is not JunctionKind.BEND]
     area = shapely.union_all(junctions).buffer(JUNCTION_MARGIN)
     shapely.prepare(area)
-    ground = np.isin(semantic, _GROUND) & np.isfinite(places.places[..., 0])
+    ground = np.isin(semantic, _GROUND) & np.isfinite(places.positions[..., 0])
     inside = np.zeros(semantic.shape, bool)
-    inside[ground] = shapely.contains_xy(area, *places.places[ground].T)
+    inside[ground] = shapely.contains_xy(area, *places.positions[ground].T)
     return masks | {JUNCTION: inside, JUNCTION_EDGES: inside & edges}
 
 

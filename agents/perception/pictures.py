@@ -24,7 +24,7 @@ from navsim.roads.generators.towns import Split
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import EpisodeRerenderer, under
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer, with_appearance
 from navsim.visualization.canvas import BRIGHT, DIM, Colour, Text, blank, written
 
 L = TypeVar("L")
@@ -122,7 +122,7 @@ class Source(Generic[L]):
         """Draw each `every`-th frame of drives under a condition, with its labels."""
         parts = []
         for episode in drives:
-            seen = replace(episode, scenario=under(episode.scenario, condition))
+            seen = replace(episode, scenario=with_appearance(episode.scenario, condition))
             parts.append(
                 PerceptionFrame(*self.drawn(redrawer, seen, range(0, len(episode), every)), episode.scenario.town)
             )

@@ -24,7 +24,7 @@ from navsim.provenance import git_revision, software_versions
 from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import RendererName, SimulationConfig
-from navsim.simulation.episode_rerenderer import EpisodeRerenderer, under
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer, with_appearance
 from navsim.simulation.scenario import Scenario
 from navsim.world.scenery.appearance import parse_spec
 
@@ -125,7 +125,7 @@ def make_rerenderer(rendition: Rendition) -> Maker:
         steps = []
         for scenario in scenarios:
             path = episode_path(rendition.source, sources[scenario])
-            episode = redrawer.redraw(read_episode(path, images=False), scenario.appearance)
+            episode = redrawer.rerender(read_episode(path, images=False), scenario.appearance)
             if "classes" in rendition.channels:
                 episode = replace(episode, classes=redrawer.classes(episode))
             if "objects" in rendition.channels:
@@ -179,7 +179,7 @@ def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, Scenario
     """
     sources: dict[Scenario, Scenario] = {}
     for header in source.headers.values():
-        scenario = under(header.scenario, appearance)
+        scenario = with_appearance(header.scenario, appearance)
         if scenario in sources:
             raise ConfigError(
                 f"appearance = {appearance!r}: {sources[scenario].name} and {header.scenario.name} differ in nothing "

@@ -1,11 +1,4 @@
-"""What drives a car: the `Driver` protocol for those who sense, `Expert` for those who see the truth.
-
-A driver and the expert who take turns at the wheel, so that drives come where the driver's own mistakes lead.
-
-The mixture policy of DAgger (Ross, Gordon, Bagnell: A Reduction of Imitation Learning and Structured Prediction to
-No-Regret Online Learning, AISTATS 2011, algorithm 3.1). There a coin is tossed at each step; at ten steps a second
-that would only average the two, so here whoever gets the wheel keeps it for a window of time.
-"""
+"""Protocols of drivers: `Driver` decides by observations, `Expert` by the true state."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +17,12 @@ from navsim.world.vehicle import VehicleState
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """A command and, from drivers that have one, the distribution that it was taken from."""
+    """A command and, from drivers that have one, the distribution that it was chosen from."""
 
     curvature: float
     """Commanded path curvature [1/m], positive to the left."""
     grid: Array | None = None
-    """Curvatures (B,) [1/m], increasing, at which `density` is given."""
+    """Curvatures (B,) [1/m], increasing, of the values of `density`."""
     density: Array | None = None
     """Probability density (B,) [m] of the curvature over `grid`."""
 
@@ -40,26 +33,26 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class Salience:
-    """How much each pixel of an observation matters to a driver, at least 0; only ratios within a picture count."""
+    """Importance of each pixel of an observation to a driver, at least 0; only ratios within an image count."""
 
     images: NDArray[np.floating] | None
-    """Of the cameras (C, H, W); None if it does not look at them."""
+    """Importance of the camera images' pixels (C, H, W); None if the driver does not use them."""
     maps: NDArray[np.floating] | None
-    """Of the map patch (S, S), of road map and route together; None if it does not look at them."""
+    """Importance of the map patch's pixels (S, S), of road map and route; None if the driver does not use them."""
 
 
 Explain = Callable[[Observation], Salience]
-"""Tells what a driver looks at in an observation."""
+"""Function that returns the importance of an observation's pixels."""
 
 
 def explanation_of(driver: object) -> Explain | None:
-    """The method `explain` of a driver that can tell what it looks at; None of one that cannot."""
+    """Return the method `explain` of a driver; None if it has none."""
     return getattr(driver, "explain", None)
 
 
 @runtime_checkable
 class Driver(Protocol):
-    """Drives by what a real car would know; anything with these members can be measured."""
+    """Drives by observations, as a real car would; any object with these members can be measured."""
 
     name: str
     """Name in tables and files."""
@@ -73,11 +66,10 @@ class Driver(Protocol):
 
 @runtime_checkable
 class BatchDriver(Driver, Protocol):
-    """Decides for several cars in one go, which a network does in less time than one after the other.
+    """Decides for several cars in one call, which takes a network less time than one call for each.
 
-    Each car has a drive of its own, with nothing carried over from one to another; cars are told apart by their
-    numbers. What is decided for a car does not depend on which others are asked about with it. `begin` and `drive` are
-    for one more car.
+    Each car has a number and a drive of its own. The decision for a car does not depend on the other cars in the call.
+    `begin` and `drive` are for one more car.
     """
 
     def begin_car(self, car: int, seed: int) -> None:
@@ -89,57 +81,57 @@ class BatchDriver(Driver, Protocol):
 
 @runtime_checkable
 class Expert(Protocol):
-    """Drives by the true state and route; reports mark that it saw the truth."""
+    """Drives by the true state and the route; reports mark drivers that know them."""
 
     name: str
     """Name in tables and files."""
 
     def follow(self, route: Route) -> None:
-        """Forget the last drive and take up `route`."""
+        """Forget the last drive and start following `route`."""
 
     def command(self, state: VehicleState) -> Decision:
         """Choose the command for the next control step."""
 
 
 class BatchDriverHandle:
-    """One car's place with a driver that decides for several; a `Driver` whose answer may be fetched beforehand."""
+    """One car of a `BatchDriver`, as a `Driver` whose decision may be prefetched."""
 
     def __init__(self, driver: BatchDriver, car: int) -> None:
-        """Take the place of `car`."""
+        """Drive `car` by `driver`."""
         self.name = driver.name
         self.driver = driver
-        """Who decides."""
+        """Driver that decides."""
         self.car = car
-        """For which of its cars."""
-        self._told: tuple[Observation, Decision] | None = None
+        """Number of the car."""
+        self._prefetched: tuple[Observation, Decision] | None = None
 
     def begin(self, seed: int) -> None:
         """Begin a drive of this car."""
-        self._told = None
+        self._prefetched = None
         self.driver.begin_car(self.car, seed)
 
     def drive(self, observation: Observation) -> Decision:
-        """The decision that was fetched for `observation`, or else one for this car alone."""
-        if self._told is not None and self._told[0] is observation:
-            return self._told[1]
+        """Return the decision that was prefetched for `observation`, or decide for this car alone."""
+        if self._prefetched is not None and self._prefetched[0] is observation:
+            return self._prefetched[1]
         return self.driver.drive_cars({self.car: observation})[self.car]
 
-    def tell(self, observation: Observation, decision: Decision) -> None:
-        """Lay ready the decision for `observation`."""
-        self._told = observation, decision
+    def store(self, observation: Observation, decision: Decision) -> None:
+        """Store the prefetched decision for `observation`."""
+        self._prefetched = observation, decision
 
 
-def decide_batch(seats: Sequence[tuple[BatchDriverHandle, Observation]]) -> None:
-    """Let each driver decide for all of its cars in one go, and lay the decisions ready in their seats."""
-    for driver in {id(seat.driver): seat.driver for seat, _ in seats}.values():
-        own = {seat.car: (seat, observation) for seat, observation in seats if seat.driver is driver}
+def decide_batch(observations: Sequence[tuple[BatchDriverHandle, Observation]]) -> None:
+    """Let each driver decide for all of its cars in one call, and store the decisions in the cars' handles."""
+    for driver in {id(handle.driver): handle.driver for handle, _ in observations}.values():
+        own = {handle.car: (handle, observation) for handle, observation in observations if handle.driver is driver}
         decisions = driver.drive_cars({car: observation for car, (_, observation) in own.items()})
-        for car, (seat, observation) in own.items():
-            seat.tell(observation, decisions[car])
+        for car, (handle, observation) in own.items():
+            handle.store(observation, decisions[car])
 
 
 class ConstantDriver:
-    """Holds one curvature whatever it sees: the floor of every comparison."""
+    """Holds one curvature whatever it senses: the baseline of every comparison."""
 
     def __init__(self, curvature: float = 0.0) -> None:
         """Hold `curvature` [1/m], positive to the left."""
@@ -149,19 +141,24 @@ class ConstantDriver:
     def begin(self, seed: int) -> None:
         """Nothing to forget."""
 
-    def drive(self, observation: Observation) -> Decision:  # noqa: ARG002 - it does not look
-        """Return the constant command."""
+    def drive(self, observation: Observation) -> Decision:  # noqa: ARG002 - the observation is ignored
+        """Return the constant decision."""
         return self._decision
 
 
 class ExpertMixtureDriver:
-    """At the start of each window of steps the expert takes the wheel with a given probability, else the driver."""
+    """A driver and the expert in turns, so that drives reach states to which the driver's own mistakes lead.
+
+    This is the mixture policy of DAgger (Ross, Gordon, Bagnell: A Reduction of Imitation Learning and Structured
+    Prediction to No-Regret Online Learning, AISTATS 2011, algorithm 3.1). There a coin is tossed at each step. At ten
+    steps a second that would only average the two, so here it is tossed once for a window of steps.
+    """
 
     def __init__(self, driver: Driver, share: float, window: int) -> None:
         """Let `driver` and the expert take turns.
 
         Args:
-            driver: Who learns.
+            driver: Driver that learns.
             share: Probability of the expert in each window, in [0, 1].
             window: Length of a window [control steps], at least 1.
 
@@ -169,30 +166,32 @@ class ExpertMixtureDriver:
             ConfigError: If a number is out of range.
         """
         if not 0 <= share <= 1 or window < 1:
-            raise ConfigError(f"a mixture needs a share from 0 to 1 and a window of 1 step or more: {share}, {window}")
+            raise ConfigError(
+                f"a mixture needs a share of 0 to 1 and a window of 1 step or more, got {share}, {window}"
+            )
         self.name = f"{driver.name}+expert"
         self._driver, self._share, self._window = driver, share, window
         self.begin(0)
 
     def begin(self, seed: int) -> None:
-        """Forget the last drive; `seed` decides who drives when."""
+        """Forget the last drive; `seed` decides the turns."""
         self._driver.begin(seed)
         self._turns = generator(seed, "turns")
         self._step, self._expert_drives = 0, False
 
     def choose(self, observation: Observation, expert: Decision) -> Decision:
-        """Return the decision of whose turn it is.
+        """Return the decision of the driver or of the expert, in turns.
 
         Args:
             observation: What the car senses.
-            expert: What the expert would do.
+            expert: Decision of the expert.
         """
         if self._step % self._window == 0:
             self._expert_drives = bool(self._turns.random() < self._share)
         self._step += 1
-        own = self._driver.drive(observation)  # asked at every step: it may remember what it has seen
+        own = self._driver.drive(observation)  # called at every step, because it may have a memory
         return expert if self._expert_drives else own
 
 
 AnyDriver = Driver | Expert | ExpertMixtureDriver
-"""Whoever can be at the wheel of a drive."""
+"""All kinds of drivers that a rollout accepts."""

@@ -27,22 +27,22 @@ Observations = dict[str, NDArray[Any]]
 
 
 class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
-    """Steer a car along a route through a town it has not seen, by cameras and a coarse map.
+    """Steer a car along a route through an unknown town, by cameras and a coarse map.
 
     ## Action Space
     `Box(-1, 1, (1,), float32)`: path curvature, positive to the left, over the car's largest curvature (0.2 1/m by
     default). The speed is held by the environment's longitudinal controller: 8 m/s, less in the route's curves.
 
     ## Observation Space
-    A `Dict`, all at the same moment:
+    A `Dict` of one time step:
 
     | key | space | holds |
     | --- | --- | --- |
     | each camera's name | `Box(0, 255, (H, W, 3), uint8)` | its image, RGB |
-    | `road_map` | `Box(0, 255, (S, S, 1), uint8)` | all roads around the noisy pose, heading-up |
-    | `route_map` | `Box(0, 255, (S, S, 1), uint8)` | the wanted route on the same patch |
+    | `road_map` | `Box(0, 255, (S, S, 1), uint8)` | all roads around the measured pose, heading-up |
+    | `route_map` | `Box(0, 255, (S, S, 1), uint8)` | the route on the same patch |
     | `speed` | `Box(0, 100, (1,), float32)` | speed [m/s] |
-    | `gps` | `Box(+-(1e5, 1e5, pi), (3,), float32)` | noisy x, y [m] and heading [rad] |
+    | `gps` | `Box(+-(1e5, 1e5, pi), (3,), float32)` | measured x, y [m] and heading [rad] |
 
     ## Rewards
     Metres of progress along the route, less 0.1 times the squared offset from the lane's centre [m2], per step of
@@ -62,7 +62,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     ## Arguments
     * `split`: `"train"`, `"validation"` or `"test"`; their towns are disjoint.
     * `towns`: how many towns of the split to draw from.
-    * `generators`: who draws these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
+    * `generators`: generators of these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
     * `appearance`: conditions such as `"dusk+rain"` or `"shift-2"`; empty for those of training.
     * `config`: a `navsim.simulation.simulation.SimulationConfig` for other cameras, maps, noise or rules.
     * `render_mode`: `None`, `"rgb_array"` (a chase view) or `"human"` (a window).
@@ -83,20 +83,20 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         appearance: str = "",
         simulation: Simulation | None = None,
     ) -> None:
-        """Make an environment of its own: any number can live in one process.
+        """Make an environment; one process may hold any number of them.
 
         Args:
-            split: Which towns.
-            towns: How many of them.
-            config: The car, its senses and the rules.
-            render_mode: What `render` shows.
-            generators: What makes them, in turn.
-            appearance: How they look, see `navsim.world.scenery.appearance`.
-            simulation: The one to drive in, of the same `config`; None starts one. `close` closes it.
+            split: Split of the towns.
+            towns: Number of towns.
+            config: The car, its sensors and the rules.
+            render_mode: View that `render` shows.
+            generators: Generators of the towns, in turn.
+            appearance: Conditions, see `navsim.world.scenery.appearance`.
+            simulation: Simulation of the same `config` to drive in, which `close` closes; None starts one.
 
         Raises:
-            ConfigError: If an argument is none of those allowed.
-            DisplayError: If `render_mode` is "human" and there is no display.
+            ConfigError: If an argument is not valid.
+            DisplayError: If `render_mode` is "human" and a display is missing.
         """
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ConfigError(f'render_mode must be None, "rgb_array" or "human", got {render_mode!r}')
@@ -119,8 +119,8 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
-        """Begin a drive; see the class for what `seed` and `options` decide."""
-        return self.has_reset(self._simulation.see(self.begin(seed=seed, options=options)))
+        """Begin a drive; the class describes `seed` and `options`."""
+        return self.finish_reset(self._simulation.see(self.begin(seed=seed, options=options)))
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observations, SupportsFloat, bool, bool, dict[str, Any]]:
         """Steer for 0.1 s.
@@ -128,10 +128,10 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         Raises:
             ActionError: If `action` is not one finite number in [-1, 1].
         """
-        return self.has_stepped(self._simulation.see(self.advance(action)))
+        return self.finish_step(self._simulation.see(self.advance(action)))
 
     def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> SimState:
-        """Begin a drive as `reset` does, but draw nothing: `has_reset` ends it when the pictures are there."""
+        """Begin a drive as `reset` does, but render nothing: `finish_reset` follows with the images."""
         super().reset(seed=seed)
         scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
         scenario = (options or {}).get("scenario", scenario)
@@ -139,8 +139,8 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
         return self._simulation.begin(scenario)
 
-    def has_reset(self, step: TimeStep) -> tuple[Observations, dict[str, Any]]:
-        """What `reset` returns, given what was sensed after `begin`."""
+    def finish_reset(self, step: TimeStep) -> tuple[Observations, dict[str, Any]]:
+        """Return what `reset` returns, given what was sensed after `begin`."""
         self._last = step
         if self._window is not None:
             self._window.load(self._simulation.town.scene, self._simulation.route.path)
@@ -148,7 +148,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         return self._observations(step), self._info(step)
 
     def advance(self, action: NDArray[np.float32]) -> SimState:
-        """Steer for 0.1 s as `step` does, but draw nothing: `has_stepped` ends it when the pictures are there."""
+        """Steer for 0.1 s as `step` does, but render nothing: `finish_step` follows with the images."""
         if self._last is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         values = np.asarray(action, dtype=float)
@@ -156,8 +156,8 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             raise ActionError(f"an action must be one finite number in [-1, 1], of shape (1,), got {action!r}")
         return self._simulation.advance(float(values[0]) * self._config.vehicle.max_curvature)
 
-    def has_stepped(self, step: TimeStep) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
-        """What `step` returns, given what was sensed after `advance`."""
+    def finish_step(self, step: TimeStep) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+        """Return what `step` returns, given what was sensed after `advance`."""
         if self._last is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         reward = _reward(step, step.progress.station - self._last.progress.station)
@@ -169,7 +169,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         return self._observations(step), reward, terminated, truncated, self._info(step)
 
     def render(self) -> Image | None:
-        """The chase view (360, 640, 3) uint8 in mode "rgb_array"; the window of mode "human" draws by itself."""
+        """Return the chase view (360, 640, 3) uint8 in mode "rgb_array"; the window of mode "human" updates itself."""
         return self._simulation.chase_view(CHASE_CAMERA) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         return _by_sensor(seen, self._config.cameras)
 
     def _info(self, step: TimeStep) -> dict[str, Any]:
-        """What a person debugging wants to know, truth included."""
+        """Information for debugging, with the true state."""
         return {
             "scenario": self._simulation.scenario,
             "outcome": step.outcome,
@@ -209,7 +209,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
 
 
 def _observation_space(config: SimulationConfig) -> spaces.Space[Observations]:
-    """The space that `_by_sensor` fills."""
+    """Return the space of what `_by_sensor` returns."""
     size = config.map.size_px
     images: dict[str, spaces.Space[Any]] = {
         c.name: spaces.Box(0, 255, (c.height, c.width, 3), np.uint8) for c in config.cameras
@@ -221,12 +221,12 @@ def _observation_space(config: SimulationConfig) -> spaces.Space[Observations]:
         "speed": spaces.Box(0.0, 100.0, (1,), np.float32),
         "gps": spaces.Box(-limit, limit, dtype=np.float32),
     }
-    # The library types a Dict space by its keys, an environment by what it yields; they are the same thing.
+    # Gymnasium types a Dict space by its keys but an environment by its observations; both are the same.
     return cast("spaces.Space[Observations]", spaces.Dict({**images, **others}))
 
 
 def _by_sensor(seen: Observation, cameras: tuple[Camera, ...]) -> Observations:
-    """One array for each sensor."""
+    """Return one array for each sensor."""
     fix = np.array([seen.gps.x, seen.gps.y, seen.gps.heading], dtype=np.float32)
     return {
         **{camera.name: seen.images[i] for i, camera in enumerate(cameras)},
@@ -238,12 +238,12 @@ def _by_sensor(seen: Observation, cameras: tuple[Camera, ...]) -> Observations:
 
 
 def calibration(camera: Camera) -> dict[str, Array]:
-    """What is known of a camera: its matrix and its place, see the environment's `info`."""
+    """Return a camera's matrix and its pose on the car, see the environment's `info`."""
     return {"intrinsics": camera.intrinsics, "vehicle_from_camera": camera.vehicle_from_camera}
 
 
 def _reward(step: TimeStep, progress: float) -> float:
-    """See the environment's docstring."""
+    """Return the reward; the environment's docstring defines it."""
     reward = progress - 0.1 * step.progress.offset**2
     if step.outcome is None:
         return reward
@@ -251,7 +251,7 @@ def _reward(step: TimeStep, progress: float) -> float:
 
 
 def _generators(names: Sequence[str]) -> tuple[Generator, ...]:
-    """The generators of these names."""
+    """Return the generators of these names."""
     wrong = [name for name in names if name not in list(Generator)]
     if wrong:
         raise ConfigError(f"generators must be among {', '.join(Generator)}, got {wrong[0]!r}")

@@ -149,7 +149,7 @@ class LaneExpert:
         """Steer along the route's lane.
 
         Raises:
-            RuntimeError: If there is no route yet.
+            RuntimeError: Without a route.
         """
         if self._route is None:
             raise RuntimeError("the expert has no route yet: call follow(route) first")

@@ -1,14 +1,11 @@
-"""The plain crossing that a junction could have been: ways out of a lane that need not exist.
+"""Exits of junctions: for each frame near a junction, the expert's command for each lawful exit and each missing one.
 
-Measures that ask what a driver believes of a junction need the exits that are not there as well as those that are. A
-plain crossing has four roads like the one the car is on, at right angles, with mouths as far from the node as its own.
+The command for an exit is what the expert commands at the car's true pose if its route takes that exit, so the exit of
+the driven route has the recorded label. A distribution over steering that knows no route should give each exit that is
+still open a share of its mass, and none to an exit that does not exist.
 
-What is open to a car at a junction: the exits that it may take, and those that are not there.
-
-For each frame near a junction every lawful exit is given as the command that the expert would give, at the car's true
-pose, if its route took that exit; so the exit of the driven route has the recorded label itself. A distribution over
-steering that sees no route should give each exit that is still open a share of its mass, and none to an exit that does
-not exist.
+Missing exits are those of a plain crossing in the junction's place: four roads like the car's own, at right angles,
+with mouths as far from the node as that of the car's road.
 
 T: frames of an episode, E: largest number of exits in it, padded with NaN.
 """
@@ -30,19 +27,19 @@ from navsim.simulation.expert import ExpertConfig, course_error, lane_curvature
 from navsim.world.vehicle import VehicleSpec
 
 DIRECTIONS = (Manoeuvre.LEFT, Manoeuvre.STRAIGHT, Manoeuvre.RIGHT)
-"""The exits of a plain crossing."""
+"""Exits of a plain crossing."""
 _TURNS = (np.pi / 2, 0.0, -np.pi / 2)
-_ROOM = 1000.0
-"""Half the side of the paved square on which the ways are laid [m]: no kerb is near."""
+_MARGIN = 1000.0
+"""Half the side of the paved square in which the paths are drawn [m]: no kerb is near."""
 
 
 def plain_exits(network: RoadNetwork, lane: int, beyond: float = 20.0) -> tuple[Polyline, Polyline, Polyline]:
-    """Ways out of a lane if it led to a plain crossing.
+    """Return the paths out of a lane if it led to a plain crossing.
 
     Args:
-        network: Where the lane is.
-        lane: Its index.
-        beyond: How far the ways go on past the crossing [m].
+        network: Network of the lane.
+        lane: Index of the lane.
+        beyond: Length of the paths past the crossing [m].
 
     Returns:
         For each of `DIRECTIONS` the path [m] from the end of the lane to `beyond` the imagined mouth.
@@ -53,7 +50,7 @@ def plain_exits(network: RoadNetwork, lane: int, beyond: float = 20.0) -> tuple[
     before = _line(mouth, setback)
     outward = [_line(node.moved(turn=turn).moved(left=left), setback + beyond) for turn in _TURNS]
     pairs = [LanePair(before, after.between(0.0, setback)) for after in outward]
-    square = shapely.box(mouth.x - _ROOM, mouth.y - _ROOM, mouth.x + _ROOM, mouth.y + _ROOM)
+    square = shapely.box(mouth.x - _MARGIN, mouth.y - _MARGIN, mouth.x + _MARGIN, mouth.y + _MARGIN)
     inside = connector_paths(pairs, square)
     onward = [after.between(setback, after.length) for after in outward]
     first, second, third = (Polyline.joined(pieces) for pieces in zip(inside, onward, strict=True))
@@ -61,28 +58,28 @@ def plain_exits(network: RoadNetwork, lane: int, beyond: float = 20.0) -> tuple[
 
 
 def _line(start: Pose, length: float) -> Polyline:
-    """A straight path ahead of a pose, with a vertex about every metre."""
+    """Return a straight path ahead of a pose, with a vertex about every metre."""
     return Polyline(start.to_world([[0.0, 0.0], [length, 0.0]])).resampled(1.0)
 
 
 def _setback(network: RoadNetwork, lane: int) -> float:
-    """Distance from a lane's end to its junction's node [m], along the centre of its road."""
+    """Return the distance from a lane's end to its junction's node [m], along the centre of its road."""
     road, (first, last) = network.roads[network.lanes[lane].road], network.mouths(network.lanes[lane].road)
     return road.centre.length - last if network.lanes[lane].forward else first
 
 
 def _left_of_centre(network: RoadNetwork, lane: int) -> float:
-    """Offset of a lane from the centre of its road [m], positive to the left as driven."""
-    there = network.lanes[lane]
-    offset = network.roads[there.road].lane_offset(there.forward, there.index)
-    return offset if there.forward else -offset
+    """Return the offset of a lane from the centre of its road [m], positive to the left as driven."""
+    own = network.lanes[lane]
+    offset = network.roads[own.road].lane_offset(own.forward, own.index)
+    return offset if own.forward else -offset
 
 
 BEFORE = 3.0
-"""From here before a junction's mouth its exits are looked at [m]. The expert looks little more than a metre ahead, so
-that farther out all exits ask for the same command."""
+"""Distance before a junction's mouth from which its exits are compared [m]. The expert looks little more than a metre
+ahead, so farther out all exits need the same command."""
 DEPTH = 1 / 3
-"""Up to this share of the way through the junction they are looked at; by then the car has turned towards one."""
+"""Share of the way through a junction up to which its exits are compared; by then the car has turned towards one."""
 
 
 @dataclass(frozen=True)
@@ -90,38 +87,38 @@ class Exit:
     """One lawful way out of a junction."""
 
     connector: int
-    """Index of the connector that leads there."""
+    """Index of the connector that leads to the exit."""
     manoeuvre: Manoeuvre
-    """What a driver does to take it."""
+    """Manoeuvre that leads to the exit."""
 
 
 @dataclass(frozen=True, eq=False)
 class JunctionExits:
-    """What is open to the car in each of an episode's T frames; NaN in frames that are near no junction."""
+    """Exits open to the car in each of an episode's T frames; NaN in frames that are not near a junction."""
 
     exits: tuple[tuple[Exit, ...], ...]
-    """The lawful exits at each of the episode's passages, in the order of the columns below."""
+    """Lawful exits at each of the episode's passages, in the order of the columns."""
     passages: NDArray[np.int64]
-    """Which passage each frame belongs to (T,); -1 where it belongs to none."""
+    """Index of the passage that each frame belongs to (T,); -1 without one."""
     distances: Array
-    """How far past the junction's mouth the car is (T,) [m]; negative before it."""
+    """Distance of the car past the junction's mouth (T,) [m]; negative before it."""
     taken: NDArray[np.int64]
-    """Column of the exit that the route takes (T,); -1 where there is none."""
+    """Column of the exit that the route takes (T,); -1 without one."""
     curvatures: Array
-    """The expert's command for each exit (T, E) [1/m]."""
+    """Expert's command for each exit (T, E) [1/m]."""
     offsets: Array
-    """The car's offset from the way to each exit (T, E) [m], positive to the left."""
+    """Offset of the car from the path to each exit (T, E) [m], positive to the left."""
     course_errors: Array
-    """The direction in which the car would move on it, minus that of the way (T, E) [rad]."""
+    """Direction of the car's motion relative to the path to each exit (T, E) [rad]."""
     missing: Array
-    """The expert's command for each exit of a plain crossing (`DIRECTIONS`) that is not there (T, 3) [1/m]."""
+    """Expert's command for each exit of a plain crossing (`DIRECTIONS`) that is missing (T, 3) [1/m]."""
 
     def __len__(self) -> int:
         """Number of frames, T."""
         return len(self.passages)
 
     def __getitem__(self, frames: slice | NDArray[np.int64]) -> "JunctionExits":
-        """Gather frames by a slice or their indices."""
+        """Select frames by a slice or by their indices."""
         rows = {item.name: getattr(self, item.name)[frames] for item in fields(self) if item.name != "exits"}
         return JunctionExits(self.exits, **rows)
 
@@ -138,21 +135,20 @@ def episode_exits(
     """Find the exits in all frames of an episode that are near a junction.
 
     The lawful exits are all that continue the lane on which the route enters the junction. A direction (left, straight
-    on, right) has no exit if no lawful one turns that way; its command is that for a plain crossing in the junction's
-    place, see `navsim.simulation.junction_exits`.
+    on, right) is missing if no lawful exit turns that way.
 
     Args:
-        episode: The drive; images are not looked at.
-        network: The roads of its scenario's town.
-        route: The route that was to be driven, see `navsim.simulation.scenario.scenario_route`.
-        expert: The expert that labelled it.
-        vehicle: The car that the expert knew.
-        before: From where before a junction's mouth exits are looked at [m]; never from before the last junction's end.
-        depth: Up to which share of the way through the junction, in (0, 1].
+        episode: The drive; its images are not used.
+        network: Roads of the scenario's town.
+        route: Route of the scenario, see `navsim.simulation.scenario.scenario_route`.
+        expert: Settings of the expert that labelled the drive.
+        vehicle: Car that the expert assumes.
+        before: Distance before a junction's mouth from which frames count [m]; frames in the last junction never do.
+        depth: Share of the way through the junction up to which frames count, in (0, 1].
     """
-    law = _Law(episode, expert, vehicle)
-    ways = [network.successors(lane) for lane in route.lanes[:-1]]
-    result = _nowhere(len(episode), network, ways)
+    commands = _ExpertCommands(episode, expert, vehicle)
+    connectors = [network.successors(lane) for lane in route.lanes[:-1]]
+    result = _no_exits(len(episode), network, connectors)
     for number, passage in enumerate(route.passages):
         free = route.passages[number - 1].end if number else 0.0
         first, last = max(passage.start - before, free), passage.start + depth * (passage.end - passage.start)
@@ -161,31 +157,31 @@ def episode_exits(
             continue
         result.passages[frames] = number
         result.distances[frames] = episode.stations[frames] - passage.start
-        result.taken[frames] = ways[number].index(route.connectors[number])
-        for column, connector in enumerate(ways[number]):
-            found = law.along(_rerouted(network, route, number, connector).path, frames)
+        result.taken[frames] = connectors[number].index(route.connectors[number])
+        for column, connector in enumerate(connectors[number]):
+            found = commands.along(_rerouted(network, route, number, connector).path, frames)
             result.curvatures[frames, column], result.offsets[frames, column] = found[:, 0], found[:, 1]
             result.course_errors[frames, column] = found[:, 2]
-        for column, path in _missing_ways(network, route, number).items():
-            result.missing[frames, column] = law.along(path, frames)[:, 0]
+        for column, path in _missing_paths(network, route, number).items():
+            result.missing[frames, column] = commands.along(path, frames)[:, 0]
     return result
 
 
 @dataclass(frozen=True, eq=False)
-class _Law:
-    """The expert's law at the true poses of an episode."""
+class _ExpertCommands:
+    """The expert's commands for other paths at the true poses of an episode."""
 
     episode: Episode
-    """The drive."""
+    """Episode with the true poses."""
     expert: ExpertConfig
-    """How far ahead the expert looks."""
+    """Distances over which the expert looks ahead."""
     vehicle: VehicleSpec
-    """The car that it knows."""
+    """Car that the expert assumes."""
 
     def along(self, path: Polyline, frames: NDArray[np.int64]) -> Array:
-        """Command [1/m], offset [m] and course error [rad] (F, 3) in frames (F,) if the route were `path`.
+        """Return command [1/m], offset [m] and course error [rad] (F, 3) in frames (F,) for another path.
 
-        Up to the junction the path is the route's, so that the stations of the drive hold for it too.
+        Up to the junction `path` equals the route's, so that the stations of the drive hold for it too.
         """
         rows = []
         for frame in frames.tolist():
@@ -196,9 +192,9 @@ class _Law:
         return np.array(rows)
 
 
-def _nowhere(steps: int, network: RoadNetwork, ways: Sequence[tuple[int, ...]]) -> JunctionExits:
-    """The exits of T frames before any is known; `ways` are the connectors of the exits at each passage."""
-    exits = tuple(tuple(Exit(index, network.connectors[index].manoeuvre) for index in there) for there in ways)
+def _no_exits(steps: int, network: RoadNetwork, connectors: Sequence[tuple[int, ...]]) -> JunctionExits:
+    """Return T frames without exits; `connectors` are those of the exits at each passage."""
+    exits = tuple(tuple(Exit(index, network.connectors[index].manoeuvre) for index in each) for each in connectors)
     width = max(map(len, exits), default=0)
     return JunctionExits(
         exits=exits,
@@ -213,7 +209,7 @@ def _nowhere(steps: int, network: RoadNetwork, ways: Sequence[tuple[int, ...]]) 
 
 
 def _rerouted(network: RoadNetwork, route: Route, number: int, connector: int) -> Route:
-    """The route up to its junction `number`, then through `connector` and along the lane behind it."""
+    """Return the route up to its junction `number`, then through `connector` and along the lane behind it."""
     lanes = (*route.lanes[: number + 1], network.connectors[connector].to_lane)
     start = network.lanes[lanes[0]].path.length - route.passages[0].start
     return make_route(
@@ -221,11 +217,11 @@ def _rerouted(network: RoadNetwork, route: Route, number: int, connector: int) -
     )
 
 
-def _missing_ways(network: RoadNetwork, route: Route, number: int) -> dict[int, Polyline]:
-    """Routes through a plain crossing in place of junction `number`, by column of `DIRECTIONS`; none that exists."""
+def _missing_paths(network: RoadNetwork, route: Route, number: int) -> dict[int, Polyline]:
+    """Return paths to the missing exits of junction `number` as a plain crossing, by column of `DIRECTIONS`."""
     lane = route.lanes[number]
-    # By the turn, for at a roundabout the exits' manoeuvre does not tell it.
-    there = {manoeuvre_of(network.connectors[index].path) for index in network.successors(lane)}
+    # By the geometry, because at a roundabout all exits have the same manoeuvre.
+    existing = {manoeuvre_of(network.connectors[index].path) for index in network.successors(lane)}
     up_to = route.path.between(0.0, route.passages[number].start)
-    ways = enumerate(plain_exits(network, lane))
-    return {column: Polyline.joined([up_to, way]) for column, way in ways if DIRECTIONS[column] not in there}
+    exits = enumerate(plain_exits(network, lane))
+    return {column: Polyline.joined([up_to, path]) for column, path in exits if DIRECTIONS[column] not in existing}

@@ -72,7 +72,7 @@ class TownCache:
         """Return a town under some conditions; a cached town is the same object each time.
 
         Raises:
-            TownError: If there is no such town, or it cannot be built.
+            TownError: If the name is not valid, or the town cannot be built.
             ConfigError: If the conditions are unknown.
         """
         key = name, appearance

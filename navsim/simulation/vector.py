@@ -1,4 +1,4 @@
-"""Many environments in one process, stepped together and drawn in one pass."""
+"""Many environments in one process, stepped together and rendered in one pass."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -18,10 +18,10 @@ Flags = NDArray[np.bool_]
 
 
 class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray[Any]]):
-    """N times `TownEnvironment`, all of whose cameras are drawn in one pass of one renderer.
+    """N environments `TownEnvironment`, with all cameras rendered in one pass of one renderer.
 
-    Each of them gives what `TownEnvironment` alone would give with the seed `seed + i`. One that has ended is reset by
-    the next step, as with Gymnasium's own vector environments (`AutoresetMode.NEXT_STEP`).
+    Environment i behaves as `TownEnvironment` alone with the seed `seed + i`. After the end of a drive the next step
+    resets the environment, as in Gymnasium's own vector environments (`AutoresetMode.NEXT_STEP`).
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 - as in VectorEnv
@@ -30,13 +30,13 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         """Make the environments.
 
         Args:
-            num_envs: How many.
-            config: The cars, their senses and the rules.
+            num_envs: Number of environments.
+            config: The cars, their sensors and the rules.
             options: Other arguments of `TownEnvironment`, such as `split` and `towns`.
 
         Raises:
-            ConfigError: If an argument is none of those allowed.
-            TypeError: If it is none at all.
+            ConfigError: If an argument has a value that is not valid.
+            TypeError: If an argument is unknown.
         """
         if num_envs < 1:
             raise ConfigError(f"num_envs must be at least 1, got {num_envs}")
@@ -61,8 +61,8 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         """Begin a drive in each environment.
 
         Args:
-            seed: Of the first, those after it counting on; or one for each.
-            options: Given to each of them.
+            seed: Seed of the first environment, which increases by one for each of the others; or one seed for each.
+            options: Options for each environment.
         """
         seeds = (
             [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
@@ -70,16 +70,16 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         if len(seeds) != self.num_envs:
             raise ConfigError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
         members = zip(self._members, seeds, strict=True)
-        situations = [member.begin(seed=one, options=options) for member, one in members]
+        states = [member.begin(seed=one, options=options) for member, one in members]
         self._ended = np.zeros(self.num_envs, bool)
-        results = [m.has_reset(step) for m, step in zip(self._members, self._see(situations), strict=True)]
+        results = [m.finish_reset(step) for m, step in zip(self._members, self._see(states), strict=True)]
         infos: dict[str, Any] = {}
         for i, (_, info) in enumerate(results):
             infos = self._add_info(infos, info, i)
         return _joined([observation for observation, _ in results]), infos
 
     def step(self, actions: NDArray[np.float32]) -> tuple[Observations, NDArray[Any], Flags, Flags, dict[str, Any]]:
-        """Steer every car for 0.1 s; environments that ended with the last step begin a new drive instead.
+        """Steer every car for 0.1 s; environments whose drive has ended begin a new one instead.
 
         Raises:
             ActionError: If `actions` are not N finite numbers in [-1, 1], of shape (N, 1).
@@ -88,18 +88,18 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
             raise ActionError(f"actions must be of shape ({self.num_envs}, 1), got {np.shape(actions)}")
         if not (np.abs(actions) <= 1).all():  # before any car moves
             raise ActionError(f"actions must be finite numbers in [-1, 1], got {actions.ravel().tolist()}")
-        fresh = self._ended
-        situations = [
+        restarted = self._ended
+        states = [
             member.begin() if new else member.advance(action)
-            for member, action, new in zip(self._members, actions, fresh, strict=True)
+            for member, action, new in zip(self._members, actions, restarted, strict=True)
         ]
-        rewards, terminated, truncated = np.zeros(self.num_envs), np.zeros_like(fresh), np.zeros_like(fresh)
+        rewards, terminated, truncated = np.zeros(self.num_envs), np.zeros_like(restarted), np.zeros_like(restarted)
         observations, infos = [], dict[str, Any]()
-        for i, step in enumerate(self._see(situations)):
-            if fresh[i]:
-                observation, info = self._members[i].has_reset(step)
+        for i, step in enumerate(self._see(states)):
+            if restarted[i]:
+                observation, info = self._members[i].finish_reset(step)
             else:
-                observation, rewards[i], terminated[i], truncated[i], info = self._members[i].has_stepped(step)
+                observation, rewards[i], terminated[i], truncated[i], info = self._members[i].finish_step(step)
             observations.append(observation)
             infos = self._add_info(infos, info, i)
         self._ended = terminated | truncated
@@ -109,11 +109,11 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         """Free the worlds and the renderer."""
         self._stack.close()
 
-    def _see(self, situations: list[SimState]) -> list[Any]:
-        """What every car senses."""
-        return observe_batch(list(zip(self._cars, situations, strict=True)))
+    def _see(self, states: list[SimState]) -> list[Any]:
+        """Render and sense for all cars."""
+        return observe_batch(list(zip(self._cars, states, strict=True)))
 
 
 def _joined(observations: list[Observations]) -> Observations:
-    """One array for each sensor (N, ...)."""
+    """Stack observations to one array for each sensor (N, ...)."""
     return {key: np.stack([observation[key] for observation in observations]) for key in observations[0]}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from navsim.drivers.keyboard import HAND_BACK
+from navsim.drivers.keyboard import RELEASE_KEY
 from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.simulation.scenario import Scenario
 
@@ -130,7 +130,7 @@ def key_help(abilities: Capabilities) -> tuple[tuple[str, str], ...]:
     pairs += [("r", "restart"), ("p n", "route")]
     for choice, keys in ((Choice.DRIVER, "1 2"), (Choice.TOWN, "3 4"), (Choice.WEATHER, "5 6")):
         pairs += [(keys, str(choice))] if choice in abilities.choices else []
-    pairs += [("arrows", "steer"), (HAND_BACK, "hand back")] if abilities.steering else []
+    pairs += [("arrows", "steer"), (RELEASE_KEY, "hand back")] if abilities.steering else []
     pairs += [(SALIENCY, "saliency")] if abilities.saliency else []
     pairs += [("m", "film")] if abilities.filming else []
     return (*pairs, ("q", "quit"))

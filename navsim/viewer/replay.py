@@ -107,7 +107,7 @@ def with_images(recording: RecordedDrive) -> Episode:
         return episode
     redrawer = EpisodeRerenderer(recording.simulation)
     try:
-        return redrawer.redraw(episode)
+        return redrawer.rerender(episode)
     finally:
         redrawer.close()
 

@@ -177,7 +177,7 @@ class Viewer:
         pausing = 0 < self._pause_at <= moment.step.state.time and self._last.step.state.time < self._pause_at
         self._last = moment
         self.playback = replace(self.playback, stepping=False, paused=self.playback.paused or pausing)
-        by_hand = self._hands is not None and self._hands.wheel.in_hand
+        by_hand = self._hands is not None and self._hands.wheel.active
         self.story = self.story.after(moment, self._simulation.route.passages, by_hand)
         self._show_car(moment, moment.step.state.pose, None)
         self._show_panel(moment, None)
@@ -264,7 +264,7 @@ class Viewer:
         """
         keys = self._window.keys() + (self._panel.keys() if self._panel is not None else ())
         if self._hands is not None:
-            self._hands.feel(keys, self._window.held)
+            self._hands.update(keys, self._window.held)
         for key in keys:
             self.playback = self.playback.after(key)
         if self.ended or self.playback.wish is not None:

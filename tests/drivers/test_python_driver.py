@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from examples.route_follower import RouteFollower
-from navsim.drivers.plugin import SIDE_BY_SIDE, names_python, plugin_driver_spec
+from navsim.drivers.action_selection import BATCH_CARS
+from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
 from navsim.drivers.protocol import Driver
 from navsim.errors import DriverError
 from navsim.evaluation.runner import EvaluationJob, evaluate
@@ -100,7 +101,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 def test_words_of_modules_are_told_from_others(word: str, is_one: bool) -> None:
-    assert names_python(word) is is_one
+    assert is_plugin_name(word) is is_one
 
 
 def test_a_driver_from_the_current_directory_is_made_with_what_it_asks_for(folder: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_driver_from_the_current_directory_is_made_with_what_it_asks_for(folde
     driver = fed.driver()
     assert isinstance(driver, Driver)
     assert driver.drive(None).curvature == pytest.approx(50 / 1e4)  # type: ignore[arg-type]
-    assert plugin_driver_spec("mine:Fleet", SIMULATION.cameras, SIMULATION.map).cars == SIDE_BY_SIDE
+    assert plugin_driver_spec("mine:Fleet", SIMULATION.cameras, SIMULATION.map).cars == BATCH_CARS
     assert pickle.loads(pickle.dumps(fed)) == fed  # noqa: S301 - our own
 
 

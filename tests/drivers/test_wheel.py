@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navsim.drivers.keyboard import LATERAL_ACCELERATION, STEERING, TURNING_TIME, KeyboardInput, Wheel, with_takeover
+from navsim.drivers.keyboard import (
+    LATERAL_ACCELERATION,
+    STEERING,
+    TURNING_TIME,
+    KeyboardInput,
+    SteeringWheel,
+    with_takeover,
+)
 from navsim.drivers.protocol import ConstantDriver, Decision, Driver, Expert
 from navsim.geometry import Pose
 from navsim.sensing.observation import Observation
@@ -22,10 +29,10 @@ def seen(speed: float = 8.0) -> Observation:
 
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
 def test_a_held_key_turns_to_its_side_up_to_what_the_speed_allows(key: str, sign: int) -> None:
-    wheel = Wheel(in_hand=True)
+    wheel = SteeringWheel(active=True)
     curvatures = []
     for _ in range(10):
-        wheel = wheel.turned([key], 0.1, 8.0, LIMIT)
+        wheel = wheel.after_hold([key], 0.1, 8.0, LIMIT)
         curvatures.append(sign * wheel.curvature)
     reach = LATERAL_ACCELERATION / 64
     assert curvatures[0] == pytest.approx(reach * 0.1 / TURNING_TIME)
@@ -34,13 +41,13 @@ def test_a_held_key_turns_to_its_side_up_to_what_the_speed_allows(key: str, sign
 
 
 def test_a_wheel_let_go_turns_back_and_up_straightens_it_at_once() -> None:
-    turned = Wheel(True, 0.06)
-    back = turned.turned([], 0.1, 8.0, LIMIT)
+    turned = SteeringWheel(True, 0.06)
+    back = turned.after_hold([], 0.1, 8.0, LIMIT)
     assert 0 < back.curvature < turned.curvature
     for _ in range(10):
-        back = back.turned([], 0.1, 8.0, LIMIT)
+        back = back.after_hold([], 0.1, 8.0, LIMIT)
     assert back.curvature == 0.0
-    assert turned.turned(["up"], 0.1, 8.0, LIMIT).curvature == 0.0
+    assert turned.after_hold(["up"], 0.1, 8.0, LIMIT).curvature == 0.0
 
 
 @given(
@@ -49,49 +56,49 @@ def test_a_wheel_let_go_turns_back_and_up_straightens_it_at_once() -> None:
     start=st.floats(-LIMIT, LIMIT),
 )
 def test_the_wheel_never_turns_farther_than_the_car_can(keys: list[set[str]], speed: float, start: float) -> None:
-    wheel = Wheel(True, start)
+    wheel = SteeringWheel(True, start)
     for held in keys:
-        wheel = wheel.turned(held, 0.1, speed, LIMIT)
+        wheel = wheel.after_hold(held, 0.1, speed, LIMIT)
         assert abs(wheel.curvature) <= LIMIT
 
 
 @pytest.mark.parametrize("key", sorted(STEERING))
 def test_an_arrow_takes_the_wheel_as_it_is_turned_and_h_hands_it_back(key: str) -> None:
-    taken = Wheel().grasped([key], 0.05)
-    assert taken == Wheel(True, 0.05)
-    assert taken.grasped([key], -0.1) == taken
-    assert taken.grasped(["h"], 0.0) == Wheel()
-    assert Wheel().grasped(["c", "space"], 0.05) == Wheel()
+    taken = SteeringWheel().after_press([key], 0.05)
+    assert taken == SteeringWheel(True, 0.05)
+    assert taken.after_press([key], -0.1) == taken
+    assert taken.after_press(["h"], 0.0) == SteeringWheel()
+    assert SteeringWheel().after_press(["c", "space"], 0.05) == SteeringWheel()
 
 
 def test_hands_overrule_the_command_and_leave_the_distribution() -> None:
     hands = KeyboardInput(LIMIT, 0.1)
     hands.begin(at_start=False)
     own = Decision(-0.03, np.linspace(-0.2, 0.2, 5), np.ones(5))
-    assert hands.overrule(own, 8.0) is own
+    assert hands.override(own, 8.0) is own
     assert not hands.used
-    hands.feel(["left"], [])
-    steered = hands.overrule(own, 8.0)
+    hands.update(["left"], [])
+    steered = hands.override(own, 8.0)
     assert steered.curvature > -0.03  # begins where the driver's wheel was
     assert steered.density is own.density
     assert hands.used
-    hands.feel(["h"], [])
-    assert hands.overrule(own, 8.0) is own
+    hands.update(["h"], [])
+    assert hands.override(own, 8.0) is own
     assert hands.used
 
 
 def test_a_tap_between_two_decisions_counts_once_and_a_held_key_on_and_on() -> None:
     hands = KeyboardInput(LIMIT, 0.1, at_start=True)
     straight = Decision(0.0)
-    hands.feel(["left"], [])
-    hands.feel([], [])
-    first = hands.overrule(straight, 8.0).curvature
+    hands.update(["left"], [])
+    hands.update([], [])
+    first = hands.override(straight, 8.0).curvature
     assert first > 0
-    assert hands.overrule(straight, 8.0).curvature < first
+    assert hands.override(straight, 8.0).curvature < first
     hands.begin(at_start=True)
     for _ in range(3):
-        hands.feel([], ["right"])
-        last = hands.overrule(straight, 8.0).curvature
+        hands.update([], ["right"])
+        last = hands.override(straight, 8.0).curvature
     assert last == pytest.approx(-3 * LATERAL_ACCELERATION / 64 * 0.1 / TURNING_TIME)
 
 
@@ -109,7 +116,7 @@ def test_whoever_is_handed_keeps_their_kind_and_is_asked_all_the_while() -> None
     assert not isinstance(pilot, Expert)
     pilot.begin(0)
     assert pilot.drive(seen()).curvature == 0.0
-    hands.feel(["h"], [])
+    hands.update(["h"], [])
     assert pilot.drive(seen()).curvature == 0.01
     assert driver.asked == 2
     assert isinstance(with_takeover(LaneExpert(ExpertConfig(), VehicleSpec()), hands), Expert)

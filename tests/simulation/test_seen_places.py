@@ -10,7 +10,7 @@ from navsim.datasets.dataset import open_dataset
 from navsim.sensing.camera import Camera, MountError
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
-from navsim.simulation.episode_rerenderer import EpisodeRerenderer, SeenPlaces
+from navsim.simulation.episode_rerenderer import EpisodeRerenderer, PixelGroundTruth
 from navsim.simulation.town import load_town_map
 from navsim.world.scenery.meshes import SemanticClass
 from tests.datasets.synthetic import SHORT_COLLECTION
@@ -29,7 +29,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulationConfig, E
 
 
 @pytest.fixture(scope="module")
-def seen(drive: tuple[SimulationConfig, Episode]) -> SeenPlaces:
+def seen(drive: tuple[SimulationConfig, Episode]) -> PixelGroundTruth:
     redrawer = EpisodeRerenderer(drive[0])
     try:
         return redrawer.measure(drive[1], FRAMES)
@@ -37,29 +37,29 @@ def seen(drive: tuple[SimulationConfig, Episode]) -> SeenPlaces:
         redrawer.close()
 
 
-def test_it_is_what_was_recorded(drive: tuple[SimulationConfig, Episode], seen: SeenPlaces) -> None:
+def test_it_is_what_was_recorded(drive: tuple[SimulationConfig, Episode], seen: PixelGroundTruth) -> None:
     assert (seen.images == drive[1].images[FRAMES]).all()
     assert seen.semantic.shape == (3, 2, 24, 48)
-    assert seen.places.shape == (3, 2, 24, 48, 2)
+    assert seen.positions.shape == (3, 2, 24, 48, 2)
 
 
-def test_only_the_sky_has_no_place(seen: SeenPlaces) -> None:
+def test_only_the_sky_has_no_place(seen: PixelGroundTruth) -> None:
     sky = seen.semantic == SemanticClass.SKY
     assert sky.any()
-    assert (np.isnan(seen.places).any(axis=-1) == sky).all()
+    assert (np.isnan(seen.positions).any(axis=-1) == sky).all()
 
 
-def test_roads_are_seen_where_roads_are(drive: tuple[SimulationConfig, Episode], seen: SeenPlaces) -> None:
+def test_roads_are_seen_where_roads_are(drive: tuple[SimulationConfig, Episode], seen: PixelGroundTruth) -> None:
     network = load_town_map(drive[1].scenario.town).network
-    near = np.hypot(*np.moveaxis(seen.places - drive[1].poses[FRAMES][:, None, None, None, :2], -1, 0)) < 20
+    near = np.hypot(*np.moveaxis(seen.positions - drive[1].poses[FRAMES][:, None, None, None, :2], -1, 0)) < 20
     for number in range(2):  # of each camera, seen from where it really sits
         road = (seen.semantic == SemanticClass.ROAD) & near
         verge = (seen.semantic == SemanticClass.GROUND) & near
-        assert network.is_drivable(seen.places[:, number][road[:, number]]).mean() > 0.98
-        assert network.is_drivable(seen.places[:, number][verge[:, number]]).mean() < 0.05
+        assert network.is_drivable(seen.positions[:, number][road[:, number]]).mean() > 0.98
+        assert network.is_drivable(seen.positions[:, number][verge[:, number]]).mean() < 0.05
 
 
-def test_many_frames_are_seen_as_few_are(drive: tuple[SimulationConfig, Episode], seen: SeenPlaces) -> None:
+def test_many_frames_are_seen_as_few_are(drive: tuple[SimulationConfig, Episode], seen: PixelGroundTruth) -> None:
     redrawer = EpisodeRerenderer(drive[0])
     try:
         many = redrawer.measure(drive[1], [20] * 32 + FRAMES)  # more pictures than are drawn in one go
@@ -67,4 +67,4 @@ def test_many_frames_are_seen_as_few_are(drive: tuple[SimulationConfig, Episode]
         redrawer.close()
     assert (many.semantic[32:] == seen.semantic).all()
     assert (many.images[31] == seen.images[2]).all()
-    np.testing.assert_array_equal(many.places[32:], seen.places)
+    np.testing.assert_array_equal(many.positions[32:], seen.positions)

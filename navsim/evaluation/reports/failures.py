@@ -149,7 +149,7 @@ def clips(simulation: SimulationConfig, paths: Iterable[Path]) -> Iterator[bytes
     rerenderer = EpisodeRerenderer(simulation)
     try:
         for path in paths:
-            episode = rerenderer.redraw(tail(read_episode(path, images=False, distributions=True), CLIP_SECONDS))
+            episode = rerenderer.rerender(tail(read_episode(path, images=False, distributions=True), CLIP_SECONDS))
             yield _encoded(list(_pictures(episode, simulation)), 1000 * _EVERY * simulation.control_step)
     finally:
         rerenderer.close()

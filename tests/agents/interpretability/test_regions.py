@@ -14,7 +14,7 @@ from agents.interpretability.regions import (
     region_rows,
 )
 from navsim.seeding import generator
-from navsim.simulation.episode_rerenderer import SeenPlaces
+from navsim.simulation.episode_rerenderer import PixelGroundTruth
 from navsim.world.scenery.meshes import SemanticClass
 from tests.roads.plain_networks import square, star
 
@@ -33,11 +33,11 @@ def test_borders_are_on_both_sides() -> None:
     assert not mask_borders(np.ones((2, 3, 5, 5), bool)).any()
 
 
-def frame_at(places: list[tuple[float, float]], classes: list[int]) -> SeenPlaces:
+def frame_at(places: list[tuple[float, float]], classes: list[int]) -> PixelGroundTruth:
     """Return one frame of one camera: rows of ten equal pixels at some places."""
     semantic = np.repeat(np.array(classes, np.uint8), 10).reshape(1, 1, len(classes), 10)
     there = np.repeat(np.array(places), 10, axis=0).reshape(1, 1, len(classes), 10, 2)
-    return SeenPlaces(np.zeros((1, 1, len(classes), 10, 3), np.uint8), semantic, there)
+    return PixelGroundTruth(np.zeros((1, 1, len(classes), 10, 3), np.uint8), semantic, there)
 
 
 def test_a_view_by_hand() -> None:
@@ -74,7 +74,7 @@ def test_each_pixel_of_a_view_is_in_one_part() -> None:
     rng = np.random.default_rng(0)
     semantic = rng.integers(0, len(SemanticClass), (3, 2, 8, 9)).astype(np.uint8)
     places = rng.uniform(-60, 60, (3, 2, 8, 9, 2))
-    masks = camera_regions(SeenPlaces(np.zeros((3, 2, 8, 9, 3), np.uint8), semantic, places), square())
+    masks = camera_regions(PixelGroundTruth(np.zeros((3, 2, 8, 9, 3), np.uint8), semantic, places), square())
     parts = [mask for name, mask in masks.items() if name not in (JUNCTION, JUNCTION_EDGES)]
     assert (np.sum(parts, axis=0) == 1).all()
     assert masks[JUNCTION].any()
