@@ -97,7 +97,9 @@ def violations(path: Path) -> list[str]:
 
 def sentences(text: str) -> list[str]:
     """Split prose into sentences; blank lines, list items, rows of tables and sections of docstrings end one, too."""
-    blocks = re.split(r"\n\s*\n|\n\s*(?=[-*]\s)|\n\s*(?=\w[\w.*, ]*:\s)|\n\s*(?=\||(?:Args|Returns|Raises|Yields):)", text)
+    blocks = re.split(
+        r"\n\s*\n|\n\s*(?=[-*]\s)|\n\s*(?=\w[\w.*, ]*:\s)|\n\s*(?=\||(?:Args|Returns|Raises|Yields):)", text
+    )
     return [part for block in blocks for part in re.split(r"(?<=[.!?:;])\s+", block) if part.strip()]
 
 

@@ -22,7 +22,7 @@ CLOSE = 0.5
 
 
 def arrivals(episodes: Sequence[Episode]) -> Share:
-    """Return the share of drives that arrived: in time, nothing touched, within 2 m of the lane's middle (VISTA, 2020)."""
+    """Return the share of drives that arrived: in time, nothing touched, within 2 m of the lane (VISTA, 2020)."""
     return Share(sum(episode.outcome is Outcome.ARRIVED for episode in episodes), len(episodes))
 
 
