@@ -12,11 +12,11 @@ import tyro
 
 from navsim.cli import say
 from navsim.config import parse_config
-from navsim.datasets.collection import RecordingTask
+from navsim.datasets.collection import RecordingStats
 from navsim.datasets.collection import collect as collect_drives
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.dataset import checked_episodes, episode_files, open_dataset, read_description
-from navsim.datasets.rerender import RenderConfig
+from navsim.datasets.rerender import RerenderConfig
 from navsim.datasets.rerender import rerender as rerender_drives
 from navsim.datasets.statistics import episode_statistics, statistics_table
 from navsim.errors import EpisodeError
@@ -42,13 +42,13 @@ def collect() -> None:
 
 def rerender() -> None:
     """Render recorded drives again, then print what is in the new data folder."""
-    config = parse_config(RenderConfig, "Render recorded drives with other cameras, renderer or appearance.")
+    config = parse_config(RerenderConfig, "Render recorded drives with other cameras, renderer or appearance.")
     rendering = rerender_drives(config)
     show(statistics_table(rendering.statistics))
     say(f"{_outcome('rendered', rendering.recording)}; the data is in {config.out}")
 
 
-def _outcome(verb: str, done: RecordingTask) -> str:
+def _outcome(verb: str, done: RecordingStats) -> str:
     """How many drives were written, and how fast."""
     if not done.drives:
         return "done before: no drive is missing"

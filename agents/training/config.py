@@ -17,7 +17,7 @@ from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.runtime import Storage
 from agents.training.samples import BalanceConfig
 from navsim.config import Constrained
-from navsim.datasets.collection import Work
+from navsim.datasets.collection import DriveGroup
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
@@ -119,7 +119,7 @@ class DaggerConfig(Constrained):
         """Return the expert's share of the windows in round `number`, counted from 1: beta decay^(number - 1)."""
         return float(self.beta * self.decay ** (number - 1))
 
-    def works(self, seed: int, number: int) -> tuple[Work, ...]:
+    def works(self, seed: int, number: int) -> tuple[DriveGroup, ...]:
         """Return the drives of round `number`, counted from 1, by town; the run's `seed` decides towns and routes."""
         drawn = derived_seed(seed, "dagger", number)
         suite = RouteSuite(self.routes, 0, self.towns, Split.TRAIN, drawn, self.generators)

@@ -23,7 +23,7 @@ from agents.training.policy_task import train
 from agents.training.run_folder import RunFolder, begin_run, open_run
 from agents.training.validation import score_key
 from navsim.config import to_mapping
-from navsim.datasets.collection import Maker, Plan, RecordingTask, Work, claim_folder, produce
+from navsim.datasets.collection import DriveGroup, Plan, Recorder, RecordingStats, claim_data_folder, run_plan
 from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, read_description
 from navsim.datasets.episode_files import write_episode
 from navsim.drivers.protocol import ExpertMixtureDriver
@@ -70,7 +70,7 @@ class MixedDriving:
         return {"driver": "policy and expert in turns", "policy": policy, "share": self.share, "window": self.window}
 
 
-def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDriving) -> RecordingTask:
+def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDriving) -> RecordingStats:
     """Record every drive of a round that is not yet in its folder. A drive that fails is kept like any other.
 
     Args:
@@ -88,13 +88,13 @@ def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDri
     works = config.works(seed, number)
     settings = driving.settings | {"round": number, "seed": seed, "routes": config.routes, "towns": config.towns}
     description = DatasetDescription(driving.simulation, settings, software_versions(), git_revision())
-    claim_folder(driving.out, description)
+    claim_data_folder(driving.out, description)
     plan = Plan(driving.out, works, f"round {number}: driving", config.workers, resume=True)
     crew = replace(driving, num_envs=min(driving.num_envs, max(map(len, works))))
-    return produce(plan, make_recorder, crew)[0]
+    return run_plan(plan, make_recorder, crew).recording
 
 
-def make_recorder(driving: MixedDriving) -> Maker:
+def make_recorder(driving: MixedDriving) -> Recorder:
     """Start simulations and return the function that records drives in one town and tells their numbers of steps."""
     stack = ExitStack()
     cars = stack.enter_context(simulations(driving.simulation, driving.num_envs))
@@ -104,7 +104,7 @@ def make_recorder(driving: MixedDriving) -> Maker:
         "renderer": cars[0].renderer_name,
     }
 
-    def record(scenarios: Work) -> list[int]:
+    def record(scenarios: DriveGroup) -> list[int]:
         steps = []
         for episode in drive_batch(crews, scenarios):
             write_episode(episode, episode_path(driving.out, episode.scenario), metadata)

@@ -30,13 +30,13 @@ from agents.localization.config import LocalizeConfig
 from agents.perception.detection.pictures import DetectionConfig
 from agents.perception.segmentation.task import SegmentationConfig
 from navsim.datasets.collection_config import CollectConfig
-from navsim.datasets.rerender import RenderConfig
+from navsim.datasets.rerender import RerenderConfig
 
 PACKAGES = ("navsim", "agents")
 COMMANDS: dict[str, type] = {
     "demo": DemoConfig,
     "collect": CollectConfig,
-    "rerender": RenderConfig,
+    "rerender": RerenderConfig,
     "contact-sheet": SheetConfig,
     "train": TrainCommand,
     "train --task segmentation": SegmentationConfig,

@@ -1,9 +1,8 @@
-"""Filling a data folder: what is missing is made by several processes, one file for each drive.
+"""Collection: the expert drives with steering noise, and each drive becomes one file of a data folder.
 
-The unit of work is some drives of one town, which settings decide alone, and each file appears complete or not at all.
-So work that was interrupted goes on where it was, and gives the same data as an unbroken one.
-
-Collecting: the expert drives, pulled aside by steering noise, and every drive becomes one file.
+The missing files of a folder are written by several processes. Settings alone decide the drives, a unit of work is a
+few drives of one town, and each file appears complete or not at all. So an interrupted collection can be continued and
+gives the same data as an uninterrupted one. Rerendering and DAgger fill their folders in the same way.
 """
 
 import time
@@ -41,50 +40,60 @@ from navsim.storage import remove_partial, write_json
 
 STATISTICS_NAME = "statistics.json"
 """Name of the statistics in a data folder."""
-Work = tuple[Scenario, ...]
-"""Drives of one town."""
-Maker = Callable[[Work], list[int]]
-"""Makes the files of some drives and tells their numbers of steps."""
+DriveGroup = tuple[Scenario, ...]
+"""Drives of one town: the unit of work."""
+Recorder = Callable[[DriveGroup], list[int]]
+"""Function that writes the files of some drives and returns their numbers of steps."""
 Job = TypeVar("Job", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class RecordingTask:
-    """What one run has added to a data folder."""
+class RecordingStats:
+    """Amount and speed of one run's recording."""
 
     drives: int
     """Number of drives."""
     steps: int
     """Number of recorded steps."""
     seconds: float
-    """Wall time, start of the processes included [s]."""
+    """Wall time with the start of the processes [s]."""
     workers: int
     """Number of processes."""
 
     @property
     def steps_per_second(self) -> float:
-        """Recorded steps per second of wall time."""
+        """Number of recorded steps per second of wall time."""
         return self.steps / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a data folder shall hold, and how it is made."""
+    """Drives of a data folder, and how they are recorded."""
 
     out: Path
-    """The data folder."""
-    towns: tuple[Work, ...]
-    """The drives that it shall hold."""
-    doing: str
-    """One word for what is done, such as "collecting"."""
+    """Path of the data folder."""
+    towns: tuple[DriveGroup, ...]
+    """Drives of the folder, town by town."""
+    action: str
+    """Description for the progress display, such as "collecting"."""
     workers: int | None
     """Number of processes; None takes one per core."""
     resume: bool
-    """Whether to go on with what was left unfinished in the folder."""
+    """Whether to continue an interrupted run in the folder."""
 
 
-def claim_folder(folder: Path, description: DatasetDescription) -> None:
-    """Make the data folder, or check that the one that is there is of the same settings.
+@dataclass(frozen=True)
+class CollectionResult:
+    """Content of a data folder after a run."""
+
+    recording: RecordingStats
+    """Amount and speed of this run's recording; zero if nothing was missing."""
+    statistics: Statistics
+    """Statistics of all drives in the folder."""
+
+
+def claim_data_folder(folder: Path, description: DatasetDescription) -> None:
+    """Create the data folder, or check that the existing one has the same settings.
 
     Raises:
         ConfigError: Naming the settings that differ.
@@ -100,37 +109,37 @@ def claim_folder(folder: Path, description: DatasetDescription) -> None:
 
 
 def _settings(description: DatasetDescription) -> Values:
-    """All settings of a data folder, under today's keys."""
+    """Return all settings of a data folder, under today's keys."""
     collection: Values = updated_keys(CollectConfig, description.collection)
     return {"simulation": to_mapping(description.simulation), **collection}
 
 
-def produce(plan: Plan, make: Callable[[Job], Maker], job: Job) -> tuple[RecordingTask, Statistics]:
-    """Make the files of all drives that are not yet in the folder, and write the folder's statistics.
+def run_plan(plan: Plan, make: Callable[[Job], Recorder], job: Job) -> CollectionResult:
+    """Write the files of all drives that are missing in the folder, and the folder's statistics.
 
     Args:
-        plan: What is wanted; `claim_folder` must have been called.
-        make: Called once in each process, a function of a module.
-        job: Its argument.
+        plan: Drives of the folder; `claim_data_folder` must have been called.
+        make: Function of a module that each process calls once to make its recorder.
+        job: Argument of `make`.
 
     Raises:
-        StorageError: If the work was begun before and `plan.resume` is off, or the disk is full; files made so far are
-            whole and stay.
-        WorkerError: If the process of a drive died whenever it was tried; all other drives are done.
-        KeyboardInterrupt: After Ctrl-C, with words on how to go on.
+        StorageError: If the work was begun before and `plan.resume` is off, or the disk is full; files written so far
+            are complete and stay.
+        WorkerError: If the process of a drive died at each attempt; all other drives are recorded.
+        KeyboardInterrupt: After Ctrl-C, with the way to continue.
     """
     missing = _missing(plan)
-    recording = _make_missing(plan, missing, make, job) if missing else RecordingTask(0, 0, 0.0, 0)
+    recording = _record_missing(plan, missing, make, job) if missing else RecordingStats(0, 0, 0.0, 0)
     statistics = episode_statistics(open_dataset(plan.out).episodes(images=False))
     path = plan.out / STATISTICS_NAME
     if recording.drives or not path.exists():
         speed = to_mapping(recording) | {"steps_per_second": recording.steps_per_second}
         write_json(path, to_mapping(statistics) | {"recording": speed})
-    return recording, statistics
+    return CollectionResult(recording, statistics)
 
 
-def _missing(plan: Plan) -> list[Work]:
-    """The drives that are not in the folder, town by town.
+def _missing(plan: Plan) -> list[DriveGroup]:
+    """Return the drives that are not in the folder, town by town.
 
     Raises:
         StorageError: If some are there and some are missing, and `plan.resume` is off.
@@ -143,7 +152,7 @@ def _missing(plan: Plan) -> list[Work]:
 
 
 def _is_recorded(folder: Path, scenario: Scenario) -> bool:
-    """Whether the drive's file is there and whole."""
+    """Whether the drive's file exists and can be read."""
     path = episode_path(folder, scenario)
     try:
         return path.exists() and read_header(path).scenario == scenario
@@ -151,8 +160,10 @@ def _is_recorded(folder: Path, scenario: Scenario) -> bool:
         return False
 
 
-def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker], job: Job) -> RecordingTask:
-    """Make files over several processes."""
+def _record_missing(
+    plan: Plan, towns: Sequence[DriveGroup], make: Callable[[Job], Recorder], job: Job
+) -> RecordingStats:
+    """Record drives in several processes."""
     count, total = sum(map(len, towns)), sum(map(len, plan.towns))
     workers = min(plan.workers or available_cores(), len(towns))
     started, drives, steps = time.monotonic(), 0, 0
@@ -160,7 +171,7 @@ def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker
     _remove_leftovers(plan.out, towns)
     try:
         with (
-            progress(plan.doing, total, "drives", already=total - count) as advance,
+            progress(plan.action, total, "drives", already=total - count) as advance,
             run_units(make, job, towns, workers) as results,
         ):
             for finished in results:
@@ -175,48 +186,38 @@ def _make_missing(plan: Plan, towns: Sequence[Work], make: Callable[[Job], Maker
         _remove_leftovers(plan.out, towns)
     if failures:
         raise WorkerError(f"{count - drives} drives are missing, try again with --resume: {'; '.join(failures)}")
-    return RecordingTask(drives, steps, time.monotonic() - started, workers)
+    return RecordingStats(drives, steps, time.monotonic() - started, workers)
 
 
-def _remove_leftovers(folder: Path, towns: Sequence[Work]) -> None:
-    """Remove what killed processes left of these drives' files."""
+def _remove_leftovers(folder: Path, towns: Sequence[DriveGroup]) -> None:
+    """Remove partial files of these drives, which killed processes leave."""
     for town in towns:
         for scenario in town:
             remove_partial(episode_path(folder, scenario))
 
 
 NO_RENDERER = "none"
-"""What is recorded as the renderer of drives without images."""
+"""Renderer in the metadata of drives without images."""
 
 
-@dataclass(frozen=True)
-class Collection:
-    """What a data folder holds after a collection."""
-
-    recording: RecordingTask
-    """What this run has added; nothing if all was there."""
-    statistics: Statistics
-    """What is in the folder."""
-
-
-def collect(config: CollectConfig) -> Collection:
-    """Record every drive that is not yet in the folder and write its statistics.
+def collect(config: CollectConfig) -> CollectionResult:
+    """Record all drives that are missing in the folder and write its statistics.
 
     Raises:
         ConfigError: If the folder holds data of other settings.
         StorageError: If the folder holds something else, or an unfinished collection and `config.resume` is off, or
-            the disk is full; drives recorded so far are whole and stay.
-        WorkerError: If the process of a drive died whenever it was tried; all other drives are recorded.
-        KeyboardInterrupt: After Ctrl-C, with words on how to go on.
+            the disk is full; drives recorded so far are complete and stay.
+        WorkerError: If the process of a drive died at each attempt; all other drives are recorded.
+        KeyboardInterrupt: After Ctrl-C, with the way to continue.
     """
     towns = tuple(planned_towns(config))
     prepare_folder(config)
     plan = Plan(config.out, towns, "collecting", config.workers, config.resume)
-    return Collection(*produce(plan, make_recorder, config))
+    return run_plan(plan, make_recorder, config)
 
 
 def prepare_folder(config: CollectConfig) -> None:
-    """Make the data folder, or check that the one that is there is of the same settings.
+    """Create the data folder, or check that the existing one has the same settings.
 
     Raises:
         ConfigError: Naming the settings that differ.
@@ -224,35 +225,35 @@ def prepare_folder(config: CollectConfig) -> None:
     """
     settings = data_settings(config)
     settings.pop("simulation")
-    claim_folder(config.out, DatasetDescription(config.simulation, settings, software_versions(), git_revision()))
+    claim_data_folder(config.out, DatasetDescription(config.simulation, settings, software_versions(), git_revision()))
 
 
-def make_recorder(config: CollectConfig) -> Maker:
-    """Start simulations and return the function that records drives in one town and tells their numbers of steps."""
+def make_recorder(config: CollectConfig) -> Recorder:
+    """Start simulations and return a function that records drives in one town."""
     stack = ExitStack()
-    # Drives without images start no context of OpenGL, which may not be there.
+    # Drives without images need no OpenGL, which may not be available.
     simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
     cars = stack.enter_context(simulations(simulation, min(config.num_envs, config.routes_per_town)))
-    crews = [RolloutSlot(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
-    redrawer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].towns)))
+    slots = [RolloutSlot(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
+    rerenderer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].towns)))
     metadata: dict[str, Any] = {
         "simulation": to_mapping(config.simulation),
         "noise": to_mapping(config.noise),
         "renderer": cars[0].renderer_name if config.images else NO_RENDERER,
     }
 
-    def record(scenarios: Work) -> list[int]:
+    def record(scenarios: DriveGroup) -> list[int]:
         steps = []
-        for episode in drive_batch(crews, scenarios, config.noise, sense=config.images):
+        for episode in drive_batch(slots, scenarios, config.noise, sense=config.images):
             if not config.images:
                 episode = replace(episode, gps=position_fixes(simulation, episode.scenario, episode.poses[:-1]))
             if "classes" in config.channels:
-                episode = replace(episode, classes=redrawer.classes(episode))
+                episode = replace(episode, classes=rerenderer.classes(episode))
             if "objects" in config.channels:
-                episode = replace(episode, objects=redrawer.objects(episode))
+                episode = replace(episode, objects=rerenderer.objects(episode))
             write_episode(episode, episode_path(config.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps
 
-    weakref.finalize(record, stack.close)  # the cars go when nobody can drive them any more
+    weakref.finalize(record, stack.close)  # closed when no reference to the function is left
     return record

@@ -1,14 +1,15 @@
-"""Which drives a collection consists of, decided by its settings alone, and which of them are still to be made."""
+"""Settings of a collection, and the drives that follow from them alone."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge
 
-from navsim.config import to_mapping
+from navsim.config import Constrained, to_mapping
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.seeding import generator
@@ -18,79 +19,71 @@ from navsim.simulation.scenario import Scenario, StartOffset
 from navsim.world.scenery.appearance import parse_spec
 
 Channel = Literal["classes", "objects"]
-"""What can be recorded of the images besides their colours."""
+"""Ground truth that can be recorded with the images."""
 
 _NOT_DATA = ("out", "workers", "num_envs", "shard", "resume")
 
 _LATER = ("images", "channels", "first_town")
-"""Settings that folders from before there was a choice do not name, nor any folder where they have their default."""
-
-_LEAST = {"train_towns": 0, "validation_towns": 0, "first_town": 0, "routes_per_town": 1, "seed": 0, "num_envs": 1}
+"""Settings of later versions, which no folder names where they have their default."""
 
 
 @dataclass(frozen=True)
-class StartSpread:
-    """How far from the middle of the lane drives start; normal draws, cut at two sigma."""
+class StartSpread(Constrained):
+    """Spread of the starts about the middle of the lane; normal draws, cut at two sigma."""
 
-    lateral_sigma: float = 0.4
+    lateral_sigma: Annotated[float, Ge(0)] = 0.4
     """Standard deviation of the offset [m]."""
-    heading_sigma_deg: float = 4.0
+    heading_sigma_deg: Annotated[float, Ge(0)] = 4.0
     """Standard deviation of the heading error [deg]."""
 
-    def __post_init__(self) -> None:
-        for name in ("lateral_sigma", "heading_sigma_deg"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"start.{name} must be at least 0, got {getattr(self, name)}")
+    def _error_prefix(self) -> str:
+        return "start."
 
 
 @dataclass(frozen=True)
-class CollectConfig:
-    """What to record, where to, and how."""
+class CollectConfig(Constrained):
+    """Settings of a collection of drives."""
 
     out: Path = Path("runs/data")
-    """The data folder."""
+    """Path of the data folder."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
-    """The car, its senses and the rules."""
-    train_towns: int = 32
+    """The car, its sensors and the rules."""
+    train_towns: Annotated[int, Ge(0)] = 32
     """Number of towns to learn from."""
-    validation_towns: int = 8
+    validation_towns: Annotated[int, Ge(0)] = 8
     """Number of towns to validate on."""
-    first_town: int = 0
-    """Which town of a split comes first; to collect towns that another folder does not hold."""
+    first_town: Annotated[int, Ge(0)] = 0
+    """Index of the first town of each split; to collect towns that another folder does not hold."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
-    """Who draws the towns, in turn; the towns of a split are spread evenly over them."""
-    routes_per_town: int = 2
+    """Generators of the towns; the towns of a split are spread evenly over them."""
+    routes_per_town: Annotated[int, Ge(1)] = 2
     """Number of routes in each town."""
-    seed: int = 0
+    seed: Annotated[int, Ge(0)] = 0
     """Seed of the starts, the steering noise and the drift of the GPS."""
     noise: SteeringNoise = field(default_factory=SteeringNoise)
-    """Pulls at the steering, so that recoveries are in the data."""
+    """Noise added to the steering, so that the data holds recoveries."""
     start: StartSpread = field(default_factory=StartSpread)
-    """Where drives start."""
+    """Spread of the starts about the middle of the lane."""
     appearance: str = ""
     """Conditions of all drives, see `navsim.world.scenery.appearance`; empty draws those of training for each town."""
-    workers: int | None = None
+    workers: Annotated[int | None, Ge(1)] = None
     """Number of processes; None takes one per core."""
     images: bool = True
     """Whether to record images and maps; without them a drive takes a few kB, and `scripts/rerender.py` draws them."""
     channels: tuple[Channel, ...] = ()
-    """What is recorded of the images besides their colours: `classes`, what each pixel shows; `objects`, boxes around
-    the cars, people and signs that are seen."""
-    num_envs: int = 2
-    """Drives of a town that a process drives side by side and draws in one pass."""
+    """Ground truth recorded with the images: `classes`, the class of each pixel; `objects`, boxes around visible cars,
+    people and signs."""
+    num_envs: Annotated[int, Ge(1)] = 2
+    """Number of drives that a process drives side by side and renders in one pass."""
     shard: str = "0/1"
-    """Which part of the drives to record, as i/n with i from 0 to n - 1, to share the work between machines."""
+    """Part of the drives to record, as i/n with i from 0 to n - 1, to share the work between machines."""
     resume: bool = False
-    """Whether to go on with what an interrupted collection has left in the folder."""
+    """Whether to continue an interrupted collection in the folder."""
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        super().__post_init__()
         if self.train_towns + self.validation_towns == 0:
             raise ConfigError("train_towns and validation_towns are both 0: nothing to collect")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"workers must be at least 1, got {self.workers}")
         check_channels(self.channels, self.images)
         check_generators(self.generators)
         parse_spec(self.appearance)
@@ -98,7 +91,7 @@ class CollectConfig:
 
 
 def check_channels(channels: Sequence[Channel], images: bool) -> None:
-    """Raise ConfigError if a channel is named twice, or if there are no `images` that it could belong to."""
+    """Raise ConfigError if a channel is named twice, or if channels are asked for without `images`."""
     if len(set(channels)) < len(channels):
         raise ConfigError(f"channels must name each channel once, got {list(channels)}")
     if channels and not images:
@@ -106,7 +99,7 @@ def check_channels(channels: Sequence[Channel], images: bool) -> None:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read which of how many parts is meant.
+    """Read the index and the number of parts from a text such as "0/2".
 
     Raises:
         ConfigError: If it is not i/n with 0 <= i < n.
@@ -118,7 +111,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
-    """The drives of the collection's shard, town by town."""
+    """Return the drives of the collection's shard, town by town."""
     counts = {Split.TRAIN: config.train_towns, Split.VALIDATION: config.validation_towns}
     first = config.first_town
     spread = {split: spread_towns(split, range(first, first + n), config.generators) for split, n in counts.items()}
@@ -130,14 +123,14 @@ def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
 
 
 def data_settings(config: CollectConfig) -> dict[str, Any]:
-    """The settings that decide what is recorded, as plain values; the others decide only where and how fast."""
+    """Return the settings that decide the recorded data, as plain values, without those of place and speed."""
     settings, plain = to_mapping(config), to_mapping(CollectConfig())
-    unsaid = {key for key in _LATER if settings[key] == plain[key]}
-    return {key: value for key, value in settings.items() if key not in _NOT_DATA and key not in unsaid}
+    omitted = {key for key in _LATER if settings[key] == plain[key]}
+    return {key: value for key, value in settings.items() if key not in _NOT_DATA and key not in omitted}
 
 
 def _scenario(config: CollectConfig, town: str, route: int) -> Scenario:
-    """One drive with its start."""
+    """Return one drive with its start."""
     draws = np.clip(generator(config.seed, "collection", town, route, "start").normal(size=2), -2.0, 2.0)
     start = StartOffset(
         lateral=float(draws[0] * config.start.lateral_sigma),

@@ -1,7 +1,7 @@
 """Data folders: `dataset.json` and, for each split, one file per episode: `train/train-3-route1-seed0.parquet`.
 
-Splits are by town, so that no frame of a town that is learned from is also used to judge. Drives through real towns lie
-in `streets`, outside all splits.
+Splits are by town, so that no town is used both for training and for validation. Drives through real towns are in
+`streets`, outside all splits.
 """
 
 import json
@@ -21,7 +21,7 @@ from navsim.simulation.town import STREETS, town_group
 from navsim.storage import write_json
 
 IDENTITY_NAME = "evaluation.json"
-"""Name of the note in the folder of an evaluation."""
+"""Name of the file that identifies an evaluation, in its folder."""
 DATASET_FORMAT = 1
 """Version of the folder format; later versions read the earlier ones."""
 DESCRIPTION_NAME = "dataset.json"
@@ -48,16 +48,16 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class DatasetDescription:
-    """What a data folder says about itself."""
+    """Description of a data folder."""
 
     simulation: SimulationConfig
-    """The car, its cameras and maps, the same for all episodes."""
+    """Car, cameras and maps, the same for all episodes."""
     collection: dict[str, Any]
-    """The settings that decide what is in the folder, as plain values."""
+    """Settings that decide the content of the folder, as plain values."""
     versions: dict[str, str]
-    """Software that began the folder."""
+    """Versions of the software that created the folder."""
     git_revision: str
-    """Revision of the source that began the folder."""
+    """Revision of the source code that created the folder."""
     units: dict[str, str] = field(default_factory=lambda: dict(_UNITS))
     """Unit and sign of each column of the episode files."""
     format: int = DATASET_FORMAT
@@ -66,14 +66,14 @@ class DatasetDescription:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The episodes of a folder, or of one split of it; the headers are read, the frames are not."""
+    """The episodes of a folder, or of one split of it; only the headers are read."""
 
     folder: Path
-    """The data folder."""
+    """Path of the data folder."""
     description: DatasetDescription
-    """What it says about itself."""
+    """Description of the data folder."""
     headers: dict[Path, EpisodeHeader]
-    """The header of each episode file, in the order of the names."""
+    """Header of each episode file, in the order of the names."""
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -98,7 +98,7 @@ class Dataset:
 
 
 def episode_path(folder: Path, scenario: Scenario) -> Path:
-    """Where the episode of a scenario is in a data folder."""
+    """Return the path of a scenario's episode in a data folder."""
     return folder / town_group(scenario.town) / f"{scenario.name}{_SUFFIX}"
 
 
@@ -115,13 +115,13 @@ def read_description(folder: Path) -> DatasetDescription:
     """Read `dataset.json`.
 
     Raises:
-        EpisodeError: If there is none, or it is damaged or of another format.
+        EpisodeError: If the file is missing or damaged, or has another format.
     """
     path = folder / DESCRIPTION_NAME
     try:
         values = json.loads(path.read_text())
     except FileNotFoundError:
-        raise EpisodeError(f"{folder}: is no data folder (it has no {DESCRIPTION_NAME})") from None
+        raise EpisodeError(f"{folder}: is not a data folder (it has no {DESCRIPTION_NAME})") from None
     except OSError as error:
         raise EpisodeError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -136,7 +136,7 @@ def read_description(folder: Path) -> DatasetDescription:
 
 
 def episode_files(folder: Path, split: Split | None = None) -> list[Path]:
-    """The episode files of a data folder or of one split of it, by name."""
+    """Return the episode files of a data folder or of one split of it, by name."""
     groups = [*Split, STREETS] if split is None else [split]
     return [path for each in groups for path in sorted((folder / each).glob(f"[!.]*{_SUFFIX}"))]
 
@@ -146,10 +146,10 @@ def open_dataset(folder: Path, split: Split | None = None) -> Dataset:
 
     Args:
         folder: The data folder.
-        split: Which towns' episodes are wanted; None means all.
+        split: Split of the episodes; None takes all.
 
     Raises:
-        EpisodeError: If the folder is missing, empty or of another format, or holds a damaged or foreign episode.
+        EpisodeError: If the folder is missing or empty, has another format, or holds a damaged or foreign episode.
     """
     description = read_description(folder)
     paths = episode_files(folder, split)
@@ -160,10 +160,10 @@ def open_dataset(folder: Path, split: Split | None = None) -> Dataset:
 
 
 def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
-    """Put the episodes of several folders one after another, under the name of the first.
+    """Join the episodes of several folders into one dataset, under the name of the first.
 
     Args:
-        datasets: At least one.
+        datasets: One or more datasets of the same simulation.
 
     Raises:
         EpisodeError: If the folders differ in cameras, maps or anything else of their simulation.
@@ -197,24 +197,24 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
     for kind, shape in expected.items():
         if header.shapes[kind] != shape:
             raise EpisodeError(f"{path}: {kind} are {header.shapes[kind]}, the data folder has {shape}")
-    _check_senses(path, header, description.simulation)
+    _check_sensors(path, header, description.simulation)
     return header
 
 
-def _check_senses(path: Path, header: EpisodeHeader, simulation: SimulationConfig) -> None:
-    """Make sure that an episode, if it tells its cameras and map, was recorded with those of its folder.
+def _check_sensors(path: Path, header: EpisodeHeader, simulation: SimulationConfig) -> None:
+    """Check that an episode was recorded with the cameras and the map of its folder, if its header names them.
 
-    Pictures of one size may still show different things.
+    Images of one size may still come from different cameras.
 
     Raises:
-        EpisodeError: If it was not.
+        EpisodeError: If they differ.
     """
-    there, here = header.metadata.get("simulation", {}), to_mapping(simulation)
+    recorded, folder = header.metadata.get("simulation", {}), to_mapping(simulation)
     for kind in ("cameras", "map"):
-        own, others = there.get(kind, here[kind]), here[kind]
+        own, others = recorded.get(kind, folder[kind]), folder[kind]
         parts = enumerate(zip(own, others, strict=False)) if isinstance(own, list) else [("", (own, others))]
         for number, (one, other) in parts:
-            # Settings that later versions have added are not told by older files.
+            # Older files do not name the settings of later versions.
             key = next((key for key in one if key in other and one[key] != other[key]), None)
             if key is not None:
                 name = f"{kind}.{number}.{key}".replace("..", ".")
@@ -222,10 +222,10 @@ def _check_senses(path: Path, header: EpisodeHeader, simulation: SimulationConfi
 
 
 def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]:
-    """Read every episode of a folder whole.
+    """Read all episodes of a folder completely.
 
     Yields:
-        Each file with what is wrong with it, None if nothing is.
+        Each file with its error, None if it is whole.
 
     Raises:
         EpisodeError: If the folder itself cannot be used.
@@ -242,10 +242,10 @@ def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]
 
 
 def simulation_settings(values: Any, path: Path) -> SimulationConfig:
-    """Read the simulation in which the drive at `path` is told to have been driven, from its plain values.
+    """Read the simulation of the drive at `path` from its plain values.
 
     Raises:
-        EpisodeError: If they hold wrong keys or values.
+        EpisodeError: If a key is unknown or a value is not valid.
     """
     try:
         return from_mapping(SimulationConfig, values, f"{path}: simulation")

@@ -1,17 +1,14 @@
-"""Pictures as columns of binary values of one size: row-major uint8. T: pictures.
+"""Episode files: one drive as a Parquet file, readable with pandas, DuckDB and similar tools.
 
-The things that a drive's images show as a column: for each frame a list of records.
+The file has one row per state: T rows with observation and command, and a last row for the end of the drive, in which
+the columns of observation and command are null. Data that was not recorded has no column. The header is JSON in the
+schema's metadata under the key `navsim`.
 
-`camera` and `class` count from 0, the names of the classes stand in the file's header; x0, y0, x1, y1 are the edges of
-the box around what is visible [px], from the image's top left; `visible` is the visible share of the thing's outline.
-
-Episodes as Parquet files, readable with pandas, DuckDB and the like.
-
-One row per state: T rows with what was sensed and commanded there, and a last row for the end of the drive, where
-those columns are null. Images, maps and pictures of classes are fixed-size binary: row-major uint8 of the shapes in the
-header, which also names the classes. Objects are lists of records, see `navsim.datasets.episode_files`. The driver's
-distribution is a list of densities [m] over the header's grid. What a drive was recorded without has no such column.
-The header is JSON in the schema's metadata under the key `navsim`.
+* Images, maps and classes are fixed-size binary: row-major uint8 of the shapes in the header.
+* Objects are lists of records. `camera` and `class` count from 0, and the header names the classes. x0, y0, x1, y1 are
+  the edges of the box around the visible part [px], from the image's top left. `visible` is the visible share of the
+  object's outline.
+* The driver's distribution is a list of densities [m] over the header's grid.
 
 Units: metres, seconds, radians; curvature [1/m] and offset [m] are positive to the left.
 """
@@ -41,24 +38,24 @@ from navsim.world.obstacles import ObstacleKind
 from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass
 
 
-def binary_column(pictures: Image) -> pa.Array:
-    """Pictures (T, ...) as a column of T binary values, without a copy."""
-    data = pa.py_buffer(np.ascontiguousarray(pictures))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(pictures[0].size), len(pictures), [None, data])
+def binary_column(images: Image) -> pa.Array:
+    """Return images (T, ...) as a column of T binary values, without a copy."""
+    data = pa.py_buffer(np.ascontiguousarray(images))
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(images[0].size), len(images), [None, data])
 
 
 def pictures_of(column: pa.ChunkedArray, rows: int, shape: tuple[int, ...]) -> Image:
-    """The first `rows` binary values as (rows, *shape), without a copy where they lie in one piece."""
+    """Return the first `rows` binary values as (rows, *shape), without a copy if the column has one chunk."""
     size = int(np.prod(shape))
     column = column.slice(0, rows)
     if column.null_count or column.type != pa.binary(size):
-        raise ValueError(f"{rows} pictures of {shape} need as many values of {size} bytes, got {column.type}")
+        raise ValueError(f"{rows} images of {shape} need as many values of {size} bytes, got {column.type}")
     pieces = [_bytes(chunk, size) for chunk in column.chunks]
     return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)).reshape(rows, *shape)
 
 
 def _bytes(chunk: pa.FixedSizeBinaryArray, size: int) -> Image:
-    """The bytes of a chunk of binary values of one size."""
+    """Return the bytes of a chunk of binary values of one size."""
     data = np.frombuffer(chunk.buffers()[1], np.uint8)
     return data[chunk.offset * size : (chunk.offset + len(chunk)) * size]
 
@@ -69,17 +66,17 @@ _NAMES = OBJECT_COLUMNS[1:]
 
 
 def object_column(objects: Array, rows: int) -> pa.Array:
-    """Things (N, OBJECT_COLUMNS), in the order of their frames, as a column of `rows` lists."""
+    """Return objects (N, OBJECT_COLUMNS), in the order of their frames, as a column of `rows` lists."""
     ends = np.searchsorted(objects[:, 0], np.arange(rows + 1)).astype(np.int32)
     parts = [pa.array(objects[:, i + 1]).cast(_RECORD.field(name).type) for i, name in enumerate(_NAMES)]
     return pa.ListArray.from_arrays(pa.array(ends), pa.StructArray.from_arrays(parts, fields=list(_RECORD)))
 
 
 def objects_of(column: pa.ChunkedArray, rows: int, classes: int) -> Array:
-    """The things in the first `rows` lists of a column (N, OBJECT_COLUMNS).
+    """Return the objects in the first `rows` lists of a column (N, OBJECT_COLUMNS).
 
     Raises:
-        ValueError: If it is no such column, or names a class beyond the number of `classes`.
+        ValueError: If the column has another type, or a class is not below the number of `classes`.
     """
     column = column.slice(0, rows)
     if column.null_count or column.type != pa.list_(_RECORD):
@@ -97,7 +94,7 @@ def objects_of(column: pa.ChunkedArray, rows: int, classes: int) -> Array:
 EPISODE_FORMAT = 1
 """Version of the file format; later versions read the earlier ones."""
 COMPRESSION_LEVEL = 3
-"""Of zstd: on flat-shaded images higher levels cost time and save little."""
+"""Compression level of zstd; on flat-shaded images higher levels cost time and save little."""
 _KEY = b"navsim"
 _IMAGES = ("images", "road_maps", "route_maps")
 _CLASSES = "classes"
@@ -120,14 +117,14 @@ _STEPS = {  # and of each per-command array
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeHeader:
-    """What a file says about its drive; read without its columns."""
+    """Header of an episode file, which is read without the columns."""
 
     scenario: Scenario
-    """What was driven."""
+    """Scenario that was driven."""
     driver: str
     """Name of the driver."""
     outcome: Outcome
-    """How it ended."""
+    """How the drive ended."""
     route_length: float
     """Length of the route [m]."""
     passages: tuple[JunctionPassage, ...]
@@ -135,24 +132,24 @@ class EpisodeHeader:
     steps: int
     """Number of commands, T."""
     shapes: dict[str, tuple[int, ...]]
-    """Shape of one `images` (C, H, W, 3), one `road_maps` and one `route_maps` (S, S); where recorded, of one `classes`
+    """Shape of a row of `images` (C, H, W, 3), `road_maps` and `route_maps` (S, S) and, where recorded, `classes`
     (C, H, W)."""
     recorded: tuple[str, ...]
-    """Which of these the file holds; the others were not recorded."""
+    """Names of the columns among these that were recorded."""
     metadata: dict[str, Any]
-    """Under which conditions it was recorded: simulation, renderer, noise."""
+    """Conditions of the recording: simulation, renderer, noise."""
     versions: dict[str, str]
-    """Software that wrote the file."""
+    """Versions of the software that wrote the file."""
     format: int = EPISODE_FORMAT
     """Version of the file format."""
     struck: ObstacleKind | None = None
-    """What the car touched; None if nothing, and in files written before this was kept."""
+    """Obstacle that the car touched; None if nothing, or in files from before this was recorded."""
     grid: tuple[float, ...] = ()
-    """Curvatures (B,) [1/m] of the densities in the column `density`; empty where there is no such column."""
+    """Curvatures (B,) [1/m] of the column `density`; empty without that column."""
     class_names: tuple[str, ...] = ()
-    """Names of the values in the column `classes`; empty where there is no such column."""
+    """Names of the values in the column `classes`; empty without that column."""
     object_names: tuple[str, ...] = ()
-    """Names of the classes in the column `objects`; empty where there is no such column."""
+    """Names of the classes in the column `objects`; empty without that column."""
 
     def __post_init__(self) -> None:
         if set(self.shapes) - {_CLASSES} != set(_IMAGES) or not set(self.recorded) <= set(self.shapes):
@@ -161,7 +158,7 @@ class EpisodeHeader:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """All that the file holds of what was seen."""
+        """Names of all columns with images or ground truth."""
         return (*self.recorded, *([_OBJECTS] if self.object_names else []))
 
 
@@ -215,10 +212,10 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
 
 
 def read_header(path: Path) -> EpisodeHeader:
-    """Read what a file says about its drive; quick, since no column is read.
+    """Read the header of a file; fast, since no column is read.
 
     Raises:
-        EpisodeError: If the file is missing, damaged, foreign or of another format.
+        EpisodeError: If the file is missing or damaged, is not an episode, or has another format.
     """
     with _open(path) as file:
         return _header(path, file)
@@ -229,14 +226,14 @@ def read_episode(path: Path, images: bool = True, distributions: bool | None = N
 
     Args:
         path: The file.
-        images: Whether to read images, maps, classes and objects; without them the episode is as one recorded without.
-        distributions: Whether to read the driver's distributions; None does as `images` says.
+        images: Whether to read images, maps, classes and objects; otherwise they are empty, as if not recorded.
+        distributions: Whether to read the driver's distributions; None takes the value of `images`.
 
     Returns:
         The episode; its arrays may be read-only.
 
     Raises:
-        EpisodeError: If the file is missing, damaged, foreign or of another format.
+        EpisodeError: If the file is missing or damaged, is not an episode, or has another format.
     """
     with _open(path) as file:
         header = _header(path, file)
@@ -289,14 +286,14 @@ def _open(path: Path) -> pq.ParquetFile:
     except FileNotFoundError:
         raise EpisodeError(f"{path}: no such episode file") from None
     except (pa.ArrowException, OSError) as error:
-        raise EpisodeError(f"{path}: is damaged or no Parquet file: {_first_line(error)}") from None
+        raise EpisodeError(f"{path}: is damaged or not a Parquet file: {_first_line(error)}") from None
 
 
 def _header(path: Path, file: pq.ParquetFile) -> EpisodeHeader:
     """Read and check the header."""
     text = (file.schema_arrow.metadata or {}).get(_KEY)
     if text is None:
-        raise EpisodeError(f"{path}: is a Parquet file, but no recorded drive")
+        raise EpisodeError(f"{path}: is a Parquet file, but not a recorded drive")
     try:
         values = json.loads(text)
     except ValueError as error:
@@ -313,7 +310,7 @@ def _header(path: Path, file: pq.ParquetFile) -> EpisodeHeader:
 
 
 def _float_columns(episode: Episode, names: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
-    """Columns of the episode's arrays, one per component."""
+    """Return columns of the episode's arrays, one for each component."""
     columns: dict[str, pa.Array] = {}
     for name, parts in names.items():
         values = getattr(episode, name).reshape(-1, len(parts))  # (rows, components)
@@ -322,18 +319,18 @@ def _float_columns(episode: Episode, names: Mapping[str, Sequence[str]]) -> dict
 
 
 def _density_column(densities: NDArray[np.floating]) -> pa.Array:
-    """Densities (T, B) as a column of T lists of half precision."""
+    """Return densities (T, B) as a column of T lists of half precision."""
     values = pa.array(np.ascontiguousarray(densities, np.float16).ravel())
     return pa.FixedSizeListArray.from_arrays(values, densities.shape[1])
 
 
 def _with_last_row(column: pa.Array, rows: int) -> pa.ChunkedArray:
-    """Fill a column up with nulls to `rows` values."""
+    """Pad a column with nulls to `rows` values."""
     return pa.chunked_array([column, pa.nulls(rows - len(column), column.type)])
 
 
 def _floats(table: pa.Table, columns: Sequence[str], rows: int) -> Array:
-    """The first `rows` values of columns as (rows,) or, if there are several, (rows, components)."""
+    """Return the first `rows` values of one column (rows,) or of several columns (rows, components)."""
     parts = [table[name].slice(0, rows) for name in columns]
     if any(part.null_count or part.type != pa.float64() for part in parts):
         raise ValueError(f"{', '.join(columns)} must be numbers in the first {rows} rows")
@@ -342,7 +339,7 @@ def _floats(table: pa.Table, columns: Sequence[str], rows: int) -> Array:
 
 
 def _densities(column: pa.ChunkedArray, rows: int, points: int) -> NDArray[np.floating]:
-    """The first `rows` lists of `points` densities (rows, points)."""
+    """Return the first `rows` lists of `points` densities (rows, points)."""
     column = column.slice(0, rows)
     if column.null_count or column.type != pa.list_(pa.float16(), points):
         raise ValueError(f"{rows} distributions need as many lists of {points} numbers, got {column.type}")

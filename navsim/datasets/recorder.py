@@ -1,6 +1,6 @@
-"""Drives that are recorded one by one as they are driven, such as those of a person at the wheel, as a data folder.
+"""Recording of single drives into a data folder, such as those of a person at the keyboard.
 
-Labels are the expert's commands at the true states, as everywhere; so whatever was driven can be learned from.
+Labels are the expert's commands at the true states, as in all data, so that any drive can be learned from.
 """
 
 from dataclasses import replace
@@ -22,19 +22,19 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
 
 KEYBOARD = "keyboard"
-"""Name of a person at the wheel."""
+"""Name of a person who drives."""
 
 
 class DriveRecorder:
-    """A data folder that drives are added to; every file in it is whole at any time."""
+    """Adds drives to a data folder; all files in it are complete at any time."""
 
     def __init__(self, folder: Path, simulation: SimulationConfig, renderer: str) -> None:
-        """Make the folder, or go on with one of the same simulation.
+        """Create the folder, or continue one of the same simulation.
 
         Args:
             folder: The data folder.
-            simulation: Of all drives in it.
-            renderer: What draws the images.
+            simulation: Settings of all drives in the folder.
+            renderer: Name of the renderer of the images.
 
         Raises:
             ConfigError: If the folder holds drives of another simulation.
@@ -44,7 +44,7 @@ class DriveRecorder:
         self._folder = folder
         self._metadata = {"simulation": to_mapping(simulation), "noise": None, "renderer": renderer}
         self.recorded: tuple[Path, ...] = ()
-        """Files that were added."""
+        """Paths of the files that were added."""
         if (folder / DESCRIPTION_NAME).exists():
             stored = to_mapping(read_description(folder).simulation)
             check_settings(folder, stored, to_mapping(simulation), "drives", "record into another folder")
@@ -54,13 +54,13 @@ class DriveRecorder:
         write_description(folder, DatasetDescription(simulation, collection, software_versions(), git_revision()))
 
     def fresh(self, scenario: Scenario) -> Scenario:
-        """The scenario with the first seed from its own on whose drive is not in the folder yet."""
+        """Return the scenario with the first seed, from its own on, that is not in the folder yet."""
         seeds = range(scenario.seed, scenario.seed + 1_000_000)
         tries = (replace(scenario, seed=seed) for seed in seeds)
         return next(each for each in tries if not episode_path(self._folder, each).exists())
 
     def add(self, episode: Episode, driver: str = KEYBOARD) -> Path:
-        """Write a drive with its images, under the name of who drove it.
+        """Write a drive with its images, under the name of its driver.
 
         Raises:
             StorageError: If it cannot be written.

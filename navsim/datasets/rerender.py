@@ -1,7 +1,7 @@
-"""Rendering recorded drives anew: a data folder becomes another one with other cameras, renderer or conditions.
+"""Rerendering of data folders: the drives of a folder with other cameras, another renderer or other conditions.
 
-What was driven, commanded and labelled stays, and so do the splits and the position fixes. Drives that were recorded
-without images get some. With the very settings of the source the pictures are the very same.
+Poses, commands, labels, splits and position fixes stay the same. Drives recorded without images get images. With the
+settings of the source the images are identical.
 """
 
 import weakref
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import tyro
+from annotated_types import Ge
 
-from navsim.config import to_mapping
-from navsim.datasets.collection import Maker, Plan, RecordingTask, Work, claim_folder, produce
+from navsim.config import Constrained, to_mapping
+from navsim.datasets.collection import CollectionResult, DriveGroup, Plan, Recorder, claim_data_folder, run_plan
 from navsim.datasets.collection_config import Channel, check_channels
 from navsim.datasets.dataset import Dataset, DatasetDescription, episode_path, open_dataset
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
-from navsim.datasets.statistics import Statistics
 from navsim.errors import ConfigError, StorageError
 from navsim.provenance import git_revision, software_versions
 from navsim.sensing.camera import RIGS, Camera, Rig
@@ -32,133 +32,122 @@ _DRIVES_PER_UNIT = 4
 
 
 @dataclass(frozen=True)
-class RenderConfig:
-    """Which drives to render anew, and how."""
+class RerenderConfig(Constrained):
+    """Settings of the rerendering of a data folder."""
 
     source: Path = Path("runs/data")
-    """The data folder with the drives."""
+    """Path of the data folder with the drives."""
     out: Path = Path("runs/rendered")
-    """The new data folder."""
+    """Path of the new data folder."""
     rig: Rig = Rig.OWN
-    """A named set of cameras in place of `cameras`."""
+    """Named set of cameras in place of `cameras`."""
     cameras: tuple[Camera, ...] = ()
-    """Cameras on the car, all of one size, to be given in a file; none means those of the source."""
+    """Cameras on the car, all of one size, to be given in a file; if empty, those of the source."""
     map: Annotated[MapSpec | None, tyro.conf.AvoidSubcommands] = None
-    """Map patches, to be given in a file; None means those of the source."""
+    """Size and scale of map patches, to be given in a file; None takes those of the source."""
     renderer: RendererName | None = None
-    """What draws; None means what drew the source."""
+    """Renderer of the images; None takes that of the source."""
     appearance: str | None = None
     """Conditions of all drives, see `navsim.world.scenery.appearance`; empty draws those of training for each town,
-    None leaves those of each drive."""
+    None keeps those of each drive."""
     channels: tuple[Channel, ...] | None = None
-    """What is recorded of the images besides their colours: `classes`, what each pixel shows, `objects`, boxes around
-    cars, people and signs; None means what is recorded in the source."""
-    workers: int | None = None
+    """Ground truth recorded with the images: `classes`, the class of each pixel; `objects`, boxes around visible cars,
+    people and signs; None takes the channels of the source."""
+    workers: Annotated[int | None, Ge(1)] = None
     """Number of processes; None takes one per core."""
     resume: bool = False
-    """Whether to go on with what an interrupted run has left in the folder."""
+    """Whether to continue an interrupted run in the folder."""
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"workers must be at least 1, got {self.workers}")
+        super().__post_init__()
         check_channels(self.channels or (), images=True)
         if self.appearance is not None:
             parse_spec(self.appearance)
 
 
 @dataclass(frozen=True)
-class Rendition:
-    """What a process needs to know to render drives of a folder."""
+class RerenderJob:
+    """What a process needs to rerender drives of a folder."""
 
     source: Path
-    """The data folder with the drives."""
+    """Path of the data folder with the drives."""
     out: Path
-    """The new data folder."""
+    """Path of the new data folder."""
     simulation: SimulationConfig
-    """The new cameras, map patches and renderer."""
+    """Simulation with the new cameras, map patches and renderer."""
     sources: tuple[tuple[Scenario, Scenario], ...]
     """Pairs of the new scenario and the one in the source."""
     channels: tuple[Channel, ...] = ()
-    """What is recorded of the images besides their colours."""
+    """Ground truth recorded with the images."""
 
 
-@dataclass(frozen=True)
-class Rendering:
-    """What a data folder holds after rendering."""
-
-    recording: RecordingTask
-    """What this run has added; nothing if all was there."""
-    statistics: Statistics
-    """What is in the folder."""
-
-
-def rerender(config: RenderConfig) -> Rendering:
-    """Render every drive of a data folder that is not yet in the new one.
+def rerender(config: RerenderConfig) -> CollectionResult:
+    """Rerender all drives of a data folder that are missing in the new one.
 
     Raises:
-        EpisodeError: If the source is no data folder, of another format, or holds a damaged or foreign episode.
-        ConfigError: If the new folder holds data of other settings, the renderer cannot be had, or two drives would
+        EpisodeError: If the source is not a data folder, has another format, or holds a damaged or foreign episode.
+        ConfigError: If the new folder holds data of other settings, the renderer is not available, or two drives would
             become the same.
         StorageError: If the new folder is the source or holds something else, is unfinished and `config.resume` is off,
-            or the disk is full; drives rendered so far are whole and stay.
-        WorkerError: If the process of a drive died whenever it was tried; all other drives are rendered.
-        KeyboardInterrupt: After Ctrl-C, with words on how to go on.
+            or the disk is full; drives written so far are complete and stay.
+        WorkerError: If the process of a drive died at each attempt; all other drives are rerendered.
+        KeyboardInterrupt: After Ctrl-C, with the way to continue.
     """
     if config.out.resolve() == config.source.resolve():
         raise StorageError(f"{config.out}: is the source itself, whose drives stay as they are; give another --out")
     source = open_dataset(config.source)
-    simulation = rendered_simulation(config, source)
+    simulation = rerender_simulation(config, source)
     sources = _sources(source, config.appearance)
     channels = source.description.collection.get("channels", []) if config.channels is None else config.channels
-    claim_folder(config.out, _description(config, source, simulation, channels))
-    rendition = Rendition(config.source, config.out, simulation, tuple(sources.items()), tuple(channels))
-    plan = Plan(config.out, tuple(_units(sources)), "rendering", config.workers, config.resume)
-    return Rendering(*produce(plan, make_rerenderer, rendition))
+    claim_data_folder(config.out, _description(config, source, simulation, channels))
+    job = RerenderJob(config.source, config.out, simulation, tuple(sources.items()), tuple(channels))
+    plan = Plan(config.out, tuple(_units(sources)), "rerendering", config.workers, config.resume)
+    return run_plan(plan, make_rerenderer, job)
 
 
-def make_rerenderer(rendition: Rendition) -> Maker:
-    """Start a renderer and return the function that renders drives and tells their numbers of steps."""
-    redrawer, sources = EpisodeRerenderer(rendition.simulation), dict(rendition.sources)
-    told = {"simulation": to_mapping(rendition.simulation), "renderer": redrawer.renderer_name}
+def make_rerenderer(job: RerenderJob) -> Recorder:
+    """Start a renderer and return a function that rerenders drives."""
+    rerenderer, sources = EpisodeRerenderer(job.simulation), dict(job.sources)
+    metadata = {"simulation": to_mapping(job.simulation), "renderer": rerenderer.renderer_name}
 
-    def render(scenarios: Work) -> list[int]:
+    def record(scenarios: DriveGroup) -> list[int]:
         steps = []
         for scenario in scenarios:
-            path = episode_path(rendition.source, sources[scenario])
-            episode = redrawer.rerender(read_episode(path, images=False), scenario.appearance)
-            if "classes" in rendition.channels:
-                episode = replace(episode, classes=redrawer.classes(episode))
-            if "objects" in rendition.channels:
-                episode = replace(episode, objects=redrawer.objects(episode))
-            write_episode(episode, episode_path(rendition.out, scenario), read_header(path).metadata | told)
+            path = episode_path(job.source, sources[scenario])
+            episode = rerenderer.rerender(read_episode(path, images=False), scenario.appearance)
+            if "classes" in job.channels:
+                episode = replace(episode, classes=rerenderer.classes(episode))
+            if "objects" in job.channels:
+                episode = replace(episode, objects=rerenderer.objects(episode))
+            write_episode(episode, episode_path(job.out, scenario), read_header(path).metadata | metadata)
             steps.append(len(episode))
         return steps
 
-    weakref.finalize(render, redrawer.close)  # the renderer goes when nobody can draw any more
-    return render
+    weakref.finalize(record, rerenderer.close)  # closed when no reference to the function is left
+    return record
 
 
-def rendered_simulation(config: RenderConfig, source: Dataset) -> SimulationConfig:
-    """The settings of the new drives: those of the source where nothing else is asked for.
+def rerender_simulation(config: RerenderConfig, source: Dataset) -> SimulationConfig:
+    """Return the simulation of the new drives: that of the source, with the changes of `config`.
 
     Raises:
         ConfigError: If the cameras differ in size.
     """
-    there = source.description.simulation
+    recorded = source.description.simulation
     renderers = {str(header.metadata.get("renderer")) for header in source.headers.values()}
-    drew = next((name for name in get_args(RendererName) if renderers == {name}), there.renderer)
+    renderer = next((name for name in get_args(RendererName) if renderers == {name}), recorded.renderer)
     return replace(
-        there,
-        cameras=RIGS.get(config.rig, config.cameras or there.cameras),
-        map=config.map or there.map,
-        renderer=config.renderer or drew,
+        recorded,
+        cameras=RIGS.get(config.rig, config.cameras or recorded.cameras),
+        map=config.map or recorded.map,
+        renderer=config.renderer or renderer,
     )
 
 
 def _description(
-    config: RenderConfig, source: Dataset, simulation: SimulationConfig, channels: Sequence[Channel]
+    config: RerenderConfig, source: Dataset, simulation: SimulationConfig, channels: Sequence[Channel]
 ) -> DatasetDescription:
-    """What the new folder says about itself: the settings of the source, and what that was."""
+    """Return the new folder's description: the source's settings with the changes, and its description."""
     settings: dict[str, Any] = dict(source.description.collection)
     settings.pop("images", None)
     if channels:
@@ -172,7 +161,7 @@ def _description(
 
 
 def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, Scenario]:
-    """For each new scenario the one of the source.
+    """Return the scenario of the source for each new scenario.
 
     Raises:
         ConfigError: If two drives of the source would become the same.
@@ -189,8 +178,8 @@ def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, Scenario
     return sources
 
 
-def _units(scenarios: Iterable[Scenario]) -> list[Work]:
-    """Drives of one town under the same conditions, a few at a time, since a town takes a while to set up."""
+def _units(scenarios: Iterable[Scenario]) -> list[DriveGroup]:
+    """Group drives by town and conditions, a few in each group, since a town takes a while to build."""
     towns: dict[tuple[str, str], list[Scenario]] = defaultdict(list)
     for scenario in scenarios:
         towns[scenario.town, scenario.appearance].append(scenario)

@@ -1,4 +1,4 @@
-"""What is in recorded drives: how much was driven, how it ended, and how the steering is distributed."""
+"""Statistics of recorded drives: amount, outcomes, and distribution of the steering."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class Statistics:
     """Counts and sums over episodes."""
 
     episodes: dict[str, int]
-    """Number of episodes by split; real towns are a group of their own."""
+    """Number of episodes by split, with one more group for real towns."""
     frames: dict[str, int]
     """Number of frames by split."""
     kilometres: float
@@ -40,13 +40,13 @@ class Statistics:
     recovering: float
     """Share of frames more than 0.3 m from the middle of the lane."""
     steering_edges: tuple[float, ...]
-    """Edges (B + 1,) of the steering histogram [1/m]; the outer bins also hold what lies beyond."""
+    """Edges (B + 1,) of the steering histogram [1/m]; the outer bins include all values beyond."""
     steering_counts: tuple[int, ...]
     """Number of labels in each bin (B,)."""
 
 
 def episode_statistics(episodes: Iterable[Episode]) -> Statistics:
-    """Count and sum over episodes; images are not looked at."""
+    """Count and sum over episodes; images are not used."""
     drives, frames, junctions, outcomes = (Counter[str]() for _ in range(4))
     distance, duration, offsets, recovering = 0.0, 0.0, 0.0, 0
     steering = np.zeros(len(_EDGES) - 1, int)
@@ -77,7 +77,7 @@ def episode_statistics(episodes: Iterable[Episode]) -> Statistics:
 
 
 def statistics_table(statistics: Statistics) -> Table:
-    """A table with a histogram of the steering."""
+    """Return a table with a histogram of the steering."""
     total = max(sum(statistics.steering_counts), 1)
     rows = [
         ("episodes", _with_sum(statistics.episodes)),

@@ -14,7 +14,7 @@ from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig, data_settings
 from navsim.datasets.dataset import checked_episodes, open_dataset, read_description
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
-from navsim.datasets.rerender import RenderConfig, rerender
+from navsim.datasets.rerender import RerenderConfig, rerender
 from navsim.errors import ConfigError, EpisodeError
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import RendererName
@@ -131,7 +131,7 @@ def test_classes_of_another_size_are_refused(recorded: CollectConfig, tmp_path: 
 
 
 def test_rendering_anew_keeps_adds_and_drops_them(recorded: CollectConfig, tmp_path: Path) -> None:
-    kept, dropped, added = (RenderConfig(out=tmp_path / name, workers=1) for name in ("kept", "dropped", "added"))
+    kept, dropped, added = (RerenderConfig(out=tmp_path / name, workers=1) for name in ("kept", "dropped", "added"))
     rerender(dataclasses.replace(kept, source=recorded.out))
     assert contents(kept.out) == contents(recorded.out)
     rerender(dataclasses.replace(dropped, source=recorded.out, channels=()))

@@ -50,12 +50,12 @@ def test_description_reads_back_and_tells_units(tmp_path: Path) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(EpisodeError, match=r"nowhere: is no data folder \(it has no dataset\.json\)"):
+    with pytest.raises(EpisodeError, match=r"nowhere: is not a data folder \(it has no dataset\.json\)"):
         open_dataset(tmp_path / "nowhere")
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(EpisodeError, match="is no data folder"):
+    with pytest.raises(EpisodeError, match="is not a data folder"):
         open_dataset(tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_validation_episode_moved_to_the_training_split(tmp_path: Path) -> None:
 def test_foreign_file_among_the_episodes(tmp_path: Path) -> None:
     made_up_folder(tmp_path)
     (tmp_path / "train" / "notes.parquet").write_text("hello")
-    with pytest.raises(EpisodeError, match=r"notes\.parquet: is damaged or no Parquet file"):
+    with pytest.raises(EpisodeError, match=r"notes\.parquet: is damaged or not a Parquet file"):
         open_dataset(tmp_path)
 
 

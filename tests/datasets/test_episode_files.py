@@ -150,7 +150,7 @@ class TestBadFiles:
             read(path)
 
     def test_folder(self, tmp_path: Path, read: type) -> None:
-        with pytest.raises(EpisodeError, match="is damaged or no Parquet file"):
+        with pytest.raises(EpisodeError, match="is damaged or not a Parquet file"):
             read(tmp_path)
 
     @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
@@ -158,17 +158,17 @@ class TestBadFiles:
         write_episode(made_up_episode(), path, {})
         data = path.read_bytes()
         path.write_bytes(data[: int(len(data) * share)])
-        with pytest.raises(EpisodeError, match=r"a\.parquet: is damaged or no Parquet file: \S+"):
+        with pytest.raises(EpisodeError, match=r"a\.parquet: is damaged or not a Parquet file: \S+"):
             read(path)
 
     def test_no_parquet(self, path: Path, read: type) -> None:
         path.write_text("town,route\n" * 100)
-        with pytest.raises(EpisodeError, match="is damaged or no Parquet file"):
+        with pytest.raises(EpisodeError, match="is damaged or not a Parquet file"):
             read(path)
 
     def test_parquet_of_something_else(self, path: Path, read: type) -> None:
         pq.write_table(pa.table({"price": [1, 2]}), path)
-        with pytest.raises(EpisodeError, match="is a Parquet file, but no recorded drive"):
+        with pytest.raises(EpisodeError, match="is a Parquet file, but not a recorded drive"):
             read(path)
 
     def test_other_format(self, path: Path, read: type) -> None:

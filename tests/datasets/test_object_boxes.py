@@ -14,7 +14,7 @@ from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.dataset import checked_episodes, open_dataset
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
-from navsim.datasets.rerender import RenderConfig, rerender
+from navsim.datasets.rerender import RerenderConfig, rerender
 from navsim.errors import EpisodeError
 from navsim.sensing.camera import Camera
 from navsim.simulation.episode import OBJECT_COLUMNS
@@ -115,7 +115,9 @@ def test_damaged_objects_are_found(recorded: CollectConfig, tmp_path: Path) -> N
 
 
 def test_rendering_anew_keeps_and_drops_them(recorded: CollectConfig, tmp_path: Path) -> None:
-    kept, dropped = (RenderConfig(source=recorded.out, out=tmp_path / name, workers=1) for name in ("kept", "dropped"))
+    kept, dropped = (
+        RerenderConfig(source=recorded.out, out=tmp_path / name, workers=1) for name in ("kept", "dropped")
+    )
     rerender(kept)
     assert contents(kept.out) == contents(recorded.out)
     rerender(dataclasses.replace(dropped, channels=("classes",)))

@@ -13,7 +13,7 @@ from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig, data_settings
 from navsim.datasets.dataset import episode_path, open_dataset, read_description
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
-from navsim.datasets.rerender import RenderConfig, rerender
+from navsim.datasets.rerender import RerenderConfig, rerender
 from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import Generator
@@ -66,13 +66,13 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def into(recorded: Path, tmp_path: Path) -> Callable[..., RenderConfig]:
+def into(recorded: Path, tmp_path: Path) -> Callable[..., RerenderConfig]:
     """Rendering of `recorded` by one process."""
-    config = RenderConfig(source=recorded, out=tmp_path / "new", workers=1)
+    config = RerenderConfig(source=recorded, out=tmp_path / "new", workers=1)
     return lambda **changes: dataclasses.replace(config, **changes)
 
 
-def test_the_same_settings_give_the_same_files(recorded: Path, into: Callable[..., RenderConfig]) -> None:
+def test_the_same_settings_give_the_same_files(recorded: Path, into: Callable[..., RerenderConfig]) -> None:
     result = rerender(into(workers=2))
     assert contents(into().out) == contents(recorded)
     assert result.recording.drives == 6
@@ -82,7 +82,7 @@ def test_the_same_settings_give_the_same_files(recorded: Path, into: Callable[..
 @pytest.mark.skipif(not has_opengl(), reason="needs OpenGL")
 def test_the_same_settings_give_the_same_files_with_opengl(tmp_path: Path) -> None:
     collect(dataclasses.replace(collection(tmp_path / "data", "opengl"), routes_per_town=1))
-    rerender(RenderConfig(tmp_path / "data", tmp_path / "new", workers=1))
+    rerender(RerenderConfig(tmp_path / "data", tmp_path / "new", workers=1))
     assert contents(tmp_path / "new") == contents(tmp_path / "data")
 
 
@@ -95,7 +95,7 @@ def test_drives_without_images_are_small_and_get_the_images_that_they_would_have
         full = recorded / path.relative_to(states)
         assert path.stat().st_size < full.stat().st_size / 2
         assert_same_episode(read_episode(path), read_episode(full, images=False))
-    rerender(RenderConfig(states, tmp_path / "new", renderer="tiny", workers=1))
+    rerender(RerenderConfig(states, tmp_path / "new", renderer="tiny", workers=1))
     for path in open_dataset(tmp_path / "new").headers:
         assert_same_episode(read_episode(path), read_episode(recorded / path.relative_to(tmp_path / "new")))
 
@@ -107,7 +107,7 @@ def test_whether_images_are_recorded_is_a_setting_of_the_data(states: Path) -> N
         collect(collection(states))
 
 
-def test_other_cameras_and_maps_see_the_same_drives(recorded: Path, into: Callable[..., RenderConfig]) -> None:
+def test_other_cameras_and_maps_see_the_same_drives(recorded: Path, into: Callable[..., RerenderConfig]) -> None:
     config = into(rig=Rig.PILOTNET, map=MapSpec(size_px=20, ego_row=14))
     rerender(config)
     old, new = open_dataset(recorded), open_dataset(config.out)
@@ -124,7 +124,7 @@ def test_other_cameras_and_maps_see_the_same_drives(recorded: Path, into: Callab
             np.testing.assert_array_equal(getattr(episode, name), getattr(before, name))
 
 
-def test_the_new_folder_tells_where_it_comes_from(recorded: Path, into: Callable[..., RenderConfig]) -> None:
+def test_the_new_folder_tells_where_it_comes_from(recorded: Path, into: Callable[..., RerenderConfig]) -> None:
     rerender(into(cameras=CAMERAS[:1]))
     description = read_description(into().out)
     assert description.collection["rendered_from"]["folder"] == str(recorded)
@@ -138,7 +138,7 @@ def test_the_new_folder_tells_where_it_comes_from(recorded: Path, into: Callable
     assert nested["folder"] == str(recorded)
 
 
-def test_other_conditions_change_the_images_alone(recorded: Path, into: Callable[..., RenderConfig]) -> None:
+def test_other_conditions_change_the_images_alone(recorded: Path, into: Callable[..., RerenderConfig]) -> None:
     rerender(into(appearance="night+fog"))
     new = open_dataset(into().out)
     assert {header.scenario.appearance for header in new.headers.values()} == {"night+fog"}
@@ -152,7 +152,7 @@ def test_other_conditions_change_the_images_alone(recorded: Path, into: Callable
         np.testing.assert_array_equal(episode.poses, before.poses)
 
 
-def test_what_is_there_is_not_rendered_again(recorded: Path, into: Callable[..., RenderConfig]) -> None:
+def test_what_is_there_is_not_rendered_again(recorded: Path, into: Callable[..., RerenderConfig]) -> None:
     rerender(into())
     whole = contents(into().out)
     first, *others = sorted(into().out.rglob("*.parquet"))
@@ -168,7 +168,7 @@ def test_what_is_there_is_not_rendered_again(recorded: Path, into: Callable[...,
     assert rerender(into()).recording.drives == 0
 
 
-def test_other_settings_are_named_and_nothing_is_touched(into: Callable[..., RenderConfig]) -> None:
+def test_other_settings_are_named_and_nothing_is_touched(into: Callable[..., RerenderConfig]) -> None:
     rerender(into())
     before = contents(into().out)
     with pytest.raises(ConfigError, match=r"simulation\.cameras is .* there, .* asked for"):
@@ -178,12 +178,12 @@ def test_other_settings_are_named_and_nothing_is_touched(into: Callable[..., Ren
     assert contents(into().out) == before
 
 
-def test_the_source_stays_as_it_is(recorded: Path, into: Callable[..., RenderConfig]) -> None:
+def test_the_source_stays_as_it_is(recorded: Path, into: Callable[..., RerenderConfig]) -> None:
     with pytest.raises(StorageError, match="is the source itself"):
         rerender(into(out=recorded / ".." / recorded.name, rig=Rig.DEMO))
 
 
-def test_a_folder_in_use_is_refused(into: Callable[..., RenderConfig]) -> None:
+def test_a_folder_in_use_is_refused(into: Callable[..., RerenderConfig]) -> None:
     into().out.mkdir()
     (into().out / "thesis.tex").write_text("precious")
     with pytest.raises(StorageError, match=r"holds other files \(thesis\.tex"):
@@ -191,9 +191,9 @@ def test_a_folder_in_use_is_refused(into: Callable[..., RenderConfig]) -> None:
 
 
 def test_a_source_that_is_none_or_of_another_format_is_refused(
-    recorded: Path, into: Callable[..., RenderConfig], tmp_path: Path
+    recorded: Path, into: Callable[..., RerenderConfig], tmp_path: Path
 ) -> None:
-    with pytest.raises(EpisodeError, match="is no data folder"):
+    with pytest.raises(EpisodeError, match="is not a data folder"):
         rerender(into(source=tmp_path / "nowhere"))
     other = tmp_path / "other"
     shutil.copytree(recorded, other)
@@ -205,7 +205,7 @@ def test_a_source_that_is_none_or_of_another_format_is_refused(
 
 
 def test_a_damaged_source_is_named_and_the_others_stay(
-    recorded: Path, into: Callable[..., RenderConfig], tmp_path: Path
+    recorded: Path, into: Callable[..., RerenderConfig], tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(recorded, other)
@@ -220,7 +220,7 @@ def test_a_damaged_source_is_named_and_the_others_stay(
 
 
 def test_drives_that_would_become_the_same_are_refused(
-    recorded: Path, into: Callable[..., RenderConfig], tmp_path: Path
+    recorded: Path, into: Callable[..., RerenderConfig], tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(recorded, other)
@@ -235,7 +235,7 @@ def test_drives_that_would_become_the_same_are_refused(
     assert not into().out.exists()
 
 
-def test_cameras_of_two_sizes_are_refused(into: Callable[..., RenderConfig]) -> None:
+def test_cameras_of_two_sizes_are_refused(into: Callable[..., RerenderConfig]) -> None:
     with pytest.raises(ConfigError, match="cameras of one size"):
         rerender(into(cameras=(Camera(width=16, height=8), Camera("b", width=32, height=8))))
 
@@ -243,4 +243,4 @@ def test_cameras_of_two_sizes_are_refused(into: Callable[..., RenderConfig]) -> 
 @pytest.mark.parametrize(("changes", "words"), [({"workers": 0}, "workers"), ({"appearance": "foggy"}, "'fog'")])
 def test_impossible_renderings_are_refused(changes: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        RenderConfig(**changes)  # type: ignore[arg-type]  # wrong on purpose
+        RerenderConfig(**changes)  # type: ignore[arg-type]  # wrong on purpose

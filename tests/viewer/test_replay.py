@@ -138,5 +138,5 @@ def test_what_is_no_drive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EpisodeError, match="no such episode file"):
         read_recording(path)
     path.write_text("nothing")
-    with pytest.raises(EpisodeError, match="no Parquet file"):
+    with pytest.raises(EpisodeError, match="not a Parquet file"):
         read_recording(path)

@@ -119,7 +119,7 @@ def test_verify_passes_whole_data_and_names_what_is_damaged(data: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    assert "is no data folder" in mistake(run("dataset.py", "info", tmp_path))
+    assert "is not a data folder" in mistake(run("dataset.py", "info", tmp_path))
 
 
 def test_help_names_every_option() -> None:

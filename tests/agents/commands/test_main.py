@@ -77,4 +77,4 @@ def test_a_command_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     words = command_line("dataset", "info", str(tmp_path))
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert f"error: {tmp_path}: is no data folder" in done.stderr
+    assert f"error: {tmp_path}: is not a data folder" in done.stderr

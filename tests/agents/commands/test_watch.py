@@ -38,7 +38,7 @@ def test_drivers_come_in_the_order_asked_for_and_the_built_in_ones_follow(
         (["--route", "-3"], "route must be at least 0, got -3"),
         (["--driver", "none.safetensors"], "none.safetensors: no such checkpoint file"),
         (["--replay", "none.parquet"], "none.parquet: no such episode file"),
-        (["--replay", "torn.parquet"], "torn.parquet: is damaged or no Parquet file"),
+        (["--replay", "torn.parquet"], "torn.parquet: is damaged or not a Parquet file"),
     ],
 )
 def test_mistakes_are_said(arguments: list[str], error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
