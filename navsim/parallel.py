@@ -1,8 +1,8 @@
-"""Units of work over several processes, in whatever order they end.
+"""Units of work in several processes, with results in the order in which they end.
 
-Each worker is a process of its own with one thread for numerics, so that N workers use N cores. A worker that dies
-(out of memory, killed) takes no one else's work with it: it is replaced and its unit tried once more. So is one that
-hangs in what it has itself set a time limit (`time_limit`), wherever it hangs, in foreign code too.
+Each worker is a process with one thread for numerics, so that N workers use N cores. A worker that dies (out of memory,
+killed) is replaced and its unit is tried once more; other units are not affected. The same happens to a worker that
+exceeds a time limit that it has set itself (`time_limit`), even if it hangs in external code.
 """
 
 import ctypes
@@ -30,52 +30,52 @@ Unit = TypeVar("Unit")
 Result = TypeVar("Result")
 Config = TypeVar("Config", bound=Hashable)
 
-_Waiting = deque[tuple[Unit, tuple[str, ...]]]  # units, each with how the processes ended that tried it
-_POLL = 0.25  # how often workers are asked whether they are over their time [s]
-# Read by the numeric libraries when they are loaded, so a worker must be started with them.
+_Waiting = deque[tuple[Unit, tuple[str, ...]]]  # units, each with the ends of the processes that tried it
+_POLL = 0.25  # interval between checks of the time limits [s]
+# Numeric libraries read these when they are loaded, so a worker must be started with them.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-# In a worker: when what it does must be over, in `time.monotonic`'s time, and how long it may take [s]; 0 and 0 for no
-# limit. The parent reads it.
+# In a worker: the time of `time.monotonic` at which its block must be over, and the block's time limit [s]; 0 and 0
+# without a limit. The parent reads it.
 _DEADLINE: ContextVar["ctypes.Array[ctypes.c_double] | None"] = ContextVar("deadline", default=None)
 
 
 class WorkerError(NavsimError):
-    """A unit of work whose process died each time it was tried."""
+    """A unit of work whose process died at each attempt."""
 
     def __init__(self, message: str, ends: tuple[str, ...] = ()) -> None:
-        """Say `message`.
+        """Make an error.
 
         Args:
-            message: One line.
-            ends: How each process ended, such as "was ended by SIGSEGV".
+            message: Message in one line.
+            ends: End of each process, such as "was ended by SIGSEGV".
         """
         super().__init__(message)
         self.ends = ends
-        """How each process ended."""
+        """End of each process in a few words."""
 
 
 @dataclass(frozen=True, eq=False)
 class Finished(Generic[Unit, Result]):
-    """A unit of work that has ended, well or badly."""
+    """A unit of work that has ended, with its result or its error."""
 
     unit: Unit
-    """What was to be done."""
+    """The unit of work."""
     outcome: Result | BaseException
-    """What came of it: the result, or the error that it raised; a `WorkerError` if its process died."""
+    """Result, or the error that the unit raised; a `WorkerError` if its process died."""
 
     @property
     def failure(self) -> BaseException | None:
-        """The error, None if all went well."""
+        """Error of the unit; None if it has a result."""
         return self.outcome if isinstance(self.outcome, BaseException) else None
 
     @property
     def result(self) -> Result:
-        """The result.
+        """Result of the unit.
 
         Raises:
-            BaseException: The unit's own error, if it failed.
+            BaseException: The unit's error, if it failed.
         """
         if isinstance(self.outcome, BaseException):
             raise self.outcome
@@ -83,18 +83,18 @@ class Finished(Generic[Unit, Result]):
 
 
 def available_cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Have this process killed if what is inside the block takes longer; for workers of `run_units` only.
+    """Have this process killed if the block takes longer; for workers of `run_units` only.
 
-    Blocks do not stand within each other. Outside of a worker nothing is limited, for there is nobody who watches.
+    Blocks must not be nested. Outside of a worker nothing is limited, because a parent must check the limit.
 
     Args:
-        seconds: Wall time [s].
+        seconds: Longest wall time of the block [s].
     """
     deadline = _DEADLINE.get()
     if deadline is None:
@@ -116,21 +116,21 @@ def run_units(
     workers: int,
     attempts: int = 2,
 ) -> Iterator[Iterator[Finished[Unit, Result]]]:
-    """Do units of work in `workers` processes; leaving the block ends the processes, working or not.
+    """Do units of work in `workers` processes; leaving the block ends the processes, even if they are busy.
 
-    `make(config)` is called once per process and returns the function that does one unit; what is dear to set up
-    (a simulation, a network) lives as long as that function. Programs that use this must guard their own start with
-    `if __name__ == "__main__"`, since each process imports the main module anew.
+    Each process calls `make(config)` once, which returns the function that does one unit; expensive objects such as a
+    simulation or a network live as long as that function. Programs that use this must guard their own start with
+    `if __name__ == "__main__"`, because each process imports the main module again.
 
     Args:
-        make: A function of a module, found by its name in the new process.
-        config: Its argument, hashable and picklable, such as a frozen dataclass.
-        units: What to do; each picklable, as are the results.
+        make: Function of a module, which a new process finds by its name.
+        config: Argument of `make`, hashable and picklable, such as a frozen dataclass.
+        units: Units of work; units and results must be picklable.
         workers: Number of processes, at least 1.
-        attempts: How often a unit is tried whose process dies or is killed at its `time_limit`, at least 1.
+        attempts: Number of attempts for a unit whose process dies or is killed at its `time_limit`, at least 1.
 
     Yields:
-        An iterator over all units, each with its result or its failure, in the order of ending.
+        An iterator over all units, each with its result or its error, in the order of their ends.
 
     Raises:
         ValueError: If `workers` is below 1.
@@ -149,7 +149,7 @@ def run_units(
 def _as_finished(
     todo: _Waiting[Unit], pools: list["_Pool[Unit, Result]"], attempts: int
 ) -> Iterator[Finished[Unit, Result]]:
-    """Keep every pool busy until nothing of `todo` is left."""
+    """Keep every pool busy until all units of `todo` have ended."""
     running: dict[Future[Result], tuple[_Pool[Unit, Result], Unit, tuple[str, ...]]] = {}
     idle = list(pools)
     while todo or running:
@@ -166,16 +166,16 @@ def _as_finished(
             if not isinstance(failure, BrokenProcessPool):
                 yield Finished(unit, future.result() if failure is None else failure)
                 continue
-            ends = (*ends, pool.last_words())
+            ends = (*ends, pool.end_text())
             if len(ends) < attempts:
                 todo.appendleft((unit, ends))
             else:
-                words = f"the process working on {unit} {', then another '.join(ends)}"
-                yield Finished(unit, WorkerError(words, ends))
+                message = f"the process working on {unit} {', then another '.join(ends)}"
+                yield Finished(unit, WorkerError(message, ends))
 
 
 class _Pool(Generic[Unit, Result]):
-    """One process that does one unit at a time, so that a death is that unit's alone."""
+    """One process that does one unit at a time, so that its death affects one unit only."""
 
     def __init__(self, make: Callable[[Any], Callable[[Unit], Result]], config: Hashable) -> None:
         self._make, self._config = make, config
@@ -185,7 +185,7 @@ class _Pool(Generic[Unit, Result]):
         self._deadline, self._executor = self._new_executor()
 
     def submit(self, unit: Unit) -> Future[Result]:
-        """Hand over a unit; the process starts with the first one and anew after a death."""
+        """Submit a unit; the process starts with the first unit, and again after a death."""
         try:
             self._future = self._submit(unit)
         except BrokenProcessPool:
@@ -195,13 +195,13 @@ class _Pool(Generic[Unit, Result]):
         return self._future
 
     def end_if_overdue(self) -> None:
-        """Kill the process if it is over the time limit that it has set itself."""
+        """Kill the process if it exceeds the time limit that it has set itself."""
         if self._process is not None and 0.0 < self._deadline[0] < time.monotonic():
             self._hung = True
-            self._process.kill()  # code that hangs may have a handler for milder signals, or be stopped
+            self._process.kill()  # code that hangs may handle milder signals, or be stopped
 
-    def last_words(self) -> str:
-        """How the process ended that has died."""
+    def end_text(self) -> str:
+        """Return the end of the process, which has died, in a few words."""
         code = None if self._process is None else _exit_code(self._process)
         if self._hung:
             return f"gave no answer within {self._deadline[1]:g} s"
@@ -210,7 +210,7 @@ class _Pool(Generic[Unit, Result]):
         return f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
 
     def end(self) -> None:
-        """End the process, whether it is working or not."""
+        """End the process, even if it is busy."""
         if self._process is not None and self._future is not None and not self._future.done():
             self._process.kill()
         self._executor.shutdown(cancel_futures=True)
@@ -218,7 +218,7 @@ class _Pool(Generic[Unit, Result]):
     def _submit(self, unit: Unit) -> Future[Result]:
         self._hung = False
         before = set(multiprocessing.active_children())
-        with _worker_surroundings():
+        with _worker_environment():
             future = self._executor.submit(_do_unit, self._make, self._config, unit)
         started = set(multiprocessing.active_children()) - before
         self._process = next(iter(started), self._process)
@@ -232,7 +232,7 @@ class _Pool(Generic[Unit, Result]):
 
 
 def _exit_code(process: BaseProcess) -> int | None:
-    """The exit code of a process that has died; the executor may be just reaping it."""
+    """Return the exit code of a process that has died; the executor may be just about to reap it."""
     until = time.monotonic() + 2
     while process.exitcode is None and time.monotonic() < until:
         time.sleep(0.01)
@@ -240,19 +240,19 @@ def _exit_code(process: BaseProcess) -> int | None:
 
 
 @contextmanager
-def _worker_surroundings() -> Iterator[None]:
-    """What a process started inside the block inherits: one thread for numerics, and no Ctrl-C.
+def _worker_environment() -> Iterator[None]:
+    """Set what a process started inside the block inherits: one thread for numerics, and no Ctrl-C.
 
-    Ctrl-C reaches every process of the terminal; here it is the parent's business to end the workers. Blocked is not
-    lost: a Ctrl-C during the block reaches the parent after it.
+    Ctrl-C reaches every process of the terminal, but here the parent ends the workers. A Ctrl-C during the block is not
+    lost: it reaches the parent after the block.
     """
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    saved = {name: os.environ.get(name) for name in _ONE_THREAD}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(_ONE_THREAD)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in saved.items():
             if value is None:
                 del os.environ[name]
             else:
@@ -261,14 +261,14 @@ def _worker_surroundings() -> Iterator[None]:
 
 
 def _prepare_worker(deadline: "ctypes.Array[ctypes.c_double]") -> None:
-    """Set up a new process: its time limit, one thread in OpenCV, and an end to it when the parent is gone."""
+    """Set up a new process: its time limit, one thread in OpenCV, and its end after the parent's."""
     _DEADLINE.set(deadline)
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """Wait for the parent's death, however it comes; without this a killed parent leaves its workers behind."""
+    """Wait for the parent's end and exit; without this a killed parent leaves its workers behind."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -283,5 +283,5 @@ def _do_unit(make: Callable[[Any], Callable[[Unit], Result]], config: Hashable, 
 
 @lru_cache(maxsize=1)
 def _made(make: Callable[[Any], Callable[[Any], Any]], config: Hashable) -> Callable[[Any], Any]:
-    """The function that does units in this process, made once."""
+    """Return the function that does units in this process, made once."""
     return make(config)

@@ -1,4 +1,4 @@
-"""Other programs, such as the project's own scripts, run from this one."""
+"""Python programs, such as the project's own commands, run as subprocesses."""
 
 import os
 import signal
@@ -12,21 +12,21 @@ from pathlib import Path
 from navsim.cli import INTERRUPTED
 from navsim.errors import NavsimError
 
-_POLL = 0.2  # how often running programs are asked whether they have ended [s]
+_POLL = 0.2  # interval between checks of running programs [s]
 
 
-def run(words: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-    """Run a Python script to its end; after Ctrl-C it is given the time to save.
+def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    """Run a Python script to its end; after Ctrl-C it has time to save its state.
 
     Args:
-        words: The script and its arguments.
+        command: The script and its arguments.
         env: Environment variables that differ.
 
     Raises:
-        NavsimError: If it failed; it has said why.
+        NavsimError: If the script failed; its own output has the reason.
         KeyboardInterrupt: If it was interrupted.
     """
-    process = _started(words, env)
+    process = _start(command, env)
     try:
         code = process.wait()
     except KeyboardInterrupt:
@@ -35,25 +35,25 @@ def run(words: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
             code = process.wait()
-    check(words, code)
+    check(command, code)
 
 
 @contextmanager
-def run_in_background(words: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Run a Python script beside what the `with` block does, and wait for it at the end; its words go to `log`.
+def run_in_background(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Run a Python script during the `with` block and wait for its end; its output goes to `log`.
 
     Raises:
-        NavsimError: If it failed; what it wrote is shown.
+        NavsimError: If the script failed; its output is shown.
         KeyboardInterrupt: If it was interrupted.
     """
-    process = _started(words, env, log)
+    process = _start(command, env, log)
     try:
         yield
         code = process.wait()
     except BaseException:
         _interrupt([process])
         raise
-    _check_logged(words, code, log)
+    _check_logged(command, code, log)
 
 
 def run_chains(
@@ -62,17 +62,17 @@ def run_chains(
     env: Mapping[str, str] | None = None,
     on_end: Callable[[Path], None] | None = None,
 ) -> None:
-    """Run chains of Python scripts, the scripts of each one after the other, several chains at a time.
+    """Run chains of Python scripts: the scripts of a chain one after the other, several chains in parallel.
 
     Args:
-        chains: Scripts with their arguments, by the log that their words go to.
-        width: How many chains run at a time, at least 1.
+        chains: Scripts with their arguments, by the log for the chain's output.
+        width: Number of chains that run in parallel, at least 1.
         env: Environment variables that differ.
-        on_end: Called with the log of each chain that has come to its end.
+        on_end: Called with the log of each chain that has ended.
 
     Raises:
-        NavsimError: If a script failed; what it wrote is shown, and those beside it save their state and end.
-        KeyboardInterrupt: If one was interrupted.
+        NavsimError: If a script failed; its output is shown, and the other scripts save their state and end.
+        KeyboardInterrupt: If a script was interrupted.
     """
     waiting = [(log, list(chain)) for log, chain in chains.items()]
     running: dict[Path, tuple[subprocess.Popen[bytes], list[Sequence[str]]]] = {}
@@ -80,7 +80,7 @@ def run_chains(
         while waiting or running:
             while waiting and len(running) < width:
                 log, chain = waiting.pop(0)
-                running[log] = _started(chain[0], env, log), chain
+                running[log] = _start(chain[0], env, log), chain
             time.sleep(_POLL)
             for log, (process, chain) in list(running.items()):
                 if process.poll() is None:
@@ -88,7 +88,7 @@ def run_chains(
                 del running[log]
                 _check_logged(chain[0], process.returncode, log)
                 if chain[1:]:
-                    running[log] = _started(chain[1], env, log), chain[1:]
+                    running[log] = _start(chain[1], env, log), chain[1:]
                 elif on_end is not None:
                     on_end(log)
     except BaseException:
@@ -96,39 +96,39 @@ def run_chains(
         raise
 
 
-def check(words: Sequence[str], code: int) -> None:
-    """Turn a script's exit code into an error.
+def check(command: Sequence[str], code: int) -> None:
+    """Raise the error that a script's exit code stands for.
 
     Raises:
-        NavsimError: If it failed.
+        NavsimError: If the script failed.
         KeyboardInterrupt: If it was interrupted.
     """
     if code == INTERRUPTED:
-        raise KeyboardInterrupt("interrupted; the same command goes on from here")
+        raise KeyboardInterrupt("interrupted; the same command continues from here")
     if code != 0:
-        program = " ".join(words[1:3]) if words[0] == "-m" else words[0]
-        raise NavsimError(f"{program} ended with code {code}; mend what it says above and run the same command again")
+        program = " ".join(command[1:3]) if command[0] == "-m" else command[0]
+        raise NavsimError(f"{program} ended with code {code}; correct the error above and run the same command again")
 
 
-def _started(words: Sequence[str], env: Mapping[str, str] | None, log: Path | None = None) -> "subprocess.Popen[bytes]":
-    """Start a Python script; its words go to the end of `log`, or where this program's go."""
+def _start(command: Sequence[str], env: Mapping[str, str] | None, log: Path | None = None) -> "subprocess.Popen[bytes]":
+    """Start a Python script; its output goes to the end of `log`, or to this program's output."""
     environment = {**os.environ, **(env or {})}
     if log is None:
-        return subprocess.Popen([sys.executable, *words], env=environment)
+        return subprocess.Popen([sys.executable, *command], env=environment)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
-        return subprocess.Popen([sys.executable, *words], env=environment, stdout=file, stderr=file)
+        return subprocess.Popen([sys.executable, *command], env=environment, stdout=file, stderr=file)
 
 
 def _interrupt(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Stop programs as Ctrl-C does and wait until they have saved their state."""
+    """Interrupt programs as Ctrl-C does and wait until they have saved their state."""
     for process in processes:
         process.send_signal(signal.SIGINT)
     for process in processes:
         process.wait()
 
 
-def _check_logged(words: Sequence[str], code: int, log: Path) -> None:
+def _check_logged(command: Sequence[str], code: int, log: Path) -> None:
     if code not in (0, INTERRUPTED):
         print(log.read_text(), file=sys.stderr)
-    check(words, code)
+    check(command, code)
