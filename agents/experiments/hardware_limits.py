@@ -1,4 +1,4 @@
-"""What the hardware would allow: measured rates of copying and of arithmetic, and what a sample needs of both."""
+"""Limits of the hardware: measured rates of copying and of arithmetic, and the cost of a training sample in both."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _REPEATS = 10
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Rates of one device."""
+    """Highest rates of one device."""
 
     bandwidth: float
     """Bytes read and written per second by a copy that is much larger than any cache [B/s]."""
@@ -29,22 +29,22 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Cost:
-    """What it takes to train on one sample: prediction, loss and gradients, without preparing the pictures."""
+    """Cost of training on one sample: prediction, loss and gradients, without preparing the images."""
 
     operations: float
     """Floating-point operations of convolutions and matrix products."""
     traffic: float
-    """Bytes that layers read and write if each of them goes to memory, see `layer_traffic`."""
+    """Traffic of the layers if all values go to memory, see `layer_traffic` [bytes]."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """How much of the ceilings a rate of training uses."""
+    """Shares of the ceilings that a rate of training uses."""
 
     bandwidth: float
-    """Of the memory's bandwidth."""
+    """Share of the memory's bandwidth."""
     arithmetic: float
-    """Of the arithmetic."""
+    """Share of the arithmetic."""
 
 
 def measure_ceilings(
@@ -53,11 +53,11 @@ def measure_ceilings(
     """Measure a device.
 
     Args:
-        device: Which one.
+        device: The device.
         dtype: Type of the arithmetic.
-        copied: Size of what is copied [bytes].
+        copied: Size of the copied block [bytes].
         side: Side of the matrices.
-        repeats: How often each is done; the best counts.
+        repeats: Number of measurements of each rate; the best counts.
     """
     source = torch.zeros(copied, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -68,11 +68,11 @@ def measure_ceilings(
 
 
 def training_cost(policy: Policy, inputs: Inputs, labels: Tensor, bytes_per_value: int) -> Cost:
-    """Count what a policy needs for the given situations, per situation.
+    """Count the cost of a policy's training step per frame.
 
     Args:
         policy: The network; its gradients are cleared.
-        inputs: B situations.
+        inputs: Inputs of B frames.
         labels: Their labels (B,) [1/m].
         bytes_per_value: Size of a number between two layers.
     """
@@ -97,21 +97,25 @@ def training_cost(policy: Policy, inputs: Inputs, labels: Tensor, bytes_per_valu
 
 
 def layer_traffic(inputs: int, outputs: int) -> int:
-    """Values that a layer moves in training, of so many inputs and outputs, if nothing is fused or stays in a cache.
+    """Return the number of values that a layer moves in training, if nothing is fused or stays in a cache.
 
-    Forward it reads its inputs and writes its outputs; backward it reads its inputs again and the gradient of its
-    outputs, and writes the gradient of its inputs. Weights are few and are left out.
+    The forward pass reads the inputs and writes the outputs. The backward pass reads the inputs and the gradient of the
+    outputs, and writes the gradient of the inputs. Weights are few and are left out.
+
+    Args:
+        inputs: Number of values in the layer's inputs.
+        outputs: Number of values in the layer's outputs.
     """
     return 3 * inputs + 2 * outputs
 
 
 def shares(rate: float, cost: Cost, ceilings: Ceilings) -> Shares:
-    """What a rate [samples/s] uses of the ceilings."""
+    """Return the shares of the ceilings that a rate [samples/s] uses."""
     return Shares(rate * cost.traffic / ceilings.bandwidth, rate * cost.operations / ceilings.arithmetic)
 
 
-def made_up_inputs(spec: ObservationSpec, batch: int, device: torch.device, dtype: torch.dtype) -> Inputs:
-    """Random inputs of `batch` situations."""
+def random_inputs(spec: ObservationSpec, batch: int, device: torch.device, dtype: torch.dtype) -> Inputs:
+    """Return random inputs of `batch` frames."""
     return Inputs(
         torch.randn(batch, spec.cameras, spec.height, spec.width, 3, device=device).to(dtype),
         torch.rand(batch, 2, spec.map_size, spec.map_size, device=device).to(dtype),
@@ -120,12 +124,12 @@ def made_up_inputs(spec: ObservationSpec, batch: int, device: torch.device, dtyp
 
 
 def _numbers(values: tuple[object, ...]) -> int:
-    """How many numbers tensors hold."""
+    """Return the number of values in tensors."""
     return sum(value.numel() for value in values if isinstance(value, Tensor))
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Time that work on a device takes [s]."""
+    """Return the time of a function that runs on a device [s]."""
     wait = torch.cuda.synchronize if device.type == "cuda" else (lambda _device: None)
     wait(device)
     begin = time.perf_counter()

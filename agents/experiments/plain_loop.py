@@ -1,8 +1,8 @@
-"""The loop that one would write first, kept to be measured against: a data set that hands out one sample after another.
+"""A plain training loop as a baseline of speed: a data set that returns one sample after another.
 
-Each sample is read from the episodes' arrays, scaled, augmented and made a float32 tensor on its own, by as many worker
-processes as there are cores; `DataLoader` stacks them to batches; the network runs in float32, with its weights and
-images in torch's usual order (channels first). C: cameras, H and W: height and width [px], S: side of a map [px].
+Worker processes, one per core, read each sample from the episodes' arrays, scale and augment it, and convert it to
+float32. `DataLoader` stacks samples to batches. The network runs in float32, with weights and images in torch's default
+order (channels first). C: cameras, H and W: height and width [px], S: side of a map [px].
 """
 
 import math
@@ -31,7 +31,7 @@ _ARRAYS = ("images", "road_maps", "route_maps", "speeds", "labels")
 
 
 def decode(dataset: recorded.Dataset, folder: Path) -> list[Path]:
-    """Write the arrays of each episode as .npy files in a folder of its own; returns those folders."""
+    """Write the arrays of each episode as .npy files in a folder of its own; return the folders."""
     folders = []
     for episode in dataset.episodes():
         target = folder / episode.scenario.name
@@ -52,7 +52,7 @@ class EpisodeDataset(Dataset[Sample]):
         self._augmentation, self._map_spec = augmentation, map_spec
 
     def __len__(self) -> int:
-        """Number of frames."""
+        """Return the number of frames."""
         return int(self._ends[-1])
 
     def __getitem__(self, index: int) -> Sample:
@@ -60,10 +60,10 @@ class EpisodeDataset(Dataset[Sample]):
         episode = int(np.searchsorted(self._ends, index, side="right"))
         frame = index - (int(self._ends[episode - 1]) if episode else 0)
         images, road_map, route_map, speed, label = (array[frame] for array in self._episodes[episode])
-        pictures = _tensor(images).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
+        scaled = _tensor(images).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
         maps = torch.stack([_tensor(road_map), _tensor(route_map)]) / 255
         return (
-            augmented_images(pictures, self._augmentation),
+            augmented_images(scaled, self._augmentation),
             augmented_maps(maps, self._augmentation, self._map_spec),
             torch.tensor([float(speed) / 10]),
             torch.tensor(float(label)),
@@ -71,7 +71,7 @@ class EpisodeDataset(Dataset[Sample]):
 
 
 def augmented_images(images: Tensor, config: AugmentationConfig) -> Tensor:
-    """Change light, contrast, colours and noise of the images (C, 3, H, W) of one moment, as `Augmenter` does."""
+    """Change brightness, contrast, colours and noise of the images (C, 3, H, W) of one frame, as `Augmenter` does."""
     bright = config.brightness * torch.randn(())
     gain = 1 + config.contrast * torch.randn(()) + config.colour * torch.randn(3, 1, 1)
     noise = config.noise * torch.rand(()) * torch.randn_like(images)
@@ -79,7 +79,7 @@ def augmented_images(images: Tensor, config: AugmentationConfig) -> Tensor:
 
 
 def augmented_maps(maps: Tensor, config: AugmentationConfig, spec: MapSpec) -> Tensor:
-    """Shift and turn the maps (2, S, S) of one moment, and blank them at times, as `Augmenter` does."""
+    """Shift, rotate and sometimes blank the maps (2, S, S) of one frame, as `Augmenter` does."""
     turn = math.radians(config.map_turn_deg) * torch.randn(())
     across, down = config.map_shift / (spec.metres_per_pixel * spec.size_px / 2) * torch.randn(2)
     c, s, car = turn.cos(), turn.sin(), 2 * spec.ego_row / spec.size_px - 1
@@ -93,13 +93,13 @@ class PlainLoop:
     """Network, optimiser and loader of the plain loop."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset[Sample], spec: ObservationSpec, workers: int) -> None:
-        """Set all up as the tutorials do.
+        """Set up network, optimiser and loader as tutorials do.
 
         Args:
             config: The network, the batch size and the optimiser's settings.
             dataset: The frames.
             spec: Their shapes.
-            workers: Processes that read.
+            workers: Number of processes that read samples.
         """
         self._config = config
         self._policy = plain_policy(config, spec)
@@ -116,11 +116,11 @@ class PlainLoop:
         )
 
     def steps(self) -> Iterator[float]:
-        """Train for ever; yields the loss of each step."""
+        """Train without end; yield the loss of each step."""
         self._policy.train()
         while True:
             for images, maps, speed, labels in self._loader:
-                # Seen as (B, C, H, W, 3), as the network wants them; in memory they stay channels first.
+                # A view as (B, C, H, W, 3), the network's order; in memory they stay channels first.
                 inputs = Inputs(images.permute(0, 1, 3, 4, 2), maps, speed)
                 answer = self._policy.predict(inputs)
                 loss = steering_loss(
@@ -134,7 +134,7 @@ class PlainLoop:
 
 
 def plain_policy(config: TrainConfig, spec: ObservationSpec) -> Policy:
-    """The network with its weights in torch's usual order."""
+    """Return the network with its weights in torch's default order."""
     policy = build_policy(config.policy, spec, config.seed)
     for parameter in policy.parameters():
         parameter.data = parameter.data.contiguous()
@@ -142,5 +142,5 @@ def plain_policy(config: TrainConfig, spec: ObservationSpec) -> Policy:
 
 
 def _tensor(values: NDArray[np.uint8]) -> Tensor:
-    """A copy in float32."""
+    """Return a copy in float32."""
     return torch.from_numpy(values.astype(np.float32))

@@ -1,7 +1,7 @@
-"""How fast the simulator steps, how much memory it takes, and where the time goes.
+"""Speed and memory of the simulator, with the time of each part of a step.
 
 Every case runs in fresh processes. The cases are measured in rounds, each case once a round, and the best round of
-each counts: what else a machine does at the time then strikes all cases alike.
+each counts: other load of the machine then affects all cases alike.
 """
 
 import itertools
@@ -14,9 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Annotated
 
 import cv2
+from annotated_types import Ge, Gt, Le, MinLen
 
+from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import RendererName, SimulationConfig
@@ -29,43 +32,39 @@ LEFT_AND_RIGHT = (60.0, -60.0)
 
 
 @dataclass(frozen=True)
-class SimulationBenchmark:
-    """Which cases are measured: all combinations of the lists."""
+class SimulationBenchmark(Constrained):
+    """Cases that are measured: all combinations of the lists."""
 
     sizes: tuple[str, ...] = ("66x200", "80x200")
-    """Heights and widths of the pictures, as HxW [px]."""
+    """Heights and widths of the images, as HxW [px]."""
     renderers: tuple[RendererName, ...] = ("tiny", "opengl")
-    """What draws."""
+    """Renderers of the images."""
     cameras: tuple[int, ...] = (1, 3)
-    """Cameras on a car, 1 to 3."""
+    """Numbers of cameras on a car, from 1 to 3."""
     num_envs: tuple[int, ...] = (1, 8)
-    """Worlds in a process, drawn in one pass."""
+    """Numbers of worlds in a process, rendered in one pass."""
     processes: tuple[int, ...] = (1, 2)
-    """Processes side by side."""
+    """Numbers of processes that run at the same time."""
     towns: tuple[str, ...] = ("test-0", "test-1", "test-2")
-    """Towns that the worlds drive in, in turn."""
-    seconds: float = 2.0
-    """How long each case is driven in a round [s]."""
-    rounds: int = 2
-    """How often each case is measured."""
-    resets: int = 5
-    """Resets of each kind whose time is taken."""
+    """Towns of the worlds, in turn."""
+    seconds: Annotated[float, Gt(0)] = 2.0
+    """Duration of each case in a round [s]."""
+    rounds: Annotated[int, Ge(1)] = 2
+    """Number of measurements of each case."""
+    resets: Annotated[int, Ge(1)] = 5
+    """Number of timed resets of each kind."""
     singles: bool = True
-    """Whether to measure what stands alone, too: the first picture, map patches, Gymnasium's ways of stepping."""
+    """Whether to measure the single figures, too: first image, map patches, environments."""
     out: Path = Path("runs/benchmark/simulation.json")
-    """Where the figures are written."""
+    """File of the figures."""
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0 or self.rounds < 1 or self.resets < 1:
-            raise ConfigError(
-                "a benchmark needs seconds > 0, rounds >= 1 and resets >= 1, "
-                f"got {self.seconds}, {self.rounds} and {self.resets}"
-            )
-        _ = self.cases  # refuses impossible ones
+        super().__post_init__()
+        _ = self.cases  # refuses those that are not valid
 
     @property
     def cases(self) -> tuple["BenchmarkCase", ...]:
-        """All combinations."""
+        """All combinations of the lists."""
         product = itertools.product(map(_size, self.sizes), self.cameras, self.renderers, self.num_envs, self.processes)
         return tuple(
             BenchmarkCase(height, width, cameras, renderer, num_envs, processes, self.towns)
@@ -74,35 +73,31 @@ class SimulationBenchmark:
 
 
 @dataclass(frozen=True)
-class BenchmarkCase:
-    """One thing to measure."""
+class BenchmarkCase(Constrained):
+    """One case of a benchmark."""
 
     height: int
-    """Of the pictures [px]."""
+    """Height of the images [px]."""
     width: int
-    """Of the pictures [px]."""
-    cameras: int
-    """On each car."""
+    """Width of the images [px]."""
+    cameras: Annotated[int, Ge(1), Le(3)]
+    """Number of cameras on each car."""
     renderer: RendererName
-    """What draws."""
-    num_envs: int
-    """In each process."""
-    processes: int
-    """Side by side."""
-    towns: tuple[str, ...]
-    """Where they drive."""
+    """Renderer of the images."""
+    num_envs: Annotated[int, Ge(1)]
+    """Number of worlds in each process."""
+    processes: Annotated[int, Ge(1)]
+    """Number of processes that run at the same time."""
+    towns: Annotated[tuple[str, ...], MinLen(1)]
+    """Towns of the worlds, in turn."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.cameras <= 3 or self.num_envs < 1 or self.processes < 1 or not self.towns:
-            raise ConfigError(
-                "a benchmark takes 1 to 3 cameras, at least 1 world, process and town, "
-                f"got {self.cameras}, {self.num_envs}, {self.processes} and {len(self.towns)}"
-            )
-        _ = self.simulation  # refuses impossible sizes
+        super().__post_init__()
+        _ = self.simulation  # refuses sizes that are not valid
 
     @property
     def simulation(self) -> SimulationConfig:
-        """The cars."""
+        """Simulation of the case."""
         yaws = (0.0, *LEFT_AND_RIGHT)[: self.cameras]
         cameras = tuple(Camera(f"camera{i}", self.width, self.height, 90.0, yaw_deg=yaw) for i, yaw in enumerate(yaws))
         return SimulationConfig(cameras=cameras, renderer=self.renderer)
@@ -110,22 +105,22 @@ class BenchmarkCase:
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of a case. Times per step are means of one process, per world."""
+    """Figures of a case. Times per step are means of one process, per world."""
 
     steps_per_second: float
-    """Control steps of all worlds of all processes per second that is spent in them; the expert's time is not."""
+    """Control steps of all worlds and processes per second of simulation [1/s]; the expert's time does not count."""
     physics: float
-    """Moving the car and judging the drive [s per step]."""
+    """Time of moving the car and checking the drive [s per step]."""
     render: float
-    """Drawing the cameras [s per step]."""
+    """Time of rendering the cameras [s per step]."""
     maps: float
-    """Drawing both maps and taking the position fix [s per step]."""
+    """Time of drawing both maps and of the position fix [s per step]."""
     rest: float
-    """The expert at the wheel [s per step]."""
+    """Time of the expert, which drives [s per step]."""
     reset_new_town: float
-    """Median time of a reset to a town not driven before, first picture included [s]."""
+    """Median time of a reset to a new town, first image included [s]."""
     reset_same_town: float
-    """Median time of a reset in the same town, first picture included [s]."""
+    """Median time of a reset in the same town, first image included [s]."""
     memory: float
     """Largest resident memory of one process [bytes]."""
 
@@ -140,12 +135,12 @@ def measure(config: SimulationBenchmark, case: BenchmarkCase) -> Figures:
 
 
 def best(rounds: Sequence[Figures]) -> Figures:
-    """The round with the most steps per second."""
+    """Return the round with the most steps per second."""
     return max(rounds, key=lambda figures: figures.steps_per_second)
 
 
 def combined(processes: Sequence[Figures]) -> Figures:
-    """Figures of processes side by side as those of one case: speeds add up, times are averaged, memory is the most."""
+    """Return the figures of several processes as those of one case: sum of speeds, means of times, largest memory."""
     means = {
         name: statistics.fmean(getattr(process, name) for process in processes)
         for name in ("physics", "render", "maps", "rest", "reset_new_town", "reset_same_town")
@@ -154,33 +149,33 @@ def combined(processes: Sequence[Figures]) -> Figures:
     return Figures(total, **means, memory=max(process.memory for process in processes))
 
 
-_OF_THE_STEP = 3
-"""How many of the measured parts belong to the simulator: physics, pictures, maps; the last is the expert's."""
+_SIMULATOR_PARTS = 3
+"""Number of the measured parts that belong to the simulator: physics, images, maps; the last is the expert's."""
 
-_together: Barrier
+_start_barrier: Barrier
 
 
 def _prepare(barrier: Barrier) -> None:
-    """Set up a process: one thread in OpenCV, and the barrier at which all wait for each other."""
-    global _together
-    _together = barrier
+    """Set up a process: one thread in OpenCV, and the barrier at which all processes wait for each other."""
+    global _start_barrier
+    _start_barrier = barrier
     cv2.setNumThreads(1)
 
 
 def _run(case: BenchmarkCase, seconds: float, resets: int) -> Figures:
     """Measure one process of a case."""
     with simulations(case.simulation, case.num_envs) as cars:
-        lap = _Lap(cars, case.towns)
-        lap.drive(min(seconds / 4, 1.0))
-        _together.wait()
-        lap.clear()
-        lap.drive(seconds)
-        steps, parts = lap.steps, lap.parts
-        _together.wait()
+        driving = _TimedDriving(cars, case.towns)
+        driving.drive(min(seconds / 4, 1.0))
+        _start_barrier.wait()
+        driving.clear()
+        driving.drive(seconds)
+        steps, parts = driving.steps, driving.parts
+        _start_barrier.wait()
         new = [_timed_reset(cars[0], Scenario(f"validation-{i}")) for i in range(resets)]
         same = [_timed_reset(cars[0], Scenario(f"validation-{resets - 1}", route=i)) for i in range(1, resets + 1)]
     return Figures(
-        steps_per_second=steps / sum(parts[:_OF_THE_STEP]),
+        steps_per_second=steps / sum(parts[:_SIMULATOR_PARTS]),
         physics=parts[0] / steps,
         render=parts[1] / steps,
         maps=parts[2] / steps,
@@ -191,8 +186,8 @@ def _run(case: BenchmarkCase, seconds: float, resets: int) -> Figures:
     )
 
 
-class _Lap:
-    """The expert drives every world, step by step; the time of each part is taken, that of resets is not."""
+class _TimedDriving:
+    """Driving of all worlds by the expert, with the time of each part of a step; resets are not timed."""
 
     def __init__(self, cars: Sequence[Simulation], towns: Sequence[str]) -> None:
         self._cars = cars
@@ -203,12 +198,12 @@ class _Lap:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was measured."""
+        """Reset all times."""
         self.steps = 0
         self.parts = [0.0, 0.0, 0.0, 0.0]
 
     def drive(self, seconds: float) -> None:
-        """Drive for so long [s], resets not counted."""
+        """Drive for `seconds`, without the time of resets."""
         end = sum(self.parts) + seconds
         while sum(self.parts) < end:
             self._step()
@@ -228,13 +223,13 @@ class _Lap:
         count = len(self._states[0].requests)
         for i, car in enumerate(cars):
             car.observe(images[i * count : (i + 1) * count])
-        sensed = now()
-        for part, elapsed in enumerate((moved - decided, drawn - moved, sensed - drawn, decided - begin)):
+        observed = now()
+        for part, elapsed in enumerate((moved - decided, drawn - moved, observed - drawn, decided - begin)):
             self.parts[part] += elapsed
         self.steps += len(cars)
 
     def _restart(self, index: int) -> SimState:
-        """Begin the next route of a world, always in the same town."""
+        """Begin the next route of a world, in the same town."""
         car = self._cars[index]
         state = car.begin(Scenario(self._towns[index % len(self._towns)], next(self._routes)))
         self._experts[index].follow(car.route)
@@ -242,17 +237,17 @@ class _Lap:
 
 
 def _timed_reset(simulation: Simulation, scenario: Scenario) -> float:
-    """Time of a reset with its first picture [s]."""
+    """Return the time of a reset with its first image [s]."""
     begin = time.perf_counter()
     simulation.reset(scenario)
     return time.perf_counter() - begin
 
 
 def _size(text: str) -> tuple[int, int]:
-    """Height and width from words such as "66x200".
+    """Return height and width from a text such as "66x200".
 
     Raises:
-        ConfigError: If they are no such words.
+        ConfigError: If the text has another form.
     """
     height, separator, width = text.partition("x")
     if not (separator and height.isdecimal() and width.isdecimal()):

@@ -1,4 +1,4 @@
-"""Figures that stand alone: the first picture of a fresh process, map patches, Gymnasium's three ways of stepping."""
+"""Single figures of speed: first image of a new process, map patches, and Gymnasium's three kinds of environments."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from navsim.simulation.town import build_town_for_driving
 from navsim.simulation.vector import TownVectorEnvironment
 
 ENVIRONMENTS = 8
-"""Environments in a vector."""
+"""Number of environments in a vector."""
 
 _FIRST_IMAGE = """
 from navsim.simulation.scenario import Scenario
@@ -34,27 +34,27 @@ with Simulation(SimulationConfig(rig=Rig.PILOTNET, renderer={renderer!r})) as si
 
 @dataclass(frozen=True)
 class Singles:
-    """One figure each; the environments have one camera of 66x200 and both maps, in one town."""
+    """Single figures of speed; the environments have one camera of 66x200 and both maps, in one town."""
 
     first_image: float
-    """From the start of a Python process to its first picture of a town, imports included [s]."""
+    """Time from the start of a Python process to its first image of a town, imports included [s]."""
     map_patches: float
     """Road-map patches of 50x50 drawn per second for arbitrary poses [1/s]."""
     environment: float
-    """`TownEnvironment` with a policy that costs nothing [steps/s], resets included."""
+    """Speed of `TownEnvironment` with random actions [steps/s], resets included."""
     vector: float
-    """`TownVectorEnvironment` with eight of them in one process [steps/s], resets included."""
+    """Speed of `TownVectorEnvironment` with eight environments in one process [steps/s], resets included."""
     asynchronous: float
-    """Gymnasium's `AsyncVectorEnv` with eight of them in eight processes [steps/s], resets included."""
+    """Speed of Gymnasium's `AsyncVectorEnv` with eight environments in eight processes [steps/s], resets included."""
 
 
 def measure_singles(renderer: RendererName, seconds: float = 4.0, repeats: int = 3) -> Singles:
-    """Take the figures.
+    """Measure the figures.
 
     Args:
-        renderer: What draws.
-        seconds: How long each way of stepping is measured [s].
-        repeats: How often the rest is measured; the best counts.
+        renderer: Renderer of the images.
+        seconds: Duration for each kind of environment [s].
+        repeats: Number of measurements of the other figures; the best counts.
     """
     config = SimulationConfig(rig=Rig.PILOTNET, renderer=renderer)
     make = partial(TownEnvironment, towns=1, config=config)
@@ -68,17 +68,17 @@ def measure_singles(renderer: RendererName, seconds: float = 4.0, repeats: int =
 
 
 def _first_image(renderer: RendererName) -> float:
-    """Time from the start of a process to its first picture [s]."""
+    """Return the time from the start of a process to its first image [s]."""
     begin = time.perf_counter()
-    words = [sys.executable, "-c", _FIRST_IMAGE.format(renderer=renderer)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", _FIRST_IMAGE.format(renderer=renderer)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None or process.stdout.readline() != "seen\n":
-            raise RuntimeError("the process that draws a first picture failed, see its words above")
+            raise RuntimeError("the process that draws a first image failed, see its output above")
         return time.perf_counter() - begin
 
 
 def _map_patches(count: int = 5000) -> float:
-    """Road-map patches per second."""
+    """Return road-map patches per second."""
     spec = MapSpec()
     town = build_town_for_driving("test-0", spec)
     x0, y0, x1, y1 = town.network.bounds
@@ -91,7 +91,7 @@ def _map_patches(count: int = 5000) -> float:
 
 
 def _environment_steps(environment: TownEnvironment, seconds: float) -> float:
-    """Steps per second of one environment that is steered a little at random."""
+    """Return steps per second of one environment with small random actions."""
     environment.reset(seed=0)
 
     def step(actions: np.ndarray[Any, np.dtype[np.float32]]) -> None:
@@ -103,7 +103,7 @@ def _environment_steps(environment: TownEnvironment, seconds: float) -> float:
 
 
 def _vector_steps(vector: VectorEnv[Any, Any, Any], seconds: float) -> float:
-    """Steps per second of all environments of a vector."""
+    """Return steps per second of all environments of a vector."""
     vector.reset(seed=0)
     return _rate(lambda actions: vector.step(actions), vector.num_envs, seconds, vector.close)
 
@@ -114,7 +114,7 @@ def _rate(
     seconds: float,
     close: Callable[[], None],
 ) -> float:
-    """Steps per second over at least `seconds` [s], after a warm-up of a quarter of that."""
+    """Return steps per second over at least `seconds` [s], after a warm-up of a quarter of that."""
     draws = np.random.default_rng(0)
 
     def run(duration: float) -> float:

@@ -1,4 +1,4 @@
-"""What a study compares: variants of one recipe, collected for, trained and driven with the project's own scripts."""
+"""Settings of a study: variants of one recipe that are trained and driven with the project's own commands."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,24 +18,24 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to learn: how it differs from the study's recipe."""
+    """One way to learn, by its differences from the study's recipe."""
 
     label: str
     """Name in the tables."""
     data: str = "data"
-    """Which of the study's data it learns from."""
+    """Name of the data set from which it learns."""
     train: Values = field(default_factory=dict)
     """What differs in training, as in a file for `scripts/train.py`."""
 
 
 @dataclass(frozen=True)
 class StudyTable:
-    """Some of the variants, side by side."""
+    """A table of some of the variants."""
 
     title: str
-    """Over the table."""
+    """Title of the table."""
     variants: tuple[str, ...]
-    """Their keys, in order; a variant may stand in several tables."""
+    """Keys of the variants, in order; a variant may be in several tables."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class StudyContrast:
     """Two ways to learn, set against each other: policies in pairs, such as those of one seed, over the same routes."""
 
     title: str
-    """Over the table."""
+    """Title of the table."""
     labels: tuple[str, str]
     """Names of the two ways."""
     first: tuple[str, ...]
-    """Keys of the variants of the first way ..."""
+    """Keys of the variants of the first way."""
     second: tuple[str, ...]
-    """... and their partners of the second."""
+    """Keys of their partners of the second way."""
 
     def __post_init__(self) -> None:
         if not self.first or len(self.first) != len(self.second):
@@ -64,23 +64,23 @@ class StudyConfig:
     """A recipe, its variants, and the tables that compare them."""
 
     title: str = "A study"
-    """Over the page."""
+    """Title of the page."""
     out: Path = Path("runs/study")
-    """Folder for data, runs and evaluations; what is done there is not done again."""
+    """Folder of data, runs and evaluations; finished steps are not repeated."""
     page: Path = Path("runs/study/study.md")
-    """Where the tables are written."""
+    """File of the tables."""
     data: dict[str, Values] = field(default_factory=lambda: {"data": {}})
     """Data sets by name: what differs from the defaults of `scripts/collect.py`."""
     train: Values = field(default_factory=dict)
-    """What all variants train with."""
+    """Settings of the training of all variants."""
     evaluate: Values = field(default_factory=dict)
-    """What all variants drive."""
+    """Settings of the evaluation of all variants."""
     variants: dict[str, Variant] = field(default_factory=dict)
-    """What is compared, by key."""
+    """Variants by key."""
     tables: tuple[StudyTable, ...] = ()
-    """How it is shown."""
+    """Tables of the page."""
     contrasts: tuple[StudyContrast, ...] = ()
-    """Which ways are set against each other, part by part of the suite."""
+    """Comparisons of two ways, by part of the suite."""
     side_by_side: int = 2
     """Variants that are trained and driven at a time, each by one process with one thread: on a CPU that makes the most
     of the cores. With a GPU, 1."""
@@ -100,26 +100,26 @@ class StudyConfig:
         for name in self.data:
             _ = self.collection(name)
         for key in self.variants:
-            _ = self.training(key), self.evaluation(key)  # every setting is checked before hours are spent
+            _ = self.training(key), self.evaluation(key)  # every setting is checked before any training
 
     def _check_keys(self, place: str, keys: tuple[str, ...]) -> None:
-        """Raise ConfigError if `place` names a variant that there is not."""
+        """Raise ConfigError if `place` names an unknown variant."""
         for key in keys:
             if key not in self.variants:
                 raise ConfigError(f"{place} names {key!r}; variants are {', '.join(self.variants)}")
 
     def collection(self, name: str) -> CollectConfig:
-        """How the data set `name` is collected."""
+        """Return the settings of the collection of the data set `name`."""
         return _built(CollectConfig, {"out": str(self.out / name)}, self.data[name], f"data.{name}")
 
     def training(self, key: str) -> TrainConfig:
-        """How the variant `key` is trained."""
+        """Return the settings of the training of the variant `key`."""
         variant = self.variants[key]
         given = {"data": str(self.out / variant.data), "run_dir": str(self.out / key / "policy")}
         return _built(TrainConfig, given, merged(self.train, variant.train), f"variants.{key}.train")
 
     def evaluation(self, key: str) -> PolicyEvaluationConfig:
-        """What the variant `key` drives, in the world of its data."""
+        """Return the settings of the evaluation of the variant `key`, in the simulation of its data."""
         best = str(self.out / key / "policy" / "best.safetensors")
         given = {"driver": ["policy"], "policy": best, "out": str(self.out / key / "drives"), "workers": 1}
         given["simulation"] = to_mapping(self.collection(self.variants[key].data).simulation)
@@ -127,7 +127,7 @@ class StudyConfig:
 
 
 def check_networks(config: StudyConfig) -> None:
-    """Build every variant's network once, so that one that its cameras do not suit is found before hours are spent.
+    """Build every variant's network once, so that one that its cameras do not suit is found before any training.
 
     Raises:
         ConfigError: If a network cannot be built; names the variant.
@@ -140,7 +140,7 @@ def check_networks(config: StudyConfig) -> None:
 
 
 def untrained_policy(config: StudyConfig, key: str) -> Policy:
-    """The network of the variant `key`, as it begins.
+    """Return the untrained network of the variant `key`.
 
     Raises:
         ConfigError: If the variant's cameras do not suit it.
@@ -150,10 +150,10 @@ def untrained_policy(config: StudyConfig, key: str) -> Policy:
 
 
 def _built(kind: type[T], given: Values, values: Values, source: str) -> T:
-    """Build a script's settings; what the study itself decides may not be given.
+    """Return the settings of a command.
 
     Raises:
-        ConfigError: If `values` hold a key that the study decides, or one that the script does not know.
+        ConfigError: If `values` hold a key that the study decides, or one that the command does not know.
     """
     taken = sorted(given.keys() & values.keys() - {"simulation"})
     if taken:

@@ -1,6 +1,6 @@
-"""Two ways to learn set against each other: their policies in pairs, over the same routes, part by part.
+"""Tables of a study, from the files of its runs, and comparisons of two ways to learn.
 
-The tables of a study, from what its runs have left on disk.
+A comparison takes policies in pairs, over the same routes, by part of the suite.
 """
 
 import json
@@ -27,16 +27,16 @@ class ContrastRow:
     """Arrivals of both ways in one part."""
 
     part: str
-    """The part of the suite."""
+    """Part of the suite."""
     arrivals: PairedShare
-    """On which routes each arrived; a route counts once for each pair of policies."""
+    """Numbers of routes on which each arrived; a route counts once for each pair of policies."""
 
 
 def read_contrast(config: StudyConfig, contrast: StudyContrast) -> list[ContrastRow]:
-    """Read what the variants of a contrast drove: a row for each part, and where there are several, one for all.
+    """Read the drives of a contrast's variants: a row for each part, and for several parts one over all.
 
     Raises:
-        EpisodeError: If a variant was not run to its end, or did not drive what its partner drove.
+        EpisodeError: If a variant is not finished, or drove other routes than its partner.
     """
     pairs = [
         (_column(config, first), _column(config, second))
@@ -61,7 +61,7 @@ def _contrast_cells(row: ContrastRow) -> tuple[str, ...]:
 
 
 def _column(config: StudyConfig, key: str) -> Column:
-    """What a variant drove."""
+    """Return the drives of a variant."""
     folder = config.evaluation(key).out
     try:
         return columns(read_results([folder]))[0]
@@ -70,7 +70,7 @@ def _column(config: StudyConfig, key: str) -> Column:
 
 
 def _paired(pairs: Sequence[tuple[Column, Column]], parts: set[str]) -> PairedShare:
-    """Arrivals of both sides on the routes of some parts, all pairs of policies together."""
+    """Return the arrivals of both ways on the routes of some parts, all pairs of policies together."""
     first, second = list[bool](), list[bool]()
     for one, other in pairs:
         keys = [key for key in one.rows if key[0] in parts]
@@ -84,7 +84,7 @@ def _check_same(one: Mapping[tuple[str, str], object], other: Mapping[tuple[str,
     """Raise EpisodeError if two variants did not drive the same routes."""
     if one.keys() != other.keys():
         part, name = sorted(one.keys() ^ other.keys())[0]
-        raise EpisodeError(f"the variants of a contrast did not drive the same routes: {part} {name} is of one alone")
+        raise EpisodeError(f"the variants of a contrast did not drive the same routes: only one drove {part} {name}")
 
 
 _HEADERS = (
@@ -106,35 +106,35 @@ _ABOUT_CONTRASTS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What came out of one variant."""
+    """Scores of one variant."""
 
     label: str
     """Name in the tables."""
     arrived: int
-    """Routes on which it arrived ..."""
+    """Number of routes on which it arrived."""
     routes: int
-    """... of so many."""
+    """Number of routes."""
     interval: tuple[float, float]
-    """95% interval of that share (Wilson)."""
+    """95% interval of the share of arrivals (Wilson)."""
     completion: float
     """Mean share of a route that was driven."""
     failures_per_km: float | None
-    """Drives that ended before the end, per kilometre driven; None if nothing was driven."""
+    """Drives that did not arrive, per kilometre driven [1/km]; None if nothing was driven."""
     offset: float | None
     """Mean distance from the lane's middle [m]."""
     nll: float
-    """Validation NLL of the checkpoint that drove [nats]; other inputs or heads make it no score of driving."""
+    """Validation NLL of the checkpoint that drove [nats]; not comparable between inputs or heads."""
     parameters: int
-    """Numbers that were learned."""
+    """Number of trained values."""
     megaflops: float
     """Floating-point operations for one decision, a multiply-add counted as 2 [1e6]."""
 
 
 def read_finding(config: StudyConfig, key: str) -> Finding:
-    """Read what came out of a variant that was trained and driven.
+    """Read the scores of a variant that was trained and driven.
 
     Raises:
-        EpisodeError: If it was not.
+        EpisodeError: If the variant is not finished.
     """
     metrics = _read(config.training(key).run_dir / "metrics.json")
     driver = _read(config.evaluation(key).out / "results.json")["drivers"]["policy"]
@@ -160,13 +160,13 @@ def page(
     about: str,
     contrasts: Sequence[tuple[StudyContrast, Sequence[ContrastRow]]] = (),
 ) -> str:
-    """The study as Markdown: what was done, then each table.
+    """Return the study as Markdown: a description, then each table.
 
     Args:
         config: The study.
-        findings: What came out, by variant.
+        findings: Scores by variant.
         about: Machine and versions in a sentence.
-        contrasts: What came out where two ways are set against each other.
+        contrasts: Comparisons of two ways to learn.
     """
     first = config.evaluation(next(iter(config.variants)))
     lines = [f"# {config.title}", ""]
@@ -181,7 +181,7 @@ def page(
 
 
 def _data(name: str, collection: CollectConfig) -> str:
-    """What a data set holds, as a line of a list."""
+    """Return the content of a data set as a line of a list."""
     cameras, routes = collection.simulation.cameras, collection.routes_per_town
     drives = f"{collection.train_towns * routes} drives in {collection.train_towns} towns to learn from"
     size = f"{len(cameras)} camera{'s' * (len(cameras) > 1)} of {cameras[0].width}x{cameras[0].height}"

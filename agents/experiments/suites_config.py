@@ -1,4 +1,4 @@
-"""What the page of all suites takes: which drivers on which suites, and what is driven twice."""
+"""Settings of the page of all suites: drivers, suites, and drives that are repeated."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,27 +25,27 @@ class PageDriver:
     label: str = ""
     """Description of the driver in a few words."""
     simulation: dict[str, Any] = field(default_factory=dict)
-    """What differs from the page's simulation for it, such as its cameras; the suites say the conditions."""
+    """Values that differ from the page's simulation, such as its cameras; the suites decide the conditions."""
     suites: tuple[str, ...] = ()
-    """Which of the page's suites it drives; none named are all."""
+    """Suites of the page that it drives; empty for all."""
 
 
 @dataclass(frozen=True)
 class SuitesPageConfig:
-    """Drivers, suites, and where everything goes."""
+    """Drivers, suites and output files of the page."""
 
     title: str = "Drivers over all suites"
-    """Over the page."""
+    """Title of the page."""
     out: Path = Path("runs/suites")
-    """Folder of the drives, an evaluation for each driver on each suite; what is done there is not done again."""
+    """Folder of the drives, an evaluation for each driver on each suite; finished drives are not driven again."""
     page: Path = Path("runs/suites/suites.md")
-    """Where the page is written."""
+    """File of the page."""
     drivers: dict[str, PageDriver] = field(default_factory=dict)
-    """Who drives, by the name in the tables."""
+    """Drivers by the name in the tables."""
     suites: tuple[str, ...] = ("quick", "standard", "streets", "recovery", "robustness", "lanes")
-    """On what, by name or path, in the page's order."""
+    """Suites by name or path, in the page's order."""
     towns: dict[str, str] = field(default_factory=dict)
-    """The one town of a suite, such as `osm:FILE`, by the suite's name. A suite whose file is not there is left out."""
+    """The one town of a suite, such as `osm:FILE`, by the suite's name. A suite whose file is missing is left out."""
     repeat_suite: str = "standard"
     """Suite that the drivers of the next two settings drive once more."""
     repeat: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class SuitesPageConfig:
     other_renderer: tuple[str, ...] = ()
     """Drivers that repeat that suite with the other renderer, to count the outcomes that change."""
     seed: int = 0
-    """Of every suite."""
+    """Seed of every suite."""
     workers: int | None = None
     """Number of processes; None takes one per core."""
     decision_limit: float = DECISION_LIMIT
@@ -61,23 +61,23 @@ class SuitesPageConfig:
     acting: ActingConfig = field(default_factory=ActingConfig)
     """How learned drivers take commands from their distributions."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
-    """The car and its senses."""
+    """The car and its sensors."""
 
     def __post_init__(self) -> None:
         for key in ("repeat", "other_renderer"):
             unknown = [name for name in getattr(self, key) if name not in self.drivers]
             if unknown:
-                raise ConfigError(f"{key} names {unknown[0]!r}, which is none of drivers: {', '.join(self.drivers)}")
+                raise ConfigError(f"{key} names {unknown[0]!r}, which is not in drivers: {', '.join(self.drivers)}")
         if (self.repeat or self.other_renderer) and self.repeat_suite not in self.suites:
             raise ConfigError(f"repeat_suite must be one of suites, got {self.repeat_suite!r}")
         stray = sorted(set(self.towns) - set(self.suites))
         if stray:
-            raise ConfigError(f"towns names {stray[0]!r}, which is none of suites: {', '.join(self.suites)}")
+            raise ConfigError(f"towns names {stray[0]!r}, which is not in suites: {', '.join(self.suites)}")
         for name, driver in self.drivers.items():
             strange = sorted(set(driver.suites) - set(self.suites))
             if strange:
                 raise ConfigError(
-                    f"drivers.{name}.suites names {strange[0]!r}, none of suites: {', '.join(self.suites)}"
+                    f"drivers.{name}.suites names {strange[0]!r}, not in suites: {', '.join(self.suites)}"
                 )
             if not self.drives(name, self.repeat_suite) and name in {*self.repeat, *self.other_renderer}:
                 raise ConfigError(f"drivers.{name}.suites lacks {self.repeat_suite!r}, which it is to repeat")
@@ -86,28 +86,28 @@ class SuitesPageConfig:
             _ = self.simulation_of(name)
 
     def drives(self, name: str, suite: str) -> bool:
-        """Whether a driver is on a suite's table."""
+        """Return whether a driver drives a suite."""
         return suite in (self.drivers[name].suites or self.suites)
 
     def simulation_of(self, name: str) -> SimulationConfig:
-        """What a driver drives in.
+        """Return the simulation of a driver.
 
         Raises:
-            ConfigError: If its settings hold wrong keys or values.
+            ConfigError: If the driver's settings hold wrong keys or values.
         """
         return changed_simulation(self.simulation, self.drivers[name].simulation, f"drivers.{name}.simulation")
 
     def evaluation(self, suite: str, name: str, run: str = "", renderer: str = "") -> PolicyEvaluationConfig:
-        """One driver on one suite.
+        """Return the settings of one driver on one suite.
 
         Args:
-            suite: Which suite.
-            name: Which driver.
-            run: Folder of a further run of the same; empty for the one that makes the tables.
-            renderer: What draws instead; empty leaves it to the simulation.
+            suite: Name or path of the suite.
+            name: Name of the driver.
+            run: Folder of a repeated run; empty for the run of the tables.
+            renderer: Renderer of the run; empty takes the simulation's.
 
         Raises:
-            ConfigError: If there is no such suite, or it holds wrong keys or values.
+            ConfigError: If the suite does not exist, or holds wrong keys or values.
         """
         simulation = self.simulation_of(name)
         if renderer:
@@ -126,14 +126,14 @@ class SuitesPageConfig:
         )
 
     def left_out(self, suite: str) -> str:
-        """Why a suite is not driven: nobody is to, or its map's file is not there; empty if it is.
+        """Return why a suite is not driven: it has no driver, or its map's file is missing; empty if it is driven.
 
         Raises:
-            ConfigError: If there is no such suite, or it holds wrong keys or values.
+            ConfigError: If the suite does not exist, or holds wrong keys or values.
         """
         loaded = load_suite(suite)
         if not any(self.drives(name, suite) for name in self.drivers):
-            return "none of the drivers is to drive it"
+            return "it has no driver"
         own = [self.towns.get(suite) or (part.routes or loaded.routes).town for part in loaded.parts]
         for town in own:
             if town is not None and is_osm_town(town) and not Path(town.removeprefix(OSM_PREFIX)).is_file():

@@ -1,9 +1,7 @@
-"""How fast networks train on one device with all data on it, and how much of the device that uses.
+"""Speed of training: our trainer compared with a plain loop, and networks on one device compared with its ceilings.
 
-How fast a policy trains on this machine: our trainer beside the plain loop, and where our time goes.
-
-Both learn the same network from the same frames, each in a fresh process, in turns; the best round of each counts: what
-else a machine does at the time then strikes both alike.
+Trainer and plain loop learn the same network from the same frames, each in a fresh process, in turns. The best round of
+each counts: other load of the machine then affects both alike.
 """
 
 import multiprocessing
@@ -14,11 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Gt
 
-from agents.experiments.hardware_limits import Ceilings, Cost, Shares, made_up_inputs, shares, training_cost
+from agents.experiments.hardware_limits import Ceilings, Cost, Shares, random_inputs, shares, training_cost
 from agents.experiments.plain_loop import EpisodeDataset, PlainLoop, decode
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
@@ -30,11 +29,10 @@ from agents.training.policy_task import policy_trainer
 from agents.training.run_folder import RunFolder
 from agents.training.runtime import keep_freed_memory
 from agents.training.trainer import Trainer
-from navsim.config import from_mapping, to_mapping
+from navsim.config import Constrained, from_mapping, to_mapping
 from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.dataset import DESCRIPTION_NAME, open_dataset
-from navsim.errors import ConfigError
 from navsim.parallel import available_cores
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import RIGS, Rig
@@ -42,58 +40,58 @@ from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
 
 WORKLOADS: dict[str, Rig] = {"pilotnet": Rig.PILOTNET, "compact": Rig.DEMO, "amini2019": Rig.AMINI2019}
-"""Networks that are measured, each with the cameras that it is meant for."""
+"""Networks that are measured, each with its cameras."""
 
 
 @dataclass(frozen=True)
 class DeviceSpeed:
-    """What was measured of a network."""
+    """Speed and cost of a network on a device."""
 
     network: str
-    """Its name."""
+    """Name of the network."""
     cameras: str
-    """What it sees, such as "3 x 80x200"."""
+    """Number and size of its cameras, such as "3 x 80x200"."""
     batch_size: int
-    """Frames per step."""
+    """Number of frames per step."""
     samples_per_second: float
-    """Frames trained on per second."""
+    """Training speed [frames/s]."""
     parts: dict[str, float]
     """Time of each part of a step [s]."""
     peak_memory: int | None
-    """Most memory taken [bytes], the data included; None where it is not counted."""
+    """Largest allocated memory, data included [bytes]; None on a CPU."""
     cost: Cost
-    """What a sample takes."""
+    """Cost of a sample."""
     shares: Shares
-    """How much of the device that uses."""
+    """Shares of the device's ceilings."""
 
 
 def measured_networks() -> list[str]:
-    """Those of the networks to be measured that there are."""
+    """Return the networks of `WORKLOADS` that exist."""
     return [name for name in WORKLOADS if name in NETWORKS]
 
 
 def measure_network(name: str, config: TrainConfig, frames: int, seconds: float, ceilings: Ceilings) -> DeviceSpeed:
-    """Train a network on made-up frames that lie on the device.
+    """Train a network on random frames in the device's memory.
 
     Args:
-        name: Of the network.
+        name: Name of the network.
         config: Batch size, precision and device.
-        frames: How many frames there are.
-        seconds: How long to measure [s].
-        ceilings: Rates of the device.
+        frames: Number of frames.
+        seconds: Duration of the measurement [s].
+        ceilings: Highest rates of the device.
     """
     device, cameras, map_spec = choose_device(config), RIGS[WORKLOADS[name]], MapSpec()
     dtype, spec = choose_dtype(config, device), observation_spec(cameras, map_spec)
     policy = from_mapping(PolicyConfig, to_mapping(config.policy) | {"network": name}, "policy")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    samples = made_up_samples(spec, frames, device)
+    samples = random_samples(spec, frames, device)
     data = TrainingData(samples, samples[slice(0, 1)], cameras, map_spec)
     speed = speed_of_training(replace(config, policy=policy), data, seconds)
     few = 8
     cost = training_cost(
         build_policy(policy, spec, seed=0).to(device),
-        made_up_inputs(spec, few, device, torch.float32),
+        random_inputs(spec, few, device, torch.float32),
         samples.labels[:few],
         dtype.itemsize,
     )
@@ -109,8 +107,8 @@ def measure_network(name: str, config: TrainConfig, frames: int, seconds: float,
     )
 
 
-def made_up_samples(spec: ObservationSpec, count: int, device: torch.device) -> Samples:
-    """Random frames; how fast a network trains does not depend on what they show."""
+def random_samples(spec: ObservationSpec, count: int, device: torch.device) -> Samples:
+    """Return random frames; the speed of training does not depend on their content."""
     generator = torch.Generator(device).manual_seed(0)
 
     def pictures(*shape: int) -> torch.Tensor:
@@ -127,68 +125,61 @@ def made_up_samples(spec: ObservationSpec, count: int, device: torch.device) -> 
 
 Loop = Literal["ours", "plain"]
 LOOPS: tuple[Loop, ...] = ("ours", "plain")
-"""What is compared."""
+"""Training loops that are compared."""
 _WARM_UP = 5  # steps that are not measured
 
 
-def _go_on() -> None:
-    """Wait for nothing: what was asked of a CPU is done."""
+def _no_wait() -> None:
+    """Return at once: work on a CPU is synchronous."""
 
 
 @dataclass(frozen=True)
-class TrainingBenchmark:
-    """What is measured."""
+class TrainingBenchmark(Constrained):
+    """Data, networks and durations of the benchmark."""
 
     data: Path = Path("runs/benchmark/training-data")
-    """Folder with recorded drives; made if it is missing."""
+    """Folder with recorded drives; recorded if it is missing."""
     rig: Rig = Rig.DEMO
-    """Cameras of drives that are recorded for it."""
-    towns: int = 6
-    """Towns to learn from in them; about 1,000 frames each."""
+    """Cameras of the recorded drives."""
+    towns: Annotated[int, Ge(1)] = 6
+    """Number of training towns, with about 1,000 frames each."""
     train: TrainConfig = field(default_factory=TrainConfig)
-    """Network, batch size, precision and augmentation; its data, run_dir, epochs and device are not looked at."""
-    seconds: float = 15.0
-    """How long each loop is measured in a round [s]."""
-    rounds: int = 3
-    """How often each loop is measured."""
-    gpu_seconds: float = 10.0
-    """How long each network is measured on the GPU, if there is one [s]; 0 leaves it out."""
-    gpu_batch: int = 2048
-    """Frames per step there."""
-    gpu_frames: int = 65536
-    """Made-up frames that lie on it."""
+    """Network, batch size, precision and augmentation; data, run_dir, epochs and device are ignored."""
+    seconds: Annotated[float, Gt(0)] = 15.0
+    """Duration of each loop in a round [s]."""
+    rounds: Annotated[int, Ge(1)] = 3
+    """Number of measurements of each loop."""
+    gpu_seconds: Annotated[float, Ge(0)] = 10.0
+    """Duration for each network on the GPU, if there is one [s]; 0 leaves it out."""
+    gpu_batch: Annotated[int, Ge(2)] = 2048
+    """Number of frames per step on the GPU."""
+    gpu_frames: Annotated[int, Ge(2)] = 65536
+    """Number of random frames on the GPU."""
     out: Path = Path("runs/benchmark/training.json")
-    """Where the figures are written."""
-
-    def __post_init__(self) -> None:
-        for name, least in {"rounds": 1, "towns": 1, "gpu_seconds": 0, "gpu_batch": 2, "gpu_frames": 2}.items():
-            if not getattr(self, name) >= least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if not self.seconds > 0:
-            raise ConfigError(f"seconds must be above 0, got {self.seconds}")
+    """File of the figures."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured of a loop."""
+    """Speed of a training loop."""
 
     images_per_second: float
-    """Frames trained on per second; a frame has the images of all cameras."""
+    """Training speed [frames/s]; a frame has the images of all cameras."""
     step: float
     """Time of a step [s]."""
     parts: dict[str, float]
-    """Time of each part of a step [s]; none of the plain loop, whose reading goes on beside its steps."""
+    """Time of each part of a step [s]; empty for the plain loop, which reads during its steps."""
 
 
 def record_drives(config: TrainingBenchmark) -> None:
-    """Record the drives to learn from, unless they are there."""
+    """Record the drives, unless they exist."""
     if not (config.data / DESCRIPTION_NAME).exists():
         simulation = SimulationConfig(rig=config.rig)
         collect(CollectConfig(config.data, simulation, config.towns, 1, resume=True))
 
 
 def fastest(rounds: Sequence[Mapping[Loop, Speed]]) -> dict[Loop, Speed]:
-    """The best round of each loop."""
+    """Return the best round of each loop."""
     return {loop: max((each[loop] for each in rounds), key=lambda speed: speed.images_per_second) for loop in LOOPS}
 
 
@@ -222,11 +213,11 @@ def measure_plain(config: TrainingBenchmark) -> Speed:
 
 
 def speed_of_training(config: TrainConfig, data: TrainingData, seconds: float) -> Speed:
-    """Let a trainer take steps for so long [s], without validation, and without a run folder."""
+    """Measure a trainer's steps for `seconds` [s], without validation and run folder."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = policy_trainer(replace(config, epochs=10**6), data, RunFolder(Path(folder) / "run"))
     steps, device = steps_of(trainer), trainer.task.device
-    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else _go_on
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else _no_wait
     for _ in range(_WARM_UP):
         next(steps)
     trainer.parts = Stopwatch(device)
@@ -238,7 +229,7 @@ def speed_of_training(config: TrainConfig, data: TrainingData, seconds: float) -
 
 
 def steps_of(trainer: Trainer[Policy]) -> Iterator[None]:
-    """Take the steps of one epoch after another, for ever."""
+    """Take the steps of one epoch after another, without end."""
     size, epoch = trainer.batch_size, 0
     while True:
         draw = trainer.task.draw(epoch)
@@ -251,11 +242,11 @@ def steps_of(trainer: Trainer[Policy]) -> Iterator[None]:
         epoch += 1
 
 
-def timed(steps: Iterator[object], seconds: float, wait: Callable[[], None] = _go_on) -> tuple[int, float]:
-    """Take steps for at least so long [s], after a few that warm up.
+def timed(steps: Iterator[object], seconds: float, wait: Callable[[], None] = _no_wait) -> tuple[int, float]:
+    """Take steps for at least `seconds` [s], after a few for warming up.
 
     Returns:
-        How many steps were taken, and the time that they took [s].
+        Number of steps and their time [s].
     """
     for _ in range(_WARM_UP):
         next(steps)

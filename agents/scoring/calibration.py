@@ -1,8 +1,6 @@
-"""The continuous ranked probability score of distributions over steering. B: batch, K: components, G: grid points.
+"""Scores of distributions over steering against the expert's labels: likelihood, CRPS, calibration and sharpness.
 
-Scores of distributions over steering against the expert's labels: how sharp, and whether to be trusted.
-
-N: situations.
+B: batch, G: grid points, N: frames.
 """
 
 import math
@@ -25,13 +23,13 @@ _CHUNK = 256  # steps at a time: the memory taken grows with G
 
 
 def crps(distribution: SteeringDistribution, labels: Tensor) -> Tensor:
-    """Continuous ranked probability score (B,) float64 [1/m] at labels (B,) [1/m]; smaller is better.
+    """Return the continuous ranked probability score (B,) float64 [1/m] at labels (B,) [1/m]; smaller is better.
 
-    The integral of (F(x) - [x >= label])^2 over x: for a sure prediction it is the absolute error. Unlike the
-    likelihood it is bounded by the range and not swayed by a spike of labels that repeat exactly (Gneiting and
+    It is the integral of (F(x) - [x >= label])^2 over x; for a point prediction that is the absolute error. Unlike the
+    likelihood it is bounded by the range, and a spike of labels that repeat exactly does not dominate it (Gneiting and
     Raftery, "Strictly proper scoring rules, prediction, and estimation", 2007). Mixtures of Gaussians have a closed
-    form, taken from scoringrules; that library and its peers know no truncated mixtures and no histograms, so that
-    those are integrated here.
+    form, by scoringrules. Neither that library nor others have truncated mixtures and histograms, which are integrated
+    here.
     """
     if isinstance(distribution, SteeringMixture):
         weights, means, scales = (values.double().cpu() for values in distribution.components)
@@ -42,9 +40,9 @@ def crps(distribution: SteeringDistribution, labels: Tensor) -> Tensor:
 
 
 def _integrated(distribution: SteeringDistribution, labels: Tensor, steps: int) -> Tensor:
-    """The score of a distribution whose support is the vehicle's range, from its cdf at the ends of equal steps.
+    """Return the score of a distribution over the vehicle's range, from its cdf at the ends of equal steps.
 
-    The cdf is taken as straight within a step: exact for bins if the steps are theirs.
+    The cdf is linear within a step, which is exact for bins if the steps are theirs.
     """
     limit = distribution.max_curvature
     labels = labels.clamp(-limit, limit)
@@ -56,9 +54,9 @@ def _integrated(distribution: SteeringDistribution, labels: Tensor, steps: int) 
 
 
 def _area(distribution: SteeringDistribution, edges: Tensor, labels: Tensor) -> Tensor:
-    """The part (B,) of the integral between the first and the last of `edges` (G,)."""
+    """Return the part (B,) of the integral between the first and the last of `edges` (G,)."""
     total = torch.zeros_like(labels, dtype=torch.float64)
-    # A step that the label cuts is two: edges beyond the label fall onto it, and steps of no length count nothing.
+    # A step around the label is divided there: edges past the label move to it, and steps without length add nothing.
     for ends, above in ((torch.minimum(edges[:, None], labels), False), (torch.maximum(edges[:, None], labels), True)):
         below = distribution.cdf(ends).double()
         error = 1 - below if above else below  # (G, B)
@@ -68,19 +66,19 @@ def _area(distribution: SteeringDistribution, edges: Tensor, labels: Tensor) -> 
 
 
 SPIKE_CURVATURE = 1e-4
-"""Labels below this [1/m] form the spike of exact repetitions that a scripted expert makes on straights."""
+"""Limit of the labels in the spike of exact repetitions that a scripted expert makes on straights [1/m]."""
 
 
 @dataclass(frozen=True, eq=False)
 class SampleScores:
-    """What N predictions are worth one by one; float64, on the CPU."""
+    """Scores of N predictions one by one; float64, on the CPU."""
 
     labels: Tensor
     """The expert's curvatures (N,) [1/m]."""
     log_probs: Tensor
     """Log densities at the labels (N,) [nats], of a density over curvature in 1/m."""
     errors: Tensor
-    """Distances of what is driven by, mostly the modes, from the labels (N,) [1/m]."""
+    """Distances of the commands, mostly the modes, from the labels (N,) [1/m]."""
     crps: Tensor
     """Continuous ranked probability scores (N,) [1/m]."""
     pit: Tensor
@@ -91,11 +89,11 @@ class SampleScores:
     """Widths of the central intervals of 90% (N,) [1/m]."""
 
     def __len__(self) -> int:
-        """Number of situations, N."""
+        """Return the number of frames, N."""
         return len(self.labels)
 
     def __getitem__(self, chosen: Tensor) -> "SampleScores":
-        """Choose situations by a mask (N,) or indices."""
+        """Select frames by a mask (N,) or indices."""
         return SampleScores(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
@@ -106,7 +104,7 @@ def score_samples(distribution: SteeringDistribution, labels: Tensor, steering: 
     Args:
         distribution: The predictions.
         labels: The expert's curvatures (N,) [1/m].
-        steering: What is driven by (N,) [1/m], where that is not the mode.
+        steering: Commands (N,) [1/m]; None takes the modes.
     """
     quantiles = {level: distribution.quantile(level) for level in (0.05, 0.25, 0.75, 0.95)}
     values = (
@@ -122,22 +120,22 @@ def score_samples(distribution: SteeringDistribution, labels: Tensor, steering: 
 
 
 def join(parts: Sequence[SampleScores]) -> SampleScores:
-    """Put the scores of several batches, at least one, one after another."""
+    """Concatenate the scores of several batches, at least one."""
     return SampleScores(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(SampleScores)))
 
 
 def nominal_coverage(z: Tensor) -> Tensor:
-    """Share of a Gaussian within z standard deviations of its mean, for z of any shape."""
+    """Return the probability of a Gaussian within z standard deviations of its mean, for z of any shape."""
     share: Tensor = torch.erf(z / math.sqrt(2))
     return share
 
 
 def coverage(pit: Tensor, z: Tensor) -> Tensor:
-    """Share of the labels inside the central intervals of the probabilities that belong to z-scores.
+    """Return the share of the labels inside the central intervals of z-scores.
 
-    The source's own measure (Amini et al., ICRA 2019), which for a range of z counts the labels in the predicted range;
-    for distributions that are no Gaussians, the range of z is the central interval, by quantiles, of the probability
-    that a Gaussian has within z sigma. A label lies in it exactly if its PIT is within half of that about 1/2.
+    This is the source's measure (Amini et al., ICRA 2019), the share of labels in the predicted range over z. For
+    distributions of other shapes than a Gaussian, the range is the central interval, by quantiles, with the probability
+    of a Gaussian within z sigma. A label lies in it exactly if its PIT is within half of that probability of 1/2.
 
     Args:
         pit: Probability integral transforms (N,).
@@ -151,35 +149,35 @@ def coverage(pit: Tensor, z: Tensor) -> Tensor:
 
 
 def pit_histogram(pit: Tensor, bins: int = 20) -> Tensor:
-    """Density (bins,) of the probability integral transforms over [0, 1]: 1 throughout if predictions are right.
+    """Return the density (bins,) of the probability integral transforms over [0, 1]; it is 1 if predictions are right.
 
-    A U says that the distributions are too narrow, a hill that they are too wide, a slope that they lean to one side.
+    A U shape means that the distributions are too narrow, a hill too wide, a slope biased.
     """
     return torch.histc(pit, bins, 0.0, 1.0) * (bins / len(pit))
 
 
 def pit_distance(pit: Tensor) -> float:
-    """Largest distance between the transforms' empirical cdf and that of the uniform distribution (Kolmogorov)."""
+    """Return the largest distance of the transforms' empirical cdf from the uniform distribution's (Kolmogorov)."""
     return uniform_distance(pit.double().cpu().numpy())
 
 
 def coverage_gap(pit: Tensor) -> float:
-    """Largest distance between the curves of `coverage` and of `nominal_coverage`, over all z."""
+    """Return the largest distance between `coverage` and `nominal_coverage` over all z."""
     return pit_distance((2 * pit - 1).abs())
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How well a policy predicts the expert's commands; says little about how it drives."""
+    """Scores of a policy's predictions of the expert's commands; they say little about its driving."""
 
     nll: float
     """Mean negative log-likelihood [nats], of a density over curvature in 1/m."""
     nll_without_spike: float | None
-    """The same over the labels outside the spike at zero; None without any."""
+    """Mean negative log-likelihood over the labels outside the spike at zero [nats]; None without any."""
     curvature_error: float
     """Mean absolute error of the mode [1/m]."""
     curvature_error_without_spike: float | None
-    """The same over the labels outside the spike at zero; None without any."""
+    """Mean absolute error over the labels outside the spike at zero [1/m]; None without any."""
     spike_share: float
     """Share of the labels inside the spike."""
     crps: float
@@ -187,7 +185,7 @@ class Scores:
     pit_distance: float
     """Largest distance of the probability integral transforms' cdf from the uniform one, in [0, 1]."""
     coverage: tuple[float, ...]
-    """Share of the labels within the central intervals that belong to `COVERAGE_Z`."""
+    """Share of the labels inside the central intervals of `COVERAGE_Z`."""
     coverage_gap: float
     """Largest distance of the coverage from its nominal value, over all z."""
     width_50: float
@@ -195,17 +193,17 @@ class Scores:
     width_90: float
     """Sharpness: mean width of the central interval of 90% [1/m]."""
     count: int
-    """Number of situations."""
+    """Number of frames."""
 
     def curves(self) -> dict[str, float | None]:
-        """One number for each curve in a log."""
+        """Return one number for each curve of a log."""
         values = {name: value for name, value in asdict(self).items() if name not in ("coverage", "count")}
         covered = zip(COVERAGE_Z, self.coverage, strict=True)
         return values | {f"coverage_z{z:g}": share for z, share in covered}
 
 
 def score(samples: SampleScores) -> Scores:
-    """Average over N situations, at least one."""
+    """Average over N frames, at least one."""
     outside = samples.labels.abs() >= SPIKE_CURVATURE
     some = bool(outside.any())
     return Scores(
@@ -225,18 +223,18 @@ def score(samples: SampleScores) -> Scores:
 
 
 def score_groups(samples: SampleScores, groups: NDArray[np.str_], names: Iterable[str]) -> dict[str, Scores]:
-    """Average over each group of situations by itself.
+    """Average over each group of frames.
 
     Args:
-        samples: Scores of N situations.
-        groups: The group of each (N,). It must not be told by the label: predictions are calibrated for what can be
-            seen, and no longer so once their outcome has been looked at.
-        names: Names of the groups that are wanted, in order; those that have no situation are left out.
+        samples: Scores of N frames.
+        groups: Group of each frame (N,). It must not depend on the label: predictions are calibrated given the inputs,
+            and not given the outcome.
+        names: Names of the groups, in order; groups without a frame are left out.
     """
     masks = {name: torch.from_numpy(groups == name) for name in names}
     return {name: score(samples[mask]) for name, mask in masks.items() if bool(mask.any())}
 
 
 def _mean(values: Tensor) -> float:
-    """Mean in double precision."""
+    """Return the mean in double precision."""
     return float(values.double().mean())

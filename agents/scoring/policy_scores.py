@@ -20,8 +20,8 @@ from agents.scoring.junctions import (
     JunctionMeasures,
     find_decisions,
     joined_scores,
-    judge_decisions,
     junction_measures,
+    score_decisions,
 )
 from navsim.datasets.dataset import Dataset
 from navsim.datasets.episode_files import read_episode
@@ -40,25 +40,25 @@ class FrameBatch:
     """B neighbouring frames of one episode."""
 
     town: str
-    """The town they were driven in."""
+    """Town of the episode."""
     episode: int
-    """Number of the episode within the data set."""
+    """Index of the episode in the data set."""
     senses: ObservationBatch
-    """What was sensed."""
+    """Observations of the frames."""
     labels: Tensor
     """The expert's curvatures (B,) float32 [1/m]."""
     manoeuvres: NDArray[np.str_]
-    """What the car was doing (B,), values of `FrameManoeuvre`."""
+    """Manoeuvres of the frames (B,), values of `FrameManoeuvre`."""
     exits: JunctionExits
-    """What was open to it, B rows."""
+    """Exits open to the car, B rows."""
 
     def __len__(self) -> int:
-        """Number of frames, B."""
+        """Return the number of frames, B."""
         return len(self.labels)
 
 
-def judged_frames(dataset: Dataset, size: int = 256) -> Iterator[FrameBatch]:
-    """Go through the frames of a data set; each town is built once.
+def frame_batches(dataset: Dataset, size: int = 256) -> Iterator[FrameBatch]:
+    """Read the frames of a data set in batches; each town is built once.
 
     Args:
         dataset: The episodes.
@@ -72,7 +72,7 @@ def judged_frames(dataset: Dataset, size: int = 256) -> Iterator[FrameBatch]:
         TownError: If a town cannot be built.
     """
     number = 0
-    # Episodes of a town lie together, for they are sorted by names that begin with the town's.
+    # Episodes of a town follow each other, since they are sorted by names that begin with the town's.
     for town, paths in groupby(dataset.headers, key=lambda path: dataset.headers[path].scenario.town):
         network = load_town_map(town).network
         for path in paths:
@@ -86,7 +86,7 @@ def judged_frames(dataset: Dataset, size: int = 256) -> Iterator[FrameBatch]:
 def _batches(
     episode: Episode, number: int, network: RoadNetwork, simulation: SimulationConfig, size: int
 ) -> Iterator[FrameBatch]:
-    """Cut one episode into batches."""
+    """Divide one episode into batches."""
     route = scenario_route(network, episode.scenario)
     exits = episode_exits(episode, network, route, simulation.expert, simulation.vehicle)
     manoeuvres = manoeuvre_of_frames(episode, network, route)
@@ -107,30 +107,30 @@ class ManoeuvrePredictionScores:
     """Scores over the frames of one manoeuvre."""
 
     frames: int
-    """How many there are."""
+    """Number of frames of the manoeuvre."""
     share: float
-    """Their share of all frames."""
+    """Share of these frames in all frames."""
     nll: float
-    """Mean negative log-likelihood of the expert's commands there [nats], of a density over curvature in 1/m."""
+    """Mean negative log-likelihood of the expert's commands [nats], of a density over curvature in 1/m."""
     curvature_error: float
     """Mean absolute error of the mode [1/m]."""
 
 
 @dataclass(frozen=True)
 class PolicyScores:
-    """A policy on recorded drives."""
+    """Scores of a policy on recorded drives."""
 
     frames: int
     """Number of frames."""
     manoeuvres: dict[FrameManoeuvre, ManoeuvrePredictionScores]
-    """Scores by manoeuvre, only of those that occur."""
+    """Scores by manoeuvre; only manoeuvres that occur."""
     junctions: JunctionMeasures
-    """What the policy makes of junctions."""
+    """Measures at junctions."""
 
 
 @dataclass
 class _Tally:
-    """What has been gathered of the frames so far; a few numbers for each frame."""
+    """Values collected so far, a few numbers for each frame."""
 
     log_probs: list[Tensor] = field(default_factory=list)
     errors: list[Tensor] = field(default_factory=list)
@@ -153,16 +153,16 @@ def score_policy(
     Args:
         policy: In evaluation mode, on `device`.
         dataset: Drives recorded with the policy's cameras and map.
-        rules: What counts at junctions.
-        device: Where to compute.
-        advance: Told how many frames were done after each batch.
+        rules: Rules for decisions at junctions.
+        device: Device of the computation.
+        advance: Called after each batch with its number of frames.
 
     Raises:
         EpisodeError: If an episode is damaged or was recorded without images.
         TownError: If a town cannot be built.
     """
     tally = _Tally()
-    for batch in judged_frames(dataset):
+    for batch in frame_batches(dataset):
         _add(tally, policy, batch, rules, device)
         if advance is not None:
             advance(len(batch))
@@ -181,20 +181,20 @@ def _add(tally: _Tally, policy: Policy, batch: FrameBatch, rules: DecisionRules,
     tally.manoeuvres += batch.manoeuvres.tolist()
     decisions = find_decisions(batch.exits, rules)
     if len(decisions):
-        # Few frames are decisions: to look at them again costs little, and no distribution needs to be taken apart.
-        again = policy.steer(senses[torch.tensor(decisions.rows, device=device)])
-        tally.decisions.append(judge_decisions(again, decisions, rules))
+        # Few frames are decisions: predicting them again costs little, and distributions need no indexing.
+        repeated = policy.steer(senses[torch.tensor(decisions.rows, device=device)])
+        tally.decisions.append(score_decisions(repeated, decisions, rules))
         tally.passages += [(batch.episode, passage) for passage in decisions.passages.tolist()]
         tally.towns += [batch.town] * len(decisions)
 
 
 def _by_manoeuvre(tally: _Tally) -> dict[FrameManoeuvre, ManoeuvrePredictionScores]:
-    """Scores of the frames of each manoeuvre that occurs."""
+    """Return the scores of the frames of each manoeuvre that occurs."""
     log_probs, errors = (torch.cat(part).double().numpy() for part in (tally.log_probs, tally.errors))
     manoeuvres, found = np.array(tally.manoeuvres), {}
     for manoeuvre in FrameManoeuvre:
-        mine = manoeuvres == manoeuvre
-        if mine.any():
-            nll, error = -float(log_probs[mine].mean()), float(errors[mine].mean())
-            found[manoeuvre] = ManoeuvrePredictionScores(int(mine.sum()), float(mine.mean()), nll, error)
+        own = manoeuvres == manoeuvre
+        if own.any():
+            nll, error = -float(log_probs[own].mean()), float(errors[own].mean())
+            found[manoeuvre] = ManoeuvrePredictionScores(int(own.sum()), float(own.mean()), nll, error)
     return found

@@ -1,6 +1,6 @@
-"""Calibration after training: one temperature for all answers of a policy, fitted to drives it was not trained on.
+"""Scores of a checkpoint on recorded drives, under its own calibration and under a fitted one. N: frames.
 
-Scores of a checkpoint on recorded drives: predict, calibrate, compare. N: frames.
+Calibration after training fits one temperature for all predictions of a policy to drives outside of its training data.
 """
 
 import math
@@ -20,60 +20,58 @@ from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.recalibrated import fit_levels, recalibrated
 from agents.policies.policy import Policy
 from agents.scoring.calibration import SampleScores, coverage_gap, join, score_samples
-from agents.scoring.policy_scores import judged_frames
+from agents.scoring.policy_scores import frame_batches
 from agents.scoring.report import Report
 from navsim.datasets.dataset import Dataset, open_dataset
 from navsim.progress import progress
 from navsim.roads.generators.towns import Split
 
 LabelledPrediction = tuple[SteeringDistribution, Tensor]
-"""Distributions for B situations and the expert's curvatures there (B,) [1/m]."""
+"""Distributions for B frames and the expert's curvatures (B,) [1/m]."""
 Objective = Literal["nll", "coverage"]
-"""What a temperature is fitted to: likelihood, or the coverage curve."""
-_SEARCHED = (0.05, 20.0)
-_FIRST_LOOK = 13
+"""Objective of a fitted temperature: likelihood, or the coverage curve."""
+_SEARCH_RANGE = (0.05, 20.0)
+_GRID_POINTS = 13
 _PRECISION = 1e-3  # of the logarithm
 
 
 @torch.no_grad()
 def negative_log_likelihood(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood [nats] of all labels under tempered predictions, at least one."""
+    """Return the mean negative log-likelihood [nats] of all labels, at least one, under tempered predictions."""
     parts = [distribution.tempered(temperature).log_prob(labels).double() for distribution, labels in predictions]
     return -float(torch.cat(parts).mean())
 
 
 @torch.no_grad()
 def label_transforms(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> Tensor:
-    """The cdfs of tempered predictions at all labels (N,), at least one; float64, on the CPU."""
+    """Return the cdfs of tempered predictions at all labels (N,), at least one; float64, on the CPU."""
     parts = [distribution.tempered(temperature).cdf(labels).double().cpu() for distribution, labels in predictions]
     return torch.cat(parts)
 
 
 def tempered_coverage_gap(predictions: Sequence[LabelledPrediction], temperature: float = 1.0) -> float:
-    """The `coverage_gap` of all labels under tempered predictions, at least one."""
+    """Return the `coverage_gap` of all labels, at least one, under tempered predictions."""
     return coverage_gap(label_transforms(predictions, temperature))
 
 
 def fit_temperature(predictions: Sequence[LabelledPrediction], objective: Objective = "nll") -> float:
-    """The temperature, 0.05 to 20, that fits the labels best.
+    """Return the temperature, from 0.05 to 20, that fits the labels best.
 
-    `nll` makes them likeliest, which is the usual way (Guo et al., ICML 2017); rare labels far out weigh most in it.
-    `coverage` brings the source's coverage curve nearest to nominal. Where the form of the distributions is right, both
-    find the same.
-
-    Fitted to the labels that a network was trained on, it would only confirm what the network believes: take others.
+    `nll` maximises their likelihood, as usual (Guo et al., ICML 2017), in which rare labels far out weigh most.
+    `coverage` brings the source's coverage curve closest to nominal. Both find the same temperature if the shape of the
+    distributions is right. Use labels outside of the training data: the network is overconfident on its own.
 
     Args:
         predictions: Distributions of temperature 1 and their labels, in any number of batches, at least one.
-        objective: What is made least.
+        objective: Objective that is minimised.
     """
     measure = negative_log_likelihood if objective == "nll" else tempered_coverage_gap
-    low, high = (math.log(end) for end in _SEARCHED)
-    looks = torch.linspace(low, high, _FIRST_LOOK).tolist()
-    values = [measure(predictions, math.exp(look)) for look in looks]
+    low, high = (math.log(end) for end in _SEARCH_RANGE)
+    grid = torch.linspace(low, high, _GRID_POINTS).tolist()
+    values = [measure(predictions, math.exp(point)) for point in grid]
     best = values.index(min(values))
-    # Between the neighbours of the best of a first look: there may be more than one valley.
-    bounds = (looks[max(best - 1, 0)], looks[min(best + 1, _FIRST_LOOK - 1)])
+    # Between the neighbours of the best grid point: there may be several minima.
+    bounds = (grid[max(best - 1, 0)], grid[min(best + 1, _GRID_POINTS - 1)])
     found = minimize_scalar(
         lambda logarithm: measure(predictions, math.exp(logarithm)),
         bounds=bounds,
@@ -86,7 +84,7 @@ def fit_temperature(predictions: Sequence[LabelledPrediction], objective: Object
 def score_predictions(
     predictions: Sequence[LabelledPrediction], temperature: float = 1.0, levels: tuple[float, ...] = ()
 ) -> SampleScores:
-    """Score all situations of predictions under a calibration, in their order."""
+    """Score all frames of predictions under a calibration, in their order."""
     return join(
         [score_samples(recalibrated(each.tempered(temperature), levels), labels) for each, labels in predictions]
     )
@@ -94,41 +92,41 @@ def score_predictions(
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """Which checkpoint to score, on what."""
+    """Checkpoint and recorded drives on which it is scored."""
 
     checkpoint: Path = Path("runs/demo/policy/best.safetensors")
     """File of the policy."""
     data: Path = Path("runs/demo/data")
     """Folder with recorded drives."""
     split: Split = Split.VALIDATION
-    """Which of them to score on; calibration is always fitted to `validation`."""
+    """Split of the drives; calibration is always fitted to `validation`."""
     objective: Objective = "nll"
-    """What the temperature is fitted to: the labels' likelihood, or the coverage curve over all z."""
+    """Objective of the fitted temperature: the labels' likelihood, or the coverage curve over all z."""
     calibrate: bool = False
-    """Write the fitted calibration into the checkpoint: temperature and levels."""
+    """Whether to write the fitted calibration, temperature and levels, into the checkpoint."""
     out: Path | None = None
-    """Folder of the scores; None means beside the checkpoint."""
+    """Folder of the scores; None takes that of the checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """A policy's answers of temperature 1 on recorded drives."""
+    """Predictions of a policy at temperature 1 on recorded drives."""
 
     predictions: list[LabelledPrediction]
     """Distributions and labels, batch by batch."""
     manoeuvres: NDArray[np.str_]
-    """What the car was doing in each frame (N,), values of `FrameManoeuvre`."""
+    """Manoeuvre in each frame (N,), values of `FrameManoeuvre`."""
 
 
 def score_checkpoint(config: ScoreConfig) -> Report:
-    """Score a checkpoint as trained, as it is calibrated, and under the calibration that fits best.
+    """Score a checkpoint as trained, with its stored calibration, and with the calibration that fits best.
 
-    On the drives to which a calibration was fitted, levels are right by construction: judge them on others.
+    Levels are right by construction on the drives to which they were fitted: score them on other drives.
 
     Raises:
         CheckpointError: If the checkpoint is unusable or was made for other cameras or another map.
         EpisodeError: If the data is missing, damaged or foreign.
-        StorageError: If the temperature cannot be written; the checkpoint is as it was then.
+        StorageError: If the temperature cannot be written; the checkpoint is unchanged then.
     """
     chosen = open_dataset(config.data, config.split)
     simulation = chosen.description.simulation
@@ -162,10 +160,10 @@ def score_checkpoint(config: ScoreConfig) -> Report:
 
 @torch.inference_mode()
 def predict(policy: Policy, dataset: Dataset) -> Predicted:
-    """Answer for every frame of a dataset in the order of its files, on CUDA if there is a device.
+    """Predict every frame of a dataset in the order of its files, on CUDA if there is a device.
 
     Args:
-        policy: In evaluation mode; it may be moved.
+        policy: Policy in evaluation mode, which is moved to the device.
         dataset: Drives with images, recorded with the policy's cameras and map.
 
     Raises:
@@ -176,7 +174,7 @@ def predict(policy: Policy, dataset: Dataset) -> Predicted:
     policy.to(device)
     predictions, manoeuvres = list[LabelledPrediction](), list[NDArray[np.str_]]()
     with progress(f"predicting {dataset.folder}", dataset.frames, "frames") as advance:
-        for batch in judged_frames(dataset):
+        for batch in frame_batches(dataset):
             predictions.append((policy.steer(batch.senses.to(device)), batch.labels.to(device)))
             manoeuvres.append(batch.manoeuvres)
             advance(len(batch))

@@ -1,7 +1,4 @@
-"""Pictures of calibration: the coverage curve and the histogram of probability integral transforms.
-
-Scores of a policy's predictions as a table, as JSON and as a figure. N: situations.
-"""
+"""Scores of a policy's predictions as a table, as JSON and as a figure of its calibration. N: frames."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,74 +29,74 @@ from navsim.number_formats import number
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import FrameManoeuvre
 from navsim.tables import Table, TableSection
+from navsim.visualization.palette import DIM, DRIVERS, INK, LINE
 
-_INK, _DIM, _GRID = "#1d232c", "#6b7585", "#e3e7ed"
-_LINES = ("#2f6fde", "#d9694f", "#3fa66b", "#b25fc4", "#c2a25a", "#8e9bb0")
 _FARTHEST_Z = 3.0
 _TOLERANCE = 0.03
 _BINS = 20
 
 
 def plot_calibration(samples: Mapping[str, SampleScores], title: str) -> Figure:
-    """Coverage over z (the source's own measure) beside the PIT histogram, for each set of predictions.
+    """Plot coverage over z (the source's measure) and the PIT histogram, for each set of predictions.
 
     Args:
         samples: Scores of the predictions by name.
-        title: What was predicted.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(11, 4.9), dpi=100, layout="constrained")
-    figure.suptitle(title, fontsize=13, color=_INK, x=0.01, ha="left")
+    figure.suptitle(title, fontsize=13, color=INK.light, x=0.01, ha="left")
     curve, histogram = figure.subplots(1, 2)
     _coverage(curve, samples)
     _histogram(histogram, samples)
     for axes in (curve, histogram):
-        axes.grid(color=_GRID, zorder=0)
-        axes.tick_params(length=0, colors=_DIM)
-        axes.legend(frameon=False, labelcolor=_INK, fontsize=10, loc="upper left" if axes is curve else "upper center")
+        axes.grid(color=LINE.light, zorder=0)
+        axes.tick_params(length=0, colors=DIM.light)
+        place = "upper left" if axes is curve else "upper center"
+        axes.legend(frameon=False, labelcolor=INK.light, fontsize=10, loc=place)
         for spine in axes.spines.values():
             spine.set_visible(False)
     return figure
 
 
 def figure_pixels(figure: Figure) -> Image:
-    """Draw a figure as (H, W, 3) uint8 RGB."""
+    """Return a figure as an image (H, W, 3) uint8 RGB."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])  # type: ignore[no-untyped-call]
 
 
 def _coverage(axes: Axes, samples: Mapping[str, SampleScores]) -> None:
-    """Shares of labels within the central intervals that belong to z, beside those of a Gaussian."""
+    """Plot shares of labels inside the central intervals of z, and those of a Gaussian."""
     z = torch.linspace(0.0, _FARTHEST_Z, 121, dtype=torch.float64)
     nominal = nominal_coverage(z).numpy()
     axes.fill_between(
-        z, nominal - _TOLERANCE, nominal + _TOLERANCE, color=_DIM, alpha=0.18, linewidth=0, label="within 3 points"
+        z, nominal - _TOLERANCE, nominal + _TOLERANCE, color=DIM.light, alpha=0.18, linewidth=0, label="within 3 points"
     )
-    axes.plot(z, nominal, color=_DIM, linestyle="--", linewidth=1.4, label="nominal")
+    axes.plot(z, nominal, color=DIM.light, linestyle="--", linewidth=1.4, label="nominal")
     marks = torch.tensor(COVERAGE_Z, dtype=torch.float64)
-    for (name, scores), colour in zip(samples.items(), _LINES, strict=False):
-        axes.plot(z, coverage(scores.pit, z), color=colour, linewidth=2.0, label=name, zorder=3)
-        axes.plot(marks, coverage(scores.pit, marks), "o", color=colour, markersize=5.5, zorder=4)
+    for (name, scores), tone in zip(samples.items(), DRIVERS, strict=False):
+        axes.plot(z, coverage(scores.pit, z), color=tone.light, linewidth=2.0, label=name, zorder=3)
+        axes.plot(marks, coverage(scores.pit, marks), "o", color=tone.light, markersize=5.5, zorder=4)
     axes.set(xlim=(0, _FARTHEST_Z), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xlabel("z", color=_INK)
-    axes.set_title("share of labels in the central interval of z sigma", fontsize=11, color=_INK, loc="left")
+    axes.set_xlabel("z", color=INK.light)
+    axes.set_title("share of labels in the central interval of z sigma", fontsize=11, color=INK.light, loc="left")
 
 
 def _histogram(axes: Axes, samples: Mapping[str, SampleScores]) -> None:
-    """Densities of the probability integral transforms."""
+    """Plot densities of the probability integral transforms."""
     edges = np.linspace(0.0, 1.0, _BINS + 1)
-    axes.axhline(1.0, color=_DIM, linestyle="--", linewidth=1.4, label="right: uniform")
+    axes.axhline(1.0, color=DIM.light, linestyle="--", linewidth=1.4, label="calibrated: uniform")
     highest = 2.0
-    for (name, scores), colour in zip(samples.items(), _LINES, strict=False):
+    for (name, scores), tone in zip(samples.items(), DRIVERS, strict=False):
         density = pit_histogram(scores.pit, _BINS).numpy()
         highest = max(highest, float(density.max()))
         label = f"{name}, distance {pit_distance(scores.pit):.3f}"
-        axes.stairs(density, edges, color=colour, linewidth=2.0, fill=False, label=label, zorder=3)
-        axes.stairs(density, edges, color=colour, fill=True, alpha=0.15, zorder=2)
+        axes.stairs(density, edges, color=tone.light, linewidth=2.0, fill=False, label=label, zorder=3)
+        axes.stairs(density, edges, color=tone.light, fill=True, alpha=0.15, zorder=2)
     axes.set(xlim=(0, 1), ylim=(0, 1.3 * highest))
-    axes.set_xlabel("cdf at the label", color=_INK)
-    axes.set_title("histogram of the cdf at the label (PIT)", fontsize=11, color=_INK, loc="left")
+    axes.set_xlabel("cdf at the label", color=INK.light)
+    axes.set_title("histogram of the cdf at the label (PIT)", fontsize=11, color=INK.light, loc="left")
 
 
 _ALL = "all"
@@ -110,27 +107,27 @@ class Report:
     """Scores of one checkpoint on one split, under several calibrations."""
 
     checkpoint: str
-    """The policy's file."""
+    """File of the policy."""
     data: str
-    """The data folder."""
+    """Folder of the data."""
     split: str
-    """Which of its drives."""
+    """Split of the drives."""
     head: str
-    """The policy's head."""
+    """Head of the policy."""
     stored_temperature: float
-    """The checkpoint's own temperature."""
+    """Temperature stored in the checkpoint."""
     fitted_temperature: float
-    """The temperature that fits the validation drives best ..."""
+    """Temperature that fits the validation drives best, by `objective`."""
     objective: str
-    """... by this measure."""
+    """Measure by which the temperature was fitted."""
     samples: Mapping[str, SampleScores]
-    """Scores of all N situations by the name of the calibration."""
+    """Scores of all N frames by the name of the calibration."""
     manoeuvres: NDArray[np.str_]
-    """What the car was doing in each situation (N,), values of `FrameManoeuvre`."""
+    """Manoeuvre in each frame (N,), values of `FrameManoeuvre`."""
 
     @property
     def title(self) -> str:
-        """What was scored, in a line."""
+        """Checkpoint, data and number of frames in a line."""
         return f"{self.checkpoint} ({self.head}) on {self.split} of {self.data}: {len(self.manoeuvres)} frames"
 
     @cached_property
@@ -142,7 +139,7 @@ class Report:
         }
 
     def mapping(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """Return the report as plain values."""
         names = ("checkpoint", "data", "split", "head", "stored_temperature", "fitted_temperature", "objective")
         return {name: getattr(self, name) for name in names} | {
             "frames": len(self.manoeuvres),
@@ -154,7 +151,7 @@ class Report:
         }
 
     def table(self) -> Table:
-        """One row for each calibration and manoeuvre; lengths in 1/km, shares in %."""
+        """Return one row for each calibration and manoeuvre; lengths in 1/km, shares in %."""
         covered = (f"z {z:g}\n{100 * share:.1f}" for z, share in zip(COVERAGE_Z, NOMINAL_COVERAGE, strict=True))
         headers = ("", "frames", "nll", "crps", "mode\nerror", *covered, "width\n50%", "width\n90%", "PIT\ndist.")
         sections = [
@@ -169,12 +166,12 @@ class Report:
         return Table(headers, sections=sections, title=self.title)
 
     def figure(self) -> Figure:
-        """Coverage curve and PIT histogram under each calibration."""
+        """Return coverage curve and PIT histogram under each calibration."""
         return plot_calibration(self.samples, self.title)
 
 
 def _cells(scores: Scores) -> list[str]:
-    """One row's numbers."""
+    """Return the numbers of one row."""
     return [
         str(scores.count),
         number(scores.nll, 3),

@@ -34,12 +34,12 @@ MANY = tuple(Scenario("test-0", route, junctions=False) for route in range(3))
 SCENARIOS = (Scenario("test-0", 0, junctions=False), Scenario("test-0", 1, junctions=False))
 
 
-def contest(folder: Path, *driver_specs: DriverSpec) -> EvaluationJob:
+def job(folder: Path, *driver_specs: DriverSpec) -> EvaluationJob:
     return EvaluationJob(SIMULATION, driver_specs, folder)
 
 
 def test_drives_are_driven_once_and_resumed(tmp_path: Path) -> None:
-    both = contest(tmp_path, expert_driver_spec(SIMULATION), constant_driver_spec())
+    both = job(tmp_path, expert_driver_spec(SIMULATION), constant_driver_spec())
     assert pending(both, SCENARIOS) == 4
     first = evaluate(both, SCENARIOS, 1, StringIO())
     assert [(drive.driver, drive.scenario) for drive in first] == [
@@ -67,18 +67,18 @@ def test_a_driver_that_goes_wrong_spoils_only_its_own_drives(tmp_path: Path) -> 
         DriverSpec("constant", make_constant, 0.0),
     )
     log = StringIO()
-    drives = {drive.driver: drive for drive in evaluate(contest(tmp_path, *driver_specs), SCENARIOS[:1], 2, log)}
+    drives = {drive.driver: drive for drive in evaluate(job(tmp_path, *driver_specs), SCENARIOS[:1], 2, log)}
     assert "must be finite" in drives["nan"].error
     assert "within -0.2 to 0.2 1/m, got 99" in drives["huge"].error
     assert drives["broken"].error.startswith("making the driver: KeyError: 'no such weights' (")
     assert {name for name, drive in drives.items() if drive.episode is None} == {"nan", "huge", "broken"}
-    assert pending(contest(tmp_path, *driver_specs), SCENARIOS[:1]) == 3
+    assert pending(job(tmp_path, *driver_specs), SCENARIOS[:1]) == 3
     assert "4/4 drives" in log.getvalue()
 
 
 def test_a_driver_that_kills_its_process_is_given_another(tmp_path: Path) -> None:
     dying = DriverSpec("dying", make_dying, str(tmp_path / "died"))
-    (drive,) = evaluate(contest(tmp_path, dying), SCENARIOS[:1], 1, StringIO())
+    (drive,) = evaluate(job(tmp_path, dying), SCENARIOS[:1], 1, StringIO())
     assert (tmp_path / "died").exists()
     assert drive.episode is not None
     assert drive.episode.driver == "dying"
@@ -91,8 +91,8 @@ def fleet(make: Callable[[int], Driver] = make_fleet, flaw: Scenario | None = No
 
 
 def test_drives_side_by_side_are_those_driven_one_by_one(tmp_path: Path) -> None:
-    together = evaluate(contest(tmp_path / "together", fleet()), MANY, 1, StringIO())
-    alone = evaluate(contest(tmp_path / "alone", fleet(cars=1)), MANY, 1, StringIO())
+    together = evaluate(job(tmp_path / "together", fleet()), MANY, 1, StringIO())
+    alone = evaluate(job(tmp_path / "alone", fleet(cars=1)), MANY, 1, StringIO())
     for one, other in zip(together, alone, strict=True):
         assert one.episode is not None
         assert other.episode is not None
@@ -121,7 +121,7 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
     deed: str, words: str, tmp_path: Path
 ) -> None:
     driver_specs = (DriverSpec("failing", make_failing, (deed, in_drive(MANY[1]))), expert_driver_spec(SIMULATION))
-    limited = replace(contest(tmp_path, *driver_specs), decision_limit=2.0)
+    limited = replace(job(tmp_path, *driver_specs), decision_limit=2.0)
     drives = evaluate(limited, MANY, 2, StringIO())
     assert [drive.outcome is Outcome.BROKE_OFF for drive in drives] == [False, True, False, False, False, False]
     assert words in drives[1].error
@@ -141,18 +141,18 @@ def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
     make: Callable[[int], Driver], words: str, tmp_path: Path
 ) -> None:
     log = StringIO()
-    limited = replace(contest(tmp_path, fleet(make, MANY[1])), decision_limit=2.0)
+    limited = replace(job(tmp_path, fleet(make, MANY[1])), decision_limit=2.0)
     drives = evaluate(limited, MANY, 1, log)
     assert [drive.episode is None for drive in drives] == [False, True, False]
     assert words in drives[1].error
     assert "3/3 drives" in log.getvalue()
-    mended = evaluate(contest(tmp_path, fleet()), MANY, 1, StringIO())
+    mended = evaluate(job(tmp_path, fleet()), MANY, 1, StringIO())
     assert all(drive.episode is not None for drive in mended)
 
 
 def test_units_give_all_processes_as_much_to_do(tmp_path: Path) -> None:
     scenarios = tuple(Scenario(f"test-{i % 4}", i) for i in range(20))
-    both = contest(tmp_path, fleet(cars=8), constant_driver_spec())
+    both = job(tmp_path, fleet(cars=8), constant_driver_spec())
     units = planned_units(both, scenarios, 2)
     own = [unit for unit in units if unit.driver == "fleet"]
     assert [len(unit.scenarios) for unit in own] == [5, 5, 5, 5]
@@ -169,9 +169,9 @@ def test_a_damaged_drive_is_named_and_not_counted(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1")
     with pytest.raises(EpisodeError, match=path.name):
-        evaluate(contest(tmp_path, constant_driver_spec()), SCENARIOS[:1], 1, StringIO())
+        evaluate(job(tmp_path, constant_driver_spec()), SCENARIOS[:1], 1, StringIO())
 
 
 def test_two_drivers_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="different names"):
-        contest(tmp_path, constant_driver_spec(), replace(expert_driver_spec(SIMULATION), name="constant"))
+        job(tmp_path, constant_driver_spec(), replace(expert_driver_spec(SIMULATION), name="constant"))

@@ -11,12 +11,12 @@ from agents.experiments.hardware_limits import (
     Ceilings,
     Cost,
     layer_traffic,
-    made_up_inputs,
     measure_ceilings,
+    random_inputs,
     shares,
     training_cost,
 )
-from agents.experiments.training_benchmark import WORKLOADS, made_up_samples, measure_network, measured_networks
+from agents.experiments.training_benchmark import WORKLOADS, measure_network, measured_networks, random_samples
 from agents.policies.networks.observation_batch import ObservationSpec
 from agents.policies.policy import NETWORKS
 from tests.agents.small_runs import SPEC, small_config, small_policy
@@ -38,19 +38,18 @@ def test_a_layers_traffic_is_counted_forward_and_backward() -> None:
 def test_the_cost_of_a_sample_does_not_depend_on_the_batch_and_leaves_no_gradients() -> None:
     policy = small_policy()
     costs = [
-        training_cost(policy, made_up_inputs(SPEC, batch, CPU, torch.float32), torch.zeros(batch), 2)
-        for batch in (2, 6)
+        training_cost(policy, random_inputs(SPEC, batch, CPU, torch.float32), torch.zeros(batch), 2) for batch in (2, 6)
     ]
     assert costs[0].operations == pytest.approx(costs[1].operations)
     assert costs[0].traffic == pytest.approx(costs[1].traffic)
     assert all(parameter.grad is None for parameter in policy.parameters())
-    wide = training_cost(policy, made_up_inputs(SPEC, 2, CPU, torch.float32), torch.zeros(2), 4)
+    wide = training_cost(policy, random_inputs(SPEC, 2, CPU, torch.float32), torch.zeros(2), 4)
     assert wide.traffic == 2 * costs[0].traffic
 
 
 def test_operations_are_those_of_the_layers_counted_by_hand() -> None:
     policy = small_policy(inputs=("road_map", "route_map"))
-    cost = training_cost(policy, made_up_inputs(SPEC, 4, CPU, torch.float32), torch.zeros(4), 2)
+    cost = training_cost(policy, random_inputs(SPEC, 4, CPU, torch.float32), torch.zeros(4), 2)
     sides = [10, 5, 3, 2]  # of the convolutions' outputs, from maps of 20 px
     layers = [(2, 16, 5), (16, 32, 3), (32, 32, 3), (32, 32, 3)]
     products = [side**2 * a * b * k**2 for side, (a, b, k) in zip(sides, layers, strict=True)]
@@ -68,7 +67,7 @@ def test_shares_of_the_ceilings() -> None:
 
 def test_made_up_frames_are_random_and_the_same_each_time() -> None:
     spec = ObservationSpec(3, 8, 10, 12)
-    samples, again = (made_up_samples(spec, 5, CPU) for _ in range(2))
+    samples, again = (random_samples(spec, 5, CPU) for _ in range(2))
     assert samples.observations.spec == spec
     assert samples.fingerprint == again.fingerprint
     assert samples.observations.images.float().std() > 50

@@ -81,7 +81,7 @@ def test_variants_that_did_not_drive_the_same_are_named(driven: StudyConfig) -> 
     values = json.loads(path.read_text())
     values["drives"].pop()
     path.write_text(json.dumps(values))
-    with pytest.raises(EpisodeError, match="did not drive the same routes: far test-1-route0 is of one alone"):
+    with pytest.raises(EpisodeError, match="did not drive the same routes: only one drove far test-1-route0"):
         read_contrast(driven, driven.contrasts[0])
     path.unlink()
     with pytest.raises(EpisodeError, match=r"variants\.other_1: was not run to its end"):

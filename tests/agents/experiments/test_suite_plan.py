@@ -48,19 +48,19 @@ def test_a_driver_may_take_some_of_the_suites() -> None:
     assert [config.drives("some", suite) for suite in ("quick", "standard")] == [True, False]
     assert all(config.drives("all", suite) for suite in config.suites)
     alone = SuitesPageConfig(drivers={"some": drivers["some"]})
-    assert alone.left_out("standard") == "none of the drivers is to drive it"
+    assert alone.left_out("standard") == "it has no driver"
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ("drivers: {a: {driver: constant}}\nrepeat: [b]", "repeat names 'b', which is none of drivers: a"),
+        ("drivers: {a: {driver: constant}}\nrepeat: [b]", "repeat names 'b', which is not in drivers: a"),
         ("drivers: {a: {driver: constant}}\nother_renderer: [b]", "other_renderer names 'b'"),
         ("drivers: {a b: {driver: constant}}", "'a b' must be a name of letters"),
         ("drivers: {a: {driver: constant, simulation: {mapp: {}}}}", "mapp"),
-        ("drivers: {a: {driver: constant}}\ntowns: {roads: 'osm:x'}", "towns names 'roads', which is none of suites"),
+        ("drivers: {a: {driver: constant}}\ntowns: {roads: 'osm:x'}", "towns names 'roads', which is not in suites"),
         ("drivers: {a: {driver: constant}}\nrepeat: [a]\nsuites: [quick]", "repeat_suite must be one of suites"),
-        ("drivers: {a: {driver: constant, suites: [fast]}}", "drivers.a.suites names 'fast', none of suites: quick"),
+        ("drivers: {a: {driver: constant, suites: [fast]}}", "drivers.a.suites names 'fast', not in suites: quick"),
         ("drivers: {a: {driver: constant, suites: [quick]}}\nrepeat: [a]", "drivers.a.suites lacks 'standard'"),
         ("drivers: {a: {label: nobody}}", "drivers.a.driver"),
         ("drivers: {a: {driver: constant}}\nsuite: [quick]", "unknown key; perhaps you meant 'suites'"),

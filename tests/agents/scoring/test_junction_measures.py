@@ -13,8 +13,8 @@ from agents.scoring.junctions import (
     DecisionScores,
     find_decisions,
     joined_scores,
-    judge_decisions,
     junction_measures,
+    score_decisions,
 )
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -61,7 +61,7 @@ def peaks(rows: list[dict[float, float]], sigma: float = 1e-4) -> SteeringMixtur
 
 def judged(frames: JunctionExits, distribution: SteeringMixture) -> tuple[Decisions, DecisionScores]:
     decisions = find_decisions(frames, RULES)
-    return decisions, judge_decisions(distribution, decisions, RULES)
+    return decisions, score_decisions(distribution, decisions, RULES)
 
 
 def test_exits_too_close_to_be_told_apart_are_no_decision() -> None:
@@ -146,10 +146,10 @@ def test_all_exits_as_modes_are_all_recalled_and_one_gaussian_recalls_one() -> N
     decisions = find_decisions(frames, RULES)
     assert 250 < len(decisions) < 500
     chosen = table[decisions.rows]
-    everything = judge_decisions(peaks([dict.fromkeys(row, 1 / 3) for row in chosen.tolist()]), decisions, RULES)
+    everything = score_decisions(peaks([dict.fromkeys(row, 1 / 3) for row in chosen.tolist()]), decisions, RULES)
     assert (everything.seen == everything.exits).all()
     assert everything.lawful == pytest.approx(np.ones(len(decisions)), abs=1e-5)
-    one = judge_decisions(peaks([{row[1]: 1.0} for row in chosen.tolist()], sigma=0.002), decisions, RULES)
+    one = score_decisions(peaks([{row[1]: 1.0} for row in chosen.tolist()], sigma=0.002), decisions, RULES)
     assert (one.seen == 1).all()
 
 
@@ -203,7 +203,7 @@ def test_batches_are_joined_in_order() -> None:
     frames = exits([[0.1, 0.0]] * 3)
     distribution = [peaks([{0.1: 1.0}]), peaks([{0.1: 0.5, 0.0: 0.5}, {0.05: 1.0}])]
     parts = [
-        judge_decisions(each, find_decisions(frames[part], RULES), RULES)
+        score_decisions(each, find_decisions(frames[part], RULES), RULES)
         for each, part in zip(distribution, (slice(0, 1), slice(1, 3)), strict=True)
     ]
     whole = joined_scores(parts)

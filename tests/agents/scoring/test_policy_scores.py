@@ -22,10 +22,10 @@ from agents.scoring.junctions import (
     JunctionMeasures,
     find_decisions,
     joined_scores,
-    judge_decisions,
     junction_measures,
+    score_decisions,
 )
-from agents.scoring.policy_scores import FrameBatch, judged_frames, score_policy
+from agents.scoring.policy_scores import FrameBatch, frame_batches, score_policy
 from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, write_description
 from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, EpisodeError
@@ -75,7 +75,7 @@ def with_pictures(episode: Episode) -> Episode:
 
 @pytest.fixture(scope="module")
 def batches(folder: Path) -> list[FrameBatch]:
-    return list(judged_frames(open_dataset(folder, Split.VALIDATION), 100))
+    return list(frame_batches(open_dataset(folder, Split.VALIDATION), 100))
 
 
 def test_every_frame_comes_once_with_its_rows(folder: Path, batches: list[FrameBatch]) -> None:
@@ -110,7 +110,7 @@ def measured(batches: list[FrameBatch], means: list[Array], sigma: float) -> Jun
             weights = torch.log_softmax(there, dim=1)
             at = torch.tensor(np.nan_to_num(centres) / 0.2, dtype=torch.float32)
             parts.append(
-                judge_decisions(SteeringMixture(weights, at, torch.full_like(at, sigma / 0.2), 0.2), decisions, RULES)
+                score_decisions(SteeringMixture(weights, at, torch.full_like(at, sigma / 0.2), 0.2), decisions, RULES)
             )
             passages += [(batch.episode, passage) for passage in decisions.passages.tolist()]
             towns += [batch.town] * len(decisions)
@@ -166,7 +166,7 @@ def test_a_policy_is_scored_by_manoeuvre_and_at_junctions(folder: Path) -> None:
     assert FrameManoeuvre.STRAIGHT in scores.manoeuvres
     errors, log_probs = [], []
     with torch.no_grad():
-        for batch in judged_frames(dataset, 1000):
+        for batch in frame_batches(dataset, 1000):
             distribution = policy.steer(batch.senses)
             chosen = torch.tensor(batch.manoeuvres == FrameManoeuvre.CURVE)
             errors.append((distribution.mode - batch.labels).abs()[chosen])
@@ -189,7 +189,7 @@ def test_a_drive_without_images_is_refused(tmp_path: Path, folder: Path) -> None
     path = episode_path(tmp_path, episode.scenario)
     write_episode(episode, path, {})
     with pytest.raises(EpisodeError, match="without images"):
-        next(judged_frames(open_dataset(tmp_path, Split.VALIDATION)))
+        next(frame_batches(open_dataset(tmp_path, Split.VALIDATION)))
 
 
 def checkpoint(path: Path, config: PolicyConfig, cameras: tuple[Camera, ...]) -> Path:
