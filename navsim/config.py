@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from navsim.errors import ConfigError
+from navsim.storage import find_file
 
 T = TypeVar("T")
 
@@ -62,7 +63,10 @@ def parse_config(kind: type[T], description: str, arguments: Sequence[str] | Non
     """
     known, rest = _file_option().parse_known_args(arguments)
     default = kind() if known.config is None else load_config(kind, known.config)
-    text = f"{description} Give --config FILE for a YAML file with fields that differ from the defaults below."
+    text = (
+        f"{description} Give --config FILE for a YAML file with fields that differ from the defaults below. "
+        "A name such as demo/train.yaml means the project's own file, unless there is one of that name here."
+    )
     return tyro.cli(kind, default=default, args=rest, description=text, config=(tyro.conf.EnumChoicesFromValues,))
 
 
@@ -81,7 +85,7 @@ def chosen_task(tasks: Sequence[str], arguments: Sequence[str] | None = None) ->
     known, _ = options.parse_known_args(arguments)
     task = known.task
     if task is None:
-        task = tasks[0] if known.config is None else _read_yaml(known.config, ()).get("task", tasks[0])
+        task = tasks[0] if known.config is None else _read_yaml(known.config).get("task", tasks[0])
     if task not in tasks:
         raise ConfigError(f"task must be one of {', '.join(tasks)}, got {task!r}")
     return str(task)
@@ -93,7 +97,7 @@ def load_config(kind: type[T], path: Path) -> T:
     Raises:
         ConfigError: If the file is missing or not a YAML mapping, or has an unknown key or a wrong value.
     """
-    return from_mapping(kind, _read_yaml(path, ()), str(path))
+    return from_mapping(kind, _read_yaml(path), str(path))
 
 
 def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
@@ -216,8 +220,9 @@ def _file_option() -> argparse.ArgumentParser:
     return files
 
 
-def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a mapping and merge it into the file that it extends."""
+    path = find_file(path, "configs")
     if path in seen:
         raise ConfigError(f"{path}: extends itself through {' -> '.join(map(str, seen))}")
     try:

@@ -1,4 +1,4 @@
-"""Atomic files and folders: written under a temporary name, flushed to disk, then renamed.
+"""Atomic files and folders: written under a temporary name, flushed to disk, then renamed. Files of the project itself.
 
 After a crash or with a full disk, either the old file or the complete new one exists. A killed process leaves a hidden
 `.NAME.PID.partial` beside the file, which `remove_partial` removes.
@@ -15,6 +15,21 @@ from typing import Any, BinaryIO
 import yaml
 
 from navsim.errors import StorageError
+
+BUNDLED = {name: Path(__file__).parent / name for name in ("configs", "policies")}
+"""Folders with the configurations and policies that are part of the project, also where it is installed."""
+
+
+def find_file(path: Path, kind: str) -> Path:
+    """Return `path` if it exists, else the project's own file of that name if there is one, else `path`.
+
+    Args:
+        path: A path, or a name such as `demo/train.yaml` or `configs/demo/train.yaml`.
+        kind: Key of `BUNDLED`.
+    """
+    parts = path.parts[1:] if path.parts[:1] == (kind,) else path.parts
+    bundled = BUNDLED[kind].joinpath(*parts)
+    return bundled if not path.exists() and bundled.exists() else path
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME
+from agents.drivers.onnx_driver import ONNX_NAME
 from agents.export.graph import TOLERANCE, DrivingGraph, driven_observations, largest_difference
+from agents.policies import WEIGHTS_NAME
 from agents.policies.checkpoint import load_policy
 from agents.training.closed_loop import ClosedLoop, ClosedLoopConfig
 from navsim.roads.generators.towns import TOWN_GENERATORS

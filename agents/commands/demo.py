@@ -12,7 +12,7 @@ from agents.commands.main import command_line
 from navsim.cli import say
 from navsim.config import parse_config
 from navsim.parallel import available_cores
-from navsim.storage import write_json
+from navsim.storage import find_file, write_json
 from navsim.subprocesses import run, run_in_background
 
 
@@ -20,7 +20,7 @@ from navsim.subprocesses import run, run_in_background
 class DemoConfig:
     """Folders of the demo; the settings of its steps stand in the four files of `configs`."""
 
-    configs: Path = Path(__file__).parents[2] / "configs" / "demo"
+    configs: Path = Path("configs/demo")
     """Folder with collect.yaml, train.yaml, blind.yaml and evaluate.yaml."""
     out: Path = Path("runs/demo")
     """Folder that those files name; holds the times of the steps and the blind twin's log, too."""
@@ -60,7 +60,7 @@ def demo() -> None:
     config = parse_config(DemoConfig, "Collect, train and evaluate, as `make demo` does.")
     record = config.out / "demo.json"
     seconds: dict[str, float] = json.loads(record.read_text()) if record.exists() else {}
-    todo = steps(config.configs)
+    todo = steps(find_file(config.configs, "configs"))
     for number, step in enumerate(todo, 1):
         say(f"\n=== step {number} of {len(todo)}: {step.title} ===")
         started = time.monotonic()

@@ -19,7 +19,7 @@ from navsim.sensing.roadmap import MapSpec
 
 FORMAT = "navsim-onnx"
 FORMAT_VERSION = 1
-ONNX_NAME, WEIGHTS_NAME, CARD_NAME = "policy.onnx", "model.safetensors", "README.md"
+ONNX_NAME, CARD_NAME = "policy.onnx", "README.md"
 """Files of an exported policy."""
 INPUTS = ("images", "road_map", "route_map", "speed")
 """Names of the graph's inputs, see `agents.export.graph`; each holds a batch."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.drivers.onnx_driver import ONNX_NAME, ExportMetadata, OnnxDriver, read_metadata
+from agents.policies import WEIGHTS_NAME
 from navsim.datasets.recorder import KEYBOARD
 from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
 from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
@@ -16,6 +17,7 @@ from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
+from navsim.storage import BUNDLED, find_file
 from navsim.viewer.config import WatchConfig
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ SUFFIXES = (".safetensors", ".onnx")
 ONNX = "onnx:"
 """Prefix of the path of an exported policy, a file or its folder."""
 DRIVER_NAMES = ("policy", "blind", "constant", "expert")
+BUNDLED_POLICIES = tuple(sorted(folder.name for folder in BUNDLED["policies"].iterdir()))
+"""Names of the policies that are part of the project."""
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=(.+)")
 
 
@@ -103,12 +107,13 @@ def _make_driver_spec(word: str, config: PolicyEvaluationConfig, taken: set[str]
         return policy_driver_spec(path, config, word)
     if is_plugin_name(word) and not word.startswith(ONNX):
         return plugin_driver_spec(word, config.simulation.cameras, config.simulation.map)
+    if word in BUNDLED_POLICIES and not Path(word).exists():
+        return policy_driver_spec(BUNDLED["policies"] / word / WEIGHTS_NAME, config, word)
     if not word.startswith(ONNX) and not word.endswith(SUFFIXES):
         kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER, or MODULE:FACTORY"
-        raise ConfigError(
-            f"unknown driver {word!r}: give a policy's path ({kinds}) or one of {', '.join(DRIVER_NAMES)}"
-        )
-    path = Path(word.removeprefix(ONNX))
+        names = ", ".join((*DRIVER_NAMES, *BUNDLED_POLICIES))
+        raise ConfigError(f"unknown driver {word!r}: give a policy's path ({kinds}) or one of {names}")
+    path = find_file(Path(word.removeprefix(ONNX)), "policies")
     if word.startswith(ONNX) and path.suffix != ".onnx":
         path = path / ONNX_NAME
     name = "blind" if policy_info(path).policy.blind else "policy"
@@ -116,7 +121,8 @@ def _make_driver_spec(word: str, config: PolicyEvaluationConfig, taken: set[str]
 
 
 def policy_file(path: Path) -> Path:
-    """Return the file of a policy: `path`, or the exported policy in that folder."""
+    """Return the file of a policy: `path`, the exported policy in that folder, or the project's file of that name."""
+    path = find_file(path, "policies")
     return path / ONNX_NAME if path.is_dir() else path
 
 

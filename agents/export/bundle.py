@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
-from agents.drivers.onnx_driver import CARD_NAME, ONNX_NAME, WEIGHTS_NAME, ExportMetadata
+from agents.drivers.onnx_driver import CARD_NAME, ONNX_NAME, ExportMetadata
 from agents.export.card import CardContents, model_card
 from agents.export.graph import DrivingGraph, check_graph, driven_observations, export_graph, random_observations
+from agents.policies import WEIGHTS_NAME
 from agents.policies.checkpoint import CheckpointInfo, load_policy, read_info, save_checkpoint
 from agents.policies.policy import parameter_count
 from navsim.drivers.action_selection import GRID_POINTS

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from agents.drivers.onnx_driver import ONNX_NAME, WEIGHTS_NAME, ExportMetadata
+from agents.drivers.onnx_driver import ONNX_NAME, ExportMetadata
+from agents.policies import WEIGHTS_NAME
 from navsim.number_formats import km, metres, percent_interval, share, thousands
 from navsim.tables import Table
 

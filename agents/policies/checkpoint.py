@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from agents.policies import WEIGHTS_NAME
 from agents.policies.distributions.base import check_temperature
 from agents.policies.distributions.recalibrated import check_levels
 from agents.policies.networks.config import PolicyConfig, check_sensors
@@ -27,7 +28,7 @@ from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
-from navsim.storage import write_bytes
+from navsim.storage import find_file, write_bytes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -150,7 +151,14 @@ class CheckpointFormat(Generic[Header, N]):
             raise CheckpointError(f"damaged header: {error}") from None
 
 
+def checkpoint_file(path: Path) -> Path:
+    """Return the file of a checkpoint: `path`, or the weights in that folder, or the project's policy of that name."""
+    found = find_file(path, "policies")
+    return found / WEIGHTS_NAME if found.is_dir() else found
+
+
 def _read(path: Path, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    path = checkpoint_file(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:
@@ -243,14 +251,21 @@ def weights_digest(path: Path) -> str:
     return f"{digest:08x}"
 
 
-def load_policy(path: Path, cameras: Sequence[Camera], map_spec: MapSpec) -> Policy:
-    """Load the network at `path`, calibrated as its header says, for driving with `cameras` and `map_spec`.
+def load_policy(path: Path | str, cameras: Sequence[Camera] | None = None, map_spec: MapSpec | None = None) -> Policy:
+    """Load a policy for driving, calibrated as its header says.
+
+    Args:
+        path: File of the checkpoint, its folder, or the name of one of the project's policies, such as `reference`.
+        cameras: Cameras of the car; None takes those that the policy was trained with.
+        map_spec: Map patches of the car; None takes those that the policy was trained with.
 
     Raises:
         CheckpointError: If the file is unusable or was made for other cameras or another map.
     """
+    path = Path(path)
     policy, info = POLICY_FORMAT.load(path)
-    check_sensors(path, (info.cameras, info.map), (cameras, map_spec))
+    car = info.cameras if cameras is None else cameras, info.map if map_spec is None else map_spec
+    check_sensors(path, (info.cameras, info.map), car)
     policy.temperature, policy.levels = info.temperature, info.levels
     return policy
 

@@ -22,8 +22,9 @@ class EvaluationConfig(Constrained):
     """Drivers, routes, simulation and outputs of an evaluation."""
 
     driver: Annotated[tuple[str, ...], MinLen(1)] = ("policy", "blind", "constant", "expert")
-    """Drivers, at least one: a policy's path, policy, blind, constant, expert, or `package.module:factory` for a driver
-    of your own (see `navsim.drivers.plugin`); NAME=WORD gives a driver a name."""
+    """Drivers, at least one: a policy's path; policy, blind, constant, expert; reference or unrouted, the project's
+    policies; or `package.module:factory` for a driver of your own (`navsim.drivers.plugin`). NAME=DRIVER gives one a
+    name."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
     """Meaning of the word `policy`: a checkpoint, or an exported policy (`.onnx`, or the folder around it)."""
     blind: Path = Path("runs/demo/blind/best.safetensors")

@@ -15,8 +15,9 @@ from navsim.seeding import generator
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
 from navsim.simulation.town import is_osm_town, town_seed
+from navsim.storage import BUNDLED, find_file
 
-SUITES = Path(__file__).parents[2] / "configs" / "suites"
+SUITES = BUNDLED["configs"] / "suites"
 """Folder of the suites that have a name."""
 SUITE_VERSION = 1
 """Part of every fingerprint; raised when the same values mean other drives."""
@@ -105,7 +106,7 @@ def suite_path(name: str) -> Path:
     Raises:
         ConfigError: If the file does not exist.
     """
-    for path in (SUITES / f"{name}.yaml", Path(name)):
+    for path in (SUITES / f"{name}.yaml", find_file(Path(name), "configs")):
         if path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))

@@ -40,9 +40,9 @@ class WatchConfig:
     """What to watch, and how; driver, town, weather and route can be changed by keys."""
 
     driver: tuple[str, ...] = ("expert",)
-    """Who drives: as for `scripts/evaluate.py`, or `keyboard`; the built-in ones can always be chosen by keys."""
+    """Who drives: as for `navsim evaluate`, or `keyboard`; the built-in ones can always be chosen by keys."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
-    """What the word `policy` means, as for `scripts/evaluate.py`."""
+    """What the word `policy` means, as for `navsim evaluate`."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
     """What the word `blind` means."""
     town: tuple[str, ...] = ()

@@ -20,7 +20,6 @@ from agents.drivers.onnx_driver import (
     CARD_NAME,
     INPUTS,
     ONNX_NAME,
-    WEIGHTS_NAME,
     ExportMetadata,
     OnnxDriver,
     from_metadata,
@@ -39,6 +38,7 @@ from agents.export.graph import (
     largest_difference,
     random_observations,
 )
+from agents.policies import WEIGHTS_NAME
 from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpoint
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, observation_spec
