@@ -43,6 +43,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
     "StudyContrast": {"words": "labels"},
     "TrainConfig": {"quiet_share": "lane_keeping_fraction"},
     "Variant": {"words": "label"},
+    "ViewerConfig": {"panel": "dashboard"},
 }
 """Current name of each old key that stored files may use, by configuration class."""
 RENAMED_VALUES: dict[str, dict[str, dict[str, str]]] = {"ActingConfig": {"rule": {"sticky": "follow_mode"}}}

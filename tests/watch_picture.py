@@ -48,7 +48,7 @@ def main() -> None:
             wait_until(lambda: watching.poll() is not None or panel_is_drawn(display), 180)
             screen = resting(display)[:SCREEN_HEIGHT, :SCREEN_WIDTH]
             screen[540:, :960] = BACKGROUND  # the panel is higher than the window by its keys
-            display.press("q", "navsim panel")
+            display.press("q", "navsim dashboard")
             watching.wait(60)
         finally:
             watching.kill()

@@ -22,7 +22,7 @@ from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import attribution_of
 from navsim.viewer.replay import read_recording
-from navsim.viewer.session import Say, film, film_replay, watch_choices, watch_replay
+from navsim.viewer.session import PrintLine, film, film_replay, watch_choices, watch_replay
 from navsim.visualization.drive_events import DriveLog
 from navsim.world.bullet import require_display
 
@@ -32,7 +32,7 @@ _FILM_INSTEAD = "give --action film for a film instead"
 class BeliefPainter:
     """Localises a drive under way and draws the belief; a `navsim.viewer.dashboard_window.Painter`."""
 
-    salient = False
+    supports_saliency = False
 
     def __init__(self, config: LocalizeConfig, policy: Policy) -> None:
         """Localise by `config.watched_method` in `config.watched_case`."""
@@ -60,11 +60,11 @@ class BeliefPainter:
         title = f"{config.watched_method}, case {self._case.name}: {driver} on {scenario.name}"
         self._drive = _Drive(title, tracker, belief_map, simulation.route.passages)
 
-    def note(self, rollout_step: RolloutStep) -> None:
+    def observe(self, rollout_step: RolloutStep) -> None:
         """Process one control step."""
         self._current_drive.step(rollout_step)
 
-    def draw(self, rollout_step: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:  # noqa: ARG002
+    def draw(self, rollout_step: RolloutStep, outcome: Outcome | None, log: DriveLog, show_saliency: bool) -> Image:  # noqa: ARG002
         """Draw the belief after the last update, with the car's true pose now."""
         return self._current_drive.picture(rollout_step, outcome)
 
@@ -107,15 +107,15 @@ class _Drive:
         if self._last_point is None:
             raise RuntimeError("step must be called first")
         title = self._title if outcome is None else f"{self._title}: {outcome.replace('_', ' ')}"
-        now = replace(self._last_point, truth=rollout_step.step.state.pose)
-        observation = rollout_step.step.observation
+        now = replace(self._last_point, truth=rollout_step.time_step.state.pose)
+        observation = rollout_step.time_step.observation
         camera = None if observation is None else observation.images[0]
         return compose_picture(title, self._chart, now, self.track, camera)
 
 
 def live_step(rollout_step: RolloutStep, index: int, passages: tuple[JunctionPassage, ...]) -> LocalizationStep:
     """Return control step `index` of a drive under way, along a route with `passages`."""
-    step = rollout_step.step
+    step = rollout_step.time_step
     return LocalizationStep(
         index=index,
         time=step.state.time,
@@ -127,7 +127,7 @@ def live_step(rollout_step: RolloutStep, index: int, passages: tuple[JunctionPas
     )
 
 
-def watch_live(config: LocalizeConfig, say: Say) -> None:
+def watch_live(config: LocalizeConfig, print_line: PrintLine) -> None:
     """Open the window, or write a film where `config.action` is `film`.
 
     Raises:
@@ -142,7 +142,7 @@ def watch_live(config: LocalizeConfig, say: Say) -> None:
         require_display(_FILM_INSTEAD)
     policy, car = open_policy(config.checkpoint), simulation_of(config.checkpoint)
     simulation = replace(config.watch.simulation, cameras=car.cameras, map=car.map)
-    options = replace(config.watch.viewer, panel=True)  # the panel shows the belief
+    options = replace(config.watch.viewer, dashboard=True)  # the panel shows the belief
     watch = replace(config.watch, simulation=simulation, viewer=options, headless=filming)
     painter = BeliefPainter(config, policy)
     if watch.replay is not None:
@@ -150,11 +150,11 @@ def watch_live(config: LocalizeConfig, say: Say) -> None:
         simulation_config = recording.simulation
         check_sensors(config.checkpoint, (car.cameras, car.map), (simulation_config.cameras, simulation_config.map))
         check_duration(recording.episode)
-        (film_replay if filming else watch_replay)(watch, recording, say, painter)
+        (film_replay if filming else watch_replay)(watch, recording, print_line, painter)
         return
     driver_specs = watchable_drivers(watch)
     make_context(config, policy, watch.choices((driver_specs[0].name,)).scenario.town)  # errors before a window opens
     if filming:
-        film(watch, driver_specs, say, painter)
+        film(watch, driver_specs, print_line, painter)
     else:
-        watch_choices(watch, driver_specs, say, painter)
+        watch_choices(watch, driver_specs, print_line, painter)

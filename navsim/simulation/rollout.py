@@ -33,7 +33,7 @@ _MIN_DENSITY = 1e-3  # of the highest: episodes keep distributions to show them,
 class RolloutStep:
     """One control step, between decision and execution."""
 
-    step: TimeStep
+    time_step: TimeStep
     """State of the drive, with what was sensed."""
     decision: Decision
     """Decision of the driver."""

@@ -1,1 +1,1 @@
-"""Watching drives: the window, its keys, replay and offscreen recording."""
+"""The viewer: window, keys, replay of recorded drives, and films without a display."""

@@ -1,8 +1,12 @@
-"""The settings of the window: who drives where, how it is shown, and what is kept of it."""
+"""Settings of the viewer: drivers and scenarios to watch, how they are shown, and which files are written."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from annotated_types import Ge, Le, MinLen
+
+from navsim.config import Constrained
 from navsim.datasets.recorder import KEYBOARD
 from navsim.errors import ConfigError
 from navsim.rendering.window.viewpoints import Viewpoint
@@ -12,84 +16,76 @@ from navsim.viewer.controls import TOUR_TOWNS, TOUR_WEATHERS, Choices, with_tour
 from navsim.world.scenery.appearance import parse_spec
 
 PICTURE, FILMS = ".png", (".mp4", ".gif")
-"""Endings of what can be made without a window."""
+"""Suffixes of the files that can be made without a window."""
 
 
 @dataclass(frozen=True)
-class ViewerConfig:
-    """How drives are watched."""
+class ViewerConfig(Constrained):
+    """How drives are shown."""
 
-    real_time_factor: float = 1.0
-    """Simulated over real time; 0 for as fast as possible."""
-    panel: bool = True
-    """Whether the panel with cameras, maps and distribution is shown."""
+    real_time_factor: Annotated[float, Ge(0), Le(100)] = 1.0
+    """Ratio of simulated time to real time; 0 for as fast as possible."""
+    dashboard: bool = True
+    """Whether the dashboard with cameras, maps and steering distribution is shown."""
     view: Viewpoint = Viewpoint.CHASE
-    """The window's first camera."""
+    """Viewpoint of the window at the start."""
     saliency: bool = False
-    """Whether the panel shows from the start what the driver looks at."""
-    pause_at: float = 0.0
+    """Whether the dashboard shows the driver's saliency from the start."""
+    pause_at: Annotated[float, Ge(0)] = 0.0
     """Time of each drive at which it is paused [s since its start]; 0 for never."""
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.real_time_factor <= 100:
-            raise ConfigError(f"viewer.real_time_factor must be 0 to 100, got {self.real_time_factor}")
-
 
 @dataclass(frozen=True)
-class WatchConfig:
-    """What to watch, and how; driver, town, weather and route can be changed by keys."""
+class WatchConfig(Constrained):
+    """What to watch, and how; keys change driver, town, weather and route."""
 
-    driver: tuple[str, ...] = ("expert",)
-    """Who drives: as for `navsim evaluate`, or `keyboard`; the built-in ones can always be chosen by keys."""
+    driver: Annotated[tuple[str, ...], MinLen(1)] = ("expert",)
+    """Drivers as for `navsim evaluate`, or `keyboard`; keys can always choose the built-in ones."""
     policy: Path = Path("runs/demo/policy/best.safetensors")
-    """What the word `policy` means, as for `navsim evaluate`."""
+    """Checkpoint of the driver called `policy`, as for `navsim evaluate`."""
     blind: Path = Path("runs/demo/blind/best.safetensors")
-    """What the word `blind` means."""
+    """Checkpoint of the driver called `blind`."""
     town: tuple[str, ...] = ()
     """Towns to begin with, such as test-3, grid-test-0 or osm:FILE; others follow by keys."""
     appearance: tuple[str, ...] = ()
     """Conditions to begin with, such as dusk+rain, see `navsim.world.scenery.appearance`; others follow by keys."""
-    route: int = 0
+    route: Annotated[int, Ge(0)] = 0
     """Number of the route in the town."""
-    seed: int = 0
-    """Decides what varies between drives of one route, such as the drift of the position fix."""
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of what varies between drives of one route, such as the drift of the position fix."""
     replay: Path | None = None
-    """A recorded drive (.parquet, of a data folder or of an evaluation's drives) to be shown instead."""
+    """Recorded drive (.parquet, of a data folder or of an evaluation) that is shown instead."""
     record: Path | None = None
-    """A data folder to which drives by hand are added, once driven to their end."""
+    """Data folder to which completed manual drives are added."""
     films: Path = Path("runs/films")
     """Folder for the films that the key m makes."""
     headless: bool = False
-    """Write a film to `out` instead of opening a window; needs no display."""
+    """Whether to write a film to `out` instead of opening a window; needs no display."""
     out: Path = Path("runs/films/drive.mp4")
-    """With `headless`: .mp4, .gif, or .png for one picture."""
-    begin: float = 0.0
-    """With `headless`: when the film begins, or the time of the picture [s since the start of the drive]."""
-    length: float = 0.0
-    """With `headless`: how long the film is [s]; 0 for to the end of the drive."""
+    """File that `headless` writes: .mp4, .gif, or .png for one picture."""
+    begin: Annotated[float, Ge(0)] = 0.0
+    """Start of the film, or time of the picture, with `headless` [s since the start of the drive]."""
+    length: Annotated[float, Ge(0)] = 0.0
+    """Length of the film with `headless` [s]; 0 for the rest of the drive."""
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
-    """How the window shows it."""
+    """How drives are shown."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
-    """The car, its senses and the rules; a replay's file has its own."""
+    """Car, sensors and rules; a replay uses those of its file."""
 
     def __post_init__(self) -> None:
-        if not self.driver:
-            raise ConfigError("driver must name at least one driver")
+        super().__post_init__()
         for town in self.town:
             check_town_name(town)
         for spec in self.appearance:
             parse_spec(spec)
-        for name in ("route", "seed", "begin", "length"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.headless and self.out.suffix not in (PICTURE, *FILMS):
             raise ConfigError(f"out must end in {', '.join(FILMS)} or {PICTURE}, got {str(self.out)!r}")
         if self.headless and self.driver[0] == KEYBOARD and self.replay is None:
             raise ConfigError("the keyboard needs a window; leave out headless, or name another driver first")
         if self.record is not None and (self.headless or self.replay is not None):
-            raise ConfigError("record is for drives by hand: it goes neither with headless nor with replay")
+            raise ConfigError("record is for manual drives; it cannot be combined with headless or replay")
 
     def choices(self, drivers: tuple[str, ...]) -> Choices:
-        """What can be chosen, with `drivers` by name."""
+        """Return the choices of the viewer with `drivers` by name."""
         towns, weathers = with_tour(self.town, TOUR_TOWNS), with_tour(self.appearance, TOUR_WEATHERS)
         return Choices(drivers, towns, weathers, self.route, self.seed)

@@ -1,7 +1,4 @@
-"""What the keys do while a drive is watched, as a pure function from one state of the playback to the next.
-
-What is watched, as plain values: driver, town, weather and route, and how the keys change them.
-"""
+"""The keys of the viewer, as pure functions: from one state of the playback, or of the choices, to the next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +9,18 @@ from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.simulation.scenario import Scenario
 
 SPEEDS = (0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 0.0)
-"""Real-time factors in the order of + and -; the last one, 0, is as fast as the machine can."""
+"""Real-time factors in the order of + and -; the last one, 0, is as fast as possible."""
 SALIENCY = "v"
-"""The key that shows what the driver looks at, and hides it again."""
+"""Key that shows and hides the driver's saliency."""
+
+TOUR_TOWNS = ("test-3", "village-test-0", "grid-test-0", "suburb-test-0", "test-7", "village-test-5")
+"""Towns that follow the requested ones."""
+TOUR_WEATHERS = ("", "noon+clear+summer", "dusk+rain", "morning+fog+autumn", "winter+overcast", "night+clear")
+"""Conditions that follow the requested ones; the first, empty, stands for those of each town."""
 
 
 class Choice(StrEnum):
-    """What can be chosen while watching."""
+    """Part of a drive that keys can change."""
 
     ROUTE = "route"
     DRIVER = "driver"
@@ -28,17 +30,17 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True)
 class ViewerCommand:
-    """What the watcher wants to see instead of the drive that is shown."""
+    """Command to show another drive."""
 
     choice: Choice
-    """What is to change."""
+    """Part of the drive that changes."""
     step: int
-    """1 for the next, -1 for the one before, 0 for the same once more."""
+    """1 for the next, -1 for the previous, 0 for the same again."""
 
 
 NEXT = ViewerCommand(Choice.ROUTE, 1)
-"""What comes when a drive has ended."""
-WISHES: dict[str, ViewerCommand] = {
+"""Command that follows the end of a drive."""
+COMMANDS: dict[str, ViewerCommand] = {
     "r": ViewerCommand(Choice.ROUTE, 0),
     "n": NEXT,
     "enter": NEXT,
@@ -50,55 +52,55 @@ WISHES: dict[str, ViewerCommand] = {
     "5": ViewerCommand(Choice.WEATHER, -1),
     "6": ViewerCommand(Choice.WEATHER, 1),
 }
-"""Keys and what they wish for."""
+"""Command of each key."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What keys may do in a window, for not everything can be done everywhere."""
+    """Keys that have an effect in a window."""
 
     choices: tuple[Choice, ...] = (Choice.ROUTE,)
-    """What can be chosen."""
+    """Parts of a drive that keys can change."""
     steering: bool = False
-    """Whether the wheel can be taken."""
+    """Whether a person can steer."""
     filming: bool = False
     """Whether films can be made."""
     saliency: bool = True
-    """Whether the panel can show what the driver looks at."""
+    """Whether the dashboard can show saliency."""
 
 
 @dataclass(frozen=True)
 class Playback:
-    """How the drive is shown, and what its watcher wants next."""
+    """State of the viewer: pace, camera, and the next command."""
 
     speed: float = 1.0
-    """Simulated over real time; 0 for as fast as possible."""
+    """Ratio of simulated time to real time; 0 for as fast as possible."""
     view: Viewpoint = Viewpoint.CHASE
-    """The window's camera."""
+    """Viewpoint of the window."""
     paused: bool = False
-    """Whether the drive stands still."""
+    """Whether the drive is paused."""
     stepping: bool = False
-    """Whether a paused drive may go on for one control step."""
-    wish: ViewerCommand | None = None
-    """What is wanted instead of this drive."""
+    """Whether a paused drive advances by one control step."""
+    command: ViewerCommand | None = None
+    """Command to show another drive, if any."""
     filming: bool = False
-    """Whether what is shown goes into a film."""
-    salient: bool = False
-    """Whether the panel's pictures show what the driver looks at."""
+    """Whether the drive is recorded in a film."""
+    show_saliency: bool = False
+    """Whether the dashboard shows the driver's saliency."""
     ended: bool = False
-    """Whether the watcher has had enough."""
-    abilities: Capabilities = Capabilities()
-    """What the keys may do."""
+    """Whether the user has quit."""
+    capabilities: Capabilities = Capabilities()
+    """Keys that have an effect."""
 
     def after(self, key: str) -> "Playback":
-        """The playback after a key named as by `Window.keys`; keys without a meaning change nothing."""
-        wish = WISHES.get(key)
-        if wish is not None and wish.choice in self.abilities.choices:
-            return replace(self, wish=wish)
-        if key == "m" and self.abilities.filming:
+        """Return the playback after a key, named as by `Window.keys`; other keys change nothing."""
+        command = COMMANDS.get(key)
+        if command is not None and command.choice in self.capabilities.choices:
+            return replace(self, command=command)
+        if key == "m" and self.capabilities.filming:
             return replace(self, filming=not self.filming)
-        if key == SALIENCY and self.abilities.saliency:
-            return replace(self, salient=not self.salient)
+        if key == SALIENCY and self.capabilities.saliency:
+            return replace(self, show_saliency=not self.show_saliency)
         if key == "space":
             return replace(self, paused=not self.paused, stepping=False)
         if key == "s":
@@ -114,81 +116,76 @@ class Playback:
         return self
 
     @property
-    def words(self) -> str:
-        """How fast it goes, for the screen."""
+    def text(self) -> str:
+        """Pace of the drive, for the screen."""
         pace = "as fast as possible" if self.speed == 0 else f"{self.speed:g}x"
         return f"paused ({pace})" if self.paused else pace
 
     def status(self, *others: str) -> str:
-        """The same with other words, those that are not empty, and whether it is filmed."""
-        return "   ".join(filter(None, (self.words, *others, "filming" if self.filming else "")))
+        """Return the pace, the other texts that are not empty, and whether a film is recorded, in one line."""
+        return "   ".join(filter(None, (self.text, *others, "filming" if self.filming else "")))
 
 
-def key_help(abilities: Capabilities) -> tuple[tuple[str, str], ...]:
-    """All keys that do something, each with a word on what."""
+def key_help(capabilities: Capabilities) -> tuple[tuple[str, str], ...]:
+    """Return all keys that have an effect, each with a short description."""
     pairs = [("space", "pause"), ("s", "step"), ("c", "camera"), ("+ -", "speed")]
     pairs += [("r", "restart"), ("p n", "route")]
     for choice, keys in ((Choice.DRIVER, "1 2"), (Choice.TOWN, "3 4"), (Choice.WEATHER, "5 6")):
-        pairs += [(keys, str(choice))] if choice in abilities.choices else []
-    pairs += [("arrows", "steer"), (RELEASE_KEY, "hand back")] if abilities.steering else []
-    pairs += [(SALIENCY, "saliency")] if abilities.saliency else []
-    pairs += [("m", "film")] if abilities.filming else []
+        pairs += [(keys, str(choice))] if choice in capabilities.choices else []
+    pairs += [("arrows", "steer"), (RELEASE_KEY, "release")] if capabilities.steering else []
+    pairs += [(SALIENCY, "saliency")] if capabilities.saliency else []
+    pairs += [("m", "film")] if capabilities.filming else []
     return (*pairs, ("q", "quit"))
 
 
 def _next_speed(speed: float, direction: int) -> float:
-    """The next of SPEEDS in that direction, also from a factor between them."""
-    rank = [float("inf") if known == 0 else known for known in SPEEDS]
-    now = float("inf") if speed == 0 else speed
-    ahead = [i for i, known in enumerate(rank) if (known - now if now != known else 0.0) * direction > 0]
-    if not ahead:
-        return speed
-    return SPEEDS[min(ahead) if direction > 0 else max(ahead)]
+    """Return the next of SPEEDS in a direction, also for a factor between two of them."""
 
+    def rank(factor: float) -> float:
+        return float("inf") if factor == 0 else factor
 
-TOUR_TOWNS = ("test-3", "village-test-0", "grid-test-0", "suburb-test-0", "test-7", "village-test-5")
-"""Towns that follow those that were asked for."""
-TOUR_WEATHERS = ("", "noon+clear+summer", "dusk+rain", "morning+fog+autumn", "winter+overcast", "night+clear")
-"""Conditions that follow those that were asked for; the first are drawn for each town."""
+    if direction > 0:
+        return min((known for known in SPEEDS if rank(known) > rank(speed)), key=rank, default=speed)
+    return max((known for known in SPEEDS if rank(known) < rank(speed)), key=rank, default=speed)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Lists to choose from, and what is chosen."""
+    """Drivers, towns and conditions to choose from, and the current choice."""
 
     drivers: tuple[str, ...]
-    """Names, at least one."""
+    """Names of drivers, at least one."""
     towns: tuple[str, ...]
-    """Names, at least one."""
+    """Names of towns, at least one."""
     weathers: tuple[str, ...]
-    """Conditions, see `navsim.world.scenery.appearance`, at least one."""
+    """Conditions, at least one, see `navsim.world.scenery.appearance`."""
     route: int = 0
     """Number of the route in the town."""
     seed: int = 0
-    """Of the scenario."""
+    """Seed of the scenario."""
     driver: int = 0
-    """Index of the driver."""
+    """Index of the current driver."""
     town: int = 0
-    """Index of the town."""
+    """Index of the current town."""
     weather: int = 0
-    """Index of the conditions."""
+    """Index of the current conditions."""
 
-    def after(self, wish: ViewerCommand) -> "Choices":
-        """The choices after a wish: lists go round, routes begin with 0."""
-        if wish.choice is Choice.ROUTE:
-            return replace(self, route=max(self.route + wish.step, 0))
-        if wish.choice is Choice.DRIVER:
-            return replace(self, driver=(self.driver + wish.step) % len(self.drivers))
-        if wish.choice is Choice.TOWN:
-            return replace(self, town=(self.town + wish.step) % len(self.towns))
-        return replace(self, weather=(self.weather + wish.step) % len(self.weathers))
+    def after(self, command: ViewerCommand) -> "Choices":
+        """Return the choices after a command; lists are cyclic, routes begin with 0."""
+        if command.choice is Choice.ROUTE:
+            return replace(self, route=max(self.route + command.step, 0))
+        if command.choice is Choice.DRIVER:
+            return replace(self, driver=(self.driver + command.step) % len(self.drivers))
+        if command.choice is Choice.TOWN:
+            return replace(self, town=(self.town + command.step) % len(self.towns))
+        return replace(self, weather=(self.weather + command.step) % len(self.weathers))
 
     @property
     def scenario(self) -> Scenario:
-        """What is to be driven."""
+        """Scenario of the current choice."""
         return Scenario(self.towns[self.town], self.route, self.seed, appearance=self.weathers[self.weather])
 
 
-def with_tour(asked: Sequence[str], tour: Sequence[str]) -> tuple[str, ...]:
-    """What was asked for, then the rest of the tour; each once."""
-    return tuple(dict.fromkeys([*asked, *tour]))
+def with_tour(requested: Sequence[str], tour: Sequence[str]) -> tuple[str, ...]:
+    """Return the requested names, then the rest of the tour, without duplicates."""
+    return tuple(dict.fromkeys([*requested, *tour]))

@@ -1,4 +1,4 @@
-"""The dashboard's window: what is drawn in it, how often, and the keys under it."""
+"""The window of the dashboard: its painter, its rate, and the keys under it."""
 
 import os
 from dataclasses import dataclass, replace
@@ -21,133 +21,21 @@ from navsim.visualization.canvas import (
     text_width,
     written,
 )
-from navsim.visualization.dashboard import PanelContext, compose_panel
+from navsim.visualization.dashboard import DashboardContext, compose_dashboard
 from navsim.visualization.drive_events import DriveLog
 from navsim.world.bullet import require_display
 
-WANTED = 20.0
-"""Pictures of the window per second that are held, if need be at the panel's cost."""
-MOST_SKIPPED = 8
-"""The panel is drawn at least at every so many-th control step."""
-_WINDOW = 2.0  # over which pictures are counted, and between two changes [s]
-_AMPLE = 1.4  # so many times the wanted rate allows for more panels again
-
-
-@dataclass(frozen=True)
-class FrameRate:
-    """The times of the last pictures, and how often the panel is drawn."""
-
-    times: tuple[float, ...] = ()
-    """When pictures were drawn within the last two seconds [s]."""
-    panel_every: int = 1
-    """At how many control steps one panel is drawn."""
-    changed: float = float("-inf")
-    """When that was changed last [s]."""
-
-    def after(self, now: float) -> "FrameRate":
-        """The rate after another picture."""
-        times = (*(time for time in self.times if now - time < _WINDOW), now)
-        drawn = replace(self, times=times, changed=now if not self.times else self.changed)
-        if now - drawn.changed < _WINDOW:
-            return drawn
-        every = self.panel_every
-        if drawn.rate < WANTED:
-            every = min(2 * every, MOST_SKIPPED)
-        elif drawn.rate > _AMPLE * WANTED:
-            every = max(every // 2, 1)
-        return replace(drawn, panel_every=every, changed=now)
-
-    @property
-    def rate(self) -> float:
-        """Pictures per second; 0 before there are two."""
-        if len(self.times) < 2:
-            return 0.0
-        return (len(self.times) - 1) / max(self.times[-1] - self.times[0], 1e-9)
-
-    @property
-    def words(self) -> str:
-        """The rate, and what is dropped, for the screen; empty before it is known."""
-        if len(self.times) < 2 or self.changed == float("-inf"):
-            return ""
-        dropped = f", panel 1 of {self.panel_every}" if self.panel_every > 1 else ""
-        return f"{self.rate:.0f} frames/s{dropped}"
-
-
-NO_SALIENCY = "no saliency: this driver does not tell what it looks at"
-
-
-class Painter(Protocol):
-    """Draws the panel of one drive after the other."""
-
-    salient: bool
-    """Whether it can show what the driver looks at."""
-
-    def begin(self, simulation: Simulation, driver: str, explain: Explain | None) -> None:
-        """A drive begins.
-
-        Args:
-            simulation: Is in it.
-            driver: Name of who drives.
-            explain: Tells what the driver looks at; None if it cannot.
-        """
-
-    def note(self, moment: RolloutStep) -> None:
-        """Take note of a moment, whether it is drawn or not."""
-
-    def draw(self, moment: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:
-        """Draw the moment that was noted last.
-
-        Args:
-            moment: That moment.
-            outcome: How the drive ended, if it has.
-            story: The drive so far.
-            salient: Whether to show what the driver looks at.
-
-        Returns:
-            The panel (540, 960, 3) uint8 RGB.
-        """
-
-
-class DrivePainter:
-    """Draws what the car senses and what its driver decides, if wanted with what the driver looks at."""
-
-    salient = True
-
-    def __init__(self) -> None:
-        """Know of no drive yet."""
-        self._context: PanelContext | None = None
-        self._explain: Explain | None = None
-
-    def begin(self, simulation: Simulation, driver: str, explain: Explain | None) -> None:
-        """A drive begins."""
-        self._context, self._explain = PanelContext.of(simulation, driver), explain
-
-    def note(self, moment: RolloutStep) -> None:
-        """Nothing: each picture stands for itself."""
-
-    def draw(self, moment: RolloutStep, outcome: Outcome | None, story: DriveLog, salient: bool) -> Image:
-        """Draw a moment."""
-        if self._context is None:
-            raise RuntimeError("begin must be called before draw")
-        observation, salience, remark = moment.step.observation, None, ""
-        if salient and self._explain is None:
-            remark = NO_SALIENCY
-        elif salient and self._explain is not None and observation is not None:
-            salience = self._explain(observation)
-            remark = _unseen(salience)
-        return compose_panel(moment, self._context, outcome, story, salience, remark)
-
-
-def _unseen(salience: Salience) -> str:
-    """What a driver does not look at at all, in words; empty if it looks at everything."""
-    missing = [name for name, part in (("cameras", salience.images), ("maps", salience.maps)) if part is None]
-    return f"this driver looks at no {' and no '.join(missing)}" if missing else ""
-
-
+TARGET_RATE = 20.0
+"""Rate of the window's pictures below which the dashboard is drawn less often [1/s]."""
+MAX_SKIPPED = 8
+"""Largest number of control steps for each drawn dashboard."""
+_WINDOW = 2.0  # time over which the rate is measured, and between two changes [s]
+_RECOVERY = 1.4  # ratio to the target rate above which the dashboard is drawn more often again
+NO_SALIENCY = "no saliency: this driver does not provide it"
 KEYS_HEIGHT = 34
-"""Of the strip under the panel [px]."""
+"""Height of the strip under the dashboard [px]."""
 _KEYS_SIZE = 13
-_KEYS_GAP, _KEYS_EDGE = 14, 8  # between two keys, less where there are many; and least beside them [px]
+_KEYS_GAP, _KEYS_EDGE = 14, 8  # largest space between two keys, smallest space beside them [px]
 _KEY_NAMES = {
     10: "enter",
     13: "enter",
@@ -160,27 +48,135 @@ _KEY_NAMES = {
 }
 
 
-class PanelWindow:
-    """One window that shows pictures; use `close` when done. When its user closes it, pictures go nowhere."""
+@dataclass(frozen=True)
+class FrameRate:
+    """Rate of the window's pictures, and how often the dashboard is drawn."""
+
+    times: tuple[float, ...] = ()
+    """Times of the pictures within the last two seconds [s]."""
+    dashboard_every: int = 1
+    """Number of control steps for each drawn dashboard."""
+    changed: float = float("-inf")
+    """Time of the last change of `dashboard_every` [s]."""
+
+    def after(self, now: float) -> "FrameRate":
+        """Return the rate after another picture."""
+        times = (*(time for time in self.times if now - time < _WINDOW), now)
+        drawn = replace(self, times=times, changed=now if not self.times else self.changed)
+        if now - drawn.changed < _WINDOW:
+            return drawn
+        every = self.dashboard_every
+        if drawn.rate < TARGET_RATE:
+            every = min(2 * every, MAX_SKIPPED)
+        elif drawn.rate > _RECOVERY * TARGET_RATE:
+            every = max(every // 2, 1)
+        return replace(drawn, dashboard_every=every, changed=now)
+
+    @property
+    def rate(self) -> float:
+        """Pictures per second [1/s]; 0 before the second picture."""
+        if len(self.times) < 2:
+            return 0.0
+        return (len(self.times) - 1) / max(self.times[-1] - self.times[0], 1e-9)
+
+    @property
+    def text(self) -> str:
+        """Rate, and share of the dashboards that are drawn, for the screen; empty before the second picture."""
+        if len(self.times) < 2 or self.changed == float("-inf"):
+            return ""
+        dropped = f", dashboard 1 of {self.dashboard_every}" if self.dashboard_every > 1 else ""
+        return f"{self.rate:.0f} frames/s{dropped}"
+
+
+class Painter(Protocol):
+    """Draws the dashboards of drives, one drive after the other."""
+
+    supports_saliency: bool
+    """Whether the painter can show saliency."""
+
+    def begin(self, simulation: Simulation, driver: str, explain: Explain | None) -> None:
+        """Begin a drive.
+
+        Args:
+            simulation: Simulation in which the drive has begun.
+            driver: Name of the driver.
+            explain: Function that returns the driver's saliency; None if it has none.
+        """
+
+    def observe(self, step: RolloutStep) -> None:
+        """Process a control step, whether it is drawn or not."""
+
+    def draw(self, step: RolloutStep, outcome: Outcome | None, log: DriveLog, show_saliency: bool) -> Image:
+        """Draw the last observed step.
+
+        Args:
+            step: Last observed step.
+            outcome: Outcome of the drive, if it has ended.
+            log: Events and past path so far.
+            show_saliency: Whether to show saliency.
+
+        Returns:
+            Dashboard (540, 960, 3) uint8 RGB.
+        """
+
+
+class DashboardPainter:
+    """Draws observation, decision and status of each step, with the driver's saliency if wanted."""
+
+    supports_saliency = True
+
+    def __init__(self) -> None:
+        """Begin without a drive."""
+        self._context: DashboardContext | None = None
+        self._explain: Explain | None = None
+
+    def begin(self, simulation: Simulation, driver: str, explain: Explain | None) -> None:
+        """Begin a drive."""
+        self._context, self._explain = DashboardContext.of(simulation, driver), explain
+
+    def observe(self, step: RolloutStep) -> None:
+        """Do nothing, since a dashboard depends on its own step only."""
+
+    def draw(self, step: RolloutStep, outcome: Outcome | None, log: DriveLog, show_saliency: bool) -> Image:
+        """Draw a step."""
+        if self._context is None:
+            raise RuntimeError("begin must be called before draw")
+        observation, salience, remark = step.time_step.observation, None, ""
+        if show_saliency and self._explain is None:
+            remark = NO_SALIENCY
+        elif show_saliency and self._explain is not None and observation is not None:
+            salience = self._explain(observation)
+            remark = _missing_saliency(salience)
+        return compose_dashboard(step, self._context, outcome, log, salience, remark)
+
+
+def _missing_saliency(salience: Salience) -> str:
+    """Return a line that names the inputs without saliency; empty if there are none."""
+    missing = [name for name, part in (("cameras", salience.images), ("maps", salience.maps)) if part is None]
+    return f"this driver does not use {' or '.join(missing)}" if missing else ""
+
+
+class DashboardWindow:
+    """A window that shows pictures; use `close` when done. After its user has closed it, pictures are ignored."""
 
     def __init__(self, title: str, corner: tuple[int, int] = (0, 0)) -> None:
         """Open an empty window.
 
         Args:
-            title: Must differ from those of other windows.
-            corner: Where its upper left corner should be on the screen [px].
+            title: Title, different from those of other windows.
+            corner: Position of the upper left corner on the screen [px].
 
         Raises:
-            DisplayError: If there is no display to open it on.
+            DisplayError: If no display is available.
         """
         require_display()
-        # Qt, inside OpenCV, complains of fonts that are never used.
+        # Qt, inside OpenCV, warns of missing fonts that are never used.
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
         self._title, self._corner = title, corner
         self._shown = self._seen = False
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         self.is_open = True
-        """Whether it can be seen."""
+        """Whether the window is open."""
 
     def show(self, picture: Image) -> None:
         """Show a picture (H, W, 3) RGB."""
@@ -193,14 +189,14 @@ class PanelWindow:
         cv2.imshow(self._title, picture[..., ::-1])
 
     def keys(self) -> tuple[str, ...]:
-        """Let the window draw itself; names of the keys pressed in it since the last call, as `Window.keys`."""
+        """Process the window's events; return the names of keys pressed since the last call, as `Window.keys`."""
         if not self.is_open:
             return ()
         pressed = []
         while (code := cv2.waitKeyEx(1)) >= 0:
             pressed.append(_KEY_NAMES.get(code & 0xFFFF, chr(code & 0xFF)))
         visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
-        self.is_open = visible or not self._seen  # it takes a while to come up
+        self.is_open = visible or not self._seen  # it takes a while to appear
         self._seen = self._seen or visible
         return tuple(pressed)
 
@@ -212,17 +208,17 @@ class PanelWindow:
             cv2.waitKey(1)
 
 
-def with_keys(panel: Image, abilities: Capabilities) -> Image:
-    """The panel (H, W, 3) with a strip under it that names the keys."""
-    width = panel.shape[1]
-    pairs = key_help(abilities)
-    parts = [(words, colour) for key, word in pairs for words, colour in ((key, BRIGHT), (word, DIM))]
-    sizes, inner = [text_width(words, _KEYS_SIZE) for words, _ in parts], 5
-    least = sum(sizes) + inner * len(pairs)
-    outer = min(_KEYS_GAP, (width - 2 * _KEYS_EDGE - least) / (len(pairs) - 1))
-    x = (width - least - outer * (len(pairs) - 1)) / 2
+def with_keys(dashboard: Image, capabilities: Capabilities) -> Image:
+    """Return the dashboard (H, W, 3) with a strip under it that names the keys."""
+    width = dashboard.shape[1]
+    pairs = key_help(capabilities)
+    parts = [(text, colour) for key, effect in pairs for text, colour in ((key, BRIGHT), (effect, DIM))]
+    sizes, inner = [text_width(text, _KEYS_SIZE) for text, _ in parts], 5
+    min_width = sum(sizes) + inner * len(pairs)
+    outer = min(_KEYS_GAP, (width - 2 * _KEYS_EDGE - min_width) / (len(pairs) - 1))
+    x = (width - min_width - outer * (len(pairs) - 1)) / 2
     texts = []
-    for i, ((words, colour), size) in enumerate(zip(parts, sizes, strict=True)):
-        texts.append(Text(words, x, KEYS_HEIGHT / 2 - 3, _KEYS_SIZE, colour, "lm"))
+    for i, ((text, colour), size) in enumerate(zip(parts, sizes, strict=True)):
+        texts.append(Text(text, x, KEYS_HEIGHT / 2 - 3, _KEYS_SIZE, colour, "lm"))
         x += size + (inner if i % 2 == 0 else outer)
-    return np.concatenate([panel, written(blank(width, KEYS_HEIGHT), texts)])
+    return np.concatenate([dashboard, written(blank(width, KEYS_HEIGHT), texts)])

@@ -1,7 +1,7 @@
-"""Recorded drives played again, moment by moment, and the check that this version drives them in the very same way.
+"""Replay of recorded drives, step by step, and the check that this version of the simulator drives them identically.
 
-What is shown are the recorded states, commands and labels, so that a replay is what was driven whatever has changed
-since. The check drives the recorded commands anew in the recorded simulation and compares every pose bit by bit.
+A replay shows the recorded states, commands and labels, whatever has changed since. The check drives the recorded
+commands again in the recorded simulation and compares every pose bit by bit.
 """
 
 import json
@@ -30,65 +30,65 @@ from navsim.world.vehicle import VehicleState
 
 @dataclass(frozen=True, eq=False)
 class RecordedDrive:
-    """A drive from a file, with the simulation that it was driven in."""
+    """A drive from a file, with the settings of its simulation."""
 
     path: Path
-    """The file."""
+    """File of the drive."""
     header: EpisodeHeader
-    """What it says about the drive."""
+    """Header of the file."""
     episode: Episode
-    """The drive, with images if they were recorded."""
+    """Arrays of the drive, with images if they were recorded."""
     simulation: SimulationConfig
-    """The car, its senses and the rules."""
+    """Settings of car, sensors and rules."""
 
 
 def read_recording(path: Path) -> RecordedDrive:
-    """Read a drive that was collected, or that an evaluation has kept.
+    """Read a drive of a data folder or of an evaluation.
 
     Raises:
-        EpisodeError: If the file is missing, damaged or no drive, or nothing tells its simulation.
+        EpisodeError: If the file is missing, damaged or not a drive, or its simulation is unknown.
     """
     header = read_header(path)
     return RecordedDrive(path, header, read_episode(path), _simulation(path, header))
 
 
 def check_replay(simulation: Simulation, recording: RecordedDrive) -> str:
-    """Drive the recorded commands anew, without drawing, and compare.
+    """Drive the recorded commands again, without rendering, and compare.
 
     Args:
-        simulation: Of the recording's settings.
-        recording: The drive.
+        simulation: Simulation with the recording's settings.
+        recording: Recorded drive.
 
     Returns:
-        Empty if every pose and the outcome are the same bit by bit, else a line that says where they differ first.
+        Empty if every pose and the outcome are the same, bit by bit; else a line with the first difference.
 
     Raises:
         TownError: If the town cannot be built.
     """
     episode = recording.episode
-    situation = simulation.begin(episode.scenario, sense=False)
+    state = simulation.begin(episode.scenario, sense=False)
     for index in range(len(episode.poses)):
-        here, there = situation.state.pose, episode.poses[index]
+        here, there = state.state.pose, episode.poses[index]
         distance = float(np.hypot(here.x - there[0], here.y - there[1]))
         if (here.x, here.y, here.heading) != tuple(there.tolist()):
             time = float(episode.times[index])
-            return _words(recording, f"poses differ from {time:.1f} s on, there by {distance:.2g} m")
+            return _report(recording, f"poses differ from {time:.1f} s on, there by {distance:.2g} m")
         if index < len(episode):
-            if situation.outcome is not None:
-                return _words(recording, f"the drive ends after {situation.state.time:.1f} s ({situation.outcome})")
-            situation = simulation.advance(float(episode.commands[index]))
-    if situation.outcome is not episode.outcome:
-        return _words(recording, f"the outcome is {situation.outcome}, not {episode.outcome}")
+            if state.outcome is not None:
+                return _report(recording, f"the drive ends after {state.state.time:.1f} s ({state.outcome})")
+            state = simulation.advance(float(episode.commands[index]))
+    if state.outcome is not episode.outcome:
+        return _report(recording, f"the outcome is {state.outcome}, not {episode.outcome}")
     return ""
 
 
 def play(simulation: Simulation, recording: RecordedDrive, on_step: Callable[[RolloutStep], None]) -> Episode:
-    """Hand the moments of a recorded drive to a function, as `navsim.simulation.rollout.drive` does while driving.
+    """Call a function with each step of a recorded drive, as `navsim.simulation.rollout.drive` does while driving.
 
     Args:
-        simulation: Of the recording's settings; it is begun, so that it knows town and route, but not driven.
-        recording: The drive.
-        on_step: Takes each moment.
+        simulation: Simulation with the recording's settings; begun for its town and route, but not driven.
+        recording: Recorded drive.
+        on_step: Function that takes each step.
 
     Raises:
         TownError: If the town cannot be built.
@@ -96,12 +96,12 @@ def play(simulation: Simulation, recording: RecordedDrive, on_step: Callable[[Ro
     simulation.begin(recording.episode.scenario, sense=False)
     episode = with_images(recording)
     for index in range(len(episode)):
-        on_step(moment(episode, recording.simulation, index))
+        on_step(rollout_step(episode, recording.simulation, index))
     return episode
 
 
 def with_images(recording: RecordedDrive) -> Episode:
-    """The drive with images and maps: the recorded ones, or the same drawn anew."""
+    """Return the drive with images and maps, rendered again if they were not recorded."""
     episode = recording.episode
     if len(episode.images):
         return episode
@@ -112,8 +112,8 @@ def with_images(recording: RecordedDrive) -> Episode:
         redrawer.close()
 
 
-def moment(episode: Episode, simulation: SimulationConfig, index: int) -> RolloutStep:
-    """Control step `index` of a drive with images, as it was."""
+def rollout_step(episode: Episode, simulation: SimulationConfig, index: int) -> RolloutStep:
+    """Return control step `index` of a drive with images."""
     fix, command, speed = (
         Pose(*episode.gps[index].tolist()),
         float(episode.commands[index]),
@@ -147,19 +147,21 @@ def moment(episode: Episode, simulation: SimulationConfig, index: int) -> Rollou
 
 
 def _simulation(path: Path, header: EpisodeHeader) -> SimulationConfig:
-    """The settings that a drive was driven in: its own, or those that the evaluation around it tells.
+    """Return the settings of a drive's simulation: from its header, or from the evaluation that its file belongs to.
 
     Raises:
         EpisodeError: If there are none, or they cannot be read.
     """
-    values = header.metadata.get("simulation") or _evaluations(path)
+    values = header.metadata.get("simulation") or _evaluation_settings(path)
     if values is None:
-        raise EpisodeError(f"{path}: does not tell its simulation, and lies in no folder of an evaluation")
+        raise EpisodeError(
+            f"{path}: its simulation is unknown: not in its header, and not in the folder of an evaluation"
+        )
     return simulation_settings(values, path)
 
 
-def _evaluations(path: Path) -> Any:
-    """The simulation that `evaluation.json` names in a folder around a drive; None if there is none."""
+def _evaluation_settings(path: Path) -> Any:
+    """Return the simulation in the evaluation's file in one of the parent folders; None if there is none."""
     for folder in path.absolute().parents[:4]:
         note = folder / IDENTITY_NAME
         if note.exists():
@@ -170,8 +172,8 @@ def _evaluations(path: Path) -> Any:
     return None
 
 
-def _words(recording: RecordedDrive, difference: str) -> str:
-    """One line on a replay that differs."""
+def _report(recording: RecordedDrive, difference: str) -> str:
+    """Return a line about a replay that differs."""
     there, here = recording.header.versions.get(DISTRIBUTION, "unknown"), software_versions()[DISTRIBUTION]
     other = "" if there == here else f" (recorded by version {there}, this is {here})"
-    return f"this version drives it otherwise: {difference}{other}; the recorded states are shown"
+    return f"this version drives differently: {difference}{other}; the recorded states are shown"

@@ -1,77 +1,73 @@
-"""Watching, whole: drives chosen by keys, recorded drives, and the same as a film where there is no display."""
+"""Entry points of the viewer: drives chosen by keys, replays of recorded drives, and films without a display."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from types import TracebackType
 
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
 from navsim.drivers.keyboard import KeyboardInput, with_takeover
-from navsim.drivers.protocol import Driver, Expert
+from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
 from navsim.drivers.sandbox import DECISION_LIMIT, safe_driver
 from navsim.drivers.spec import DriverSpec
-from navsim.errors import StorageError, TownError
-from navsim.sensing.observation import Image
+from navsim.errors import TownError
 from navsim.simulation.episode import Episode
+from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario, scenario_route
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import load_town_map
-from navsim.storage import write_bytes
-from navsim.viewer.config import FILMS, PICTURE, WatchConfig
-from navsim.viewer.controls import NEXT, Capabilities, Choice, Choices, Playback
+from navsim.viewer.config import WatchConfig
+from navsim.viewer.controls import NEXT, Capabilities, Choice, Choices
 from navsim.viewer.dashboard_window import Painter
-from navsim.viewer.offscreen import OffscreenRecorder, StopRecording, film_drive
+from navsim.viewer.offscreen import FrameSink, OffscreenRecorder, StopRecording
 from navsim.viewer.replay import RecordedDrive, check_replay, play
-from navsim.viewer.viewer import Viewer
-from navsim.visualization.canvas import png
-from navsim.visualization.video import GifWriter, Mp4Writer, encoder_problem
+from navsim.viewer.viewer import Play, Viewer
 
-Say = Callable[[str], None]
+PrintLine = Callable[[str], None]
 """Prints a line."""
-ALL_CHOICES = Capabilities(tuple(Choice), steering=True, filming=True)
-REPLAYING = Capabilities(filming=True)
+ALL_CAPABILITIES = Capabilities(tuple(Choice), steering=True, filming=True)
+REPLAY_CAPABILITIES = Capabilities(filming=True)
 
 
 def check_route(scenario: Scenario) -> None:
-    """Refuse a scenario whose town or route cannot be had, before a window opens.
+    """Check a scenario before a window opens.
 
     Raises:
-        TownError: If so.
+        TownError: If its town or route does not exist.
     """
     scenario_route(load_town_map(scenario.town).network, scenario)
 
 
 class Session:
-    """A window in which driver, town, weather and route can be chosen."""
+    """A window in which keys choose driver, town, weather and route."""
 
     def __init__(
         self,
         simulation: Simulation,
         viewer: Viewer,
         driver_specs: Mapping[str, DriverSpec],
-        hands: KeyboardInput,
+        keyboard: KeyboardInput,
         recorder: DriveRecorder | None,
-        say: Say,
+        print_line: PrintLine,
     ) -> None:
-        """Show nothing yet.
+        """Prepare to show drives.
 
         Args:
-            simulation: In what is driven.
-            viewer: The windows, with `ALL_CHOICES` and the same `hands`.
+            simulation: Simulation to drive in.
+            viewer: Viewer with `ALL_CAPABILITIES` and the same `keyboard`.
             driver_specs: Drivers by the names in the choices.
-            hands: Who may take the wheel.
-            recorder: Takes drives by hand.
-            say: Prints lines.
+            keyboard: Keys for manual steering.
+            recorder: Recorder of manual drives, if they are kept.
+            print_line: Function that prints a line.
         """
-        self._simulation, self._viewer, self._hands = simulation, viewer, hands
-        self._entrants, self._recorder, self._say = driver_specs, recorder, say
+        self._simulation, self._viewer, self._keyboard = simulation, viewer, keyboard
+        self._driver_specs, self._recorder, self._print_line = driver_specs, recorder, print_line
         self._drivers: dict[str, Driver | Expert] = {}
 
     def run(self, choices: Choices) -> list[Episode]:
-        """Show drives until the watcher quits; returns those that were watched to their end.
+        """Show drives until the user quits; return the completed ones.
 
         Raises:
-            TownError: If the first town or route cannot be had.
+            TownError: If the first town or route does not exist.
         """
         episodes: list[Episode] = []
         shown: Choices | None = None
@@ -81,196 +77,165 @@ class Session:
             except TownError as error:
                 if shown is None:
                     raise
-                self._say(f"not shown: {error}")
+                self._print_line(f"not shown: {error}")
                 choices = shown
                 continue
             shown = choices
             episodes += [episode] if episode is not None else []
-            choices = choices.after(self._viewer.playback.wish or NEXT)
+            choices = choices.after(self._viewer.playback.command or NEXT)
         return episodes
 
     def _drive(self, choices: Choices) -> Episode | None:
+        """Show the chosen drive; return it if it was completed."""
         name = choices.drivers[choices.driver]
         scenario = choices.scenario if self._recorder is None else self._recorder.fresh(choices.scenario)
-        self._hands.begin(at_start=name == KEYBOARD)
-        pilot = with_takeover(self._driver(name), self._hands)
-        pilot.name = name
-        episode = self._viewer.drive(pilot, scenario, record_images=self._recorder is not None)
+        self._keyboard.begin(at_start=name == KEYBOARD)
+        driver = with_takeover(self._driver(name), self._keyboard)
+        driver.name = name
+        episode = self._viewer.drive(driver, scenario, record_images=self._recorder is not None)
         if episode is None:
             return None
-        self._say(f"{name} on {scenario.name}: {episode.outcome}, {100 * episode.completion:.0f}% of the route")
-        if self._recorder is not None and self._hands.used:
+        self._print_line(f"{name} on {scenario.name}: {episode.outcome}, {100 * episode.completion:.0f}% of the route")
+        if self._recorder is not None and self._keyboard.used:
             path = self._recorder.add(episode, name if name == KEYBOARD else f"{name}+{KEYBOARD}")
-            self._say(f"recorded {len(episode)} steps in {path}")
+            self._print_line(f"recorded {len(episode)} steps in {path}")
         return replace(episode, driver=name)
 
     def _driver(self, name: str) -> Driver | Expert:
-        """The driver of that name, made when it is first needed."""
+        """Return the driver with that name, made at its first use."""
         if name not in self._drivers:
-            self._drivers[name] = safe_driver(self._entrants[name].driver(), DECISION_LIMIT)
+            self._drivers[name] = safe_driver(self._driver_specs[name].driver(), DECISION_LIMIT)
         return self._drivers[name]
 
 
 def watch_choices(
-    config: WatchConfig, driver_specs: Sequence[DriverSpec], say: Say, painter: Painter | None = None
+    config: WatchConfig, driver_specs: Sequence[DriverSpec], print_line: PrintLine, painter: Painter | None = None
 ) -> list[Episode]:
-    """Open the window on the first of the choices, and show what is chosen until the watcher quits.
+    """Open the window and show the drives that keys choose, until the user quits.
 
     Args:
         config: What to show, and how.
-        driver_specs: Who may drive.
-        say: Prints lines.
-        painter: Who draws the panel; None takes `navsim.viewer.dashboard_window.DrivePainter`.
+        driver_specs: Drivers to choose from.
+        print_line: Function that prints a line.
+        painter: Painter of the dashboard; None for `navsim.viewer.dashboard_window.DashboardPainter`.
+
+    Returns:
+        The completed drives.
 
     Raises:
-        DisplayError: If there is no display.
-        TownError: If the first town or route cannot be had.
-        StorageError: If the folder for records is another's.
+        DisplayError: If no display is available.
+        TownError: If the first town or route does not exist.
+        StorageError: If the folder for recorded drives was made with other settings.
     """
     choices = config.choices(tuple(driver_spec.name for driver_spec in driver_specs))
     check_route(choices.scenario)
-    hands = KeyboardInput(config.simulation.vehicle.max_curvature, config.simulation.control_step)
+    by_name = {driver_spec.name: driver_spec for driver_spec in driver_specs}
+    keyboard = KeyboardInput(config.simulation.vehicle.max_curvature, config.simulation.control_step)
     with Simulation(config.simulation) as simulation:
-        with Viewer(simulation, config.viewer, ALL_CHOICES, hands, config.films, painter) as viewer:
+        with Viewer(simulation, config.viewer, ALL_CAPABILITIES, keyboard, config.films, painter) as viewer:
             recorder = None
             if config.record is not None:
                 recorder = DriveRecorder(config.record, config.simulation, simulation.renderer_name)
-            session = Session(
-                simulation,
-                viewer,
-                {driver_spec.name: driver_spec for driver_spec in driver_specs},
-                hands,
-                recorder,
-                say,
-            )
-            episodes = session.run(choices)
-        _say_films(viewer, say)
+            episodes = Session(simulation, viewer, by_name, keyboard, recorder, print_line).run(choices)
+        _print_films(viewer, print_line)
     return episodes
 
 
-def watch_replay(config: WatchConfig, recording: RecordedDrive, say: Say, painter: Painter | None = None) -> str:
-    """Show a recorded drive in the window, again and again, until the watcher quits or goes on.
+def watch_replay(
+    config: WatchConfig, recording: RecordedDrive, print_line: PrintLine, painter: Painter | None = None
+) -> str:
+    """Show a recorded drive in the window, repeatedly, until the user quits or asks for another route.
 
     Args:
-        config: How to show it.
-        recording: The drive.
-        say: Prints lines.
-        painter: Who draws the panel; None takes `navsim.viewer.dashboard_window.DrivePainter`.
+        config: How to show the drive.
+        recording: Recorded drive.
+        print_line: Function that prints a line.
+        painter: Painter of the dashboard; None for `navsim.viewer.dashboard_window.DashboardPainter`.
 
     Returns:
-        What `check_replay` has found: empty if the drive is the same.
+        Result of `check_replay`: empty if the drive is the same.
 
     Raises:
-        DisplayError: If there is no display.
-        TownError: If the town cannot be had.
+        DisplayError: If no display is available.
+        TownError: If the town does not exist.
     """
     with Simulation(recording.simulation) as simulation:
-        with Viewer(simulation, config.viewer, REPLAYING, None, config.films, painter) as viewer:
+        with Viewer(simulation, config.viewer, REPLAY_CAPABILITIES, None, config.films, painter) as viewer:
             difference = check_replay(simulation, recording)
-            say(_checked(recording, difference))
+            print_line(_check_result(recording, difference))
             viewer.note = (difference and "replay differs: recorded states are shown") or "replay: poses as recorded"
             while not viewer.ended:
                 viewer.show(recording.episode.driver, lambda on_step: play(simulation, recording, on_step))
-                if viewer.playback.wish is not None and viewer.playback.wish.step:
+                if viewer.playback.command is not None and viewer.playback.command.step:
                     break
-        _say_films(viewer, say)
+        _print_films(viewer, print_line)
     return difference
 
 
-def film(config: WatchConfig, driver_specs: Sequence[DriverSpec], say: Say, painter: Painter | None = None) -> None:
+def film(
+    config: WatchConfig, driver_specs: Sequence[DriverSpec], print_line: PrintLine, painter: Painter | None = None
+) -> None:
     """Write a film or a picture of the first choice, without a display; arguments as for `watch_choices`.
 
     Raises:
-        TownError: If the town or route cannot be had.
+        TownError: If the town or route does not exist.
         StorageError: If the file cannot be written.
     """
     scenario = config.choices(tuple(driver_spec.name for driver_spec in driver_specs)).scenario
     check_route(scenario)
-    with Simulation(config.simulation) as simulation, _Output(config) as output:
+    with Simulation(config.simulation) as simulation:
         driver = safe_driver(driver_specs[0].driver(), DECISION_LIMIT)
         driver.name = driver_specs[0].name
-        film_drive(simulation, driver, scenario, _look(config), output, painter)
-    say(output.words)
+
+        def play_drive(on_step: Callable[[RolloutStep], None]) -> Episode:
+            return drive(simulation, driver, scenario, sense=True, record_images=False, on_step=on_step)
+
+        print_line(_film_play(config, simulation, driver.name, play_drive, painter, explanation_of(driver)))
 
 
-def film_replay(config: WatchConfig, recording: RecordedDrive, say: Say, painter: Painter | None = None) -> str:
+def film_replay(
+    config: WatchConfig, recording: RecordedDrive, print_line: PrintLine, painter: Painter | None = None
+) -> str:
     """Write a film or a picture of a recorded drive, without a display; arguments and result as of `watch_replay`.
 
     Raises:
-        TownError: If the town cannot be had.
+        TownError: If the town does not exist.
         StorageError: If the file cannot be written.
     """
-    with Simulation(recording.simulation) as simulation, _Output(config) as output:
+    with Simulation(recording.simulation) as simulation:
         difference = check_replay(simulation, recording)
-        say(_checked(recording, difference))
-        reel = OffscreenRecorder(simulation, recording.episode.driver, _look(config), output, painter)
-        with suppress(StopRecording):
-            reel.end(play(simulation, recording, reel.show))
-    say(output.words)
+        print_line(_check_result(recording, difference))
+
+        def play_recording(on_step: Callable[[RolloutStep], None]) -> Episode:
+            return play(simulation, recording, on_step)
+
+        print_line(_film_play(config, simulation, recording.episode.driver, play_recording, painter, None))
     return difference
 
 
-class _Output:
-    """The file of a film or picture: takes what lies in the wanted stretch of time."""
-
-    def __init__(self, config: WatchConfig) -> None:
-        if config.out.suffix in FILMS and encoder_problem():
-            raise StorageError(f"{config.out}: cannot be written: {encoder_problem()}")
-        self._config = config
-        rate = 1 / config.simulation.control_step
-        self._mp4 = Mp4Writer(config.out, rate) if config.out.suffix == ".mp4" else None
-        self._gif = GifWriter(config.out, rate) if config.out.suffix == ".gif" else None
-        self._count = 0
-
-    def __enter__(self) -> "_Output":
-        if self._mp4 is not None:
-            self._mp4.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._mp4 is not None:
-            self._mp4.__exit__(kind, error, trace)
-        if self._gif is not None and kind is None and self._count:
-            self._gif.save()
-
-    @property
-    def words(self) -> str:
-        """What was written."""
-        if not self._count:
-            return f"nothing is written: the drive ends before {self._config.begin:g} s"
-        return f"{self._config.out}: {self._count} picture{'s' if self._count > 1 else ''}"
-
-    def wants(self, time: float) -> bool:
-        """Whether a moment [s] lies in the stretch; raises `StopRecording` when it is over."""
-        config = self._config
-        if config.length and time > config.begin + config.length:
-            raise StopRecording
-        return time > config.begin - 1e-6
-
-    def take(self, picture: Image) -> None:
-        """Take a picture; raises `StopRecording` when only one is wanted."""
-        self._count += 1
-        if self._config.out.suffix == PICTURE:
-            write_bytes(self._config.out, png(picture))
-            raise StopRecording
-        for writer in (self._mp4, self._gif):
-            if writer is not None:
-                writer.add(picture)
+def _film_play(
+    config: WatchConfig,
+    simulation: Simulation,
+    driver: str,
+    play_drive: Play,
+    painter: Painter | None,
+    explain: Explain | None,
+) -> str:
+    """Write `config.out` while a drive is played; return a line that says what was written."""
+    with FrameSink(config.out, 1 / simulation.config.control_step, config.begin, config.length) as sink:
+        view, saliency = config.viewer.view, config.viewer.saliency
+        recorder = OffscreenRecorder(simulation, driver, view, saliency, sink, painter, explain)
+        with suppress(StopRecording):
+            recorder.end(play_drive(recorder.show))
+    return sink.result
 
 
-def _look(config: WatchConfig) -> Playback:
-    """How films without a window look."""
-    return Playback(view=config.viewer.view, salient=config.viewer.saliency)
-
-
-def _checked(recording: RecordedDrive, difference: str) -> str:
-    """What a check has found, in a line."""
+def _check_result(recording: RecordedDrive, difference: str) -> str:
+    """Return the line that reports the check of a replay."""
     same = f"all {len(recording.episode.poses)} poses as recorded, bit by bit"
     return f"{recording.path}: {difference or same}"
 
 
-def _say_films(viewer: Viewer, say: Say) -> None:
+def _print_films(viewer: Viewer, print_line: PrintLine) -> None:
     for path in viewer.films:
-        say(f"film: {path}")
+        print_line(f"film: {path}")

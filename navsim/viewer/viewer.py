@@ -1,4 +1,4 @@
-"""Watching a driver: the town in PyBullet's window, what the car senses and decides in a panel beside it."""
+"""The viewer of drives: the town in PyBullet's window, and the dashboard in a window beside it."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,73 +19,76 @@ from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
 from navsim.viewer.controls import NEXT, Capabilities, Playback
 from navsim.viewer.dashboard_window import (
-    DrivePainter,
+    DashboardPainter,
+    DashboardWindow,
     FrameRate,
     Painter,
-    PanelWindow,
     with_keys,
 )
-from navsim.viewer.offscreen import FilmCamera
+from navsim.viewer.offscreen import FilmRecorder
 from navsim.visualization.drive_events import DriveLog
-from navsim.visualization.scene_view import moment_fan
+from navsim.visualization.scene_view import step_fan
 from navsim.world.scenery.scene import Scene
 
 _FRAME_TIME = 1 / 60  # shortest time between two pictures [s]
-_OUTCOME_TIME = 1.0  # how long the end of a drive is shown [s]
+_OUTCOME_TIME = 1.0  # time for which the outcome of a drive is shown [s]
 
 Play = Callable[[Callable[[RolloutStep], None]], Episode]
-"""Plays a drive: hands each moment to the given function, and returns the whole."""
+"""Plays a drive: calls the given function with each control step, and returns the episode."""
 
 
-class _DriveLeft(Exception):  # noqa: N818 leaving is no error
-    """The watcher does not want to see the rest of the drive."""
+class _DriveSkipped(Exception):  # noqa: N818 it is no error
+    """Raised when the user skips the rest of the drive."""
 
 
 class Viewer:
-    """The windows and the state of the playback, over any number of drivers; use `close` or a `with` block."""
+    """The windows and the state of the playback, for any number of drives; use `close` or a `with` block."""
 
     def __init__(
         self,
         simulation: Simulation,
-        options: ViewerConfig,
-        abilities: Capabilities | None = None,
-        hands: KeyboardInput | None = None,
+        config: ViewerConfig,
+        capabilities: Capabilities | None = None,
+        keyboard: KeyboardInput | None = None,
         films: Path | None = None,
         painter: Painter | None = None,
     ) -> None:
-        """Open the windows; the simulation stays its owner's to close.
+        """Open the windows.
 
         Args:
-            simulation: In what is driven.
-            options: How it is shown.
-            abilities: What the keys may do; None takes the default.
-            hands: What steering keys go to.
-            films: Folder for films; needed where keys may make them.
-            painter: Who draws the panel; None takes `DrivePainter`.
+            simulation: Simulation to drive in; the caller closes it.
+            config: How drives are shown.
+            capabilities: Keys that have an effect; None for the default.
+            keyboard: Receiver of the steering keys.
+            films: Folder for films; needed if keys can make them.
+            painter: Painter of the dashboard; None for `DashboardPainter`.
 
         Raises:
-            DisplayError: If there is no display.
+            DisplayError: If no display is available.
         """
-        self._painter: Painter = painter or DrivePainter()
-        allowed = replace(abilities or Capabilities(), saliency=self._painter.salient and options.panel)
+        self._painter: Painter = painter or DashboardPainter()
+        allowed = replace(capabilities or Capabilities(), saliency=self._painter.supports_saliency and config.dashboard)
         self.playback = Playback(
-            options.real_time_factor, options.view, abilities=allowed, salient=options.saliency and allowed.saliency
+            config.real_time_factor,
+            config.view,
+            capabilities=allowed,
+            show_saliency=config.saliency and allowed.saliency,
         )
-        """What the watcher wants."""
-        self.story = DriveLog()
-        """The drive that is shown, so far."""
+        """State that keys change."""
+        self.log = DriveLog()
+        """Events and past path of the current drive."""
         self.frame_rate = FrameRate()
-        """How smoothly the window moves."""
+        """Rate of the window's pictures."""
         self.showing = ("", "", "")
-        """Driver, town and conditions that are shown."""
+        """Names of the current driver, town and conditions."""
         self.note = ""
-        """A line for the corner of the window, such as what a replay's check has found."""
+        """Line for the corner of the window, such as the result of a replay's check."""
         self._simulation = simulation
-        self._hands = hands
-        self._pause_at = options.pause_at
+        self._keyboard = keyboard
+        self._pause_at = config.pause_at
         self._window = Window(simulation.config.vehicle)
-        self._panel = PanelWindow("navsim panel", corner=(WIDTH, 0)) if options.panel else None
-        self._films = FilmCamera(films) if films is not None else None
+        self._dashboard = DashboardWindow("navsim dashboard", corner=(WIDTH, 0)) if config.dashboard else None
+        self._films = FilmRecorder(films) if films is not None else None
         self._loaded: tuple[Scene, int, bool] | None = None
         self._driver = ""
         self._explain: Explain | None = None
@@ -95,33 +98,33 @@ class Viewer:
 
     @property
     def ended(self) -> bool:
-        """Whether the watcher has quit or closed the window."""
+        """Whether the user has quit or closed the window."""
         return self.playback.ended or not self._window.is_open
 
     @property
     def films(self) -> tuple[Path, ...]:
-        """The files of the films that were made."""
+        """Files of the films that were made."""
         return () if self._films is None else self._films.films
 
     @property
-    def senses(self) -> bool:
-        """Whether what the car senses is shown, whoever drives."""
-        return self._panel is not None or self._films is not None
+    def needs_observations(self) -> bool:
+        """Whether observations are shown, so that every driver's car has to sense."""
+        return self._dashboard is not None or self._films is not None
 
     def watch(self, driver: Driver | Expert, scenarios: Sequence[Scenario]) -> tuple[Episode, ...]:
-        """Show the drives one after the other; returns those that were watched to their end, without images."""
+        """Show drives one after the other; return the completed ones, without images."""
         episodes: dict[int, Episode] = {}
         index = 0
         while index < len(scenarios) and not self.ended:
             episode = self.drive(driver, scenarios[index])
             if episode is not None:
                 episodes[index] = episode
-            index = max(index + (self.playback.wish or NEXT).step, 0)
+            index = max(index + (self.playback.command or NEXT).step, 0)
         return tuple(episodes[index] for index in sorted(episodes))
 
     def drive(self, driver: Driver | Expert, scenario: Scenario, record_images: bool = False) -> Episode | None:
-        """Drive a scenario and show it; returns the drive if it was watched to its end, else None."""
-        sense = self.senses or record_images or not isinstance(driver, Expert)
+        """Drive a scenario and show it; return the episode if it was completed, else None."""
+        sense = self.needs_observations or record_images or not isinstance(driver, Expert)
 
         def play(on_step: Callable[[RolloutStep], None]) -> Episode:
             return drive(self._simulation, driver, scenario, sense=sense, record_images=record_images, on_step=on_step)
@@ -129,28 +132,28 @@ class Viewer:
         return self.show(driver.name, play, explanation_of(driver))
 
     def show(self, driver: str, play: Play, explain: Explain | None = None) -> Episode | None:
-        """Show a drive while it is played in the simulation's town; returns it if it was watched to its end.
+        """Show a drive while it is played in the simulation's town; return the episode if it was completed.
 
         Args:
-            driver: Name of who drives.
-            play: Plays the drive.
-            explain: Tells what the driver looks at; None if it cannot.
+            driver: Name of the driver.
+            play: Function that plays the drive.
+            explain: Function that returns the driver's saliency; None if it has none.
         """
-        self.playback = replace(self.playback, wish=None)
-        self.story, self._driver, self._explain, self._last = DriveLog(), driver, explain, None
+        self.playback = replace(self.playback, command=None)
+        self.log, self._driver, self._explain, self._last = DriveLog(), driver, explain, None
         try:
-            episode = play(self._show_moment)
-        except _DriveLeft:
+            episode = play(self._show_step)
+        except _DriveSkipped:
             return None
-        with suppress(_DriveLeft):  # it has come to its end
+        with suppress(_DriveSkipped):  # it is complete already
             self._show_end(episode)
         return episode
 
     def close(self) -> None:
-        """Close the windows, and finish a film; may be called again."""
+        """Close the windows and finish the film; may be called again."""
         self._window.close()
-        if self._panel is not None:
-            self._panel.close()
+        if self._dashboard is not None:
+            self._dashboard.close()
         if self._films is not None:
             self._films.stop()
 
@@ -162,47 +165,47 @@ class Viewer:
     ) -> None:
         self.close()
 
-    def _show_moment(self, moment: RolloutStep) -> None:
-        """Let the car glide from the last moment to this one, show this one, and wait while paused.
+    def _show_step(self, step: RolloutStep) -> None:
+        """Animate the car from the last step to this one, show this one, and wait while paused.
 
         Raises:
-            _DriveLeft: If the watcher wants no more of this drive.
+            _DriveSkipped: If the user skips the rest of the drive.
         """
         if self._last is None:
             self._load()
             self._painter.begin(self._simulation, self._driver, self._explain)
-            self._last, self._due, self._count = moment, time.monotonic(), 0
-        self._painter.note(moment)
-        self._glide(self._last, moment)
-        pausing = 0 < self._pause_at <= moment.step.state.time and self._last.step.state.time < self._pause_at
-        self._last = moment
+            self._last, self._due, self._count = step, time.monotonic(), 0
+        self._painter.observe(step)
+        self._animate(self._last, step)
+        pausing = 0 < self._pause_at <= step.time_step.state.time and self._last.time_step.state.time < self._pause_at
+        self._last = step
         self.playback = replace(self.playback, stepping=False, paused=self.playback.paused or pausing)
-        by_hand = self._hands is not None and self._hands.wheel.active
-        self.story = self.story.after(moment, self._simulation.route.passages, by_hand)
-        self._show_car(moment, moment.step.state.pose, None)
-        self._show_panel(moment, None)
-        self._take_keys()  # also where there was no time to glide
+        manual = self._keyboard is not None and self._keyboard.wheel.active
+        self.log = self.log.after(step, self._simulation.route.passages, manual)
+        self._show_car(step, step.time_step.state.pose, None)
+        self._show_dashboard(step, None)
+        self._process_keys()  # also where there was no time for an animation
         while self.playback.paused and not self.playback.stepping:
-            salient = self.playback.salient
+            show_saliency = self.playback.show_saliency
             self._pass_frame(time.monotonic())
-            if self.playback.salient is not salient:
-                self._show_panel(moment, None)
-            self._show_car(moment, moment.step.state.pose, None)
+            if self.playback.show_saliency is not show_saliency:
+                self._show_dashboard(step, None)
+            self._show_car(step, step.time_step.state.pose, None)
 
     def _load(self) -> None:
-        """Load town and route into the window, unless they are there, and wait until they can be seen."""
+        """Load town and route into the window if they have changed, and wait until they are visible."""
         town, scenario = self._simulation.town, self._simulation.scenario
         self.showing = (self._driver, scenario.town, scenario.appearance)
         wanted = (town.scene, scenario.route, scenario.junctions)
         if self._loaded is None or self._loaded[0] is not wanted[0] or self._loaded[1:] != wanted[1:]:
             self._window.load(town.scene, self._simulation.route.path)
             self._loaded = wanted
-        self._window.wait_until_drawn()  # time runs from here
+        self._window.wait_until_drawn()  # the drive's time begins here
 
-    def _glide(self, last: RolloutStep, moment: RolloutStep) -> None:
-        """Show the way between two moments, for as long as a control step takes at the chosen speed.
+    def _animate(self, last: RolloutStep, step: RolloutStep) -> None:
+        """Show the motion between two steps, for the duration of a control step at the chosen pace.
 
-        The picture lags one control step behind: the car's next pose is known only when it has driven.
+        The picture lags one control step behind, since the next pose is known only after driving.
         """
         if self.playback.speed == 0:
             self._due = time.monotonic()
@@ -210,15 +213,15 @@ class Viewer:
         duration = self._simulation.config.control_step / self.playback.speed
         self._due = max(self._due + duration, time.monotonic())
         while (left := self._due - (now := time.monotonic())) > 0:
-            pose = interpolate_pose(last.step.state.pose, moment.step.state.pose, 1 - left / duration)
+            pose = interpolate_pose(last.time_step.state.pose, step.time_step.state.pose, 1 - left / duration)
             self._show_car(last, pose, None)
             self._pass_frame(now)
 
     def _show_end(self, episode: Episode) -> None:
-        """Show how the drive ended for a moment, or until a paused one goes on."""
+        """Show the outcome of the drive for a second, or until a pause ends."""
         if self._last is None:
             return
-        self._show_panel(self._last, episode.outcome)
+        self._show_dashboard(self._last, episode.outcome)
         begun = time.monotonic()
         while self.playback.paused or time.monotonic() - begun < _OUTCOME_TIME:
             self._show_car(self._last, episode.pose(-1), episode.outcome)
@@ -226,49 +229,50 @@ class Viewer:
             if self.playback.stepping:
                 break
 
-    def _show_car(self, moment: RolloutStep, pose: Pose, outcome: Outcome | None) -> None:
+    def _show_car(self, step: RolloutStep, pose: Pose, outcome: Outcome | None) -> None:
+        """Draw the window with the car at a pose."""
         self._window.view = self.playback.view
         self.frame_rate = self.frame_rate.after(time.monotonic())
         status = self._status if outcome is None else outcome.replace("_", " ")
         small = "   ".join(filter(None, (self.note, self._simulation.town.attribution)))
-        lines = (motion_words(moment), self._title, status, *([small] if small else []))
-        self._window.show(pose, moment_fan(moment), lines, self.story.trail)
+        lines = (motion_text(step), self._title, status, *([small] if small else []))
+        self._window.show(pose, step_fan(step), lines, self.log.trail)
 
-    def _show_panel(self, moment: RolloutStep, outcome: Outcome | None) -> None:
-        """Draw the panel, unless it has to give way, and film it if wanted."""
+    def _show_dashboard(self, step: RolloutStep, outcome: Outcome | None) -> None:
+        """Draw the dashboard, unless this step is skipped for the frame rate, and film it if wanted."""
         filming = self._films is not None and self.playback.filming
-        shown = self._panel is not None and self._panel.is_open
+        shown = self._dashboard is not None and self._dashboard.is_open
         self._count += 1
         kept = outcome is not None or filming or self.playback.paused
-        skipped = not kept and (self._count - 1) % self.frame_rate.panel_every > 0
+        skipped = not kept and (self._count - 1) % self.frame_rate.dashboard_every > 0
         if self._films is not None and not filming:
             self._films.stop()
         if skipped or not (shown or filming):
             return
-        panel = self._painter.draw(moment, outcome, self.story, self.playback.salient)
-        if self._panel is not None:
-            self._panel.show(with_keys(panel, self.playback.abilities))
+        dashboard = self._painter.draw(step, outcome, self.log, self.playback.show_saliency)
+        if self._dashboard is not None:
+            self._dashboard.show(with_keys(dashboard, self.playback.capabilities))
         if filming and self._films is not None:
-            self._films.take(self._simulation, moment, self.playback.view, self.story.trail, panel)
+            self._films.add(self._simulation, step, self.playback.view, self.log.trail, dashboard)
 
     def _pass_frame(self, begun: float) -> None:
-        """Take keys and wait until the picture begun at that time has been shown for a frame's time."""
-        self._take_keys()
+        """Process keys and wait until the picture begun at that time has been visible for one frame."""
+        self._process_keys()
         time.sleep(max(0.0, begun + _FRAME_TIME - time.monotonic()))
 
-    def _take_keys(self) -> None:
-        """Let the keys of both windows act.
+    def _process_keys(self) -> None:
+        """Process the keys of both windows.
 
         Raises:
-            _DriveLeft: If the watcher wants no more of this drive.
+            _DriveSkipped: If the user skips the rest of the drive.
         """
-        keys = self._window.keys() + (self._panel.keys() if self._panel is not None else ())
-        if self._hands is not None:
-            self._hands.update(keys, self._window.held)
+        keys = self._window.keys() + (self._dashboard.keys() if self._dashboard is not None else ())
+        if self._keyboard is not None:
+            self._keyboard.update(keys, self._window.held)
         for key in keys:
             self.playback = self.playback.after(key)
-        if self.ended or self.playback.wish is not None:
-            raise _DriveLeft
+        if self.ended or self.playback.command is not None:
+            raise _DriveSkipped
 
     @property
     def _title(self) -> str:
@@ -276,18 +280,18 @@ class Viewer:
 
     @property
     def _status(self) -> str:
-        """Pace, frame rate, and what else goes on, in words."""
-        return self.playback.status(self.frame_rate.words, "by hand" if self.story.by_hand else "")
+        """Pace, frame rate, and whether a person steers."""
+        return self.playback.status(self.frame_rate.text, "manual" if self.log.manual else "")
 
 
-def motion_words(moment: RolloutStep) -> str:
-    """Speed and place in the lane, in words."""
-    offset = moment.step.progress.offset
-    return f"{moment.step.state.speed:.1f} m/s   {abs(offset):.2f} m {'left' if offset > 0 else 'right'}"
+def motion_text(step: RolloutStep) -> str:
+    """Return speed and offset from the lane's centre, as text."""
+    offset = step.time_step.progress.offset
+    return f"{step.time_step.state.speed:.1f} m/s   {abs(offset):.2f} m {'left' if offset > 0 else 'right'}"
 
 
-def interpolate_pose(a: Pose, b: Pose, share: float) -> Pose:
-    """The pose at `share` of the way from `a` to `b`, turned the shorter way round; shares are cut to [0, 1]."""
-    share = min(max(share, 0.0), 1.0)
+def interpolate_pose(a: Pose, b: Pose, fraction: float) -> Pose:
+    """Return the pose at a fraction of the way from `a` to `b`, clipped to [0, 1], turning by the smaller angle."""
+    fraction = min(max(fraction, 0.0), 1.0)
     turn = float(wrap_angle(b.heading - a.heading))
-    return Pose(a.x + share * (b.x - a.x), a.y + share * (b.y - a.y), a.heading + share * turn)
+    return Pose(a.x + fraction * (b.x - a.x), a.y + fraction * (b.y - a.y), a.heading + fraction * turn)

@@ -1,1 +1,1 @@
-"""Pictures of drives as pure functions: dashboard, fans, plots, videos."""
+"""Pictures of drives: dashboard, steering plots, contact sheets, videos."""

@@ -1,4 +1,4 @@
-"""Primitives for pictures that a person watches: colours, text, images fitted into boxes. RGB uint8, row 0 on top."""
+"""Primitives for pictures: colours, text, boxes, resized images and overlays. RGB uint8, row 0 at the top."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ ROUTE: Colour = (232, 72, 72)
 CAR: Colour = (90, 178, 255)
 TRAIL: Colour = (176, 122, 250)
 
-_BRIGHTEST = 99.5  # percentile of the saliency that is drawn as the hottest; single pixels would darken the rest
-_GREYING = 0.75  # how much of a picture's colour is taken from it, so that the heat is not taken for a part of it
-_DIMMED = 0.7
+_BRIGHTEST = 99.5  # percentile of the saliency that has the brightest colour; single pixels would darken the rest
+_GREYING = 0.75  # share of the colour that is removed, so that saliency is not mistaken for a part of the picture
+_DIMMING = 0.7
 _HEAT_OPACITY = 0.9
 _OUTCOME_COLOURS: dict[Outcome, Colour] = {
     Outcome.ARRIVED: TRUTH,
@@ -43,25 +43,25 @@ class Rectangle:
     """A rectangle of pixels."""
 
     x: int
-    """Left edge [px]."""
+    """Column of the left edge [px]."""
     y: int
-    """Upper edge [px]."""
+    """Row of the upper edge [px]."""
     width: int
-    """[px]."""
+    """Number of columns [px]."""
     height: int
-    """[px]."""
+    """Number of rows [px]."""
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of an image that it covers."""
+        """Rows and columns of an image that the rectangle covers."""
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def inset(self, margin: int) -> "Rectangle":
-        """The box without `margin` [px] on every side."""
+        """Return the rectangle without `margin` [px] on every side."""
         return Rectangle(self.x + margin, self.y + margin, self.width - 2 * margin, self.height - 2 * margin)
 
     def fitted(self, width: int, height: int) -> "Rectangle":
-        """The largest box of that shape inside this one, in its middle."""
+        """Return the largest rectangle with the shape of `width` by `height`, centred in this one."""
         scale = min(self.width / width, self.height / height)
         w, h = max(int(width * scale), 1), max(int(height * scale), 1)
         return Rectangle(self.x + (self.width - w) // 2, self.y + (self.height - h) // 2, w, h)
@@ -69,109 +69,112 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Text:
-    """Words to be written."""
+    """A line of text with its place on a picture."""
 
-    words: str
-    """One line."""
+    text: str
+    """Characters of the line."""
     x: float
-    """Anchor, from the left [px]."""
+    """Column of the anchor [px]."""
     y: float
-    """Anchor, from the top [px]."""
+    """Row of the anchor [px]."""
     size: int = 14
     """Height of the font [px]."""
     colour: Colour = BRIGHT
-    """RGB."""
+    """Colour of the letters."""
     anchor: str = "la"
-    """Which point of the line lies at (x, y), in Pillow's letters: l, m, r across and a, m, s down."""
+    """Point of the line that lies at (x, y), in Pillow's letters: l, m or r across, and a, m or s down."""
     outlined: bool = False
-    """Whether the letters have a dark edge, to be legible on a picture."""
+    """Whether the letters have a dark outline, which keeps them legible on a picture."""
 
 
 def outcome_colour(outcome: Outcome) -> Colour:
-    """Green for arrived, amber for too slow, red for the rest."""
+    """Return green for an arrival, amber for stuck or timed out, red for all other outcomes."""
     return _OUTCOME_COLOURS.get(outcome, ROUTE)
 
 
 def blank(width: int, height: int) -> Image:
-    """An empty dark picture (height, width, 3)."""
+    """Return an empty dark picture (height, width, 3)."""
     return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
 def fill(canvas: Image, box: Rectangle, colour: Colour) -> None:
-    """Paint a box in one colour."""
+    """Fill a box with one colour."""
     canvas[box.slices] = colour
 
 
 def paste(canvas: Image, box: Rectangle, image: Image, smooth: bool) -> None:
-    """Stretch an image (H, W, 3) over a box, in soft or in hard pixels."""
+    """Resize an image (H, W, 3) to a box and paste it there, interpolated if `smooth`."""
     canvas[box.slices] = enlarged(image, box.width, box.height, smooth)
 
 
 def enlarged(image: Image, width: int, height: int, smooth: bool) -> Image:
-    """An image at another size [px], in soft or in hard pixels."""
+    """Return an image (H, W, 3) at another size [px], interpolated if `smooth`."""
     flag = cv2.INTER_CUBIC if smooth else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(image, (width, height), interpolation=flag), np.uint8)
 
 
 def downsized(image: Image, width: int) -> Image:
-    """An image (H, W, 3) at a smaller width [px], in its own shape, each pixel the mean of those it stands for."""
+    """Return an image (H, W, 3) at a smaller width [px] with the same aspect ratio, averaged over areas."""
     height = round(image.shape[0] * width / image.shape[1])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def png(image: Image) -> bytes:
-    """An image (H, W, 3) as the content of a PNG file, as small as can be."""
+    """Return the content of a PNG file with an image (H, W, 3), at the highest compression."""
     return cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
 def overlay_saliency(picture: Image, saliency: NDArray[np.floating]) -> Image:
-    """Lay saliency (H, W) over a picture (H, W, 3) uint8 RGB, which is shown nearly grey and a little darker.
+    """Overlay saliency (H, W) on a picture (H, W, 3), which becomes nearly grey and slightly darker.
 
-    The hottest colour stands for the picture's own largest values; where nothing is salient, nothing is laid over it.
+    The brightest colour stands for the largest values in this picture. Saliency of 0 is transparent.
     """
     heat = relative_saliency(saliency)[..., None]
     colours = cv2.applyColorMap(np.round(255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     plain = picture.astype(float)
-    dull = _DIMMED * (plain + _GREYING * (plain.mean(axis=-1, keepdims=True) - plain))
+    dull = _DIMMING * (plain + _GREYING * (plain.mean(axis=-1, keepdims=True) - plain))
     opacity = _HEAT_OPACITY * np.sqrt(heat)
     return np.asarray(np.round(dull + opacity * (colours - dull)), np.uint8)
 
 
 def relative_saliency(saliency: NDArray[np.floating]) -> Array:
-    """Saliency (...) from 0 to 1, cut off at its brightest."""
+    """Return saliency (...) scaled to [0, 1] and clipped at its highest percentile."""
     top = float(np.percentile(saliency, _BRIGHTEST)) or float(saliency.max())
     return np.clip(saliency / top, 0.0, 1.0) if top > 0 else np.zeros(saliency.shape)
 
 
 def polyline(canvas: Image, points: ArrayLike, colour: Colour, width: int = 2) -> None:
-    """Draw a smooth-edged line through points (N, 2) as (x, y) [px]."""
+    """Draw an antialiased line through points (N, 2) as (x, y) [px]."""
     pixels = np.round(np.asarray(points, float) * 16).astype(np.int32)
     cv2.polylines(canvas, [pixels], False, colour, width, cv2.LINE_AA, 4)
 
 
 def polygon(canvas: Image, points: ArrayLike, colour: Colour) -> None:
-    """Fill a smooth-edged convex polygon of points (N, 2) as (x, y) [px]."""
+    """Fill an antialiased convex polygon of points (N, 2) as (x, y) [px]."""
     pixels = np.round(np.asarray(points, float) * 16).astype(np.int32)
     cv2.fillConvexPoly(canvas, pixels, colour, cv2.LINE_AA, 4)
 
 
 def written(canvas: Image, texts: Iterable[Text]) -> Image:
-    """The picture with all texts on it; one pass, since every conversion copies the whole picture."""
+    """Return a copy of the picture with texts on it.
+
+    All texts are written in one pass, since each conversion for Pillow copies the whole picture.
+    """
     picture = Picture.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
     for text in texts:
         edge = 2 if text.outlined else 0
         place, font = (text.x, text.y), _font(text.size)
-        pen.text(place, text.words, text.colour, font, text.anchor, stroke_width=edge, stroke_fill=BACKGROUND)
+        pen.text(place, text.text, text.colour, font, text.anchor, stroke_width=edge, stroke_fill=BACKGROUND)
     return np.array(picture, np.uint8)
 
 
-def text_width(words: str, size: int) -> float:
-    """Width of a line in a font of that height [px]."""
-    return float(_font(size).getlength(words))
+def text_width(text: str, size: int) -> float:
+    """Return the width of a line in a font of height `size` [px]."""
+    return float(_font(size).getlength(text))
 
 
 @lru_cache(maxsize=16)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font, which needs no file of the system."""
+    """Return Pillow's built-in font, which needs no font file on the machine."""
     return ImageFont.load_default(size)

@@ -1,12 +1,15 @@
-"""Contact sheets: views from the car in many towns under many skies, as one picture."""
+"""Contact sheets: views from the car in many towns and conditions, in one picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 import cv2
 import numpy as np
+from annotated_types import Ge, Le
 
+from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.sensing.camera import Camera
@@ -18,9 +21,9 @@ from navsim.visualization.canvas import Text, blank, written
 from navsim.world.scenery.meshes import SemanticClass
 
 GAP = 6
-"""Between pictures [px]."""
-FARTHEST = 80.0
-"""Depth that is shown black [m]."""
+"""Space between pictures [px]."""
+MAX_DEPTH = 80.0
+"""Depth from which on pixels are black [m]."""
 CLASS_COLOURS: dict[SemanticClass, tuple[int, int, int]] = {
     SemanticClass.ROAD: (128, 64, 128),
     SemanticClass.MARKING: (236, 236, 236),
@@ -33,40 +36,36 @@ CLASS_COLOURS: dict[SemanticClass, tuple[int, int, int]] = {
     SemanticClass.SIGN: (220, 220, 0),
     SemanticClass.SKY: (70, 130, 180),
 }
-"""Colours of the classes; those of Cityscapes (Cordts et al., CVPR 2016) where it has the class."""
+"""Colour of each class: that of Cityscapes (Cordts et al., CVPR 2016), where it has the class."""
 
 
 class Channel(StrEnum):
-    """What of a measurement is shown."""
+    """Channel of the render buffers that is shown."""
 
     COLOUR = "colour"
-    """The picture itself."""
+    """RGB image of the camera."""
     DEPTH = "depth"
-    """Distance: near is bright."""
+    """Distance from the camera, near is bright."""
     CLASSES = "classes"
     """One colour for each semantic class."""
 
 
 @dataclass(frozen=True)
-class SheetView:
-    """A place to look from."""
+class SheetView(Constrained):
+    """A place in a town, and its conditions."""
 
     town: str = "test-0"
     """Name of the town."""
     appearance: str = ""
-    """How it looks, see `navsim.world.scenery.appearance`; empty for its own look."""
+    """Conditions, see `navsim.world.scenery.appearance`; empty for those of the town."""
     route: int = 0
-    """Number of a route there."""
-    fraction: float = 0.4
-    """Part of the route that lies behind."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.fraction <= 1:
-            raise ConfigError(f"a view's fraction must be 0 to 1, got {self.fraction}")
+    """Number of a route in the town."""
+    fraction: Annotated[float, Ge(0), Le(1)] = 0.4
+    """Fraction of the route that is behind the car."""
 
     @property
-    def words(self) -> str:
-        """What it is, in a few words."""
+    def label(self) -> str:
+        """Town and conditions, as a caption."""
         return f"{self.town.rpartition('/')[2]}  {self.appearance}".strip()
 
 
@@ -76,15 +75,15 @@ def contact_sheet(
     """Draw all views, row by row.
 
     Args:
-        views: Where to look from, at least one.
-        camera: What looks.
-        renderer: What draws.
-        columns: Pictures beside each other.
-        channel: What is shown.
+        views: Places to show, at least one.
+        camera: Camera of all pictures.
+        renderer: Renderer of all pictures.
+        columns: Number of pictures in a row.
+        channel: Channel that is shown.
 
     Raises:
-        ConfigError: If there is no view, or an appearance is unknown.
-        TownError: If there is no such town or route.
+        ConfigError: If no view is given, or an appearance is unknown.
+        TownError: If a town or route does not exist.
     """
     if not views or columns < 1:
         raise ConfigError(f"a contact sheet needs at least one view and one column, got {len(views)} and {columns}")
@@ -94,13 +93,15 @@ def contact_sheet(
     texts = []
     for i, view in enumerate(views):
         x, y = (i % columns) * wide, (i // columns) * high
-        sheet[y : y + camera.height, x : x + camera.width] = _shown(_taken(view, camera, renderer), channel)
-        texts.append(Text(view.words, x + 8, y + 6, size=15, outlined=True))
+        sheet[y : y + camera.height, x : x + camera.width] = _channel_image(
+            _render_view(view, camera, renderer), channel
+        )
+        texts.append(Text(view.label, x + 8, y + 6, size=15, outlined=True))
     return written(sheet, texts)
 
 
-def _taken(view: SheetView, camera: Camera, renderer: Renderer) -> RenderBuffers:
-    """Measure one view."""
+def _render_view(view: SheetView, camera: Camera, renderer: Renderer) -> RenderBuffers:
+    """Render one view."""
     town = build_town_for_driving(view.town, MapSpec(), view.appearance)
     path = scenario_route(town.network, Scenario(view.town, view.route)).path
     renderer.add(town.scene)
@@ -110,14 +111,14 @@ def _taken(view: SheetView, camera: Camera, renderer: Renderer) -> RenderBuffers
         renderer.remove(town.scene)
 
 
-def _shown(measurement: RenderBuffers, channel: Channel) -> Image:
-    """One channel of one picture as colours (H, W, 3)."""
+def _channel_image(buffers: RenderBuffers, channel: Channel) -> Image:
+    """Return one channel of a picture as colours (H, W, 3)."""
     if channel is Channel.CLASSES:
         palette = np.array([CLASS_COLOURS[member] for member in SemanticClass], np.uint8)
-        return np.asarray(palette[measurement.semantic[0]])
+        return np.asarray(palette[buffers.semantic[0]])
     if channel is Channel.DEPTH:
-        nearness = 1 - np.sqrt(np.clip(measurement.depth[0] / FARTHEST, 0.0, 1.0))
+        nearness = 1 - np.sqrt(np.clip(buffers.depth[0] / MAX_DEPTH, 0.0, 1.0))
         shades = cv2.applyColorMap(np.round(255 * nearness).astype(np.uint8), cv2.COLORMAP_INFERNO)
         return np.asarray(shades[..., ::-1], np.uint8)
-    image: Image = measurement.colour[0]
+    image: Image = buffers.colour[0]
     return image

@@ -84,7 +84,7 @@ class Mp4Writer:
 
 
 class GifWriter:
-    """Gathers frames for a GIF, small and few enough to stay in memory."""
+    """Gathers frames, small and few enough to stay in memory, for a GIF that is written when the block ends."""
 
     def __init__(self, path: Path, frames_per_second: float, every: int = 2, limit: int = GIF_BYTES) -> None:
         """Prepare to write every n-th frame to `path`.
@@ -102,6 +102,9 @@ class GifWriter:
         self._count = 0
         self._frames: list[Image] = []
 
+    def __enter__(self) -> "GifWriter":
+        return self
+
     def add(self, frame: Image) -> None:
         """Add a frame (H, W, 3)."""
         self._count += 1
@@ -111,6 +114,12 @@ class GifWriter:
             self._frames = self._frames[::2]
             self._every *= 2
         self._frames.append(downsized(frame, GIF_WIDTH))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._frames:
+            self.save()
 
     def save(self) -> None:
         """Write the GIF, leaving out frames until the file is small enough; where no encoder runs, only warn.

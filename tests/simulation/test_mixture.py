@@ -11,7 +11,7 @@ from navsim.geometry import Pose
 from navsim.seeding import generator
 from navsim.sensing.observation import Observation
 from navsim.simulation.expert import LaneExpert
-from navsim.simulation.rollout import RolloutSlot, drive, drive_batch
+from navsim.simulation.rollout import RolloutSlot, RolloutStep, drive, drive_batch
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation, simulations
 from tests.datasets.synthetic import assert_same_episode
@@ -86,9 +86,8 @@ def test_labels_are_the_experts_whatever_was_driven(simulation: Simulation) -> N
     labeller.follow(simulation.route)
     labels: list[float] = []
 
-    def ask(moment: object) -> None:
-        step = moment.step  # type: ignore[attr-defined]  # a Moment
-        labels.append(labeller.command(step.state).curvature)
+    def ask(rollout_step: RolloutStep) -> None:
+        labels.append(labeller.command(rollout_step.time_step.state).curvature)
 
     drive(simulation, ExpertMixtureDriver(ConstantDriver(0.01), 0.5, 4), SCENARIO, on_step=ask)
     assert episode.labels == pytest.approx(labels)

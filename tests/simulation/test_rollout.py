@@ -135,7 +135,7 @@ def test_every_moment_is_shown_before_its_command(simulation: Simulation) -> Non
     assert len(moments) == len(episode)
     assert [moment.command for moment in moments] == episode.commands.tolist()
     assert [moment.label for moment in moments] == episode.labels.tolist()
-    assert [moment.step.state.time for moment in moments] == episode.times[:-1].tolist()
+    assert [moment.time_step.state.time for moment in moments] == episode.times[:-1].tolist()
 
 
 def test_an_episode_tells_what_was_struck(simulation: Simulation) -> None:

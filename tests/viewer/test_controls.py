@@ -23,7 +23,7 @@ from navsim.world.scenery.appearance import parse_spec
 
 EVERYTHING = Capabilities(tuple(Choice), steering=True, filming=True)
 CHOICES = Choices(("a", "b", "c"), ("test-3", "grid-test-0"), ("", "dusk+rain"), route=1, seed=4)
-wishes = st.lists(st.builds(ViewerCommand, st.sampled_from(Choice), st.sampled_from([-1, 0, 1])), max_size=12)
+commands = st.lists(st.builds(ViewerCommand, st.sampled_from(Choice), st.sampled_from([-1, 0, 1])), max_size=12)
 
 
 def after(playback: Playback, *keys: str) -> Playback:
@@ -65,14 +65,14 @@ def test_the_camera_goes_round() -> None:
     ],
 )
 def test_keys_wish_for_what_can_be_chosen(key: str, choice: Choice, step: int) -> None:
-    assert after(Playback(abilities=EVERYTHING), key).wish == ViewerCommand(choice, step)
-    nothing = Playback(abilities=Capabilities(choices=()))
+    assert after(Playback(capabilities=EVERYTHING), key).command == ViewerCommand(choice, step)
+    nothing = Playback(capabilities=Capabilities(choices=()))
     assert after(nothing, key) == nothing
 
 
 def test_films_begin_and_end_with_a_key_where_they_can_be_made() -> None:
-    assert after(Playback(abilities=EVERYTHING), "m").filming
-    assert not after(Playback(abilities=EVERYTHING), "m", "m").filming
+    assert after(Playback(capabilities=EVERYTHING), "m").filming
+    assert not after(Playback(capabilities=EVERYTHING), "m", "m").filming
     assert not after(Playback(), "m").filming
 
 
@@ -99,20 +99,20 @@ def test_faster_than_all_is_unbounded_and_comes_back() -> None:
 @given(st.text(max_size=3))
 def test_other_keys_change_nothing(key: str) -> None:
     if key not in set("srnpcmq+=-_123456"):
-        assert after(Playback(abilities=EVERYTHING), key) == Playback(abilities=EVERYTHING)
+        assert after(Playback(capabilities=EVERYTHING), key) == Playback(capabilities=EVERYTHING)
 
 
 def test_words_tell_pace_and_pause() -> None:
-    assert Playback(speed=0.5).words == "0.5x"
-    assert Playback(speed=0.0).words == "as fast as possible"
-    assert after(Playback(), "space").words == "paused (1x)"
+    assert Playback(speed=0.5).text == "0.5x"
+    assert Playback(speed=0.0).text == "as fast as possible"
+    assert after(Playback(), "space").text == "paused (1x)"
 
 
 def test_saliency_comes_and_goes_where_the_panel_can_show_it() -> None:
-    assert [after(Playback(), *"v" * times).salient for times in range(4)] == [False, True, False, True]
-    nothing = Playback(abilities=Capabilities(saliency=False))
-    assert not after(nothing, "v").salient
-    assert "v" not in dict(key_help(nothing.abilities))
+    assert [after(Playback(), *"v" * times).show_saliency for times in range(4)] == [False, True, False, True]
+    nothing = Playback(capabilities=Capabilities(saliency=False))
+    assert not after(nothing, "v").show_saliency
+    assert "v" not in dict(key_help(nothing.capabilities))
 
 
 def test_the_help_names_every_key_that_does_something() -> None:
@@ -130,11 +130,11 @@ def test_each_wish_changes_its_own_choice() -> None:
     assert CHOICES.after(ViewerCommand(Choice.ROUTE, 0)) == CHOICES
 
 
-@given(wishes)
+@given(commands)
 def test_every_choice_can_be_driven(asked: list[ViewerCommand]) -> None:
     choices = CHOICES
-    for wish in asked:
-        choices = choices.after(wish)
+    for command in asked:
+        choices = choices.after(command)
         assert choices.drivers[choices.driver] in CHOICES.drivers
         assert choices.scenario.town in CHOICES.towns
         assert choices.scenario.route >= 0

@@ -1,4 +1,4 @@
-"""Who draws the panel: with and without what the driver looks at, in pictures, in films and in the window."""
+"""Who draws the dashboard: with and without what the driver looks at, in pictures, in films and in the window."""
 
 import subprocess
 import sys
@@ -17,13 +17,13 @@ from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
-from navsim.viewer.dashboard_window import MOST_SKIPPED, DrivePainter, FrameRate
+from navsim.viewer.dashboard_window import MAX_SKIPPED, DashboardPainter, FrameRate
 from navsim.viewer.offscreen import StopRecording
 from navsim.viewer.session import film
-from navsim.visualization.dashboard import PanelContext, compose_panel
+from navsim.visualization.dashboard import DashboardContext, compose_dashboard
 from navsim.visualization.drive_events import DriveLog
 from tests.viewer.test_session import SMALL, headless
-from tests.viewer.test_viewer import PANEL, ROOT
+from tests.viewer.test_viewer import DASHBOARD, ROOT
 from tests.virtual_display import VirtualDisplay, wait_until
 
 SCENARIO = Scenario("test-3", 1, junctions=False)
@@ -71,8 +71,8 @@ def simulation() -> Iterator[Simulation]:
 
 
 @pytest.fixture(scope="module")
-def moment(simulation: Simulation) -> RolloutStep:
-    """The first moment of a drive, in which the simulation still is."""
+def step(simulation: Simulation) -> RolloutStep:
+    """The first control step of a drive that the simulation is still in."""
     kept: list[RolloutStep] = []
 
     def keep(found: RolloutStep) -> None:
@@ -90,12 +90,12 @@ def changed(first: Image, second: Image, part: tuple[slice, slice]) -> float:
 
 
 def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(
-    simulation: Simulation, moment: RolloutStep
+    simulation: Simulation, step: RolloutStep
 ) -> None:
-    painter = DrivePainter()
+    painter = DashboardPainter()
     painter.begin(simulation, "telling", left_half)
-    plain, shown = (painter.draw(moment, None, DriveLog(), salient) for salient in (False, True))
-    np.testing.assert_array_equal(plain, compose_panel(moment, PanelContext.of(simulation, "telling")))
+    plain, shown = (painter.draw(step, None, DriveLog(), show_saliency) for show_saliency in (False, True))
+    np.testing.assert_array_equal(plain, compose_dashboard(step, DashboardContext.of(simulation, "telling")))
     assert changed(plain, shown, (slice(60, 280), slice(120, 340))) > 0.9  # the left half of the camera's picture
     heat = shown[60:280, 120:340].astype(float).mean(axis=(0, 1)) - shown[60:280, 400:600].mean(axis=(0, 1))
     assert heat[0] > 30  # the hottest colour, against a dull picture
@@ -104,10 +104,10 @@ def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(
     assert changed(plain, shown, remark) > 0  # that it looks at no map
 
 
-def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, moment: RolloutStep) -> None:
-    painter = DrivePainter()
+def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, step: RolloutStep) -> None:
+    painter = DashboardPainter()
     painter.begin(simulation, "constant", None)
-    plain, shown = (painter.draw(moment, None, DriveLog(), salient) for salient in (False, True))
+    plain, shown = (painter.draw(step, None, DriveLog(), show_saliency) for show_saliency in (False, True))
     assert changed(plain, shown, CAMERA) > 0
     assert changed(plain, shown, (slice(52, 280), slice(16, 716))) == 0  # but for the line at its lower edge
     assert changed(plain, shown, MAPS) == 0
@@ -125,9 +125,9 @@ def test_films_show_it_if_wanted(tmp_path: Path) -> None:
         film(headless(out, begin=0.3, viewer=ViewerConfig(saliency=saliency)), [driver_spec], print)
         with Picture.open(out) as picture:
             pictures.append(np.asarray(picture)[:, 960:])
-    salient, plain, silent = pictures
+    show_saliency, plain, silent = pictures
     np.testing.assert_array_equal(plain, silent)
-    assert changed(salient, plain, CAMERA) > 0.5
+    assert changed(show_saliency, plain, CAMERA) > 0.5
 
 
 def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display: VirtualDisplay) -> None:
@@ -135,19 +135,19 @@ def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display:
         [sys.executable, "-c", WATCH], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
-    def panel() -> Image:
+    def dashboard() -> Image:
         return display.picture()[:540, 960:]
 
     try:
-        wait_until(lambda: watching.poll() is not None or display.has(PANEL))
-        wait_until(lambda: watching.poll() is not None or len(np.unique(panel()[MAPS].reshape(-1, 3), axis=0)) > 50)
-        before = resting(panel)  # it pauses by itself after a moment
-        display.press("v", PANEL)
-        wait_until(lambda: watching.poll() is not None or changed(panel(), before, CAMERA) > 0.3)
+        wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD))
+        wait_until(lambda: watching.poll() is not None or len(np.unique(dashboard()[MAPS].reshape(-1, 3), axis=0)) > 50)
+        before = resting(dashboard)  # it pauses by itself soon
+        display.press("v", DASHBOARD)
+        wait_until(lambda: watching.poll() is not None or changed(dashboard(), before, CAMERA) > 0.3)
         assert watching.poll() is None
-        display.press("v", PANEL)
-        wait_until(lambda: watching.poll() is not None or changed(panel(), before, CAMERA) == 0)
-        display.press("q", PANEL)
+        display.press("v", DASHBOARD)
+        wait_until(lambda: watching.poll() is not None or changed(dashboard(), before, CAMERA) == 0)
+        display.press("q", DASHBOARD)
         _, err = watching.communicate(timeout=60)
     finally:
         watching.kill()
@@ -165,25 +165,25 @@ def test_the_rate_is_that_of_the_last_two_seconds() -> None:
     assert slow.rate == pytest.approx(5.0)
     assert rate_after(slow, 50.0, 3.0, start=10.0).rate == pytest.approx(50.0)
     assert FrameRate().rate == 0.0
-    assert FrameRate().words == ""
+    assert FrameRate().text == ""
 
 
 def test_a_slow_window_draws_fewer_panels_and_says_so() -> None:
-    assert rate_after(FrameRate(), 10.0, 1.9).panel_every == 1
+    assert rate_after(FrameRate(), 10.0, 1.9).dashboard_every == 1
     slow = rate_after(FrameRate(), 10.0, 3.0)
-    assert slow.panel_every == 2
-    assert slow.words == "10 frames/s, panel 1 of 2"
-    assert rate_after(FrameRate(), 10.0, 60.0).panel_every == MOST_SKIPPED
+    assert slow.dashboard_every == 2
+    assert slow.text == "10 frames/s, dashboard 1 of 2"
+    assert rate_after(FrameRate(), 10.0, 60.0).dashboard_every == MAX_SKIPPED
 
 
 def test_a_fast_one_draws_them_all_again() -> None:
     slow = rate_after(FrameRate(), 10.0, 60.0)
     fast = rate_after(slow, 50.0, 20.0, start=60.0)
-    assert fast.panel_every == 1
-    assert fast.words == "50 frames/s"
+    assert fast.dashboard_every == 1
+    assert fast.text == "50 frames/s"
 
 
 def test_between_slow_and_ample_nothing_changes() -> None:
     slow = rate_after(FrameRate(), 10.0, 2.1)
-    assert slow.panel_every == 2
-    assert rate_after(slow, 24.0, 20.0, start=2.1).panel_every == slow.panel_every
+    assert slow.dashboard_every == 2
+    assert rate_after(slow, 24.0, 20.0, start=2.1).dashboard_every == slow.dashboard_every

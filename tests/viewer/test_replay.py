@@ -78,14 +78,14 @@ def test_a_replay_is_exact(simulation: Simulation, driven: Episode, tmp_path: Pa
     shown: list[RolloutStep] = []
     assert play(simulation, recording, shown.append).outcome is driven.outcome
     assert len(shown) == len(driven)
-    for index, moment in enumerate(shown):
-        assert moment.step.state.pose == driven.pose(index)
-        assert moment.command == driven.commands[index]
-        assert moment.label == driven.labels[index]
-        assert moment.step.observation is not None
-        np.testing.assert_array_equal(moment.step.observation.images, driven.images[index])
-        assert moment.decision.density is not None
-        np.testing.assert_array_equal(moment.decision.density, driven.densities[index])
+    for index, step in enumerate(shown):
+        assert step.time_step.state.pose == driven.pose(index)
+        assert step.command == driven.commands[index]
+        assert step.label == driven.labels[index]
+        assert step.time_step.observation is not None
+        np.testing.assert_array_equal(step.time_step.observation.images, driven.images[index])
+        assert step.decision.density is not None
+        np.testing.assert_array_equal(step.decision.density, driven.densities[index])
 
 
 def test_a_drive_without_images_is_drawn_anew_as_it_was(
@@ -96,7 +96,7 @@ def test_a_drive_without_images_is_drawn_anew_as_it_was(
     shown: list[RolloutStep] = []
     play(simulation, read_recording(recorded(bare, tmp_path)), shown.append)
     for index in (0, len(driven) // 2, len(driven) - 1):
-        observation = shown[index].step.observation
+        observation = shown[index].time_step.observation
         assert observation is not None
         np.testing.assert_array_equal(observation.images, driven.images[index])
         np.testing.assert_array_equal(observation.road_map, driven.road_maps[index])
@@ -124,7 +124,7 @@ def test_a_drive_of_an_evaluation_tells_its_simulation_or_the_folder_does(driven
     assert read_recording(drive_path(drives, "policy", SCENARIO)).simulation == SMALL
     save_drive(drives, Drive("older", SCENARIO, driven, 1.0))
     path = drive_path(drives, "older", SCENARIO)
-    with pytest.raises(EpisodeError, match="does not tell its simulation"):
+    with pytest.raises(EpisodeError, match="its simulation is unknown"):
         read_recording(path)
     (tmp_path / "run" / IDENTITY_NAME).write_text(json.dumps({"simulation": to_mapping(SMALL)}))
     assert read_recording(path).simulation == SMALL

@@ -27,7 +27,7 @@ from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig, WatchConfig
 from navsim.viewer.controls import Choices
 from navsim.viewer.replay import RecordedDrive, read_recording
-from navsim.viewer.session import ALL_CHOICES, Session, film, film_replay, watch_choices, watch_replay
+from navsim.viewer.session import ALL_CAPABILITIES, Session, film, film_replay, watch_choices, watch_replay
 from navsim.viewer.viewer import Viewer
 from tests.viewer.test_viewer import WINDOW, in_background
 from tests.virtual_display import VirtualDisplay, wait_until
@@ -35,9 +35,9 @@ from tests.virtual_display import VirtualDisplay, wait_until
 SMALL = SimulationConfig(
     cameras=(Camera(width=32, height=16),), map=MapSpec(size_px=16, ego_row=10, metres_per_pixel=3.0)
 )
-ENTRANTS = (expert_driver_spec(SMALL), constant_driver_spec(), keyboard_driver_spec(SMALL))
-NAMES = tuple(driver_spec.name for driver_spec in ENTRANTS)
-FAST = ViewerConfig(real_time_factor=0.0, panel=False)
+DRIVER_SPECS = (expert_driver_spec(SMALL), constant_driver_spec(), keyboard_driver_spec(SMALL))
+NAMES = tuple(driver_spec.name for driver_spec in DRIVER_SPECS)
+FAST = ViewerConfig(real_time_factor=0.0, dashboard=False)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_film_without_a_display_holds_what_was_asked_for(tmp_path: Path, monke
     monkeypatch.delenv("DISPLAY", raising=False)
     said: list[str] = []
     path = tmp_path / "drive.mp4"
-    film(headless(path, begin=1.0, length=0.5), ENTRANTS, said.append)
+    film(headless(path, begin=1.0, length=0.5), DRIVER_SPECS, said.append)
     assert said == [f"{path}: 6 pictures"]
     shown = cv2.VideoCapture(str(path))
     assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 6
@@ -75,15 +75,15 @@ def test_a_film_without_a_display_holds_what_was_asked_for(tmp_path: Path, monke
     assert frame is not None
     assert frame.shape == (540, 1920, 3)
     assert len(np.unique(frame[:, :960].reshape(-1, 3), axis=0)) > 500  # the town
-    assert len(np.unique(frame[:, 960:].reshape(-1, 3), axis=0)) > 200  # the panel
+    assert len(np.unique(frame[:, 960:].reshape(-1, 3), axis=0)) > 200  # the dashboard
 
 
 def test_one_picture_and_one_that_comes_too_late(tmp_path: Path) -> None:
     said: list[str] = []
-    film(headless(tmp_path / "now.png", begin=0.5), ENTRANTS, said.append)
+    film(headless(tmp_path / "now.png", begin=0.5), DRIVER_SPECS, said.append)
     with Picture.open(tmp_path / "now.png") as picture:
         assert picture.size == (1920, 540)
-    film(headless(tmp_path / "late.png", begin=9999.0), ENTRANTS[1:], said.append)
+    film(headless(tmp_path / "late.png", begin=9999.0), DRIVER_SPECS[1:], said.append)
     assert said[1] == "nothing is written: the drive ends before 9999 s"
     assert not (tmp_path / "late.png").exists()
 
@@ -96,31 +96,33 @@ def test_a_replay_as_a_gif_says_that_it_is_the_same(recording: RecordedDrive, tm
         assert gif.n_frames == 2  # type: ignore[attr-defined]
     poses = recording.episode.poses + 0.5
     moved = replace(recording, episode=replace(recording.episode, poses=poses))
-    assert "this version drives it otherwise" in film_replay(headless(tmp_path / "a.png"), moved, said.append)
+    assert "this version drives differently" in film_replay(headless(tmp_path / "a.png"), moved, said.append)
 
 
 def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: Simulation, tmp_path: Path) -> None:
-    hands, said = KeyboardInput(SMALL.vehicle.max_curvature, SMALL.control_step), list[str]()
+    keyboard, said = KeyboardInput(SMALL.vehicle.max_curvature, SMALL.control_step), list[str]()
     recorder = DriveRecorder(tmp_path / "data", SMALL, simulation.renderer_name)
     choices = Choices(NAMES, ("test-3", "train-0"), ("", "noon+clear"), route=1)
-    with Viewer(simulation, FAST, ALL_CHOICES, hands, tmp_path / "films") as viewer:
-        session = Session(simulation, viewer, {each.name: each for each in ENTRANTS}, hands, recorder, said.append)
+    with Viewer(simulation, FAST, ALL_CAPABILITIES, keyboard, tmp_path / "films") as viewer:
+        session = Session(
+            simulation, viewer, {each.name: each for each in DRIVER_SPECS}, keyboard, recorder, said.append
+        )
 
         def press_keys() -> None:
             try:
-                wait_until(lambda: viewer.showing[0] == "expert" and viewer.story.trail != (), 90)
+                wait_until(lambda: viewer.showing[0] == "expert" and viewer.log.trail != (), 90)
                 display.press("space", WINDOW)
                 wait_until(lambda: viewer.playback.paused)
                 display.press("2", WINDOW)
-                wait_until(lambda: viewer.showing[0] == "constant" and viewer.story.trail != (), 90)
+                wait_until(lambda: viewer.showing[0] == "constant" and viewer.log.trail != (), 90)
                 display.press("m", WINDOW)
                 display.press("Left", WINDOW)
-                wait_until(lambda: hands.wheel.active and viewer.playback.filming)
+                wait_until(lambda: keyboard.wheel.active and viewer.playback.filming)
                 display.press("s", WINDOW)
                 wait_until(lambda: len(viewer.films) == 1)
                 display.press("h", WINDOW)
                 display.press("m", WINDOW)
-                wait_until(lambda: not hands.wheel.active and not viewer.playback.filming)
+                wait_until(lambda: not keyboard.wheel.active and not viewer.playback.filming)
                 display.press("space", WINDOW)  # to its end: a constant driver soon leaves the road
                 wait_until(lambda: bool(recorder.recorded), 120)
                 display.press("4", WINDOW)
@@ -161,17 +163,17 @@ def test_a_replay_in_the_window_restarts_and_ends(
 def test_a_first_town_that_cannot_be_had_is_refused_before_a_window_opens(tmp_path: Path) -> None:
     config = WatchConfig(town=(f"osm:{tmp_path}/missing.osm",))
     with pytest.raises(TownError, match=r"missing\.osm"):
-        watch_choices(config, ENTRANTS, print)
+        watch_choices(config, DRIVER_SPECS, print)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"driver": ()}, "at least one driver"),
+        ({"driver": ()}, "driver must be of length at least 1"),
         ({"route": -1}, "route must be at least 0, got -1"),
         ({"headless": True, "out": Path("x.avi")}, "out must end in .mp4, .gif or .png"),
         ({"headless": True, "driver": ("keyboard",)}, "the keyboard needs a window"),
-        ({"headless": True, "record": Path("x")}, "record is for drives by hand"),
+        ({"headless": True, "record": Path("x")}, "record is for manual drives"),
         ({"appearance": ("moonlight",)}, "moonlight"),
     ],
 )

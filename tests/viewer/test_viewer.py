@@ -30,7 +30,7 @@ from tests.virtual_display import VirtualDisplay, wait_until
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = tuple(Scenario("test-3", route, junctions=False) for route in range(3))
-WINDOW, PANEL = "Bullet", "navsim panel"
+WINDOW, DASHBOARD = "Bullet", "navsim dashboard"
 
 WATCH = """
 import sys
@@ -111,7 +111,7 @@ def in_background(work: Callable[[], None]) -> Callable[[], None]:
 
 def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulation: Simulation) -> None:
     expert = CountingExpert()
-    with Viewer(simulation, ViewerConfig(panel=False)) as viewer:
+    with Viewer(simulation, ViewerConfig(dashboard=False)) as viewer:
 
         def press_keys() -> None:
             try:
@@ -145,7 +145,7 @@ def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulatio
 
 
 def test_drives_are_watched_to_their_end_as_fast_as_possible(display: VirtualDisplay, simulation: Simulation) -> None:
-    options = ViewerConfig(real_time_factor=0.0, panel=False, view=Viewpoint.TOP)
+    options = ViewerConfig(real_time_factor=0.0, dashboard=False, view=Viewpoint.TOP)
     begun = time.monotonic()
     (episode,) = watch(simulation, CountingExpert(), SCENARIOS[:1], options)
     assert time.monotonic() - begun > 1.0  # the end is shown for a second
@@ -156,7 +156,7 @@ def test_drives_are_watched_to_their_end_as_fast_as_possible(display: VirtualDis
 
 def test_a_drive_takes_its_time(display: VirtualDisplay, simulation: Simulation) -> None:
     expert = CountingExpert()
-    with Viewer(simulation, ViewerConfig(real_time_factor=0.5, panel=False)) as viewer:
+    with Viewer(simulation, ViewerConfig(real_time_factor=0.5, dashboard=False)) as viewer:
         times: list[float] = []
 
         def measure() -> None:
@@ -186,7 +186,7 @@ def test_keys_work_where_the_machine_is_the_limit(
         display.press("q", WINDOW)
 
     join = in_background(quit_soon)
-    assert watch(simulation, expert, SCENARIOS, ViewerConfig(factor, panel=False)) == ()
+    assert watch(simulation, expert, SCENARIOS, ViewerConfig(factor, dashboard=False)) == ()
     join()
     assert expert.routes == 1
 
@@ -199,25 +199,25 @@ def test_closing_the_window_ends_the_watch(display: VirtualDisplay, simulation: 
         display.kill(WINDOW)
 
     join = in_background(close)
-    assert watch(simulation, expert, SCENARIOS, ViewerConfig(panel=False)) == ()
+    assert watch(simulation, expert, SCENARIOS, ViewerConfig(dashboard=False)) == ()
     join()
     assert expert.routes == 1
 
 
-def shows_route_and_keys(panel: Image) -> bool:
-    red = (panel[326:524, 226:424, 0] > 200) & (panel[326:524, 226:424, 2] < 120)
-    return bool(red.sum() > 500 and (panel[545:572].min(axis=2) > 120).sum() > 200)
+def shows_route_and_keys(dashboard: Image) -> bool:
+    red = (dashboard[326:524, 226:424, 0] > 200) & (dashboard[326:524, 226:424, 2] < 120)
+    return bool(red.sum() > 500 and (dashboard[545:572].min(axis=2) > 120).sum() > 200)
 
 
 def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
     command = [sys.executable, "-c", WATCH]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         try:
-            wait_until(lambda: watching.poll() is not None or display.has(PANEL), 60)
+            wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD), 60)
             # The route on the map and the line that names the keys; a picture may be caught in the middle of painting.
             wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]))
             assert watching.poll() is None, watching.communicate()
-            display.press("q", PANEL)
+            display.press("q", DASHBOARD)
             out, err = watching.communicate(timeout=60)
         finally:
             watching.kill()
@@ -252,7 +252,7 @@ def test_watching_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: S
 
 
 def test_a_negative_speed_is_refused() -> None:
-    with pytest.raises(ConfigError, match="real_time_factor must be 0 to 100, got -1"):
+    with pytest.raises(ConfigError, match="real_time_factor must be at least 0 and at most 100, got -1"):
         ViewerConfig(real_time_factor=-1.0)
 
 

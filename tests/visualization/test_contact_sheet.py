@@ -44,5 +44,5 @@ def test_near_is_bright(renderer: TinyRenderer) -> None:
 def test_impossible_sheets_are_refused(renderer: TinyRenderer) -> None:
     with pytest.raises(ConfigError, match="at least one view"):
         contact_sheet([], CAMERA, renderer, 2)
-    with pytest.raises(ConfigError, match="fraction must be 0 to 1"):
+    with pytest.raises(ConfigError, match="fraction must be at least 0 and at most 1, got inf"):
         SheetView(fraction=np.inf)

@@ -32,14 +32,22 @@ from navsim.visualization.canvas import (
     outcome_colour,
     written,
 )
-from navsim.visualization.dashboard import HEIGHT, WIDTH, PanelContext, compose_panel, excerpt, next_manoeuvre, tiles
+from navsim.visualization.dashboard import (
+    HEIGHT,
+    WIDTH,
+    DashboardContext,
+    compose_dashboard,
+    excerpt,
+    next_manoeuvre,
+    tiles,
+)
 from navsim.visualization.drive_events import DriveLog, Event
 from navsim.visualization.steering_plots import draw_curve
 from navsim.world.vehicle import VehicleState
 
 GRID = np.linspace(-0.2, 0.2, 161)
 PASSAGES = (JunctionPassage(40.0, 60.0, Manoeuvre.LEFT, 0), JunctionPassage(90.0, 110.0, Manoeuvre.RIGHT, 1))
-CONTEXT = PanelContext("policy", "test-1-route2-seed0", (Camera(),), MapSpec(), 200.0, PASSAGES)
+CONTEXT = DashboardContext("policy", "test-1-route2-seed0", (Camera(),), MapSpec(), 200.0, PASSAGES)
 
 
 def bump(centre: float) -> Decision:
@@ -47,7 +55,7 @@ def bump(centre: float) -> Decision:
     return Decision(centre, GRID, density)
 
 
-def moment(
+def make_step(
     decision: Decision | None = None, cameras: int = 1, looks: bool = True, station: float = 10.0
 ) -> RolloutStep:
     pose = Pose(0.0, 0.0, 0.0)
@@ -66,52 +74,54 @@ def count(image: Image, colour: tuple[int, int, int]) -> int:
 
 
 def test_panel_has_its_size_and_is_the_same_each_time() -> None:
-    first, second = (compose_panel(moment(), CONTEXT) for _ in range(2))
+    first, second = (compose_dashboard(make_step(), CONTEXT) for _ in range(2))
     assert first.shape == (HEIGHT, WIDTH, 3)
     assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, second)
 
 
 def test_panel_leaves_the_observation_alone() -> None:
-    given_moment = moment()
-    assert given_moment.step.observation is not None
-    before = given_moment.step.observation.images.copy()
-    compose_panel(given_moment, CONTEXT)
-    np.testing.assert_array_equal(given_moment.step.observation.images, before)
+    given = make_step()
+    assert given.time_step.observation is not None
+    before = given.time_step.observation.images.copy()
+    compose_dashboard(given, CONTEXT)
+    np.testing.assert_array_equal(given.time_step.observation.images, before)
 
 
 def test_the_route_is_red_on_the_second_map_alone() -> None:
-    panel = compose_panel(moment(), CONTEXT)
-    assert count(panel[326:524, 16:214], ROUTE) == 0
-    assert count(panel[326:524, 226:424], ROUTE) > 500
+    dashboard = compose_dashboard(make_step(), CONTEXT)
+    assert count(dashboard[326:524, 16:214], ROUTE) == 0
+    assert count(dashboard[326:524, 226:424], ROUTE) > 500
 
 
 def test_the_outcome_is_written_in_its_colour() -> None:
-    panels = {outcome: compose_panel(moment(), CONTEXT, outcome) for outcome in Outcome}
-    driving = compose_panel(moment(), CONTEXT)
-    for outcome, panel in panels.items():
-        assert count(panel[:45, 700:], outcome_colour(outcome)) > count(driving[:45, 700:], outcome_colour(outcome))
+    dashboards = {outcome: compose_dashboard(make_step(), CONTEXT, outcome) for outcome in Outcome}
+    driving = compose_dashboard(make_step(), CONTEXT)
+    for outcome, dashboard in dashboards.items():
+        assert count(dashboard[:45, 700:], outcome_colour(outcome)) > count(driving[:45, 700:], outcome_colour(outcome))
     assert outcome_colour(Outcome.ARRIVED) == TRUTH
 
 
 def test_progress_bar_grows_with_the_station() -> None:
-    lengths = [count(compose_panel(moment(station=s), CONTEXT)[285:310, 728:944], ACCENT) for s in (20.0, 100.0, 200.0)]
+    lengths = [
+        count(compose_dashboard(make_step(station=s), CONTEXT)[285:310, 728:944], ACCENT) for s in (20.0, 100.0, 200.0)
+    ]
     assert lengths[0] < lengths[1] < lengths[2]
 
 
 def test_a_driver_that_does_not_look_gets_a_panel_too() -> None:
-    panel = compose_panel(moment(Decision(0.0), looks=False), CONTEXT)
-    assert panel.shape == (HEIGHT, WIDTH, 3)
-    assert count(panel, ROUTE) == 0
+    dashboard = compose_dashboard(make_step(Decision(0.0), looks=False), CONTEXT)
+    assert dashboard.shape == (HEIGHT, WIDTH, 3)
+    assert count(dashboard, ROUTE) == 0
 
 
 def test_three_cameras_are_all_drawn() -> None:
     cameras = tuple(Camera(name, yaw_deg=yaw) for name, yaw in (("left", 50.0), ("front", 0.0), ("right", -50.0)))
-    seen = moment(cameras=3)
-    assert seen.step.observation is not None
-    seen.step.observation.images[:] = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)[:, None, None]
-    panel = compose_panel(replace(seen, decision=Decision(0.2)), replace(CONTEXT, cameras=cameras))
-    middles = [np.argwhere((panel == colour).all(axis=-1)).mean(axis=0) for colour in np.diag([200, 200, 200])]
+    seen = make_step(cameras=3)
+    assert seen.time_step.observation is not None
+    seen.time_step.observation.images[:] = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)[:, None, None]
+    dashboard = compose_dashboard(replace(seen, decision=Decision(0.2)), replace(CONTEXT, cameras=cameras))
+    middles = [np.argwhere((dashboard == colour).all(axis=-1)).mean(axis=0) for colour in np.diag([200, 200, 200])]
     left, front, right = middles
     assert left[1] < front[1] < right[1]
     assert front[0] < left[0] == pytest.approx(right[0], abs=5)
@@ -134,7 +144,7 @@ def test_tiles_lie_inside_the_box_apart_and_in_shape(count_: int, width: int, he
 
 @pytest.mark.parametrize(
     ("station", "words"),
-    [(10.0, "left in 30 m"), (45.0, "left now"), (61.0, "right in 29 m"), (150.0, "to the end")],
+    [(10.0, "left in 30 m"), (45.0, "left now"), (61.0, "right in 29 m"), (150.0, "end of route")],
 )
 def test_next_manoeuvre(station: float, words: str) -> None:
     assert next_manoeuvre(PASSAGES, station) == words
@@ -166,8 +176,8 @@ def test_written_text_leaves_the_canvas_and_marks_a_copy() -> None:
 
 def test_events_and_the_past_path_are_told() -> None:
     trail = tuple(Pose(-2.0 * i, 0.0, 0.0) for i in range(6, 0, -1))
-    story = DriveLog((Event(1.0, "junction: left"), Event(2.5, "wheel in hand")), trail, by_hand=True)
-    plain, told = compose_panel(moment(), CONTEXT), compose_panel(moment(), CONTEXT, story=story)
+    log = DriveLog((Event(1.0, "junction: left"), Event(2.5, "manual steering")), trail, manual=True)
+    plain, told = compose_dashboard(make_step(), CONTEXT), compose_dashboard(make_step(), CONTEXT, log=log)
     for left in (16, 226):
         there = (told[326:524, left : left + 198] == TRAIL).all(axis=-1)
         rows, columns = np.nonzero(there)
@@ -186,27 +196,27 @@ def test_shares_of_two_modes_stand_over_them() -> None:
     assert second is not None
     density = 0.75 * first + 0.25 * second
     texts = draw_curve(blank(500, 200), Rectangle(0, 0, 500, 200), Decision(0.1, GRID, density), None, 0.2)
-    places = {text.words: text.x for text in texts}
+    places = {text.text: text.x for text in texts}
     assert places["75%"] == pytest.approx(132, abs=2)
     assert places["25%"] == pytest.approx(368, abs=2)
 
 
 def test_the_keys_stand_under_the_panel_and_fit() -> None:
-    panel = blank(WIDTH, HEIGHT)
-    strip = with_keys(panel, Capabilities(tuple(Choice), steering=True, filming=True))[HEIGHT:]
+    dashboard = blank(WIDTH, HEIGHT)
+    strip = with_keys(dashboard, Capabilities(tuple(Choice), steering=True, filming=True))[HEIGHT:]
     assert strip.shape == (KEYS_HEIGHT, WIDTH, 3)
-    columns = np.flatnonzero((strip != panel[0, 0]).any(axis=(0, 2)))
+    columns = np.flatnonzero((strip != dashboard[0, 0]).any(axis=(0, 2)))
     assert 5 < columns.min() < columns.max() < WIDTH - 5
-    few = with_keys(panel, Capabilities())[HEIGHT:]
+    few = with_keys(dashboard, Capabilities())[HEIGHT:]
     assert 0 < count(few, BRIGHT) < count(strip, BRIGHT)
 
 
 def test_an_excerpt_is_the_cameras_and_under_them_maps_and_curve() -> None:
-    panel = blank(WIDTH, HEIGHT)
-    panel[52:314, 16:716] = (10, 200, 10)  # where cameras are drawn
-    panel[326:524, 16:944] = (10, 10, 200)  # where maps and curve are drawn
-    panel[52:314, 728:944] = (200, 10, 10)  # where things stand, which is left out
-    small = excerpt(panel)
+    dashboard = blank(WIDTH, HEIGHT)
+    dashboard[52:314, 16:716] = (10, 200, 10)  # where cameras are drawn
+    dashboard[326:524, 16:944] = (10, 10, 200)  # where maps and curve are drawn
+    dashboard[52:314, 728:944] = (200, 10, 10)  # where things stand, which is left out
+    small = excerpt(dashboard)
     assert small.shape == (421, 700, 3)
     assert (small[:262] == (10, 200, 10)).all()
     assert (small[272:] == (10, 10, 200)).all()

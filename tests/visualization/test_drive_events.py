@@ -17,15 +17,15 @@ GRID = np.linspace(-0.2, 0.2, 161)
 PASSAGES = (JunctionPassage(40.0, 60.0, Manoeuvre.LEFT, 0),)
 
 
-def moment(station: float, offset: float = 0.0, decision: Decision | None = None) -> RolloutStep:
+def make_step(station: float, offset: float = 0.0, decision: Decision | None = None) -> RolloutStep:
     pose = Pose(station, offset, 0.0)
     state = VehicleState(station / 8, pose, 8.0, 0.0, 0.0, 0.0, 0.0)
     step = TimeStep(None, state, Progress(station, offset, 0.0, 0.1), None, np.zeros((0, 0, 0, 3), np.uint8))
     return RolloutStep(step, decision or Decision(0.0), 0.0, 0.0)
 
 
-def words(story: DriveLog) -> list[str]:
-    return [event.words for event in story.events]
+def words(log: DriveLog) -> list[str]:
+    return [event.text for event in log.events]
 
 
 def two_ways(share: float) -> Decision:
@@ -34,23 +34,23 @@ def two_ways(share: float) -> Decision:
 
 
 def test_a_junction_is_told_once() -> None:
-    story = DriveLog()
+    log = DriveLog()
     for station in (39.0, 40.0, 50.0, 59.0, 61.0):
-        story = story.after(moment(station), PASSAGES)
-    assert words(story) == ["junction: left"]
-    assert story.events[0].time == 5.0
+        log = log.after(make_step(station), PASSAGES)
+    assert words(log) == ["junction: left"]
+    assert log.events[0].time == 5.0
 
 
 def test_leaving_the_lane_and_coming_back() -> None:
-    story = DriveLog()
+    log = DriveLog()
     for station, offset in enumerate((0.0, 0.9, -1.2, -0.8, -1.1, 0.4)):
-        story = story.after(moment(float(station), offset))
-    assert words(story) == ["1.2 m off the lane", "back in the lane"]
+        log = log.after(make_step(float(station), offset))
+    assert words(log) == ["1.2 m off the lane", "back in the lane"]
 
 
 def test_hands_on_the_wheel() -> None:
-    story = DriveLog().after(moment(0.0), by_hand=True).after(moment(1.0), by_hand=True).after(moment(2.0))
-    assert words(story) == ["wheel in hand", "wheel handed back"]
+    log = DriveLog().after(make_step(0.0), manual=True).after(make_step(1.0), manual=True).after(make_step(2.0))
+    assert words(log) == ["manual steering", "driver steers again"]
 
 
 def test_a_fork_is_told_and_a_sliver_of_probability_is_no_way() -> None:
@@ -58,15 +58,15 @@ def test_a_fork_is_told_and_a_sliver_of_probability_is_no_way() -> None:
     assert [mode.mass for mode in decision_modes(two_ways(0.6))] == pytest.approx([0.4, 0.6], abs=0.01)
     assert len(decision_modes(two_ways(0.98))) == 1
     assert decision_modes(Decision(0.0)) == ()
-    story = DriveLog().after(moment(0.0, decision=two_ways(0.98))).after(moment(1.0, decision=two_ways(0.5)))
-    assert words(story.after(moment(2.0, decision=two_ways(0.5)))) == ["sees 2 ways"]
+    log = DriveLog().after(make_step(0.0, decision=two_ways(0.98))).after(make_step(1.0, decision=two_ways(0.5)))
+    assert words(log.after(make_step(2.0, decision=two_ways(0.5)))) == ["2 possible paths"]
 
 
 def test_the_trail_has_its_spacing_and_its_length() -> None:
-    story = DriveLog()
+    log = DriveLog()
     for station in np.arange(0.0, 100.0, 0.8):
-        story = story.after(moment(float(station)))
-    places = [pose.x for pose in story.trail]
+        log = log.after(make_step(float(station)))
+    places = [pose.x for pose in log.trail]
     assert len(places) == TRAIL_MARKS
     assert np.diff(places).min() >= TRAIL_SPACING
     assert np.diff(places).max() < TRAIL_SPACING + 0.8
@@ -74,8 +74,8 @@ def test_the_trail_has_its_spacing_and_its_length() -> None:
 
 
 def test_only_the_latest_events_are_kept() -> None:
-    story = DriveLog()
+    log = DriveLog()
     for number in range(10):
-        story = story.after(moment(float(number)), by_hand=number % 2 == 0)
-    assert len(story.events) == 3
-    assert words(story)[-1] == "wheel handed back"
+        log = log.after(make_step(float(number)), manual=number % 2 == 0)
+    assert len(log.events) == 3
+    assert words(log)[-1] == "driver steers again"

@@ -8,7 +8,7 @@ from navsim.rendering.car_model import BODY
 from navsim.rendering.road_fan import Fan
 from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.sensing.observation import Image
-from navsim.visualization.scene_view import RoadPainter, ground_seen, scene_camera
+from navsim.visualization.scene_view import RoadPainter, scene_camera, visible_ground
 from navsim.world.vehicle import VehicleSpec
 
 WIDTH, HEIGHT = 480, 270
@@ -37,10 +37,10 @@ def changed(picture: Image) -> Array:
 def test_the_ground_is_seen_where_nothing_stands_before_it(view: Viewpoint) -> None:
     camera = scene_camera(view, WIDTH, HEIGHT)
     depth = empty_depth(view)
-    seen = ground_seen(camera, depth.astype(np.float32))
+    seen = visible_ground(camera, depth.astype(np.float32))
     np.testing.assert_array_equal(seen > 0, np.isfinite(depth) & (depth < 1e4))
     assert seen.mean() > 0.4
-    assert not ground_seen(camera, np.minimum(depth, 0.5).astype(np.float32)).any()
+    assert not visible_ground(camera, np.minimum(depth, 0.5).astype(np.float32)).any()
 
 
 @pytest.mark.parametrize(("curvature", "side"), [(0.1, -1), (-0.1, 1)])

@@ -1,5 +1,6 @@
 """Films hold the drive that was measured, in files of the promised size."""
 
+import gc
 from pathlib import Path
 
 import cv2
@@ -93,6 +94,8 @@ def test_without_an_encoder_nothing_is_written_and_a_line_says_why(
     assert all("does not run here" in message and "\n" not in message for message in caplog.messages)
 
 
+# imageio-ffmpeg does not close its pipe to an ffmpeg that has stopped early.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_encoder_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "ffmpeg"
     program.write_text('#!/bin/sh\n[ "$1" = -version ] && echo "ffmpeg version 1" && exit 0\nexit 1\n')
@@ -110,6 +113,7 @@ def test_an_encoder_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch
 
     with pytest.raises(StorageError, match=r"drive\.mp4: cannot be written: ffmpeg has stopped early"):
         write_mp4()
+    gc.collect()
     assert list((tmp_path / "films").iterdir()) == []
 
 
@@ -138,9 +142,9 @@ def test_film_shows_the_measured_drive() -> None:
     scenario = Scenario("test-0", 0, junctions=False)
     with Simulation(config) as simulation:
         measured = drive(simulation, ConstantDriver(0.01), scenario, record_images=False)
-        panels: list[Image] = []
-        outcome = film_dashboard(simulation, ConstantDriver(0.01), scenario, "constant", panels.append)
+        dashboards: list[Image] = []
+        outcome = film_dashboard(simulation, ConstantDriver(0.01), scenario, "constant", dashboards.append)
     assert outcome is measured.outcome
-    assert len(panels) == len(measured) + HOLD_FRAMES
-    np.testing.assert_array_equal(panels[-1], panels[-2])
-    assert (panels[-1] != panels[-HOLD_FRAMES - 1]).any()  # the outcome appears
+    assert len(dashboards) == len(measured) + HOLD_FRAMES
+    np.testing.assert_array_equal(dashboards[-1], dashboards[-2])
+    assert (dashboards[-1] != dashboards[-HOLD_FRAMES - 1]).any()  # the outcome appears

@@ -25,9 +25,9 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.scenario import Outcome
 from navsim.storage import write_bytes
-from navsim.viewer.replay import moment
+from navsim.viewer.replay import rollout_step
 from navsim.visualization.canvas import downsized
-from navsim.visualization.dashboard import PanelContext, compose_panel, excerpt
+from navsim.visualization.dashboard import DashboardContext, compose_dashboard, excerpt
 from navsim.visualization.drive_events import DriveLog
 from navsim.visualization.palette import driver_colours
 
@@ -167,8 +167,8 @@ def tail(episode: Episode, length: float) -> Episode:
 
 
 def _pictures(episode: Episode, simulation: SimulationConfig) -> Iterator[Image]:
-    """Draw every second moment of a drive with images, the last one among them."""
-    context = PanelContext(
+    """Draw every second step of a drive with images, the last one among them."""
+    context = DashboardContext(
         driver=episode.driver,
         scenario=episode.scenario.name,
         cameras=simulation.cameras,
@@ -179,10 +179,10 @@ def _pictures(episode: Episode, simulation: SimulationConfig) -> Iterator[Image]
     )
     log, last = DriveLog(), len(episode) - 1
     for index in range(len(episode)):
-        now = moment(episode, simulation, index)
-        log = log.after(now, episode.passages)
+        step = rollout_step(episode, simulation, index)
+        log = log.after(step, episode.passages)
         if (last - index) % _EVERY == 0:
-            yield downsized(excerpt(compose_panel(now, context, story=log)), CLIP_WIDTH)
+            yield downsized(excerpt(compose_dashboard(step, context, log=log)), CLIP_WIDTH)
 
 
 def _encoded(pictures: Sequence[Image], duration: float) -> bytes:

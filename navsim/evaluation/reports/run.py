@@ -244,20 +244,19 @@ def _film(
         return
     rate = 1 / config.simulation.control_step
     colour = DRIVERS[driver_colours(drive.driver for drive in drives)[driver_spec.name]].on_dark
-    gif = GifWriter(config.out / GIF_NAME, rate)
     with (
+        GifWriter(config.out / GIF_NAME, rate) as gif,
         Mp4Writer(config.out / MP4_NAME, rate) as mp4,
         progress("filming", len(chosen.episode) + HOLD_FRAMES, "pictures", file=console.file) as advance,
     ):
 
-        def take(panel: Image) -> None:
-            gif.add(panel)
-            mp4.add(panel)
+        def take(dashboard: Image) -> None:
+            gif.add(dashboard)
+            mp4.add(dashboard)
             advance()
 
         driver = safe_driver(driver_spec.driver(), config.decision_limit)
         outcome = film_dashboard(simulation, driver, chosen.scenario, driver_spec.name, take, colour)
-    gif.save()
     if outcome is not chosen.episode.outcome:
         _log.warning("the filmed drive %s ended otherwise than the measured one: %s", chosen.scenario.name, outcome)
 

@@ -28,11 +28,12 @@ from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
 from navsim.visualization.drive_events import DriveLog
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
-from tests.viewer.test_viewer import PANEL
+from tests.viewer.test_viewer import DASHBOARD
 from tests.virtual_display import VirtualDisplay, wait_until
 
 __all__ = ["checkpoint"]  # a fixture
 SCENARIO = Scenario("village-test-0", length=120.0)
+BELIEF_MAP = slice(52, 524), slice(16, 616)
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +50,11 @@ def test_the_live_track_equals_the_recorded_one(settings: LocalizeConfig) -> Non
     with Simulation(car) as simulation:
 
         def show(moment: RolloutStep) -> None:
-            if moment.step.state.time == 0:
+            if moment.time_step.state.time == 0:
                 painter.begin(simulation, "expert", None)
-            painter.note(moment)
-            if round(moment.step.state.time / car.control_step) % 50 == 0:
-                pictures.append(painter.draw(moment, None, DriveLog(), salient=False))
+            painter.observe(moment)
+            if round(moment.time_step.state.time / car.control_step) % 50 == 0:
+                pictures.append(painter.draw(moment, None, DriveLog(), show_saliency=False))
 
         episode = drive(simulation, LaneExpert(car.expert, car.vehicle), SCENARIO, on_step=show)
     context = make_context(settings, policy, SCENARIO.town)
@@ -87,7 +88,7 @@ def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay,
         text=True,
     )
 
-    def panel() -> Image:
+    def dashboard() -> Image:
         return display.picture()[:540, 960:]
 
     def waits_for(condition: Callable[[], bool]) -> None:
@@ -95,11 +96,13 @@ def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay,
         assert watching.poll() is None
 
     try:
-        waits_for(lambda: display.has(PANEL) and len(np.unique(panel()[52:524, 16:616].reshape(-1, 3), axis=0)) > 100)
-        title = panel()[:45, :600]
-        display.press("2", PANEL)  # the next driver
-        waits_for(lambda: bool((panel()[:45, :600] != title).any()))
-        display.press("q", PANEL)
+        waits_for(
+            lambda: display.has(DASHBOARD) and len(np.unique(dashboard()[52:524, 16:616].reshape(-1, 3), axis=0)) > 100
+        )
+        title = dashboard()[:45, :600]
+        display.press("2", DASHBOARD)  # the next driver
+        waits_for(lambda: bool((dashboard()[:45, :600] != title).any()))
+        display.press("q", DASHBOARD)
         _, err = watching.communicate(timeout=120)
     finally:
         watching.kill()
