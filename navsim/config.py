@@ -27,6 +27,7 @@ T = TypeVar("T")
 RENAMED_KEYS: dict[str, dict[str, str]] = {
     "ClosedLoopConfig": {"worlds": "num_envs"},
     "CollectConfig": {"worlds": "num_envs"},
+    "CountedConfig": {"least_height": "min_height", "least_visible": "min_visible"},
     "DaggerConfig": {"worlds": "num_envs"},
     "DecisionRules": {"least_mass": "min_mass"},
     "FilterConfig": {

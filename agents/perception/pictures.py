@@ -1,8 +1,6 @@
-"""Pictures with labels, from recorded drives. N: pictures, T: frames, C: cameras, H and W: height and width [px].
+"""Pictures with labels from recorded drives, a network's predictions on them, and sheets that show both.
 
-Asking a network about many pictures. N: pictures, B: pictures of a batch, H and W: height and width [px].
-
-Sheets of pictures that a network was asked about: one row for each, its aspects side by side, a legend below.
+N: pictures, B: pictures of a batch, T: frames, C: cameras, H and W: height and width [px].
 """
 
 import zlib
@@ -33,14 +31,14 @@ _FINGERPRINT_PICTURES = 256
 
 @dataclass(frozen=True, eq=False)
 class Pictures(Generic[L]):
-    """N pictures of cameras."""
+    """N labelled camera pictures."""
 
     images: Image
-    """What the cameras saw (N, H, W, 3) uint8 RGB."""
+    """Camera images (N, H, W, 3) uint8 RGB."""
     labels: L
-    """What is to be seen in them."""
+    """Labels of the pictures."""
     towns: NDArray[np.str_]
-    """The town of each picture (N,)."""
+    """Town of each picture (N,)."""
 
     def __len__(self) -> int:
         """Number of pictures, N."""
@@ -55,43 +53,43 @@ class Pictures(Generic[L]):
 
 @dataclass(frozen=True, eq=False)
 class PictureData(Generic[L]):
-    """What a run learns from and is validated on."""
+    """Training and validation data of a run."""
 
     train: Pictures[L]
     """Pictures to learn from."""
     validation: Pictures[L]
     """Pictures of other towns."""
     simulation: SimulationConfig
-    """The car of both, with its cameras."""
+    """Simulation of both, with the cameras."""
 
 
 @dataclass(frozen=True, eq=False)
 class PerceptionFrame:
-    """Some frames of a drive."""
+    """Some frames of a drive, with the simulator's ground truth."""
 
     images: Image
-    """What the cameras saw (T, C, H, W, 3) uint8 RGB."""
-    noted: Array | Image
-    """What the simulator knows of it: an array of the task's own kind."""
+    """Camera images (T, C, H, W, 3) uint8 RGB."""
+    truth: Array | Image
+    """Ground truth of the frames, an array of the task's own kind."""
     town: str
-    """Where it was."""
+    """Town of the drive."""
 
 
 @dataclass(frozen=True)
 class Source(Generic[L]):
-    """How a task comes by its labels."""
+    """Functions that get a task's labels from drives."""
 
     check: Callable[[Dataset], None]
-    """Raises EpisodeError if recorded drives are without what the labels need, reading headers only."""
+    """Function that raises EpisodeError if recorded drives lack the ground truth; it reads headers only."""
     recorded: Callable[[Episode, int], Array | Image]
-    """What was noted of each so many-th frame of a recorded drive, copied."""
-    drawn: Callable[[EpisodeRerenderer, Episode, range], tuple[Image, Array | Image]]
-    """Draws some frames of a drive anew: images (T, C, H, W, 3), and what is noted of them."""
+    """Function that copies the ground truth of every n-th frame of a recorded drive."""
+    rerendered: Callable[[EpisodeRerenderer, Episode, range], tuple[Image, Array | Image]]
+    """Function that renders some frames of a drive again: images (T, C, H, W, 3) and ground truth."""
     labels: Callable[[Sequence[PerceptionFrame]], L]
-    """Labels of all pictures of several drives, one after another."""
+    """Function from the frames of several drives to the labels of all their pictures."""
 
     def joined(self, parts: Iterable[PerceptionFrame]) -> Pictures[L]:
-        """Pictures of several drives, at least one, all of one size: frame by frame and within it camera by camera."""
+        """Join the pictures of at least one drive, all of one size: frame by frame, and within a frame by camera."""
         parts = list(parts)
         images = [part.images.reshape(-1, *part.images.shape[2:]) for part in parts]
         towns = np.repeat([part.town for part in parts], [*map(len, images)])
@@ -102,13 +100,12 @@ class Source(Generic[L]):
 
         Args:
             folder: The data folder.
-            every: Only each `every`-th frame of a drive is learned from: neighbouring frames look alike.
-            validate_every: The same of the validation.
+            every: Step between the training frames of a drive, as neighbouring frames look alike [frames].
+            validate_every: Step between the validation frames [frames].
 
         Raises:
-            EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or was recorded without
-                what the labels need or with something else.
-            ConfigError: If the pictures are such that the task cannot take them.
+            EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or lacks the ground truth.
+            ConfigError: If the task cannot take pictures of this size.
         """
         train, validation = (open_dataset(folder, split) for split in (Split.TRAIN, Split.VALIDATION))
         for dataset in (train, validation):
@@ -118,18 +115,22 @@ class Source(Generic[L]):
             self._read(train, every), self._read(validation, validate_every), train.description.simulation
         )
 
-    def under(self, redrawer: EpisodeRerenderer, drives: Iterable[Episode], condition: str, every: int) -> Pictures[L]:
-        """Draw each `every`-th frame of drives under a condition, with its labels."""
+    def under(
+        self, rerenderer: EpisodeRerenderer, drives: Iterable[Episode], condition: str, every: int
+    ) -> Pictures[L]:
+        """Render every `every`-th frame of drives under a condition, with its labels."""
         parts = []
         for episode in drives:
-            seen = replace(episode, scenario=with_appearance(episode.scenario, condition))
+            changed = replace(episode, scenario=with_appearance(episode.scenario, condition))
             parts.append(
-                PerceptionFrame(*self.drawn(redrawer, seen, range(0, len(episode), every)), episode.scenario.town)
+                PerceptionFrame(
+                    *self.rerendered(rerenderer, changed, range(0, len(episode), every)), episode.scenario.town
+                )
             )
         return self.joined(parts)
 
     def _read(self, dataset: Dataset, every: int) -> Pictures[L]:
-        """Each `every`-th frame of every drive, copied so that the others can be let go."""
+        """Read every `every`-th frame of all drives, copied so that the other frames can be freed."""
         return self.joined(
             PerceptionFrame(episode.images[::every].copy(), self.recorded(episode, every), episode.scenario.town)
             for episode in dataset.episodes()
@@ -140,37 +141,37 @@ A = TypeVar("A")
 
 
 def network_inputs(pictures: Tensor, dtype: torch.dtype) -> Tensor:
-    """Pictures (B, H, W, 3) uint8 as images (B, 3, H, W) in [-1, 1] of type `dtype`, channels-last without a copy."""
+    """Return pictures (B, H, W, 3) uint8 as images (B, 3, H, W) in [-1, 1] of type `dtype`, channels-last."""
     return scale_images(pictures, dtype).permute(0, 3, 1, 2)
 
 
-def answers(
+def predictions(
     network: nn.Module,
     images: Image,
-    answer: Callable[[Tensor], A],
+    predict: Callable[[Tensor], A],
     dtype: torch.dtype,
     picture_dtype: torch.dtype,
     batch: int,
 ) -> list[A]:
-    """What a network answers to each batch of pictures.
+    """Return a network's predictions for each batch of pictures.
 
     Args:
-        network: In evaluation mode, on any device.
+        network: Network in evaluation mode, on any device.
         images: Pictures (N, H, W, 3) uint8.
-        answer: Asks the network about images (B, 3, H, W) in [-1, 1].
+        predict: Function from images (B, 3, H, W) in [-1, 1] to the network's predictions.
         dtype: Type of the layers' arithmetic.
-        picture_dtype: Type of the images that the network is given.
-        batch: How many pictures are looked at at once, at most.
+        picture_dtype: Type of the images.
+        batch: Largest number of pictures in a batch.
     """
     device = next(network.parameters()).device
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=dtype is torch.bfloat16):
         parts = (torch.tensor(images[start : start + batch], device=device) for start in range(0, len(images), batch))
-        return [answer(network_inputs(part, picture_dtype)) for part in parts]
+        return [predict(network_inputs(part, picture_dtype)) for part in parts]
 
 
 _GAP = 6
-_HEAD, _LEGEND = 26, 30  # heights of the lines above and below [px]
-_WIDEST = 160  # distance of the legend's words [px], at most
+_HEADER, _LEGEND = 26, 30  # heights of the lines above and below [px]
+_MAX_STEP = 160  # largest distance between the legend's labels [px]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +179,9 @@ class Cell:
     """One picture of a row."""
 
     image: Image
-    """(height, width, 3) uint8, of one size in all of the sheet."""
+    """Picture (height, width, 3) uint8, of the same size in all cells."""
     texts: Sequence[Text] = ()
-    """What is written on it, placed from its own corner."""
+    """Texts on the picture, placed from its corner."""
 
 
 def sheet(
@@ -189,29 +190,29 @@ def sheet(
     """Draw a sheet (height, width, 3) uint8.
 
     Args:
-        title: Over the sheet.
-        columns: What each column shows.
-        rows: At least one, with a cell for each of the columns.
-        legend: What the colours mean.
+        title: Title of the sheet.
+        columns: Headers of the columns.
+        rows: At least one row, with a cell for each column.
+        legend: Labels of the colours.
     """
     height, width = rows[0][0].image.shape[:2]
-    canvas = blank(len(columns) * (width + _GAP) - _GAP, 2 * _HEAD + len(rows) * (height + _GAP) + _LEGEND)
+    canvas = blank(len(columns) * (width + _GAP) - _GAP, 2 * _HEADER + len(rows) * (height + _GAP) + _LEGEND)
     texts = [Text(title, 4, 5, size=16)]
-    texts += [Text(words, i * (width + _GAP) + 4, _HEAD + 5, colour=DIM) for i, words in enumerate(columns)]
+    texts += [Text(header, i * (width + _GAP) + 4, _HEADER + 5, colour=DIM) for i, header in enumerate(columns)]
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
-            x, y = j * (width + _GAP), 2 * _HEAD + i * (height + _GAP)
+            x, y = j * (width + _GAP), 2 * _HEADER + i * (height + _GAP)
             canvas[y : y + height, x : x + width] = cell.image
             texts += [replace(text, x=text.x + x, y=text.y + y, outlined=True) for text in cell.texts]
     return written(canvas, texts + _legend(canvas, legend))
 
 
 def _legend(canvas: Image, legend: Sequence[tuple[str, Colour]]) -> list[Text]:
-    """Paint a patch for each colour along the lower edge; returns the words to be written beside them."""
-    y, step = canvas.shape[0] - _LEGEND + 8, min(canvas.shape[1] / max(len(legend), 1), _WIDEST)
+    """Paint a patch for each colour along the lower edge; returns the labels to be written beside them."""
+    y, step = canvas.shape[0] - _LEGEND + 8, min(canvas.shape[1] / max(len(legend), 1), _MAX_STEP)
     texts = []
-    for i, (words, colour) in enumerate(legend):
+    for i, (label, colour) in enumerate(legend):
         x = round(i * step) + 4
         canvas[y : y + 14, x : x + 14] = colour
-        texts.append(Text(words, x + 20, y, size=13, colour=BRIGHT))
+        texts.append(Text(label, x + 20, y, size=13, colour=BRIGHT))
     return texts

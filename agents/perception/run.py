@@ -1,8 +1,6 @@
-"""Drives in held-out towns: the expert drives there once, and the same places are drawn under many conditions.
+"""A run of perception: training, then evaluation in held-out towns under several conditions.
 
-The scores of a network under several conditions, as a table.
-
-From a configuration to a trained network and what it is worth in towns that it has never seen.
+The expert drives in the held-out towns once; the same frames are rendered under each condition.
 """
 
 import json
@@ -43,10 +41,10 @@ from navsim.visualization.canvas import png
 
 
 def held_out_drives(config: HeldOutConfig, simulation: SimulationConfig) -> list[Episode]:
-    """Let the expert drive one route in each of the held-out towns to its end; nothing is drawn."""
+    """Let the expert drive one route in each of the held-out towns to its end, without rendering."""
     suite = RouteSuite(config.towns, 0, config.towns, Split.TEST, config.seed, config.generators)
     expert = LaneExpert(simulation.expert, simulation.vehicle)
-    # Whoever draws nothing starts no context of OpenGL.
+    # Drives without images need no context of OpenGL.
     with (
         Simulation(replace(simulation, renderer="tiny", rules=Rules())) as car,
         progress("driving", config.towns, "routes") as advance,
@@ -59,11 +57,11 @@ def held_out_drives(config: HeldOutConfig, simulation: SimulationConfig) -> list
 
 
 TRAINING = "training looks"
-"""What the empty condition is called: that of training, drawn for each town."""
+"""Label of the empty condition: the appearances of training, drawn for each town."""
 
 
-def condition_words(condition: str) -> str:
-    """A condition's name in tables and files."""
+def condition_label(condition: str) -> str:
+    """Return a condition's name in tables and files."""
     return condition or TRAINING
 
 
@@ -77,54 +75,54 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Evaluator(Generic[L, N, A, S]):
-    """How a trained network is judged."""
+    """Functions that evaluate a trained network."""
 
-    answer: Callable[[N, Image, torch.dtype], A]
-    """What a network, whose layers compute in a type, says of pictures (N, H, W, 3)."""
+    predict: Callable[[N, Image, torch.dtype], A]
+    """Function from a network, pictures (N, H, W, 3) and the type of the layers' arithmetic to predictions."""
     score: Callable[[Pictures[L], A, np.random.Generator], S]
-    """Scores the answers to pictures; the generator draws towns for the intervals."""
+    """Function that scores predictions on pictures; the generator draws towns for the intervals."""
     kind: type[S]
-    """What scores are: a dataclass."""
+    """Dataclass of the scores."""
     headline: Callable[[S], str]
-    """The score that counts, in a few words."""
+    """Function that describes the main score."""
     sheet: Callable[[Pictures[L], A, int, str], Image]
-    """Draws up to so many of the pictures with the answers, under a title."""
+    """Function that draws up to some number of the pictures with predictions, under a title."""
     table: Callable[[Mapping[str, S]], Table]
-    """Scores by condition as a table."""
-    learner: str
-    """What was trained ..."""
+    """Function from scores by condition to a table."""
+    network_text: str
+    """Description of the network."""
     notes: str
-    """... and what the scores mean, in sentences."""
+    """Explanation of the scores, in sentences."""
 
 
 @dataclass(frozen=True)
-class Task(Generic[L, N, A, S]):
-    """A task of perception: labels, networks, answers and scores of one kind."""
+class PerceptionTask(Generic[L, N, A, S]):
+    """A task of perception: labels, network, predictions and scores of one kind."""
 
     config: PerceptionConfig
-    """What the user wants."""
+    """Settings of the run."""
     validate_every: int
-    """Each so many-th frame of the validation drives is looked at."""
+    """Step between the frames of the validation drives [frames]."""
     source: Source[L]
-    """How it comes by its labels."""
+    """Source of labelled pictures."""
     objective: Objective[L, N]
-    """What is learned from them."""
+    """Network, loss and score of the training."""
     evaluator: Evaluator[L, N, A, S]
-    """How the network is judged."""
+    """Evaluation of the trained network."""
 
     def load(self) -> PictureData[L]:
-        """Read the pictures to learn from and to validate on, see `Source.load`."""
+        """Read the training and validation pictures, see `Source.load`."""
         return self.source.load(self.config.data, self.config.every, self.validate_every)
 
 
-def run_task(task: Task[L, N, A, S], console: Console) -> None:
-    """Train, judge in held-out towns, write and print what came out; what is done is not done again.
+def run_task(task: PerceptionTask[L, N, A, S], console: Console) -> None:
+    """Train, evaluate in held-out towns, write and print the scores; finished work is not repeated.
 
     Raises:
-        EpisodeError: If the data is missing, damaged or without what the labels need.
-        ConfigError: If the configuration cannot be used.
-        StorageError: If the run's folder holds another run, or an unfinished one without `config.resume`.
-        CheckpointError: If a checkpoint in it is damaged or of other pictures.
+        EpisodeError: If the data is missing, damaged or without ground truth.
+        ConfigError: If the configuration cannot be used, or the run's folder holds a run of other settings.
+        StorageError: If the run's folder holds other files, or an unfinished run without `config.resume`.
+        CheckpointError: If a checkpoint is damaged or was trained on other pictures.
         KeyboardInterrupt: After Ctrl-C; its text says how to continue.
     """
     folder = open_run(task.config)
@@ -134,12 +132,12 @@ def run_task(task: Task[L, N, A, S], console: Console) -> None:
         history = _train(task, folder, console)
         _write_results(task, folder, history, evaluate_held_out(task, folder))
     console.print(task.evaluator.table(read_results(folder, task.evaluator.kind)).rich())
-    words = f"{folder.best}; {folder.path / RESULTS}, {PAGE} and pictures in {OVERLAYS}"
-    console.print(words, highlight=False, soft_wrap=True)
+    text = f"{folder.best}; {folder.path / RESULTS}, {PAGE} and pictures in {OVERLAYS}"
+    console.print(text, highlight=False, soft_wrap=True)
 
 
-def evaluate_held_out(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]:
-    """Score the best network under every condition, and write a sheet of overlays for each.
+def evaluate_held_out(task: PerceptionTask[L, N, A, S], folder: RunFolder) -> dict[str, S]:
+    """Score the best network under each condition, and write a sheet of overlays for each.
 
     Returns:
         Scores by condition.
@@ -150,46 +148,46 @@ def evaluate_held_out(task: Task[L, N, A, S], folder: RunFolder) -> dict[str, S]
     device = choose_device(config)
     network, dtype = network.to(device), choose_dtype(config, device)
     drives = held_out_drives(held_out, simulation)
-    redrawer, found = EpisodeRerenderer(simulation), dict[str, S]()
+    rerenderer, found = EpisodeRerenderer(simulation), dict[str, S]()
     try:
-        with progress("judging", len(held_out.conditions), "looks") as advance:
+        with progress("evaluating", len(held_out.conditions), "conditions") as advance:
             for condition in held_out.conditions:
-                pictures = task.source.under(redrawer, drives, condition, held_out.every)
-                answers = evaluator.answer(network, pictures.images, dtype)
-                found[condition] = evaluator.score(pictures, answers, generator(config.seed, "held out"))
-                words = f"{condition_words(condition)}: {evaluator.headline(found[condition])}"
+                pictures = task.source.under(rerenderer, drives, condition, held_out.every)
+                predictions = evaluator.predict(network, pictures.images, dtype)
+                found[condition] = evaluator.score(pictures, predictions, generator(config.seed, "held out"))
+                text = f"{condition_label(condition)}: {evaluator.headline(found[condition])}"
                 if held_out.overlays:
-                    picture = evaluator.sheet(pictures, answers, held_out.overlays, words)
-                    name = condition_words(condition).replace(" ", "-")
+                    picture = evaluator.sheet(pictures, predictions, held_out.overlays, text)
+                    name = condition_label(condition).replace(" ", "-")
                     write_bytes(folder.path / OVERLAYS / f"{name}.png", png(picture))
-                advance(1, words)
+                advance(1, text)
     finally:
-        redrawer.close()
+        rerenderer.close()
     return found
 
 
 def read_results(folder: RunFolder, kind: type[S]) -> dict[str, S]:
-    """The scores of a finished run, of one kind, by condition."""
+    """Read the scores of a finished run, of dataclass `kind`, by condition."""
     path = folder.path / RESULTS
     values = json.loads(path.read_text())["conditions"]
     return {condition: from_mapping(kind, found, str(path)) for condition, found in values.items()}
 
 
-def _train(task: Task[L, N, A, S], folder: RunFolder, console: Console) -> History:
+def _train(task: PerceptionTask[L, N, A, S], folder: RunFolder, console: Console) -> History:
     keep_freed_memory()
     data = task.load()
-    words = f"{len(data.train)} pictures to learn from, {len(data.validation)} to validate on"
-    console.print(words, highlight=False, soft_wrap=True)
+    text = f"{len(data.train)} pictures to learn from, {len(data.validation)} to validate on"
+    console.print(text, highlight=False, soft_wrap=True)
     return train_network(task.config, task.objective, data, folder)
 
 
-def _write_results(task: Task[L, N, A, S], folder: RunFolder, history: History, found: dict[str, S]) -> None:
-    """Write the scores as JSON and as a page, then call the run finished."""
+def _write_results(task: PerceptionTask[L, N, A, S], folder: RunFolder, history: History, found: dict[str, S]) -> None:
+    """Write the scores as JSON and as a page, then note that the run is finished."""
     network, info = task.objective.networks.load(folder.best)
     parameters, camera = parameter_count(network), info.cameras[0]
     about = (
-        f"{task.evaluator.learner} of {parameters:,} parameters, epoch {history.best_epoch} of {task.config.epochs}, "
-        f"on pictures of {camera.width}x{camera.height} px. {task.evaluator.notes}"
+        f"{task.evaluator.network_text} of {parameters:,} parameters, epoch {history.best_epoch} of "
+        f"{task.config.epochs}, on pictures of {camera.width}x{camera.height} px. {task.evaluator.notes}"
     )
     conditions = {condition: to_mapping(scores) for condition, scores in found.items()}
     write_json(folder.path / RESULTS, {"parameters": parameters, "conditions": conditions})

@@ -12,22 +12,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 IGNORED = -1
-"""Class of an object that shall neither be learned nor counted: too small, or too little of it to be seen."""
+"""Class of an object that is neither learned nor counted: too small, or hardly visible."""
 ABSENT = -2
-"""Class of a row that holds no object."""
+"""Class of a row without an object."""
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """The objects in B pictures, in tables of one length."""
+    """Objects in B pictures, in tables of one length."""
 
     boxes: Tensor
-    """(B, G, 4) float [px], see `agents.perception.detection.proposals`; any box with an area where there is none."""
+    """Boxes (B, G, 4) float [px], as in `proposals`; absent rows hold any box with an area."""
     classes: Tensor
-    """(B, G) int64: number of the class, IGNORED or ABSENT."""
+    """Numbers of the classes (B, G) int64, IGNORED or ABSENT."""
 
     def __getitem__(self, pictures: Tensor) -> "Targets":
-        """Those of some pictures, by their numbers."""
+        """Return the objects of some pictures, by the pictures' numbers."""
         return Targets(self.boxes[pictures], self.classes[pictures])
 
     def to(self, device: torch.device) -> "Targets":
@@ -36,7 +36,7 @@ class Targets:
 
     @staticmethod
     def of(boxes: Sequence[Tensor], classes: Sequence[Tensor]) -> "Targets":
-        """Put the boxes (G_i, 4) and classes (G_i,) of each picture into tables."""
+        """Build tables from the boxes (G_i, 4) and classes (G_i,) of each picture."""
         longest = max(1, *map(len, classes)) if classes else 1
         nothing = torch.tensor([0.0, 0.0, 1.0, 1.0])
         table = nothing.repeat(len(boxes), longest, 1)
@@ -49,23 +49,23 @@ class Targets:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What was found in one picture, the surest first."""
+    """Detected objects in one picture, the highest score first."""
 
     boxes: Tensor
-    """(N, 4) float [px]."""
+    """Boxes (N, 4) float [px]."""
     scores: Tensor
-    """(N,) in [0, 1]."""
+    """Scores (N,) in [0, 1]."""
     classes: Tensor
-    """(N,) int64."""
+    """Numbers of the classes (N,) int64."""
 
 
 STRIDE, FINE_STRIDE = 4, 2
-"""Pixels per feature, and per fine one."""
+"""Pixels per feature and per fine feature."""
 _WIDTHS = (32, 64, 96)
 
 
 def _convolution(channels: int, width: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """A convolution with batch normalisation: from scratch a detector hardly learns without."""
+    """Build a convolution with batch normalisation, without which a detector hardly learns from scratch."""
     convolution = nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(width))
 
@@ -78,12 +78,12 @@ class _Block(nn.Module):
         self.main = nn.Sequential(_convolution(width, width), nn.ReLU(inplace=True), _convolution(width, width))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Keep the shape (B, width, H, W)."""
+        """Return features of the same shape (B, width, H, W)."""
         return functional.relu(pictures + self.main(pictures))
 
 
 class Backbone(nn.Module):
-    """Features of a quarter of the resolution that know what is around them (Lin et al. 2017, arXiv 1612.03144)."""
+    """A feature pyramid at a quarter of the resolution (Lin et al. 2017, arXiv 1612.03144)."""
 
     out_channels = 64
     """Channels of the coarse features."""

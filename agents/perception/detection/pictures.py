@@ -1,19 +1,18 @@
-"""The configuration of learning to find objects.
+"""Pictures with objects: settings of a detector's training, labels, and sheets of detections.
 
-Pictures with the objects in them. T: frames, C: cameras.
-
-Pictures of what a detector finds: the camera's with the true boxes, and with the detector's and their scores.
+N: pictures or objects, T: frames, C: cameras.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from agents.perception.config import HeldOutConfig, PerceptionConfig
@@ -21,7 +20,7 @@ from agents.perception.detection.features import ABSENT, IGNORED, Detections, Ta
 from agents.perception.pictures import Cell, PerceptionFrame, Pictures, Source, sheet
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.packed import check_objects
-from navsim.config import check_limits
+from navsim.config import Constrained
 from navsim.datasets.dataset import Dataset
 from navsim.errors import ConfigError
 from navsim.geometry import Array
@@ -37,28 +36,21 @@ DetectorName = Literal["own"]
 
 
 @dataclass(frozen=True)
-class CountedConfig:
-    """Which objects are learned and counted; finding one of the others is neither right nor wrong."""
+class CountedConfig(Constrained):
+    """Objects that are learned and counted; detections of others are neither right nor wrong."""
 
-    least_height: int = 8
-    """Height of the box around what is visible [px]."""
-    least_visible: float = 0.3
-    """Visible share of the outline."""
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.least_height <= 1000 and 0 <= self.least_visible <= 1):
-            raise ConfigError(
-                "counted needs least_height of 0 to 1000 and least_visible of 0 to 1, "
-                f"got {self.least_height} and {self.least_visible}"
-            )
+    min_height: Annotated[int, Ge(0), Le(1000)] = 8
+    """Smallest height of the box around the visible part [px]."""
+    min_visible: Annotated[float, Ge(0), Le(1)] = 0.3
+    """Smallest visible share of the outline."""
 
 
 @dataclass(frozen=True)
 class DetectionConfig(PerceptionConfig):
-    """What to learn from, what to learn, and how."""
+    """Settings of the training of a detector."""
 
     task: Literal["detection"] = "detection"
-    """What is learned: boxes around cars, people and signs."""
+    """Name of the task: boxes around cars, people and signs."""
     data: Path = Path("runs/detection/data")
     """Folder with the recorded drives, in `train` and `validation`, with their objects."""
     run_dir: Path = Path("runs/detection/detector")
@@ -71,52 +63,48 @@ class DetectionConfig(PerceptionConfig):
     )
     detector: DetectorName = "own"
     """Architecture of the detector, stored with every checkpoint; there is one."""
-    validate_every: int = 15
-    """Each so many-th frame of the validation drives is validated on."""
+    validate_every: Annotated[int, Ge(1)] = 15
+    """Step between the frames of the validation drives that are validated on [frames]."""
     counted: CountedConfig = field(default_factory=CountedConfig)
-    """Which objects are learned and counted."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_limits(self, {"validate_every": (1, 10**6)})
+    """Objects that are learned and counted."""
 
 
-_COARSEST = 16  # pixels of the detectors' coarsest features
+_COARSEST = 16  # pixels per feature of the coarsest level
 BoxedPictures = Pictures[Targets]
-"""Labels are the objects in them."""
+"""Pictures whose labels are the objects in them."""
 
 
 def objects_source(counted: CountedConfig) -> Source[Targets]:
-    """Pictures with the objects in them, some of which are `counted`."""
-    return Source(_check, _recorded, _drawn, partial(targets_of, counted=counted))
+    """Return the source of pictures with objects, of which some are `counted`."""
+    return Source(_check, _recorded, _rerendered, partial(targets_of, counted=counted))
 
 
 def check_size(camera: Camera) -> None:
-    """Raise ConfigError if the detectors cannot take a camera's pictures."""
+    """Raise ConfigError if the detector cannot take a camera's pictures."""
     if camera.height % _COARSEST or camera.width % _COARSEST:
         raise ConfigError(
-            f"detectors take pictures whose width and height are multiples of {_COARSEST} px, got "
+            f"the detector takes pictures whose width and height are multiples of {_COARSEST} px, got "
             f"{camera.width}x{camera.height}"
         )
 
 
 def targets_of(parts: Sequence[PerceptionFrame], counted: CountedConfig) -> Targets:
-    """The objects of all pictures; what is noted of a drive are its objects (N, OBJECT_COLUMNS)."""
+    """Return the objects of all pictures, from drives whose recorded labels are objects (N, OBJECT_COLUMNS)."""
     boxes, classes = list[torch.Tensor](), list[torch.Tensor]()
     for part in parts:
         frames, cameras = part.images.shape[:2]
-        number = part.noted[:, 0] * cameras + part.noted[:, 1]
+        number = part.truth[:, 0] * cameras + part.truth[:, 1]
         for picture in range(frames * cameras):
-            own = part.noted[number == picture]
+            own = part.truth[number == picture]
             boxes.append(torch.tensor(own[:, 3:7], dtype=torch.float32))
             classes.append(torch.tensor(counted_classes(own, counted)))
     return Targets.of(boxes, classes)
 
 
 def counted_classes(objects: Array, counted: CountedConfig) -> NDArray[np.int64]:
-    """Class (N,) of objects (N, OBJECT_COLUMNS); IGNORED for those that do not count."""
-    large = objects[:, 6] - objects[:, 4] >= counted.least_height
-    return np.where(large & (objects[:, 7] >= counted.least_visible), objects[:, 2], IGNORED).astype(np.int64)
+    """Return the classes (N,) of objects (N, OBJECT_COLUMNS); IGNORED for those that do not count."""
+    large = objects[:, 6] - objects[:, 4] >= counted.min_height
+    return np.where(large & (objects[:, 7] >= counted.min_visible), objects[:, 2], IGNORED).astype(np.int64)
 
 
 def _check(dataset: Dataset) -> None:
@@ -125,24 +113,24 @@ def _check(dataset: Dataset) -> None:
 
 
 def _recorded(episode: Episode, every: int) -> Array:
-    """Objects of each so many-th frame; their frames count these alone."""
+    """Return the objects of every `every`-th frame, with frames numbered among these."""
     objects = np.empty((0, len(OBJECT_COLUMNS))) if episode.objects is None else episode.objects
     kept = objects[objects[:, 0] % every == 0]
     return np.column_stack([kept[:, 0] // every, kept[:, 1:]])
 
 
-def _drawn(redrawer: EpisodeRerenderer, episode: Episode, frames: range) -> tuple[Image, Array]:
-    """Images (T, C, H, W, 3) of some frames, with the objects in them."""
-    return redrawer.measure(episode, frames).images, redrawer.objects(episode, frames)
+def _rerendered(rerenderer: EpisodeRerenderer, episode: Episode, frames: range) -> tuple[Image, Array]:
+    """Render images (T, C, H, W, 3) of some frames, with the objects in them."""
+    return rerenderer.measure(episode, frames).images, rerenderer.objects(episode, frames)
 
 
 COLOURS: tuple[Colour, ...] = ((90, 178, 255), (94, 230, 130), (255, 190, 60))
-"""Of the boxes of each `ObjectClass`, in order."""
-LEAST_SHOWN = 0.3
-"""Detections that are less sure are not drawn."""
+"""Colours of the boxes of each `ObjectClass`, in order."""
+MIN_SHOWN = 0.3
+"""Smallest score of a detection that is drawn."""
 _FACTOR = 3
 _UNCOUNTED: Colour = (150, 150, 150)
-_COLUMNS = ("truth; grey: not counted", f"found, with scores from {LEAST_SHOWN} on")
+_COLUMNS = ("truth; grey: not counted", f"found, with scores from {MIN_SHOWN} on")
 
 
 def detection_sheet(pictures: BoxedPictures, found: list[Detections], count: int, title: str) -> Image:
@@ -150,9 +138,9 @@ def detection_sheet(pictures: BoxedPictures, found: list[Detections], count: int
 
     Args:
         pictures: N pictures.
-        found: What was found in each.
-        count: How many are shown at most: of as many equal stretches of them the ones with the most objects.
-        title: Over the sheet.
+        found: Detections in each picture.
+        count: Largest number of pictures shown: from each of `count` equal stretches the one with the most objects.
+        title: Title of the sheet.
     """
     objects = (pictures.labels.classes >= 0).sum(dim=1).numpy()
     stretches = np.array_split(np.arange(len(pictures)), min(count, len(pictures)))
@@ -169,7 +157,7 @@ def detection_sheet(pictures: BoxedPictures, found: list[Detections], count: int
 
 
 def with_truth(image: Image, targets: Targets) -> Image:
-    """Draw the true boxes of one picture on it, which is enlarged."""
+    """Draw the true boxes of a picture on the enlarged picture."""
     drawn = image.copy()
     for box, number in zip(targets.boxes.tolist(), targets.classes.tolist(), strict=True):
         if number != ABSENT:
@@ -178,10 +166,10 @@ def with_truth(image: Image, targets: Targets) -> Image:
 
 
 def with_found(image: Image, found: Detections) -> tuple[Image, list[Text]]:
-    """Draw the sure detections on a picture, which is enlarged; returns it with the scores to be written on it."""
+    """Draw detections on an enlarged picture; returns it with the scores to be written on it."""
     drawn, texts = image.copy(), []
     for box, score, number in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True):
-        if score >= LEAST_SHOWN:
+        if score >= MIN_SHOWN:
             colour = COLOURS[number]
             _rectangle(drawn, box, colour)
             texts.append(Text(f"{score:.2f}", _FACTOR * box[0], max(_FACTOR * box[1] - 13, 0), 11, colour))

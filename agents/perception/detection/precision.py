@@ -1,13 +1,14 @@
 """Average precision, as the COCO benchmark defines it (Lin et al. 2014, arXiv 1405.0312; pycocotools' cocoeval).
 
-For each class, all detections in all pictures are ranked by score. A detection is a hit if it overlaps an object of its
-class, in its picture, that no better one has hit, by at least a threshold (intersection over union); of several such
-objects it takes the one that it overlaps most. What hits none but overlaps an object that is not counted is left out;
-all others are misses. Down the ranking, precision is hits / (hits + misses) and recall is hits / objects. Average
-precision is the mean, over the 101 recalls 0, 0.01, ..., 1, of the best precision that is reached at that recall or
-above; 0 where it is not reached. `AP50` is that at a threshold of 0.5, `AP` its mean over 0.5, 0.55, ..., 0.95.
+For each class, all detections in all pictures are ranked by score. A detection is a hit if its overlap (intersection
+over union) with an object of its class in its picture reaches a threshold, and no better detection has hit that object.
+Of several such objects it takes the one of the largest overlap. A detection that hits none but overlaps an object that
+is not counted is left out; all others are misses. Down the ranking, precision is hits / (hits + misses) and recall is
+hits / objects. Average precision is the mean over the 101 recalls 0, 0.01, ..., 1 of the best precision at that recall
+or above, 0 where that recall is not reached. `AP50` is its value at a threshold of 0.5, `AP` its mean over 0.5, 0.55,
+..., 0.95.
 
-Towns are the independent units: intervals are percentile bootstraps over them.
+Towns are the independent units: intervals are percentile bootstraps over towns. T: towns, K: classes.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from navsim.evaluation.statistics.intervals import CONFIDENCE, Estimate
 from navsim.geometry import Array
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""Overlaps (10,) from which on a detection is a hit."""
+"""Smallest overlaps (10,) of a hit."""
 RECALLS = np.linspace(0.0, 1.0, 101)
 """Recalls (101,) at which precision is read."""
 _DRAWS = 500
@@ -30,44 +31,44 @@ _DRAWS = 500
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Detections of one class in any number of pictures, matched to objects, the best first."""
+    """Detections of one class in many pictures, matched to objects, the best first."""
 
     scores: Array
-    """(N,)."""
+    """Scores of the detections (N,)."""
     hits: NDArray[np.bool_]
-    """At each threshold (N, 10)."""
+    """Which are hits at each threshold (N, 10)."""
     misses: NDArray[np.bool_]
-    """At each threshold (N, 10); what is neither hit nor miss is left out."""
+    """Which are misses at each threshold (N, 10); the others are left out."""
     towns: NDArray[np.intp]
-    """Number of the town of each (N,)."""
+    """Number of each detection's town (N,)."""
     objects: NDArray[np.intp]
     """Number of counted objects in each town (T,)."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How well one class, or the mean class, is found."""
+    """Average precision of one class, or its mean over classes."""
 
     ap50: Estimate | None
-    """Average precision at an overlap of 0.5; None where there is no object."""
+    """Average precision at an overlap of 0.5; None without objects."""
     ap: Estimate | None
-    """Mean over overlaps from 0.5 to 0.95."""
+    """Mean average precision over overlaps from 0.5 to 0.95; None without objects."""
     objects: int
     """Number of counted objects."""
 
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """How well objects are found in pictures of some towns."""
+    """Average precision of a detector on pictures of some towns."""
 
     pictures: int
     """Number of pictures."""
     towns: int
-    """Number of towns; the intervals are of draws of towns."""
+    """Number of towns, over which the intervals are."""
     classes: dict[str, Precision]
-    """Each class by its name."""
+    """Average precision of each class, by name."""
     mean: Precision
-    """Mean over the classes that are there."""
+    """Mean over the classes with objects."""
 
 
 Matches = tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]
@@ -79,7 +80,7 @@ def match(boxes: Array, scores: Array, objects: Array, counted: NDArray[np.bool_
 
     Args:
         boxes: Detections (N, 4) [px].
-        scores: Of them (N,).
+        scores: Scores of the detections (N,).
         objects: Boxes (G, 4) [px].
         counted: Which objects count (G,).
     """
@@ -104,10 +105,10 @@ def ranked(
     objects: NDArray[np.intp],
     count: int,
 ) -> Ranked:
-    """Rank what was matched in P pictures.
+    """Rank the detections of P pictures.
 
     Args:
-        pictures: What `match` gave for each.
+        pictures: Matches of each picture.
         towns: Number of each picture's town (P,).
         objects: Number of counted objects in each picture (P,).
         count: Number of towns, T.
@@ -123,7 +124,7 @@ def ranked(
 
 
 def average_precision(found: Ranked, weights: Array | None = None) -> Array:
-    """Average precision (10,) at each threshold; NaN where there is no object.
+    """Return the average precision (10,) at each threshold; NaN without objects.
 
     Args:
         found: The detections of a class.
@@ -147,7 +148,7 @@ def average_precision(found: Ranked, weights: Array | None = None) -> Array:
 
 
 def precisions(classes: Sequence[Ranked], rng: np.random.Generator) -> tuple[list[Precision], Precision]:
-    """Average precision of each class, and its mean over the classes of which there are objects.
+    """Return the average precision of each class, and its mean over the classes with objects.
 
     Args:
         classes: Detections of each class, over the same towns.
@@ -166,7 +167,7 @@ def precisions(classes: Sequence[Ranked], rng: np.random.Generator) -> tuple[lis
 
 
 def _estimates(whole: Array, drawn: Array) -> tuple[Estimate | None, Estimate | None]:
-    """AP50 and AP from values at each threshold (10,) and those of D draws (D, 10), some of which hold no object."""
+    """Return AP50 and AP from values at each threshold (10,) and those of D draws (D, 10), some without objects."""
     if np.isnan(whole).any():
         return None, None
     seen = drawn[~np.isnan(drawn).any(axis=1)]

@@ -1,10 +1,6 @@
-"""What a detector says of pictures, and how good that is. N: pictures, H and W: height and width [px].
+"""Detection as a task of perception: loss, validation, scores under several conditions.
 
-Learning to find objects. B: pictures of a batch.
-
-The average precision of a detector under several conditions: as numbers, as a table and as a page.
-
-Detection as a task of perception.
+N: pictures, B: pictures of a batch, H and W: height and width [px].
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +21,8 @@ from agents.perception.detection.pictures import (
     objects_source,
 )
 from agents.perception.detection.precision import DetectionScores, Ranked, average_precision, match, precisions, ranked
-from agents.perception.pictures import answers
-from agents.perception.run import Evaluator, Task, condition_words
+from agents.perception.pictures import predictions
+from agents.perception.run import Evaluator, PerceptionTask, condition_label
 from agents.perception.training import BatchLosses, NetworkInfo, Objective, Validation
 from agents.policies.checkpoint import CheckpointFormat
 from navsim.evaluation.statistics.intervals import estimate_text
@@ -35,12 +31,12 @@ from navsim.tables import Table, TableSection
 from navsim.world.scenery.meshes import ObjectClass
 
 CLASS_NAMES = tuple(ObjectClass)
-"""What is found, in order."""
+"""Classes of objects, in order."""
 _BATCH = 16
 
 
 def found_objects(detector: Detector, images: Image, dtype: torch.dtype = torch.float32) -> list[Detections]:
-    """Find the objects in pictures.
+    """Detect the objects in pictures.
 
     Args:
         detector: In evaluation mode, on any device.
@@ -48,16 +44,16 @@ def found_objects(detector: Detector, images: Image, dtype: torch.dtype = torch.
         dtype: Type of the layers' arithmetic.
 
     Returns:
-        What was found in each, in the computer's own memory.
+        Detections in each picture, on the CPU.
     """
-    parts = answers(detector, images, detector.detect, dtype, torch.float32, _BATCH)
+    parts = predictions(detector, images, detector.detect, dtype, torch.float32, _BATCH)
     return [Detections(each.boxes.cpu(), each.scores.cpu(), each.classes.cpu()) for part in parts for each in part]
 
 
 def rank_found(pictures: BoxedPictures, found: Sequence[Detections], classes: int) -> list[Ranked]:
-    """Match what was found to what is there, class by class.
+    """Match detections to objects, class by class.
 
-    An object that is not counted may be of any class: what lies on it is left out, whatever it is called.
+    An object that is not counted may be of any class: detections on it are left out.
     """
     names, towns = np.unique(pictures.towns, return_inverse=True)
     boxes, kinds = pictures.labels.boxes.numpy().astype(float), pictures.labels.classes.numpy()
@@ -76,7 +72,7 @@ def rank_found(pictures: BoxedPictures, found: Sequence[Detections], classes: in
 
 
 def score_pictures(pictures: BoxedPictures, found: list[Detections], rng: np.random.Generator) -> DetectionScores:
-    """Score what was found in pictures; `rng` draws towns for the intervals."""
+    """Score the detections in pictures; `rng` draws towns for the intervals."""
     each, mean = precisions(rank_found(pictures, found, len(CLASS_NAMES)), rng)
     classes = {str(name): part for name, part in zip(CLASS_NAMES, each, strict=True)}
     return DetectionScores(len(pictures), len(np.unique(pictures.towns)), classes, mean)
@@ -84,7 +80,7 @@ def score_pictures(pictures: BoxedPictures, found: list[Detections], rng: np.ran
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionInfo(NetworkInfo):
-    """What a checkpoint's header says."""
+    """Header of a detector's checkpoint."""
 
     detector: DetectorName
     """Architecture of the network."""
@@ -108,7 +104,7 @@ DETECTORS = CheckpointFormat("navsim-detection", 1, DetectionInfo, _build)
 
 
 def detection_objective(config: DetectionConfig) -> Objective[Targets, Detector]:
-    """What a detector learns by a configuration."""
+    """Return network, loss and score of a detector."""
     return Objective(
         networks=DETECTORS,
         info=DetectionInfo(class_names=CLASS_NAMES, detector=config.detector),
@@ -121,7 +117,7 @@ def detection_objective(config: DetectionConfig) -> Objective[Targets, Detector]
 
 
 def box_losses(pictures: BoxedPictures, device: torch.device) -> BatchLosses[Detector]:
-    """The detector's own losses of batches of pictures."""
+    """Return the detector's loss on batches of pictures."""
     targets, width = pictures.labels.to(device), pictures.images.shape[2]
 
     def losses(network: Detector, images: Tensor, index: Tensor, turned: Tensor) -> dict[str, Tensor]:
@@ -131,14 +127,14 @@ def box_losses(pictures: BoxedPictures, device: torch.device) -> BatchLosses[Det
 
 
 def mirrored(targets: Targets, chosen: Tensor, width: int) -> Targets:
-    """Mirror the boxes of the chosen ones (B,) of pictures left and right, which are `width` pixels wide."""
+    """Mirror the boxes of the chosen pictures (B,) left and right; pictures are `width` pixels wide."""
     x0, y0, x1, y1 = targets.boxes.unbind(dim=-1)
     turned = torch.stack([width - x1, y0, width - x0, y1], dim=-1)
     return Targets(torch.where(chosen[:, None, None], turned, targets.boxes), targets.classes)
 
 
 def _validate(detector: Detector, pictures: BoxedPictures, dtype: torch.dtype) -> Validation:
-    """AP50 on pictures of other towns, for each class that is there."""
+    """Return AP50 on pictures of other towns, for each class with objects."""
     ranks = rank_found(pictures, found_objects(detector, pictures.images, dtype), len(CLASS_NAMES))
     scores = {name: float(average_precision(each)[0]) for name, each in zip(CLASS_NAMES, ranks, strict=True)}
     ap50 = {str(name): score for name, score in scores.items() if not np.isnan(score)}
@@ -147,7 +143,7 @@ def _validate(detector: Detector, pictures: BoxedPictures, dtype: torch.dtype) -
 
 
 def score_table(scores: Mapping[str, DetectionScores]) -> Table:
-    """For each condition, of which there is one at least, one row per class and one for the mean."""
+    """Build a table with one row per class and one for the mean, for each of at least one condition."""
     first = next(iter(scores.values()))
     sections = []
     for condition, found in scores.items():
@@ -155,26 +151,28 @@ def score_table(scores: Mapping[str, DetectionScores]) -> Table:
         cells = [
             [name, str(each.objects), estimate_text(each.ap50, 2), estimate_text(each.ap, 2)] for name, each in scored
         ]
-        rows = [["" if index else condition_words(condition), *row] for index, row in enumerate(cells)]
+        rows = [["" if index else condition_label(condition), *row] for index, row in enumerate(cells)]
         sections.append(TableSection(rows))
     title = f"Objects found in {first.pictures} pictures of {first.towns} held-out towns"
     headers = ("condition", "class", "objects", "AP50", "AP50:95")
     return Table(headers, sections=sections, title=title, text_columns=2)
 
 
-def detection_task(config: DetectionConfig) -> Task[Targets, Detector, list[Detections], DetectionScores]:
-    """Find cars, people and signs."""
+def detection_task(config: DetectionConfig) -> PerceptionTask[Targets, Detector, list[Detections], DetectionScores]:
+    """Return the task of detecting cars, people and signs."""
     evaluator = Evaluator(
-        answer=found_objects,
+        predict=found_objects,
         score=score_pictures,
         kind=DetectionScores,
         headline=_headline,
         sheet=detection_sheet,
         table=score_table,
-        learner="A two-stage detector",
+        network_text="A two-stage detector",
         notes=_notes(config.counted),
     )
-    return Task(config, config.validate_every, objects_source(config.counted), detection_objective(config), evaluator)
+    return PerceptionTask(
+        config, config.validate_every, objects_source(config.counted), detection_objective(config), evaluator
+    )
 
 
 def _headline(scores: DetectionScores) -> str:
@@ -183,7 +181,7 @@ def _headline(scores: DetectionScores) -> str:
 
 def _notes(counted: CountedConfig) -> str:
     return (
-        f"Counted are objects of which at least {counted.least_visible:.0%} is visible, in a box at least "
-        f"{counted.least_height} px high. AP50 is average precision at an overlap of 0.5, AP50:95 its mean over 0.5 to "
+        f"Counted are objects of which at least {counted.min_visible:.0%} is visible, in a box at least "
+        f"{counted.min_height} px high. AP50 is average precision at an overlap of 0.5, AP50:95 its mean over 0.5 to "
         "0.95; in brackets 95% intervals of draws of towns."
     )

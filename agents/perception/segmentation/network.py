@@ -1,4 +1,4 @@
-"""A fully convolutional network: pictures in, scores of every class for every pixel out.
+"""A fully convolutional network from pictures to scores of every class for every pixel.
 
 B: batch, H and W: height and width [px], K: classes.
 """
@@ -13,17 +13,17 @@ from torch.nn import functional
 from agents.policies.networks.encoders import ConvLayer, convolution
 from navsim.errors import ConfigError
 
-_KERNEL = 4  # of transposed convolutions [px]: a multiple of their stride, so that every pixel gets as much as the next
+_KERNEL = 4  # of transposed convolutions [px]: a multiple of their stride, so that all pixels get equal shares
 
 
 @dataclass(frozen=True)
 class SegmentationNetworkConfig:
-    """How large the network is."""
+    """Size of the network."""
 
     widths: tuple[int, ...] = (16, 32, 64, 96)
     """Channels after each halving of the picture."""
     detail: int = 12
-    """Channels of the last stage, which works at the picture's own size."""
+    """Channels of the last stage, at the picture's own size."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.widths) <= 6 or not all(1 <= width <= 1024 for width in (*self.widths, self.detail)):
@@ -34,7 +34,7 @@ class SegmentationNetworkConfig:
 
 
 class Down(nn.Sequential):
-    """Halves a picture and looks at it: a convolution of stride 2, then one of stride 1."""
+    """Halves a picture: a convolution of stride 2, then one of stride 1."""
 
     def __init__(self, channels: int, width: int) -> None:
         """From `channels` channels to `width`."""
@@ -49,7 +49,7 @@ class Down(nn.Sequential):
 
 
 class Up(nn.Module):
-    """Doubles a picture by a transposed convolution and joins it with the picture of that size on the way down."""
+    """Doubles a picture by a transposed convolution and joins it with the features of that size on the way down."""
 
     def __init__(self, channels: int, skipped: int, width: int) -> None:
         """From `channels` channels, joined with `skipped`, to `width`."""
@@ -67,18 +67,18 @@ class Up(nn.Module):
 
 
 class SegmentationNetwork(nn.Module):
-    """Down-sampling and up-sampling convolutions alone, as in the lecture (MIT 6.S191, after Long et al., CVPR 2015).
+    """Down-sampling and up-sampling convolutions, as in the lecture (MIT 6.S191, after Long et al., CVPR 2015).
 
-    What was seen at each size on the way down is joined on the way up (Ronneberger et al., MICCAI 2015), so that thin
-    things such as lane lines keep their place. Pictures of any size are welcome. Batches of one never come up in
-    training, so that batch normalisation, which learns faster here than none, is no danger.
+    Features of each size on the way down are joined on the way up (Ronneberger et al., MICCAI 2015), so that thin
+    objects such as lane lines keep their place. Pictures may have any size. Training has no batches of one picture, so
+    batch normalisation, which speeds up learning here, does no harm.
     """
 
     def __init__(self, config: SegmentationNetworkConfig, classes: int) -> None:
         """Draw the initial weights from torch's global generator.
 
         Args:
-            config: Its size.
+            config: Size of the network.
             classes: Number of classes, K.
         """
         super().__init__()
@@ -93,7 +93,7 @@ class SegmentationNetwork(nn.Module):
         self.scores = nn.Conv2d(config.detail, classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (B, K, H, W) of every class, for images (B, 3, H, W) in about [-1, 1]."""
+        """Return scores (B, K, H, W) of every class, for images (B, 3, H, W) in about [-1, 1]."""
         skipped = []
         for down in self.down:
             skipped.append(images)

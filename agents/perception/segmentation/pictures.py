@@ -1,6 +1,6 @@
-"""Pictures with the class of every pixel. N: pictures, T: frames, C: cameras, H and W: height and width [px].
+"""Pictures with the class of every pixel, and sheets of a network's predictions beside the truth.
 
-Pictures of what a segmentation network sees: the camera's, the truth, its answer, and where it is wrong.
+N: pictures, T: frames, C: cameras, H and W: height and width [px].
 """
 
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ from navsim.visualization.contact_sheet import CLASS_COLOURS
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 
 LabelledPictures = Pictures[Image]
-"""Labels are what each pixel shows (N, H, W) uint8, a `navsim.world.scenery.meshes.SemanticClass`."""
+"""Pictures whose labels are the pixels' classes (N, H, W) uint8, see `navsim.world.scenery.meshes.SemanticClass`."""
 
 
 def _recorded(episode: Episode, every: int) -> Image:
-    """Classes (T, C, H, W) of each so many-th frame."""
+    """Return the classes (T, C, H, W) of every `every`-th frame."""
     return episode.classes[::every].copy()
 
 
-def _drawn(redrawer: EpisodeRerenderer, episode: Episode, frames: range) -> tuple[Image, Image]:
-    """Images (T, C, H, W, 3) of some frames, with the classes (T, C, H, W)."""
-    seen = redrawer.measure(episode, frames)
+def _rerendered(rerenderer: EpisodeRerenderer, episode: Episode, frames: range) -> tuple[Image, Image]:
+    """Render images (T, C, H, W, 3) of some frames, with their classes (T, C, H, W)."""
+    seen = rerenderer.measure(episode, frames)
     return seen.images, seen.semantic
 
 
 def _labels(parts: Sequence[PerceptionFrame]) -> Image:
-    """Classes of all pictures."""
-    return np.concatenate([part.noted.reshape(-1, *part.noted.shape[2:]) for part in parts])
+    """Return the classes of all pictures."""
+    return np.concatenate([part.truth.reshape(-1, *part.truth.shape[2:]) for part in parts])
 
 
-CLASSES = Source(check_classes, _recorded, _drawn, _labels)
-"""Pictures with their classes."""
+CLASSES = Source(check_classes, _recorded, _rerendered, _labels)
+"""Source of pictures with their classes."""
 _HEIGHT = 150  # of a picture [px]
 _OPACITY = 0.62  # of the classes' colours over the picture
 _COLUMNS = ("camera", "truth", "network", "wrong pixels")
@@ -48,9 +48,9 @@ def overlay_sheet(pictures: LabelledPictures, predicted: Image, count: int, titl
 
     Args:
         pictures: N pictures.
-        predicted: What the network says of them (N, H, W).
-        count: How many are shown at most.
-        title: Over the sheet.
+        predicted: Predicted classes (N, H, W).
+        count: Largest number of pictures shown.
+        title: Title of the sheet.
     """
     count = min(count, len(pictures))
     chosen = (2 * np.arange(count) + 1) * len(pictures) // (2 * count)  # the middles of as many equal stretches
@@ -68,19 +68,19 @@ def overlay_sheet(pictures: LabelledPictures, predicted: Image, count: int, titl
 
 
 def class_colours(classes: Image) -> Image:
-    """Classes (...) as colours (..., 3) uint8, one for each class."""
+    """Return classes (...) as colours (..., 3) uint8, one for each class."""
     palette = np.array([CLASS_COLOURS[member] for member in SemanticClass], np.uint8)
     return np.asarray(palette[classes])
 
 
 def overlay_classes(image: Image, classes: Image) -> Image:
-    """The colours of classes (H, W) over a picture (H, W, 3), which shows through."""
+    """Draw the colours of classes (H, W) over a picture (H, W, 3), which shows through."""
     mixed = (1 - _OPACITY) * image.astype(float) + _OPACITY * class_colours(classes)
     return np.asarray(np.round(mixed), np.uint8)
 
 
 def _cells(image: Image, truth: Image, predicted: Image) -> tuple[Image, ...]:
-    """The four pictures (H, W, 3) of a row."""
+    """Return the four pictures (H, W, 3) of a row."""
     dull = np.repeat((image.mean(axis=-1, keepdims=True) * 0.5).astype(np.uint8), 3, axis=-1)
     wrong = np.where((truth != predicted)[..., None], np.array(ROUTE, np.uint8), dull)
     return image, overlay_classes(image, truth), overlay_classes(image, predicted), np.asarray(wrong, np.uint8)

@@ -1,6 +1,6 @@
-"""How well pixels are told apart: confusion matrices and the intersection over union. K: classes, U: towns.
+"""Scores of segmentation: confusion matrices and intersection over union.
 
-What a network says of pictures. N: pictures, H and W: height and width [px], K: classes, U: towns.
+N: pictures, H and W: height and width [px], K: classes, U: towns.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.perception.pictures import answers
+from agents.perception.pictures import predictions
 from agents.perception.segmentation.network import SegmentationNetwork
 from agents.perception.segmentation.pictures import LabelledPictures
 from navsim.evaluation.statistics.intervals import ENDS
@@ -25,42 +25,42 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is found."""
+    """Intersection over union of one class."""
 
     name: str
-    """The class."""
+    """Name of the class."""
     pixels: float
-    """Its share of all pixels."""
+    """Share of the class in all pixels."""
     iou: float | None
     """Intersection over union; None if no pixel shows the class."""
     low: float | None
-    """Lower end of its 95% interval."""
+    """Lower end of the 95% interval."""
     high: float | None
-    """Upper end."""
+    """Upper end of the 95% interval."""
 
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """How well all classes are found in pictures of some towns."""
+    """Scores of all classes in pictures of some towns."""
 
     pictures: int
     """Number of pictures."""
     towns: int
-    """Number of towns, U; the intervals are of draws of towns."""
+    """Number of towns, U, over which the intervals are."""
     classes: tuple[ClassScore, ...]
-    """Each class, also those that no pixel shows."""
+    """Scores of each class, also of those that no pixel shows."""
     mean_iou: float
-    """Mean intersection over union of the classes that are there."""
+    """Mean intersection over union of the classes in the pictures."""
     low: float
-    """Lower end of its 95% interval."""
+    """Lower end of the mean's 95% interval."""
     high: float
-    """Upper end."""
+    """Upper end of the mean's 95% interval."""
     accuracy: float
-    """Share of the pixels whose class is right."""
+    """Share of the pixels with the right class."""
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """The classes that count for the mean."""
+        """Names of the classes that count for the mean."""
         return tuple(score.name for score in self.classes if score.iou is not None)
 
 
@@ -70,43 +70,43 @@ def confusion(truth: NDArray[np.integer], predicted: NDArray[np.integer], classe
     Args:
         truth: True classes (...), each from 0 to classes - 1.
         predicted: Predicted classes of the same pixels (...).
-        classes: How many there are, K.
+        classes: Number of classes, K.
     """
     both = truth.astype(np.int64).ravel() * classes + predicted.astype(np.int64).ravel()
     return np.bincount(both, minlength=classes**2).reshape(classes, classes)
 
 
 def intersection_over_union(counts: NDArray[np.integer]) -> Array:
-    """TP / (TP + FP + FN) of each class (..., K) from counts (..., K, K), over all pixels of all pictures together.
+    """Return TP / (TP + FP + FN) of each class (..., K) from counts (..., K, K), over all pixels of all pictures.
 
-    That is the measure of Pascal VOC and of Cityscapes (Everingham et al., IJCV 2015; Cordts et al., CVPR 2016). NaN
-    for a class that no pixel shows, however often it is predicted: such predictions lower the score of what is there.
+    That is the measure of Pascal VOC and of Cityscapes (Everingham et al., IJCV 2015; Cordts et al., CVPR 2016). It is
+    NaN for a class that no pixel shows; predictions of it lower the scores of the classes in the pictures.
     """
     right = np.diagonal(counts, axis1=-2, axis2=-1).astype(float)
-    there, said = counts.sum(axis=-1), counts.sum(axis=-2)
-    union = there + said - right
-    return np.asarray(np.where(there > 0, right / np.maximum(union, 1), np.nan))
+    true, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    union = true + predicted - right
+    return np.asarray(np.where(true > 0, right / np.maximum(union, 1), np.nan))
 
 
 def score_towns(counts: Counts, names: tuple[str, ...], pictures: int, rng: np.random.Generator) -> SegmentationScores:
-    """Score pictures of several towns, with percentile bootstraps that draw towns anew (Efron).
+    """Score pictures of several towns, with percentile bootstraps over the towns (Efron).
 
-    Pictures of one town look alike, so that drawing pictures would give intervals that are too narrow. A draw of towns
-    that misses a class is scored by the others.
+    Pictures of one town look alike, so drawing pictures would give intervals that are too narrow. A draw of towns
+    without a class is scored by the others.
 
     Args:
         counts: Confusion of each town (U, K, K), with at least one pixel.
         names: Names of the classes (K,).
-        pictures: How many pictures were counted.
+        pictures: Number of pictures.
         rng: Draws the towns.
     """
     total = counts.sum(axis=0)
     found = intersection_over_union(total)
     drawn = rng.integers(len(counts), size=(_DRAWS, len(counts)))
     weights = np.stack([(drawn == town).sum(axis=1) for town in range(len(counts))], axis=1)  # (draws, U)
-    again = intersection_over_union(np.tensordot(weights, counts, axes=1))
-    low, high = (_percentile(again, end) for end in ENDS)
-    means = np.nanmean(again, axis=1)
+    resampled = intersection_over_union(np.tensordot(weights, counts, axes=1))
+    low, high = (_percentile(resampled, end) for end in ENDS)
+    means = np.nanmean(resampled, axis=1)
     share = total.sum(axis=1) / total.sum()
     return SegmentationScores(
         pictures=pictures,
@@ -123,7 +123,7 @@ def score_towns(counts: Counts, names: tuple[str, ...], pictures: int, rng: np.r
 
 
 def _percentile(values: Array, end: float) -> Array:
-    """Percentile of each column of values (draws, K) without its NaNs; NaN of nothing else."""
+    """Return the percentile of each column of values (draws, K) without its NaNs; NaN for a column of NaNs."""
     columns = [column[~np.isnan(column)] for column in values.T]
     return np.array([np.percentile(column, end) if len(column) else np.nan for column in columns])
 
@@ -136,7 +136,7 @@ _BATCH = 32
 
 
 def predicted_classes(network: SegmentationNetwork, images: Image, dtype: torch.dtype = torch.float32) -> Image:
-    """The likeliest class of every pixel.
+    """Predict the likeliest class of every pixel.
 
     Args:
         network: In evaluation mode, on any device.
@@ -151,7 +151,7 @@ def predicted_classes(network: SegmentationNetwork, images: Image, dtype: torch.
         scores: Tensor = network(pictures)
         return scores.argmax(dim=1).byte().cpu()
 
-    return np.asarray(torch.cat(answers(network, images, likeliest, dtype, dtype, _BATCH)))
+    return np.asarray(torch.cat(predictions(network, images, likeliest, dtype, dtype, _BATCH)))
 
 
 def score_pictures(pictures: LabelledPictures, predicted: Image, rng: np.random.Generator) -> SegmentationScores:
@@ -160,6 +160,6 @@ def score_pictures(pictures: LabelledPictures, predicted: Image, rng: np.random.
 
 
 def town_counts(pictures: LabelledPictures, predicted: Image) -> Counts:
-    """Confusion of each town (U, K, K), towns in the order of their names."""
+    """Return the confusion of each town (U, K, K), with towns in the order of their names."""
     chosen = [pictures.towns == town for town in np.unique(pictures.towns)]
     return np.stack([confusion(pictures.labels[own], predicted[own], len(CLASS_NAMES)) for own in chosen])

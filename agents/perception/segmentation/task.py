@@ -1,25 +1,22 @@
-"""The configuration of learning to tell classes apart.
+"""Segmentation as a task of perception: settings, loss, scores under several conditions.
 
-Learning to tell classes apart. N: pictures, B: pictures of a batch, K: classes.
-
-The scores of a segmentation network under several conditions, as a table.
-
-Segmentation as a task of perception.
+N: pictures, B: pictures of a batch, K: classes.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 from torch.nn import functional
 
 from agents.perception.config import PerceptionConfig
-from agents.perception.run import Evaluator, Task, condition_words
+from agents.perception.run import Evaluator, PerceptionTask, condition_label
 from agents.perception.segmentation.network import (
     SegmentationNetwork,
     SegmentationNetworkConfig,
@@ -31,7 +28,6 @@ from agents.perception.training import BatchLosses, NetworkInfo, Objective, Vali
 from agents.policies.checkpoint import CheckpointFormat
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import to_mapping
-from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.number_formats import number, percent
 from navsim.seeding import generator
@@ -42,36 +38,31 @@ from navsim.world.scenery.meshes import CLASS_NAMES
 
 @dataclass(frozen=True)
 class SegmentationConfig(PerceptionConfig):
-    """What to learn from, what to learn, and how."""
+    """Settings of the training of a segmentation network."""
 
     task: Literal["segmentation"] = "segmentation"
-    """What is learned: the class of every pixel."""
+    """Name of the task: the class of every pixel."""
     data: Path = Path("runs/segmentation/data")
     """Folder with the recorded drives, in `train` and `validation`, with their classes."""
     run_dir: Path = Path("runs/segmentation/network")
     every: int = 4
-    """Each so many-th frame of the drives is looked at: neighbouring frames look alike."""
+    """Step between the frames of the drives that are used, as neighbouring frames look alike [frames]."""
     epochs: int = 12
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(learning_rate=5e-3))
     ema: EmaConfig = field(default_factory=lambda: EmaConfig(decay=0.99))
-    balance: float = 0.35
-    """How much more the pixels of rare classes weigh: a class of share p weighs p ** -balance, before the weights are
-    made 1 on average. 0 is the plain cross entropy, with 1 every class weighs the same in all."""
+    balance: Annotated[float, Ge(0), Le(1)] = 0.35
+    """Strength of the weights of rare classes: a class of share p weighs p ** -balance, before the weights are scaled
+    to 1 on average. 0 is the plain cross entropy; with 1 every class has the same total weight."""
     network: SegmentationNetworkConfig = field(default_factory=SegmentationNetworkConfig)
-    """The network."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.balance <= 1:
-            raise ConfigError(f"balance must be 0 to 1, got {self.balance}")
+    """Size of the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationInfo(NetworkInfo):
-    """What a checkpoint's header says."""
+    """Header of a segmentation network's checkpoint."""
 
     network: SegmentationNetworkConfig
-    """The network's size."""
+    """Size of the network."""
 
 
 def _build(info: SegmentationInfo, seed: int) -> SegmentationNetwork:
@@ -83,7 +74,7 @@ NETWORKS = CheckpointFormat("navsim-segmentation", 1, SegmentationInfo, _build)
 
 
 def segmentation_objective(config: SegmentationConfig) -> Objective[Image, SegmentationNetwork]:
-    """What a network learns by a configuration."""
+    """Return network, loss and score of a segmentation network."""
 
     def validate(network: SegmentationNetwork, pictures: LabelledPictures, dtype: torch.dtype) -> Validation:
         predicted = predicted_classes(network, pictures.images, dtype)
@@ -105,7 +96,7 @@ def segmentation_objective(config: SegmentationConfig) -> Objective[Image, Segme
 
 
 def pixel_losses(pictures: LabelledPictures, device: torch.device, balance: float) -> BatchLosses[SegmentationNetwork]:
-    """The cross entropy of batches of pictures, averaged over their pixels; see `class_weights` for `balance`."""
+    """Return the cross entropy on batches of pictures, averaged over pixels; see `class_weights` for `balance`."""
     classes = torch.from_numpy(pictures.labels).to(device)
     weights = torch.tensor(class_weights(class_shares(pictures), balance), dtype=torch.float32, device=device)
 
@@ -118,17 +109,17 @@ def pixel_losses(pictures: LabelledPictures, device: torch.device, balance: floa
 
 
 def class_shares(pictures: LabelledPictures) -> Array:
-    """Share (K,) of each class in the pixels."""
+    """Return the share (K,) of each class in the pixels."""
     counts = np.bincount(pictures.labels.ravel(), minlength=len(CLASS_NAMES))
     return np.asarray(counts / counts.sum())
 
 
 def class_weights(shares: Array, balance: float) -> Array:
-    """Weights (K,) of the classes' pixels in the loss, 1 on average over the pixels; 0 for classes that are not there.
+    """Return the weights (K,) of the classes' pixels in the loss, 1 on average over the pixels; 0 for absent classes.
 
     Args:
         shares: Share (K,) of each class in the pixels.
-        balance: 0 weighs all pixels alike, 1 all classes.
+        balance: Strength of the weights: 0 weighs all pixels alike, 1 all classes.
     """
     there = shares > 0
     weights = np.where(there, np.where(there, shares, 1.0) ** -balance, 0.0)
@@ -136,7 +127,7 @@ def class_weights(shares: Array, balance: float) -> Array:
 
 
 def score_table(scores: Mapping[str, SegmentationScores]) -> Table:
-    """One row per class that is there, then the mean and its interval's ends; a column per condition, at least one."""
+    """Build a table: a row per class in the pictures, the mean and its interval, and a column per condition."""
     first = next(iter(scores.values()))
     rows = []
     for k, score in enumerate(first.classes):
@@ -147,23 +138,23 @@ def score_table(scores: Mapping[str, SegmentationScores]) -> Table:
         rows.append([words, *(number(getattr(found, name), 3) for found in scores.values())])
     rows.append(["pixels right", *(percent(found.accuracy, 1) for found in scores.values())])
     title = f"Segmentation of {first.pictures} pictures in each look of {first.towns} held-out towns"
-    return Table(["IoU", *map(condition_words, scores)], rows, title=title)
+    return Table(["IoU", *map(condition_label, scores)], rows, title=title)
 
 
 _EVALUATOR = Evaluator(
-    answer=predicted_classes,
+    predict=predicted_classes,
     score=score_pictures,
     kind=SegmentationScores,
     headline=lambda scores: f"mean IoU {scores.mean_iou:.3f}",
     sheet=overlay_sheet,
     table=score_table,
-    learner="A fully convolutional network",
-    notes="The mean is over the classes that are there; intervals are of draws of towns.",
+    network_text="A fully convolutional network",
+    notes="The mean is over the classes in the pictures; intervals are over towns.",
 )
 
 
 def segmentation_task(
     config: SegmentationConfig,
-) -> Task[Image, SegmentationNetwork, Image, SegmentationScores]:
-    """Learn what each pixel shows."""
-    return Task(config, config.every, CLASSES, segmentation_objective(config), _EVALUATOR)
+) -> PerceptionTask[Image, SegmentationNetwork, Image, SegmentationScores]:
+    """Return the task of predicting the class of every pixel."""
+    return PerceptionTask(config, config.every, CLASSES, segmentation_objective(config), _EVALUATOR)

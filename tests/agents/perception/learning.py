@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from agents.perception.run import Task
+from agents.perception.run import PerceptionTask
 from agents.perception.training import train_network
 from agents.training.run_folder import RunFolder
 
-SomeTask = Task[Any, Any, Any, Any]
+SomeTask = PerceptionTask[Any, Any, Any, Any]
 
 
 def learn(task: SomeTask) -> RunFolder:

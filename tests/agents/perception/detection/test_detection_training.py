@@ -1,4 +1,4 @@
-"""Learning to find objects from small folders, up to what is told of it."""
+"""A detector that learns from small folders, up to the report of its scores."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return boxed_folder(tmp_path_factory.mktemp("boxed") / "data")
 
 
-def test_pictures_are_each_so_many_th_frame_with_their_objects(data: Path) -> None:
+def test_pictures_are_every_nth_frame_with_their_objects(data: Path) -> None:
     everything = SOURCE.load(data, 1, 1)
     some = SOURCE.load(data, 5, 6)
     assert (len(everything.train), len(everything.validation)) == (48, 24)
@@ -88,7 +88,7 @@ def test_mirrored_boxes_stay_on_their_objects() -> None:
 
 
 @pytest.mark.slow
-def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
+def test_it_learns_to_detect_what_it_is_shown(data: Path, tmp_path: Path) -> None:
     folder = learn(detection_task(small_detection(data, tmp_path / "run", epochs=14, batch_size=8)))
     detector, info = DETECTORS.load(folder.best)
     assert info.class_names == ("car", "pedestrian", "sign")
@@ -105,7 +105,7 @@ def test_it_learns_to_find_what_it_is_shown(data: Path, tmp_path: Path) -> None:
     assert all((sheet == colour).all(axis=-1).any() for colour in COLOURS)
 
 
-def test_a_checkpoint_answers_as_its_detector_and_holds_no_other(tmp_path: Path) -> None:
+def test_a_checkpoint_detects_like_its_detector_and_holds_no_other(tmp_path: Path) -> None:
     detector, path = build_detector(3, 1).eval(), tmp_path / "best.safetensors"
     info = DetectionInfo(detector="own", class_names=CLASS_NAMES, cameras=(CAMERA,))
     DETECTORS.save(path, info, detector)
@@ -136,10 +136,10 @@ def test_pictures_of_other_sizes_are_refused(tmp_path: Path) -> None:
 
 
 def test_values_out_of_range_are_named() -> None:
-    with pytest.raises(ConfigError, match="validate_every must be 1 to 1000000, got 0"):
+    with pytest.raises(ConfigError, match="validate_every must be at least 1, got 0"):
         DetectionConfig(validate_every=0)
-    with pytest.raises(ConfigError, match=r"least_visible of 0 to 1, got 8 and 1\.5"):
-        CountedConfig(least_visible=1.5)
+    with pytest.raises(ConfigError, match=r"min_visible must be at least 0 and at most 1, got 1\.5"):
+        CountedConfig(min_visible=1.5)
 
 
 def test_a_configuration_with_the_removed_detector_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
-"""The two stages: what anchors and regions are taken for, what is pooled, and what is answered."""
+"""The two stages of the detector: matching of anchors and regions, pooling, detections."""
 
 import pytest
 import torch
 
-from agents.perception.detection.detector import MIN_SCORE, Detector, best_of
+from agents.perception.detection.detector import MIN_SCORE, POOLED, Detector, best_of, pool_regions, sample_regions
 from agents.perception.detection.features import ABSENT, IGNORED, STRIDE, Backbone, Targets
-from agents.perception.detection.proposals import HEIGHTS, SHAPES, anchors_for, drawn, match_anchors, propose
-from agents.perception.detection.regions import POOLED, pool_regions, sample_regions
+from agents.perception.detection.proposals import HEIGHTS, SHAPES, anchors_for, draw_some, match_anchors, propose
 from agents.policies.policy import parameter_count
 
 CPU = torch.device("cpu")
@@ -16,7 +15,7 @@ def targets_of(boxes: list[list[float]], classes: list[int]) -> Targets:
     return Targets.of([torch.tensor(boxes).reshape(-1, 4)], [torch.tensor(classes, dtype=torch.int64)])
 
 
-def test_tables_are_as_long_as_the_longest_and_say_what_is_absent() -> None:
+def test_tables_are_as_long_as_the_longest_and_mark_absent_rows() -> None:
     boxes = [torch.tensor([[1.0, 2.0, 3.0, 4.0]]), torch.zeros(0, 4)]
     table = Targets.of(boxes, [torch.tensor([2]), torch.zeros(0, dtype=torch.int64)])
     assert table.boxes.shape == (2, 1, 4)
@@ -47,19 +46,19 @@ def test_anchors_are_matched_by_overlap() -> None:
     assert background.all()
 
 
-def test_draws_are_among_those_that_may_be_drawn_and_no_more_than_asked_for() -> None:
+def test_draws_are_among_the_candidates_and_at_most_the_maximum() -> None:
     torch.manual_seed(0)
     among = torch.rand(50, 40) < 0.3
-    taken = drawn(among, 5)
+    taken = draw_some(among, 5)
     assert not (taken & ~among).any()
     assert torch.equal(taken.sum(dim=1), among.sum(dim=1).clamp(max=5))
     count = torch.arange(50) % 4
-    assert torch.equal(drawn(among, 5, count).sum(dim=1), torch.minimum(among.sum(dim=1), count))
-    often = sum(drawn(torch.ones(1, 4, dtype=torch.bool), 1) for _ in range(400))
+    assert torch.equal(draw_some(among, 5, count).sum(dim=1), torch.minimum(among.sum(dim=1), count))
+    often = sum(draw_some(torch.ones(1, 4, dtype=torch.bool), 1) for _ in range(400))
     assert torch.as_tensor(often).min() > 60  # each of four about a hundred times
 
 
-def test_proposals_are_the_likeliest_anchors_within_the_picture() -> None:
+def test_proposals_are_the_likeliest_anchors_clipped_to_the_picture() -> None:
     anchors = anchors_for(8, 16, CPU)
     logits = torch.full((1, len(anchors)), -5.0)
     chosen = 300  # of the whole list
@@ -72,7 +71,7 @@ def test_proposals_are_the_likeliest_anchors_within_the_picture() -> None:
     assert boxes[..., 3].max() <= 32
 
 
-def test_pooling_averages_what_lies_in_each_part() -> None:
+def test_pooling_averages_the_features_of_each_part() -> None:
     y, x = torch.meshgrid(torch.arange(12.0), torch.arange(16.0), indexing="ij")
     features = torch.stack([x, y, 3 * x - y])[None]  # linear, so that the mean of a part is the value at its middle
     box = torch.tensor([[[8.0, 12.0, 38.0, 32.0]]])
@@ -92,16 +91,16 @@ def test_each_region_is_pooled_from_its_own_picture() -> None:
     assert (pooled[1] == 1).all()
 
 
-def test_regions_are_named_after_what_they_overlap() -> None:
+def test_regions_get_the_class_of_the_object_that_they_overlap() -> None:
     torch.manual_seed(0)
     targets = targets_of([[0, 0, 10, 10], [30, 0, 40, 10]], [2, IGNORED])
     proposals = torch.tensor([[[1.0, 0, 11, 10], [30.0, 0, 40, 10], [60.0, 0, 70, 10]]])
     boxes, names, wanted = sample_regions(proposals, targets)
-    told = {tuple(box): name for box, name in zip(boxes[0].tolist(), names[0].tolist(), strict=True)}
-    assert told[0.0, 0.0, 10.0, 10.0] == 3  # its own box: class 2, counted from 1
-    assert told[1.0, 0.0, 11.0, 10.0] == 3
-    assert told[60.0, 0.0, 70.0, 10.0] == 0
-    assert told[30.0, 0.0, 40.0, 10.0] == -1  # what is ignored is not to be learned
+    labelled = {tuple(box): name for box, name in zip(boxes[0].tolist(), names[0].tolist(), strict=True)}
+    assert labelled[0.0, 0.0, 10.0, 10.0] == 3  # its own box: class 2, counted from 1
+    assert labelled[1.0, 0.0, 11.0, 10.0] == 3
+    assert labelled[60.0, 0.0, 70.0, 10.0] == 0
+    assert labelled[30.0, 0.0, 40.0, 10.0] == -1  # ignored objects are not learned
     assert wanted[0][names[0] == 3].tolist() == [[0, 0, 10, 10]] * 2
 
 
