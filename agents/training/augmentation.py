@@ -1,25 +1,23 @@
-"""Augmentation of whole batches: light and camera noise on images, further GPS and heading errors on maps.
+"""Augmentation of whole batches: light and noise on images, further GPS and heading errors on maps, camera noise.
 
-Mirroring left and right is left out on purpose: traffic keeps right, so that a mirrored scene shows a car in the
-wrong lane, for which the mirrored label would be wrong. B: batch, C: cameras, S: side of a map [px].
-
-The cameras' own noise, exposure and blur on whole batches, as the simulator adds them when a policy drives.
-
-Recorded pictures are clean; a policy that will look through noisy cameras must learn, and be validated, through such.
-B: batch, C: cameras, H and W: height and width [px].
+Left and right are not mirrored: traffic keeps right, so a mirrored scene would show a car in the wrong lane, with a
+wrong label. Recorded pictures are clean; the noise of the car's own cameras is added in training and validation, as the
+simulator adds it when a policy drives. B: batch, C: cameras, H and W: height and width [px], S: side of a map [px].
 """
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
+from annotated_types import Ge, Le, Lt
 from torch import Tensor
 from torch.nn import functional
 
 from agents.policies.networks.observation_batch import Inputs, ObservationBatch
-from navsim.errors import ConfigError
+from navsim.config import Constrained
 from navsim.sensing.camera import CameraNoise
 from navsim.sensing.roadmap import MapSpec
 
@@ -28,101 +26,96 @@ _NOISE_STEP = 64
 
 
 @dataclass(frozen=True)
-class ImageVariation:
-    """How strongly training images vary; 0 turns a part off. They lie in [-1, 1]."""
+class ImageVariation(Constrained):
+    """Strength of the variation of training images, which lie in [-1, 1]; 0 turns a part off."""
 
-    brightness: float = 0.15
-    """Standard deviation of what is added to a whole image."""
-    contrast: float = 0.2
+    brightness: Annotated[float, Ge(0), Lt(100)] = 0.15
+    """Standard deviation of the offset of a whole image."""
+    contrast: Annotated[float, Ge(0), Lt(100)] = 0.2
     """Standard deviation of the factor on a whole image, around 1."""
-    colour: float = 0.1
+    colour: Annotated[float, Ge(0), Lt(100)] = 0.1
     """Standard deviation of the factor on each colour channel, around 1."""
-    noise: float = 0.08
+    noise: Annotated[float, Ge(0), Lt(100)] = 0.08
     """Largest standard deviation of the Gaussian noise of pixels; each image draws its own, from 0 to this."""
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 <= value < 100 or (name == "map_dropout" and value > 1):
-                raise ConfigError(f"augmentation.{name} must be at least 0 (a share at most 1), got {value}")
 
 
 @dataclass(frozen=True)
 class AugmentationConfig(ImageVariation):
-    """How strongly training pictures vary; 0 turns a part off. Images lie in [-1, 1], maps in [0, 1]."""
+    """Strength of the variation of training images in [-1, 1] and maps in [0, 1]; 0 turns a part off."""
 
-    map_shift: float = 1.0
-    """Standard deviation of the maps' shift, ahead and left, each [m]; comes on top of the recorded GPS error."""
-    map_turn_deg: float = 2.0
+    map_shift: Annotated[float, Ge(0), Lt(100)] = 1.0
+    """Standard deviation of the maps' shift, ahead and left, each [m]; it adds to the recorded GPS error."""
+    map_turn_deg: Annotated[float, Ge(0), Lt(100)] = 2.0
     """Standard deviation of the maps' turn about the car [deg]."""
-    map_dropout: float = 0.0
-    """Share of the situations whose maps are blank."""
+    map_dropout: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Share of the frames whose maps are blank."""
 
 
 class ImageAugmenter:
     """Draws and applies changes of images; owns a bank of noise and a random generator.
 
-    What a batch gets depends on the seed given to `restart` alone, so that a training run can be taken up at any step.
+    The changes of a batch depend on the seed given to `restart` alone, so that training can resume at any step.
     """
 
     def __init__(self, variation: ImageVariation, seed: int, device: torch.device) -> None:
         """Fill the noise bank.
 
         Args:
-            variation: How strongly to change images.
+            variation: Strength of the changes.
             seed: Seed of the noise bank.
             device: Where the batches live.
         """
         self._variation = variation
         self._generator = torch.Generator(device).manual_seed(seed)
-        self._first, self._of = 0, 0
-        # Drawing normal numbers costs more than the rest of a step's augmentation: images take stretches of a bank.
+        self._first, self._batch_size = 0, 0
+        # Drawing normal numbers costs more than the rest of a step's augmentation, so images take slices of a bank.
         self._bank = self._normal(_NOISE_BANK if variation.noise else 0).to(torch.bfloat16)
 
-    def restart(self, seed: int, first: int = 0, of: int = 0) -> None:
-        """Let `seed` decide all that follows.
+    def restart(self, seed: int, first: int = 0, batch_size: int = 0) -> None:
+        """Seed the draws that follow.
 
-        A part of a batch is changed as it would be within the whole, so that parts can be computed one after another,
-        or by several processes.
+        A part of a batch is changed as it would be within the whole batch, so that parts can be computed one after
+        another, or by several processes.
 
         Args:
-            seed: Decides all draws.
-            first: Place of the part's first situation in the whole batch.
-            of: Situations in the whole batch; 0 if the part is the whole.
+            seed: Seed of all draws.
+            first: Place of the part's first frame in the whole batch.
+            batch_size: Frames of the whole batch; 0 if the part is the whole.
         """
         self._generator.manual_seed(seed)
-        self._first, self._of = first, of
+        self._first, self._batch_size = first, batch_size
 
     def images(self, images: Tensor) -> Tensor:
         """Change light, contrast and colours of images (B, C, H, W, 3) and add noise; the cameras share the light."""
         config, batch = self._variation, len(images)
         bright = config.brightness * self._normals(batch, 1, 1, 1, 1)
         gain = 1 + config.contrast * self._normals(batch, 1, 1, 1, 1) + config.colour * self._normals(batch, 1, 1, 1, 3)
-        # Rows with a gain for each of their numbers: runs over three colours at a time took ten times as long.
+        # A gain for each number of a row: three colours at a time take ten times as long.
         gains = gain.clamp(min=0.1).to(images).expand(-1, -1, -1, images.shape[3], -1).flatten(3)
         images = torch.addcmul(bright.to(images).flatten(3), images.flatten(3), gains).view(images.shape)
         if not config.noise:
             return images
         size = images[0].numel()
         bank = self._bank.repeat(-(-size // len(self._bank)) + 1) if size >= len(self._bank) else self._bank
-        stretches = bank.unfold(0, size, _NOISE_STEP)  # a view (starts, size)
-        starts = torch.randint(len(stretches), (self._of or batch,), generator=self._generator, device=images.device)[
-            self._first :
-        ][:batch]
+        slices = bank.unfold(0, size, _NOISE_STEP)  # a view (starts, size)
+        starts = torch.randint(
+            len(slices), (self._batch_size or batch,), generator=self._generator, device=images.device
+        )[self._first :][:batch]
         sigma = config.noise * self._uniforms(batch, 1, 1, 1, 1)
-        noise = torch.index_select(stretches, 0, starts).view(images.shape)
+        noise = torch.index_select(slices, 0, starts).view(images.shape)
         return torch.addcmul(images, noise.to(images.dtype), sigma.to(images))
 
     def _normal(self, *shape: int) -> Tensor:
-        """Standard normal numbers."""
+        """Draw standard normal numbers."""
         return torch.randn(shape, generator=self._generator, device=self._generator.device)
 
     def _normals(self, batch: int, *shape: int) -> Tensor:
-        """Standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
-        return self._normal(self._of or batch, *shape)[self._first :][:batch]
+        """Draw standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
+        return self._normal(self._batch_size or batch, *shape)[self._first :][:batch]
 
     def _uniforms(self, batch: int, *shape: int) -> Tensor:
-        """Uniform numbers in [0, 1), likewise."""
-        size = (self._of or batch, *shape)
+        """Draw uniform numbers in [0, 1) (batch, *shape): a part's share of those for the whole batch."""
+        size = (self._batch_size or batch, *shape)
         return torch.rand(size, generator=self._generator, device=self._generator.device)[self._first :][:batch]
 
 
@@ -133,7 +126,7 @@ class Augmenter(ImageAugmenter):
         """Fill the noise bank.
 
         Args:
-            config: How strongly to augment.
+            config: Strength of the changes.
             map_spec: Scale of the maps and the car's place on them.
             seed: Seed of the noise bank.
             device: Where the batches live.
@@ -158,7 +151,7 @@ class Augmenter(ImageAugmenter):
         return maps
 
     def _grid(self, maps: Tensor) -> Tensor:
-        """Where each pixel of the changed maps comes from: (B, S, S, 2) in grid_sample's coordinates [-1, 1]."""
+        """Return the source of each pixel of the changed maps: (B, S, S, 2) in grid_sample's coordinates [-1, 1]."""
         spec, batch = self._map_spec, len(maps)
         turn = torch.deg2rad(self._config.map_turn_deg * self._normals(batch))
         shift = self._config.map_shift / (spec.metres_per_pixel * spec.size_px / 2) * self._normals(batch, 2)
@@ -166,37 +159,31 @@ class Augmenter(ImageAugmenter):
         middles = (torch.arange(spec.size_px, device=maps.device) * 2 + 1) / spec.size_px - 1  # of pixels (S,)
         c, s, right, down = (value[:, None, None] for value in (turn.cos(), turn.sin(), *shift.unbind(dim=1)))
         x, y = middles[None, None, :], middles[None, :, None] - car
-        # As affine_grid does, whose product of many small matrices takes several times as long.
+        # The same as affine_grid, whose product of many small matrices takes several times as long.
         return torch.stack([c * x - s * y + right, s * x + c * y + down + car], dim=-1)
 
 
 class NoisyCameras:
-    """Spoils pictures as `navsim.sensing.camera.with_noise` does; owns a random generator."""
+    """Adds the noise of the car's cameras, like `navsim.sensing.camera.with_noise`; owns a random generator."""
 
     def __init__(self, noise: CameraNoise, device: torch.device) -> None:
-        """Take up the noise.
+        """Start unseeded; call `restart` before each batch.
 
         Args:
-            noise: What the cameras add.
+            noise: Noise of the cameras.
             device: Where the batches live.
         """
         self._noise = None if noise.is_clean else noise
         self._generator = torch.Generator(device)
-        self._first, self._of = 0, 0
+        self._first, self._batch_size = 0, 0
 
-    def restart(self, seed: int, first: int = 0, of: int = 0) -> None:
-        """Let `seed` decide all that follows.
-
-        Args:
-            seed: Decides all draws.
-            first: Place of a part's first situation in the whole batch, so that parts are spoiled as the whole would.
-            of: Situations in the whole batch; 0 if the part is the whole.
-        """
+    def restart(self, seed: int, first: int = 0, batch_size: int = 0) -> None:
+        """Seed the draws that follow, see `ImageAugmenter.restart`."""
         self._generator.manual_seed(seed)
-        self._first, self._of = first, of
+        self._first, self._batch_size = first, batch_size
 
     def __call__(self, observations: ObservationBatch) -> ObservationBatch:
-        """Return senses with spoiled images (B, C, H, W, 3) uint8; the given ones if the cameras are clean."""
+        """Return observations with noisy images (B, C, H, W, 3) uint8; the given ones if the cameras are clean."""
         noise = self._noise
         if noise is None:
             return observations
@@ -209,8 +196,8 @@ class NoisyCameras:
         return replace(observations, images=values.round_().clamp_(0, 255).to(torch.uint8))
 
     def _normal(self, batch: int, *shape: int) -> Tensor:
-        """Standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
-        size = (self._of or batch, *shape)
+        """Draw standard normal numbers (batch, *shape): a part's share of those for the whole batch."""
+        size = (self._batch_size or batch, *shape)
         return torch.randn(size, generator=self._generator, device=self._generator.device)[self._first :][:batch]
 
 
@@ -222,7 +209,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
 
 def _blur_matrix(size: int, sigma: float) -> Tensor:
-    """The blur of a line of `size` pixels as a matrix (size, size), of OpenCV's own making."""
+    """Return the blur of a line of `size` pixels as a matrix (size, size), computed by OpenCV."""
     side = round(sigma * 6 + 1) | 1  # OpenCV's kernel for 8-bit pictures
     kernel = cv2.getGaussianKernel(side, sigma)
     matrix = cv2.sepFilter2D(np.eye(size), -1, np.ones(1), kernel, borderType=cv2.BORDER_REFLECT_101)

@@ -6,11 +6,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Annotated, Self
+
+from annotated_types import Ge, Gt, Le
 
 from agents.drivers.policy_driver import PolicyDriver
+from navsim.config import Constrained
 from navsim.drivers.protocol import BatchDriverHandle
-from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import arrivals
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
@@ -21,37 +23,33 @@ from navsim.simulation.simulation import Simulation, simulations
 
 
 @dataclass(frozen=True)
-class ClosedLoopConfig:
-    """Whether and what the policy drives to be validated; the epoch that drives best is kept as the best."""
+class ClosedLoopConfig(Constrained):
+    """Drives that validate a policy; the epoch that drives best is kept as the best."""
 
-    every: int = 0
-    """Drive after every so many epochs, and after the last one; 0 drives never: the best epoch is that of least
-    validation NLL, which says little about driving. About 500 steps a route, 200 steps a second and core."""
+    every: Annotated[int, Ge(0)] = 0
+    """Number of epochs between drives; the last epoch drives too. 0 never drives: then the best epoch is that of the
+    smallest validation NLL, which says little about driving. About 500 steps a route, 200 steps a second and core."""
     routes: int = 12
-    """Routes through junctions; the same for all epochs."""
+    """Number of routes through junctions, the same for all epochs."""
     towns: int = 4
-    """Validation towns over which they are spread."""
-    num_envs: int = 4
-    """Cars that drive at a time, their pictures drawn in one pass."""
+    """Number of validation towns over which the routes are spread."""
+    num_envs: Annotated[int, Ge(1), Le(256)] = 4
+    """Number of cars that drive side by side and are rendered in one pass."""
     seed: int = 0
-    """Decides towns, routes and everything random in the drives."""
+    """Seed of towns, routes and everything random in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
-    """Who draws the towns, in turn."""
-    time_limit: float = 300.0
-    """Wall time for all drives of one validation [s]. Routes not finished by then count as failed, so that on a slow
-    machine too short a limit makes another epoch the best; it never changes what the policy learns."""
+    """Generators of the towns, in turn."""
+    time_limit: Annotated[float, Gt(0)] = 300.0
+    """Wall time for all drives of one validation [s]. Routes not finished by then count as failed, so on a slow machine
+    a short limit may make another epoch the best. It never changes the training."""
 
     def __post_init__(self) -> None:
-        if self.every < 0 or not 1 <= self.num_envs <= 256 or not self.time_limit > 0:
-            raise ConfigError(
-                "closed_loop.every must be at least 0, worlds 1 to 256 and time_limit above 0, got "
-                f"{self.every}, {self.num_envs} and {self.time_limit}"
-            )
+        super().__post_init__()
         _ = self.suite  # refuses impossible numbers
 
     @property
     def suite(self) -> RouteSuite:
-        """The routes."""
+        """Routes of the validation."""
         return RouteSuite(self.routes, 0, self.towns, Split.VALIDATION, self.seed, self.generators)
 
     def due(self, epoch: int, epochs: int) -> bool:
@@ -61,27 +59,27 @@ class ClosedLoopConfig:
 
 @dataclass(frozen=True)
 class DriveScores:
-    """How a policy drove."""
+    """Scores of a policy's drives."""
 
     arrived: int
-    """Routes on which it arrived ..."""
+    """Number of routes on which the policy arrived."""
     routes: int
-    """... of so many."""
+    """Number of routes."""
     completion: float
     """Mean share of the routes driven; a route not finished in time counts as 0."""
     unfinished: int
-    """Routes that were not driven to an end before the time was up."""
+    """Number of routes that were not finished before the time limit."""
 
 
 class ClosedLoop:
-    """The worlds to drive in, kept from one validation to the next; use it in a `with` block."""
+    """Simulations for the drives, kept from one validation to the next; use it in a `with` block."""
 
     def __init__(self, config: ClosedLoopConfig, simulation: SimulationConfig) -> None:
-        """Note what to drive.
+        """Note the routes.
 
         Args:
-            config: The routes.
-            simulation: The car, its senses and the rules.
+            config: Routes and limits.
+            simulation: Car, sensors and rules.
         """
         self._config, self._simulation = config, simulation
         # A car that stays in its town need not load another.
@@ -90,17 +88,17 @@ class ClosedLoop:
         self._cars: tuple[Simulation, ...] = ()
 
     def __enter__(self) -> Self:
-        """Start the worlds and build the towns, unless nothing is to be driven.
+        """Start the simulations and build the towns, if the settings ask for drives.
 
         Raises:
-            ConfigError: If the renderer cannot be had.
-            TownError: If there is no such town or route.
+            ConfigError: If the renderer is not available.
+            TownError: If a town or a route does not exist.
         """
         if self._config.every > 0:
             count = min(self._config.num_envs, self._config.routes)
             with ExitStack() as stack:
                 self._cars = stack.enter_context(simulations(self._simulation, count))
-                for scenario in self._scenarios:  # what cannot be driven is found before hours are spent
+                for scenario in self._scenarios:  # finds impossible routes before hours are spent
                     self._cars[0].begin(scenario, sense=False)
                 self._stack = stack.pop_all()
         return self
@@ -121,23 +119,23 @@ class ClosedLoop:
             on_drive: Called after each drive with the number of routes driven.
 
         Returns:
-            How it drove; None if it was broken off.
+            Scores of the drives; None if they were stopped.
 
         Raises:
             CheckpointError: If the file is unusable.
         """
         deadline = time.monotonic() + self._config.time_limit
 
-        def hurry(_: object) -> None:
+        def check_time(_: object) -> None:
             if stop() or time.monotonic() > deadline:
                 raise _OutOfTimeError
 
         cameras, map_spec = self._simulation.cameras, self._simulation.map
         driver = PolicyDriver(checkpoint, cameras, map_spec, cars=len(self._cars))
-        crews = [RolloutSlot(car, BatchDriverHandle(driver, number)) for number, car in enumerate(self._cars)]
+        slots = [RolloutSlot(car, BatchDriverHandle(driver, number)) for number, car in enumerate(self._cars)]
         episodes: list[Episode] = []
         try:
-            for episode in drive_batch(crews, self._scenarios, record_images=False, on_step=hurry):
+            for episode in drive_batch(slots, self._scenarios, record_images=False, on_step=check_time):
                 episodes.append(episode)
                 on_drive(len(episodes))
         except _OutOfTimeError:
@@ -147,10 +145,10 @@ class ClosedLoop:
 
 
 def drive_scores(episodes: list[Episode], routes: int) -> DriveScores:
-    """Score the drives that came to an end of `routes` that were asked for."""
+    """Score the finished drives of `routes` routes."""
     completion = sum(episode.completion for episode in episodes) / routes
     return DriveScores(arrivals(episodes).count, routes, completion, routes - len(episodes))
 
 
 class _OutOfTimeError(Exception):
-    """The drives are to be broken off."""
+    """The drives stop: on request, or at the time limit."""

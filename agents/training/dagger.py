@@ -1,9 +1,8 @@
-"""Drives of a policy and the expert in turns, recorded with the expert's label at every frame.
+"""On-policy correction (DAgger): training, drives of the policy and the expert in turns, training on these too.
 
-On-policy correction: training, driving with what was learned, training on that too, and so on.
-
-Every round's training is a run of its own in the folder `dagger/policy-K`, and its drives are a data folder of their
-own, `dagger/round-K`; both can be interrupted and go on where they were. The run's own files tell of all rounds.
+The drives are recorded with the expert's label at every frame. The training of round K is a run of its own in the
+folder `dagger/policy-K`, and its drives are a data folder of their own, `dagger/round-K`; both can be interrupted and
+resumed. The run's own files describe all rounds.
 """
 
 import weakref
@@ -39,23 +38,23 @@ from navsim.storage import write_bytes
 
 @dataclass(frozen=True)
 class MixedDriving:
-    """Who drives in a round, in what, and where the drives are kept; one file each, which this and a route decide."""
+    """The drives of a round: drivers, simulation and data folder. With a route they decide the file of a drive."""
 
     out: Path
-    """The data folder."""
+    """Data folder of the drives."""
     simulation: SimulationConfig
-    """The car, its senses and the rules."""
+    """Car, sensors and rules."""
     checkpoint: Path
-    """The policy."""
+    """Checkpoint of the policy."""
     share: float
     """Share of the windows in which the expert drives."""
     window: float
     """Length of a window [s]."""
     num_envs: int
-    """Cars in a process."""
+    """Number of cars in a process."""
 
     def mixture(self) -> ExpertMixtureDriver:
-        """Make who drives one car.
+        """Make the driver of one car.
 
         Raises:
             CheckpointError: If the policy's file is unusable or was made for other cameras or another map.
@@ -65,40 +64,40 @@ class MixedDriving:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the drives beside simulation and routes."""
+        """Settings that decide the drives, without simulation and routes."""
         policy = weights_digest(self.checkpoint)
         return {"driver": "policy and expert in turns", "policy": policy, "share": self.share, "window": self.window}
 
 
 def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDriving) -> RecordingStats:
-    """Record every drive of a round that is not yet in its folder. A drive that fails is kept like any other.
+    """Record the drives of a round that are not yet in its folder. A failed drive is kept like any other.
 
     Args:
-        config: The rounds.
-        seed: Of the training run.
-        number: Of the round, counted from 1.
-        driving: Who drives.
+        config: Settings of the rounds.
+        seed: Seed of the training run.
+        number: Number of the round, counted from 1.
+        driving: Drivers, simulation and data folder.
 
     Raises:
         ConfigError: If the folder holds drives of another policy or other settings.
-        StorageError: If the disk is full; drives recorded so far are whole and stay.
-        WorkerError: If the process of a drive died whenever it was tried; all other drives are recorded.
-        KeyboardInterrupt: After Ctrl-C, with words on how to go on.
+        StorageError: If the disk is full; drives recorded so far are complete and stay.
+        WorkerError: If the process of a drive died in every attempt; all other drives are recorded.
+        KeyboardInterrupt: After Ctrl-C; its text says how to continue.
     """
     works = config.works(seed, number)
     settings = driving.settings | {"round": number, "seed": seed, "routes": config.routes, "towns": config.towns}
     description = DatasetDescription(driving.simulation, settings, software_versions(), git_revision())
     claim_data_folder(driving.out, description)
     plan = Plan(driving.out, works, f"round {number}: driving", config.workers, resume=True)
-    crew = replace(driving, num_envs=min(driving.num_envs, max(map(len, works))))
-    return run_plan(plan, make_recorder, crew).recording
+    job = replace(driving, num_envs=min(driving.num_envs, max(map(len, works))))
+    return run_plan(plan, make_recorder, job).recording
 
 
 def make_recorder(driving: MixedDriving) -> Recorder:
-    """Start simulations and return the function that records drives in one town and tells their numbers of steps."""
+    """Start simulations and return the function that records drives in one town and returns their numbers of steps."""
     stack = ExitStack()
     cars = stack.enter_context(simulations(driving.simulation, driving.num_envs))
-    crews = [RolloutSlot(car, driving.mixture()) for car in cars]
+    slots = [RolloutSlot(car, driving.mixture()) for car in cars]
     metadata = driving.settings | {
         "simulation": to_mapping(driving.simulation),
         "renderer": cars[0].renderer_name,
@@ -106,31 +105,31 @@ def make_recorder(driving: MixedDriving) -> Recorder:
 
     def record(scenarios: DriveGroup) -> list[int]:
         steps = []
-        for episode in drive_batch(crews, scenarios):
+        for episode in drive_batch(slots, scenarios):
             write_episode(episode, episode_path(driving.out, episode.scenario), metadata)
             steps.append(len(episode))
         return steps
 
-    weakref.finalize(record, stack.close)  # the cars go when nobody can drive them any more
+    weakref.finalize(record, stack.close)  # closes the simulations when the function is freed
     return record
 
 
 Loader = Callable[[Sequence[Path]], TrainingData]
-"""Reads the recorded drives, together with the training drives of further data folders."""
+"""Function that reads the recorded drives and the training drives of further data folders."""
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """What the rounds of a run have brought so far."""
+    """Results of the rounds of a run so far."""
 
     histories: tuple[History, ...]
-    """Of the training of each round; the first is that on the recorded drives."""
+    """Training history of each round; the first round trains on the recorded drives."""
     drives: tuple[Mapping[str, Any], ...]
-    """Of each round: the expert's `share`, number of `drives`, how many `arrived`, `frames`."""
+    """Drives of each round: the expert's `share`, number of `drives`, how many `arrived`, `frames`."""
 
     @property
     def history(self) -> History:
-        """All epochs one after another, each with its `round`, and the best; of the last round if none has driven."""
+        """All epochs in order, each with its `round`, and the best; without drives the best is of the last round."""
         whole = History()
         for number, history in enumerate(self.histories):
             step, epoch = whole.step, len(whole.epochs)
@@ -139,9 +138,9 @@ class Rounds:
                 whole.epochs.append({**row, **after})
             whole.step += history.step
         driven = any(row["closed_loop"] for row in whole.epochs)
-        # Without drives only NLL on the expert's tells epochs apart, of which later rounds need not think better.
-        rivals = whole.epochs if driven else whole.epochs[-len(self.histories[-1].epochs) :]
-        best = max(rivals, key=score_key)
+        # Without drives only NLL on the expert's drives is known, which later rounds need not improve.
+        candidates = whole.epochs if driven else whole.epochs[-len(self.histories[-1].epochs) :]
+        best = max(candidates, key=score_key)
         whole.best_epoch = best["epoch"]
         return whole
 
@@ -153,7 +152,7 @@ class Rounds:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Of each round: its drives, and how the policy then drove that was learned from all so far."""
+        """Records of the rounds: drives, and the closed-loop scores of the policy trained on all drives so far."""
         pairs = enumerate(zip(self.drives, self.histories, strict=True))
         return [
             {"round": number, **drives, "closed_loop": history.epochs[history.best_epoch - 1]["closed_loop"]}
@@ -162,24 +161,24 @@ class Rounds:
 
 
 def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group: ProcessGroup = ALONE) -> History:
-    """Train on the recorded drives, then for each round let the policy drive and train on; or continue with that.
+    """Train on the recorded drives, then in each round let the policy drive and continue training; resumes by itself.
 
     Args:
-        config: What to do.
-        folder: Where to keep it.
-        load: Reads the data.
+        config: Settings of the run.
+        folder: Folder of the run.
+        load: Function that reads the data.
         group: The processes that train together; all of them call this with the same arguments.
 
     Returns:
-        The epochs of all rounds.
+        The history of all rounds.
 
     Raises:
-        EpisodeError: If the data cannot be used, or does not tell in what simulation it was recorded.
-        ConfigError: If the configuration cannot be used, or drives of other settings are in the way.
+        EpisodeError: If the data cannot be used, or its simulation is unknown.
+        ConfigError: If the configuration cannot be used, or a folder holds drives of other settings.
         KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
     """
     simulation = read_description(config.data).simulation
-    group.any(False)  # all have looked at the folder before anything is written into it
+    group.any(False)  # wait until all processes have read the folder before anything is written into it
     rounds, recorded = Rounds((), ()), list[Path]()
     start: Path | None = None
     for number in range(config.dagger.rounds + 1):
@@ -192,7 +191,7 @@ def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group:
                     recorded[-1], simulation, start, share, config.dagger.window, config.dagger.num_envs
                 )
                 record_round(config.dagger, config.seed, number, driving)
-            group.any(False)  # the others wait for the drives
+            group.any(False)  # the other processes wait for the drives
         history, start = _train_round(config, folder, number, lambda: load(recorded), group, start)
         drives = _drives(recorded[-1] if recorded else config.data, share)
         rounds = Rounds((*rounds.histories, history), (*rounds.drives, drives))
@@ -202,9 +201,9 @@ def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group:
 
 
 def round_config(config: TrainConfig, folder: RunFolder, number: int) -> TrainConfig:
-    """The training of one round as a run of its own; after its last epoch it drives, if it sees where to."""
+    """Return the settings of one round's training, a run of its own; the last epoch drives if the route is an input."""
     first, epochs = number == 0, config.epochs if number == 0 else config.dagger.epochs
-    # Without a route a policy arrives where chance takes it, which says nothing of what it has learned.
+    # Without a route a policy arrives by chance, which says nothing about its skill.
     last = epochs if "route_map" in config.policy.inputs else 0
     return replace(
         config,
@@ -225,7 +224,7 @@ def _train_round(
     group: ProcessGroup,
     start: Path | None,
 ) -> tuple[History, Path]:
-    """Train a round to its end, unless that is done already; returns its history and its policy."""
+    """Train a round unless it is finished; returns its history and the policy's checkpoint."""
     own = round_config(config, folder, number)
     there = open_run(own)
     if there.finished:
@@ -248,7 +247,7 @@ def _drives(folder: Path, share: float) -> dict[str, Any]:
 
 
 def _publish(rounds: Rounds, folder: RunFolder, finished: bool) -> None:
-    """Write what the rounds so far have brought into the run's own files."""
+    """Write the results of the rounds so far into the run's own files."""
     number = len(rounds.histories) - 1
     last = RunFolder(folder.rounds / f"policy-{number}").read_metrics()
     history, best = rounds.history, rounds.history.best

@@ -1,4 +1,4 @@
-"""Recorded drives as tensors: checked, decompressed once, and gathered from there by index.
+"""Recorded drives as tensors: checked and decompressed once, then gathered by index.
 
 N: frames of all episodes, C: cameras, H and W: height and width [px], S: side of a map [px].
 """
@@ -30,20 +30,20 @@ from navsim.simulation.episode import Episode
 __all__ = ["Samples", "TrainingData", "gather_samples", "informative_frames", "load_training_data"]
 
 JUNCTION_BEFORE = 15.0
-"""A junction asks for attention from here before its mouth ... [m]"""
+"""Distance before a junction from which frames are informative [m]."""
 JUNCTION_AFTER = 5.0
-"""... to here behind it [m]."""
+"""Distance after a junction up to which frames are informative [m]."""
 OFF_CENTRE = 0.25
-"""Beyond this offset a car is recovering [m]."""
+"""Offset beyond which a car is recovering [m]."""
 OFF_HEADING_DEG = 4.0
-"""Beyond this heading error, too [deg]."""
+"""Heading error beyond which a car is recovering [deg]."""
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a run learns from and is validated on."""
+    """Training and validation data of a run."""
 
     train: Samples
     """Frames to learn from."""
@@ -54,9 +54,9 @@ class TrainingData:
     map: MapSpec
     """Map patches of both."""
     versions: dict[str, str] = field(default_factory=dict)
-    """Software that trains, its git revision, and the renderers that drew the images."""
+    """Versions of the training software, its git revision, and the renderers of the images."""
     simulation: SimulationConfig | None = None
-    """The car and the rules of the drives, if known."""
+    """Car, sensors and rules of the drives, if known."""
 
     @property
     def simulation_config(self) -> SimulationConfig:
@@ -78,15 +78,15 @@ def load_training_data(
 
     Args:
         folder: The data folder.
-        policy: What shall learn.
-        storage: Where the pictures are wanted.
-        device: Which device trains.
+        policy: The policy to train.
+        storage: Place of the pictures.
+        device: Device that trains.
         more: Further data folders, whose training drives are added.
-        classes: Whether the classes of the training images' pixels are wanted, too.
+        classes: Whether to read the classes of the training images' pixels too.
 
     Raises:
         EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or cannot be learned from.
-        ConfigError: If the policy may command what the vehicle of the drives cannot, or the device's memory is asked
+        ConfigError: If the policy may command curvatures that the vehicle cannot drive, or the device's memory is asked
             for and too small.
         StorageError: If the data fits neither into memory nor, packed, on the disk.
     """
@@ -116,7 +116,7 @@ def load_training_data(
 
 
 def _open_splits(folder: Path, policy: PolicyConfig, more: Sequence[Path], classes: bool) -> dict[Split, Dataset]:
-    """Find the drives, and make sure that the policy can learn from such drives; reads headers only."""
+    """Find the drives, and make sure that the policy can learn from them; reads headers only."""
     train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
     splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(folder, Split.VALIDATION)}
     vehicle = train.description.simulation.vehicle
@@ -133,7 +133,7 @@ def _open_splits(folder: Path, policy: PolicyConfig, more: Sequence[Path], class
 
 
 def _versions(datasets: Iterable[Dataset]) -> dict[str, str]:
-    """Software here and now, and what drew the images."""
+    """Return the versions of the software, and the renderers of the images."""
     headers = [header for dataset in datasets for header in dataset.headers.values()]
     renderers = sorted({str(header.metadata.get("renderer", "unknown")) for header in headers})
     return software_versions() | {
@@ -153,20 +153,20 @@ def gather_samples(
     device: torch.device = CPU,
     classes: bool = False,
 ) -> Samples:
-    """Copy the frames of episodes, one after another, into tensors made once for all.
+    """Copy the frames of episodes into tensors that are made once.
 
     Args:
-        episodes: The drives; each is let go before the next is asked for.
-        frames: Number of frames in all.
+        episodes: The drives; each is freed before the next is read.
+        frames: Number of frames of all drives.
         spec: Shapes that every episode must have.
         max_curvature: Largest curvature of the vehicle [1/m].
         source: Name of the data, for errors.
-        device: Where the tensors are made.
-        classes: Whether the classes of the images' pixels are wanted, too.
+        device: Device of the tensors.
+        classes: Whether to copy the classes of the images' pixels too.
 
     Raises:
-        EpisodeError: If there are no frames, or an episode lacks images, has other shapes than `spec`, or has numbers
-            that are not finite or labels beyond `max_curvature`.
+        EpisodeError: If there is not a single frame, or an episode lacks images, has other shapes than `spec`, numbers
+            that are not finite, or labels beyond `max_curvature`.
     """
     if frames < 1:
         raise EpisodeError(f"{source}: holds no frames to learn from")
@@ -186,9 +186,9 @@ def gather_samples(
 
 
 def informative_frames(episode: Episode) -> NDArray[np.bool_]:
-    """Which frames (T,) lie near a junction or away from the lane's middle.
+    """Return which frames (T,) lie near a junction or away from the lane's middle.
 
-    This is told by where the car is, never by its label: choosing frames by label would bend P(theta | I, M).
+    The car's position decides, never the label: choosing frames by label would distort P(theta | I, M).
     """
     stations = episode.stations[:-1]
     near = [(stations > p.start - JUNCTION_BEFORE) & (stations < p.end + JUNCTION_AFTER) for p in episode.passages]
@@ -198,7 +198,7 @@ def informative_frames(episode: Episode) -> NDArray[np.bool_]:
 
 
 def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Check all that is not a picture; returns speeds (N,), labels (N,) and which frames are demanding (N,)."""
+    """Check all numbers; returns speeds (N,), labels (N,) and which frames are informative (N,)."""
     speeds, labels, is_informative = [], [], []
     for episode in dataset.episodes(images=False):
         check_numbers(episode, max_curvature, f"{dataset.folder}: episode {episode.scenario.name}")
@@ -213,7 +213,7 @@ def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Te
 
 
 def _empty(frames: int, spec: ObservationSpec, device: torch.device, classes: bool) -> Samples:
-    """Tensors for `frames` situations."""
+    """Make tensors for `frames` frames."""
     maps = (frames, spec.map_size, spec.map_size)
     images = torch.empty((frames, spec.cameras, spec.height, spec.width, 3), dtype=torch.uint8, device=device)
     road, route = (torch.empty(maps, dtype=torch.uint8, device=device) for _ in range(2))

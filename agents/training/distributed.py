@@ -1,8 +1,8 @@
 """Training by several processes, on one machine or many, as `torchrun` starts them.
 
-Each process takes its slice of every batch; gradients are averaged over all frames before each step, so that all
-processes hold the same weights and the result is that of one process, but for rounding. The first process alone
-validates, drives, prints and writes; all of them must see the same data, and to resume, the same run folder.
+Each process takes its slice of every batch. Gradients are averaged over all frames before each step, so all processes
+hold the same weights, and the result is that of one process within rounding. The first process validates, drives,
+prints and writes. All processes must see the same data and, to resume, the same run folder.
 """
 
 import os
@@ -20,20 +20,20 @@ from navsim.errors import ConfigError
 
 T = TypeVar("T")
 
-# The others wait for the first process while it validates and drives. A process that dies is torchrun's to notice.
+# The others wait while the first process validates and drives; torchrun notices a process that dies.
 _PATIENCE = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes that train together, seen from one of them."""
+    """The processes that train together, from the view of one of them."""
 
     rank: int = 0
     """Number of this process, from 0."""
     size: int = 1
-    """How many there are."""
+    """Number of processes."""
     local_rank: int = 0
-    """Number of this process among those of its machine, which is that of its GPU."""
+    """Number of this process on its machine, from 0; also the number of its GPU."""
 
     @property
     def first(self) -> bool:
@@ -42,19 +42,19 @@ class ProcessGroup:
 
     @property
     def alone(self) -> bool:
-        """Whether there is no other process."""
+        """Whether this is the only process."""
         return self.size == 1
 
     def share(self, count: int) -> slice:
-        """This process's share of `count` things; the shares differ by one at most."""
+        """Return this process's share of `count` items; shares differ by at most one."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def wrap_ddp(self, module: nn.Module) -> nn.Module:
-        """Give a module the same weights in all processes, and let its gradients be averaged over them."""
+        """Wrap a module so that all processes have the same weights and average the gradients."""
         return module if self.alone else DistributedDataParallel(module)
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of all processes' values."""
+        """Return the sum of all processes' values."""
         if self.alone:
             return values
         total = values.clone()
@@ -62,11 +62,11 @@ class ProcessGroup:
         return total
 
     def any(self, mine: bool) -> bool:
-        """Whether it is so in any process."""
+        """Return whether the value is true in any process."""
         return mine if self.alone else bool(self.sum(torch.tensor(int(mine))))
 
     def broadcast(self, value: T) -> T:
-        """The first process's value, in all of them."""
+        """Return the first process's value, in all processes."""
         if self.alone:
             return value
         box = [value]
@@ -74,7 +74,7 @@ class ProcessGroup:
         return box[0]
 
     def all_gather(self, value: T) -> list[T]:
-        """The values of all processes, by their rank."""
+        """Return the values of all processes, by rank."""
         if self.alone:
             return [value]
         values: list[T] = [value] * self.size
@@ -83,18 +83,18 @@ class ProcessGroup:
 
 
 ALONE = ProcessGroup()
-"""One process that trains by itself."""
+"""A single process."""
 
 
 @contextmanager
 def process_group(cuda: bool) -> Iterator[ProcessGroup]:
-    """Meet the other processes that `torchrun` has started, if it has.
+    """Join the other processes of `torchrun`, if it started this process.
 
     Args:
-        cuda: Whether training happens on GPUs; each process takes the one of its local rank.
+        cuda: Whether training uses GPUs; each process takes the GPU of its local rank.
 
     Yields:
-        The group; `ALONE` if the process was started by itself.
+        The group; `ALONE` without torchrun.
 
     Raises:
         ConfigError: If there are more processes than GPUs on this machine.
@@ -110,7 +110,7 @@ def process_group(cuda: bool) -> Iterator[ProcessGroup]:
                 "give torchrun --nproc-per-node as many as that, or train with device = cpu"
             )
         torch.cuda.set_device(local)
-    # Small talk between the processes takes the CPU's way, gradients that of the device.
+    # Gradients go over the device's backend, small messages over the CPU's.
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
     try:
         yield ProcessGroup(rank, size, local)

@@ -1,9 +1,7 @@
-"""What makes recorded drives unfit to learn from, each named with the drive and the frame, before hours are spent.
+"""Checks of recorded drives before training, and packed files: pictures decompressed into a file mapped into memory.
 
-Packed files: the pictures of a data folder's split, decompressed once into one file that is mapped into memory.
-
-They lie in `packed` in the data folder, N records of `record_bytes` each and nothing else, and are named after the
-episode files that they were made of: other episodes, another name. They may be removed at any time.
+A packed file holds the pictures of one split of a data folder: N records of `record_bytes` each. It lies in `packed` in
+the data folder, and its name depends on the episode files. Packed files may be removed at any time.
 """
 
 import fcntl
@@ -36,7 +34,7 @@ def check_recorded(dataset: Dataset) -> None:
     """Make sure that the drives have pictures; reads headers only.
 
     Raises:
-        EpisodeError: If one was recorded without.
+        EpisodeError: If one has none.
     """
     for path, header in dataset.headers.items():
         if len(header.recorded) < len(header.shapes):
@@ -83,12 +81,12 @@ def check_objects(dataset: Dataset) -> None:
 
 
 def check_numbers(episode: Episode, max_curvature: float, name: str) -> None:
-    """Make sure that a drive's numbers can be learned from.
+    """Make sure that a drive's numbers are usable.
 
     Args:
         episode: The drive.
         max_curvature: Largest curvature that the policy commands [1/m].
-        name: Of the drive, for errors.
+        name: Name of the drive, for errors.
 
     Raises:
         EpisodeError: If a number is not finite, or a label is beyond `max_curvature`.
@@ -106,10 +104,10 @@ def check_numbers(episode: Episode, max_curvature: float, name: str) -> None:
 
 
 def check_pictures(episode: Episode, spec: ObservationSpec, name: str) -> None:
-    """Make sure that a drive has pictures, of the shapes of `spec`.
+    """Make sure that a drive has pictures of the shapes of `spec`.
 
     Raises:
-        EpisodeError: If it has none, or others.
+        EpisodeError: If it has none, or pictures of other shapes.
     """
     if len(episode.images) != len(episode):
         raise EpisodeError(f"{name}: was recorded without images")
@@ -129,38 +127,38 @@ def check_pictures(episode: Episode, spec: ObservationSpec, name: str) -> None:
 PACKED_NAME = "packed"
 """Name of the folder with packed files in a data folder."""
 DISK_RESERVE = 256 * 2**20
-"""Free space [bytes] that packing leaves on the disk."""
+"""Free space that packing leaves on the disk [bytes]."""
 _FORMAT = 1
 
 
 def packed_path(dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False) -> Path:
-    """Where the packed pictures of a split are; the name tells the episode files, their sizes, times and headers."""
+    """Return the path of a split's packed pictures; its name depends on the episode files, their times and headers."""
     contents = [_FORMAT, to_mapping(spec), *(["classes"] if classes else [])]
     digest = hashlib.sha256(json.dumps(contents).encode())
     for path, header in dataset.headers.items():
         status = path.stat()
-        words = [path.name, status.st_size, status.st_mtime_ns, to_mapping(header)]
-        digest.update(json.dumps(words).encode())
+        entry = [path.name, status.st_size, status.st_mtime_ns, to_mapping(header)]
+        digest.update(json.dumps(entry).encode())
     return dataset.folder / PACKED_NAME / f"{split}-{digest.hexdigest()[:16]}.bin"
 
 
 def map_records(dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False) -> Tensor:
-    """Map the pictures of a split into memory, after packing them if that has not been done yet.
+    """Map the pictures of a split into memory, after packing them if necessary.
 
     Of several processes that want the same file, one packs and the others wait.
 
     Args:
-        dataset: The split's episodes.
-        split: Its name.
+        dataset: Episodes of the split.
+        split: Name of the split.
         spec: Shapes of the pictures.
-        classes: Whether the classes of the images' pixels are wanted, too.
+        classes: Whether to include the classes of the images' pixels.
 
     Returns:
-        Records (N, bytes) uint8, to be read only; pages come from the disk as they are looked at.
+        Records (N, bytes) uint8, to be read only; pages are loaded from the disk on access.
 
     Raises:
         EpisodeError: If an episode is damaged, lacks images, or has other shapes than `spec`.
-        StorageError: If the disk has too little room, of which nothing is taken then, or cannot be written to.
+        StorageError: If the disk has too little room, or cannot be written to; no file is left then.
     """
     path = packed_path(dataset, split, spec, classes)
     size = dataset.frames * record_bytes(spec, classes)
@@ -174,13 +172,13 @@ def map_records(dataset: Dataset, split: str, spec: ObservationSpec, classes: bo
 
 
 def records_of(episode: Episode, classes: bool = False) -> NDArray[np.uint8]:
-    """An episode's pictures as records (T, bytes), with or without the classes of the images' pixels."""
+    """Return an episode's pictures as records (T, bytes), with or without the classes of the images' pixels."""
     parts = (episode.images, episode.road_maps, episode.route_maps, *((episode.classes,) if classes else ()))
     return np.concatenate([part.reshape(len(episode), -1) for part in parts], axis=1)
 
 
 def _is_there(path: Path, size: int) -> bool:
-    """Whether the file is there and whole."""
+    """Whether the file exists and is complete."""
     return path.is_file() and path.stat().st_size == size
 
 
@@ -198,9 +196,9 @@ def _pack(dataset: Dataset, path: Path, spec: ObservationSpec, classes: bool) ->
 
 
 def _remove_others(path: Path, split: str) -> None:
-    """Remove what was packed of episodes that are no longer there, and what killed processes left.
+    """Remove packed files of earlier episodes, and leftovers of killed processes.
 
-    Who still has them mapped keeps them until the end.
+    Processes that have them mapped keep them until they end.
     """
     for other in path.parent.iterdir() if path.parent.is_dir() else ():
         if other.name.lstrip(".").startswith(f"{split}-") and (other.suffix == ".bin" or is_partial(other)):
@@ -223,7 +221,7 @@ def _check_room(path: Path, size: int, folder: Path) -> None:
 
 @contextmanager
 def _sole_access(path: Path) -> Iterator[None]:
-    """Hold a lock on a file that is there; it ends with the process, however that ends."""
+    """Hold a lock on an existing file; it ends with the process, however that ends."""
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,12 +1,13 @@
-"""The folder of a training run: what lies where, and whether a run may start, continue or is done."""
+"""The folder of a training run: names of its files, and whether a run may start or continue there."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
+from agents.training.config import TrainingRunConfig
 from navsim.config import to_mapping
 from navsim.run_folder import Values, check_resume, check_settings, check_unused, current_settings
 from navsim.storage import remove_partial, write_json, write_yaml
@@ -14,64 +15,50 @@ from navsim.storage import remove_partial, write_json, write_yaml
 _MAY_DIFFER = ("resume", "run_dir", "storage")
 
 
-class TrainingRunConfig(Protocol):
-    """What every training run's configuration says of its folder."""
-
-    @property
-    def run_dir(self) -> Path:
-        """The folder."""
-        ...
-
-    @property
-    def resume(self) -> bool:
-        """Whether to continue what is unfinished in it."""
-        ...
-
-
 @dataclass(frozen=True)
 class RunFolder:
-    """Names of a run's files."""
+    """A run's folder and the names of its files."""
 
     path: Path
-    """The folder."""
+    """Path of the folder."""
 
     @property
     def config(self) -> Path:
-        """The resolved configuration."""
+        """File of the resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint, with all that is needed to continue."""
+        """Newest checkpoint, with the state from which training can continue."""
         return self.path / "last.safetensors"
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the epoch that drove best, or where none has driven, of least validation NLL."""
+        """Checkpoint of the best epoch."""
         return self.path / "best.safetensors"
 
     @property
     def candidate(self) -> Path:
-        """The checkpoint that is being driven; here only meanwhile."""
+        """Checkpoint that is being driven; it exists only meanwhile."""
         return self.path / "candidate.safetensors"
 
     @property
     def metrics(self) -> Path:
-        """Scores of every epoch."""
+        """File with the scores of every epoch."""
         return self.path / "metrics.json"
 
     @property
     def tensorboard(self) -> Path:
-        """TensorBoard's event files."""
+        """Folder of TensorBoard's event files."""
         return self.path / "tensorboard"
 
     @property
     def rounds(self) -> Path:
-        """Drives and policies of the rounds of on-policy correction."""
+        """Folder with drives and policies of the rounds of on-policy correction."""
         return self.path / "dagger"
 
     def read_metrics(self) -> dict[str, Any]:
-        """What `metrics.json` holds, empty before the first epoch has ended."""
+        """Read `metrics.json`; empty before the first epoch has ended."""
         if not self.metrics.exists():
             return {}
         values: dict[str, Any] = json.loads(self.metrics.read_text())

@@ -1,8 +1,6 @@
-"""What torch is allowed to do, for the time of a run.
+"""The environment of a run: torch's settings, memory and the place of the data, Ctrl-C.
 
-How much memory there is, where the data goes for it, and how the process keeps its memory while it trains.
-
-Ctrl-C as a request: the step under way is ended and saved first.
+Ctrl-C is a request: the current step is finished and saved first.
 """
 
 import ctypes
@@ -22,16 +20,16 @@ from navsim.errors import ConfigError
 
 @contextmanager
 def torch_settings(deterministic: bool, device: torch.device) -> Iterator[None]:
-    """Set torch's switches inside the block, and leave them and its global generators as they were.
+    """Set torch's switches inside the block; afterwards restore them and torch's global generators.
 
     Args:
-        deterministic: Allow only operations that give the same bits every time, and no choice between algorithms by
-            trying which is the fastest. Otherwise cuDNN tries.
-        device: Where the work is done.
+        deterministic: Whether to allow only operations that give the same bits every time. Otherwise cuDNN also tries
+            which algorithm is the fastest.
+        device: Device of the work.
     """
     before, tried = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it; read when it starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS, which reads it when it starts
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     try:
@@ -43,23 +41,22 @@ def torch_settings(deterministic: bool, device: torch.device) -> Iterator[None]:
 
 
 Storage = Literal["auto", "device", "mapped"]
-"""Where the data is wanted: in the memory of the device that trains, or in a file mapped into memory; `auto` maps it
-if it does not fit."""
+"""Place of the data: `device`, in its memory; `mapped`, in a mapped file; `auto`, mapped if it does not fit."""
 DEVICE_SHARE = 0.6
-"""Share of the device's free memory that the data may take; the network, its activations and the rest need some."""
+"""Share of the device's free memory that the data may take; network, activations and others need the rest."""
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # mallopt(3)
 _LARGEST = 2**31 - 1
 _LIMITLESS = 2**62
 
 
 def keep_freed_memory() -> bool:
-    """Let the C library keep freed memory for the next step instead of handing it back to the system.
+    """Let the C library keep freed memory for the next step instead of returning it to the system.
 
-    A step frees and takes hundreds of megabytes; having the system map and clear their pages anew each time costs a
-    fifth of the training rate on a CPU (measured). Holds for the whole process.
+    A step frees and takes hundreds of megabytes. If the system maps and clears their pages each time, that costs a
+    fifth of the training rate on a CPU (measured). It holds for the whole process.
 
     Returns:
-        Whether the C library could be told; only glibc can.
+        Whether the C library has this setting; only glibc has it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -69,20 +66,20 @@ def keep_freed_memory() -> bool:
 
 
 def free_memory(device: torch.device) -> int:
-    """Memory [bytes] that can still be taken on `device`; on the CPU, what the system and a container's limit allow."""
+    """Return the free memory [bytes] of `device`; on the CPU, within the limits of system and container."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return min(_system_memory(Path("/proc/meminfo")), group_memory(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
 
 
 def choose_storage(wanted: Storage, needed: int, free: int, device: torch.device) -> Literal["device", "mapped"]:
-    """Decide where the data goes.
+    """Choose the place of the data.
 
     Args:
-        wanted: What the configuration says.
+        wanted: Place in the configuration.
         needed: Size of the data [bytes].
         free: Free memory of the device [bytes].
-        device: Which one that is.
+        device: The device, for the message.
 
     Raises:
         ConfigError: If the device is asked for and the data does not fit there.
@@ -97,11 +94,11 @@ def choose_storage(wanted: Storage, needed: int, free: int, device: torch.device
 
 
 def group_memory(membership: Path, root: Path) -> int:
-    """Memory [bytes] that control groups (version 2) leave this process, very much without a limit.
+    """Return the memory [bytes] that control groups (version 2) leave this process; very much without a limit.
 
     Args:
         membership: The kernel's file that names the process's group.
-        root: Where the groups are mounted.
+        root: Mount point of the groups.
     """
     try:
         lines = membership.read_text().splitlines()
@@ -113,7 +110,7 @@ def group_memory(membership: Path, root: Path) -> int:
 
 
 def _group_room(group: Path) -> int:
-    """What is left below the limit of one group; the file cache counts as left, since it can be let go."""
+    """Return the memory left below the limit of one group; the file cache counts as free, as it can be dropped."""
     try:
         limit = (group / "memory.max").read_text().strip()
         used = int((group / "memory.current").read_text())
@@ -124,7 +121,7 @@ def _group_room(group: Path) -> int:
 
 
 def _system_memory(path: Path) -> int:
-    """What the system can give without swapping [bytes]; very much where it does not say."""
+    """Return the memory that the system has without swapping [bytes]; very much where it is unknown."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -134,14 +131,14 @@ def _system_memory(path: Path) -> int:
 
 
 class StopRequest:
-    """Whether somebody has asked to stop."""
+    """A request to stop, which may be made at any time."""
 
     def __init__(self) -> None:
-        """Nobody has yet."""
+        """Start without a request."""
         self.made = False
 
     def make(self) -> None:
-        """Ask to stop after the step under way."""
+        """Ask to stop after the current step."""
         self.made = True
 
 
@@ -149,7 +146,7 @@ class StopRequest:
 def stop_on_interrupt() -> Iterator[StopRequest]:
     """Turn the first Ctrl-C (SIGINT) inside the block into a `StopRequest`; a second one stops at once.
 
-    Outside the main thread, where signals cannot be caught, nobody asks.
+    Outside the main thread, where signals cannot be caught, no request is made.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""What the trainer asks of a training task: its frames, its loss, its validation."""
+"""The interface between the trainer and a training task: frames, loss, validation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -60,19 +60,19 @@ class EndedEpoch(Generic[N]):
     rate: float
     """Frames trained on per second."""
     clock: Stopwatch
-    """Times training, validation and driving of the epoch."""
+    """Stopwatch of training, validation and driving."""
     shares: Mapping[str, float]
     """Share of each part of a step in its time, over the run so far."""
     folder: RunFolder
     """Folder of the run."""
     save: Callable[[Path], None]
-    """Writes the network as a checkpoint for use."""
+    """Function that writes the network as a checkpoint for use."""
     logger: TrainingLogger
-    """Takes curves and pictures."""
+    """Logger of curves and pictures."""
     stopped: Callable[[], bool]
-    """Tells whether a stop was requested."""
+    """Function that returns whether a stop was requested."""
     advance: Advance
-    """Shows progress."""
+    """Function that shows progress."""
 
 
 class TrainingTask(ABC, Generic[N]):
@@ -145,7 +145,7 @@ class TrainingTask(ABC, Generic[N]):
         """Describe the score of the best epoch, from its record."""
 
     def best_scores(self, record: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ARG002 - for others
-        """Return scores of the best epoch that are kept beside the history; there is no record before the first."""
+        """Return scores of the best epoch that are stored beside the history; the first epoch has no `record` yet."""
         return {}
 
     @abstractmethod

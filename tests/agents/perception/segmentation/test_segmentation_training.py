@@ -77,7 +77,7 @@ def test_drives_without_classes_are_refused_with_what_helps(tmp_path: Path) -> N
 
 
 def test_a_balance_out_of_range_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"balance must be 0 to 1, got 1\.5"):
+    with pytest.raises(ConfigError, match=r"balance must be at least 0 and at most 1, got 1\.5"):
         SegmentationConfig(balance=1.5)
 
 
