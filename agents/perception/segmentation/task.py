@@ -134,8 +134,8 @@ def score_table(scores: Mapping[str, SegmentationScores]) -> Table:
         cells = [found.classes[k].iou for found in scores.values()]
         if any(cell is not None for cell in cells):
             rows.append([score.name, *(number(cell, 3) for cell in cells)])
-    for name, words in (("mean_iou", "mean"), ("low", "95% from"), ("high", "to")):
-        rows.append([words, *(number(getattr(found, name), 3) for found in scores.values())])
+    for name, text in (("mean_iou", "mean"), ("low", "95% from"), ("high", "to")):
+        rows.append([text, *(number(getattr(found, name), 3) for found in scores.values())])
     rows.append(["pixels right", *(percent(found.accuracy, 1) for found in scores.values())])
     title = f"Segmentation of {first.pictures} pictures in each look of {first.towns} held-out towns"
     return Table(["IoU", *map(condition_label, scores)], rows, title=title)

@@ -85,8 +85,8 @@ def test_a_run_that_is_resumed_ends_with_the_same_bits(
     task = make(f"broken-{steps}")
     with monkeypatch.context() as patched:
         interrupt_after(patched, steps)
-        words = f"stopped after step {steps} of .*; the same command with --resume continues"
-        with pytest.raises(KeyboardInterrupt, match=words):
+        text = f"stopped after step {steps} of .*; the same command with --resume continues"
+        with pytest.raises(KeyboardInterrupt, match=text):
             learn(task)
     resumed = learn(make(f"broken-{steps}", resume=True))
     assert same(learned, resumed)
@@ -161,15 +161,15 @@ def test_what_is_learned_for_one_task_is_nothing_for_another(tmp_path: Path, che
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "text"),
     [
         ({"mirrored": -0.1}, "mirrored must be at least 0 and at most 1"),
         ({"every": 0}, "every must be at least 1, got 0"),
         ({"batch_size": 1}, "batch_size must be at least 2"),
     ],
 )
-def test_values_out_of_range_are_named(change: dict[str, float], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_values_out_of_range_are_named(change: dict[str, float], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
         PerceptionConfig(**change)  # type: ignore[arg-type]
 
 

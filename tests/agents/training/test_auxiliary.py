@@ -174,7 +174,7 @@ def test_decoders_depend_on_the_seed_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "words"),
+    ("policy", "text"),
     [
         (PolicyConfig(network="amini2019"), r"needs a network with a camera trunk \(compact, pilotnet, residual\)"),
         (PolicyConfig(network="fully_connected"), "needs a network with a camera trunk"),
@@ -182,8 +182,8 @@ def test_decoders_depend_on_the_seed_alone() -> None:
         (PolicyConfig(inputs=("route_map",)), "needs a network with a camera trunk"),
     ],
 )
-def test_policies_that_cannot_have_it_are_named(policy: PolicyConfig, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_policies_that_cannot_have_it_are_named(policy: PolicyConfig, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
         TrainConfig(policy=policy, loss=SEGMENTED)
 
 
@@ -197,7 +197,7 @@ def test_what_it_does_not_go_with_is_named(tmp_path: Path) -> None:
         load(tmp_path / "plain")
 
 
-def test_a_run_from_before_there_was_the_setting_can_be_taken_up(tmp_path: Path) -> None:
+def test_a_run_from_before_the_setting_existed_can_continue(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     folder = RunFolder(config.run_dir)
     begin_run(config, folder)

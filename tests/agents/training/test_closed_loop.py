@@ -65,15 +65,15 @@ def test_it_is_driven_after_every_nth_epoch_and_the_last() -> None:
 
 
 def test_scores_are_those_of_the_same_drives_one_by_one(checkpoint: Path) -> None:
-    told: list[int] = []
-    with ClosedLoop(SMALL, SIMULATION) as course:
-        together = course.drive(checkpoint, never, told.append)
-        again = course.drive(checkpoint, never)
+    counts: list[int] = []
+    with ClosedLoop(SMALL, SIMULATION) as closed_loop:
+        together = closed_loop.drive(checkpoint, never, counts.append)
+        again = closed_loop.drive(checkpoint, never)
     with Simulation(SIMULATION) as simulation:
         driver = PolicyDriver(checkpoint, CAMERAS, MAP)
         alone = [drive(simulation, driver, scenario) for scenario in SMALL.suite.scenarios()]
     assert together == again
-    assert told == [1, 2]
+    assert counts == [1, 2]
     assert together is not None
     assert together.completion == pytest.approx(sum(episode.completion for episode in alone) / 2)
     assert together.arrived == sum(episode.outcome is Outcome.ARRIVED for episode in alone)
@@ -88,20 +88,24 @@ def test_routes_that_are_not_driven_to_an_end_count_as_failed() -> None:
 
 
 def test_when_the_time_is_up_it_ends(checkpoint: Path) -> None:
-    with ClosedLoop(replace(SMALL, time_limit=1e-6), SIMULATION) as course:
-        assert course.drive(checkpoint, never) == DriveScores(0, 2, 0.0, 2)
+    with ClosedLoop(replace(SMALL, time_limit=1e-6), SIMULATION) as closed_loop:
+        assert closed_loop.drive(checkpoint, never) == DriveScores(0, 2, 0.0, 2)
 
 
 def test_it_can_be_broken_off(checkpoint: Path) -> None:
     calls = iter([False] * 5 + [True] * 5)
-    with ClosedLoop(SMALL, SIMULATION) as course:
-        assert course.drive(checkpoint, lambda: next(calls)) is None
-        assert course.drive(checkpoint, never) is not None  # and driven again
+    with ClosedLoop(SMALL, SIMULATION) as closed_loop:
+        assert closed_loop.drive(checkpoint, lambda: next(calls)) is None
+        assert closed_loop.drive(checkpoint, never) is not None  # and driven again
 
 
 def test_impossible_drives_are_refused() -> None:
-    for changes in ({"every": -1}, {"num_envs": 0}, {"time_limit": 0.0}):
-        with pytest.raises(ConfigError, match=r"closed_loop.every must be at least 0, worlds 1 to 256"):
+    for changes, text in (
+        ({"every": -1}, "every must be at least 0, got -1"),
+        ({"num_envs": 0}, "num_envs must be at least 1 and at most 256, got 0"),
+        ({"time_limit": 0.0}, "time_limit must be above 0, got 0.0"),
+    ):
+        with pytest.raises(ConfigError, match=text):
             replace(SMALL, **changes)
     with pytest.raises(ConfigError, match="at least 1 together, got routes 0"):
         replace(SMALL, routes=0)
@@ -125,8 +129,8 @@ def test_the_epoch_that_drives_best_is_kept_and_training_is_not_disturbed(tmp_pa
     best = max(driven, key=lambda row: (row["closed_loop"]["arrived"], row["closed_loop"]["completion"]))
     assert history.best_epoch == best["epoch"]
     assert all("driving" in row["seconds"] for row in driven)
-    with ClosedLoop(SMALL, SIMULATION) as course:
-        scores = course.drive(folder.best, never)
+    with ClosedLoop(SMALL, SIMULATION) as closed_loop:
+        scores = closed_loop.drive(folder.best, never)
     assert scores == DriveScores(**best["closed_loop"])
     assert not folder.candidate.exists()
     log = EventAccumulator(str(folder.tensorboard))

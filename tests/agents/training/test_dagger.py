@@ -109,7 +109,7 @@ def test_frames_are_labelled_by_the_expert_whoever_drove(unbroken: Path) -> None
         assert header.metadata["renderer"] == "tiny"
 
 
-def test_the_runs_own_files_tell_of_all_rounds(unbroken: Path) -> None:
+def test_the_runs_own_files_describe_all_rounds(unbroken: Path) -> None:
     folder = RunFolder(unbroken / "run")
     assert folder.finished
     metrics, history = folder.read_metrics(), read_history(folder)
@@ -237,7 +237,7 @@ def test_rounds_are_runs_of_their_own(tmp_path: Path) -> None:
     assert round_config(blind_to_routes, RunFolder(config.run_dir), 1).closed_loop.every == 0, "it would be chance"
 
 
-def story(*scores: tuple[int, float]) -> History:
+def history_of(*scores: tuple[int, float]) -> History:
     """A history with arrivals and completion of each epoch, of two steps each."""
     history = History()
     for number, (arrived, completion) in enumerate(scores, 1):
@@ -251,7 +251,9 @@ def story(*scores: tuple[int, float]) -> History:
 
 def test_the_best_round_is_the_one_that_drove_best() -> None:
     drives = {"share": 1.0, "drives": 1, "arrived": 1, "frames": 10}
-    rounds = Rounds((story((1, 0.5), (0, 0.4)), story((3, 0.9), (3, 0.8)), story((3, 0.7))), (drives,) * 3)
+    rounds = Rounds(
+        (history_of((1, 0.5), (0, 0.4)), history_of((3, 0.9), (3, 0.8)), history_of((3, 0.7))), (drives,) * 3
+    )
     whole = rounds.history
     assert rounds.best == 1
     assert (whole.best_epoch, whole.step) == (3, 10)
@@ -264,7 +266,7 @@ def test_the_best_round_is_the_one_that_drove_best() -> None:
 
 def test_without_drives_the_best_is_of_the_last_round() -> None:
     drives = {"share": 1.0, "drives": 1, "arrived": 1, "frames": 10}
-    histories = story((0, 0.5), (0, 0.9)), story((0, 0.5), (0, 0.4))
+    histories = history_of((0, 0.5), (0, 0.9)), history_of((0, 0.5), (0, 0.4))
     for row, nll in zip(histories[0].epochs + histories[1].epochs, (-4.0, -5.0, -4.5, -4.4), strict=True):
         row.update(closed_loop=None, validation={"nll": nll})
     rounds = Rounds(histories, (drives,) * 2)
@@ -293,7 +295,7 @@ def test_drives_of_another_policy_are_not_mixed_in(unbroken: Path, tmp_path: Pat
         record_round(DAGGER, 0, 1, MixedDriving(out, WORLD, checkpoint, 0.5, 0.5, 2))
 
 
-def test_weights_are_told_apart_whatever_else_is_in_the_file(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_weights_alone(tmp_path: Path) -> None:
     digests = []
     for seed, epochs in ((0, 1), (0, 2), (1, 1)):
         policy = small_policy(seed=seed)

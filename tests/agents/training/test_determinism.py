@@ -8,7 +8,7 @@ from agents.training.runtime import torch_settings
 CPU = torch.device("cpu")
 
 
-def test_torch_is_told_to_repeat_itself_inside_only() -> None:
+def test_torch_is_deterministic_inside_the_block_only() -> None:
     indices, values = torch.tensor([0, 0]), torch.ones(2, requires_grad=True)
     assert not torch.are_deterministic_algorithms_enabled()
     with torch_settings(deterministic=True, device=CPU):

@@ -28,7 +28,7 @@ from navsim.errors import ConfigError
 from tests.agents.small_runs import small_config, small_data, small_folder
 
 ROOT = Path(__file__).parents[3]
-SURROUNDINGS = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -50,18 +50,18 @@ def settings(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def started(words: list[str]) -> subprocess.Popen[str]:
+def start(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        words, cwd=ROOT, env=SURROUNDINGS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
 def train_together(config: Path, run_dir: Path, *options: str) -> subprocess.Popen[str]:
     """Start a training by two processes."""
-    return started([*TORCHRUN, "scripts/train.py", "--config", str(config), "--run-dir", str(run_dir), *options])
+    return start([*TORCHRUN, "scripts/train.py", "--config", str(config), "--run-dir", str(run_dir), *options])
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Exit code and what was written."""
     out, errors = process.communicate(timeout=170)
     return process.returncode, out, errors
@@ -97,7 +97,7 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
     small_folder(tmp_path / "data", train=4)
     config = settings(tmp_path, accumulate=2, balance={"strength": 0.5})
     two, one = tmp_path / "two", tmp_path / "one"
-    code, out, errors = ended(train_together(config, two))
+    code, out, errors = finish(train_together(config, two))
     assert code == 0, errors
     assert out.count("48 frames to learn from") == 1  # the first process speaks for both
     assert out.count("best: epoch") == 1
@@ -119,18 +119,18 @@ def test_one_process_that_fails_ends_all_with_a_clear_line(tmp_path: Path) -> No
     small_folder(tmp_path / "data", train=4)
     script = shlex.join([sys.executable, "scripts/train.py", "--config", str(settings(tmp_path))])
     each = [*TORCHRUN, "--no-python", "bash", "-c", f"exec {script} --epochs $((3 + RANK))"]
-    code, _, errors = ended(started(each))
+    code, _, errors = finish(start(each))
     assert code != 0
-    words = "error: process 1 of 2: process 1 has another epochs than process 0: 4, not 3; all machines must be given"
-    assert words in errors
+    message = "error: process 1 of 2: process 1 has another epochs than process 0: 4, not 3; all machines must be given"
+    assert message in errors
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(("size", "accumulate"), [(40, 1), (4, 10)])
 def test_more_parts_than_frames_in_a_step_are_refused(tmp_path: Path, size: int, accumulate: int) -> None:
     config = small_config(tmp_path, batch_size=39, accumulate=accumulate)
-    words = f"a step has 39 frames, too few for {size} processes that compute them in {accumulate} parts each"
-    with pytest.raises(ConfigError, match=words):
+    message = f"a step has 39 frames, too few for {size} processes that compute them in {accumulate} parts each"
+    with pytest.raises(ConfigError, match=message):
         policy_trainer(config, small_data(), RunFolder(tmp_path), ProcessGroup(0, size))
 
 
@@ -139,16 +139,16 @@ def test_ctrl_c_stops_both_and_the_run_ends_like_an_unbroken_one(tmp_path: Path)
     small_folder(tmp_path / "data", train=2)
     config = settings(tmp_path, epochs=30, pictures=0)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert ended(train_together(config, whole))[0] == 0
+    assert finish(train_together(config, whole))[0] == 0
     process, deadline = train_together(config, broken), time.monotonic() + 150
     while not (broken / "last.safetensors").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)  # torchrun hands it on
-    _, _, errors = ended(process)
+    _, _, errors = finish(process)
     assert errors.count("--resume continues") == 1
     assert not metrics(broken)["finished"]
-    code, _, errors = ended(train_together(config, broken, "--resume"))
+    code, _, errors = finish(train_together(config, broken, "--resume"))
     assert code == 0, errors
     there, here = load_file(whole / "last.safetensors"), load_file(broken / "last.safetensors")
     assert all(torch.equal(value, here[name]) for name, value in there.items())

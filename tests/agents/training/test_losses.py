@@ -132,7 +132,7 @@ def test_regularisers_are_off_unless_asked_for_and_known_to_a_head_by_the_same_n
         ("bins", {"weight_norm": 0.1}),
     ],
 )
-def test_a_term_that_the_head_has_not_got_is_refused(head: str, weights: dict[str, float]) -> None:
+def test_a_term_that_the_head_lacks_is_refused(head: str, weights: dict[str, float]) -> None:
     name = next(iter(weights))
     policy = PolicyConfig(head=head)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=rf"loss.{name} = 0.1 needs a head .*mixture.*; policy.head is {head}"):

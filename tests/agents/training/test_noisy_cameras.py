@@ -26,8 +26,8 @@ def grey(count: int, value: int = 100) -> Samples:
 
 
 def test_clean_cameras_change_nothing() -> None:
-    senses = small_samples(3).observations
-    assert NoisyCameras(CameraNoise(), CPU)(senses) is senses
+    batch = small_samples(3).observations
+    assert NoisyCameras(CameraNoise(), CPU)(batch) is batch
 
 
 def test_only_images_change_and_the_given_ones_stay() -> None:

@@ -67,7 +67,7 @@ def test_mapped_data_is_the_data_held_in_memory(folder: Path) -> None:
 
 @pytest.mark.parametrize("storage", ["device", "mapped"])
 @pytest.mark.parametrize("count", [1, 3, 24])
-def test_announced_batches_are_those_that_are_asked_for(
+def test_prefetched_batches_are_the_requested_ones(
     folder: Path, storage: Literal["device", "mapped"], count: int
 ) -> None:
     expected, samples = (load_training_data(folder, POLICY, kind).train for kind in ("device", storage))
@@ -81,7 +81,7 @@ def test_announced_batches_are_those_that_are_asked_for(
     assert_same(feed.get(order[:1]), expected[order[:1]])
 
 
-def test_what_was_not_announced_comes_between_what_was(folder: Path) -> None:
+def test_batches_without_prefetch_come_between_prefetched_ones(folder: Path) -> None:
     held, mapped = (load_training_data(folder, POLICY, storage).train for storage in ("device", "mapped"))
     order, other = torch.arange(24), torch.tensor([5, 1])
     feed = BatchPrefetcher(mapped)
@@ -156,7 +156,7 @@ def test_packing_happens_once_and_again_for_other_episodes(folder: Path) -> None
     assert mapped.fingerprint == load_training_data(folder, POLICY, "device").validation.fingerprint
 
 
-def test_an_episode_recorded_anew_is_packed_anew(folder: Path) -> None:
+def test_an_episode_recorded_again_is_packed_again(folder: Path) -> None:
     before = packed_path(train_split(folder), Split.TRAIN, SPEC)
     add_episode(folder, small_episode("train-0", seed=8))
     assert packed_path(train_split(folder), Split.TRAIN, SPEC) != before
@@ -219,11 +219,11 @@ def test_processes_that_want_the_same_file_pack_it_once(folder: Path) -> None:
         "records = map_records(open_dataset(Path(sys.argv[1]), 'train'), 'train', SPEC)\n"
         "print(int(records.sum()))\n"
     )
-    words = [sys.executable, "-c", code, str(folder)]
+    command = [sys.executable, "-c", code, str(folder)]
     root = Path(__file__).parents[3]
     programs = [
         subprocess.Popen(
-            words, stdout=subprocess.PIPE, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+            command, stdout=subprocess.PIPE, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
         )
         for _ in range(2)
     ]

@@ -40,7 +40,7 @@ def test_more_routes_leave_the_others_as_they_were() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "text"),
     [
         ({"rounds": -1}, "dagger.rounds must be at least 0, got -1"),
         ({"epochs": 0}, "dagger.epochs must be at least 1, got 0"),
@@ -54,8 +54,8 @@ def test_more_routes_leave_the_others_as_they_were() -> None:
         ({"round": 2}, "perhaps you meant 'rounds'"),
     ],
 )
-def test_mistakes_are_named(values: dict[str, float], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_mistakes_are_named(values: dict[str, float], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
         from_mapping(TrainConfig, {"dagger": values}, "train.yaml")
 
 

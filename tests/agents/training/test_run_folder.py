@@ -18,7 +18,7 @@ def begun(config: TrainConfig) -> RunFolder:
     return folder
 
 
-def test_a_run_that_has_not_begun_leaves_nothing(tmp_path: Path) -> None:
+def test_a_run_that_has_not_begun_writes_nothing(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     open_run(config)
     assert not config.run_dir.exists()

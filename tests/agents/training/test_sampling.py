@@ -27,7 +27,7 @@ def test_an_epoch_shows_every_frame_once_in_an_order_of_its_own() -> None:
     assert sampler().draw(1).index.tolist() == draws[1].index.tolist()
 
 
-def test_quiet_frames_are_drawn_anew_and_demanding_ones_always_taken() -> None:
+def test_lane_keeping_frames_are_drawn_again_and_informative_ones_always_taken() -> None:
     some = sampler(np.zeros(40), is_informative=10, lane_keeping_fraction=0.5)
     orders = [set(some.draw(epoch).index.tolist()) for epoch in range(3)]
     assert some.frames_per_epoch == 25

@@ -48,11 +48,11 @@ def test_a_data_folder_becomes_tensors_in_the_order_of_its_episodes(tmp_path: Pa
     assert len(data.validation) == 12
     assert data.cameras == CAMERAS
     assert data.map == MAP
-    senses = data.train.observations
-    np.testing.assert_array_equal(senses.images.numpy(), np.concatenate([first.images, second.images]))
-    np.testing.assert_array_equal(senses.road_map.numpy(), np.concatenate([first.road_maps, second.road_maps]))
-    np.testing.assert_array_equal(senses.route_map.numpy(), np.concatenate([first.route_maps, second.route_maps]))
-    np.testing.assert_allclose(senses.speed.numpy()[:12], first.speeds[:-1], rtol=1e-6)
+    batch = data.train.observations
+    np.testing.assert_array_equal(batch.images.numpy(), np.concatenate([first.images, second.images]))
+    np.testing.assert_array_equal(batch.road_map.numpy(), np.concatenate([first.road_maps, second.road_maps]))
+    np.testing.assert_array_equal(batch.route_map.numpy(), np.concatenate([first.route_maps, second.route_maps]))
+    np.testing.assert_allclose(batch.speed.numpy()[:12], first.speeds[:-1], rtol=1e-6)
     np.testing.assert_allclose(data.train.labels.numpy()[12:], second.labels, rtol=1e-6)
     assert data.versions["renderer"] == "made up"
     assert {"torch", "git", "numpy"} <= data.versions.keys()
@@ -67,7 +67,7 @@ def test_samples_are_gathered_by_index() -> None:
     assert torch.equal(samples[slice(8, 20)].labels, samples.labels[8:])
 
 
-def test_fingerprints_tell_data_apart() -> None:
+def test_other_data_has_another_fingerprint() -> None:
     assert small_samples(10).fingerprint == small_samples(10).fingerprint
     assert small_samples(10).fingerprint != small_samples(10, seed=1).fingerprint
     looks = small_samples(10)
@@ -144,13 +144,13 @@ def test_shapes_are_checked_once_more_when_frames_are_copied() -> None:
 
 
 def test_the_number_of_frames_must_be_as_announced() -> None:
-    for announced, words in ((11, "more frames than the 11"), (13, "holds 12 frames, 13"), (0, "no frames")):
-        with pytest.raises(EpisodeError, match=words):
+    for announced, text in ((11, "more frames than the 11"), (13, "holds 12 frames, 13"), (0, "no frames")):
+        with pytest.raises(EpisodeError, match=text):
             gather_samples([small_episode()], announced, SPEC, LIMIT, "data")
 
 
 @pytest.mark.parametrize(
-    ("array", "words"),
+    ("array", "text"),
     [
         ("speeds", "speed 4"),
         ("stations", "station 4"),
@@ -158,11 +158,11 @@ def test_the_number_of_frames_must_be_as_announced() -> None:
         ("heading_errors", "heading_error 4"),
     ],
 )
-def test_numbers_that_are_not_finite_are_refused_by_name(array: str, words: str) -> None:
+def test_numbers_that_are_not_finite_are_refused_by_name(array: str, text: str) -> None:
     episode = small_episode()
     values = getattr(episode, array).copy()
     values[4] = float("nan")
-    with pytest.raises(EpisodeError, match=f"train-0-route0-seed0: {words} is not finite"):
+    with pytest.raises(EpisodeError, match=f"train-0-route0-seed0: {text} is not finite"):
         all_gather(replace(episode, **{array: values}))
 
 

@@ -54,7 +54,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     monkeypatch.setattr(Trainer, "step", step_and_interrupt)
 
 
-def test_training_learns_what_the_images_tell(tmp_path: Path) -> None:
+def test_training_learns_from_the_images(tmp_path: Path) -> None:
     config = small_config(tmp_path, epochs=20, pictures=0, batch_size=32)
     history = run(config, train=320, validation=64)
     first, last = history.epochs[0]["validation"], history.epochs[-1]["validation"]
@@ -167,7 +167,7 @@ def test_the_seed_decides_the_run(tmp_path: Path) -> None:
     assert without_times(histories[0]) != without_times(histories[2])
 
 
-def test_the_run_folder_holds_all_that_was_promised(tmp_path: Path) -> None:
+def test_the_run_folder_holds_all_files(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     history = run(config)
     folder = RunFolder(config.run_dir)
@@ -378,7 +378,7 @@ def test_pictures_show_frames_from_right_to_left() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_training_repeats_on_the_gpu_when_told_to(tmp_path: Path) -> None:
+def test_deterministic_training_repeats_on_the_gpu(tmp_path: Path) -> None:
     weights = []
     for name in ("first", "second"):
         config = small_config(tmp_path / name, device="cuda", precision="bfloat16", deterministic=True)

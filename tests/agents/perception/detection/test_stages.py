@@ -104,7 +104,7 @@ def test_regions_get_the_class_of_the_object_that_they_overlap() -> None:
     assert wanted[0][names[0] == 3].tolist() == [[0, 0, 10, 10]] * 2
 
 
-def test_answers_are_the_best_of_each_class_for_itself() -> None:
+def test_detections_are_the_best_of_each_class() -> None:
     region, beside = [0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0]
     boxes = torch.tensor([[region, region, beside, beside]])  # two regions, two classes
     (found,) = best_of(boxes, torch.tensor([[[0.6, 0.3], [0.5, MIN_SCORE / 2]]]))
@@ -113,7 +113,7 @@ def test_answers_are_the_best_of_each_class_for_itself() -> None:
     assert found.boxes.tolist() == [region, region]
 
 
-def test_the_detector_is_small_and_answers_within_the_picture() -> None:
+def test_the_detector_is_small_and_its_boxes_lie_in_the_picture() -> None:
     torch.manual_seed(0)
     detector = Detector(3).eval()
     assert parameter_count(detector) < 1_000_000

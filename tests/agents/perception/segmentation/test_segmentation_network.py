@@ -74,7 +74,7 @@ def test_a_size_that_is_none_is_refused() -> None:
         SegmentationNetworkConfig((8, 0))
 
 
-def test_a_checkpoint_answers_as_its_network_and_holds_no_other(tmp_path: Path) -> None:
+def test_a_checkpoint_predicts_like_its_network_and_holds_no_other(tmp_path: Path) -> None:
     network, path = small_network(), tmp_path / "best.safetensors"
     info = SegmentationInfo(network=SMALL, class_names=CLASS_NAMES, cameras=CAMERAS, run={"seed": 0})
     NETWORKS.save(path, info, network)

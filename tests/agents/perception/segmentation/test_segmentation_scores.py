@@ -97,14 +97,14 @@ def test_each_town_is_counted_by_itself() -> None:
     np.testing.assert_array_equal(counts[1][:, 1:], 0)
 
 
-def test_tables_name_classes_that_are_there_and_mark_looks_without_them() -> None:
+def test_tables_name_the_classes_in_the_pictures_and_mark_conditions_without_them() -> None:
     both = score_towns(np.stack([confusion(TRUTH, SAID, 3)]), NAMES, 2, rng())
     plain = score_towns(np.stack([confusion(TRUTH * 0, SAID, 3)]), NAMES, 2, rng())
     table = score_table({"": both, "fog": plain})
     rows = table.rows
     assert table.headers == ["IoU", "training looks", "fog"]
     assert rows[:2] == [["road", "0.500", "0.500"], ["line", "0.500", "-"]]
-    assert rows[2:5] == [[words, "0.500", "0.500"] for words in ("mean", "95% from", "to")]
+    assert rows[2:5] == [[text, "0.500", "0.500"] for text in ("mean", "95% from", "to")]
     assert rows[5] == ["pixels right", "62.5%", "50.0%"]
     page = score_page(score_table({"": both}), "About it.")
     assert "| line | 0.500 |" in page

@@ -74,21 +74,21 @@ def test_training_then_scores_then_done(folder: Path) -> None:
         assert picture.std() > 20
 
 
-def test_a_task_that_is_none_is_told_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_task_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["navsim train", "--task", "flying"])
     with pytest.raises(ConfigError, match="task must be one of driving, segmentation, detection, got 'flying'"):
         train()
 
 
-def test_the_same_places_are_drawn_under_every_condition() -> None:
+def test_the_same_frames_are_rendered_under_every_condition() -> None:
     drives = held_out_drives(HeldOutConfig(towns=2), SIMULATION)
     assert len({episode.scenario.town for episode in drives}) == 2
     assert all("test" in episode.scenario.town for episode in drives)
-    redrawer = EpisodeRerenderer(SIMULATION)
+    rerenderer = EpisodeRerenderer(SIMULATION)
     try:
-        clear, night, again = (CLASSES.under(redrawer, drives, spec, 7) for spec in ("", "night", ""))
+        clear, night, again = (CLASSES.under(rerenderer, drives, spec, 7) for spec in ("", "night", ""))
     finally:
-        redrawer.close()
+        rerenderer.close()
     assert len(clear) == sum(len(range(0, len(episode), 7)) for episode in drives)
     assert clear.images.shape == (len(clear), 24, 48, 3)
     np.testing.assert_array_equal(clear.images, again.images)

@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return labelled_folder(tmp_path_factory.mktemp("labelled") / "data")
 
 
-def test_pictures_are_each_so_many_th_frame_with_their_towns(data: Path) -> None:
+def test_pictures_are_every_nth_frame_with_their_towns(data: Path) -> None:
     everything, some = CLASSES.load(data, 1, 1), CLASSES.load(data, 5, 5)
     assert (len(everything.train), len(everything.validation)) == (36, 24)
     assert len(some.train) == 9
@@ -39,7 +39,7 @@ def test_pictures_are_each_so_many_th_frame_with_their_towns(data: Path) -> None
     assert some.train.towns.tolist() == ["train-0"] * 3 + ["train-1"] * 3 + ["train-2"] * 3
 
 
-def test_it_learns_to_tell_classes_that_it_is_shown(data: Path, tmp_path: Path) -> None:
+def test_it_learns_the_classes_that_it_is_shown(data: Path, tmp_path: Path) -> None:
     folder = learn(segmentation_task(small_segmentation(data, tmp_path / "network")))
     network, info = NETWORKS.load(folder.best)
     fresh = labelled_pictures(20, seed=77)

@@ -63,7 +63,7 @@ def test_a_part_left_early_counts_all_the_same() -> None:
     assert "broken" in watch.seconds
 
 
-def test_nothing_is_timed_when_nobody_watches() -> None:
+def test_nothing_is_timed_while_it_is_off() -> None:
     watch = Stopwatch(torch.device("cpu"))
     watch.watching = False
     with watch.part("slow"):

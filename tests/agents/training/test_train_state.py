@@ -48,7 +48,7 @@ def test_a_weight_of_two_counts_like_two_frames() -> None:
     torch.testing.assert_close(weighted, expected)
 
 
-def test_a_step_tells_the_norm_before_clipping_and_forgets_the_gradients() -> None:
+def test_a_step_returns_the_norm_before_clipping_and_clears_the_gradients() -> None:
     state = small_train_state(optimizer=OptimizerConfig(max_gradient_norm=1e-3))
     whole = gradients(state.network, [12], torch.ones(12))
     norm = state.update(0, 1e-3)
@@ -81,8 +81,8 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch(tmp_path: Path, accu
 
 
 def test_a_shortage_of_memory_is_one_line_that_says_what_helps() -> None:
-    words = r"out of memory at batch_size 64 with accumulate 2: raise accumulate.*or lower batch_size"
-    with pytest.raises(ConfigError, match=words), oom_as_config_error(64, 2):
+    text = r"out of memory at batch_size 64 with accumulate 2: raise accumulate.*or lower batch_size"
+    with pytest.raises(ConfigError, match=text), oom_as_config_error(64, 2):
         torch.empty(1 << 48, dtype=torch.float64)
     with pytest.raises(ConfigError, match="out of GPU memory at batch_size 64"), oom_as_config_error(64, 1):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9000.00 GiB")

@@ -43,7 +43,7 @@ def test_the_best_epoch_is_the_first_of_least_nll() -> None:
     assert [epoch["validation"]["nll"] for epoch in history.epochs] == [3.0, 2.0, 2.0, 2.5, 1.0]
 
 
-def test_a_history_survives_its_way_through_a_file() -> None:
+def test_a_history_is_the_same_after_a_file() -> None:
     history = History(step=12)
     drives, seconds = DriveScores(3, 4, 0.9, 0), {"training": 1.23456}
     history.add(epoch_record(1, 12, scores(-1.25), {"nll": -1.5}, drives, seconds, 1234.56), score_key)
@@ -57,7 +57,7 @@ def test_once_epochs_have_driven_the_best_is_the_one_that_drove_best() -> None:
     history = History()
     epochs = [  # nll, and arrivals and completion of those that drove
         (1.0, None),
-        (5.0, (1, 0.5)),  # worse in words, but the first that has shown how it drives
+        (5.0, (1, 0.5)),  # worse NLL, but the first epoch with drives
         (0.5, None),
         (4.0, (2, 0.6)),
         (3.0, (2, 0.7)),  # as many arrivals, farther on the others
@@ -69,7 +69,7 @@ def test_once_epochs_have_driven_the_best_is_the_one_that_drove_best() -> None:
     assert history.best_epoch == 6
 
 
-def test_validations_in_vain_are_those_since_the_best() -> None:
+def test_epochs_without_improvement_are_those_since_the_best() -> None:
     history, counts = History(), []
     for nll in (3.0, 2.0, 2.5, 2.0, 1.0, 1.5):
         add(history, nll)
@@ -78,7 +78,7 @@ def test_validations_in_vain_are_those_since_the_best() -> None:
     assert History().epochs_without_improvement() == 0
 
 
-def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
+def test_epochs_without_drives_do_not_count_against_the_best() -> None:
     history, counts = History(), []
     for epoch in range(1, 7):
         drives = DriveScores(2, 4, 0.5, 0) if epoch % 2 == 0 else None
@@ -87,7 +87,7 @@ def test_epochs_that_did_not_drive_are_not_in_vain() -> None:
     assert counts == [0, 0, 0, 1, 1, 2]
 
 
-def test_metrics_hold_history_and_facts(tmp_path: Path) -> None:
+def test_metrics_hold_the_history_and_more(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     history = History()
     add(history, 0.5)
@@ -105,7 +105,7 @@ def test_numbers_that_json_cannot_say_are_not_written(tmp_path: Path) -> None:
     assert not RunFolder(tmp_path).metrics.exists()
 
 
-def test_scores_that_do_not_exist_are_not_drawn(tmp_path: Path) -> None:
+def test_missing_scores_are_not_logged(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     with TrainingLogger(folder, 0) as logger:
         logger.log_scalars("validation", {"nll": 2.0, "nll_without_spike": None}, 5)
@@ -114,7 +114,7 @@ def test_scores_that_do_not_exist_are_not_drawn(tmp_path: Path) -> None:
         logged(folder, "validation/nll_without_spike")
 
 
-def test_a_silent_journal_writes_nothing(tmp_path: Path) -> None:
+def test_a_silent_logger_writes_nothing(tmp_path: Path) -> None:
     with TrainingLogger(RunFolder(tmp_path), 0, silent=True) as logger:
         logger.log_scalars("train", {"nll": 1.0}, 1)
         logger.log_image("fans", np.zeros((4, 4, 3), np.uint8), 1)
@@ -128,7 +128,7 @@ def test_a_resumed_log_hides_what_was_lost(tmp_path: Path) -> None:
     with TrainingLogger(folder, 0) as logger:
         for step in (10, 20, 30):
             logger.log_scalars("train", {"nll": 1.0}, step)
-    time.sleep(1.0)  # TensorBoard's files are told apart, and ordered, by the second
+    time.sleep(1.0)  # TensorBoard names and orders its files by the second
     with TrainingLogger(folder, 20) as logger:
         logger.log_scalars("train", {"nll": 2.0}, 30)
     assert logged(folder, "train/nll") == [(10, 1.0), (30, 2.0)]
