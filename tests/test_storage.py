@@ -17,8 +17,10 @@ import yaml
 
 from navsim.errors import StorageError
 from navsim.storage import (
+    BUNDLED,
     atomic_file,
     atomic_folder,
+    find_file,
     is_partial,
     remove_partial,
     write_bytes,
@@ -190,3 +192,17 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="file"), atomic_folder(tmp_path / "file" / "below"):
         pytest.fail("the block must not run")
     assert (tmp_path / "taken" / "mine.txt").read_text() == "mine"
+
+
+def test_a_file_that_is_here_comes_before_the_projects_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    bundled = BUNDLED["configs"] / "demo" / "train.yaml"
+    for name in ("demo/train.yaml", "configs/demo/train.yaml"):
+        assert find_file(Path(name), "configs") == bundled
+        assert find_file(Path(name), "policies") == Path(name)
+    for name in ("demo/none.yaml", str(tmp_path / "demo" / "train.yaml"), "configs/configs/demo/train.yaml"):
+        assert find_file(Path(name), "configs") == Path(name)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "train.yaml").touch()
+    assert find_file(Path("demo/train.yaml"), "configs") == Path("demo/train.yaml")
+    assert find_file(Path("configs/demo/train.yaml"), "configs") == bundled
