@@ -40,7 +40,7 @@ class StudyTable:
 
 @dataclass(frozen=True)
 class StudyContrast:
-    """Two ways to learn, set against each other: policies in pairs, such as those of one seed, over the same routes."""
+    """A comparison of two ways to learn: policies in pairs, such as those of one seed, over the same routes."""
 
     title: str
     """Title of the table."""

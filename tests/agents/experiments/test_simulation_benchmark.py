@@ -31,9 +31,9 @@ def test_cases_are_all_combinations() -> None:
     ("settings", "words"),
     [
         ({"sizes": ("66",)}, "HEIGHTxWIDTH, such as 66x200, got '66'"),
-        ({"sizes": ("4x200",)}, "8 to 4096"),
-        ({"cameras": (4,)}, "1 to 3 cameras"),
-        ({"seconds": 0.0}, "seconds > 0"),
+        ({"sizes": ("4x200",)}, "height must be at least 8"),
+        ({"cameras": (4,)}, "cameras must be at least 1 and at most 3, got 4"),
+        ({"seconds": 0.0}, "seconds must be above 0, got 0.0"),
         ({"towns": ()}, "town"),
     ],
 )
