@@ -12,7 +12,7 @@ def __getattr__(name: str) -> object:
     """Import a public name; torch is imported with `load_policy`, and not before.
 
     Raises:
-        AttributeError: If there is no such name.
+        AttributeError: If the name is not public.
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -41,7 +41,7 @@ def __getattr__(name: str) -> object:
     """Import a public name.
 
     Raises:
-        AttributeError: If there is no such name.
+        AttributeError: If the name is not public.
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -62,7 +62,7 @@ def drive_in_window(config: PolicyEvaluationConfig, driver_specs: Sequence[Drive
     """Show the drives in the window, driver by driver, until the user quits.
 
     Raises:
-        DisplayError: If there is no display.
+        DisplayError: If no display is available.
     """
     drives: list[Drive] = []
     with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:

@@ -62,7 +62,7 @@ def run_named(name: str) -> None:
 
     def command() -> None:
         if name not in MODULES:
-            raise ConfigError(f"there is no command {name!r}; {_suggestion(name)}")
+            raise ConfigError(f"unknown command {name!r}; {_suggestion(name)}")
         check_libraries()
         module = importlib.import_module(f"agents.commands.{MODULES[name]}")
         getattr(module, name.replace("-", "_"))()

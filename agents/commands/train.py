@@ -140,7 +140,7 @@ def describe(command: TrainCommand) -> None:
 
 
 def described_senses(command: TrainCommand) -> tuple[ObservationSpec, str]:
-    """What the policy to be described senses, and whence that is known."""
+    """Return the observations of the policy to describe, and where they are known from."""
     if command.rig is None and command.data.exists():
         simulation = read_description(command.data).simulation
         return observation_spec(simulation.cameras, simulation.map), f"of the data in {command.data}"

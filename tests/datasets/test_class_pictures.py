@@ -1,4 +1,4 @@
-"""What each pixel shows, recorded beside the images of real drives, and added to drives by rendering them anew."""
+"""The class of each pixel, recorded beside the images of real drives, and added to recorded drives by rerendering."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Episode files: exact round trips, and clear errors for what is no episode file."""
+"""Episode files: exact round trips, and clear errors for other files."""
 
 import json
 from pathlib import Path

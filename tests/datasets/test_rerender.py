@@ -1,4 +1,4 @@
-"""Rendering real drives anew: the same pictures from the same settings, others from others, whatever interrupts it."""
+"""Rerendering real drives: the same settings give the same images, others give others, despite interruptions."""
 
 import dataclasses
 import json

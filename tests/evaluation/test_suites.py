@@ -1,4 +1,4 @@
-"""Suites from files: the same drives everywhere, told apart by a fingerprint; mistakes are one clear line."""
+"""Suites from files: the same drives everywhere, distinguished by a fingerprint; mistakes are one clear line."""
 
 from collections import Counter
 from dataclasses import replace
@@ -131,7 +131,7 @@ def test_a_fingerprint_changes_with_routes_conditions_and_rules_only() -> None:
     ]
     assert len({mark(), *others}) == 7
     assert mark(replace(SMALL, title="other words")) == mark()
-    # What a driver brings along is no condition: cameras and map patches; nor is what draws the pictures.
+    # Cameras and map patches belong to the driver, not to the conditions; the renderer is not a condition, either.
     assert mark(simulation=replace(SIMULATION, cameras=(Camera(width=16, height=8),), renderer="tiny")) == mark()
 
 

@@ -62,7 +62,7 @@ def test_the_ring_of_a_roundabout_belongs_to_it_and_labels_do_not_matter() -> No
     stations = np.arange(0.5, route.length, 1.0)
     found = manoeuvre_of_frames(placed_episode(route, [(s, 0.0, 0.0) for s in stations]), network, route)
     rings = [p for p in route.passages if p.manoeuvre is Manoeuvre.ROUNDABOUT]
-    # From onto the ring until off it there is no gap.
+    # The ring is one stretch without gaps.
     inside = (stations >= rings[0].start) & (stations <= rings[-1].end)
     assert set(found[inside]) == {FrameManoeuvre.ROUNDABOUT}
     assert FrameManoeuvre.ROUNDABOUT not in found[~inside]

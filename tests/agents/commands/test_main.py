@@ -68,7 +68,7 @@ def test_a_commands_help_shows_its_own_name() -> None:
 def test_an_unknown_command_is_one_line(name: str, words: str) -> None:
     done = navsim(name)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: there is no command '{name}'; ")
+    assert done.stderr.startswith(f"error: unknown command '{name}'; ")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
