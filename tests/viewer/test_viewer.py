@@ -215,7 +215,7 @@ def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDi
         try:
             wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD), 60)
             # The route on the map and the line that names the keys; a picture may be caught in the middle of painting.
-            wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]))
+            wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]), 180)
             assert watching.poll() is None, watching.communicate()
             display.press("q", DASHBOARD)
             out, err = watching.communicate(timeout=60)
