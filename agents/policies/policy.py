@@ -21,6 +21,8 @@ from agents.policies.networks.network import Network
 from agents.policies.networks.observation_batch import Inputs, ObservationBatch, ObservationSpec, scale_observations
 from agents.policies.networks.own_networks import CompactNetwork, FullyConnectedNetwork, ResidualNetwork
 from agents.policies.networks.published_networks import Amini2019, PilotNet
+from navsim.drivers.plugin import load_attribute
+from navsim.errors import ConfigError
 
 D = TypeVar("D", bound=SteeringDistribution)
 
@@ -34,6 +36,21 @@ NETWORKS: dict[str, type[Network]] = {
     "residual": ResidualNetwork,
 }
 """Classes of the networks by name."""
+
+
+def network_class(name: str) -> type[Network]:
+    """Return the class of a network in `NETWORKS`, or of one outside, named as `package.module:Class`.
+
+    Raises:
+        ConfigError: If the module or the class is missing, or is not derived from `Network`.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    label = f"policy.network {name!r}"
+    found = load_attribute(name, label, ConfigError)
+    if not (isinstance(found, type) and issubclass(found, Network)):
+        raise ConfigError(f"{label}: is not a class derived from {Network.__module__}.Network")
+    return found
 
 
 def negative_log_likelihood(distribution: SteeringDistribution, labels: Tensor, _config: PolicyConfig) -> Tensor:
@@ -168,14 +185,14 @@ class Policy(nn.Module):
             spec: Shapes of the observations.
 
         Raises:
-            ConfigError: If the images are too small or too large for the network.
+            ConfigError: If a network from outside is missing, or the images are too small or too large for the network.
         """
         super().__init__()
         self.config = config
         self.spec = spec
         # Calibration of the distributions: fitted after training, stored in the checkpoint's header.
         self.temperature, self.levels = 1.0, tuple[float, ...]()
-        self.network = NETWORKS[config.network](config, spec)
+        self.network = network_class(config.network)(config, spec)
         self.head = OutputLayer(self.network.features, HEADS[config.head].initial_bias(config))
         branch = self.network.branch
         self.command = None if branch is None else OutputLayer(branch.features, torch.zeros(1))

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.network import SharedTrunks
-from agents.policies.policy import HEADS, NETWORKS
+from agents.policies.policy import HEADS, NETWORKS, network_class
 from agents.training.augmentation import AugmentationConfig
 from agents.training.closed_loop import ClosedLoopConfig
 from agents.training.optimization import EmaConfig, OptimizerConfig
@@ -64,7 +64,7 @@ class LossConfig(Constrained):
 def check_loss(loss: LossConfig, policy: PolicyConfig) -> None:
     """Raise ConfigError if a term has a weight that the policy's head or network does not have."""
     has_camera = not policy.blind and "camera" in policy.inputs
-    if loss.segmentation and not (has_camera and issubclass(NETWORKS[policy.network], SharedTrunks)):
+    if loss.segmentation and not (has_camera and issubclass(network_class(policy.network), SharedTrunks)):
         having = ", ".join(name for name, network in NETWORKS.items() if issubclass(network, SharedTrunks))
         raise ConfigError(
             f"loss.segmentation = {loss.segmentation} needs a network with a camera trunk ({having}) that is not blind"

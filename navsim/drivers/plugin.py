@@ -5,7 +5,7 @@ The factory is any callable, such as a class, that returns an object with a `nam
 parameters named `cameras` and `map_spec`, it is given the car's cameras (a tuple of `navsim.sensing.camera.Camera`) and
 its map patches (a `navsim.sensing.roadmap.MapSpec`). An object that also has `begin_car` and `drive_cars`
 (`navsim.drivers.protocol.BatchDriver`) decides for several cars in one call. Modules are imported as usual, or from the
-current directory. `examples/route_follower.py` is a whole example, `mine.py` a short one:
+current directory. `examples/own_driver.py` is a whole example, `mine.py` a short one:
 
     from navsim.drivers.protocol import Decision
 
@@ -34,7 +34,7 @@ from navsim.drivers.action_selection import BATCH_CARS
 from navsim.drivers.protocol import BatchDriver, Driver, Expert
 from navsim.drivers.sandbox import error_text
 from navsim.drivers.spec import DriverSpec
-from navsim.errors import DriverError
+from navsim.errors import DriverError, NavsimError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
@@ -77,11 +77,8 @@ def make_plugin_driver(source: Source) -> Driver:
         DriverError: As `plugin_driver_spec` does.
     """
     text, cameras, map_spec = source
-    module_name, attribute = text.split(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last, so that no file here hides a package
-    factory = _attribute(text, _module(text, module_name), attribute)
+    factory = load_attribute(text, f"driver {text!r}", DriverError)
+    attribute = text.split(":")[1]
     if not callable(factory):
         raise DriverError(
             f"driver {text!r}: {attribute} is a {type(factory).__name__}, not a function or class to call"
@@ -98,29 +95,43 @@ def make_plugin_driver(source: Source) -> Driver:
     return _checked(text, driver)
 
 
-def _module(text: str, name: str) -> Any:
-    """Import a module."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise DriverError(f"driver {text!r}: {name} cannot be imported: {error_text(error)}") from error
-        raise DriverError(
-            f"driver {text!r}: no module {error.name!r} in the current directory, {Path.cwd()}, or among the installed"
-        ) from None
-    except Exception as error:  # external code may raise anything
-        raise DriverError(f"driver {text!r}: {name} cannot be imported: {error_text(error)}") from error
+def load_attribute(text: str, label: str, error_class: type[NavsimError]) -> Any:
+    """Import a module, also from the current directory, and return what it holds under a name.
 
+    Args:
+        text: Module and name, such as `package.module:name`.
+        label: Beginning of the error's text.
+        error_class: Class of the error.
 
-def _attribute(text: str, module: Any, name: str) -> Any:
-    """Return the factory in its module."""
+    Raises:
+        NavsimError: An `error_class`, if the module cannot be imported or the name is missing.
+    """
+    module_name, name = text.split(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that no file here hides a package
+    module = _module(module_name, label, error_class)
     try:
         return getattr(module, name)
     except AttributeError:
         there = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
         close = difflib.get_close_matches(name, there, n=1)
         hint = f"; perhaps you meant {close[0]!r}" if close else f"; it has {', '.join(there) or 'nothing to call'}"
-        raise DriverError(f"driver {text!r}: module {module.__name__} has no {name!r}{hint}") from None
+        raise error_class(f"{label}: module {module_name} has no {name!r}{hint}") from None
+
+
+def _module(name: str, label: str, error_class: type[NavsimError]) -> Any:
+    """Import a module."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise error_class(f"{label}: {name} cannot be imported: {error_text(error)}") from error
+        raise error_class(
+            f"{label}: no module {error.name!r} in the current directory, {Path.cwd()}, or among the installed"
+        ) from None
+    except Exception as error:  # external code may raise anything
+        raise error_class(f"{label}: {name} cannot be imported: {error_text(error)}") from error
 
 
 def _checked(text: str, driver: Any) -> Driver:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.route_follower import RouteFollower
+from examples.own_driver import RouteFollower
 from navsim.drivers.action_selection import BATCH_CARS
 from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
 from navsim.drivers.protocol import Driver
@@ -182,7 +182,7 @@ def test_the_example_steers_for_the_route_ahead() -> None:
 
 def test_the_example_can_be_measured(tmp_path: Path) -> None:
     simulation = SimulationConfig(cameras=SIMULATION.cameras, renderer="tiny")
-    driver_spec = plugin_driver_spec("examples.route_follower:make", simulation.cameras, simulation.map)
+    driver_spec = plugin_driver_spec("examples.own_driver:make", simulation.cameras, simulation.map)
     scenario = Scenario("test-0", 0, junctions=False)
     (drive,) = evaluate(EvaluationJob(simulation, (driver_spec,), tmp_path), [scenario], 1, StringIO())
     assert drive.driver == "route-follower"

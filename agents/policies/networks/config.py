@@ -1,18 +1,21 @@
 """Settings of a policy: its inputs, its network and its head; and the check of its sensors. No torch."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Le
 
 from navsim.config import Constrained
+from navsim.drivers.plugin import is_plugin_name
 from navsim.errors import CheckpointError, ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
 Sense = Literal["camera", "road_map", "route_map", "speed"]
+NetworkName = Literal["compact", "amini2019", "pilotnet", "fully_connected", "residual"]
 
 _MIN_WIDTH = 1e-7  # smallest difference that float32 resolves within the range of curvature
 
@@ -21,8 +24,9 @@ _MIN_WIDTH = 1e-7  # smallest difference that float32 resolves within the range 
 class PolicyConfig(Constrained):
     """Inputs, network and head of a policy."""
 
-    network: Literal["compact", "amini2019", "pilotnet", "fully_connected", "residual"] = "compact"
-    """Architecture of the network, see `agents.policies.policy.NETWORKS`."""
+    network: NetworkName | str = "compact"
+    """Architecture of the network: a name in `agents.policies.policy.NETWORKS`, or module and class of your own network,
+    such as `package.module:Class`."""
     head: Literal["mixture", "gaussian", "bins", "truncated_mixture", "point"] = "mixture"
     """Kind of distribution that the policy predicts, see `agents.policies.policy.HEADS`."""
     inputs: tuple[Sense, ...] = ("camera", "road_map", "route_map")
@@ -48,6 +52,13 @@ class PolicyConfig(Constrained):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        names = get_args(NetworkName)
+        if self.network not in names and not is_plugin_name(self.network):
+            close = difflib.get_close_matches(self.network, names, n=1)
+            hint = f" (perhaps you meant {close[0]!r})" if close else ""
+            raise ConfigError(
+                f"policy.network = {self.network!r}{hint}: must be one of {', '.join(names)}, or module:Class of your own"
+            )
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
             raise ConfigError(f"policy.inputs must name at least one input, each once, got {list(self.inputs)}")
         if self.hidden is not None and self.network in ("amini2019", "pilotnet"):

@@ -135,7 +135,7 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
 
 
 def test_drivers_of_ones_own_and_other_names() -> None:
-    words = ("examples.route_follower:make", "straight-on=constant", "own=examples.route_follower:make")
+    words = ("examples.own_driver:make", "straight-on=constant", "own=examples.own_driver:make")
     driver_specs = resolve(settings(*words))
     assert [driver_spec.name for driver_spec in driver_specs] == ["route-follower", "straight-on", "own"]
     assert driver_specs[0].digest == driver_specs[2].digest

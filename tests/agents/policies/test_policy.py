@@ -6,7 +6,7 @@ import torch
 
 from agents.drivers.policy_driver import action_distributions, decide
 from agents.policies.distributions.mixture import SteeringMixture
-from agents.policies.networks.config import PolicyConfig, Sense
+from agents.policies.networks.config import NetworkName, PolicyConfig, Sense
 from agents.policies.networks.observation_batch import (
     ObservationBatch,
     ObservationSpec,
@@ -120,7 +120,7 @@ def test_the_demos_network_is_small() -> None:
 
 
 def test_every_network_by_name_can_be_built() -> None:
-    assert set(NETWORKS) == set(get_args(PolicyConfig.__dataclass_fields__["network"].type))
+    assert set(NETWORKS) == set(get_args(NetworkName))
     assert set(HEADS) == set(get_args(PolicyConfig.__dataclass_fields__["head"].type))
 
 
