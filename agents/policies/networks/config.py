@@ -25,7 +25,7 @@ class PolicyConfig(Constrained):
     """Inputs, network and head of a policy."""
 
     network: NetworkName | str = "compact"
-    """Architecture of the network: a name in `agents.policies.policy.NETWORKS`, or module and class of your own network,
+    """Architecture of the network: a name in `agents.policies.policy.NETWORKS`, or module and class of your own,
     such as `package.module:Class`."""
     head: Literal["mixture", "gaussian", "bins", "truncated_mixture", "point"] = "mixture"
     """Kind of distribution that the policy predicts, see `agents.policies.policy.HEADS`."""
@@ -57,7 +57,7 @@ class PolicyConfig(Constrained):
             close = difflib.get_close_matches(self.network, names, n=1)
             hint = f" (perhaps you meant {close[0]!r})" if close else ""
             raise ConfigError(
-                f"policy.network = {self.network!r}{hint}: must be one of {', '.join(names)}, or module:Class of your own"
+                f"policy.network = {self.network!r}{hint}: must be one of {', '.join(names)}, or your own module:Class"
             )
         if not self.inputs or len(set(self.inputs)) < len(self.inputs):
             raise ConfigError(f"policy.inputs must name at least one input, each once, got {list(self.inputs)}")

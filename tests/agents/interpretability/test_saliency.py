@@ -98,7 +98,7 @@ def test_visual_backprop_of_a_black_and_a_white_map_differs_only_on_the_map() ->
 
 @pytest.mark.parametrize("network", ["compact", "pilotnet", "amini2019", "residual"])
 def test_every_network_with_convolutions_has_streams_and_saliency(network: str) -> None:
-    policy = build_policy(PolicyConfig(network=network), WIDE, 0).eval()  # type: ignore[arg-type]
+    policy = build_policy(PolicyConfig(network=network), WIDE, 0).eval()
     inputs = wide_inputs()
     assert {stream.sense for stream in streams_of(policy)} == {"camera", "map"}
     for method in (visual_backprop, grad_cam):

@@ -27,7 +27,7 @@ RASTER = rasterise_roads(network(), MAP)
 
 
 def policy(inputs: Sequence[Sense] = ("camera", "road_map"), network_name: str = "compact") -> Policy:
-    config = PolicyConfig(inputs=tuple(inputs), network=network_name)  # type: ignore[arg-type]  # one of the names
+    config = PolicyConfig(inputs=tuple(inputs), network=network_name)
     return build_policy(config, SPEC, seed=0).eval()
 
 

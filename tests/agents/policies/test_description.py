@@ -28,7 +28,7 @@ ALL = pytest.mark.parametrize("name", list(NETWORKS))
 
 
 def policy_of(name: str, rig: Rig = Rig.AMINI2019, **changes: Any) -> Policy:
-    config = PolicyConfig(network=name, **changes)  # type: ignore[arg-type]
+    config = PolicyConfig(network=name, **changes)
     return build_policy(config, observation_spec(RIGS[rig], MapSpec()), 0)
 
 
@@ -121,7 +121,7 @@ def seen_part(trunk: nn.Module, layer: nn.Module, size: tuple[int, int], channel
 @pytest.mark.parametrize("name", ["compact", "pilotnet", "residual"])
 def test_receptive_fields_agree_with_gradients(name: str) -> None:
     """On pictures so large that the middle does not see the border, without what sees the whole picture."""
-    policy = build_policy(PolicyConfig(network=name, inputs=("camera",)), ObservationSpec(1, 320, 320, 50), 0)  # type: ignore[arg-type]
+    policy = build_policy(PolicyConfig(network=name, inputs=("camera",)), ObservationSpec(1, 320, 320, 50), 0)
     with torch.no_grad():
         for parameter in policy.parameters():
             parameter.abs_()  # no rectifier is shut

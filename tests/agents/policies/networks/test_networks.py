@@ -38,7 +38,7 @@ ALL = pytest.mark.parametrize("name", NAMES)
 
 def policy_of(name: str, cameras: int = 1, seed: int = 0, **changes: Any) -> Policy:
     height, width = (61, 64) if name == "pilotnet" else (37, 41)  # the smallest size for it and the source's network
-    config = PolicyConfig(network=name, **changes)  # type: ignore[arg-type]
+    config = PolicyConfig(network=name, **changes)
     return build_policy(config, ObservationSpec(cameras, height, width, 21), seed)
 
 
@@ -261,22 +261,22 @@ def test_images_that_are_too_small_are_refused_with_the_minimum(name: str) -> No
     if name == "fully_connected":
         return  # it accepts any size
     with pytest.raises(ConfigError, match=r"images of 64x12 px are too small .*minimum is (\d+)x\1 px"):
-        build_policy(PolicyConfig(network=name), ObservationSpec(1, 12, 64, 50), 0)  # type: ignore[arg-type]
+        build_policy(PolicyConfig(network=name), ObservationSpec(1, 12, 64, 50), 0)
     with pytest.raises(ConfigError, match=r"images of 8x8 px are too small"):
-        build_policy(PolicyConfig(network=name), ObservationSpec(1, 80, 200, 8), 0)  # type: ignore[arg-type]
+        build_policy(PolicyConfig(network=name), ObservationSpec(1, 80, 200, 8), 0)
 
 
 @pytest.mark.parametrize("name", ["amini2019", "pilotnet", "fully_connected"])
 def test_images_that_are_too_large_are_refused_before_memory_ends(name: str) -> None:
     huge = ObservationSpec(3, 40_000, 40_000, 50)
     with pytest.raises(ConfigError, match=r"3 images of 40000x40000 px .* too large .* weights"):
-        build_policy(PolicyConfig(network=name), huge, 0)  # type: ignore[arg-type]
+        build_policy(PolicyConfig(network=name), huge, 0)
 
 
 @pytest.mark.parametrize("name", ["amini2019", "pilotnet"])
 def test_published_layers_take_no_width(name: str) -> None:
     with pytest.raises(ConfigError, match=f"policy.hidden = 64: the layers of {name} are the published ones"):
-        PolicyConfig(network=name, hidden=64)  # type: ignore[arg-type]
+        PolicyConfig(network=name, hidden=64)
 
 
 @pytest.mark.parametrize("name", ["compact", "fully_connected", "residual"])
