@@ -141,10 +141,10 @@ def test_the_script_shows_the_rounds_of_a_run_that_is_done(unbroken: Path) -> No
         assert f" {share} " in shown.stdout
     other = subprocess.run([*command, "--dagger.beta", "0.9"], env=environment, capture_output=True, text=True)
     assert other.returncode == 2
-    assert "another dagger.beta: there 0.5, asked for 0.9" in other.stderr
+    assert "dagger.beta is 0.5 there, 0.9 asked for" in other.stderr
     wrong = subprocess.run([*command, "--dagger.rounds", "-1"], env=environment, capture_output=True, text=True)
     assert wrong.returncode == 2
-    assert wrong.stderr.splitlines()[-1].endswith("dagger.rounds must be at least 0, got -1")
+    assert wrong.stderr.splitlines()[-1].endswith("rounds must be at least 0, got -1")
 
 
 @pytest.mark.slow
