@@ -36,7 +36,7 @@ from navsim.evaluation.suites import load_suite
 from navsim.parallel import available_cores
 from navsim.provenance import git_revision
 from navsim.simulation.simulation import Simulation
-from navsim.storage import write_text
+from navsim.storage import write_json, write_text
 from navsim.tables import show
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
@@ -98,7 +98,7 @@ class CompareConfig:
     baseline: str | None = None
     """Name of the driver that the others are compared with; None takes the first."""
     out: Path = Path("runs/comparison")
-    """Folder of `comparison.md` and `comparison.html`."""
+    """Folder of `comparison.html`, `comparison.md` and `comparison.json`."""
 
 
 def compare() -> None:
@@ -114,8 +114,10 @@ def compare() -> None:
     page = compare_page(title, fingerprint, found, comparisons, checkpoints)
     write_text(config.out / "comparison.md", text)
     write_text(config.out / "comparison.html", page)
-    show(comparison.summary_table(title, found, comparisons))
-    say(f"all differences: {config.out}/comparison.html and comparison.md")
+    summary = comparison.summary_table(title, found, comparisons)
+    write_json(config.out / "comparison.json", {"fingerprint": fingerprint, "drivers": summary.records()})
+    show(summary)
+    say(f"all differences: {config.out}/comparison.html, with comparison.md and comparison.json beside it")
 
 
 def trained_checkpoints(found: Sequence[comparison.Column]) -> tuple[Checkpoint, ...]:

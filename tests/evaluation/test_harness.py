@@ -110,7 +110,7 @@ def in_drive(scenario: Scenario) -> int:
 
 
 @pytest.mark.parametrize(
-    ("deed", "words"),
+    ("deed", "message"),
     [
         ("raise", "drive: ZeroDivisionError: nothing to share out ("),
         ("hang", "its process gave no answer within 2 s; driven once more with the same result"),
@@ -118,19 +118,19 @@ def in_drive(scenario: Scenario) -> int:
     ],
 )
 def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other(
-    deed: str, words: str, tmp_path: Path
+    deed: str, message: str, tmp_path: Path
 ) -> None:
     driver_specs = (DriverSpec("failing", make_failing, (deed, in_drive(MANY[1]))), expert_driver_spec(SIMULATION))
     limited = replace(job(tmp_path, *driver_specs), decision_limit=2.0)
     drives = evaluate(limited, MANY, 2, StringIO())
     assert [drive.outcome is Outcome.BROKE_OFF for drive in drives] == [False, True, False, False, False, False]
-    assert words in drives[1].error
+    assert message in drives[1].error
     assert [drive.outcome for drive in drives[3:]] == [Outcome.ARRIVED] * 3
     assert pending(limited, MANY) == 1
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (make_fleet, "within -0.2 to 0.2 1/m, got 99"),
         (make_deadly_fleet, "its process ended with code 9; driven once more with the same result"),
@@ -138,13 +138,13 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
     ],
 )
 def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(
-    make: Callable[[int], Driver], words: str, tmp_path: Path
+    make: Callable[[int], Driver], message: str, tmp_path: Path
 ) -> None:
     log = StringIO()
     limited = replace(job(tmp_path, fleet(make, MANY[1])), decision_limit=2.0)
     drives = evaluate(limited, MANY, 1, log)
     assert [drive.episode is None for drive in drives] == [False, True, False]
-    assert words in drives[1].error
+    assert message in drives[1].error
     assert "3/3 drives" in log.getvalue()
     mended = evaluate(job(tmp_path, fleet()), MANY, 1, StringIO())
     assert all(drive.episode is not None for drive in mended)

@@ -69,7 +69,7 @@ def test_routes_exist_in_their_towns_and_are_as_long_as_promised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"routes": 0, "lane_routes": 0}, "at least 1 together"),
         ({"routes": -1}, "must be at least 0"),
@@ -80,6 +80,6 @@ def test_routes_exist_in_their_towns_and_are_as_long_as_promised() -> None:
         ({"towns": 1, "routes": 1001}, "have 1000 routes"),
     ],
 )
-def test_impossible_suites_are_refused(values: dict[str, int], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_impossible_suites_are_refused(values: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         RouteSuite(**values)  # type: ignore[arg-type]

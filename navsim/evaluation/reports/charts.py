@@ -141,7 +141,8 @@ def inline_svg(figure: Figure, label: str) -> Markup:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
         figure.savefig(written, format="svg", transparent=True, metadata=without)
     svg = written.getvalue()
-    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg[svg.index("<svg") :])  # hundredths of a point are fine enough
+    # Tags hold coordinates, of which hundredths of a point are fine enough; texts stay as they are.
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\.\d\d)\d+", r"\1", tag[0]), svg[svg.index("<svg") :])
     size = r'<svg[^>]* viewBox="([^"]*)"[^>]*>'
     start = f'<svg class="chart" viewBox="\\1" role="img" aria-label="{escape(label)}">'
     return Markup(with_css_variables(re.sub(size, start, svg, count=1)))  # noqa: S704 - matplotlib escapes texts

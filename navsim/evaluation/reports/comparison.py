@@ -242,13 +242,13 @@ def differences_table(first: Column, comparisons: Sequence[Comparison]) -> Table
         ("only this one arrived", *(str(one.arrivals.second_only) for one in comparisons)),
     ]
     rows += [(each.label, *(mean_text(one.means[each.key], each) for one in comparisons)) for each in MEASURES]
-    return Table((f"against {first.name}", *(one.name for one in comparisons)), rows)
+    return Table((f"compared with {first.name}", *(one.name for one in comparisons)), rows)
 
 
 def parts_table(first: Column, comparisons: Sequence[Comparison]) -> Table | None:
     """Return the differences in arrivals by part; None where there is one part."""
     rows = [(part, *(arrivals_text(one.parts[part]) for one in comparisons)) for part in comparisons[0].parts]
-    headers = (f"against {first.name}", *(one.name for one in comparisons))
+    headers = (f"compared with {first.name}", *(one.name for one in comparisons))
     return Table(headers, rows, title="Arrivals by part") if rows else None
 
 

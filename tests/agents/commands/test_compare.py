@@ -36,7 +36,10 @@ def test_two_results_side_by_side(tmp_path: Path) -> None:
     done = run(one, two, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "0.0078" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"all differences: {tmp_path}/out/comparison.html and comparison.md"
+    assert done.stdout.splitlines()[-1].startswith(f"all differences: {tmp_path}/out/comparison.html")
+    values = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert values["fingerprint"] == "f1"
+    assert [row["arrived"] for row in values["drivers"]] == ["8 of 8", "0 of 8"]
     text = (tmp_path / "out" / "comparison.md").read_text()
     assert "p = 0.0078: significant" in text
     assert "2 points are too few for a correlation" in text

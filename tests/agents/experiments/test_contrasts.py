@@ -15,7 +15,7 @@ from navsim.evaluation.statistics.paired import PairedShare
 KEYS = ("plain_0", "plain_1", "other_0", "other_1")
 CONTRAST = {
     "title": "By part",
-    "words": ["plain", "other"],
+    "labels": ["plain", "other"],
     "first": ["plain_0", "plain_1"],
     "second": ["other_0", "other_1"],
 }
@@ -24,7 +24,7 @@ CONTRAST = {
 def study(out: Path, **contrast: Any) -> StudyConfig:
     values = {
         "out": str(out),
-        "variants": {key: {"words": key} for key in KEYS},
+        "variants": {key: {"label": key} for key in KEYS},
         "tables": [{"title": "All", "variants": list(KEYS)}],
         "contrasts": [CONTRAST | contrast],
     }

@@ -28,7 +28,7 @@ def test_cases_are_all_combinations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"sizes": ("66",)}, "HEIGHTxWIDTH, such as 66x200, got '66'"),
         ({"sizes": ("4x200",)}, "height must be at least 8"),
@@ -37,8 +37,8 @@ def test_cases_are_all_combinations() -> None:
         ({"towns": ()}, "town"),
     ],
 )
-def test_impossible_cases_are_refused(settings: dict[str, object], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_impossible_cases_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         SimulationBenchmark(**settings)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from agents.experiments.study_config import StudyConfig, check_networks
+from agents.experiments.study_config import StudyConfig, StudyContrast, Variant, check_networks
 from agents.experiments.study_report import Finding, page, read_finding
 from navsim.config import from_mapping, load_config, merged
 from navsim.errors import ConfigError, EpisodeError
@@ -32,11 +32,11 @@ def study(out: Path, **changes: Any) -> dict[str, Any]:
         "train": {"epochs": 1, "pictures": 0, "policy": {"hidden": 16}},
         "evaluate": {"routes": 2, "lane_routes": 0, "towns": 1, "film": False},
         "variants": {
-            "seeing": {"words": "with a camera"},
-            "blind": {"words": "blind", "train": {"policy": {"blind": True}}},
+            "seeing": {"label": "with a camera"},
+            "blind": {"label": "blind", "train": {"policy": {"blind": True}}},
         },
         "tables": [{"title": "Seeing or not", "variants": ["seeing", "blind"]}],
-        "contrasts": [{"title": "In pairs", "words": ["seeing", "blind"], "first": ["seeing"], "second": ["blind"]}],
+        "contrasts": [{"title": "In pairs", "labels": ["seeing", "blind"], "first": ["seeing"], "second": ["blind"]}],
     }
     return merged(values, changes)
 
@@ -55,19 +55,19 @@ def test_variants_are_laid_over_the_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"train": {"epoch": 3}}, r"variants.seeing.train: epoch = 3: unknown key; perhaps you meant 'epochs'"),
         ({"train": {"run_dir": "elsewhere"}}, r"variants.seeing.train.run_dir: the study decides it"),
-        ({"variants": {"odd": {"words": "odd", "data": "other"}}}, r"variants.odd.data = 'other'; data sets are data"),
+        ({"variants": {"odd": {"label": "odd", "data": "other"}}}, r"variants.odd.data = 'other'; data sets are data"),
         ({"tables": [{"title": "T", "variants": ["nobody"]}]}, r"names 'nobody'; variants are seeing, blind"),
         ({"data": {"data": {"train_towns": -1}}}, r"data.data: .*train_towns"),
         ({"side_by_side": 0}, r"side_by_side must be at least 1, got 0"),
         ({"tables": []}, r"needs variants and tables"),
     ],
 )
-def test_mistakes_are_named_before_anything_runs(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_mistakes_are_named_before_anything_runs(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         from_mapping(StudyConfig, study(tmp_path, **changes), "study")
 
 
@@ -143,3 +143,9 @@ def test_a_small_study_runs_and_running_it_again_repeats_nothing(tmp_path: Path)
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == times
+
+
+def test_files_with_the_old_keys_stay_readable() -> None:
+    old = {"title": "In pairs", "words": ["a", "b"], "first": ["one"], "second": ["two"]}
+    assert from_mapping(StudyContrast, old, "study.yaml").labels == ("a", "b")
+    assert from_mapping(Variant, {"words": "a way"}, "study.yaml").label == "a way"

@@ -52,7 +52,7 @@ def test_a_driver_may_take_some_of_the_suites() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ("drivers: {a: {driver: constant}}\nrepeat: [b]", "repeat names 'b', which is not in drivers: a"),
         ("drivers: {a: {driver: constant}}\nother_renderer: [b]", "other_renderer names 'b'"),
@@ -66,9 +66,9 @@ def test_a_driver_may_take_some_of_the_suites() -> None:
         ("drivers: {a: {driver: constant}}\nsuite: [quick]", "unknown key; perhaps you meant 'suites'"),
     ],
 )
-def test_impossible_settings_are_refused(values: str, words: str, tmp_path: Path) -> None:
+def test_impossible_settings_are_refused(values: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "page.yaml").write_text(values)
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=message):
         load_config(SuitesPageConfig, tmp_path / "page.yaml")
 
 

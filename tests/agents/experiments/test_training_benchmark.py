@@ -177,9 +177,9 @@ def test_impossible_benchmarks_are_refused(changes: dict[str, float]) -> None:
 
 @pytest.mark.slow
 def test_the_script_records_drives_prints_a_table_and_writes_the_same_as_json(tmp_path: Path) -> None:
-    words = ("training", "--data", tmp_path / "data", "--towns", "1", "--rounds", "1", "--seconds", "1")
+    arguments = ("training", "--data", tmp_path / "data", "--towns", "1", "--rounds", "1", "--seconds", "1")
     done = subprocess.run(
-        [sys.executable, "scripts/benchmark.py", *words, "--out", tmp_path / "figures.json"],
+        [sys.executable, "scripts/benchmark.py", *arguments, "--out", tmp_path / "figures.json"],
         capture_output=True,
         text=True,
         check=False,

@@ -199,7 +199,7 @@ def checkpoint(path: Path, config: PolicyConfig, cameras: tuple[Camera, ...]) ->
     return path
 
 
-def words(policy: Path, folder: Path, out: Path) -> list[str]:
+def command_arguments(policy: Path, folder: Path, out: Path) -> list[str]:
     """A command line without the program."""
     return ["--checkpoint", str(policy), "--data", str(folder), "--out", str(out)]
 
@@ -208,7 +208,7 @@ def test_the_script_prints_and_writes_the_numbers(tmp_path: Path, folder: Path) 
     policy = checkpoint(tmp_path / "policy.safetensors", UNROUTED, SIMULATION.cameras)
     out = tmp_path / "scores"
     result = subprocess.run(
-        [sys.executable, str(SCRIPT), *words(policy, folder, out), "--rules.tolerance", "0.015"],
+        [sys.executable, str(SCRIPT), *command_arguments(policy, folder, out), "--rules.tolerance", "0.015"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -230,7 +230,7 @@ def test_the_script_says_when_the_policy_sees_the_route(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = checkpoint(tmp_path / "policy.safetensors", replace(UNROUTED, inputs=("route_map",)), SIMULATION.cameras)
-    arguments = words(policy, folder, tmp_path / "out")
+    arguments = command_arguments(policy, folder, tmp_path / "out")
     monkeypatch.setattr(sys, "argv", ["navsim evaluate-offline", *arguments])
     evaluate_offline()
     assert "mode recall" not in capsys.readouterr().out
@@ -244,7 +244,7 @@ def test_the_script_refuses_a_policy_for_other_cameras(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = checkpoint(tmp_path / "policy.safetensors", UNROUTED, (Camera(width=40, height=40),))
-    monkeypatch.setattr(sys, "argv", ["navsim evaluate-offline", *words(policy, folder, tmp_path / "out")])
+    monkeypatch.setattr(sys, "argv", ["navsim evaluate-offline", *command_arguments(policy, folder, tmp_path / "out")])
     with pytest.raises(CheckpointError, match="made for cameras"):
         evaluate_offline()
     assert not (tmp_path / "out").exists()

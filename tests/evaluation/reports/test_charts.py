@@ -75,6 +75,13 @@ def test_axes_are_labelled(text: str) -> None:
     assert f">{text}</text>" in str(scatter_chart("nll [nats]", "arrivals", POINTS, COLOURS))
 
 
+def test_small_values_keep_their_digits() -> None:
+    points = [Point("a", 0.0011, 0.5), Point("b", 0.0019, 0.5)]
+    svg = str(scatter_chart("error [1/m]", "arrivals", points, {"a": 0, "b": 1}))
+    assert ">0.0015<" in svg
+    assert not re.search(r"[ \"]\d+\.\d{3}", "".join(re.findall(r' d="[^"]*"', svg)))
+
+
 def test_the_same_input_gives_the_same_bytes_without_a_date() -> None:
     first, second = (str(scatter_chart("nll", "arrivals", POINTS, COLOURS)) for _ in range(2))
     assert first == second

@@ -156,7 +156,7 @@ def test_markdown_holds_both_tables_and_the_notes() -> None:
     lines = comparison_markdown("two", found, [compare(*found)], "The end.").splitlines()
     assert lines[0] == "# two"
     assert "| policy | 6 of 6 | 61% to 100% |" in lines
-    assert "| against policy | blind |" in lines
+    assert "| compared with policy | blind |" in lines
     assert "## Arrivals by part" in lines
     assert lines[-1] == "The end."
 

@@ -119,7 +119,7 @@ def test_generators_are_named_and_part_of_the_identity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"routes": 0}, "routes must be at least 1"),
         ({"workers": 0}, "workers"),
@@ -127,6 +127,6 @@ def test_generators_are_named_and_part_of_the_identity() -> None:
         ({"decision_limit": 0.0}, "decision_limit"),
     ],
 )
-def test_impossible_settings_are_refused(values: dict[str, object], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_impossible_settings_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         EvaluationConfig(**values)  # type: ignore[arg-type]

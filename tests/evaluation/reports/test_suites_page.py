@@ -49,9 +49,9 @@ def page(*suites: SuiteResults, repeats: Repeats | None = None) -> str:
     return suites_page("All", {"good": "sees"}, suites, repeats or Repeats("standard"), "On a machine.")
 
 
-def cells(text: str, words: str) -> list[str]:
-    """Cells of the row that begins with `words`."""
-    (line,) = [line for line in text.splitlines() if line.startswith(f"| {words} |")]
+def cells(text: str, label: str) -> list[str]:
+    """Cells of the row that begins with `label`."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {label} |")]
     return [cell.strip() for cell in line.split("|")[2:-1]]
 
 
