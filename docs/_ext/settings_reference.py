@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
+from navsim.tables import Table
+
 SHARED = "shared"
 """Name of the page of what several commands use."""
 
@@ -180,9 +182,8 @@ def summary(group: type) -> str:
 def table(settings: Sequence[Setting]) -> list[str]:
     """Return settings as the lines of a Markdown table, whose class the site's style sheet knows."""
     rows = [(f"`{s.name}`", s.kind, s.default, s.text) for s in settings]
-    cells = [("setting", "type", "default", "meaning"), ("---",) * 4, *rows]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
-    return [":::{table}", ":class: settings", "", *lines, ":::"]
+    made = Table(("setting", "type", "default", "meaning"), rows, text_columns=4)
+    return [":::{table}", ":class: settings", "", made.markdown(), ":::"]
 
 
 def settings_pages(commands: Mapping[str, type]) -> dict[str, str]:
