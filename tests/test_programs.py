@@ -29,7 +29,7 @@ def test_a_failure_names_the_script_and_its_code(tmp_path: Path) -> None:
     words = script(tmp_path, "bad", "raise SystemExit(3)")
     with pytest.raises(NavsimError, match=r"bad.py ended with code 3"):
         run([words])
-    with pytest.raises(KeyboardInterrupt, match="goes on from here"):
+    with pytest.raises(KeyboardInterrupt, match="continues from here"):
         run([script(tmp_path, "stopped", "raise SystemExit(130)")])
 
 

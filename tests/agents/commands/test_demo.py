@@ -85,7 +85,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(tmp_path: Path) ->
     _, errors = job.communicate(timeout=60)
     assert job.returncode == 130
     assert "Traceback" not in errors
-    assert "goes on from here" in errors
+    assert "continues from here" in errors
     assert not [path for path in out.rglob(".*") if path.name.endswith(".partial")]
 
 
