@@ -142,7 +142,7 @@ def watch_live(config: LocalizeConfig, print_line: PrintLine) -> None:
         require_display(_FILM_INSTEAD)
     policy, car = open_policy(config.checkpoint), simulation_of(config.checkpoint)
     simulation = replace(config.watch.simulation, cameras=car.cameras, map=car.map)
-    options = replace(config.watch.viewer, dashboard=True)  # the panel shows the belief
+    options = replace(config.watch.viewer, dashboard=True)  # the dashboard shows the belief
     watch = replace(config.watch, simulation=simulation, viewer=options, headless=filming)
     painter = BeliefPainter(config, policy)
     if watch.replay is not None:

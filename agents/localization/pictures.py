@@ -39,7 +39,7 @@ from navsim.visualization.canvas import (
 from navsim.visualization.video import GifWriter, Mp4Writer
 
 WIDTH, HEIGHT = 960, 540
-"""Size of a film's frames [px]: that of the panel."""
+"""Size of a film's frames [px]: that of the dashboard."""
 MAP_BOX = Rectangle(16, 52, 600, 472)
 """Place of the town's map in a frame."""
 _LEGEND = WIDTH - 330  # left edge, beside the title [px]

@@ -27,7 +27,7 @@ class Camera(Constrained):
     """Image size, field of view and mount of a camera."""
 
     name: str = "front"
-    """Name shown in panels and recorded with the data."""
+    """Name shown on dashboards and recorded with the data."""
     width: Annotated[int, Ge(8), Le(4096)] = 128
     """Image width [px]."""
     height: Annotated[int, Ge(8), Le(4096)] = 48

@@ -44,7 +44,7 @@ def test_a_single_step_leaves_the_drive_paused() -> None:
     assert not after(stepped, "space").stepping
 
 
-def test_the_camera_goes_round() -> None:
+def test_viewpoints_are_cyclic() -> None:
     assert after(Playback(), "c").view is Viewpoint.HOOD
     assert after(Playback(), "c", "c", "c").view is Viewpoint.CHASE
 
@@ -64,13 +64,13 @@ def test_the_camera_goes_round() -> None:
         ("6", Choice.WEATHER, 1),
     ],
 )
-def test_keys_wish_for_what_can_be_chosen(key: str, choice: Choice, step: int) -> None:
+def test_keys_give_commands_for_what_can_be_chosen(key: str, choice: Choice, step: int) -> None:
     assert after(Playback(capabilities=EVERYTHING), key).command == ViewerCommand(choice, step)
     nothing = Playback(capabilities=Capabilities(choices=()))
     assert after(nothing, key) == nothing
 
 
-def test_films_begin_and_end_with_a_key_where_they_can_be_made() -> None:
+def test_a_key_starts_and_stops_films_where_they_can_be_made() -> None:
     assert after(Playback(capabilities=EVERYTHING), "m").filming
     assert not after(Playback(capabilities=EVERYTHING), "m", "m").filming
     assert not after(Playback(), "m").filming
@@ -88,7 +88,7 @@ def test_speed_doubles_and_halves() -> None:
     assert after(Playback(speed=0.3), "-").speed == 0.25
 
 
-def test_faster_than_all_is_unbounded_and_comes_back() -> None:
+def test_the_highest_speed_is_unbounded_and_can_be_left() -> None:
     assert after(Playback(speed=8.0), "+").speed == 0.0
     assert after(Playback(speed=0.0), "+").speed == 0.0
     assert after(Playback(speed=0.0), "-").speed == 8.0
@@ -102,27 +102,27 @@ def test_other_keys_change_nothing(key: str) -> None:
         assert after(Playback(capabilities=EVERYTHING), key) == Playback(capabilities=EVERYTHING)
 
 
-def test_words_tell_pace_and_pause() -> None:
+def test_the_text_names_pace_and_pause() -> None:
     assert Playback(speed=0.5).text == "0.5x"
     assert Playback(speed=0.0).text == "as fast as possible"
     assert after(Playback(), "space").text == "paused (1x)"
 
 
-def test_saliency_comes_and_goes_where_the_panel_can_show_it() -> None:
+def test_a_key_toggles_saliency_where_the_dashboard_can_show_it() -> None:
     assert [after(Playback(), *"v" * times).show_saliency for times in range(4)] == [False, True, False, True]
     nothing = Playback(capabilities=Capabilities(saliency=False))
     assert not after(nothing, "v").show_saliency
     assert "v" not in dict(key_help(nothing.capabilities))
 
 
-def test_the_help_names_every_key_that_does_something() -> None:
+def test_the_help_names_every_key_that_has_an_effect() -> None:
     everything, little = dict(key_help(EVERYTHING)), dict(key_help(Capabilities()))
     for keys in ("space", "s", "c", "+ -", "r", "p n", "1 2", "3 4", "5 6", "arrows", "h", "m", "v", "q"):
         assert keys in everything
     assert not {"1 2", "3 4", "5 6", "arrows", "h", "m"} & little.keys()
 
 
-def test_each_wish_changes_its_own_choice() -> None:
+def test_each_command_changes_its_own_choice() -> None:
     assert CHOICES.after(ViewerCommand(Choice.DRIVER, -1)).driver == 2
     assert CHOICES.after(ViewerCommand(Choice.TOWN, 1)).scenario == Scenario("grid-test-0", 1, 4)
     assert CHOICES.after(ViewerCommand(Choice.WEATHER, 1)).scenario == Scenario("test-3", 1, 4, appearance="dusk+rain")
@@ -131,16 +131,16 @@ def test_each_wish_changes_its_own_choice() -> None:
 
 
 @given(commands)
-def test_every_choice_can_be_driven(asked: list[ViewerCommand]) -> None:
+def test_every_choice_can_be_driven(given_commands: list[ViewerCommand]) -> None:
     choices = CHOICES
-    for command in asked:
+    for command in given_commands:
         choices = choices.after(command)
         assert choices.drivers[choices.driver] in CHOICES.drivers
         assert choices.scenario.town in CHOICES.towns
         assert choices.scenario.route >= 0
 
 
-def test_what_was_asked_for_comes_first_and_once() -> None:
+def test_requested_names_come_first_and_once() -> None:
     assert with_tour(["test-7", "osm:x.osm"], ["test-3", "test-7"]) == ("test-7", "osm:x.osm", "test-3")
     assert with_tour([], TOUR_TOWNS) == TOUR_TOWNS
 

@@ -1,4 +1,4 @@
-"""Who draws the dashboard: with and without what the driver looks at, in pictures, in films and in the window."""
+"""The dashboard's painter with and without saliency, in pictures, films and the window; and the frame rate."""
 
 import subprocess
 import sys
@@ -31,16 +31,16 @@ WATCH = """
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
 from navsim.viewer.viewer import Viewer
-from tests.viewer.test_dashboard_window import SCENARIO, SMALL, Telling
+from tests.viewer.test_dashboard_window import SCENARIO, SMALL, SalientDriver
 
 with Simulation(SMALL) as simulation, Viewer(simulation, ViewerConfig(pause_at=0.3)) as viewer:
-    viewer.watch(Telling(), [SCENARIO])
+    viewer.watch(SalientDriver(), [SCENARIO])
 """
 CAMERA, MAPS = (slice(52, 314), slice(16, 716)), (slice(326, 524), slice(16, 424))
 
 
 def left_half(observation: Observation) -> Salience:
-    """Looks at the left half of the camera, and at no map."""
+    """Return saliency on the left half of the camera, and none of the maps."""
     cameras, height, width, _ = observation.images.shape
     images = np.zeros((cameras, height, width))
     images[..., : width // 2] = 1.0
@@ -48,7 +48,7 @@ def left_half(observation: Observation) -> Salience:
 
 
 def resting(picture: Callable[[], Image]) -> Image:
-    """What is shown once it has not changed for two seconds."""
+    """Return the picture once it has not changed for two seconds."""
     before, since = picture(), time.monotonic()
     while time.monotonic() - since < 2.0:
         time.sleep(0.1)
@@ -57,8 +57,8 @@ def resting(picture: Callable[[], Image]) -> Image:
     return before
 
 
-class Telling(ConstantDriver):
-    """Drives straight on, and says that it looks to the left."""
+class SalientDriver(ConstantDriver):
+    """A driver that goes straight on, with saliency on the left."""
 
     def explain(self, observation: Observation) -> Salience:
         return left_half(observation)
@@ -72,7 +72,7 @@ def simulation() -> Iterator[Simulation]:
 
 @pytest.fixture(scope="module")
 def step(simulation: Simulation) -> RolloutStep:
-    """The first control step of a drive that the simulation is still in."""
+    """Return the first control step of a drive, with the simulation still in it."""
     kept: list[RolloutStep] = []
 
     def keep(found: RolloutStep) -> None:
@@ -85,40 +85,40 @@ def step(simulation: Simulation) -> RolloutStep:
 
 
 def changed(first: Image, second: Image, part: tuple[slice, slice]) -> float:
-    """Share of the pixels in which two pictures differ."""
+    """Return the share of pixels in which two pictures differ."""
     return float((first[part] != second[part]).any(axis=-1).mean())
 
 
-def test_saliency_lies_over_what_the_driver_looks_at_and_nothing_else(
+def test_saliency_is_overlaid_on_the_inputs_that_have_it_and_on_no_other(
     simulation: Simulation, step: RolloutStep
 ) -> None:
     painter = DashboardPainter()
-    painter.begin(simulation, "telling", left_half)
+    painter.begin(simulation, "salient", left_half)
     plain, shown = (painter.draw(step, None, DriveLog(), show_saliency) for show_saliency in (False, True))
-    np.testing.assert_array_equal(plain, compose_dashboard(step, DashboardContext.of(simulation, "telling")))
+    np.testing.assert_array_equal(plain, compose_dashboard(step, DashboardContext.of(simulation, "salient")))
     assert changed(plain, shown, (slice(60, 280), slice(120, 340))) > 0.9  # the left half of the camera's picture
     heat = shown[60:280, 120:340].astype(float).mean(axis=(0, 1)) - shown[60:280, 400:600].mean(axis=(0, 1))
-    assert heat[0] > 30  # the hottest colour, against a dull picture
+    assert heat[0] > 30  # the brightest colour, against a grey picture
     assert changed(plain, shown, MAPS) == 0
     remark = (slice(290, 312), slice(250, 480))
-    assert changed(plain, shown, remark) > 0  # that it looks at no map
+    assert changed(plain, shown, remark) > 0  # that there is none for the maps
 
 
-def test_a_driver_that_cannot_tell_is_said_to(simulation: Simulation, step: RolloutStep) -> None:
+def test_a_driver_without_saliency_gets_a_remark(simulation: Simulation, step: RolloutStep) -> None:
     painter = DashboardPainter()
     painter.begin(simulation, "constant", None)
     plain, shown = (painter.draw(step, None, DriveLog(), show_saliency) for show_saliency in (False, True))
     assert changed(plain, shown, CAMERA) > 0
-    assert changed(plain, shown, (slice(52, 280), slice(16, 716))) == 0  # but for the line at its lower edge
+    assert changed(plain, shown, (slice(52, 280), slice(16, 716))) == 0  # except for the line at its lower edge
     assert changed(plain, shown, MAPS) == 0
 
 
-def test_films_show_it_if_wanted(tmp_path: Path) -> None:
-    telling = DriverSpec("constant", lambda _: Telling())
+def test_films_show_saliency_if_wanted(tmp_path: Path) -> None:
+    spec = DriverSpec("constant", lambda _: SalientDriver())
     pictures = []
     for name, driver_spec, saliency in (
-        ("a", telling, True),
-        ("b", telling, False),
+        ("a", spec, True),
+        ("b", spec, False),
         ("c", constant_driver_spec(), False),
     ):
         out = tmp_path / f"{name}.png"
@@ -130,7 +130,7 @@ def test_films_show_it_if_wanted(tmp_path: Path) -> None:
     assert changed(show_saliency, plain, CAMERA) > 0.5
 
 
-def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display: VirtualDisplay) -> None:
+def test_a_key_toggles_saliency_in_the_window_also_while_it_is_paused(display: VirtualDisplay) -> None:
     watching = subprocess.Popen(  # OpenCV's windows live as long as their process
         [sys.executable, "-c", WATCH], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -141,7 +141,7 @@ def test_a_key_shows_and_hides_it_in_the_window_also_while_it_is_paused(display:
     try:
         wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD))
         wait_until(lambda: watching.poll() is not None or len(np.unique(dashboard()[MAPS].reshape(-1, 3), axis=0)) > 50)
-        before = resting(dashboard)  # it pauses by itself soon
+        before = resting(dashboard)  # the configuration pauses it
         display.press("v", DASHBOARD)
         wait_until(lambda: watching.poll() is not None or changed(dashboard(), before, CAMERA) > 0.3)
         assert watching.poll() is None
@@ -168,7 +168,7 @@ def test_the_rate_is_that_of_the_last_two_seconds() -> None:
     assert FrameRate().text == ""
 
 
-def test_a_slow_window_draws_fewer_panels_and_says_so() -> None:
+def test_a_slow_window_draws_fewer_dashboards_and_says_so() -> None:
     assert rate_after(FrameRate(), 10.0, 1.9).dashboard_every == 1
     slow = rate_after(FrameRate(), 10.0, 3.0)
     assert slow.dashboard_every == 2
@@ -176,14 +176,14 @@ def test_a_slow_window_draws_fewer_panels_and_says_so() -> None:
     assert rate_after(FrameRate(), 10.0, 60.0).dashboard_every == MAX_SKIPPED
 
 
-def test_a_fast_one_draws_them_all_again() -> None:
+def test_a_fast_window_draws_all_dashboards_again() -> None:
     slow = rate_after(FrameRate(), 10.0, 60.0)
     fast = rate_after(slow, 50.0, 20.0, start=60.0)
     assert fast.dashboard_every == 1
     assert fast.text == "50 frames/s"
 
 
-def test_between_slow_and_ample_nothing_changes() -> None:
+def test_between_slow_and_fast_nothing_changes() -> None:
     slow = rate_after(FrameRate(), 10.0, 2.1)
     assert slow.dashboard_every == 2
     assert rate_after(slow, 24.0, 20.0, start=2.1).dashboard_every == slow.dashboard_every

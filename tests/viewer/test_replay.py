@@ -1,4 +1,4 @@
-"""Recorded drives played again: the same states bit by bit, and a clear line where they are not."""
+"""Replays of recorded drives: the same states bit by bit, or a clear line about the difference."""
 
 import json
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ def simulation() -> Iterator[Simulation]:
 
 @pytest.fixture(scope="module")
 def driven(simulation: Simulation) -> Episode:
-    """A drive with images, pulled aside by noise."""
+    """Return a drive with images and steering noise."""
     driver = Unsure(SMALL.expert, SMALL.vehicle)
     return drive(simulation, driver, SCENARIO, noise=SteeringNoise(40.0))
 
@@ -88,7 +88,7 @@ def test_a_replay_is_exact(simulation: Simulation, driven: Episode, tmp_path: Pa
         np.testing.assert_array_equal(step.decision.density, driven.densities[index])
 
 
-def test_a_drive_without_images_is_drawn_anew_as_it_was(
+def test_a_drive_without_images_is_rendered_again_as_it_was(
     simulation: Simulation, driven: Episode, tmp_path: Path
 ) -> None:
     nothing = driven.images[:0], driven.road_maps[:0], driven.route_maps[:0]
@@ -103,7 +103,7 @@ def test_a_drive_without_images_is_drawn_anew_as_it_was(
 
 
 @pytest.mark.parametrize("index", [0, 7])
-def test_a_pose_that_differs_is_said(simulation: Simulation, driven: Episode, tmp_path: Path, index: int) -> None:
+def test_a_pose_that_differs_is_reported(simulation: Simulation, driven: Episode, tmp_path: Path, index: int) -> None:
     poses = driven.poses.copy()
     poses[index, 0] += 1e-9
     found = check_replay(simulation, read_recording(recorded(replace(driven, poses=poses), tmp_path)))
@@ -118,7 +118,7 @@ def test_another_simulation_is_noticed(simulation: Simulation, driven: Episode, 
         assert "poses differ" in check_replay(slower, recording)
 
 
-def test_a_drive_of_an_evaluation_tells_its_simulation_or_the_folder_does(driven: Episode, tmp_path: Path) -> None:
+def test_the_simulation_is_in_the_header_or_in_the_folder_of_the_evaluation(driven: Episode, tmp_path: Path) -> None:
     drives = tmp_path / "run" / "drives" / "a-part"
     save_drive(drives, Drive("policy", SCENARIO, driven, 1.0), {"simulation": to_mapping(SMALL)})
     assert read_recording(drive_path(drives, "policy", SCENARIO)).simulation == SMALL
@@ -133,7 +133,7 @@ def test_a_drive_of_an_evaluation_tells_its_simulation_or_the_folder_does(driven
         read_recording(path)
 
 
-def test_what_is_no_drive_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_drive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     with pytest.raises(EpisodeError, match="no such episode file"):
         read_recording(path)

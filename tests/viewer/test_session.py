@@ -1,4 +1,4 @@
-"""Watching, whole: choices by keys and the wheel by hand under Xvfb, films and replays without a display."""
+"""The viewer as a whole: choices and manual steering by keys under Xvfb, films and replays without a display."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -60,7 +60,7 @@ def headless(out: Path, **settings: object) -> WatchConfig:
     return WatchConfig(**values)  # type: ignore[arg-type]
 
 
-def test_a_film_without_a_display_holds_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_without_a_display_has_the_requested_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     said: list[str] = []
     path = tmp_path / "drive.mp4"
@@ -78,7 +78,7 @@ def test_a_film_without_a_display_holds_what_was_asked_for(tmp_path: Path, monke
     assert len(np.unique(frame[:, 960:].reshape(-1, 3), axis=0)) > 200  # the dashboard
 
 
-def test_one_picture_and_one_that_comes_too_late(tmp_path: Path) -> None:
+def test_one_picture_and_one_after_the_end_of_the_drive(tmp_path: Path) -> None:
     said: list[str] = []
     film(headless(tmp_path / "now.png", begin=0.5), DRIVER_SPECS, said.append)
     with Picture.open(tmp_path / "now.png") as picture:
@@ -123,7 +123,7 @@ def test_keys_choose_steer_film_and_record(display: VirtualDisplay, simulation: 
                 display.press("h", WINDOW)
                 display.press("m", WINDOW)
                 wait_until(lambda: not keyboard.wheel.active and not viewer.playback.filming)
-                display.press("space", WINDOW)  # to its end: a constant driver soon leaves the road
+                display.press("space", WINDOW)  # until its end: a constant driver soon leaves the road
                 wait_until(lambda: bool(recorder.recorded), 120)
                 display.press("4", WINDOW)
                 wait_until(lambda: viewer.showing[1] == "train-0", 90)
@@ -160,14 +160,14 @@ def test_a_replay_in_the_window_restarts_and_ends(
     assert "bit by bit" in said[0]
 
 
-def test_a_first_town_that_cannot_be_had_is_refused_before_a_window_opens(tmp_path: Path) -> None:
+def test_a_first_town_that_does_not_exist_is_refused_before_a_window_opens(tmp_path: Path) -> None:
     config = WatchConfig(town=(f"osm:{tmp_path}/missing.osm",))
     with pytest.raises(TownError, match=r"missing\.osm"):
         watch_choices(config, DRIVER_SPECS, print)
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "message"),
     [
         ({"driver": ()}, "driver must be of length at least 1"),
         ({"route": -1}, "route must be at least 0, got -1"),
@@ -177,11 +177,11 @@ def test_a_first_town_that_cannot_be_had_is_refused_before_a_window_opens(tmp_pa
         ({"appearance": ("moonlight",)}, "moonlight"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         WatchConfig(**settings)  # type: ignore[arg-type]
 
 
-def test_a_town_by_a_wrong_name_is_refused() -> None:
+def test_a_town_with_an_unknown_name_is_refused() -> None:
     with pytest.raises(TownError, match="nowhere"):
         WatchConfig(town=("nowhere",))

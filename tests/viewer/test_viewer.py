@@ -1,4 +1,4 @@
-"""Watching drives under Xvfb, with keys pressed in the windows."""
+"""The viewer under Xvfb, with keys pressed in its windows."""
 
 import math
 import os
@@ -51,7 +51,7 @@ run_command(main)
 
 
 class CountingExpert(LaneExpert):
-    """The expert, with a made-up distribution around its command; it counts its decisions."""
+    """The expert with an artificial distribution around its command; it counts its decisions."""
 
     def __init__(self) -> None:
         super().__init__(ExpertConfig(), VehicleSpec())
@@ -83,13 +83,13 @@ def watch(
         return viewer.watch(driver, scenarios)
 
 
-def complaints(errors: str) -> list[str]:
-    """The lines of a program's error output, without the one that PyBullet prints when it is imported."""
+def error_lines(errors: str) -> list[str]:
+    """Return the lines of a program's error output without the one that PyBullet prints at import."""
     return [line for line in errors.splitlines() if not line.startswith("pybullet build time")]
 
 
 def in_background(work: Callable[[], None]) -> Callable[[], None]:
-    """Run `work` beside the test; the returned function waits for it and passes on its failure."""
+    """Run `work` in a thread; the returned function waits for its end and raises its failure."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -191,7 +191,7 @@ def test_keys_work_where_the_machine_is_the_limit(
     assert expert.routes == 1
 
 
-def test_closing_the_window_ends_the_watch(display: VirtualDisplay, simulation: Simulation) -> None:
+def test_closing_the_window_quits(display: VirtualDisplay, simulation: Simulation) -> None:
     expert = CountingExpert()
 
     def close() -> None:
@@ -209,12 +209,12 @@ def shows_route_and_keys(dashboard: Image) -> bool:
     return bool(red.sum() > 500 and (dashboard[545:572].min(axis=2) > 120).sum() > 200)
 
 
-def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
+def test_the_dashboard_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
     command = [sys.executable, "-c", WATCH]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         try:
             wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD), 60)
-            # The route on the map and the line that names the keys; a picture may be caught in the middle of painting.
+            # The route on the map and the line of keys; a screenshot may show an unfinished picture.
             wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]), 180)
             assert watching.poll() is None, watching.communicate()
             display.press("q", DASHBOARD)
@@ -223,7 +223,7 @@ def test_the_panel_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDi
             watching.kill()
     assert watching.returncode == 0
     assert out.splitlines()[-1] == "0 watched to the end"
-    assert complaints(err) == []
+    assert error_lines(err) == []
 
 
 @pytest.mark.parametrize("name", ["", ":987"])
@@ -241,11 +241,11 @@ def test_without_a_display_the_program_ends_with_one_line(name: str) -> None:
         timeout=120,
     )
     assert done.returncode == 2
-    (line,) = complaints(done.stderr)
+    (line,) = error_lines(done.stderr)
     assert line.startswith("error: a window needs a display")
 
 
-def test_watching_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None:
+def test_the_viewer_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(DisplayError, match="DISPLAY is not set"):
         watch(simulation, CountingExpert(), SCENARIOS, ViewerConfig())
@@ -256,7 +256,7 @@ def test_a_negative_speed_is_refused() -> None:
         ViewerConfig(real_time_factor=-1.0)
 
 
-def test_the_way_between_two_poses_turns_the_shorter_way() -> None:
+def test_interpolation_between_poses_turns_by_the_smaller_angle() -> None:
     a, b = Pose(0.0, 0.0, math.radians(170)), Pose(2.0, 4.0, math.radians(-170))
     half = interpolate_pose(a, b, 0.5)
     assert (half.x, half.y) == (1.0, 2.0)

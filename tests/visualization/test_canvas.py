@@ -1,4 +1,4 @@
-"""Primitives of the pictures: boxes fit, pixels land where they are told, nothing else is touched."""
+"""Primitives of pictures: boxes fit, pixels are where they should be, nothing else changes."""
 
 import numpy as np
 import pytest
@@ -29,26 +29,26 @@ SIZES = st.integers(1, 500)
 
 
 def lit(canvas: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, int], np.dtype[np.intp]]:
-    """Places (N, 2) as (row, column) that are not background."""
+    """Return the pixels (N, 2) as (row, column) that are not background."""
     return np.argwhere((canvas != BACKGROUND).any(axis=-1))
 
 
-@given(width=SIZES, height=SIZES, room=SIZES, storey=SIZES)
-def test_fitted_box_is_inside_and_touches_two_sides(width: int, height: int, room: int, storey: int) -> None:
-    outer = Rectangle(3, 5, room, storey)
+@given(width=SIZES, height=SIZES, box_width=SIZES, box_height=SIZES)
+def test_fitted_box_is_inside_and_touches_two_sides(width: int, height: int, box_width: int, box_height: int) -> None:
+    outer = Rectangle(3, 5, box_width, box_height)
     inner = outer.fitted(width, height)
     assert outer.x <= inner.x
     assert outer.y <= inner.y
     assert inner.x + inner.width <= outer.x + outer.width
     assert inner.y + inner.height <= outer.y + outer.height
-    assert room - inner.width <= 1 or storey - inner.height <= 1
+    assert box_width - inner.width <= 1 or box_height - inner.height <= 1
 
 
 def test_inset_box() -> None:
     assert Rectangle(10, 20, 100, 50).inset(5) == Rectangle(15, 25, 90, 40)
 
 
-def test_fill_paints_the_box_alone() -> None:
+def test_fill_changes_only_the_box() -> None:
     canvas = blank(40, 30)
     fill(canvas, Rectangle(5, 6, 7, 8), ROUTE)
     places = lit(canvas)
@@ -56,7 +56,7 @@ def test_fill_paints_the_box_alone() -> None:
     assert (places.min(axis=0).tolist(), places.max(axis=0).tolist()) == ([6, 5], [13, 11])
 
 
-def test_hard_pixels_stay_hard_and_soft_ones_blend() -> None:
+def test_only_smooth_enlargement_blends_pixels() -> None:
     checks = np.zeros((2, 2, 3), np.uint8)
     checks[0, 0] = checks[1, 1] = 255
     hard, soft = (enlarged(checks, 20, 20, smooth) for smooth in (False, True))
@@ -71,14 +71,14 @@ def test_paste_covers_the_box() -> None:
     assert len(lit(canvas)) == 100
 
 
-def test_lines_and_polygons_lie_where_they_are_told() -> None:
+def test_lines_and_polygons_are_where_they_should_be() -> None:
     canvas = blank(60, 40)
     polyline(canvas, [(10, 20), (50, 20)], BRIGHT, 1)
     assert lit(canvas)[:, 0].mean() == pytest.approx(20, abs=0.5)
     assert lit(canvas)[:, 1].min() == pytest.approx(10, abs=1)
     shape = blank(60, 40)
     polygon(shape, [(10, 10), (30, 10), (30, 30), (10, 30)], BRIGHT)
-    assert len(lit(shape)) == pytest.approx(441, rel=0.25)  # the smooth edge counts
+    assert len(lit(shape)) == pytest.approx(441, rel=0.25)  # the antialiased edge counts
 
 
 @pytest.mark.parametrize(("anchor", "side"), [("la", 1), ("ra", -1)])

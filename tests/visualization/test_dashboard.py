@@ -1,4 +1,4 @@
-"""The watched picture: its parts lie where they should and show what they are told."""
+"""The dashboard: its parts are where they should be and show their values."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -73,14 +73,14 @@ def count(image: Image, colour: tuple[int, int, int]) -> int:
     return int((image == colour).all(axis=-1).sum())
 
 
-def test_panel_has_its_size_and_is_the_same_each_time() -> None:
+def test_the_dashboard_has_its_size_and_is_deterministic() -> None:
     first, second = (compose_dashboard(make_step(), CONTEXT) for _ in range(2))
     assert first.shape == (HEIGHT, WIDTH, 3)
     assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, second)
 
 
-def test_panel_leaves_the_observation_alone() -> None:
+def test_the_dashboard_does_not_change_the_observation() -> None:
     given = make_step()
     assert given.time_step.observation is not None
     before = given.time_step.observation.images.copy()
@@ -88,7 +88,7 @@ def test_panel_leaves_the_observation_alone() -> None:
     np.testing.assert_array_equal(given.time_step.observation.images, before)
 
 
-def test_the_route_is_red_on_the_second_map_alone() -> None:
+def test_the_route_is_red_on_the_second_map_only() -> None:
     dashboard = compose_dashboard(make_step(), CONTEXT)
     assert count(dashboard[326:524, 16:214], ROUTE) == 0
     assert count(dashboard[326:524, 226:424], ROUTE) > 500
@@ -109,7 +109,7 @@ def test_progress_bar_grows_with_the_station() -> None:
     assert lengths[0] < lengths[1] < lengths[2]
 
 
-def test_a_driver_that_does_not_look_gets_a_panel_too() -> None:
+def test_a_driver_without_observations_gets_a_dashboard_too() -> None:
     dashboard = compose_dashboard(make_step(Decision(0.0), looks=False), CONTEXT)
     assert dashboard.shape == (HEIGHT, WIDTH, 3)
     assert count(dashboard, ROUTE) == 0
@@ -117,10 +117,10 @@ def test_a_driver_that_does_not_look_gets_a_panel_too() -> None:
 
 def test_three_cameras_are_all_drawn() -> None:
     cameras = tuple(Camera(name, yaw_deg=yaw) for name, yaw in (("left", 50.0), ("front", 0.0), ("right", -50.0)))
-    seen = make_step(cameras=3)
-    assert seen.time_step.observation is not None
-    seen.time_step.observation.images[:] = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)[:, None, None]
-    dashboard = compose_dashboard(replace(seen, decision=Decision(0.2)), replace(CONTEXT, cameras=cameras))
+    step = make_step(cameras=3)
+    assert step.time_step.observation is not None
+    step.time_step.observation.images[:] = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)[:, None, None]
+    dashboard = compose_dashboard(replace(step, decision=Decision(0.2)), replace(CONTEXT, cameras=cameras))
     middles = [np.argwhere((dashboard == colour).all(axis=-1)).mean(axis=0) for colour in np.diag([200, 200, 200])]
     left, front, right = middles
     assert left[1] < front[1] < right[1]
@@ -128,7 +128,7 @@ def test_three_cameras_are_all_drawn() -> None:
 
 
 @given(count_=st.integers(1, 6), width=st.integers(8, 400), height=st.integers(8, 400), room=st.integers(150, 800))
-def test_tiles_lie_inside_the_box_apart_and_in_shape(count_: int, width: int, height: int, room: int) -> None:
+def test_tiles_are_inside_the_box_disjoint_and_in_shape(count_: int, width: int, height: int, room: int) -> None:
     box = Rectangle(10, 20, room, 262)
     places = tiles(box, count_, width, height)
     assert len(places) == count_
@@ -143,11 +143,11 @@ def test_tiles_lie_inside_the_box_apart_and_in_shape(count_: int, width: int, he
 
 
 @pytest.mark.parametrize(
-    ("station", "words"),
+    ("station", "text"),
     [(10.0, "left in 30 m"), (45.0, "left now"), (61.0, "right in 29 m"), (150.0, "end of route")],
 )
-def test_next_manoeuvre(station: float, words: str) -> None:
-    assert next_manoeuvre(PASSAGES, station) == words
+def test_next_manoeuvre(station: float, text: str) -> None:
+    assert next_manoeuvre(PASSAGES, station) == text
 
 
 @pytest.mark.parametrize(("curvature", "column"), [(0.2, 14), (0.1, 132), (0.0, 250), (-0.2, 486), (-9.0, 486)])
@@ -167,30 +167,30 @@ def test_the_density_peaks_where_it_should_and_fills_to_the_top() -> None:
     assert np.flatnonzero(height[top_row]).mean() == pytest.approx(132, abs=3)
 
 
-def test_written_text_leaves_the_canvas_and_marks_a_copy() -> None:
+def test_text_is_written_on_a_copy() -> None:
     canvas = blank(120, 40)
     marked = written(canvas, [Text("speed", 5, 5, 16, BRIGHT)])
     assert count(canvas, BRIGHT) == 0
     assert count(marked, BRIGHT) > 10
 
 
-def test_events_and_the_past_path_are_told() -> None:
+def test_events_and_the_past_path_are_shown() -> None:
     trail = tuple(Pose(-2.0 * i, 0.0, 0.0) for i in range(6, 0, -1))
     log = DriveLog((Event(1.0, "junction: left"), Event(2.5, "manual steering")), trail, manual=True)
-    plain, told = compose_dashboard(make_step(), CONTEXT), compose_dashboard(make_step(), CONTEXT, log=log)
+    plain, shown = compose_dashboard(make_step(), CONTEXT), compose_dashboard(make_step(), CONTEXT, log=log)
     for left in (16, 226):
-        there = (told[326:524, left : left + 198] == TRAIL).all(axis=-1)
+        there = (shown[326:524, left : left + 198] == TRAIL).all(axis=-1)
         rows, columns = np.nonzero(there)
         assert len(rows) > 10
         assert columns.mean() == pytest.approx(99, abs=2)  # straight behind the car
         assert rows.min() > CONTEXT.map.ego_row * 198 / CONTEXT.map.size_px
         assert count(plain[326:524, left : left + 198], TRAIL) == 0
-    assert count(told[190:260, 728:944], BRIGHT) > 50
+    assert count(shown[190:260, 728:944], BRIGHT) > 50
     assert count(plain[210:260, 728:944], BRIGHT) == 0
-    assert count(told[:45, 700:], ACCENT) > 50 > count(plain[:45, 700:], ACCENT)  # by hand
+    assert count(shown[:45, 700:], ACCENT) > 50 > count(plain[:45, 700:], ACCENT)  # manual steering
 
 
-def test_shares_of_two_modes_stand_over_them() -> None:
+def test_probabilities_of_two_modes_are_over_them() -> None:
     first, second = bump(0.1).density, bump(-0.1).density
     assert first is not None
     assert second is not None
@@ -201,7 +201,7 @@ def test_shares_of_two_modes_stand_over_them() -> None:
     assert places["25%"] == pytest.approx(368, abs=2)
 
 
-def test_the_keys_stand_under_the_panel_and_fit() -> None:
+def test_the_keys_are_under_the_dashboard_and_fit() -> None:
     dashboard = blank(WIDTH, HEIGHT)
     strip = with_keys(dashboard, Capabilities(tuple(Choice), steering=True, filming=True))[HEIGHT:]
     assert strip.shape == (KEYS_HEIGHT, WIDTH, 3)
@@ -211,11 +211,11 @@ def test_the_keys_stand_under_the_panel_and_fit() -> None:
     assert 0 < count(few, BRIGHT) < count(strip, BRIGHT)
 
 
-def test_an_excerpt_is_the_cameras_and_under_them_maps_and_curve() -> None:
+def test_an_excerpt_has_cameras_and_under_them_maps_and_curve() -> None:
     dashboard = blank(WIDTH, HEIGHT)
     dashboard[52:314, 16:716] = (10, 200, 10)  # where cameras are drawn
     dashboard[326:524, 16:944] = (10, 10, 200)  # where maps and curve are drawn
-    dashboard[52:314, 728:944] = (200, 10, 10)  # where things stand, which is left out
+    dashboard[52:314, 728:944] = (200, 10, 10)  # the status, which is left out
     small = excerpt(dashboard)
     assert small.shape == (421, 700, 3)
     assert (small[:262] == (10, 200, 10)).all()

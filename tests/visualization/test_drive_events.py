@@ -1,4 +1,4 @@
-"""Events and the past path."""
+"""The log of a drive: events and past path."""
 
 import numpy as np
 import pytest
@@ -24,20 +24,20 @@ def make_step(station: float, offset: float = 0.0, decision: Decision | None = N
     return RolloutStep(step, decision or Decision(0.0), 0.0, 0.0)
 
 
-def words(log: DriveLog) -> list[str]:
+def event_texts(log: DriveLog) -> list[str]:
     return [event.text for event in log.events]
 
 
-def two_ways(share: float) -> Decision:
+def two_modes(probability: float) -> Decision:
     first, second = (np.exp(-0.5 * ((GRID - centre) / 0.01) ** 2) for centre in (0.1, -0.05))
-    return Decision(0.1, GRID, share * first + (1 - share) * second)
+    return Decision(0.1, GRID, probability * first + (1 - probability) * second)
 
 
-def test_a_junction_is_told_once() -> None:
+def test_a_junction_is_reported_once() -> None:
     log = DriveLog()
     for station in (39.0, 40.0, 50.0, 59.0, 61.0):
         log = log.after(make_step(station), PASSAGES)
-    assert words(log) == ["junction: left"]
+    assert event_texts(log) == ["junction: left"]
     assert log.events[0].time == 5.0
 
 
@@ -45,21 +45,21 @@ def test_leaving_the_lane_and_coming_back() -> None:
     log = DriveLog()
     for station, offset in enumerate((0.0, 0.9, -1.2, -0.8, -1.1, 0.4)):
         log = log.after(make_step(float(station), offset))
-    assert words(log) == ["1.2 m off the lane", "back in the lane"]
+    assert event_texts(log) == ["1.2 m off the lane", "back in the lane"]
 
 
-def test_hands_on_the_wheel() -> None:
+def test_manual_steering_is_reported() -> None:
     log = DriveLog().after(make_step(0.0), manual=True).after(make_step(1.0), manual=True).after(make_step(2.0))
-    assert words(log) == ["manual steering", "driver steers again"]
+    assert event_texts(log) == ["manual steering", "driver steers again"]
 
 
-def test_a_fork_is_told_and_a_sliver_of_probability_is_no_way() -> None:
-    assert [mode.curvature for mode in decision_modes(two_ways(0.6))] == pytest.approx([-0.05, 0.1], abs=0.002)
-    assert [mode.mass for mode in decision_modes(two_ways(0.6))] == pytest.approx([0.4, 0.6], abs=0.01)
-    assert len(decision_modes(two_ways(0.98))) == 1
+def test_a_fork_is_reported_but_not_a_mode_of_low_probability() -> None:
+    assert [mode.curvature for mode in decision_modes(two_modes(0.6))] == pytest.approx([-0.05, 0.1], abs=0.002)
+    assert [mode.mass for mode in decision_modes(two_modes(0.6))] == pytest.approx([0.4, 0.6], abs=0.01)
+    assert len(decision_modes(two_modes(0.98))) == 1
     assert decision_modes(Decision(0.0)) == ()
-    log = DriveLog().after(make_step(0.0, decision=two_ways(0.98))).after(make_step(1.0, decision=two_ways(0.5)))
-    assert words(log.after(make_step(2.0, decision=two_ways(0.5)))) == ["2 possible paths"]
+    log = DriveLog().after(make_step(0.0, decision=two_modes(0.98))).after(make_step(1.0, decision=two_modes(0.5)))
+    assert event_texts(log.after(make_step(2.0, decision=two_modes(0.5)))) == ["2 possible paths"]
 
 
 def test_the_trail_has_its_spacing_and_its_length() -> None:
@@ -78,4 +78,4 @@ def test_only_the_latest_events_are_kept() -> None:
     for number in range(10):
         log = log.after(make_step(float(number)), manual=number % 2 == 0)
     assert len(log.events) == 3
-    assert words(log)[-1] == "driver steers again"
+    assert event_texts(log)[-1] == "driver steers again"

@@ -1,4 +1,4 @@
-"""The town from behind the car, with what is painted into it."""
+"""The town from behind the car, with the marks painted on the road."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ START = Pose(3.0, -2.0, 0.4)
 
 
 def empty_depth(view: Viewpoint) -> Array:
-    """Depth (H, W) [m] of an endless plain."""
+    """Return the depth (H, W) [m] of an infinite plain."""
     camera = scene_camera(view, WIDTH, HEIGHT)
     down = (np.arange(HEIGHT) + 0.5 - HEIGHT / 2) / camera.focal_px
     falls = down * camera.axes[1][2] + camera.axes[2][2]
@@ -34,18 +34,18 @@ def changed(picture: Image) -> Array:
 
 
 @pytest.mark.parametrize("view", list(Viewpoint))
-def test_the_ground_is_seen_where_nothing_stands_before_it(view: Viewpoint) -> None:
+def test_the_ground_is_visible_where_nothing_is_in_front_of_it(view: Viewpoint) -> None:
     camera = scene_camera(view, WIDTH, HEIGHT)
     depth = empty_depth(view)
-    seen = visible_ground(camera, depth.astype(np.float32))
-    np.testing.assert_array_equal(seen > 0, np.isfinite(depth) & (depth < 1e4))
-    assert seen.mean() > 0.4
+    visible = visible_ground(camera, depth.astype(np.float32))
+    np.testing.assert_array_equal(visible > 0, np.isfinite(depth) & (depth < 1e4))
+    assert visible.mean() > 0.4
     assert not visible_ground(camera, np.minimum(depth, 0.5).astype(np.float32)).any()
 
 
 @pytest.mark.parametrize(("curvature", "side"), [(0.1, -1), (-0.1, 1)])
 @pytest.mark.parametrize("view", list(Viewpoint))
-def test_the_fan_leads_to_its_side(view: Viewpoint, curvature: float, side: int) -> None:
+def test_the_fan_bends_to_its_side(view: Viewpoint, curvature: float, side: int) -> None:
     grid = np.linspace(-0.2, 0.2, 101)
     painted = painter(view)
     painted.fan(Fan(curvature, grid, np.exp(-0.5 * ((grid - curvature) / 0.02) ** 2)))
@@ -54,7 +54,7 @@ def test_the_fan_leads_to_its_side(view: Viewpoint, curvature: float, side: int)
     assert side * (np.median(columns) - WIDTH / 2) > 5
 
 
-def test_the_route_lies_ahead_and_hides_behind_walls() -> None:
+def test_the_route_is_ahead_and_hidden_by_walls() -> None:
     path = Polyline(START.to_world([(x, 0.0) for x in np.arange(-5.0, 60.0, 1.0)]))
     free, walled = painter(), painter(wall=4.0)
     for each in (free, walled):
@@ -65,7 +65,7 @@ def test_the_route_lies_ahead_and_hides_behind_walls() -> None:
     assert 0 < changed(walled.picture).sum() < changed(free.picture).sum() / 2
 
 
-def test_the_trail_lies_behind_the_car() -> None:
+def test_the_trail_is_behind_the_car() -> None:
     painted = painter(Viewpoint.TOP)
     painted.trail(tuple(START.moved(forward=-2.5 * i) for i in range(1, 4)), START)
     rows = np.nonzero(changed(painted.picture))[0]

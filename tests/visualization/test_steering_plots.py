@@ -24,12 +24,12 @@ def peaks(*means: float, sigma: float = 0.01) -> Array:
 
 
 def changed(picture: Image) -> Array:
-    """How far each pixel is from the bare road (H, W)."""
+    """Return the difference of each pixel from the empty road (H, W)."""
     difference: Array = np.abs(picture.astype(float) - 80).sum(axis=-1)
     return difference
 
 
-def test_an_arc_lies_on_its_circle() -> None:
+def test_an_arc_is_on_its_circle() -> None:
     for curvature in (0.1, -0.05):
         points = arc(curvature)
         distances = np.hypot(points[:, 0], points[:, 1] - 1 / curvature)
@@ -92,7 +92,7 @@ def test_the_label_is_drawn_in_its_own_colour() -> None:
     assert distance[:, 128:].min() < 60 < distance[:, :100].min()
 
 
-def test_the_image_given_is_left_alone_and_the_horizon_untouched() -> None:
+def test_neither_the_given_image_nor_the_sky_changes() -> None:
     image = road()
     image.flags.writeable = False
     picture = draw_fan(image, CAMERA, Decision(0.0, GRID, peaks(0.0)))
@@ -130,6 +130,6 @@ def test_any_distribution_in_any_camera_can_be_drawn(mean: float, sigma: float, 
     assert draw_fan(image, camera, Decision(mean, GRID, peaks(mean, sigma=sigma))).shape == (32, 64, 3)
 
 
-def test_a_density_of_nothing_draws_the_command_alone() -> None:
+def test_a_density_of_zeros_draws_only_the_command() -> None:
     empty = draw_fan(road(), CAMERA, Decision(0.0, GRID, np.zeros_like(GRID)))
     np.testing.assert_array_equal(empty, draw_fan(road(), CAMERA, Decision(0.0)))

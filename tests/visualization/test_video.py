@@ -1,4 +1,4 @@
-"""Films hold the drive that was measured, in files of the promised size."""
+"""Films have the frames of the measured drive, in files of limited size."""
 
 import gc
 from pathlib import Path
@@ -30,7 +30,7 @@ def frames(count: int) -> list[Image]:
     return [cv2.resize(picture.astype(np.uint8), (640, 360)).astype(np.uint8) for picture in noise]
 
 
-def test_mp4_holds_all_frames_at_their_rate(tmp_path: Path) -> None:
+def test_an_mp4_has_all_frames_at_their_rate(tmp_path: Path) -> None:
     path = tmp_path / "drive.mp4"
     with Mp4Writer(path, 10.0) as writer:
         for frame in frames(12):
@@ -44,7 +44,7 @@ def test_mp4_holds_all_frames_at_their_rate(tmp_path: Path) -> None:
     film_.release()
 
 
-def test_an_interrupted_mp4_is_not_there(tmp_path: Path) -> None:
+def test_an_interrupted_mp4_does_not_appear(tmp_path: Path) -> None:
     def interrupted() -> None:
         with Mp4Writer(tmp_path / "drive.mp4", 10.0) as writer:
             writer.add(frames(1)[0])
@@ -55,7 +55,7 @@ def test_an_interrupted_mp4_is_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_gif_takes_every_second_frame(tmp_path: Path) -> None:
+def test_a_gif_has_every_second_frame(tmp_path: Path) -> None:
     writer = GifWriter(tmp_path / "drive.gif", 20.0)
     for frame in frames(11):
         writer.add(frame)
@@ -65,7 +65,7 @@ def test_gif_takes_every_second_frame(tmp_path: Path) -> None:
         assert gif.info["duration"] == 100
 
 
-def test_gif_keeps_to_its_limit(tmp_path: Path) -> None:
+def test_a_gif_keeps_to_its_limit(tmp_path: Path) -> None:
     writer = GifWriter(tmp_path / "drive.gif", 10.0, every=1, limit=400_000)
     for frame in frames(12):
         writer.add(frame)
@@ -117,7 +117,7 @@ def test_an_encoder_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch
     assert list((tmp_path / "films").iterdir()) == []
 
 
-def test_gif_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_gif_without_frames_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         GifWriter(tmp_path / "drive.gif", 10.0).save()
 
