@@ -31,7 +31,9 @@ def make_environment(split: str = "train", towns: int = 4) -> gymnasium.Env[Any,
 
 def train(environment: gymnasium.Env[Any, Any], steps: int = STEPS, rollout: int = 128) -> PPO:
     """Train PPO for `steps` control steps of 0.1 s, with an update after each `rollout` steps."""
-    model = PPO("MultiInputPolicy", environment, n_steps=rollout, batch_size=min(64, rollout), n_epochs=4, seed=0)
+    model = PPO(
+        "MultiInputPolicy", environment, n_steps=rollout, batch_size=min(64, rollout), n_epochs=4, seed=0, verbose=1
+    )
     return model.learn(steps)
 
 
