@@ -7,10 +7,10 @@ INSTALLED := $(VENV)/installed
 .PHONY: demo watch test lint docs clean
 
 demo: $(INSTALLED)
-	$(BIN)/python scripts/demo.py
+	$(BIN)/navsim demo
 
 watch: $(INSTALLED)
-	$(BIN)/python scripts/watch.py --driver policies/reference/model.safetensors expert --town test-3 village-test-0 grid-test-1 suburb-test-2
+	$(BIN)/navsim watch --driver reference expert --town test-3 village-test-0 grid-test-1 suburb-test-2
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
