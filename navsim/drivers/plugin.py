@@ -114,9 +114,9 @@ def load_attribute(text: str, label: str, error_class: type[NavsimError]) -> Any
     try:
         return getattr(module, name)
     except AttributeError:
-        there = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-        close = difflib.get_close_matches(name, there, n=1)
-        hint = f"; perhaps you meant {close[0]!r}" if close else f"; it has {', '.join(there) or 'nothing to call'}"
+        names = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = f"; perhaps you meant {close[0]!r}" if close else f"; it has {', '.join(names) or 'nothing to call'}"
         raise error_class(f"{label}: module {module_name} has no {name!r}{hint}") from None
 
 

@@ -20,7 +20,7 @@ from navsim.datasets.dataset import open_dataset
 from navsim.datasets.statistics import Statistics
 from navsim.errors import ConfigError, StorageError
 from navsim.simulation.scenario import Outcome
-from tests.datasets.synthetic import SHORT_COLLECTION
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder collected in one go by two processes."""
+    """A folder collected without interruption by two processes."""
     folder = tmp_path_factory.mktemp("unbroken") / "data"
     collect(dataclasses.replace(SHORT_COLLECTION, out=folder, workers=2))
     return folder
@@ -173,7 +173,7 @@ def test_folder_that_a_kill_left_empty_is_taken(into: Callable[..., CollectConfi
 def collecting_program(config: CollectConfig) -> "subprocess.Popen[str]":
     """The collection as a program of its own, in a group of processes of its own."""
     code = (
-        "import dataclasses; from pathlib import Path; from tests.datasets.synthetic import SHORT_COLLECTION\n"
+        "import dataclasses; from pathlib import Path; from tests.datasets.synthetic_episodes import SHORT_COLLECTION\n"
         "from navsim.datasets.collection import collect; from navsim.cli import run_command\n"
         f"config = dataclasses.replace(SHORT_COLLECTION, out=Path({str(config.out)!r}), resume=True)\n"
         "run_command(lambda: print(collect(config)))\n"

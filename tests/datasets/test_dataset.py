@@ -19,7 +19,7 @@ from navsim.datasets.episode_files import write_episode
 from navsim.errors import EpisodeError
 from navsim.roads.generators.towns import Split
 from navsim.simulation.scenario import Scenario
-from tests.datasets.synthetic import TINY, assert_same_episode, made_up_episode, made_up_folder
+from tests.datasets.synthetic_episodes import TINY, assert_same_episode, made_up_episode, made_up_folder
 
 
 def test_folder_gives_its_episodes_back_split_by_split(tmp_path: Path) -> None:
@@ -109,16 +109,20 @@ def test_episode_of_another_camera_or_map_of_the_same_size(tmp_path: Path) -> No
     made_up_folder(tmp_path)
     scenario = Scenario("train-5")
     path = episode_path(tmp_path, scenario)
-    episode, told = made_up_episode(scenario), to_mapping(TINY)
+    episode, stored = made_up_episode(scenario), to_mapping(TINY)
     for kind, values, words in (
         (
             "cameras",
-            [{**told["cameras"][0], "fov_deg": 60.0}],
+            [{**stored["cameras"][0], "fov_deg": 60.0}],
             r"cameras\.0\.fov_deg = 60\.0, the data folder has 115\.0",
         ),
-        ("map", {**told["map"], "metres_per_pixel": 2.0}, r"map\.metres_per_pixel = 2\.0, the data folder has 1\.0"),
+        (
+            "map",
+            {**stored["map"], "metres_per_pixel": 2.0},
+            r"map\.metres_per_pixel = 2\.0, the data folder has 1\.0",
+        ),
     ):
-        write_episode(episode, path, {"simulation": {**told, kind: values}})
+        write_episode(episode, path, {"simulation": {**stored, kind: values}})
         with pytest.raises(EpisodeError, match=rf"train-5.*was recorded with {words}"):
             open_dataset(tmp_path)
     write_episode(episode, path, {"simulation": {"cameras": [{"width": 16}], "map": {}}})

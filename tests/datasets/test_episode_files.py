@@ -19,7 +19,7 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scenery.meshes import SemanticClass
-from tests.datasets.synthetic import assert_same_episode, made_up_episode
+from tests.datasets.synthetic_episodes import assert_same_episode, made_up_episode
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 passages = st.builds(

@@ -19,7 +19,7 @@ from navsim.errors import StorageError
 from navsim.storage import write_bytes
 from navsim.visualization.video import GifWriter, Mp4Writer
 from tests.agents.small_runs import small_folder
-from tests.datasets.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION, assert_same_episode, made_up_episode
 
 
 @pytest.fixture

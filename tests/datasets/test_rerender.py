@@ -20,7 +20,7 @@ from navsim.roads.generators.towns import Generator
 from navsim.sensing.camera import Camera, MountError, Rig
 from navsim.sensing.roadmap import MapFault, MapSpec
 from navsim.simulation.config import RendererName
-from tests.datasets.synthetic import SHORT_COLLECTION, assert_same_episode
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION, assert_same_episode
 from tests.datasets.test_collection import contents
 
 CAMERAS = (Camera(width=16, height=8), Camera("left", width=16, height=8, yaw_deg=50.0))

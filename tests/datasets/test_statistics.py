@@ -10,7 +10,7 @@ from rich.console import Console
 from navsim.datasets.statistics import episode_statistics, statistics_table
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, Scenario
-from tests.datasets.synthetic import made_up_episode
+from tests.datasets.synthetic_episodes import made_up_episode
 
 
 def straight_drive(town: str, outcome: Outcome, reached: float) -> Episode:

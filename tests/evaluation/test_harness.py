@@ -18,7 +18,7 @@ from navsim.seeding import derived_seed
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario
-from tests.drivers.odd_drivers import (
+from tests.drivers.faulty_drivers import (
     make_constant,
     make_deadly_fleet,
     make_dying,

@@ -45,7 +45,7 @@ def test_images_are_all_there_or_none_is() -> None:
         replace(drive(), images=np.zeros((2, 1, 8, 8, 3), np.uint8))
 
 
-def test_a_drive_without_commands_is_none() -> None:
+def test_a_drive_without_commands_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one command"):
         replace(drive(), commands=np.zeros(0))
 
@@ -56,7 +56,7 @@ def test_distance_and_completion_by_hand() -> None:
     assert replace(drive(), outcome=Outcome.ARRIVED).completion == 1.0
 
 
-def test_states_inside_junctions_are_told() -> None:
+def test_states_inside_junctions_are_marked() -> None:
     assert drive().in_junction.tolist() == [False, True, True, False]
     assert replace(drive(), passages=(JunctionPassage(11.0, 13.0, Manoeuvre.RIGHT, 0),)).in_junction.tolist() == [
         False,

@@ -81,7 +81,7 @@ def test_without_a_route_it_says_so() -> None:
         LaneExpert(ExpertConfig(), VehicleSpec()).command(state(0.0, 0.0))
 
 
-def test_who_senses_and_who_sees_the_truth_are_told_apart() -> None:
+def test_drivers_and_experts_are_distinguished() -> None:
     truth, senses = expert(STRAIGHT), ConstantDriver()
     assert isinstance(truth, Expert)
     assert not isinstance(truth, Driver)

@@ -11,7 +11,7 @@ def test_a_scenario_is_plain_values_and_back() -> None:
     assert len({scenario, Scenario("test-3", 7, 11, junctions=False, start=StartOffset(0.5, -4.0))}) == 1
 
 
-def test_names_tell_scenarios_apart() -> None:
+def test_names_distinguish_scenarios() -> None:
     assert Scenario("test-3", 7, 11).name == "test-3-route7-seed11"
     assert Scenario("test-3", 7, 11, junctions=False).name == "test-3-lane7-seed11"
 

@@ -23,7 +23,7 @@ from navsim.sensing.camera import Camera
 from navsim.tables import Table
 from tests.agents.small_runs import CAMERAS, MAP, add_episode, small_episode, small_folder, small_info, small_policy
 from tests.commands import Finished, run_command
-from tests.datasets.synthetic import SHORT_COLLECTION
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION
 
 REPOSITORY = Path(__file__).parents[3]
 

@@ -20,7 +20,7 @@ from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from tests.drivers.odd_drivers import SureDriver
+from tests.drivers.faulty_drivers import SureDriver
 from tests.evaluation.drives import make_drive
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=32, height=16),), renderer="tiny")

@@ -21,7 +21,7 @@ from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario
 from tests.chromium import CHROMIUM, page_widths
-from tests.drivers.odd_drivers import make_failing, make_sure
+from tests.drivers.faulty_drivers import make_failing, make_sure
 from tests.evaluation.drives import make_drive
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=32, height=16),), renderer="tiny")

@@ -25,7 +25,7 @@ from navsim.evaluation.reports.run import (
 from navsim.roads.generators.towns import Generator, Split
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
-from tests.drivers.odd_drivers import make_healing
+from tests.drivers.faulty_drivers import make_healing
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),), renderer="tiny")
 

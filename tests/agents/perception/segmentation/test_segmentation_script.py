@@ -22,7 +22,7 @@ from navsim.sensing.camera import Camera
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
 from tests.commands import Finished, run_command
-from tests.datasets.synthetic import SHORT_COLLECTION
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION
 
 ROOT = Path(__file__).parents[4]
 SIMULATION = replace(SHORT_COLLECTION.simulation, cameras=(Camera(width=48, height=24),))

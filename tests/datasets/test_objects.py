@@ -20,7 +20,7 @@ from navsim.sensing.camera import Camera
 from navsim.simulation.episode import OBJECT_COLUMNS
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import SemanticClass
-from tests.datasets.synthetic import SHORT_COLLECTION, assert_same_episode, made_up_episode
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION, assert_same_episode, made_up_episode
 from tests.datasets.test_collection import contents
 
 CAMERAS = (Camera(width=64, height=32), Camera("left", width=64, height=32, yaw_deg=40.0))
@@ -61,7 +61,7 @@ def test_any_objects_read_back_as_they_were(
 
 def test_boxes_lie_around_pixels_of_their_class(recorded: CollectConfig) -> None:
     classes = {0: SemanticClass.VEHICLE, 1: SemanticClass.PEDESTRIAN, 2: SemanticClass.SIGN}
-    told = 0
+    found = 0
     for episode in open_dataset(recorded.out).episodes():
         assert episode.objects is not None
         assert (np.diff(episode.objects[:, 0]) >= 0).all()
@@ -70,9 +70,9 @@ def test_boxes_lie_around_pixels_of_their_class(recorded: CollectConfig) -> None
             assert inside.shape == (y1 - y0, x1 - x0)
             for edge in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
                 assert edge.any()
-            told += 1
+            found += 1
         assert ((episode.objects[:, 7] > 0) & (episode.objects[:, 7] <= 1)).all()
-    assert told > 20
+    assert found > 20
 
 
 def test_other_programs_find_a_list_of_records_in_each_row(recorded: CollectConfig) -> None:
@@ -114,7 +114,7 @@ def test_damaged_objects_are_found(recorded: CollectConfig, tmp_path: Path) -> N
     assert {error for _, error in checked_episodes(recorded.out)} == {None}
 
 
-def test_rendering_anew_keeps_and_drops_them(recorded: CollectConfig, tmp_path: Path) -> None:
+def test_rerendering_keeps_and_drops_them(recorded: CollectConfig, tmp_path: Path) -> None:
     kept, dropped = (
         RerenderConfig(source=recorded.out, out=tmp_path / name, workers=1) for name in ("kept", "dropped")
     )
@@ -126,8 +126,8 @@ def test_rendering_anew_keeps_and_drops_them(recorded: CollectConfig, tmp_path: 
 
 def test_other_cameras_see_other_boxes(recorded: CollectConfig) -> None:
     episode = next(open_dataset(recorded.out).episodes(images=False))
-    redrawer = EpisodeRerenderer(dataclasses.replace(recorded.simulation, cameras=(Camera(width=128, height=64),)))
-    larger = redrawer.objects(episode)
-    redrawer.close()
+    rerenderer = EpisodeRerenderer(dataclasses.replace(recorded.simulation, cameras=(Camera(width=128, height=64),)))
+    larger = rerenderer.objects(episode)
+    rerenderer.close()
     assert larger[:, 5].max() > 64
     assert not larger[:, 1].any()

@@ -12,7 +12,7 @@ from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from tests.drivers.odd_drivers import make_constant
+from tests.drivers.faulty_drivers import make_constant
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))
 SCENARIO = Scenario("test-0", 0, junctions=False)
@@ -21,13 +21,13 @@ SCENARIO = Scenario("test-0", 0, junctions=False)
 @pytest.mark.parametrize(
     "driver_spec", [expert_driver_spec(SIMULATION), constant_driver_spec(0.02), DriverSpec("x", make_constant, 1.0)]
 )
-def test_entrants_are_the_same_in_another_process(driver_spec: DriverSpec) -> None:
+def test_driver_specs_are_the_same_in_another_process(driver_spec: DriverSpec) -> None:
     copy = pickle.loads(pickle.dumps(driver_spec))  # noqa: S301 - our own
     assert copy == driver_spec
     assert hash(copy) == hash(driver_spec)
 
 
-def test_only_drivers_that_look_ask_for_pictures() -> None:
+def test_only_drivers_that_sense_need_images() -> None:
     assert isinstance(expert_driver_spec(SIMULATION).driver(), Expert)
     assert not constant_driver_spec().senses
     assert isinstance(DriverSpec("x", make_constant, 0.0).driver(), Driver)
@@ -37,7 +37,7 @@ def test_constants_of_other_curvature_are_other_drivers() -> None:
     assert constant_driver_spec(0.01).digest != constant_driver_spec(0.02).digest
 
 
-def test_the_unseeing_constant_drives_as_the_seeing_one() -> None:
+def test_the_constant_without_observations_drives_as_the_one_with_them() -> None:
     with Simulation(SIMULATION) as simulation:
         blind = drive(simulation, constant_driver_spec(0.01).driver(), SCENARIO, sense=False, record_images=False)
         seeing = drive(simulation, make_constant(0.01), SCENARIO, record_images=False)

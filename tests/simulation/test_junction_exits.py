@@ -73,7 +73,7 @@ def test_inside_the_straight_exit_by_hand_whichever_way_the_route_takes() -> Non
     straight = exits_at(CROSSING, way(CROSSING, 2, Manoeuvre.STRAIGHT), [(4.0, 0.3, 0.1)])
     expected = -2 * (0.3 + 5 * np.sin(0.1)) / 25
     assert straight.curvatures[0, column(straight, Manoeuvre.STRAIGHT)] == pytest.approx(expected)
-    # The same pose, told by its place beside the way to the left.
+    # The same pose, given by its place beside the path to the left.
     route, left = way(CROSSING, 2, Manoeuvre.STRAIGHT), way(CROSSING, 2, Manoeuvre.LEFT)
     pose = route.path.pose(route.passages[0].start + 4.0).moved(left=0.3, turn=0.1)
     place = left.progress(pose)

@@ -1,4 +1,4 @@
-"""The wheel under arrow keys, and how it is taken and handed back."""
+"""Steering by arrow keys: takeover, turning and release."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_the_wheel_never_turns_farther_than_the_car_can(keys: list[set[str]], sp
 
 
 @pytest.mark.parametrize("key", sorted(STEERING))
-def test_an_arrow_takes_the_wheel_as_it_is_turned_and_h_hands_it_back(key: str) -> None:
+def test_an_arrow_takes_over_at_the_current_curvature_and_h_releases(key: str) -> None:
     taken = SteeringWheel().after_press([key], 0.05)
     assert taken == SteeringWheel(True, 0.05)
     assert taken.after_press([key], -0.1) == taken
@@ -71,38 +71,38 @@ def test_an_arrow_takes_the_wheel_as_it_is_turned_and_h_hands_it_back(key: str) 
     assert SteeringWheel().after_press(["c", "space"], 0.05) == SteeringWheel()
 
 
-def test_hands_overrule_the_command_and_leave_the_distribution() -> None:
-    hands = KeyboardInput(LIMIT, 0.1)
-    hands.begin(at_start=False)
+def test_keys_override_the_command_and_leave_the_distribution() -> None:
+    keyboard = KeyboardInput(LIMIT, 0.1)
+    keyboard.begin(at_start=False)
     own = Decision(-0.03, np.linspace(-0.2, 0.2, 5), np.ones(5))
-    assert hands.override(own, 8.0) is own
-    assert not hands.used
-    hands.update(["left"], [])
-    steered = hands.override(own, 8.0)
+    assert keyboard.override(own, 8.0) is own
+    assert not keyboard.used
+    keyboard.update(["left"], [])
+    steered = keyboard.override(own, 8.0)
     assert steered.curvature > -0.03  # begins where the driver's wheel was
     assert steered.density is own.density
-    assert hands.used
-    hands.update(["h"], [])
-    assert hands.override(own, 8.0) is own
-    assert hands.used
+    assert keyboard.used
+    keyboard.update(["h"], [])
+    assert keyboard.override(own, 8.0) is own
+    assert keyboard.used
 
 
 def test_a_tap_between_two_decisions_counts_once_and_a_held_key_on_and_on() -> None:
-    hands = KeyboardInput(LIMIT, 0.1, at_start=True)
+    keyboard = KeyboardInput(LIMIT, 0.1, at_start=True)
     straight = Decision(0.0)
-    hands.update(["left"], [])
-    hands.update([], [])
-    first = hands.override(straight, 8.0).curvature
+    keyboard.update(["left"], [])
+    keyboard.update([], [])
+    first = keyboard.override(straight, 8.0).curvature
     assert first > 0
-    assert hands.override(straight, 8.0).curvature < first
-    hands.begin(at_start=True)
+    assert keyboard.override(straight, 8.0).curvature < first
+    keyboard.begin(at_start=True)
     for _ in range(3):
-        hands.update([], ["right"])
-        last = hands.override(straight, 8.0).curvature
+        keyboard.update([], ["right"])
+        last = keyboard.override(straight, 8.0).curvature
     assert last == pytest.approx(-3 * LATERAL_ACCELERATION / 64 * 0.1 / TURNING_TIME)
 
 
-def test_whoever_is_handed_keeps_their_kind_and_is_asked_all_the_while() -> None:
+def test_drivers_keep_their_kind_and_decide_at_every_step() -> None:
     class Counting(ConstantDriver):
         asked = 0
 
@@ -110,13 +110,13 @@ def test_whoever_is_handed_keeps_their_kind_and_is_asked_all_the_while() -> None
             self.asked += 1
             return super().drive(observation)
 
-    hands, driver = KeyboardInput(LIMIT, 0.1, at_start=True), Counting(0.01)
-    pilot = with_takeover(driver, hands)
+    keyboard, driver = KeyboardInput(LIMIT, 0.1, at_start=True), Counting(0.01)
+    pilot = with_takeover(driver, keyboard)
     assert isinstance(pilot, Driver)
     assert not isinstance(pilot, Expert)
     pilot.begin(0)
     assert pilot.drive(seen()).curvature == 0.0
-    hands.update(["h"], [])
+    keyboard.update(["h"], [])
     assert pilot.drive(seen()).curvature == 0.01
     assert driver.asked == 2
-    assert isinstance(with_takeover(LaneExpert(ExpertConfig(), VehicleSpec()), hands), Expert)
+    assert isinstance(with_takeover(LaneExpert(ExpertConfig(), VehicleSpec()), keyboard), Expert)

@@ -1,4 +1,4 @@
-"""What the pixels of recorded drives show, told afterwards from the recorded poses."""
+"""What the pixels of recorded drives show, computed from the recorded poses."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer, PixelGroundTruth
 from navsim.simulation.town import load_town_map
 from navsim.world.scenery.meshes import SemanticClass
-from tests.datasets.synthetic import SHORT_COLLECTION
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION
 
 CAMERAS = (Camera(width=48, height=24), Camera("left", width=48, height=24, yaw_deg=60.0))
 FRAMES = [0, 7, 20]
@@ -30,11 +30,11 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulationConfig, E
 
 @pytest.fixture(scope="module")
 def seen(drive: tuple[SimulationConfig, Episode]) -> PixelGroundTruth:
-    redrawer = EpisodeRerenderer(drive[0])
+    rerenderer = EpisodeRerenderer(drive[0])
     try:
-        return redrawer.measure(drive[1], FRAMES)
+        return rerenderer.measure(drive[1], FRAMES)
     finally:
-        redrawer.close()
+        rerenderer.close()
 
 
 def test_it_is_what_was_recorded(drive: tuple[SimulationConfig, Episode], seen: PixelGroundTruth) -> None:
@@ -60,11 +60,11 @@ def test_roads_are_seen_where_roads_are(drive: tuple[SimulationConfig, Episode],
 
 
 def test_many_frames_are_seen_as_few_are(drive: tuple[SimulationConfig, Episode], seen: PixelGroundTruth) -> None:
-    redrawer = EpisodeRerenderer(drive[0])
+    rerenderer = EpisodeRerenderer(drive[0])
     try:
-        many = redrawer.measure(drive[1], [20] * 32 + FRAMES)  # more pictures than are drawn in one go
+        many = rerenderer.measure(drive[1], [20] * 32 + FRAMES)  # more images than are rendered in one pass
     finally:
-        redrawer.close()
+        rerenderer.close()
     assert (many.semantic[32:] == seen.semantic).all()
     assert (many.images[31] == seen.images[2]).all()
     np.testing.assert_array_equal(many.positions[32:], seen.positions)

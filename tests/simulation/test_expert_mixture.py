@@ -14,7 +14,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import RolloutSlot, RolloutStep, drive, drive_batch
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation, simulations
-from tests.datasets.synthetic import assert_same_episode
+from tests.datasets.synthetic_episodes import assert_same_episode
 from tests.simulation.conftest import SMALL
 
 SCENARIO = Scenario("train-1", 0, 3)
@@ -43,7 +43,7 @@ def turns(mixture: ExpertMixtureDriver, steps: int, seed: int = 5) -> list[bool]
     return [mixture.choose(OBSERVATION, EXPERT) is EXPERT for _ in range(steps)]
 
 
-def test_the_wheel_is_given_out_once_a_window() -> None:
+def test_turns_are_drawn_once_a_window() -> None:
     draws = generator(5, "turns").random(4)
     expected = [bool(draw < 0.5) for draw in draws for _ in range(3)]
     assert turns(ExpertMixtureDriver(ConstantDriver(), 0.5, 3), 12) == expected
@@ -62,7 +62,7 @@ def test_all_or_nothing() -> None:
     assert not any(turns(ExpertMixtureDriver(ConstantDriver(), 0.0, 2), 50))
 
 
-def test_the_driver_sees_every_step_whoever_drives() -> None:
+def test_the_driver_decides_at_every_step() -> None:
     driver = Counter()
     mixture = ExpertMixtureDriver(driver, 1.0, 2)
     turns(mixture, 7)

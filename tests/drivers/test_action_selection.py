@@ -31,7 +31,7 @@ GRID = np.linspace(-0.2, 0.2, GRID_POINTS)
 LEFT, RIGHT = 0.08, -0.06
 
 
-def outlook(*parts: tuple[float, float, float], command: float | None = None) -> ActionDistribution:
+def mixture(*parts: tuple[float, float, float], command: float | None = None) -> ActionDistribution:
     """A mixture of Gaussians given as (weight, mean, scale) in 1/m."""
     density = sum((w * norm.pdf(GRID, m, s) for w, m, s in parts), np.zeros(GRID_POINTS))
     mode = max(parts, key=lambda part: part[0] / part[2])[1]
@@ -40,7 +40,7 @@ def outlook(*parts: tuple[float, float, float], command: float | None = None) ->
 
 def fork(left: float, left_at: float = LEFT, right_at: float = RIGHT) -> ActionDistribution:
     """Two ways, the left one with probability `left`."""
-    return outlook((left, left_at, 0.01), (1 - left, right_at, 0.01))
+    return mixture((left, left_at, 0.01), (1 - left, right_at, 0.01))
 
 
 def driven(config: ActingConfig, action_distributions: list[ActionDistribution], seed: int = 0) -> Array:
@@ -65,14 +65,14 @@ def crossing(seed: int, steps: int = 100, noise: float = 0.15) -> list[ActionDis
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sticky_stays_on_one_way_where_the_highest_mode_sways(seed: int) -> None:
+def test_follow_mode_stays_on_one_way_where_the_highest_mode_sways(seed: int) -> None:
     drive = crossing(seed)
     assert changes(driven(ActingConfig("mode"), drive)) > 10
     assert changes(driven(ActingConfig("follow_mode"), drive)) == 0  # 0.35 / 0.65 is above the share of 0.5
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sticky_gives_way_once_when_the_weights_have_crossed_for_good(seed: int) -> None:
+def test_follow_mode_gives_way_once_when_the_weights_have_crossed_for_good(seed: int) -> None:
     rng = np.random.default_rng(seed)
     drive = [fork(float(left)) for left in np.linspace(0.9, 0.1, 200) + rng.normal(0.0, 0.04, 200)]
     commands = driven(ActingConfig("follow_mode"), drive)
@@ -90,12 +90,12 @@ def test_a_way_is_given_up_at_the_stated_share() -> None:
 
 
 def test_a_way_that_vanishes_is_left_at_once() -> None:
-    drive = [fork(0.6)] * 5 + [outlook((1.0, RIGHT, 0.01))]
+    drive = [fork(0.6)] * 5 + [mixture((1.0, RIGHT, 0.01))]
     assert driven(ActingConfig("follow_mode"), drive)[-2:] == pytest.approx([LEFT, RIGHT])
 
 
 def test_a_way_that_vanishes_among_others_is_left_for_the_highest() -> None:
-    rest = outlook((0.6, -0.1, 0.01), (0.4, 0.0, 0.01))
+    rest = mixture((0.6, -0.1, 0.01), (0.4, 0.0, 0.01))
     assert follow(ActingConfig(), rest, LEFT) == -0.1  # 0.0 is 0.08 away, which is out of reach
 
 
@@ -108,7 +108,7 @@ def test_the_followed_way_may_wander_as_the_car_comes_closer() -> None:
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(-0.19, 0.19), min_size=2, max_size=10), st.floats(0.003, 0.05))
 def test_one_way_alone_is_followed_without_delay(means: list[float], scale: float) -> None:
-    drive = [outlook((1.0, mean, scale)) for mean in means]
+    drive = [mixture((1.0, mean, scale)) for mean in means]
     assert driven(ActingConfig("follow_mode"), drive).tolist() == means
 
 
@@ -125,15 +125,15 @@ def test_the_mean_drives_between_two_ways() -> None:
 
 def test_sample_and_hold_steers_by_one_quantile_for_the_stated_time() -> None:
     config = ActingConfig("sample_hold", hold_steps=10)
-    commands = driven(config, [outlook((1.0, 0.0, 0.02))] * 40)
+    commands = driven(config, [mixture((1.0, 0.0, 0.02))] * 40)
     assert [len(set(commands[i : i + 10])) for i in range(0, 40, 10)] == [1, 1, 1, 1]
     assert len(set(commands)) == 4
-    np.testing.assert_array_equal(commands, driven(config, [outlook((1.0, 0.0, 0.02))] * 40))
-    assert set(commands).isdisjoint(driven(config, [outlook((1.0, 0.0, 0.02))] * 40, seed=1))
+    np.testing.assert_array_equal(commands, driven(config, [mixture((1.0, 0.0, 0.02))] * 40))
+    assert set(commands).isdisjoint(driven(config, [mixture((1.0, 0.0, 0.02))] * 40, seed=1))
 
 
 def test_a_held_quantile_moves_with_the_road() -> None:
-    drive = [outlook((1.0, at, 0.01)) for at in np.linspace(0.0, 0.05, 10)]
+    drive = [mixture((1.0, at, 0.01)) for at in np.linspace(0.0, 0.05, 10)]
     commands = driven(ActingConfig("sample_hold", hold_steps=10), drive)
     assert commands - commands[0] == pytest.approx(np.linspace(0.0, 0.05, 10), abs=1e-4)
 
@@ -159,13 +159,13 @@ def test_commands_stay_within_the_range_also_where_nothing_lies_in_it(rule: Rule
 
 
 def test_quantiles_are_those_of_a_gaussian() -> None:
-    seen = outlook((1.0, 0.02, 0.03))
+    seen = mixture((1.0, 0.02, 0.03))
     for share in (0.05, 0.5, 0.9):
         assert quantile(seen, share) == pytest.approx(norm.ppf(share, 0.02, 0.03), abs=1e-4)
 
 
 def test_modes_are_found_with_their_probabilities() -> None:
-    seen = outlook((0.5, 0.1, 0.01), (0.2, -0.1, 0.005), (0.3, 0.0, 0.02))
+    seen = mixture((0.5, 0.1, 0.01), (0.2, -0.1, 0.005), (0.3, 0.0, 0.02))
     modes = find_modes(seen.grid, seen.density, 0.8)
     assert [mode.curvature for mode in modes] == pytest.approx([-0.1, 0.0, 0.1], abs=2e-4)
     assert [mode.mass for mode in modes] == pytest.approx([0.2, 0.3, 0.5], abs=0.01)

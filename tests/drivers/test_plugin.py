@@ -80,7 +80,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A current directory with modules in it."""
     (tmp_path / "mine.py").write_text(MODULE)
     (tmp_path / "torn.py").write_text("def make(:\n")
-    (tmp_path / "needy.py").write_text("import no_such_package_of_anyone\n")
+    (tmp_path / "needy.py").write_text("import package_that_does_not_exist\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -100,7 +100,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("2nd:make", False),
     ],
 )
-def test_words_of_modules_are_told_from_others(word: str, is_one: bool) -> None:
+def test_names_of_plugins_are_distinguished_from_others(word: str, is_one: bool) -> None:
     assert is_plugin_name(word) is is_one
 
 
@@ -132,7 +132,7 @@ def test_another_source_is_another_driver(folder: Path) -> None:
         ("mine.inner:make", r"no module 'mine.inner'"),
         (
             "needy:make",
-            r"needy cannot be imported: ModuleNotFoundError: No module named 'no_such_package_of_anyone' \(",
+            r"needy cannot be imported: ModuleNotFoundError: No module named 'package_that_does_not_exist' \(",
         ),
         ("torn:make", r"torn cannot be imported: SyntaxError"),
         ("mine:straight", r"module mine has no 'straight'; perhaps you meant 'Straight'"),
@@ -147,7 +147,7 @@ def test_another_source_is_another_driver(folder: Path) -> None:
         ("mine:getattr", r"module mine has no 'getattr'"),
     ],
 )
-def test_what_is_no_driver_is_refused_in_one_line(word: str, words: str, folder: Path) -> None:
+def test_an_object_that_is_not_a_driver_is_refused_in_one_line(word: str, words: str, folder: Path) -> None:
     with pytest.raises(DriverError, match=words) as raised:
         plugin_driver_spec(word, SIMULATION.cameras, SIMULATION.map)
     assert "\n" not in str(raised.value)

@@ -21,7 +21,7 @@ from navsim.simulation.config import RendererName
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.world.scenery.meshes import CLASS_NAMES, SemanticClass
-from tests.datasets.synthetic import SHORT_COLLECTION, made_up_episode
+from tests.datasets.synthetic_episodes import SHORT_COLLECTION, made_up_episode
 from tests.datasets.test_collection import contents
 from tests.datasets.test_rerender import has_opengl
 
@@ -61,16 +61,16 @@ def test_every_image_has_its_classes_and_they_fit_it(recorded: CollectConfig) ->
 
 
 def test_they_are_what_the_renderer_measures_at_the_recorded_poses(recorded: CollectConfig) -> None:
-    redrawer = EpisodeRerenderer(recorded.simulation)
+    rerenderer = EpisodeRerenderer(recorded.simulation)
     try:
         for episode in open_dataset(recorded.out).episodes():
             frames = [0, len(episode) // 2, len(episode) - 1]
-            seen = redrawer.measure(episode, frames)
+            seen = rerenderer.measure(episode, frames)
             np.testing.assert_array_equal(episode.classes[frames], seen.semantic)
             np.testing.assert_array_equal(episode.images[frames], seen.images)
-            np.testing.assert_array_equal(redrawer.classes(episode), episode.classes)
+            np.testing.assert_array_equal(rerenderer.classes(episode), episode.classes)
     finally:
-        redrawer.close()
+        rerenderer.close()
 
 
 def test_the_other_columns_are_those_of_a_collection_without_classes(recorded: CollectConfig, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_classes_of_another_size_are_refused(recorded: CollectConfig, tmp_path: 
         open_dataset(config.out)
 
 
-def test_rendering_anew_keeps_adds_and_drops_them(recorded: CollectConfig, tmp_path: Path) -> None:
+def test_rerendering_keeps_adds_and_drops_them(recorded: CollectConfig, tmp_path: Path) -> None:
     kept, dropped, added = (RerenderConfig(out=tmp_path / name, workers=1) for name in ("kept", "dropped", "added"))
     rerender(dataclasses.replace(kept, source=recorded.out))
     assert contents(kept.out) == contents(recorded.out)
@@ -152,5 +152,5 @@ def test_channels_are_a_setting_of_the_data_and_checked() -> None:
 
 def test_info_tells_that_they_are_there(recorded: CollectConfig) -> None:
     command = [sys.executable, "scripts/dataset.py", "info", str(recorded.out)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "2 classes" in told
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "2 classes" in output

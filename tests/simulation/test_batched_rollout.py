@@ -31,7 +31,7 @@ class Watcher:
 
 
 class Fleet(Watcher):
-    """Decides for several cars in one go, as the watcher does for each."""
+    """Decides for several cars in one call, as the watcher does for each."""
 
     name = "fleet"
 
@@ -67,10 +67,10 @@ def test_drives_side_by_side_are_those_driven_alone(simulation: Simulation, coun
     assert all(equal(episode, alone[episode.scenario]) for episode in together)
 
 
-def test_nothing_is_drawn_for_those_who_do_not_look(simulation: Simulation) -> None:
+def test_nothing_is_rendered_without_sensing(simulation: Simulation) -> None:
     with simulations(SMALL, 2) as cars:
-        crews = [RolloutSlot(car, LaneExpert(SMALL.expert, SMALL.vehicle)) for car in cars]
-        together = list(drive_batch(crews, SCENARIOS, sense=False))
+        slots = [RolloutSlot(car, LaneExpert(SMALL.expert, SMALL.vehicle)) for car in cars]
+        together = list(drive_batch(slots, SCENARIOS, sense=False))
     assert len(together) == 3
     for episode in together:
         assert len(episode.images) == 0
@@ -82,12 +82,12 @@ def test_one_driver_decides_for_all_its_cars_in_one_go(simulation: Simulation) -
     alone = {s: drive(simulation, Watcher(), s, NOISE) for s in SCENARIOS}
     driver, other, counts = Fleet(), Fleet(), list[int]()
     with simulations(SMALL, 3) as cars:
-        crews = [
+        slots = [
             RolloutSlot(cars[0], BatchDriverHandle(driver, 0)),
             RolloutSlot(cars[1], BatchDriverHandle(driver, 1)),
             RolloutSlot(cars[2], BatchDriverHandle(other, 0)),
         ]
-        together = list(drive_batch(crews, SCENARIOS, NOISE, on_step=lambda seen: counts.append(len(seen))))
+        together = list(drive_batch(slots, SCENARIOS, NOISE, on_step=lambda seen: counts.append(len(seen))))
     for episode in together:
         assert equal(replace(episode, driver="watcher"), alone[episode.scenario])
     assert max(driver.passes) == 2
@@ -97,29 +97,29 @@ def test_one_driver_decides_for_all_its_cars_in_one_go(simulation: Simulation) -
     assert sum(counts) == sum(len(episode) + 1 for episode in together)  # their ends are seen, too
 
 
-def test_a_seat_decides_for_its_own_car_where_nothing_was_fetched(simulation: Simulation) -> None:
+def test_a_handle_decides_for_its_own_car_without_a_prefetched_decision(simulation: Simulation) -> None:
     driver = Fleet()
     assert isinstance(driver, BatchDriver)
     assert not isinstance(Watcher(), BatchDriver)
-    seat = BatchDriverHandle(driver, 7)
-    assert isinstance(seat, Driver)
+    handle = BatchDriverHandle(driver, 7)
+    assert isinstance(handle, Driver)
     alone = drive(simulation, Watcher(), SCENARIOS[0], NOISE)
-    episode = drive(simulation, seat, SCENARIOS[0], NOISE)
+    episode = drive(simulation, handle, SCENARIOS[0], NOISE)
     assert equal(replace(episode, driver="watcher"), alone)
     assert driver.passes == [1] * len(episode)
 
 
-def test_what_was_fetched_for_another_moment_is_not_driven() -> None:
+def test_a_decision_prefetched_for_another_observation_is_not_driven() -> None:
     driver, seen = Fleet(), [observation(brightness) for brightness in (10, 200)]
-    seat = BatchDriverHandle(driver, 0)
-    seat.begin(0)
-    decide_batch([(seat, seen[0])])
-    assert seat.drive(seen[0]).curvature == pytest.approx(10e-5)
-    assert seat.drive(seen[1]).curvature == pytest.approx(200e-5)
-    decide_batch([(seat, seen[0])])
-    seat.begin(0)
-    seat.drive(seen[0])
-    assert driver.passes == [1, 1, 1, 1]  # what was fetched before a new drive is forgotten
+    handle = BatchDriverHandle(driver, 0)
+    handle.begin(0)
+    decide_batch([(handle, seen[0])])
+    assert handle.drive(seen[0]).curvature == pytest.approx(10e-5)
+    assert handle.drive(seen[1]).curvature == pytest.approx(200e-5)
+    decide_batch([(handle, seen[0])])
+    handle.begin(0)
+    handle.drive(seen[0])
+    assert driver.passes == [1, 1, 1, 1]  # decisions prefetched before a new drive are forgotten
 
 
 def test_towns_are_shared(simulation: Simulation) -> None:

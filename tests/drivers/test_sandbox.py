@@ -12,7 +12,7 @@ from navsim.drivers.sandbox import make_safely, safe_driver
 from navsim.drivers.spec import FixedDecision
 from navsim.errors import DriverError
 from navsim.sensing.observation import Observation
-from tests.drivers.odd_drivers import FailingDriver, FleetDriver
+from tests.drivers.faulty_drivers import FailingDriver, FleetDriver
 
 NOTHING: Any = None  # what it senses does not matter to any driver here
 
@@ -27,7 +27,7 @@ class Forgetful(FleetDriver):
 @pytest.mark.parametrize(
     ("deed", "words"),
     [
-        ("raise", r"^drive: ZeroDivisionError: nothing to share out \(.*odd_drivers.py, line \d+\)$"),
+        ("raise", r"^drive: ZeroDivisionError: nothing to share out \(.*faulty_drivers.py, line \d+\)$"),
         ("exit", r"^drive: SystemExit: 3 \("),
         ("nan", r"^drive: ActionError: a decision's curvature must be finite, got nan \("),
         ("text", r"^drive: TypeError"),
@@ -35,7 +35,7 @@ class Forgetful(FleetDriver):
         ("linger", r"^drive: took 0.\d+ s, the limit is 0.1 s$"),
     ],
 )
-def test_what_goes_wrong_is_said_in_one_line(deed: str, words: str) -> None:
+def test_mistakes_are_one_line(deed: str, words: str) -> None:
     driver = safe_driver(FailingDriver(deed), limit=0.1 if deed == "linger" else 10.0)
     assert isinstance(driver, Driver)
     driver.begin(0)
@@ -54,7 +54,7 @@ def test_a_curvature_must_be_a_number() -> None:
         safe_driver(driver, 10.0).drive(NOTHING)  # type: ignore[union-attr]
 
 
-def test_a_guarded_driver_is_of_the_same_kind_and_decides_alike() -> None:
+def test_a_safe_driver_is_of_the_same_kind_and_decides_alike() -> None:
     fleet = safe_driver(FleetDriver(), 10.0)
     assert isinstance(fleet, BatchDriver)
     assert fleet.name == "fleet"
@@ -63,14 +63,14 @@ def test_a_guarded_driver_is_of_the_same_kind_and_decides_alike() -> None:
     answers = fleet.drive_cars({0: NOTHING, 4: NOTHING})
     assert {car: answer.curvature for car, answer in answers.items()} == pytest.approx({0: 5e-5, 4: -5e-5})
     assert not isinstance(safe_driver(ConstantDriver(), 10.0), BatchDriver)
-    expert = safe_driver(FixedDecision(Decision(0.1), "unseeing"), 10.0)
+    expert = safe_driver(FixedDecision(Decision(0.1), "fixed"), 10.0)
     assert isinstance(expert, Expert)
     assert not isinstance(expert, Driver)
     expert.follow(NOTHING)
     assert expert.command(NOTHING).curvature == 0.1
 
 
-def test_a_fleet_that_forgets_a_car_is_told() -> None:
+def test_a_batch_driver_without_a_decision_for_a_car_is_an_error() -> None:
     fleet = safe_driver(Forgetful(), 10.0)
     assert isinstance(fleet, BatchDriver)
     fleet.begin_car(0, 1)
@@ -86,7 +86,7 @@ def test_a_driver_that_cannot_be_made_says_why() -> None:
 
 
 class Telling(ConstantDriver):
-    """Tells what it looks at; or something else."""
+    """Explains its decision, or answers with something else."""
 
     def __init__(self, answer: object) -> None:
         super().__init__()
@@ -98,13 +98,13 @@ class Telling(ConstantDriver):
         return self._answer
 
 
-def test_what_a_driver_looks_at_comes_through_guard_and_hands() -> None:
-    told, hands = Salience(np.ones((1, 2, 2)), None), KeyboardInput(0.2, 0.1)
-    explain = explanation_of(with_takeover(safe_driver(Telling(told), 10.0), hands))
+def test_explanations_pass_through_sandbox_and_takeover() -> None:
+    salience, keyboard = Salience(np.ones((1, 2, 2)), None), KeyboardInput(0.2, 0.1)
+    explain = explanation_of(with_takeover(safe_driver(Telling(salience), 10.0), keyboard))
     assert explain is not None
-    assert explain(NOTHING) is told
-    assert explanation_of(with_takeover(safe_driver(ConstantDriver(), 10.0), hands)) is None
-    assert explanation_of(with_takeover(safe_driver(FixedDecision(Decision(0.0), "none"), 10.0), hands)) is None
+    assert explain(NOTHING) is salience
+    assert explanation_of(with_takeover(safe_driver(ConstantDriver(), 10.0), keyboard)) is None
+    assert explanation_of(with_takeover(safe_driver(FixedDecision(Decision(0.0), "none"), 10.0), keyboard)) is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import RolloutSlot, drive, drive_batch
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import simulations
-from tests.drivers.odd_drivers import FleetDriver
+from tests.drivers.faulty_drivers import FleetDriver
 
 SIMULATION = SimulationConfig(cameras=(Camera(width=16, height=8),))
 SCENARIOS = tuple(Scenario("test-0", route, junctions=False) for route in range(3))
@@ -60,8 +60,8 @@ def test_a_fleet_is_timed_by_single_decisions_that_nobody_drives_by() -> None:
     with simulations(SIMULATION, 2) as cars:
         started = time.perf_counter()
         clock = BatchDriverTimer(driver)
-        crews = [RolloutSlot(car, BatchDriverHandle(driver, number)) for number, car in enumerate(cars)]
-        episodes = list(drive_batch(crews, SCENARIOS, record_images=False, on_step=clock.step))
+        slots = [RolloutSlot(car, BatchDriverHandle(driver, number)) for number, car in enumerate(cars)]
+        episodes = list(drive_batch(slots, SCENARIOS, record_images=False, on_step=clock.step))
         elapsed = time.perf_counter() - started
     assert not any((episode.commands == 0.2).any() for episode in episodes)
     taken = [seconds for scenario in SCENARIOS for seconds in clock.decision_seconds[scenario]]
