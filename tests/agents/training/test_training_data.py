@@ -76,7 +76,7 @@ def test_other_data_has_another_fingerprint() -> None:
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EpisodeError, match="no data folder"):
+    with pytest.raises(EpisodeError, match="not a data folder"):
         load_training_data(tmp_path, PolicyConfig())
     small_folder(tmp_path, train=0, validation=1)
     with pytest.raises(EpisodeError, match="no train episodes"):
