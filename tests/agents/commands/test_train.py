@@ -56,14 +56,14 @@ def test_training_then_driving_then_done(tmp_path: Path) -> None:
     other = run(tmp_path, "--seed", "5")
     assert other.returncode == 2
     assert other.stderr.splitlines()[-1].startswith("error: ")
-    assert "another seed: there 0, asked for 5" in other.stderr
+    assert "seed is 0 there, 5 asked for" in other.stderr
 
 
 def test_without_data_it_says_so_before_training(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     result = run(tmp_path)
     assert result.returncode == 2
-    assert "no data folder" in result.stderr
+    assert "not a data folder" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()  # so that the same folder can be used once the data is there
 
@@ -90,7 +90,7 @@ def test_it_describes_a_policy_without_data(tmp_path: Path) -> None:
     assert "3 x 80x200x3" in " ".join(three.stdout.split())
     small = run(tmp_path, "--describe", "--policy.network", "pilotnet", "--policy.hidden", "None", "--rig", "demo")
     assert small.returncode == 2
-    assert "pictures of 128x48 px are too small" in small.stderr
+    assert "images of 128x48 px are too small" in small.stderr
 
 
 def test_options_of_the_description_are_refused_without_it(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     config = made(tmp_path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         score_checkpoint(ScoreConfig(tmp_path / "none.safetensors", config.data))
-    with pytest.raises(EpisodeError, match="no data folder"):
+    with pytest.raises(EpisodeError, match="not a data folder"):
         score_checkpoint(ScoreConfig(config.checkpoint, tmp_path))
 
 
