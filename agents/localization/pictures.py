@@ -271,12 +271,12 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: LocalizationCas
     episode = recorded_drive(drives_folder(config), scenario, context.simulation)
     credit = attribution_of(scenario.town)
     belief_map = BeliefMap(rasterise_roads(context.network, context.simulation.map), MAP_BOX, credit)
-    gif, title = (
-        GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND),
-        f"{method}, case {case.name}: {scenario.name}",
-    )
+    title = f"{method}, case {case.name}: {scenario.name}"
     log, last_point = TrackLog(), list[TrackPoint]()
-    with Mp4Writer(config.out / "localised.mp4", FRAMES_PER_SECOND) as mp4:
+    with (
+        GifWriter(config.out / "localised.gif", FRAMES_PER_SECOND) as gif,
+        Mp4Writer(config.out / "localised.mp4", FRAMES_PER_SECOND) as mp4,
+    ):
 
         def show(point: TrackPoint) -> None:
             log.add(point)
@@ -286,7 +286,6 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: LocalizationCas
             last_point[:] = [point]
 
         localise_drive(config, context, episode, case, method, show)
-    gif.save()
     end = last_point[0]
     label = f"{method}, case {case.name}, at the end: entropy {end.posterior.entropy:.1f} nats\n{credit}".strip()
     save_figure(plot_regions(context.network, end.posterior, end.truth, label), config.out / "regions.png")
