@@ -53,7 +53,7 @@ def test_a_run_leaves_a_table_pictures_and_a_film(tmp_path: Path) -> None:
     out = tmp_path / "out"
     table = (out / "table.md").read_text()
     assert table.startswith("# A small run")
-    scores, pairs = table.split("## What each adds")
+    scores, pairs = table.split("## Gain of each likelihood")
     rows, differences = (
         [line for line in part.splitlines() if line.startswith(("| gps10", "| none"))] for part in (scores, pairs)
     )
@@ -104,7 +104,7 @@ def test_tuning_tries_every_exponent_on_a_validation_town(tmp_path: Path) -> Non
     [
         (("camera",), (), "unrouted map"),
         (("camera", "road_map"), ("--town", "nowhere"), "nowhere"),
-        (("camera", "road_map"), ("--length", "5"), "length must be 100"),
+        (("camera", "road_map"), ("--length", "5"), "length must be at least 100"),
     ],
 )
 def test_mistakes_are_one_line(
