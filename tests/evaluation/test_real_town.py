@@ -45,7 +45,7 @@ def test_another_map_under_the_same_name_is_another_evaluation(tmp_path: Path) -
     config = config_for(f"osm:{path}", tmp_path / "out", routes=1, lane_routes=0)
     run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
     grid(4, 4, 130.0).write(path)
-    with pytest.raises(ConfigError, match="another evaluation"):
+    with pytest.raises(ConfigError, match="an evaluation of other settings"):
         run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
 
 
