@@ -208,13 +208,6 @@ def _limit_text(constraint: Any) -> str:
     return f"{text} {getattr(constraint, attribute):g}"
 
 
-def check_limits(config: object, limits: dict[str, tuple[int, int]], prefix: str = "") -> None:
-    """Raise ConfigError if a field of `config`, named with `prefix`, lies outside its limits, both included."""
-    for name, (low, high) in limits.items():
-        if not low <= getattr(config, name) <= high:
-            raise ConfigError(f"{prefix}{name} must be {low} to {high}, got {getattr(config, name)}")
-
-
 def _file_option() -> argparse.ArgumentParser:
     """Return a parser that finds `--config FILE` among other options."""
     files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

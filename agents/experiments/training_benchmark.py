@@ -220,11 +220,11 @@ def speed_of_training(config: TrainConfig, data: TrainingData, seconds: float) -
     wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else _no_wait
     for _ in range(_WARM_UP):
         next(steps)
-    trainer.parts = Stopwatch(device)
+    trainer.step_watch = Stopwatch(device)
     count, elapsed = timed(steps, seconds, wait)
     step = elapsed / count
     return Speed(
-        trainer.batch_size / step, step, {name: share * step for name, share in trainer.parts.shares().items()}
+        trainer.batch_size / step, step, {name: share * step for name, share in trainer.step_watch.shares().items()}
     )
 
 

@@ -131,7 +131,7 @@ class PictureTask(TrainingTask[N], Generic[L, N]):
 
     def validate(self, epoch: EndedEpoch[N]) -> dict[str, Any]:
         """Score the network on the validation pictures."""
-        with epoch.clock.part("validation"):
+        with epoch.watch.part("validation"):
             found = self.objective.validate(epoch.network, self._validation, self.dtype)
         for group, values in found.curves.items():
             epoch.logger.log_scalars(group, values, epoch.step)

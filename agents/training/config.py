@@ -111,7 +111,7 @@ class DaggerConfig(Constrained):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            _ = self.works(0, 1)
+            _ = self.drives(0, 1)
         except ConfigError as error:
             raise ConfigError(f"dagger: {error}") from None
 
@@ -119,12 +119,12 @@ class DaggerConfig(Constrained):
         """Return the expert's share of the windows in round `number`, counted from 1: beta decay^(number - 1)."""
         return float(self.beta * self.decay ** (number - 1))
 
-    def works(self, seed: int, number: int) -> tuple[DriveGroup, ...]:
+    def drives(self, seed: int, number: int) -> tuple[DriveGroup, ...]:
         """Return the drives of round `number`, counted from 1, by town; the run's `seed` decides towns and routes."""
         drawn = derived_seed(seed, "dagger", number)
         suite = RouteSuite(self.routes, 0, self.towns, Split.TRAIN, drawn, self.generators)
-        drives = sorted(suite.scenarios(), key=lambda scenario: scenario.town)
-        return tuple(tuple(group) for _, group in groupby(drives, key=lambda scenario: scenario.town))
+        scenarios = sorted(suite.scenarios(), key=lambda scenario: scenario.town)
+        return tuple(tuple(group) for _, group in groupby(scenarios, key=lambda scenario: scenario.town))
 
 
 @dataclass(frozen=True)

@@ -84,12 +84,12 @@ def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDri
         WorkerError: If the process of a drive died in every attempt; all other drives are recorded.
         KeyboardInterrupt: After Ctrl-C; its text says how to continue.
     """
-    works = config.works(seed, number)
+    towns = config.drives(seed, number)
     settings = driving.settings | {"round": number, "seed": seed, "routes": config.routes, "towns": config.towns}
     description = DatasetDescription(driving.simulation, settings, software_versions(), git_revision())
     claim_data_folder(driving.out, description)
-    plan = Plan(driving.out, works, f"round {number}: driving", config.workers, resume=True)
-    job = replace(driving, num_envs=min(driving.num_envs, max(map(len, works))))
+    plan = Plan(driving.out, towns, f"round {number}: driving", config.workers, resume=True)
+    job = replace(driving, num_envs=min(driving.num_envs, max(map(len, towns))))
     return run_plan(plan, make_recorder, job).recording
 
 

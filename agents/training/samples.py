@@ -298,7 +298,7 @@ def systematic_draw(probabilities: Array, count: int, rng: np.random.Generator) 
     return np.asarray(rng.permutation(shuffled[places]), np.int64)
 
 
-def parts(whole: slice, count: int) -> list[slice]:
+def split_slice(whole: slice, count: int) -> list[slice]:
     """Cut a slice into up to `count` non-empty parts whose lengths differ by at most one."""
     length = whole.stop - whole.start
     ends = [whole.start + length * i // count for i in range(count + 1)]

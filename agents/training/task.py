@@ -59,7 +59,7 @@ class EndedEpoch(Generic[N]):
     """Means of the terms of the loss over the epoch."""
     rate: float
     """Frames trained on per second."""
-    clock: Stopwatch
+    watch: Stopwatch
     """Stopwatch of training, validation and driving."""
     shares: Mapping[str, float]
     """Share of each part of a step in its time, over the run so far."""

@@ -22,7 +22,7 @@ from agents.training.logger import History, Means, Stopwatch, TrainingLogger
 from agents.training.optimization import TrainState, check_finite, learning_rate
 from agents.training.run_folder import RunFolder, begin_run
 from agents.training.runtime import StopRequest, oom_as_config_error, stop_on_interrupt
-from agents.training.samples import parts
+from agents.training.samples import split_slice
 from agents.training.task import BatchLoss, BatchPart, EndedEpoch, TrainingTask
 from navsim.config import to_mapping
 from navsim.errors import CheckpointError, ConfigError
@@ -56,12 +56,12 @@ class Trainer(Generic[N]):
         """
         self.task, self.config, self.folder, self.group = task, config, folder, group
         self.batch_size = min(config.batch_size, task.frames_per_epoch)
-        self._parts = parts(group.share(self.batch_size), task.accumulate)
+        self._parts = split_slice(group.share(self.batch_size), task.accumulate)
         self._check_parts()
         self.state = TrainState(task.network, config.optimizer, config.ema, task.modules)
         self._shared = group.wrap_ddp(task.module)
         self._module: nn.Module = torch.compile(self._shared) if task.compiled else self._shared  # type: ignore[assignment]
-        self.parts, self.clock, self.rate = Stopwatch(task.device), Stopwatch(task.device), 0.0
+        self.step_watch, self.epoch_watch, self.rate = Stopwatch(task.device), Stopwatch(task.device), 0.0
         self.history, self.losses, self.recent = History(), Means(dtype=task.sum_dtype), Means()
         if folder.last.exists():
             self._restore()
@@ -119,7 +119,7 @@ class Trainer(Generic[N]):
 
         The share is computed in parts, each as it would be within the whole batch.
         """
-        step, watch = self.history.step, self.parts
+        step, watch = self.history.step, self.step_watch
         watch.watching = self.task.device.type == "cpu" or step % _TIMED_STEPS == 0
         self.state.network.train()
         torch.manual_seed(self.task.layer_seed(step, self.group.rank))
@@ -138,7 +138,7 @@ class Trainer(Generic[N]):
         self.losses.add(sums)
         self.recent.add(sums | {"total": total, "gradient_norm": norm / self.group.size})  # the same in all processes
 
-    def take_over(self, history: History) -> None:
+    def adopt_history(self, history: History) -> None:
         """Adopt the first process's history; the losses of an epoch that ended in it are done."""
         if len(history.epochs) * self.steps_per_epoch == self.history.step:
             self.losses = Means(dtype=self.task.sum_dtype)
@@ -181,7 +181,7 @@ class Trainer(Generic[N]):
             ConfigError: If the module is to be compiled and cannot be.
         """
         try:
-            return self.task.losses(self._module, part, self.parts)
+            return self.task.losses(self._module, part, self.step_watch)
         except RuntimeError as error:
             if self.task.compiled and _cannot_compile(error):
                 text = " ".join(str(error).split())[:200]
@@ -250,7 +250,7 @@ def run_training(trainer: Trainer[N], finished: bool = True) -> History:
         stop_on_interrupt() as stop,
         oom_as_config_error(trainer.config.batch_size, trainer.task.accumulate),
         TrainingLogger(folder, trainer.history.step, silent=not group.first) as logger,
-        _shown(trainer) as advance,
+        _show_progress(trainer) as advance,
     ):
         while not trainer.done:
             if take_steps(trainer, logger, stop, advance):
@@ -268,21 +268,21 @@ def run_training(trainer: Trainer[N], finished: bool = True) -> History:
 
 def take_steps(trainer: Trainer[Any], logger: TrainingLogger, stop: StopRequest, advance: Advance) -> bool:
     """Take the remaining steps of the current epoch; returns whether all were taken before `stop` was made."""
-    draw, task, note = trainer.task.draw(trainer.epoch), trainer.task, _note(trainer)
+    draw, task, note = trainer.task.draw(trainer.epoch), trainer.task, _progress_note(trainer)
     index, weights = (torch.from_numpy(values).to(task.device) for values in (draw.index, draw.weights))
     size, first, last = trainer.batch_size, trainer.position, trainer.steps_per_epoch
     trainer.prefetch(index[first * size : last * size])
-    trainer.clock = Stopwatch(task.device)
-    with trainer.clock.part("training"):
+    trainer.epoch_watch = Stopwatch(task.device)
+    with trainer.epoch_watch.part("training"):
         for position in range(first, last):
             batch = slice(position * size, (position + 1) * size)
             trainer.step(index[batch], weights[batch])
             if trainer.history.step % _LOG_STEPS == 0:
                 _log(trainer, logger)
             advance(size, note)
-            if position + 1 < last and _agreed(trainer, stop):
+            if position + 1 < last and _should_stop(trainer, stop):
                 return False
-    trainer.rate = (last - first) * size / trainer.clock.seconds["training"]
+    trainer.rate = (last - first) * size / trainer.epoch_watch.seconds["training"]
     return True
 
 
@@ -301,8 +301,8 @@ def validate_epoch(trainer: Trainer[Any], logger: TrainingLogger, stop: StopRequ
             trainer.network,
             losses,
             trainer.rate,
-            trainer.clock,
-            trainer.parts.shares(),
+            trainer.epoch_watch,
+            trainer.step_watch.shares(),
             trainer.folder,
             trainer.save_network,
             logger,
@@ -312,7 +312,7 @@ def validate_epoch(trainer: Trainer[Any], logger: TrainingLogger, stop: StopRequ
         record = task.validate(epoch)
         if record is not None and trainer.history.add(record, task.score_key):
             trainer.save_network(trainer.folder.best)
-    trainer.take_over(trainer.group.broadcast(trainer.history))
+    trainer.adopt_history(trainer.group.broadcast(trainer.history))
 
 
 def _log(trainer: Trainer[Any], logger: TrainingLogger) -> None:
@@ -324,14 +324,14 @@ def _log(trainer: Trainer[Any], logger: TrainingLogger) -> None:
     logger.log_scalars("train", means | {"learning_rate": rate}, step)
 
 
-def _agreed(trainer: Trainer[Any], stop: StopRequest) -> bool:
+def _should_stop(trainer: Trainer[Any], stop: StopRequest) -> bool:
     """Whether to stop now; all processes come to the same answer."""
     if trainer.group.size == 1:
         return stop.made
     return trainer.history.step % _AGREE_STEPS == 0 and trainer.group.any(stop.made)
 
 
-def _note(trainer: Trainer[Any]) -> str:
+def _progress_note(trainer: Trainer[Any]) -> str:
     """Describe the current epoch and the best score so far."""
     best = trainer.history.best
     score = "not validated yet" if best is None else f"best validation {trainer.task.best_text(best)}"
@@ -339,7 +339,7 @@ def _note(trainer: Trainer[Any]) -> str:
 
 
 @contextmanager
-def _shown(trainer: Trainer[Any]) -> Iterator[Advance]:
+def _show_progress(trainer: Trainer[Any]) -> Iterator[Advance]:
     """Show the progress of the block, in the first process alone."""
     if not trainer.group.first:
         yield lambda count=1, note="": None  # noqa: ARG005 - what others report is the same

@@ -161,7 +161,7 @@ class Validator:
         Raises:
             ConfigError: If the scores are not finite.
         """
-        with epoch.clock.part("validation"):
+        with epoch.watch.part("validation"):
             samples = self.score_frames(epoch.network)
         scores = score(samples)
         check_finite(scores.nll, epoch.step, self._config.optimizer)
@@ -170,7 +170,7 @@ class Validator:
             drives = self._drive(self._closed_loop, epoch)
             if drives is None:
                 return None
-        record = epoch_record(epoch.number, epoch.step, scores, epoch.losses, drives, epoch.clock.seconds, epoch.rate)
+        record = epoch_record(epoch.number, epoch.step, scores, epoch.losses, drives, epoch.watch.seconds, epoch.rate)
         self._report(epoch, record, samples, scores)
         return record
 
@@ -194,7 +194,7 @@ class Validator:
         epoch.save(candidate)
         routes = self._config.closed_loop.routes
         try:
-            with epoch.clock.part("driving"):
+            with epoch.watch.part("driving"):
                 return closed_loop.drive(
                     candidate,
                     stop=epoch.stopped,

@@ -83,7 +83,7 @@ def test_each_round_records_its_drives_and_learns_from_all_so_far(unbroken: Path
     for number in (1, 2):
         dataset = open_dataset(RunFolder(config.run_dir).rounds / f"round-{number}")
         drives = [header.scenario for header in dataset.headers.values()]
-        assert set(drives) == set(sum(DAGGER.works(config.seed, number), ()))
+        assert set(drives) == set(sum(DAGGER.drives(config.seed, number), ()))
         assert {TownId.parse(drive.town).split for drive in drives} == {Split.TRAIN}
         frames.append(dataset.frames)
     assert min(frames) > 20

@@ -18,7 +18,7 @@ def test_the_experts_share_decays() -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_drives_are_in_training_towns_alone(number: int) -> None:
-    works = DaggerConfig(routes=30, towns=7).works(3, number)
+    works = DaggerConfig(routes=30, towns=7).drives(3, number)
     assert sum(map(len, works)) == 30
     assert len(works) == 7
     for work in works:
@@ -29,13 +29,13 @@ def test_drives_are_in_training_towns_alone(number: int) -> None:
 
 def test_each_round_and_seed_has_drives_of_its_own() -> None:
     config = DaggerConfig(routes=6, towns=3)
-    assert config.works(0, 1) == config.works(0, 1)
-    drives = [set(sum(config.works(seed, number), ())) for seed, number in ((0, 1), (0, 2), (1, 1))]
+    assert config.drives(0, 1) == config.drives(0, 1)
+    drives = [set(sum(config.drives(seed, number), ())) for seed, number in ((0, 1), (0, 2), (1, 1))]
     assert len(set.union(*drives)) == 18
 
 
 def test_more_routes_leave_the_others_as_they_were() -> None:
-    few, many = (set(sum(DaggerConfig(routes=routes, towns=3).works(0, 1), ())) for routes in (6, 9))
+    few, many = (set(sum(DaggerConfig(routes=routes, towns=3).drives(0, 1), ())) for routes in (6, 9))
     assert few < many
 
 

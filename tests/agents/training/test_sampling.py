@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.training.samples import BalanceConfig, Draw, FrameSampler, balanced, parts, systematic_draw
+from agents.training.samples import BalanceConfig, Draw, FrameSampler, balanced, split_slice, systematic_draw
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 
@@ -91,7 +91,7 @@ def test_systematic_draws_come_as_often_as_they_should(weights: list[float], cou
 
 @given(st.integers(0, 20), st.integers(0, 50), st.integers(1, 9))
 def test_parts_make_up_the_whole(first: int, length: int, count: int) -> None:
-    cut = parts(slice(first, first + length), count)
+    cut = split_slice(slice(first, first + length), count)
     assert [i for part in cut for i in range(part.start, part.stop)] == list(range(first, first + length))
     sizes = [part.stop - part.start for part in cut]
     assert len(cut) == min(count, length)
