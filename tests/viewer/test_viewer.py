@@ -215,7 +215,7 @@ def test_the_dashboard_shows_cameras_maps_and_keys_and_takes_keys(display: Virtu
         try:
             wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD), 60)
             # The route on the map and the line of keys; a screenshot may show an unfinished picture.
-            wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]), 180)
+            wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]))
             assert watching.poll() is None, watching.communicate()
             display.press("q", DASHBOARD)
             out, err = watching.communicate(timeout=60)
