@@ -11,9 +11,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
 from agents.commands.main import run_named
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,13 @@ def run_command(name: str, *options: str, folder: Path | None = None, env: Mappi
     log = logging.StreamHandler(out)
     root = logging.getLogger()
     level = root.level
+    modules = set(sys.modules)
     with (
         contextlib.chdir(folder or Path.cwd()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         mock.patch.object(sys, "argv", [name, *options]),
+        mock.patch.object(sys, "path", [*sys.path]),
         mock.patch.dict(os.environ, env or {}),
     ):
         root.addHandler(log)
@@ -58,6 +63,14 @@ def run_command(name: str, *options: str, folder: Path | None = None, env: Mappi
         finally:
             root.removeHandler(log)
             root.setLevel(level)
+            for module in set(sys.modules) - modules:
+                if _lies_in(sys.modules[module], Path.cwd()):  # a driver of the user, of which another test has its own
+                    del sys.modules[module]
     if isinstance(code, str):
         errors.write(f"{code}\n")
     return Finished(code if isinstance(code, int) else 0 if code is None else 1, out.getvalue(), errors.getvalue())
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).is_relative_to(folder) and not Path(file).is_relative_to(ROOT)

@@ -186,8 +186,8 @@ def test_what_a_killed_process_left_is_swept_up(folder: Path) -> None:
 def test_data_larger_than_the_disk_is_refused_before_anything_is_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = shutil.disk_usage(folder).free
-    monkeypatch.setattr(packed, "DISK_RESERVE", free)  # now the disk is full, as far as packing may know
+    total = shutil.disk_usage(folder).total
+    monkeypatch.setattr(packed, "DISK_RESERVE", total)  # now the disk is full, whatever others write and remove on it
     with pytest.raises(StorageError, match=r"train-.*\.bin: needs 0\.00 GB and .* GB to spare, the disk has .* free"):
         load_training_data(folder, POLICY, "mapped")
     assert files(folder) == []
