@@ -114,5 +114,8 @@ def process_group(cuda: bool) -> Iterator[ProcessGroup]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=_PATIENCE)
     try:
         yield ProcessGroup(rank, size, local)
+        # Gloo's threads outlive the group once it has served DDP. One that still frees a tensor while the interpreter
+        # ends aborts the process (PyTorch #179291), so all wait until the last message is done.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()

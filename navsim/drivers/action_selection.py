@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
+import scipy  # loads scipy.signal at its first use: that takes 0.7 s, and the expert needs no modes
 from annotated_types import Ge, Gt, Le
-from scipy.signal import find_peaks, peak_prominences
 
 from navsim.config import Constrained
 from navsim.drivers.protocol import Decision
@@ -211,8 +211,8 @@ def find_modes(grid: Array, density: Array, valley: float) -> tuple[Mode, ...]:
         valley: Share of the lower maximum that the density must fall below between two modes.
     """
     edged = np.pad(density, 1)  # a maximum may stand at an end of the range
-    peaks, _ = find_peaks(edged)
-    prominent = peak_prominences(edged, peaks)[0] >= (1 - valley) * edged[peaks]
+    peaks, _ = scipy.signal.find_peaks(edged)
+    prominent = scipy.signal.peak_prominences(edged, peaks)[0] >= (1 - valley) * edged[peaks]
     tops = peaks[prominent] - 1
     if not len(tops):
         return ()

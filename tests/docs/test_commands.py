@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -116,7 +117,8 @@ def test_the_driver_that_is_shown_is_accepted(name: str, tmp_path: Path, monkeyp
     (tmp_path / "mine.py").write_text(shown)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.setitem(sys.modules, "mine", ModuleType("mine"))  # so that what is imported now does not stay
+    del sys.modules["mine"]
     assert plugin_driver_spec("mine:Cautious", (Camera(),), MapSpec()).name == "cautious"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap, chi2
+import scipy  # loads scipy.stats at its first use: workers of an evaluation need none
 
 from navsim.geometry import Array
 from navsim.number_formats import number, percent_interval, share, share_with_interval, with_interval
@@ -46,7 +46,7 @@ class Share:
         """95% interval of the underlying probability, after Wilson (JASA 22, 1927); (0, 1) of nothing."""
         if self.total == 0:
             return 0.0, 1.0
-        interval = binomtest(self.count, self.total).proportion_ci(CONFIDENCE, method="wilson")
+        interval = scipy.stats.binomtest(self.count, self.total).proportion_ci(CONFIDENCE, method="wilson")
         # Rounding puts the ends a hair outside [0, 1] or past the share itself when that is 0 or 1.
         low = 0.0 if self.count == 0 else float(interval.low)
         return low, 1.0 if self.count == self.total else float(interval.high)
@@ -98,8 +98,8 @@ class Rate:
         """
         if not self.km > 0:
             return None
-        low = float(chi2.ppf(0.025, 2 * self.count)) / 2 if self.count else 0.0
-        return low / self.km, float(chi2.ppf(0.975, 2 * self.count + 2)) / 2 / self.km
+        low = float(scipy.stats.chi2.ppf(0.025, 2 * self.count)) / 2 if self.count else 0.0
+        return low / self.km, float(scipy.stats.chi2.ppf(0.975, 2 * self.count + 2)) / 2 / self.km
 
     def mapping(self) -> dict[str, Any]:
         """Return `count`, `per_km` and `interval` [1/km] as plain values; the last two are null without a distance."""
@@ -172,7 +172,7 @@ def bootstrap_estimate(values: Array, statistic: Callable[..., Any], rng: np.ran
     value = float(statistic(values))
     if np.ptp(values) == 0:
         return Estimate(value, value, value)
-    drawn = bootstrap(
+    drawn = scipy.stats.bootstrap(
         (values,), statistic, n_resamples=_DRAWS, confidence_level=CONFIDENCE, method="percentile", rng=rng
     )
     return Estimate(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))

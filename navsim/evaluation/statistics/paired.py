@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import atanh, sqrt, tanh
 
 import numpy as np
-from scipy.stats import binomtest, spearmanr
+import scipy
 
 from navsim.evaluation.statistics.intervals import Share, ratio_interval
 from navsim.seeding import generator
@@ -60,7 +60,7 @@ class PairedShare:
         to either with 1/2.
         """
         different = self.first_only + self.second_only
-        return float(binomtest(self.second_only, different).pvalue) if different else 1.0
+        return float(scipy.stats.binomtest(self.second_only, different).pvalue) if different else 1.0
 
     @property
     def significant(self) -> bool:
@@ -182,7 +182,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Correla
     count = len(first)
     if count < MIN_POINTS or len(set(first)) == 1 or len(set(second)) == 1:
         return Correlation(count, None, None)
-    value = float(spearmanr(first, second).statistic)
+    value = float(scipy.stats.spearmanr(first, second).statistic)
     spread = 1.96 * sqrt((1 + value**2 / 2) / (count - 3))
     transformed = atanh(min(max(value, -_MAX_TRANSFORMED), _MAX_TRANSFORMED))
     return Correlation(count, value, (min(tanh(transformed - spread), value), max(tanh(transformed + spread), value)))
