@@ -7,7 +7,7 @@ its map patches (a `navsim.sensing.roadmap.MapSpec`). An object that also has `b
 (`navsim.drivers.protocol.BatchDriver`) decides for several cars in one call. Modules are imported as usual, or from the
 current directory. `examples/own_driver.py` is a whole example, `mine.py` a short one:
 
-    from navsim.drivers.protocol import Decision
+    from navsim import Decision
 
     class Leftish:
         name = "leftish"
