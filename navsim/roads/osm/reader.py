@@ -1,73 +1,35 @@
-"""OpenStreetMap extracts: streets, outlines of buildings and node coordinates, and their projection to metres.
+"""OpenStreetMap extracts: streets, outlines of buildings and node coordinates.
 
-Files are read with pyosmium (osmcode.org/pyosmium), which is imported only when a file is read. Nodes are read in a
-separate pass, so the order of a file's objects does not matter.
+The content of a file tells its format, its name does not. Files are read with pyosmium (osmcode.org/pyosmium), which is
+imported only when a file is read. Nodes are read in a separate pass, so the order of a file's objects does not matter.
 
-The projection is transverse Mercator on the WGS 84 ellipsoid with a scale of 1 on the central meridian: Snyder, Map
-Projections: A Working Manual (USGS Professional Paper 1395, 1987), equations 3-21, 4-20 and 8-9 to 8-15. Over a city
-its lengths are exact to better than 1e-5.
+Of several versions of an object, the last one in the file counts. Deleted objects are left out: visible="false" marks
+them in files with old versions, action="delete" in files of the editor JOSM.
 """
 
+import bz2
+import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+import io
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Literal, TypeVar
+from xml.parsers import expat
 
 from navsim.errors import TownError
-from navsim.geometry import Array
 from navsim.roads.osm.tags import StreetKind, building_height, street_kind
 
-RADIUS = 6378137.0
-"""Semi-major axis of WGS 84 [m]."""
-ECCENTRICITY2 = 0.00669437999014
-"""Squared eccentricity of WGS 84."""
+if TYPE_CHECKING:
+    from osmium.osm import Node, Relation, Way
 
+    Object = TypeVar("Object", Node, Way, Relation)
+Value = TypeVar("Value")
+Bounds = tuple[float, float, float, float]
+"""West, south, east and north bound [deg]."""
 
-@dataclass(frozen=True)
-class Projection:
-    """Plane with x east and y north [m], tangent to the earth at its origin."""
-
-    longitude: float
-    """Longitude of the origin [deg]."""
-    latitude: float
-    """Latitude of the origin [deg]."""
-
-    def to_plane(self, coordinates: ArrayLike) -> Array:
-        """Project (longitude, latitude) pairs (N, 2) [deg] to points (N, 2) [m]."""
-        lon, lat = np.deg2rad(np.asarray(coordinates, dtype=float).reshape(-1, 2)).T
-        delta = (lon - np.deg2rad(self.longitude) + np.pi) % (2 * np.pi) - np.pi
-        sine, cosine = np.sin(lat), np.cos(lat)
-        prime = ECCENTRICITY2 / (1 - ECCENTRICITY2)
-        n = RADIUS / np.sqrt(1 - ECCENTRICITY2 * sine**2)
-        t, c, a = np.tan(lat) ** 2, prime * cosine**2, delta * cosine
-        x = n * (a + (1 - t + c) * a**3 / 6 + (5 - 18 * t + t**2 + 72 * c - 58 * prime) * a**5 / 120)
-        northing = a**2 / 2 + (5 - t + 9 * c + 4 * c**2) * a**4 / 24
-        northing += (61 - 58 * t + t**2 + 600 * c - 330 * prime) * a**6 / 720
-        y = _meridian(lat) - _meridian(np.deg2rad(self.latitude)) + n * np.tan(lat) * northing
-        return np.stack([x, y], axis=-1)
-
-
-def _meridian(latitude: ArrayLike) -> Array:
-    """Return the distance from the equator along a meridian [m] to a latitude [rad]."""
-    phi, e2 = np.asarray(latitude, dtype=float), ECCENTRICITY2
-    e4, e6 = e2**2, e2**3
-    return np.asarray(
-        RADIUS
-        * (
-            (1 - e2 / 4 - 3 * e4 / 64 - 5 * e6 / 256) * phi
-            - (3 * e2 / 8 + 3 * e4 / 32 + 45 * e6 / 1024) * np.sin(2 * phi)
-            + (15 * e4 / 256 + 45 * e6 / 1024) * np.sin(4 * phi)
-            - (35 * e6 / 3072) * np.sin(6 * phi)
-        )
-    )
-
-
-SUFFIXES = (".osm", ".osm.bz2", ".osm.gz", ".osm.pbf", ".pbf")
-"""File name suffixes of extracts."""
 MAX_LATITUDE = 84.0
 """Largest distance from the equator of an extract [deg]; as for UTM."""
 
@@ -102,20 +64,18 @@ class Extract:
     """Buildings with closed outlines."""
     coordinates: dict[int, tuple[float, float]]
     """Longitude and latitude [deg] of the nodes that the file contains."""
-    bounds: tuple[float, float, float, float] | None
-    """West, south, east and north bound [deg], if the file has them."""
+    bounds: tuple[Bounds, ...]
+    """Areas that the file covers, one for each download; empty if the file does not name them."""
 
 
 def checked_file(path: Path) -> Path:
-    """Return `path` if it is an existing file with one of `SUFFIXES`.
+    """Return `path` if it is an existing file.
 
     Raises:
         TownError: If it is not.
     """
-    if not path.name.endswith(SUFFIXES):
-        raise TownError(f"{path}: unknown suffix; OpenStreetMap extracts end in {', '.join(SUFFIXES)}")
     if not path.is_file():
-        reason = "is a folder, not" if path.is_dir() else "no such"
+        reason = "is a folder, not an" if path.is_dir() else "no such"
         raise TownError(f"{path}: {reason} OpenStreetMap extract")
     return path
 
@@ -136,21 +96,19 @@ def read_extract(path: Path) -> Extract:
     Raises:
         TownError: If the file is missing, damaged or not an extract, or has no street that cars may use.
     """
-    checked_file(path)
-    with _readable(path):
-        bounds = _bounds(path)
-        outer_ways = _outer_ways(path)
-        streets, buildings = _ways(path, outer_ways)
+    with _readable(checked_file(path)):
+        content = _content(path.read_bytes())
+        streets, buildings = _ways(content, _outer_ways(content))
         if not streets:
             raise TownError(f"{path}: has no street that cars may use")
         needed = {node for nodes in (*(s.nodes for s in streets), *(b.nodes for b in buildings)) for node in nodes}
-        coordinates = _coordinates(path, needed)
+        coordinates = _coordinates(content, needed)
     if not any(node in coordinates for street in streets for node in street.nodes):
         raise TownError(f"{path}: has streets, but not their nodes")
     farthest = max((abs(latitude) for _, latitude in coordinates.values()))
     if farthest > MAX_LATITUDE:
         raise TownError(f"{path}: latitude must be at most {MAX_LATITUDE:.0f} degrees, got {farthest:.1f}")
-    return Extract(tuple(streets), tuple(buildings), coordinates, bounds)
+    return Extract(tuple(streets), tuple(buildings), coordinates, content.bounds)
 
 
 @contextmanager
@@ -158,72 +116,162 @@ def _readable(path: Path) -> Iterator[None]:
     """Convert errors of reading a file to TownError with a message of one line."""
     try:
         yield
-    except (RuntimeError, ValueError, OSError) as error:
+    except (RuntimeError, ValueError, OSError, EOFError, zlib.error, expat.ExpatError) as error:
         lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else repr(error)
-        raise TownError(f"{path}: cannot be read as an OpenStreetMap extract: {reason}") from None
+        raise TownError(
+            f"{path}: cannot be read as an OpenStreetMap extract, which is XML, also packed with gzip or bzip2, "
+            f"or PBF: {lines[0] if lines else repr(error)}"
+        ) from None
 
 
-def _bounds(path: Path) -> tuple[float, float, float, float] | None:
-    """Return the bounds [deg] in the file's header, if there are any."""
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """Content of a file, read once."""
+
+    data: bytes
+    """Bytes of the file."""
+    file_format: Literal["osm", "osm.gz", "osm.bz2", "pbf"]
+    """Format of the bytes as osmium names it."""
+    bounds: tuple[Bounds, ...]
+    """Areas that the file covers."""
+    deleted: frozenset[tuple[str, int]]
+    """Kind ("node", "way" or "relation") and identifier of the objects that an editor has marked as deleted."""
+
+
+def _content(data: bytes) -> _Content:
+    """Return the content of a file's bytes.
+
+    Raises:
+        ValueError: If there are none.
+        ExpatError: If they are damaged XML.
+        OSError, EOFError, zlib.error: If their packing is damaged.
+    """
+    if not data:
+        raise ValueError("it is empty")
+    stream = io.BytesIO(data)
+    if b"OSMHeader" in data[:32]:
+        return _Content(data, "pbf", _pbf_bounds(data), frozenset())
+    if data.startswith(b"\x1f\x8b"):
+        return _Content(data, "osm.gz", *_bounds_and_deleted(gzip.GzipFile(fileobj=stream)))
+    if data.startswith(b"BZh"):
+        return _Content(data, "osm.bz2", *_bounds_and_deleted(bz2.BZ2File(stream)))
+    return _Content(data, "osm", *_bounds_and_deleted(stream))
+
+
+def _pbf_bounds(data: bytes) -> tuple[Bounds, ...]:
+    """Return the bounds in the header of a PBF file, if there are any."""
     import osmium
 
-    reader = osmium.io.Reader(str(path), osmium.osm.osm_entity_bits.NOTHING)
+    reader = osmium.io.Reader(osmium.io.FileBuffer(data, "pbf"), osmium.osm.osm_entity_bits.NOTHING)
     try:
         box = reader.header().box()
-        if not box.valid():
-            return None
         low, high = box.bottom_left, box.top_right
-        return (low.lon, low.lat, high.lon, high.lat) if low.lon < high.lon and low.lat < high.lat else None
+        return _plausible([(low.lon, low.lat, high.lon, high.lat)] if box.valid() else [])
     finally:
         reader.close()
 
 
-def _outer_ways(path: Path) -> dict[int, float | None]:
-    """Return the ways that are outer rings of buildings of several ways, with the building's height [m]."""
+def _bounds_and_deleted(xml: io.BufferedIOBase) -> tuple[tuple[Bounds, ...], frozenset[tuple[str, int]]]:
+    """Return all bounds in an XML file and the objects marked as deleted; osmium gives the first bounds only."""
+    bounds: list[Bounds] = []
+    deleted: set[tuple[str, int]] = set()
+
+    def read_element(name: str, attributes: dict[str, str]) -> None:
+        if name == "bounds":
+            west, south, east, north = (
+                float(attributes.get(key, "nan")) for key in ("minlon", "minlat", "maxlon", "maxlat")
+            )
+            bounds.append((west, south, east, north))
+        elif name == "bound":  # as Osmosis writes it
+            south, west, north, east = map(float, attributes.get("box", "nan,nan,nan,nan").split(","))
+            bounds.append((west, south, east, north))
+        elif attributes.get("action") == "delete":
+            deleted.add((name, int(attributes.get("id", 0))))
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = read_element
+    parser.ParseFile(xml)
+    return _plausible(bounds), frozenset(deleted)
+
+
+def _plausible(bounds: Sequence[Bounds]) -> tuple[Bounds, ...]:
+    """Return the bounds that enclose an area."""
+    return tuple(dict.fromkeys(box for box in bounds if box[0] < box[2] and box[1] < box[3]))
+
+
+def _objects(
+    content: _Content,
+    kind: "type[Object]",
+    convert: "Callable[[Object], Value | None]",
+    only: set[int] | None = None,
+) -> dict[int, Value]:
+    """Return objects of a kind by identifier.
+
+    Args:
+        content: The file.
+        kind: Class of the objects.
+        convert: Function that returns the wanted part of an object; None leaves the object out.
+        only: Identifiers of the objects to read; None reads all.
+    """
     import osmium
 
-    found: dict[int, float | None] = {}
-    for relation in osmium.FileProcessor(str(path), osmium.osm.RELATION):
-        tags = dict(relation.tags) if "building" in relation.tags else {}
-        if (
-            isinstance(relation, osmium.osm.Relation)
-            and tags.get("type") == "multipolygon"
-            and tags["building"] != "no"
-        ):
-            height = building_height(tags)
-            found.update({m.ref: height for m in relation.members if m.type == "w" and m.role in ("outer", "")})
+    name = kind.__name__
+    buffer = osmium.io.FileBuffer(content.data, content.file_format)
+    versions = osmium.FileProcessor(buffer, getattr(osmium.osm, name.upper()))
+    if only is not None and min(only, default=0) >= 0:  # the filter does not accept editors' new objects, below 0
+        versions = versions.with_filter(osmium.filter.IdFilter(sorted(only)))
+    found: dict[int, Value] = {}
+    for each in versions:
+        if isinstance(each, kind) and (only is None or each.id in only):
+            exists = each.visible and (name.lower(), each.id) not in content.deleted
+            value = convert(each) if exists else None
+            if value is None:
+                found.pop(each.id, None)
+            else:
+                found[each.id] = value
     return found
 
 
-def _ways(path: Path, outer_ways: Mapping[int, float | None]) -> tuple[list[RawStreet], list[RawBuilding]]:
+def _outer_ways(content: _Content) -> dict[int, float | None]:
+    """Return the ways that are outer rings of buildings of several ways, with the building's height [m]."""
+    import osmium
+
+    def outer_ways(relation: "Relation") -> dict[int, float | None] | None:
+        tags = dict(relation.tags) if "building" in relation.tags else {}
+        if tags.get("type") != "multipolygon" or tags["building"] == "no":
+            return None
+        height = building_height(tags)
+        return {m.ref: height for m in relation.members if m.type == "w" and m.role in ("outer", "")}
+
+    relations = _objects(content, osmium.osm.Relation, outer_ways).values()
+    return {way: height for ways in relations for way, height in ways.items()}
+
+
+def _ways(content: _Content, outer_ways: Mapping[int, float | None]) -> tuple[list[RawStreet], list[RawBuilding]]:
     """Return the streets and buildings among the ways."""
     import osmium
 
-    streets: list[RawStreet] = []
-    buildings: list[RawBuilding] = []
-    for way in osmium.FileProcessor(str(path), osmium.osm.WAY):
-        known = way.id in outer_ways or "highway" in way.tags or "building" in way.tags
-        if not known or not isinstance(way, osmium.osm.Way):
-            continue
+    def street_or_building(way: "Way") -> RawStreet | RawBuilding | None:
+        if not (way.id in outer_ways or "highway" in way.tags or "building" in way.tags):
+            return None
         tags, nodes = dict(way.tags), tuple(node.ref for node in way.nodes)
         kind = street_kind(tags)
         if kind is not None:
-            streets.append(RawStreet(nodes, kind))
-        elif len(nodes) > 3 and nodes[0] == nodes[-1] and (tags.get("building", "no") != "no" or way.id in outer_ways):
-            buildings.append(RawBuilding(nodes, building_height(tags) or outer_ways.get(way.id)))
-    return streets, buildings
+            return RawStreet(nodes, kind)
+        is_building = tags.get("building", "no") != "no" or way.id in outer_ways
+        if not is_building or len(nodes) <= 3 or nodes[0] != nodes[-1]:
+            return None
+        return RawBuilding(nodes, building_height(tags) or outer_ways.get(way.id))
+
+    ways = _objects(content, osmium.osm.Way, street_or_building).values()
+    return [way for way in ways if isinstance(way, RawStreet)], [way for way in ways if isinstance(way, RawBuilding)]
 
 
-def _coordinates(path: Path, needed: set[int]) -> dict[int, tuple[float, float]]:
+def _coordinates(content: _Content, needed: set[int]) -> dict[int, tuple[float, float]]:
     """Return longitude and latitude [deg] of the `needed` nodes that the file contains with a valid location."""
     import osmium
 
-    nodes = osmium.FileProcessor(str(path), osmium.osm.NODE)
-    if min(needed, default=0) >= 0:  # editors number new nodes below 0, which the filter does not accept
-        nodes = nodes.with_filter(osmium.filter.IdFilter(sorted(needed)))
-    return {
-        node.id: (node.lon, node.lat)
-        for node in nodes
-        if node.id in needed and isinstance(node, osmium.osm.Node) and node.location.valid()
-    }
+    def coordinates(node: "Node") -> tuple[float, float] | None:
+        return (node.lon, node.lat) if node.location.valid() else None
+
+    return _objects(content, osmium.osm.Node, coordinates, needed)

@@ -27,7 +27,10 @@ class Document:
     nodes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ways: list[tuple[list[int], Mapping[str, str]]] = field(default_factory=list)
     relations: list[tuple[list[int], Mapping[str, str]]] = field(default_factory=list)
-    bounds: tuple[float, float, float, float] | None = None
+    bounds: list[tuple[float, float, float, float]] = field(default_factory=list)
+    """West, south, east and north end of each download [m]."""
+    marks: dict[str, str] = field(default_factory=dict)
+    """Further attributes of objects such as "way 3", written as in XML."""
 
     def node(self, x: float, y: float) -> int:
         """Add a node."""
@@ -48,19 +51,22 @@ class Document:
     def xml(self) -> str:
         """Return the document as XML."""
         parts = ["<?xml version='1.0' encoding='UTF-8'?>", '<osm version="0.6" generator="test">']
-        if self.bounds is not None:
-            (west, south), (east, north) = coordinates(*self.bounds[:2]), coordinates(*self.bounds[2:])
+        for x0, y0, x1, y1 in self.bounds:
+            (west, south), (east, north) = coordinates(x0, y0), coordinates(x1, y1)
             parts.append(f'<bounds minlon="{west}" minlat="{south}" maxlon="{east}" maxlat="{north}"/>')
         for number, place in self.nodes.items():
             lon, lat = coordinates(*place)
-            parts.append(f'<node id="{number}" version="1" lat="{lat:.8f}" lon="{lon:.8f}"/>')
+            parts.append(f'<node {self._head("node", number)} lat="{lat:.8f}" lon="{lon:.8f}"/>')
         for number, (nodes, tags) in enumerate(self.ways, 1):
             refs = "".join(f'<nd ref="{node}"/>' for node in nodes)
-            parts.append(f'<way id="{number}" version="1">{refs}{_tags(tags)}</way>')
+            parts.append(f"<way {self._head('way', number)}>{refs}{_tags(tags)}</way>")
         for number, (ways, tags) in enumerate(self.relations, 1):
             members = "".join(f'<member type="way" ref="{way}" role="outer"/>' for way in ways)
-            parts.append(f'<relation id="{number}" version="1">{members}{_tags(tags)}</relation>')
+            parts.append(f"<relation {self._head('relation', number)}>{members}{_tags(tags)}</relation>")
         return "\n".join([*parts, "</osm>"])
+
+    def _head(self, kind: str, number: int) -> str:
+        return f'id="{number}" version="1" {self.marks.get(f"{kind} {number}", "")}'
 
     def write(self, path: Path) -> Path:
         """Write it as XML."""

@@ -196,9 +196,43 @@ def test_a_bridge_of_a_greater_street_stays(tmp_path: Path) -> None:
 
 def test_ways_that_leave_the_extract_are_cut_at_its_rim(tmp_path: Path) -> None:
     document = cross(2000.0)
-    document.bounds = (-200.0, -100.0, 200.0, 100.0)
+    document.bounds = [(-200.0, -100.0, 200.0, 100.0)]
     network = town(document, tmp_path)
     assert network.bounds == pytest.approx((-350, -250, 350, 250), abs=2.0)
+
+
+def test_the_streets_of_all_downloads_are_kept(tmp_path: Path) -> None:
+    whole = len(town(grid(8, 3), tmp_path).roads)
+    document = grid(8, 3)
+    first, last = (-20.0, -20.0, 200.0, 260.0), (660.0, -20.0, 860.0, 260.0)
+    document.bounds = [first]
+    assert len(town(document, tmp_path).roads) < whole
+    document.bounds = [first, (190.0, -20.0, 670.0, 260.0), last]
+    assert len(town(document, tmp_path).roads) == whole
+    document.bounds = [last, first, last, (5.0, 5.0, 5.0, 9.0)]  # an empty box does not count
+    apart = town(document, tmp_path)
+    assert np.ptp(apart.bounds[::2]) < 500.0  # of parts that do not meet, the largest one
+
+
+def test_a_street_is_cut_where_it_leaves_every_download(tmp_path: Path) -> None:
+    document = cross(2000.0)
+    document.bounds = [(-200.0, -100.0, 200.0, 100.0), (700.0, -100.0, 900.0, 100.0)]
+    assert town(document, tmp_path).bounds == pytest.approx((-700, -250, 0, 250), abs=2.5)
+    document.bounds.append((200.0, -100.0, 700.0, 100.0))
+    assert town(document, tmp_path).bounds == pytest.approx((-700, -250, 700, 250), abs=2.5)
+
+
+@pytest.mark.parametrize("mark", ['visible="false"', 'action="delete"', "action='delete' visible='true'"])
+def test_deleted_objects_are_left_out(tmp_path: Path, mark: str) -> None:
+    """Deleted streets, nodes and buildings are those of the same document without them."""
+    document = grid(4, 4)
+    document.marks = {"way 2": mark}
+    without = grid(4, 4)
+    del without.ways[1]
+    assert len(town(document, tmp_path).roads) == len(town(without, tmp_path).roads) < len(town(grid(), tmp_path).roads)
+    document = grid(3, 3)
+    document.marks = {"node 9": mark}
+    assert len(town(document, tmp_path).junctions) == 3
 
 
 def test_a_way_ends_where_its_nodes_are_missing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Extracts: every suffix, any order of objects, errors in one line."""
+"""Extracts: every format and name, any order of objects, deleted objects, errors in one line."""
 
 import bz2
 import gzip
@@ -9,31 +9,93 @@ import osmium
 import pytest
 
 from navsim.errors import TownError
-from navsim.roads.osm.reader import Projection, read_extract
+from navsim.roads.osm.reader import read_extract
+from navsim.roads.osm.segments import Projection
 from tests.roads.osm.osm_documents import Document, coordinates, grid
 
 
 def written(document: Document, path: Path) -> Path:
     """Write the document in the format of the file's suffix."""
     plain = document.write(path.parent / "plain.osm")
-    if path.name.endswith(".pbf"):
-        with osmium.SimpleWriter(str(path)) as writer:
+    suffix = path.suffix.lower()
+    if suffix == ".pbf":
+        packed = path.parent / "packed.pbf"
+        with osmium.SimpleWriter(str(packed)) as writer:
             for thing in osmium.FileProcessor(str(plain)):
                 writer.add(thing)
-    else:
-        data = plain.read_bytes()
-        packed = {".bz2": bz2.compress(data), ".gz": gzip.compress(data)}
-        path.write_bytes(packed.get(path.suffix, data))
+        return packed.rename(path)
+    data = plain.read_bytes()
+    path.write_bytes({".bz2": bz2.compress(data), ".gz": gzip.compress(data)}.get(suffix, data))
     return path
 
 
-@pytest.mark.parametrize("name", ["a.osm", "a.osm.bz2", "a.osm.gz", "a.osm.pbf", "a.pbf"])
-def test_every_suffix_gives_the_same(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a.osm", "a.osm.bz2", "a.osm.gz", "a.osm.pbf", "a.pbf", "a.osm.xml", "a.xml", "a.osm.xml.gz"),
+        *("a.OSM", "a.Osm.Gz", "a.osm.BZ2", "a.PBF", "old.town.2024-11-30.v2.osm.xml", "a.osm (1)", "map"),
+    ],
+)
+def test_every_name_gives_the_same(tmp_path: Path, name: str) -> None:
     document = grid(2, 2)
     extract = read_extract(written(document, tmp_path / name))
     assert [street.nodes for street in extract.streets] == [(1, 2), (3, 4), (1, 3), (2, 4)]
     for number, place in document.nodes.items():
         assert extract.coordinates[number] == pytest.approx(coordinates(*place), abs=1e-7)
+
+
+@pytest.mark.parametrize("suffix", [".osm.gz", ".osm.bz2", ".pbf"])
+def test_the_content_decides_the_format(tmp_path: Path, suffix: str) -> None:
+    misnamed = written(grid(2, 2), tmp_path / f"a{suffix}").rename(tmp_path / "misnamed.osm")
+    assert len(read_extract(misnamed).streets) == 4
+
+
+@pytest.mark.parametrize("name", ["a.osm", "a.osm.gz", "a.osm.bz2", "a.osm.pbf"])
+def test_bounds_are_read_from_every_format(tmp_path: Path, name: str) -> None:
+    document = grid(2, 2)
+    document.bounds = [(0.0, 0.0, 50.0, 60.0)]
+    plain = document.write(tmp_path / "bounds.osm")
+    path = tmp_path / name
+    if name.endswith(".pbf"):
+        header = osmium.io.Header()
+        (west, south), (east, north) = coordinates(0.0, 0.0), coordinates(50.0, 60.0)
+        header.add_box(osmium.osm.Box(west, south, east, north))
+        with osmium.SimpleWriter(str(path), header=header) as writer:
+            for thing in osmium.FileProcessor(str(plain)):
+                writer.add(thing)
+    else:
+        written(document, path)
+    (bounds,) = read_extract(path).bounds
+    assert bounds == pytest.approx((*coordinates(0.0, 0.0), *coordinates(50.0, 60.0)), abs=1e-6)
+
+
+def test_bounds_of_several_downloads(tmp_path: Path) -> None:
+    document = grid(2, 2)
+    assert read_extract(document.write(tmp_path / "a.osm")).bounds == ()
+    document.bounds = [(0.0, 0.0, 50.0, 60.0), (40.0, 0.0, 90.0, 60.0), (0.0, 0.0, 50.0, 60.0), (9.0, 0.0, 9.0, 5.0)]
+    extract = read_extract(document.write(tmp_path / "a.osm"))
+    assert len(extract.bounds) == 2  # each once, without the empty one
+    old = document.xml().splitlines()
+    south, west, north, east = 47.0, 8.0, 48.0, 9.0
+    old[2:6] = [f'<bound box="{south},{west},{north},{east}" origin="Osmosis"/>']
+    (tmp_path / "old.osm").write_text("\n".join(old))
+    assert read_extract(tmp_path / "old.osm").bounds == ((west, south, east, north),)
+
+
+def test_of_several_versions_the_last_one_counts(tmp_path: Path) -> None:
+    lines = grid(2, 2).xml().splitlines()
+    street = '<tag k="highway" v="{}"/></way>'
+    later = [
+        f'<way id="1" version="2"><nd ref="1"/><nd ref="4"/>{street.format("primary")}',
+        '<way id="2" version="2" visible="false"></way>',
+        f'<way id="3" version="2"><nd ref="1"/><nd ref="3"/>{street.format("footway")}',
+        '<node id="4" version="2" visible="false"/>',
+    ]
+    path = tmp_path / "history.osm"
+    path.write_text("\n".join([*lines[:-1], *later, lines[-1]]))
+    extract = read_extract(path)
+    assert [street.nodes for street in extract.streets] == [(1, 4), (2, 4)]
+    assert sorted(extract.coordinates) == [1, 2]
 
 
 def test_the_order_of_objects_does_not_matter(tmp_path: Path) -> None:
@@ -56,6 +118,11 @@ def test_buildings_of_ways_and_relations(tmp_path: Path) -> None:
     buildings = read_extract(document.write(tmp_path / "a.osm")).buildings
     assert [building.height for building in buildings] == [7.0, 9.0]
     assert buildings[1].nodes == (*others, others[0])
+    for mark in ('visible="false"', "action='delete'"):
+        document.marks = {"relation 1": mark}
+        assert len(read_extract(document.write(tmp_path / "a.osm")).buildings) == 1
+        document.marks = {f"way {outer}": mark}
+        assert [building.height for building in read_extract(document.write(tmp_path / "a.osm")).buildings] == [7.0]
 
 
 def test_new_objects_of_editors_have_negative_numbers(tmp_path: Path) -> None:
@@ -77,8 +144,11 @@ def test_missing_nodes_are_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "text"),
     [
-        ("town.txt", b"", "end in .osm, .osm.bz2"),
+        ("town.txt", b"Town", "which is XML, also packed with gzip or bzip2, or PBF: "),
+        ("town.zip", b"PK\x03\x04", "cannot be read as an OpenStreetMap extract"),
         ("empty.osm", b"", "cannot be read as an OpenStreetMap extract"),
+        ("empty.osm.pbf", b"", "it is empty"),
+        ("bounds.osm", b"<osm version='0.6'><bounds minlat='1'/><bound/></osm>", "has no street that cars may use"),
         ("words.osm", b"hello", "cannot be read as an OpenStreetMap extract"),
         ("other.osm", b"<html></html>", "cannot be read as an OpenStreetMap extract"),
         ("words.osm.pbf", b"hello, this is none", "cannot be read as an OpenStreetMap extract"),
