@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 MPH, KMH, KNOT = 0.44704, 1 / 3.6, 0.514444
 """Units of speed limits [m/s]."""
-MAX_LANES = 4
+MAX_LANES = 8
 """Largest number of lanes in one direction."""
 LANE_WIDTHS = (2.75, 4.0)
 """Smallest and largest width of a lane [m]."""
@@ -167,21 +167,24 @@ def _lanes(tags: Mapping[str, str], kind: str, direction: int) -> tuple[int, int
     total = _count(tags.get("lanes"))
     if direction != 0:
         default = 2 if kind in ("motorway", "trunk") else 1
-        return _count(tags.get("lanes:forward" if direction > 0 else "lanes:backward")) or total or default, 0
+        own = _count(tags.get("lanes:forward" if direction > 0 else "lanes:backward"))
+        return min(own or total or default, MAX_LANES), 0
     forward, backward = _count(tags.get("lanes:forward")), _count(tags.get("lanes:backward"))
+    if total is not None:  # a lane of both directions in the middle, for turns to the left, belongs to neither
+        total = max(total - (_count(tags.get("lanes:both_ways")) or 0), 2)
     half = max((total or 2) // 2, 1)
     if forward is None and backward is not None and total is not None:
         forward = max(total - backward, 1)
     if backward is None and forward is not None and total is not None:
         backward = max(total - forward, 1)
-    return forward or half, backward or half
+    return min(forward or half, MAX_LANES), min(backward or half, MAX_LANES)
 
 
 def _count(text: str | None) -> int | None:
-    """Parse a number of lanes, clipped to 1 to `MAX_LANES`; return None if it is not one."""
+    """Parse a number of lanes; return None if it is not one, or 0."""
     if text is None or re.fullmatch(r"\d+(\.\d+)?", text.strip()) is None:
         return None
-    return min(int(float(text)), MAX_LANES) or None
+    return int(float(text)) or None
 
 
 def _lane_width(tags: Mapping[str, str], kind: str, lanes: int) -> float:

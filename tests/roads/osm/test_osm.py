@@ -99,6 +99,28 @@ def test_lanes_are_chosen_by_the_turn(tmp_path: Path) -> None:
     assert len(network.connectors) == 4 + 4 + 8
 
 
+@pytest.mark.parametrize(("forward", "backward"), [(3, 3), (4, 4), (4, 2), (6, 0)])
+def test_wide_streets_have_all_their_lanes(tmp_path: Path, forward: int, backward: int) -> None:
+    document = grid(3, 3, 150.0)
+    tags = {"highway": "primary", "lanes:forward": str(forward), "lanes:backward": str(backward)}
+    document.ways[1] = (document.ways[1][0], {**tags, **({} if backward else {"oneway": "yes"})})
+    network = town(document, tmp_path)
+    wide = {i for i, road in enumerate(network.roads) if road.lanes == forward + backward}
+    assert len(wide) == 2
+    for index in wide:
+        lanes = [lane for lane in network.lanes if lane.road == index]
+        assert sorted((lane.forward, lane.index) for lane in lanes) == sorted(
+            [(True, i) for i in range(forward)] + [(False, i) for i in range(backward)]
+        )
+    straight = [
+        (network.lanes[each.from_lane], network.lanes[each.to_lane])
+        for each in network.connectors
+        if {network.lanes[each.from_lane].road, network.lanes[each.to_lane].road} == wide
+    ]
+    assert len(straight) == forward + backward  # each lane goes on into the one of its own number
+    assert all(before.index == after.index for before, after in straight)
+
+
 def test_a_roundabout_is_a_ring_driven_counterclockwise(tmp_path: Path) -> None:
     made = Document()
     ring = [made.node(25 * np.cos(a), 25 * np.sin(a)) for a in np.arange(16) * np.pi / 8]
