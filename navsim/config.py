@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import annotated_types
+import numpy as np
 import tyro
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -109,13 +110,28 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
         ConfigError: Naming `source`, the key, its value and what is allowed.
     """
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(updated_keys(kind, values)), strict=True, extra="forbid")
+        return TypeAdapter(kind).validate_json(_json(updated_keys(kind, values)), strict=True, extra="forbid")
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(kind, detail, source) for detail in error.errors())) from None
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     except TypeError as error:
         raise ConfigError(f"{source}: not a plain value: {error}") from None
+
+
+def _json(values: Any) -> str:
+    """Return plain values, with numbers and arrays of numpy among them, as JSON.
+
+    Raises:
+        TypeError: If a value is of another type.
+    """
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
+        raise TypeError(f"{value!r} is of type {type(value).__name__}")
+
+    return json.dumps(values, default=plain)
 
 
 def updated_keys(kind: Any, values: Any) -> Any:
@@ -266,7 +282,8 @@ def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
     if detail["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{source}: {key or 'file'} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
     known = _field_names(kind, location[:-1])
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
+    given = str(location[-1])
+    close = difflib.get_close_matches(given, known, n=1) or [name for name in known if given.lower() in name.lower()]
     hint = f"perhaps you meant {close[0]!r}; " if close else ""
     return f"{source}: {key} = {detail['input']!r}: unknown key; {hint}known keys: {', '.join(sorted(known))}"
 

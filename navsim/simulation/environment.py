@@ -1,14 +1,18 @@
 """The Gymnasium environment `navsim/Town-v0`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
-from typing import Any, SupportsFloat, cast
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, SupportsFloat, cast
 
 import gymnasium
 import numpy as np
+from annotated_types import Ge
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from navsim.config import Constrained, from_mapping
 from navsim.errors import ActionError, ConfigError
 from navsim.geometry import Array
 from navsim.rendering.window.window import Window
@@ -24,6 +28,35 @@ CHASE_CAMERA = Camera("chase", 640, 360, fov_deg=70.0, position=(-8.0, 0.0, 4.0)
 """The view of `render_mode="rgb_array"`: behind and above the car."""
 
 Observations = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class EnvironmentArguments(Constrained):
+    """Arguments of the environment that are plain values."""
+
+    split: Split = Split.TRAIN
+    """Split of the towns."""
+    towns: Annotated[int, Ge(1)] = 32
+    """Number of towns of the split."""
+    render_mode: Literal["rgb_array", "human"] | None = None
+    """View that `render` shows."""
+    generators: tuple[Generator, ...] = DEFAULT_GENERATORS
+    """Generators of the towns, in turn."""
+    appearance: str = ""
+    """Conditions of all drives, see `navsim.world.scenery.appearance`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_generators(self.generators)
+        parse_spec(self.appearance)
+
+
+@dataclass(frozen=True)
+class ResetOptions:
+    """Options of `reset`."""
+
+    scenario: Scenario | None = None
+    """Scenario to drive; None draws one by the seed."""
 
 
 class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
@@ -64,7 +97,8 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     * `towns`: how many towns of the split to draw from.
     * `generators`: generators of these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
     * `appearance`: conditions such as `"dusk+rain"` or `"shift-2"`; empty for those of training.
-    * `config`: a `navsim.simulation.simulation.SimulationConfig` for other cameras, maps, noise or rules.
+    * `config`: a `navsim.simulation.simulation.SimulationConfig` for other cameras, maps, noise or rules; or a mapping
+      of the settings that differ, as in a YAML file: `{"cruise_speed": 5.0}`.
     * `render_mode`: `None`, `"rgb_array"` (a chase view) or `"human"` (a window).
 
     ## Version History
@@ -77,7 +111,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         self,
         split: str = Split.TRAIN,
         towns: int = 32,
-        config: SimulationConfig | None = None,
+        config: SimulationConfig | Mapping[str, Any] | None = None,
         render_mode: str | None = None,
         generators: Sequence[str] = DEFAULT_GENERATORS,
         appearance: str = "",
@@ -88,7 +122,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         Args:
             split: Split of the towns.
             towns: Number of towns.
-            config: The car, its sensors and the rules.
+            config: The car, its sensors and the rules, or those of their settings that differ from the defaults.
             render_mode: View that `render` shows.
             generators: Generators of the towns, in turn.
             appearance: Conditions, see `navsim.world.scenery.appearance`.
@@ -98,17 +132,12 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             ConfigError: If an argument is not valid.
             DisplayError: If `render_mode` is "human" and a display is missing.
         """
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ConfigError(f'render_mode must be None, "rgb_array" or "human", got {render_mode!r}')
-        if split not in list(Split):
-            raise ConfigError(f"split must be one of {', '.join(Split)}, got {split!r}")
-        if towns < 1:
-            raise ConfigError(f"towns must be at least 1, got {towns}")
+        given = {"split": split, "towns": towns, "render_mode": render_mode, "appearance": appearance}
+        arguments = from_mapping(EnvironmentArguments, given | {"generators": generators}, "TownEnvironment")
+        self._config = simulation_config(config)
         self.render_mode = render_mode
-        self._towns = spread_towns(Split(split), range(towns), _generators(generators))
-        parse_spec(appearance)
+        self._towns = spread_towns(arguments.split, range(arguments.towns), arguments.generators)
         self._appearance = appearance
-        self._config = config or SimulationConfig()
         self._window = Window() if render_mode == "human" else None
         self._simulation = simulation or Simulation(self._config)
         self._last: TimeStep | None = None
@@ -119,7 +148,13 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
-        """Begin a drive; the class describes `seed` and `options`."""
+        """Begin a drive; the class describes `seed` and `options`.
+
+        Raises:
+            ClosedEnvironmentError: If the environment is closed.
+            ConfigError: If an option is unknown or has another type.
+            TownError: If the town or route of a given scenario cannot be built.
+        """
         return self.finish_reset(self._simulation.see(self.begin(seed=seed, options=options)))
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observations, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -127,17 +162,18 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
 
         Raises:
             ActionError: If `action` is not one finite number in [-1, 1].
+            ClosedEnvironmentError: If the environment is closed.
+            ResetNeeded: If no drive was begun.
         """
         return self.finish_step(self._simulation.see(self.advance(action)))
 
     def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> SimState:
         """Begin a drive as `reset` does, but render nothing: `finish_reset` follows with the images."""
+        self._check_open()
+        given = reset_options(options).scenario
         super().reset(seed=seed)
         scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
-        scenario = (options or {}).get("scenario", scenario)
-        if not isinstance(scenario, Scenario):
-            raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
-        return self._simulation.begin(scenario)
+        return self._simulation.begin(scenario if given is None else given)
 
     def finish_reset(self, step: TimeStep) -> tuple[Observations, dict[str, Any]]:
         """Return what `reset` returns, given what was sensed after `begin`."""
@@ -149,12 +185,11 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
 
     def advance(self, action: NDArray[np.float32]) -> SimState:
         """Steer for 0.1 s as `step` does, but render nothing: `finish_step` follows with the images."""
+        self._check_open()
         if self._last is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
-        values = np.asarray(action, dtype=float)
-        if values.shape != (1,) or not np.isfinite(values).all() or np.abs(values).max() > 1:
-            raise ActionError(f"an action must be one finite number in [-1, 1], of shape (1,), got {action!r}")
-        return self._simulation.advance(float(values[0]) * self._config.vehicle.max_curvature)
+        value = action_values(action, (1,)).item()
+        return self._simulation.advance(value * self._config.vehicle.max_curvature)
 
     def finish_step(self, step: TimeStep) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """Return what `step` returns, given what was sensed after `advance`."""
@@ -169,7 +204,12 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         return self._observations(step), reward, terminated, truncated, self._info(step)
 
     def render(self) -> Image | None:
-        """Return the chase view (360, 640, 3) uint8 in mode "rgb_array"; the window of mode "human" updates itself."""
+        """Return the chase view (360, 640, 3) uint8 in mode "rgb_array"; the window of mode "human" updates itself.
+
+        Raises:
+            ClosedEnvironmentError: If the environment is closed.
+        """
+        self._check_open()
         return self._simulation.chase_view(CHASE_CAMERA) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
@@ -177,6 +217,11 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
         self._simulation.close()
         if self._window is not None:
             self._window.close()
+
+    def _check_open(self) -> None:
+        """Raise Gymnasium's error for it after `close`, also where that was the vector's."""
+        if self._simulation.closed:
+            raise gymnasium.error.ClosedEnvironmentError("this environment is closed; make another one to drive again")
 
     def _draw_scenario(self) -> Scenario:
         """Draw town, route and start."""
@@ -250,11 +295,44 @@ def _reward(step: TimeStep, progress: float) -> float:
     return reward + (10.0 if step.outcome is Outcome.ARRIVED else -10.0)
 
 
-def _generators(names: Sequence[str]) -> tuple[Generator, ...]:
-    """Return the generators of these names."""
-    wrong = [name for name in names if name not in list(Generator)]
-    if wrong:
-        raise ConfigError(f"generators must be among {', '.join(Generator)}, got {wrong[0]!r}")
-    chosen = tuple(map(Generator, names))
-    check_generators(chosen)
-    return chosen
+def simulation_config(config: SimulationConfig | Mapping[str, Any] | None) -> SimulationConfig:
+    """Return the settings that the argument `config` of an environment means.
+
+    Raises:
+        ConfigError: If a mapping has an unknown key or a wrong value, or the argument has another type.
+    """
+    if isinstance(config, Mapping):
+        return from_mapping(SimulationConfig, dict(config), "config")
+    if not isinstance(config, SimulationConfig | None):
+        raise ConfigError(f"config must be a SimulationConfig or a mapping of its settings, got {config!r}")
+    return config or SimulationConfig()
+
+
+def reset_options(options: Mapping[str, Any] | None) -> ResetOptions:
+    """Return what the options of `reset` mean.
+
+    Raises:
+        ConfigError: If an option is unknown or has another type.
+    """
+    if not isinstance(options, Mapping | None):
+        raise ConfigError(f'options must be a mapping such as {{"scenario": Scenario(...)}}, got {options!r}')
+    chosen = dict(options or {})
+    scenario = chosen.pop("scenario", None)
+    if not isinstance(scenario, Scenario | None):
+        raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
+    return replace(from_mapping(ResetOptions, chosen, "options"), scenario=scenario)
+
+
+def action_values(action: Any, shape: tuple[int, ...]) -> Array:
+    """Return actions as numbers.
+
+    Raises:
+        ActionError: If they are not finite numbers in [-1, 1], of this shape.
+    """
+    values, what = None, "an action must be one finite number" if shape == (1,) else "actions must be finite numbers"
+    with suppress(TypeError, ValueError):
+        values = np.asarray(action, dtype=float)
+    if values is None or values.shape != shape or not (np.abs(values) <= 1).all():  # NaN is not within it
+        given = " ".join(repr(action).split())
+        raise ActionError(f"{what} in [-1, 1], of shape {shape}, got {given}")
+    return values

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from gymnasium.error import ClosedEnvironmentError
 
 from navsim.errors import ActionError
 from navsim.geometry import Pose
@@ -91,6 +92,7 @@ class Simulation:
         self._rendered: Scene | None = None
         self._state: SimState | None = None
         self._sense = False
+        self.closed = False
 
     @property
     def renderer_name(self) -> str:
@@ -131,6 +133,7 @@ class Simulation:
 
         Raises:
             TownError: If the town or route cannot be built.
+            ClosedEnvironmentError: If the simulation is closed.
         """
         return self.see(self.begin(scenario, sense))
 
@@ -143,11 +146,13 @@ class Simulation:
         Raises:
             ActionError: If the command is not finite or out of range; the car is left as it was.
             RuntimeError: If the drive has ended.
+            ClosedEnvironmentError: If the simulation is closed.
         """
         return self.see(self.advance(curvature))
 
     def begin(self, scenario: Scenario, sense: bool = True) -> SimState:
         """Begin a drive as `reset` does, but render nothing."""
+        self._check_open()
         town = self.towns.town(scenario.town, scenario.appearance)
         if town is not self._town:
             self._world.load(town.scene.obstacles)
@@ -174,6 +179,7 @@ class Simulation:
 
     def advance(self, curvature: float) -> SimState:
         """Drive for one control step as `step` does, but render nothing."""
+        self._check_open()
         limit = self.config.vehicle.max_curvature
         if not (math.isfinite(curvature) and abs(curvature) <= limit * (1 + 1e-6)):
             raise ActionError(
@@ -198,6 +204,7 @@ class Simulation:
 
     def see(self, state: SimState) -> TimeStep:
         """Render the camera images after `begin` or `advance`, and sense; once for each."""
+        self._check_open()
         return self.observe(self.renderer.render(state.requests) if state.requests else _NO_IMAGES)
 
     def target_speed(self, curvature: float) -> float:
@@ -225,6 +232,7 @@ class Simulation:
         elif self._rendered is not None:
             self.renderer.remove(self._rendered)
         self._rendered = None
+        self.closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -234,8 +242,14 @@ class Simulation:
     ) -> None:
         self.close()
 
+    def _check_open(self) -> None:
+        """Raise ClosedEnvironmentError after `close`."""
+        if self.closed:
+            raise ClosedEnvironmentError("this simulation is closed; make another one to drive again")
+
     def _show(self, scene: Scene) -> None:
         """Load a scene into the renderer in place of the last one; drives that do not sense never load one."""
+        self._check_open()
         if self._rendered is scene:
             return
         if self._rendered is not None:

@@ -1,20 +1,32 @@
 """Many environments in one process, stepped together and rendered in one pass."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from navsim.errors import ActionError, ConfigError
+from navsim.config import Constrained, from_mapping
+from navsim.errors import ConfigError
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.environment import Observations, TownEnvironment
+from navsim.simulation.environment import Observations, TownEnvironment, action_values, simulation_config
 from navsim.simulation.rollout import observe_batch
 from navsim.simulation.simulation import SimState, Simulation, simulations
 
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class VectorArguments(Constrained):
+    """Arguments of the vector environment that are plain values."""
+
+    num_envs: Annotated[int, Ge(1)] = 8
+    """Number of environments."""
 
 
 class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray[Any]]):
@@ -26,21 +38,22 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": []}  # noqa: RUF012 - as in VectorEnv
 
-    def __init__(self, num_envs: int = 8, config: SimulationConfig | None = None, **options: Any) -> None:
+    def __init__(
+        self, num_envs: int = 8, config: SimulationConfig | Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
         """Make the environments.
 
         Args:
             num_envs: Number of environments.
-            config: The cars, their sensors and the rules.
+            config: The cars, their sensors and the rules, or those of their settings that differ from the defaults.
             options: Other arguments of `TownEnvironment`, such as `split` and `towns`.
 
         Raises:
             ConfigError: If an argument has a value that is not valid.
             TypeError: If an argument is unknown.
         """
-        if num_envs < 1:
-            raise ConfigError(f"num_envs must be at least 1, got {num_envs}")
-        settings = config or SimulationConfig()
+        num_envs = from_mapping(VectorArguments, {"num_envs": num_envs}, "TownVectorEnvironment").num_envs
+        settings = simulation_config(config)
         self._stack = ExitStack()
         self._cars: tuple[Simulation, ...] = self._stack.enter_context(simulations(settings, num_envs))
         try:
@@ -64,9 +77,9 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
             seed: Seed of the first environment, which increases by one for each of the others; or one seed for each.
             options: Options for each environment.
         """
-        seeds = (
-            [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
-        )
+        numbers = range(self.num_envs)
+        # The environments refuse seeds of other types.
+        seeds = seed if isinstance(seed, list) else [seed + i if isinstance(seed, int) else seed for i in numbers]
         if len(seeds) != self.num_envs:
             raise ConfigError(f"{self.num_envs} environments need as many seeds, got {len(seeds)}")
         members = zip(self._members, seeds, strict=True)
@@ -84,14 +97,11 @@ class TownVectorEnvironment(VectorEnv[Observations, NDArray[np.float32], NDArray
         Raises:
             ActionError: If `actions` are not N finite numbers in [-1, 1], of shape (N, 1).
         """
-        if np.shape(actions) != (self.num_envs, 1):
-            raise ActionError(f"actions must be of shape ({self.num_envs}, 1), got {np.shape(actions)}")
-        if not (np.abs(actions) <= 1).all():  # before any car moves
-            raise ActionError(f"actions must be finite numbers in [-1, 1], got {actions.ravel().tolist()}")
+        values = action_values(actions, (self.num_envs, 1))  # before any car moves
         restarted = self._ended
         states = [
             member.begin() if new else member.advance(action)
-            for member, action, new in zip(self._members, actions, restarted, strict=True)
+            for member, action, new in zip(self._members, values, restarted, strict=True)
         ]
         rewards, terminated, truncated = np.zeros(self.num_envs), np.zeros_like(restarted), np.zeros_like(restarted)
         observations, infos = [], dict[str, Any]()

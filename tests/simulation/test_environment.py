@@ -10,6 +10,7 @@ import navsim  # noqa: F401 - registers the environment
 from navsim.errors import ActionError, ConfigError, DisplayError
 from navsim.simulation.environment import TownEnvironment
 from navsim.simulation.scenario import Outcome, Scenario
+from navsim.simulation.simulation import Simulation
 from tests.simulation.conftest import SMALL
 from tests.virtual_display import VirtualDisplay, wait_until
 
@@ -54,8 +55,6 @@ def test_a_given_scenario_is_driven_and_shifts_no_later_draw() -> None:
     after = environment.reset()[1]["scenario"]
     environment.reset(seed=1)
     assert environment.reset()[1]["scenario"] == after
-    with pytest.raises(ConfigError, match="must be a Scenario"):
-        environment.reset(options={"scenario": "train-1"})
     environment.close()
 
 
@@ -104,22 +103,93 @@ def test_the_chase_view_is_a_picture() -> None:
     environment.close()
 
 
-@pytest.mark.parametrize("action", [[np.nan], [1.5], [0.0, 0.0], [], [np.inf]])
-def test_a_bad_action_is_refused(action: list[float]) -> None:
+def test_a_bad_action_is_refused() -> None:
     environment = TownEnvironment(towns=2, config=SMALL)
     environment.reset(seed=1)
-    with pytest.raises(ActionError, match=r"\[-1, 1\]"):
-        environment.step(np.array(action, np.float32))
+    wrong = [np.array(action, np.float32) for action in ([np.nan], [1.5], [0.0, 0.0], [], [np.inf], [[0.0]], 0.0)]
+    others: list[Any] = [None, "left", [None], {"steer": 0.0}]
+    for action in (*wrong, *others):
+        with pytest.raises(ActionError, match=r"one finite number in \[-1, 1\], of shape \(1,\), got"):
+            environment.step(action)
     environment.step(np.array([0.0], np.float32))
+    environment.step(np.array([1]))
     environment.close()
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"split": "holiday"}, {"towns": 0}, {"render_mode": "ascii"}, {"generators": ["hamlet"]}]
+    ("wrong", "text"),
+    [
+        ({"split": "holiday"}, "split = 'holiday': input should be 'train', 'validation' or 'test'"),
+        ({"towns": 0}, "towns must be at least 1, got 0"),
+        ({"towns": "three"}, "towns = 'three': input should be a valid integer"),
+        ({"towns": 2.5}, "towns = 2.5: input should be a valid integer"),
+        ({"render_mode": "ascii"}, "render_mode = 'ascii': input should be 'rgb_array' or 'human'"),
+        ({"render_mode": 3}, "render_mode = 3: input should be"),
+        ({"generators": ["hamlet"]}, "generators.0 = 'hamlet': input should be 'town', "),
+        ({"generators": "town"}, "generators = 'town': input should be a valid"),
+        ({"generators": []}, "generators must be one or more of town"),
+        ({"appearance": "sunny"}, "appearance"),
+        ({"appearance": 5}, "appearance = 5: input should be a valid string"),
+        ({"config": {"cruise_sped": 5.0}}, "config: cruise_sped = 5.0: unknown key; perhaps you meant 'cruise_speed'"),
+        ({"config": {"speed": 5.0}}, "config: speed = 5.0: unknown key; perhaps you meant 'cruise_speed'"),
+        ({"config": {"gps": {"position_time": -1}}}, "config: gps.position_time must be above 0, got -1"),
+        ({"config": {"cameras": [object()]}}, "config: not a plain value: .* is of type object"),
+        ({"config": "fast"}, "config must be a SimulationConfig or a mapping of its settings, got 'fast'"),
+    ],
 )
-def test_bad_arguments_are_refused_by_name(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(wrong))):
+def test_a_wrong_argument_is_one_line(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text) as error:
         TownEnvironment(**wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_may_be_a_mapping_as_in_a_file() -> None:
+    camera = {"width": 32, "height": 16}
+    environment = gymnasium.make(
+        "navsim/Town-v0", towns=np.int64(1), config={"cruise_speed": np.float32(5), "cameras": [camera]}
+    )
+    observation, _ = environment.reset(seed=1)
+    assert observation["front"].shape == (16, 32, 3)
+    assert observation["speed"] == 5
+    environment.close()
+
+
+def test_wrong_options_and_seeds_are_refused_and_change_nothing() -> None:
+    environment = TownEnvironment(towns=1, config=SMALL)
+    environment.reset(seed=1)
+    state = environment.np_random.bit_generator.state
+    wrong: list[tuple[Any, str]] = [
+        ({"town": "test-3"}, "options: town = 'test-3': unknown key; known keys: scenario"),
+        ({"scenaro": 1}, "options: scenaro = 1: unknown key; perhaps you meant 'scenario'"),
+        ({"scenario": "train-1"}, "must be a Scenario, got 'train-1'"),
+        (["scenario"], "options must be a mapping"),
+    ]
+    for options, text in wrong:
+        with pytest.raises(ConfigError, match=text):
+            environment.reset(options=options)
+    for seed in (-1, 0.5, "one"):
+        with pytest.raises(gymnasium.error.Error, match="Seed must be"):
+            environment.reset(seed=seed)  # type: ignore[arg-type]
+    assert environment.np_random.bit_generator.state == state
+    environment.step(np.array([0.0], np.float32))
+    environment.close()
+
+
+def test_a_closed_environment_says_so() -> None:
+    simulation, camera = Simulation(SMALL), SMALL.cameras[0]
+    environment: gymnasium.Env[Any, Any] = TownEnvironment(towns=1, config=SMALL, simulation=simulation)
+    environment = gymnasium.wrappers.OrderEnforcing(gymnasium.wrappers.PassiveEnvChecker(environment))
+    scenario = environment.reset(seed=1)[1]["scenario"]
+    environment.close()
+    environment.close()
+    calls = (environment.reset, lambda: environment.step(np.zeros(1, np.float32)), environment.render)
+    for call in calls:
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="this environment is closed"):
+            call()
+    views = (lambda: simulation.chase_view(camera), lambda: simulation.measure(camera, simulation.state.state.pose))
+    for again in (lambda: simulation.reset(scenario), lambda: simulation.step(0.0), *views):
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="this simulation is closed"):
+            again()
 
 
 def test_towns_are_drawn_from_the_generators_asked_for() -> None:

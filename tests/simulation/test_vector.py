@@ -62,11 +62,13 @@ def test_gymnasium_makes_it(vector: TownVectorEnvironment) -> None:
     made.close()
 
 
-@pytest.mark.parametrize("actions", [[[0.0]], [[0.0], [np.nan], [0.0]], [[0.0], [0.0], [1.5]]])
-def test_bad_actions_move_no_car(vector: TownVectorEnvironment, actions: Any) -> None:
+def test_bad_actions_move_no_car(vector: TownVectorEnvironment) -> None:
     vector.reset(seed=1)
-    with pytest.raises(ActionError, match="actions must be"):
-        vector.step(np.array(actions, np.float32))
+    wrong = [np.array(actions, np.float32) for actions in ([[0.0]], [[0.0], [np.nan], [0.0]], [[0.0], [0.0], [1.5]])]
+    for actions in (*wrong, [[0.0], [0.0]], [[0.0], [], [0.0]], [["left"], ["left"], ["left"]], None):
+        with pytest.raises(ActionError, match="actions must be") as error:
+            vector.step(actions)  # type: ignore[arg-type]
+        assert "\n" not in str(error.value)
     observations, *_ = vector.step(np.zeros((3, 1), np.float32))
     fresh = TownVectorEnvironment(3, towns=2, config=SMALL)
     fresh.reset(seed=1)
@@ -78,7 +80,26 @@ def test_bad_actions_move_no_car(vector: TownVectorEnvironment, actions: Any) ->
 def test_wrong_numbers_are_refused(vector: TownVectorEnvironment) -> None:
     with pytest.raises(ConfigError, match="num_envs must be at least 1, got 0"):
         TownVectorEnvironment(0)
-    with pytest.raises(ConfigError, match="split must be one of"):
+    with pytest.raises(ConfigError, match=r"num_envs = 2\.5: input should be a valid integer"):
+        TownVectorEnvironment(2.5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="split = 'nowhere': input should be 'train', 'validation' or 'test'"):
         TownVectorEnvironment(1, split="nowhere")
+    with pytest.raises(ConfigError, match=r"cruise_sped = 5\.0: unknown key; perhaps you meant 'cruise_speed'"):
+        TownVectorEnvironment(1, config={"cruise_sped": 5.0})
     with pytest.raises(ConfigError, match="3 environments need as many seeds, got 2"):
         vector.reset(seed=[1, 2])
+    for wrong in (-1, 0.5, "one"):
+        with pytest.raises(gymnasium.error.Error, match="Seed must be"):
+            vector.reset(seed=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"options: town = 'test-3': unknown key; known keys: scenario"):
+        vector.reset(options={"town": "test-3"})
+
+
+def test_a_closed_one_says_so() -> None:
+    closed = TownVectorEnvironment(1, towns=1, config=SMALL)
+    closed.reset(seed=1)
+    closed.close()
+    closed.close()
+    for call in (closed.reset, lambda: closed.step(np.zeros((1, 1), np.float32))):
+        with pytest.raises(gymnasium.error.ClosedEnvironmentError, match="environment is closed"):
+            call()
