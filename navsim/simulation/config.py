@@ -1,18 +1,20 @@
-"""Settings of a simulation, and the renderer and the sensors that are made from them."""
+"""Settings of a simulation and of the environment, and the renderer and the sensors that are made from them."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
-from navsim.config import Constrained
+from navsim.config import Constrained, from_mapping
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose
 from navsim.rendering.interface import Renderer
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.rendering.tiny import TinyRenderer
+from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators
 from navsim.roads.routing import Route
 from navsim.seeding import generator
 from navsim.sensing.camera import RIGS, Camera, CameraNoise, MountError, Rig, with_mount_error
@@ -22,6 +24,7 @@ from navsim.simulation.expert import ExpertConfig
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.termination import Rules
 from navsim.simulation.town import Town
+from navsim.world.scenery.appearance import parse_spec
 from navsim.world.vehicle import VehicleSpec, VehicleSpread
 
 RendererName = Literal["auto", "opengl", "tiny"]
@@ -71,6 +74,64 @@ class SimulationConfig(Constrained):
         sizes = {(camera.width, camera.height) for camera in self.cameras}
         if len(sizes) != 1:
             raise ConfigError(f"simulation.cameras must be one or more cameras of one size, got {sorted(sizes)}")
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig(Constrained):
+    """Arguments of the Gymnasium environment that are plain values."""
+
+    split: Split = Split.TRAIN
+    """Split of the towns."""
+    towns: Annotated[int, Ge(1)] = 32
+    """Number of towns of the split."""
+    render_mode: Literal["rgb_array", "human"] | None = None
+    """View that `render` shows."""
+    generators: tuple[Generator, ...] = DEFAULT_GENERATORS
+    """Generators of the towns, in turn."""
+    appearance: str = ""
+    """Conditions of all drives, see `navsim.world.scenery.appearance`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_generators(self.generators)
+        parse_spec(self.appearance)
+
+
+@dataclass(frozen=True)
+class ResetConfig:
+    """Options of the environment's `reset`."""
+
+    scenario: Scenario | None = None
+    """Scenario to drive; None draws one by the seed."""
+
+
+def simulation_config(config: SimulationConfig | Mapping[str, Any] | None) -> SimulationConfig:
+    """Return the simulation that an environment's argument `config` means.
+
+    Raises:
+        ConfigError: If a mapping has an unknown key or a wrong value, or the argument has another type.
+    """
+    if isinstance(config, Mapping):
+        return from_mapping(SimulationConfig, dict(config), "config")
+    if not isinstance(config, SimulationConfig | None):
+        raise ConfigError(f"config must be a SimulationConfig or a mapping of its settings, got {config!r}")
+    return config or SimulationConfig()
+
+
+def scenario_option(options: Mapping[str, Any] | None) -> Scenario | None:
+    """Return the scenario in the options of an environment's `reset`.
+
+    Raises:
+        ConfigError: If an option is unknown or has another type.
+    """
+    if not isinstance(options, Mapping | None):
+        raise ConfigError(f'options must be a mapping such as {{"scenario": Scenario(...)}}, got {options!r}')
+    others = dict(options or {})
+    scenario = others.pop("scenario", None)
+    from_mapping(ResetConfig, others, "options")  # refuses unknown keys
+    if not isinstance(scenario, Scenario | None):
+        raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
+    return scenario
 
 
 def make_renderer(name: str = "auto") -> Renderer:

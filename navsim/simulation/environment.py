@@ -3,60 +3,28 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, SupportsFloat, cast
+from typing import Any, SupportsFloat, cast
 
 import gymnasium
 import numpy as np
-from annotated_types import Ge
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from navsim.config import Constrained, from_mapping
-from navsim.errors import ActionError, ConfigError
+from navsim.config import from_mapping
+from navsim.errors import ActionError
 from navsim.geometry import Array
 from navsim.rendering.window.window import Window
-from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.roads.generators.towns import DEFAULT_GENERATORS, Split, spread_towns
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
-from navsim.simulation.config import SimulationConfig
+from navsim.simulation.config import EnvironmentConfig, SimulationConfig, scenario_option, simulation_config
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.simulation.simulation import SimState, Simulation, TimeStep
-from navsim.world.scenery.appearance import parse_spec
 
 CHASE_CAMERA = Camera("chase", 640, 360, fov_deg=70.0, position=(-8.0, 0.0, 4.0), pitch_deg=-14.0)
 """The view of `render_mode="rgb_array"`: behind and above the car."""
 
 Observations = dict[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class EnvironmentArguments(Constrained):
-    """Arguments of the environment that are plain values."""
-
-    split: Split = Split.TRAIN
-    """Split of the towns."""
-    towns: Annotated[int, Ge(1)] = 32
-    """Number of towns of the split."""
-    render_mode: Literal["rgb_array", "human"] | None = None
-    """View that `render` shows."""
-    generators: tuple[Generator, ...] = DEFAULT_GENERATORS
-    """Generators of the towns, in turn."""
-    appearance: str = ""
-    """Conditions of all drives, see `navsim.world.scenery.appearance`."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_generators(self.generators)
-        parse_spec(self.appearance)
-
-
-@dataclass(frozen=True)
-class ResetOptions:
-    """Options of `reset`."""
-
-    scenario: Scenario | None = None
-    """Scenario to drive; None draws one by the seed."""
 
 
 class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
@@ -133,7 +101,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
             DisplayError: If `render_mode` is "human" and a display is missing.
         """
         given = {"split": split, "towns": towns, "render_mode": render_mode, "appearance": appearance}
-        arguments = from_mapping(EnvironmentArguments, given | {"generators": generators}, "TownEnvironment")
+        arguments = from_mapping(EnvironmentConfig, given | {"generators": generators}, "TownEnvironment")
         self._config = simulation_config(config)
         self.render_mode = render_mode
         self._towns = spread_towns(arguments.split, range(arguments.towns), arguments.generators)
@@ -170,7 +138,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     def begin(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> SimState:
         """Begin a drive as `reset` does, but render nothing: `finish_reset` follows with the images."""
         self._check_open()
-        given = reset_options(options).scenario
+        given = scenario_option(options)
         super().reset(seed=seed)
         scenario = self._draw_scenario()  # drawn even if not used: options do not shift later draws
         return self._simulation.begin(scenario if given is None else given)
@@ -293,34 +261,6 @@ def _reward(step: TimeStep, progress: float) -> float:
     if step.outcome is None:
         return reward
     return reward + (10.0 if step.outcome is Outcome.ARRIVED else -10.0)
-
-
-def simulation_config(config: SimulationConfig | Mapping[str, Any] | None) -> SimulationConfig:
-    """Return the settings that the argument `config` of an environment means.
-
-    Raises:
-        ConfigError: If a mapping has an unknown key or a wrong value, or the argument has another type.
-    """
-    if isinstance(config, Mapping):
-        return from_mapping(SimulationConfig, dict(config), "config")
-    if not isinstance(config, SimulationConfig | None):
-        raise ConfigError(f"config must be a SimulationConfig or a mapping of its settings, got {config!r}")
-    return config or SimulationConfig()
-
-
-def reset_options(options: Mapping[str, Any] | None) -> ResetOptions:
-    """Return what the options of `reset` mean.
-
-    Raises:
-        ConfigError: If an option is unknown or has another type.
-    """
-    if not isinstance(options, Mapping | None):
-        raise ConfigError(f'options must be a mapping such as {{"scenario": Scenario(...)}}, got {options!r}')
-    chosen = dict(options or {})
-    scenario = chosen.pop("scenario", None)
-    if not isinstance(scenario, Scenario | None):
-        raise ConfigError(f'options["scenario"] must be a Scenario, got {scenario!r}')
-    return replace(from_mapping(ResetOptions, chosen, "options"), scenario=scenario)
 
 
 def action_values(action: Any, shape: tuple[int, ...]) -> Array:

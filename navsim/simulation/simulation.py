@@ -65,9 +65,9 @@ class TimeStep:
 class Simulation:
     """A world with one car; holds the physics and a renderer, so close it or use it in a `with` block.
 
-    One car needs `reset` and `step` alone. Several simulations that share a renderer are stepped by `begin` and
-    `advance`, which render nothing. The caller renders for all of them in one pass and gives each its images by
-    `observe`.
+    One car needs `reset` and `step` alone. Several that share a renderer are stepped by `begin` and `advance`, which
+    render nothing; the caller renders for all in one pass and gives each its images by `observe`. A closed simulation
+    raises `gymnasium.error.ClosedEnvironmentError`.
     """
 
     def __init__(
@@ -133,7 +133,6 @@ class Simulation:
 
         Raises:
             TownError: If the town or route cannot be built.
-            ClosedEnvironmentError: If the simulation is closed.
         """
         return self.see(self.begin(scenario, sense))
 
@@ -146,7 +145,6 @@ class Simulation:
         Raises:
             ActionError: If the command is not finite or out of range; the car is left as it was.
             RuntimeError: If the drive has ended.
-            ClosedEnvironmentError: If the simulation is closed.
         """
         return self.see(self.advance(curvature))
 
@@ -204,7 +202,6 @@ class Simulation:
 
     def see(self, state: SimState) -> TimeStep:
         """Render the camera images after `begin` or `advance`, and sense; once for each."""
-        self._check_open()
         return self.observe(self.renderer.render(state.requests) if state.requests else _NO_IMAGES)
 
     def target_speed(self, curvature: float) -> float:

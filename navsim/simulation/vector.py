@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from navsim.config import Constrained, from_mapping
 from navsim.errors import ConfigError
-from navsim.simulation.config import SimulationConfig
-from navsim.simulation.environment import Observations, TownEnvironment, action_values, simulation_config
+from navsim.simulation.config import SimulationConfig, simulation_config
+from navsim.simulation.environment import Observations, TownEnvironment, action_values
 from navsim.simulation.rollout import observe_batch
 from navsim.simulation.simulation import SimState, Simulation, simulations
 
