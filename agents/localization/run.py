@@ -35,7 +35,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from navsim.simulation.town import load_town_map
+from navsim.simulation.town import load_town_map, town_by_content
 from navsim.storage import write_json
 
 
@@ -204,7 +204,8 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
 
 def identity(config: LocalizeConfig) -> Values:
     """Return the settings that results in one table must share, as plain values; the number of drives may grow."""
-    return _relevant(to_mapping(config)) | {"weights": weights_digest(config.checkpoint)}
+    town = str(town_by_content(config.town))
+    return _relevant(to_mapping(config)) | {"town": town, "weights": weights_digest(config.checkpoint)}
 
 
 def _relevant(settings: Values) -> Values:

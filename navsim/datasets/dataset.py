@@ -5,6 +5,7 @@ Splits are by town, so that no town is used both for training and for validation
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from navsim.roads.generators.towns import Split
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.town import STREETS, town_group
+from navsim.simulation.town import EARLIER_SLUG, STREETS, town_group, town_slug
 from navsim.storage import write_json
 
 IDENTITY_NAME = "evaluation.json"
@@ -184,7 +185,7 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
             maps than the folder.
     """
     header = read_header(path)
-    if episode_path(path.parent.parent, header.scenario) != path:
+    if not _is_named_after(path, header.scenario):
         raise EpisodeError(f"{path}: holds the drive {header.scenario.name}; has it been renamed or moved?")
     camera, size = description.simulation.cameras[0], description.simulation.map.size_px
     expected = {
@@ -199,6 +200,14 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
             raise EpisodeError(f"{path}: {kind} are {header.shapes[kind]}, the data folder has {shape}")
     _check_sensors(path, header, description.simulation)
     return header
+
+
+def _is_named_after(path: Path, scenario: Scenario) -> bool:
+    """Whether a file lies where the episode of a scenario belongs; earlier versions named real towns after the path."""
+    expected = episode_path(path.parent.parent, scenario)
+    earlier = EARLIER_SLUG + re.escape(expected.name.removeprefix(town_slug(scenario.town)))
+    in_streets = expected.parent.name == STREETS and path.parent == expected.parent
+    return path == expected or (in_streets and re.fullmatch(earlier, path.name) is not None)
 
 
 def _check_sensors(path: Path, header: EpisodeHeader, simulation: SimulationConfig) -> None:

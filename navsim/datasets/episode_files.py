@@ -32,7 +32,7 @@ from navsim.roads.routing import JunctionPassage
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
 from navsim.simulation.scenario import Outcome, Scenario
-from navsim.simulation.town import check_town_name
+from navsim.simulation.town import MapName, check_town_name, town_by_content
 from navsim.storage import atomic_file
 from navsim.world.obstacles import ObstacleKind
 from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass
@@ -96,6 +96,7 @@ EPISODE_FORMAT = 1
 COMPRESSION_LEVEL = 3
 """Compression level of zstd; on flat-shaded images higher levels cost time and save little."""
 _KEY = b"navsim"
+_MAP_FILE = "map_file"  # place of a real town's map; the town's name holds only the digest of its content
 _IMAGES = ("images", "road_maps", "route_maps")
 _CLASSES = "classes"
 _OBJECTS = "objects"
@@ -155,6 +156,9 @@ class EpisodeHeader:
         if set(self.shapes) - {_CLASSES} != set(_IMAGES) or not set(self.recorded) <= set(self.shapes):
             raise ValueError(f"shapes must name {', '.join(_IMAGES)}, got {', '.join(self.shapes)}")
         check_town_name(self.scenario.town)
+        if _MAP_FILE in self.metadata:
+            town = town_by_content(self.scenario.town, Path(self.metadata[_MAP_FILE]))
+            object.__setattr__(self, "scenario", dataclasses.replace(self.scenario, town=town))
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -173,7 +177,8 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
     Raises:
         StorageError: If the file cannot be written; nothing is left of it then.
     """
-    classes = (_CLASSES,) if len(episode.classes) else ()
+    classes, town = (_CLASSES,) if len(episode.classes) else (), episode.scenario.town
+    place = {_MAP_FILE: str(town.file)} if isinstance(town, MapName) and town.file is not None else {}
     header = EpisodeHeader(
         scenario=episode.scenario,
         driver=episode.driver,
@@ -183,7 +188,7 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
         steps=len(episode),
         shapes={name: getattr(episode, name).shape[1:] for name in (*_IMAGES, *classes)},
         recorded=tuple(name for name in (*_IMAGES, *classes) if len(getattr(episode, name))),
-        metadata=dict(metadata),
+        metadata={**metadata, **place},
         versions=software_versions(),
         struck=episode.struck,
         grid=tuple(episode.grid.tolist()),

@@ -69,14 +69,12 @@ class RerenderConfig(Constrained):
 class RerenderJob:
     """What a process needs to rerender drives of a folder."""
 
-    source: Path
-    """Path of the data folder with the drives."""
     out: Path
     """Path of the new data folder."""
     simulation: SimulationConfig
     """Simulation with the new cameras, map patches and renderer."""
-    sources: tuple[tuple[Scenario, Scenario], ...]
-    """Pairs of the new scenario and the one in the source."""
+    sources: tuple[tuple[Scenario, Path], ...]
+    """Pairs of the new scenario and the file in the source."""
     channels: tuple[Channel, ...] = ()
     """Ground truth recorded with the images."""
 
@@ -100,7 +98,7 @@ def rerender(config: RerenderConfig) -> CollectionResult:
     sources = _sources(source, config.appearance)
     channels = source.description.collection.get("channels", []) if config.channels is None else config.channels
     claim_data_folder(config.out, _description(config, source, simulation, channels))
-    job = RerenderJob(config.source, config.out, simulation, tuple(sources.items()), tuple(channels))
+    job = RerenderJob(config.out, simulation, tuple(sources.items()), tuple(channels))
     plan = Plan(config.out, tuple(_units(sources)), "rerendering", config.workers, config.resume)
     return run_plan(plan, make_rerenderer, job)
 
@@ -113,7 +111,7 @@ def make_rerenderer(job: RerenderJob) -> Recorder:
     def record(scenarios: DriveGroup) -> list[int]:
         steps = []
         for scenario in scenarios:
-            path = episode_path(job.source, sources[scenario])
+            path = sources[scenario]
             episode = rerenderer.rerender(read_episode(path, images=False), scenario.appearance)
             if "classes" in job.channels:
                 episode = replace(episode, classes=rerenderer.classes(episode))
@@ -160,21 +158,21 @@ def _description(
     return DatasetDescription(simulation, settings, software_versions(), git_revision())
 
 
-def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, Scenario]:
-    """Return the scenario of the source for each new scenario.
+def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, Path]:
+    """Return the file of the source for each new scenario.
 
     Raises:
         ConfigError: If two drives of the source would become the same.
     """
-    sources: dict[Scenario, Scenario] = {}
-    for header in source.headers.values():
+    sources: dict[Scenario, Path] = {}
+    for path, header in source.headers.items():
         scenario = with_appearance(header.scenario, appearance)
         if scenario in sources:
             raise ConfigError(
-                f"appearance = {appearance!r}: {sources[scenario].name} and {header.scenario.name} differ in nothing "
+                f"appearance = {appearance!r}: {sources[scenario].stem} and {path.stem} differ in nothing "
                 "else and would become the same drive"
             )
-        sources[scenario] = header.scenario
+        sources[scenario] = path
     return sources
 
 

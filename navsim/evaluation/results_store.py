@@ -13,6 +13,7 @@ from navsim.errors import EpisodeError
 from navsim.evaluation.metrics.calibration import label_transforms
 from navsim.evaluation.metrics.drives import Drive
 from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.town import is_osm_town, town_by_content
 
 DRIVES_NAME = "drives"
 """Name of the folder with the finished drives."""
@@ -23,6 +24,16 @@ def drive_name(scenario: Scenario) -> str:
     start = scenario.start
     shifted = f"-start{start.lateral:+g}m{start.heading_deg:+g}deg" if start != StartOffset() else ""
     return f"{scenario.name}{shifted}"
+
+
+def row_name(row: Mapping[str, Any]) -> str:
+    """Return the name of a drive in `results.json`, by the content of its map.
+
+    Names of earlier versions hold the map's path, and keep it if the file has gone.
+    """
+    if not is_osm_town(row["scenario"]["town"]):
+        return str(row["name"])
+    return drive_name(from_mapping(Scenario, row["scenario"], "results.json"))
 
 
 def drive_path(folder: Path, driver: str, scenario: Scenario) -> Path:
@@ -75,12 +86,15 @@ def kept_drives(folder: Path, results: Mapping[str, Any]) -> tuple[Drive, ...]:
     Raises:
         EpisodeError: If a drive is missing or damaged.
     """
-    return tuple(_kept_drive(folder / DRIVES_NAME, row) for row in results["drives"])
+    return tuple(_kept_drive(folder / DRIVES_NAME, row, results.get("maps", {})) for row in results["drives"])
 
 
-def _kept_drive(folder: Path, row: Mapping[str, Any]) -> Drive:
+def _kept_drive(folder: Path, row: Mapping[str, Any], maps: Mapping[str, str]) -> Drive:
     scenario, driver, part = from_mapping(Scenario, row["scenario"], "results.json"), row["driver"], row["part"]
+    if scenario.town in maps:
+        scenario = replace(scenario, town=town_by_content(scenario.town, Path(maps[scenario.town])))
     if "error" in row:
         return Drive(driver, scenario, None, 0.0, row["error"], part=part)
-    episode = read_episode(drive_path(folder / part, driver, scenario), images=False, distributions=False)
+    path = folder / part / driver / f"{row['name']}.parquet"
+    episode = read_episode(path, images=False, distributions=False)
     return Drive(driver, scenario, episode, row["seconds"], part=part)

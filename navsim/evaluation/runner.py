@@ -15,7 +15,7 @@ from navsim.config import to_mapping
 from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Driver, Expert
 from navsim.drivers.sandbox import DECISION_LIMIT, SafeBatchDriver, make_safely, safe_driver
 from navsim.drivers.spec import DriverSpec
-from navsim.errors import NavsimError
+from navsim.errors import ActionError, DriverError, NavsimError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.results_store import drive_path, load_drive, save_drive
 from navsim.parallel import WorkerError, run_units
@@ -28,6 +28,7 @@ from navsim.simulation.simulation import TimeStep, simulations
 
 PROBE_EVERY = 10
 """Control steps of cars driven together between two decisions that are timed for one car alone."""
+_DRIVER_FAILURES = (DriverError, ActionError, WorkerError)  # others, such as a full disk, are not the driver's
 _TimedDrive = tuple[Episode, float, Sequence[float]]  # a drive, its wall time and those of single decisions [s]
 
 
@@ -182,8 +183,9 @@ def evaluate(
 ) -> tuple[Drive, ...]:
     """Drive every scenario with every driver; finished drives in the folder are not driven again.
 
-    A drive that breaks off with an error is reported in its place, and the next call tries it again. A drive whose
-    process dies, or is killed because the driver gives no answer, is driven once more before it counts as broken off.
+    A drive in which the driver fails is reported in its place, and the next call tries it again. A drive whose process
+    dies, or is killed because the driver gives no answer, is driven once more before it counts as broken off. An error
+    that is not the driver's, such as a full disk or a map that was replaced, ends the evaluation.
 
     Args:
         job: Drivers, simulation and folder of the drives.
@@ -196,6 +198,7 @@ def evaluate(
 
     Raises:
         EpisodeError: If a kept drive is damaged.
+        NavsimError: If a drive cannot be driven or kept, whatever the driver does; finished drives are kept.
         KeyboardInterrupt: On Ctrl-C, with the number of drives that are kept.
     """
     failures = _drive_all(job, scenarios, workers, file) if pending(job, scenarios) else {}
@@ -268,6 +271,8 @@ def _drive_units(
     repeated: list[DriveUnit] = []
     with run_units(make_worker, job, units, workers, attempts=1) as finished:
         for item in finished:
+            if isinstance(item.failure, NavsimError) and not isinstance(item.failure, _DRIVER_FAILURES):
+                raise item.failure
             several = len(item.unit.scenarios) > 1
             if not last and (isinstance(item.failure, WorkerError) or (item.failure is not None and several)):
                 repeated += item.unit.singles

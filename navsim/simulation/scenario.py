@@ -11,7 +11,7 @@ from navsim.errors import ConfigError, TownError
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, sample_lane_route, sample_route
 from navsim.seeding import generator
-from navsim.simulation.town import town_seed, town_slug
+from navsim.simulation.town import town_by_content, town_label, town_seed, town_slug
 from navsim.world.scenery.appearance import parse_spec
 
 
@@ -50,7 +50,7 @@ class Scenario(Constrained):
     """One drive, reproducible from these values and a `SimulationConfig` alone."""
 
     town: str = "train-0"
-    """Name of the town, see `navsim.simulation.town`."""
+    """Name of the town, see `navsim.simulation.town`; `osm:FILE` becomes a name of the file's content."""
     route: Annotated[int, Ge(0)] = 0
     """Number of the route within the town."""
     seed: Annotated[int, Ge(0)] = 0
@@ -68,6 +68,7 @@ class Scenario(Constrained):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "town", town_by_content(self.town))
         if self.length is not None and not (self.junctions and 100 <= self.length <= 20_000):
             raise ConfigError(f"a scenario's length must be 100 to 20000 m and through junctions, got {self.length}")
         parse_spec(self.appearance)
@@ -95,4 +96,4 @@ def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
             return sample_route(network, generator(seed, "route", scenario.route))
         return sample_lane_route(network, generator(seed, "lane route", scenario.route))
     except TownError as error:
-        raise TownError(f"town {scenario.town}: {error}") from None
+        raise TownError(f"town {town_label(scenario.town)}: {error}") from None

@@ -2,20 +2,29 @@
 
 import io
 import json
+import pickle
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from agents.drivers.registry import expert_driver_spec
-from navsim.datasets.dataset import episode_files, episode_path
-from navsim.errors import ConfigError, TownError
+from navsim.config import to_mapping
+from navsim.datasets.dataset import DatasetDescription, episode_files, episode_path, open_dataset, write_description
+from navsim.datasets.episode_files import read_header, write_episode
+from navsim.errors import ConfigError, EpisodeError, TownError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.reports.run import run_evaluation
+from navsim.evaluation.results_store import row_name
 from navsim.evaluation.routes import RouteSuite
+from navsim.evaluation.runner import EvaluationJob, evaluate
 from navsim.roads.osm.town import ATTRIBUTION
-from navsim.simulation.config import SimulationConfig
-from navsim.simulation.scenario import Scenario
+from navsim.simulation.config import SimulationConfig, position_fixes
+from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.town import load_town_map, town_by_content, town_label, town_slug
+from tests.datasets.synthetic_episodes import TINY, made_up_episode
 from tests.roads.osm.osm_documents import Document, grid
 
 
@@ -37,7 +46,87 @@ def test_the_expert_arrives_in_a_real_town(tmp_path: Path) -> None:
     assert (config.out / "town.png").stat().st_size > 10_000
     names = {path.stem for path in (config.out / "drives").rglob("*.parquet")}
     assert names == {row["name"] for row in results["drives"]}
-    assert all(name.startswith("osm-four-by-four-") for name in names)
+    assert all(name.startswith(f"{town_slug(town)}-") for name in names)
+
+
+def test_a_town_is_its_map_whatever_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = grid(4, 4, 121.0).write(tmp_path / "map.osm")
+    (tmp_path / "other").mkdir()
+    copy = Path(shutil.copy(path, tmp_path / "other" / "copy.osm"))
+    link = tmp_path / "link.osm"
+    link.symlink_to(copy)
+    monkeypatch.chdir(tmp_path)
+    names = [str(path), "map.osm", "./other/../map.osm", str(copy), "other/copy.osm", str(link)]
+    scenarios = [Scenario(f"osm:{name}", route=1, start=StartOffset(0.1)) for name in names]
+    assert len(set(scenarios)) == len({scenario.name for scenario in scenarios}) == 1
+    poses = np.cumsum(np.ones((30, 3)), axis=0)
+    fixes = [position_fixes(SimulationConfig(), scenario, poses).tobytes() for scenario in scenarios]
+    assert len(set(fixes)) == 1
+    assert len({str(episode_path(Path("data"), scenario)) for scenario in scenarios}) == 1
+    passed_on = pickle.loads(pickle.dumps(scenarios[3]))  # noqa: S301 - as to another process
+    assert passed_on.town.file == copy
+    assert len({town_label(scenario.town) for scenario in scenarios}) == 4  # messages name the file
+    assert Scenario("osm:map.osm") != Scenario(f"osm:{grid(4, 4, 122.0).write(tmp_path / 'third.osm')}")
+
+
+def test_an_evaluation_continues_from_another_path_of_its_map(tmp_path: Path) -> None:
+    path = grid().write(tmp_path / "map.osm")
+    copy = shutil.copy(path, tmp_path / "copy.osm")
+    first, second = (config_for(f"osm:{file}", tmp_path / "out", routes=1, lane_routes=0) for file in (path, copy))
+    results = run_evaluation(first, [expert_driver_spec(first.simulation)], Console(file=io.StringIO()))
+    path.unlink()
+    printed = io.StringIO()
+    assert run_evaluation(second, [expert_driver_spec(first.simulation)], Console(file=printed)) == results
+    assert "all drives are done" in printed.getvalue()
+
+
+def test_a_recorded_drive_finds_its_map_in_the_folder_of_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = grid(4, 4, 123.0).write(tmp_path / "map.osm")
+    write_episode(made_up_episode(Scenario(f"osm:{path}")), tmp_path / "drive.parquet", {})
+    town = read_header(tmp_path / "drive.parquet").scenario.town
+    path.unlink()
+    with pytest.raises(TownError, match=r"map\.osm: the map osm:sha256:[0-9a-f]{16} is not there any more"):
+        load_town_map(town)
+    grid(4, 4, 124.0).write(path)
+    replaced = r"map\.osm: holds the map osm:sha256:\w+, the drives are those of osm:sha256:\w+; put that map back"
+    with pytest.raises(TownError, match=replaced):
+        load_town_map(town)
+    (tmp_path / "maps").mkdir()
+    monkeypatch.chdir(tmp_path)
+    grid(4, 4, 123.0).write(tmp_path / "maps" / "map.osm")
+    assert len(load_town_map(town).network.junctions) == 12
+    with pytest.raises(TownError, match="it is not known which file holds this map"):
+        load_town_map("osm:sha256:0123456789abcdef")
+
+
+def test_a_map_that_is_replaced_ends_the_evaluation(tmp_path: Path) -> None:
+    path = grid(4, 4, 125.0).write(tmp_path / "map.osm")
+    config = config_for(f"osm:{path}", tmp_path / "out", routes=1, lane_routes=0)
+    scenarios = config.stages[0].scenarios
+    job = EvaluationJob(config.simulation, (expert_driver_spec(config.simulation),), tmp_path / "drives")
+    grid(4, 4, 126.0).write(path)
+    with pytest.raises(TownError, match=r"map\.osm: holds the map osm:sha256:\w+, the drives are those of"):
+        evaluate(job, scenarios, workers=1, file=io.StringIO())
+    assert not job.folder.exists()
+
+
+def test_drives_of_earlier_versions_stay_readable(tmp_path: Path) -> None:
+    path = tmp_path / "Old Town.osm"
+    scenario = Scenario(f"osm:{path}", route=3)  # without a file: the path is all that is known
+    folder, results = tmp_path / "data", {"drives": [{"name": scenario.name, "scenario": to_mapping(scenario)}]}
+    write_description(folder, DatasetDescription(TINY, {}, {}, ""))
+    write_episode(made_up_episode(scenario), episode_path(folder, scenario), {})
+    assert open_dataset(folder).frames == 5
+    assert row_name(results["drives"][0]) == scenario.name
+    grid(4, 4, 127.0).write(path)
+    assert town_by_content(scenario.town).startswith("osm:sha256:")
+    (header,) = open_dataset(folder).headers.values()
+    assert header.scenario == Scenario(f"osm:{path}", route=3) != scenario
+    assert row_name(results["drives"][0]) == header.scenario.name
+    (file,) = episode_files(folder)
+    file.rename(file.with_name(file.name.replace("route3", "route4")))
+    with pytest.raises(EpisodeError, match="renamed or moved"):
+        open_dataset(folder)
 
 
 def test_another_map_under_the_same_name_is_another_evaluation(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from navsim.errors import ConfigError
 from navsim.evaluation.reports.run import RESULTS_NAME
+from navsim.evaluation.results_store import row_name
 from navsim.evaluation.statistics.intervals import Share
 from navsim.evaluation.statistics.paired import SIGNIFICANCE_LEVEL, PairedMean, PairedShare, paired_mean, paired_share
 from navsim.evaluation.suites import check_same_suite
 from navsim.number_formats import metres, percent, percent_interval
 from navsim.simulation.scenario import Outcome
+from navsim.simulation.town import MapName, is_osm_town, town_by_content
 from navsim.tables import Table
 
 Row = Mapping[str, Any]
@@ -121,7 +123,7 @@ def columns(results: Mapping[str, Mapping[str, Any]]) -> tuple[Column, ...]:
             name = driver if names.count(driver) == 1 else f"{driver} ({source})"
             rows = [row for row in values["drives"] if row["driver"] == driver]
             rows = [row for row in rows if row["scenario"]["junctions"]] or rows
-            kept = {(str(row["part"]), str(row["name"])): row for row in rows}
+            kept = {(str(row["part"]), row_name(row)): row for row in rows}
             found.append(Column(name, str(values.get("origins", {}).get(driver, "")), kept))
     return tuple(found)
 
@@ -151,6 +153,7 @@ def compare(first: Column, second: Column) -> Comparison:
         ConfigError: If they did not drive the same routes.
     """
     if first.rows.keys() != second.rows.keys():
+        _check_maps((first, second))
         raise ConfigError(f"{first.name} and {second.name} did not drive the same routes")
     pairs = [(row, second.rows[key]) for key, row in first.rows.items()]
     parts = dict.fromkeys(part for part, _ in first.rows)
@@ -165,6 +168,18 @@ def compare(first: Column, second: Column) -> Comparison:
         if len(parts) > 1
         else {},
     )
+
+
+def _check_maps(found: Sequence[Column]) -> None:
+    """Raise ConfigError for drives of earlier versions, which name their map by its path, if it is not there."""
+    for column in found:
+        for row in column.rows.values():
+            town = str(row["scenario"]["town"])
+            if is_osm_town(town) and not isinstance(town_by_content(town), MapName):
+                raise ConfigError(
+                    f"{column.name}: its results are of an earlier version and name their map by its path, {town}, "
+                    "where no file is; put the map there to compare by its content"
+                )
 
 
 def has_arrived(row: Row) -> bool:

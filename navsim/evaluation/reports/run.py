@@ -37,7 +37,15 @@ from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, scenario_route
 from navsim.simulation.simulation import Simulation
-from navsim.simulation.town import attribution_of, is_osm_town, load_town_map, town_seed, town_slug
+from navsim.simulation.town import (
+    MapName,
+    attribution_of,
+    is_osm_town,
+    load_town_map,
+    town_by_content,
+    town_seed,
+    town_slug,
+)
 from navsim.storage import write_json, write_text
 from navsim.viewer.offscreen import film_dashboard
 from navsim.visualization.palette import DRIVERS, driver_colours
@@ -126,14 +134,23 @@ def _check_towns(stages: Sequence[SuiteStage]) -> None:
 
 def identity(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:
     """Return the values that all drives of one evaluation share, as plain values."""
+    routes = replace(config.own_routes, town=config.town and str(town_by_content(config.town)))
+    maps = sorted(map_files(config.stages))
     return {
-        "suite": to_mapping(config.own_routes) if config.suite is None else {"name": config.suite, "seed": config.seed},
+        "suite": to_mapping(routes) if config.suite is None else {"name": Path(config.suite).stem, "seed": config.seed},
         "fingerprint": fingerprint(config.stages),
         "town": None if config.town is None else f"{town_seed(config.town):x}",
         "drivers": {driver_spec.name: driver_spec.digest for driver_spec in driver_specs},
         "renderer": renderer,
         "simulation": to_mapping(config.simulation),
+        **({"maps": maps} if maps else {}),
     }
+
+
+def map_files(stages: Sequence[SuiteStage]) -> dict[str, str]:
+    """Return the real towns of an evaluation with the files of their maps."""
+    towns = dict.fromkeys(scenario.town for stage in stages for scenario in stage.scenarios)
+    return {str(town): str(town.file) for town in towns if isinstance(town, MapName)}
 
 
 def _claim(config: EvaluationConfig, settings: Values) -> None:
@@ -141,7 +158,10 @@ def _claim(config: EvaluationConfig, settings: Values) -> None:
     path = config.out / IDENTITY_NAME
 
     def updated(stored: Values) -> Values:
-        return stored | {"simulation": current_settings(SimulationConfig, stored.get("simulation", {}), path)}
+        simulation = current_settings(SimulationConfig, stored.get("simulation", {}), path)
+        suite = stored.get("suite", {})
+        suite |= {"name": Path(suite["name"]).stem} if "name" in suite else {}  # a path in earlier versions
+        return stored | {"suite": suite, "simulation": simulation}
 
     advice = f"give another --out, or remove {path} and {config.out / DRIVES_NAME}"
     claim_folder(config.out, IDENTITY_NAME, settings, "an evaluation", advice, updated)
@@ -149,7 +169,7 @@ def _claim(config: EvaluationConfig, settings: Values) -> None:
 
 def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:
     """Return the conditions of the evaluation."""
-    known = identity(config, driver_specs, renderer)
+    known, maps = identity(config, driver_specs, renderer), map_files(config.stages)
     return {
         "identity": known,
         "fingerprint": known["fingerprint"],
@@ -163,6 +183,7 @@ def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], rendere
         "versions": software_versions(),
         "git_revision": git_revision(),
         "machine": {"cores": available_cores(), "processes": config.processes, "platform": platform.platform()},
+        **({"maps": maps} if maps else {}),
     }
 
 

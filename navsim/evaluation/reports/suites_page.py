@@ -22,6 +22,7 @@ from navsim.evaluation.reports.score_tables import (
     share_percent,
     summary_rows,
 )
+from navsim.evaluation.results_store import row_name
 from navsim.evaluation.suites import check_same_suite
 from navsim.number_formats import MISSING, km, metres, number, percent, share_with_interval
 from navsim.simulation.scenario import Outcome
@@ -73,7 +74,7 @@ def compare_repeat(first: Results, second: Results, junctions_only: bool = False
 def _drive_rows(results: Results, junctions_only: bool) -> dict[tuple[str, str, str], Mapping[str, Any]]:
     """Return the rows of the drives by driver, part and name."""
     rows = [row for row in results["drives"] if row["scenario"]["junctions"] or not junctions_only]
-    return {(row["driver"], row["part"], row["name"]): row for row in rows}
+    return {(row["driver"], row["part"], row_name(row)): row for row in rows}
 
 
 def _measured(row: Mapping[str, Any]) -> dict[str, Any]:

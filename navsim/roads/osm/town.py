@@ -64,22 +64,26 @@ def osm_seed(path: Path) -> int:
     Raises:
         TownError: If the file cannot be read.
     """
-    return int(_digest(path)[:12], 16)
+    return int(content_digest(path)[:12], 16)
 
 
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, cached until the file changes."""
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of an extract, cached until the file changes.
+
+    Raises:
+        TownError: If the file cannot be read or has an unknown suffix.
+    """
     try:
         state = path.stat()
     except OSError:
         return file_digest(path)  # raises the error that names the problem
-    return _cached_digest(path.absolute(), state.st_mtime_ns, state.st_size)
+    return _cached_digest(path.absolute(), (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
 
 
 @lru_cache(maxsize=64)
-def _cached_digest(path: Path, modified: int, size: int) -> str:
-    """Return the digest of a file; its time of change [ns] and size [bytes] are parts of the cache's key."""
-    del modified, size
+def _cached_digest(path: Path, state: tuple[int, ...]) -> str:
+    """Return the digest of a file; number, size and times of the file are parts of the cache's key."""
+    del state
     return file_digest(path)
 
 

@@ -195,3 +195,21 @@ def test_the_page_fits_the_screen(width: int, tmp_path: Path) -> None:
     needed, window = page_widths(tmp_path / "page.html", width, tmp_path)
     assert window == width
     assert needed <= width
+
+
+def test_old_and_new_results_of_one_map_are_compared_by_its_content(tmp_path: Path) -> None:
+    """Earlier versions named the drives in a real town after the path of its map."""
+    path = tmp_path / "map.osm"
+    old, new = results({"old": [A, L]}), results({"new": [A, A]})
+    for row in old["drives"]:
+        row["scenario"]["town"] = f"osm:{path}"
+        row["name"] = f"osm-map-01234567-route{row['scenario']['route']}-seed0"
+    path.write_text("a map")
+    for row in new["drives"]:
+        scenario = Scenario(f"osm:{path}", row["scenario"]["route"])
+        row["scenario"]["town"], row["name"] = str(scenario.town), scenario.name
+    found = compare(*columns({"a": old, "b": new}))
+    assert (found.arrivals.both, found.arrivals.second_only) == (1, 1)
+    path.rename(tmp_path / "elsewhere.osm")
+    with pytest.raises(ConfigError, match=r"old: its results are of an earlier version .*map\.osm, where no file"):
+        compare(*columns({"a": old, "b": new}))
