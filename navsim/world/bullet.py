@@ -7,6 +7,7 @@ as Python lists, because it never frees list arguments (3.2.7 leaks two referenc
 import math
 import os
 import socket
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -147,6 +148,27 @@ def write_wavefront(
 def _rows(row: str, values: NDArray[np.generic]) -> str:
     """Return one line per row of `values`; one format call is three times as fast as one for each row."""
     return (row * len(values)) % tuple(values.ravel().tolist())
+
+
+def _image_arrays(
+    size: tuple[int, int], colour: tuple[int, ...], depth: tuple[float, ...], bodies: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int32]]:
+    """Convert the flat tuples of a PyBullet that was built without numpy to the arrays of one built with it.
+
+    For 200x66 pixels, `bytearray` is 4 to 8 times as fast as `np.array` and `np.fromiter`, `bytes` half as fast as
+    `bytearray`, and `struct.pack` 3 to 4 times as fast as `np.fromiter` and `array.array`.
+
+    Args:
+        size: Height and width of the image [px].
+        colour: RGBA of each pixel, row by row.
+        depth: Depth of each pixel.
+        bodies: Body of each pixel; empty if they are not wanted.
+    """
+    count = len(depth)
+    rgba = np.frombuffer(bytearray(colour), np.uint8)
+    depths = np.frombuffer(struct.pack(f"{count}f", *depth), np.float32)
+    parts = np.frombuffer(struct.pack(f"{count}i", *bodies), np.int32) if bodies else np.zeros(count, np.int32)
+    return rgba.reshape(*size, 4), depths.reshape(size), parts.reshape(size)
 
 
 with suppressed_output():  # PyBullet prints its build time
@@ -318,7 +340,8 @@ class BulletClient:
 
         Returns:
             RGBA (height, width, 4), depth (height, width) in [0, 1] with 1 for the background, and the body of each
-            pixel (height, width), negative for none. They are PyBullet's buffers, valid until the next call.
+            pixel (height, width), negative for none. They are PyBullet's buffers, valid until the next call; the
+            bodies are undefined unless they are wanted.
         """
         _, _, colour, depth, bodies = pybullet.getCameraImage(
             width,
@@ -334,7 +357,9 @@ class BulletClient:
             flags=0 if with_bodies else pybullet.ER_NO_SEGMENTATION_MASK,
             physicsClientId=self._id,
         )
-        return colour, depth, bodies
+        return (colour, depth, bodies) if isinstance(colour, np.ndarray) else _image_arrays(
+            (height, width), colour, depth, bodies if with_bodies else ()
+        )
 
     def add_visual_parts(self, shapes: Sequence[int]) -> int:
         """Add a visible body without collisions, one part for each of at most 127 visual shapes; return its id."""

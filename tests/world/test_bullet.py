@@ -4,7 +4,9 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
+import pybullet
 import pytest
+from numpy.typing import NDArray
 
 from navsim.errors import DisplayError
 from navsim.sensing.camera import Camera
@@ -83,6 +85,34 @@ def test_a_textured_mesh_is_drawn_and_can_be_hidden(client: BulletClient) -> Non
     _, depth, bodies = client.render(16, 16, np.eye(4), PROJECTION, light, with_bodies=True)
     assert (bodies < 0).all()
     assert (depth > 1 - 1e-6).all()
+
+
+@pytest.mark.parametrize("with_bodies", [False, True])
+def test_a_build_without_numpy_gives_the_same_images(
+    client: BulletClient, monkeypatch: pytest.MonkeyPatch, with_bodies: bool
+) -> None:
+    wall = np.array([[-5.0, -5.0, -4.0], [1.0, -5.0, -4.0], [1.0, 5.0, -4.0], [-5.0, 5.0, -4.0]])
+    uv = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    texture = client.add_texture(np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5)
+    client.add_visual_body(client.add_visual_shape(wall, np.array([[0, 1, 2], [0, 2, 3]]), uv), texture)
+
+    def render() -> list[NDArray[np.generic]]:
+        light = Light((0.0, 0.0, 1.0), ambient=1.0, diffuse=0.0)
+        return [buffer.copy() for buffer in client.render(16, 12, np.eye(4), PROJECTION, light, with_bodies)]
+
+    expected = render()
+    original = pybullet.getCameraImage
+
+    def as_tuples(*args: object, **options: object) -> tuple[object, ...]:
+        width, height, *buffers = original(*args, **options)
+        return width, height, *(tuple(np.ravel(buffer).tolist()) for buffer in buffers)
+
+    monkeypatch.setattr(pybullet, "getCameraImage", as_tuples)
+    for built_without, built_with in list(zip(render(), expected, strict=True))[: 3 if with_bodies else 2]:
+        assert built_without.dtype == built_with.dtype
+        assert np.array_equal(built_without, built_with)
+    assert len(np.unique(expected[0])) > 10
+    assert set(np.unique(expected[1] < 1 - 1e-6)) == {False, True}
 
 
 def test_texture_rows_count_from_the_top_and_repeat(client: BulletClient) -> None:
