@@ -1,6 +1,7 @@
 """What every command does: name a missing system library, turn a user's mistake into one line, print lines."""
 
 import importlib
+import platform
 import re
 import sys
 from collections.abc import Callable
@@ -16,6 +17,10 @@ _DEBIAN_PACKAGES = {
     "libSM.so.6": "libsm6",
     "libXext.so.6": "libxext6",
 }
+_BULLET_BUILDS = (
+    "builds of PyBullet exist for Python 3.11 to 3.13 on Linux x86-64, macOS arm64 and Windows x86-64; "
+    "install the project there, or compile PyBullet for this machine: pip install pybullet-arm64"
+)
 _USER_MISTAKE = 2
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -37,6 +42,11 @@ def check_libraries() -> None:
 def explain_import_error(module: str, error: ImportError) -> str:
     """Say in one line why a package, `module`, cannot be imported and what helps."""
     library = re.search(r"(lib[\w.+-]+\.so[\w.]*)", str(error))
+    if library is None and error.name == "pybullet":
+        return (
+            f"cannot import pybullet ({error}): this is Python {platform.python_version()} on {platform.system()} "
+            f"{platform.machine()}; {_BULLET_BUILDS}"
+        )
     if library is None:
         return f"cannot import {module} ({error}); install the project first: pip install -e . -c constraints.txt"
     package = _DEBIAN_PACKAGES.get(library[1])

@@ -2,12 +2,16 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("agents", "configs", "navsim", "policies", "pyproject.toml", "README.md", "LICENSE")
@@ -81,3 +85,28 @@ def test_configurations_suites_and_templates_are_installed(site: Path, tmp_path:
         for path in (ROOT / package).rglob("templates/*"):
             assert (site / path.relative_to(ROOT)).is_file()
         assert (site / package / "py.typed").is_file()
+
+
+def locked_versions() -> set[tuple[str, str]]:
+    """Names and versions of all packages in `uv.lock` but the project itself."""
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    return {(package["name"], package["version"]) for package in packages if package["name"] != "navsim-steering"}
+
+
+def test_pip_and_uv_install_the_same_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {(name, version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", "\n".join(lines), re.MULTILINE)}
+    assert pinned == locked_versions()
+
+
+def test_every_python_that_is_allowed_is_tested_and_has_a_pybullet() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = SpecifierSet(project["requires-python"])
+    pythons = [f"3.{minor}" for minor in range(20) if f"3.{minor}" in allowed]
+    assert f"PYTHONS = {tuple(pythons)}".replace("'", '"') in (ROOT / "noxfile.py").read_text()
+    requirements = [Requirement(line) for line in project["dependencies"] if line.startswith("pybullet")]
+    for python in pythons:
+        for system in ("linux", "darwin", "win32"):
+            environment = {"python_version": python, "sys_platform": system}
+            fits = [each.name for each in requirements if each.marker and each.marker.evaluate(environment)]
+            assert fits == (["pybullet"] if (python, system) == ("3.11", "linux") else ["pybullet-arm64"])

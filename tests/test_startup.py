@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,22 @@ def test_an_unknown_system_library_is_named() -> None:
 
 def test_a_missing_python_package_says_how_to_install() -> None:
     assert "pip install -e ." in explain_import_error("cv2", ImportError("No module named 'cv2'"))
+
+
+def test_a_missing_pybullet_says_where_it_has_builds() -> None:
+    line = explain_import_error("pybullet", ImportError("No module named 'pybullet'", name="pybullet"))
+    assert f"this is Python {platform.python_version()} on {platform.system()}" in line
+    assert "for Python 3.11 to 3.13 on Linux x86-64, macOS arm64 and Windows x86-64" in line
+    assert "compile PyBullet for this machine: pip install pybullet-arm64" in line
+    assert "\n" not in line
+
+
+def test_a_command_without_pybullet_is_one_line() -> None:
+    start = "import sys; sys.modules['pybullet'] = None; from agents.commands.main import run_named; run_named('watch')"
+    done = subprocess.run([sys.executable, "-c", start], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("navsim: cannot import pybullet")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_all_libraries_are_here() -> None:

@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.commands.main import command_line
+from agents.commands.main import command_line, missing_package
+from agents.policies import has_torch
 from navsim.cli import say
 from navsim.config import parse_config
 from navsim.parallel import available_cores
@@ -58,6 +59,8 @@ def steps(configs: Path) -> tuple[Step, ...]:
 def demo() -> None:
     """Run the steps one after the other and say how long each took."""
     config = parse_config(DemoConfig, "Collect, train and evaluate, as `make demo` does.")
+    if not has_torch():
+        raise missing_package("demo", "torch")
     record = config.out / "demo.json"
     seconds: dict[str, float] = json.loads(record.read_text()) if record.exists() else {}
     todo = steps(find_file(config.configs, "configs"))

@@ -42,6 +42,9 @@ COMMANDS = {
 MODULES = {name: module for module, commands in COMMANDS.items() for name in commands}
 """The module of each command."""
 
+EXTRAS = dict.fromkeys(("captum", "safetensors", "scoringrules", "tensorboard", "torch"), "train")
+"""The extra of the distribution that installs a package, by the package."""
+
 
 def main() -> None:
     """Run the command that the first argument names."""
@@ -64,10 +67,20 @@ def run_named(name: str) -> None:
         if name not in MODULES:
             raise ConfigError(f"unknown command {name!r}; {_suggestion(name)}")
         check_libraries()
-        module = importlib.import_module(f"agents.commands.{MODULES[name]}")
-        getattr(module, name.replace("-", "_"))()
+        try:
+            module = importlib.import_module(f"agents.commands.{MODULES[name]}")
+            getattr(module, name.replace("-", "_"))()
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            raise missing_package(name, error.name) from None
 
     run_command(command)
+
+
+def missing_package(name: str, package: str) -> ConfigError:
+    """Return the error that the command `name` needs a package that is not installed, a key of `EXTRAS`."""
+    return ConfigError(f"navsim {name} needs {package} here: pip install 'navsim-steering[{EXTRAS[package]}]'")
 
 
 def command_line(name: str, *options: str) -> tuple[str, ...]:

@@ -140,11 +140,9 @@ def open_session(data: bytes, path: Path) -> Any:
         CheckpointError: If the content cannot be run.
     """
     try:
-        import onnxruntime  # an extra, needed for exported policies only
+        import onnxruntime  # slow to import, and not every driver needs it
     except ImportError as error:
-        raise ConfigError(
-            f"{path}: an exported policy needs onnxruntime: pip install 'navsim-steering[export]' ({error})"
-        ) from None
+        raise ConfigError(f"{path}: an exported policy needs onnxruntime: pip install onnxruntime ({error})") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only; they are raised, too
     # onnxruntime ignores the variable by itself, and workers rely on it to share the cores.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.drivers.onnx_driver import ONNX_NAME, ExportMetadata, OnnxDriver, read_metadata
-from agents.policies import WEIGHTS_NAME
+from agents.policies import WEIGHTS_NAME, has_torch
 from navsim.datasets.recorder import KEYBOARD
 from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
 from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
@@ -108,7 +108,8 @@ def _make_driver_spec(word: str, config: PolicyEvaluationConfig, taken: set[str]
     if is_plugin_name(word) and not word.startswith(ONNX):
         return plugin_driver_spec(word, config.simulation.cameras, config.simulation.map)
     if word in BUNDLED_POLICIES and not Path(word).exists():
-        return policy_driver_spec(BUNDLED["policies"] / word / WEIGHTS_NAME, config, word)
+        weights = WEIGHTS_NAME if has_torch() else ONNX_NAME
+        return policy_driver_spec(BUNDLED["policies"] / word / weights, config, word)
     if not word.startswith(ONNX) and not word.endswith(SUFFIXES):
         kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER, or MODULE:FACTORY"
         names = ", ".join((*DRIVER_NAMES, *BUNDLED_POLICIES))

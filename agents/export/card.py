@@ -183,7 +183,7 @@ def _usage(contents: CardContents) -> str:
     metadata = contents.metadata
     shape, size = metadata.cameras[0], metadata.map.size_px
     return f"""\
-With this project (`pip install 'navsim-steering[export]'`), in this folder:
+With this project (`pip install navsim-steering`), in this folder:
 
 ```sh
 python scripts/evaluate.py --driver onnx:{ONNX_NAME}

@@ -357,8 +357,10 @@ class BulletClient:
             flags=0 if with_bodies else pybullet.ER_NO_SEGMENTATION_MASK,
             physicsClientId=self._id,
         )
-        return (colour, depth, bodies) if isinstance(colour, np.ndarray) else _image_arrays(
-            (height, width), colour, depth, bodies if with_bodies else ()
+        return (
+            (colour, depth, bodies)
+            if isinstance(colour, np.ndarray)
+            else _image_arrays((height, width), colour, depth, bodies if with_bodies else ())
         )
 
     def add_visual_parts(self, shapes: Sequence[int]) -> int:

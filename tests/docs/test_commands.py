@@ -23,7 +23,7 @@ from tests.docs.documented import PAGES, ROOT, blocks, commands, program_words
 SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
 OURS = [(page, command) for page, command in SHOWN if program_words(command) is not None]
 OTHERS = sorted({command.split()[0] for _, command in SHOWN} - {"navsim", "torchrun"})
-KNOWN_PROGRAMS = {"make", "source", "pip", "apt-get", "tensorboard", "python3.11", "(echo"}
+KNOWN_PROGRAMS = {"make", "source", "pip", "apt-get", "tensorboard", "python3", "uv", "(echo"}
 
 
 class Understood(Exception):  # noqa: N818 - it is no error

@@ -43,6 +43,6 @@ def test_poses_are_those_recorded_with_other_pythons(town: str) -> None:
     assert difference <= BOUND
 
 
-if __name__ == "__main__":  # record anew
+if __name__ == "__main__":  # record again
     text = json.dumps({town: expert_poses(town) for town in ("grid-test-1", "village-test-0")}, indent=0)
     (Path(__file__).parent / "recorded_poses.json").write_text(text + "\n", encoding="utf-8")

@@ -112,7 +112,7 @@ def test_a_build_without_numpy_gives_the_same_images(
         assert built_without.dtype == built_with.dtype
         assert np.array_equal(built_without, built_with)
     assert len(np.unique(expected[0])) > 10
-    assert set(np.unique(expected[1] < 1 - 1e-6)) == {False, True}
+    assert len(np.unique(expected[1])) > 1
 
 
 def test_texture_rows_count_from_the_top_and_repeat(client: BulletClient) -> None:
