@@ -1,12 +1,15 @@
-"""What every command does: name a missing system library, turn a user's mistake into one line, print lines."""
+"""What commands share: missing system libraries and users' mistakes in one line, subcommands, printed lines."""
 
+import functools
 import importlib
 import platform
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from navsim.errors import NavsimError
+from navsim.storage import with_expanded_paths
 
 _DEBIAN_PACKAGES = {
     "libGL.so.1": "libgl1",
@@ -64,6 +67,30 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def run_subcommand(functions: Mapping[str, Callable[..., None]], description: str) -> None:
+    """Call the function that the command line names, with arguments from the rest of the command line.
+
+    Args:
+        functions: Functions by the names of the subcommands.
+        description: One sentence for `--help`.
+
+    Raises:
+        ConfigError: If a path cannot be expanded.
+        SystemExit: From the option parser, as in `parse_config`.
+    """
+    import tyro  # slow to import, and `navsim --help` needs none of it
+
+    def expanding(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> None:
+            function(*map(with_expanded_paths, arguments), **with_expanded_paths(options))
+
+        return call
+
+    wrapped = {name: expanding(function) for name, function in functions.items()}
+    tyro.extras.subcommand_cli_from_dict(wrapped, description=description)
 
 
 def say(line: str) -> None:

@@ -1,6 +1,7 @@
 """Configurations: frozen dataclasses are the schema, YAML files hold the differences, the command line overrides both.
 
-`extends: other.yaml` in a file names its base file, relative to itself. This is the only composition.
+`extends: other.yaml` in a file names its base file, relative to itself. This is the only composition. All other paths
+are relative to the current directory; `~` and environment variables are replaced, see `navsim.storage.expand_path`.
 """
 
 import argparse
@@ -16,12 +17,11 @@ from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type
 import annotated_types
 import numpy as np
 import tyro
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from navsim.errors import ConfigError
-from navsim.storage import find_file
+from navsim.storage import expand_path, find_file, read_yaml, with_expanded_paths
 
 T = TypeVar("T")
 
@@ -70,7 +70,8 @@ def parse_config(kind: type[T], description: str, arguments: Sequence[str] | Non
         f"{description} Give --config FILE for a YAML file with fields that differ from the defaults below. "
         "A name such as demo/train.yaml means the project's own file, unless there is one of that name here."
     )
-    return tyro.cli(kind, default=default, args=rest, description=text, config=(tyro.conf.EnumChoicesFromValues,))
+    config = tyro.cli(kind, default=default, args=rest, description=text, config=(tyro.conf.EnumChoicesFromValues,))
+    return with_expanded_paths(config)
 
 
 def chosen_task(tasks: Sequence[str], arguments: Sequence[str] | None = None) -> str:
@@ -100,7 +101,8 @@ def load_config(kind: type[T], path: Path) -> T:
     Raises:
         ConfigError: If the file is missing or not a YAML mapping, or has an unknown key or a wrong value.
     """
-    return from_mapping(kind, _read_yaml(path), str(path))
+    config = from_mapping(kind, _read_yaml(path), str(path))
+    return with_expanded_paths(config, f"{path}: ")
 
 
 def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
@@ -115,7 +117,7 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
         raise ConfigError("; ".join(_explain(kind, detail, source) for detail in error.errors())) from None
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{source}: not a plain value: {error}") from None
 
 
@@ -233,22 +235,19 @@ def _file_option() -> argparse.ArgumentParser:
 
 def _read_yaml(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a mapping and merge it into the file that it extends."""
-    path = find_file(path, "configs")
-    if path in seen:
+    path = find_file(expand_path(path), "configs")
+    if path.resolve() in seen:
         raise ConfigError(f"{path}: extends itself through {' -> '.join(map(str, seen))}")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path)
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a mapping, got a {type(values).__name__}")
     base = values.pop("extends", None)
     if base is None:
         return values
-    return merged(_read_yaml(path.parent / str(base), (*seen, path)), values)
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: extends = {base!r}: must be the name of one file")
+    return merged(_read_yaml(path.parent / expand_path(base, f"{path}: extends = "), (*seen, path.resolve())), values)
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -280,7 +279,9 @@ def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
         attribute, text = _LIMIT_ERRORS[detail["type"]]
         return f"{source}: {key} must be {text} {detail['ctx'][attribute]:g}, got {detail['input']!r}"
     if detail["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{source}: {key or 'file'} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        text = f"{source}: {key or 'file'} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+        quotes = detail["type"] == "string_type" and isinstance(detail["input"], int | float)
+        return f"{text}; text that looks like a number needs quotes" if quotes else text
     known = _field_names(kind, location[:-1])
     given = str(location[-1])
     close = difflib.get_close_matches(given, known, n=1) or [name for name in known if given.lower() in name.lower()]

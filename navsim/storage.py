@@ -1,21 +1,24 @@
-"""Atomic files and folders: written under a temporary name, flushed to disk, then renamed. Files of the project itself.
+"""Atomic files and folders, written under a temporary name, flushed to disk, then renamed; YAML files; paths.
 
 After a crash or with a full disk, either the old file or the complete new one exists. A killed process leaves a hidden
 `.NAME.PID.partial` beside the file, which `remove_partial` removes.
 """
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 import yaml
 
-from navsim.errors import StorageError
+from navsim.errors import ConfigError, StorageError
 
+T = TypeVar("T")
 BUNDLED = {name: Path(__file__).parent / name for name in ("configs", "policies")}
 """Folders with the configurations and policies that are part of the project, also where it is installed."""
 
@@ -30,6 +33,68 @@ def find_file(path: Path, kind: str) -> Path:
     parts = path.parts[1:] if path.parts[:1] == (kind,) else path.parts
     bundled = BUNDLED[kind].joinpath(*parts)
     return bundled if not path.exists() and bundled.exists() else path
+
+
+_VARIABLE = re.compile(r"\$(?:(?P<bare>[A-Za-z_]\w*)|\{(?P<braced>[^{}]*)\})")
+
+
+def expand_path(path: Path | str, source: str = "") -> Path:
+    """Return a path with `~`, `~user`, `$NAME` and `${NAME}` replaced; an existing name such as `a$b` stays.
+
+    Args:
+        path: The path.
+        source: Text before it in errors, such as "out = ".
+
+    Raises:
+        ConfigError: If an environment variable is not set or is empty, or there is no such user.
+    """
+    given = Path(path)
+    is_name = any(
+        folder.exists() for folder in (given, *given.parents) if folder.name.startswith("~") or "$" in folder.name
+    )
+
+    def value(match: re.Match[str]) -> str:
+        name = match["bare"] or match["braced"]
+        if not os.environ.get(name) and not is_name:
+            raise ConfigError(f"{source}{path}: the environment variable {name!r} is not set")
+        return os.environ.get(name) or match[0]
+
+    replaced = Path(_VARIABLE.sub(value, str(path)))
+    try:
+        return replaced.expanduser()
+    except RuntimeError:
+        if is_name:
+            return replaced
+        raise ConfigError(f"{source}{path}: no home folder of {replaced.parts[0]!r} is known") from None
+
+
+def with_expanded_paths(value: T, source: str = "", key: str = "") -> T:
+    """Return a configuration with all its paths expanded, see `expand_path`.
+
+    Args:
+        value: A dataclass, mapping or tuple of any depth.
+        source: Text before a key in errors, such as "train.yaml: ".
+        key: Name of the value, with dots between levels.
+
+    Raises:
+        ConfigError: Naming the key, if a path cannot be expanded.
+    """
+
+    def inner(name: object, part: Any) -> Any:
+        return with_expanded_paths(part, source, f"{key}.{name}".strip("."))
+
+    expanded: Any = value
+    if isinstance(value, Path):
+        expanded = expand_path(value, f"{source}{key} = " if key else source)
+    elif isinstance(value, tuple):
+        expanded = tuple(inner(i, part) for i, part in enumerate(value))
+    elif isinstance(value, dict):
+        expanded = {name: inner(name, part) for name, part in value.items()}
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        changes = {name: new for name, part in parts.items() if (new := inner(name, part)) != part}
+        expanded = dataclasses.replace(value, **changes) if changes else value
+    return cast(T, expanded)
 
 
 @contextmanager
@@ -120,13 +185,80 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
+_PLAIN_NUMBER = re.compile(
+    r"""[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|\.(?:inf|Inf|INF)
+    |(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)\Z|\.(?:nan|NaN|NAN)\Z""",
+    re.VERBOSE,
+)
+_RESOLVERS = {
+    first: [(tag, form) for tag, form in forms if tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _first in "-+.0123456789":
+    _RESOLVERS.setdefault(_first, []).append(("tag:yaml.org,2002:float", _PLAIN_NUMBER))
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """Reads YAML 1.1 with the numbers of YAML 1.2, such as `1e-3`, and refuses a key that occurs twice."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set[tuple[str, str]]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    text = f"the key {key.value!r} is there twice"
+                    raise yaml.MarkedYAMLError(problem=text, problem_mark=key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+    def construct_yaml_number(self, node: yaml.ScalarNode) -> int | float:
+        """Return a number; one with an exponent and without a fraction, such as `1e5`, is an integer."""
+        text = node.value.replace("_", "").lower()
+        if re.match(r"[-+]?0[xob]", text):
+            return int(text, 0)
+        if text.lstrip("-+").isdigit():
+            return int(text)
+        value = float(text.replace(".inf", "inf").replace(".nan", "nan"))
+        return int(value) if "e" in text and value.is_integer() else value
+
+
+class _YamlDumper(yaml.SafeDumper):
+    """Writes what `_YamlLoader` reads: text that looks like a number there is in quotes."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+_YamlLoader.add_constructor("tag:yaml.org,2002:float", _YamlLoader.construct_yaml_number)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read plain values from a YAML file in UTF-8 or UTF-16.
+
+    Raises:
+        ConfigError: If the file cannot be read or is not YAML; names the line.
+    """
+    try:
+        return yaml.load(path.read_bytes(), _YamlLoader)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        where = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        advice = "; indent with spaces" if "'\\t'" in str(error.problem) else ""
+        raise ConfigError(f"{path}: is not YAML: {where}{error.problem}{advice}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+
+
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write plain values to `path` as YAML in the order given, completely or not at all.
 
     Raises:
         StorageError: If it cannot be written.
     """
-    write_text(path, yaml.safe_dump(dict(values), sort_keys=False))
+    write_text(path, yaml.dump(dict(values), Dumper=_YamlDumper, sort_keys=False))
 
 
 def remove_partial(path: Path) -> int:

@@ -1,7 +1,8 @@
 import dataclasses
 import importlib
 import pkgutil
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,8 @@ from navsim.errors import ConfigError
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import GpsSpec
 
+ROOT = Path(__file__).parents[1]
+
 
 class Colour(StrEnum):
     RED = "red"
@@ -45,6 +48,27 @@ class Example:
     gps: GpsSpec = field(default_factory=GpsSpec)
     folder: Path = Path("runs")
     note: str | None = None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers at several depths."""
+
+    count: int = 0
+    rate: float = 0.0
+    gps: GpsSpec = field(default_factory=GpsSpec)
+    free: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Paths at several depths."""
+
+    folder: Path = Path("runs")
+    files: tuple[Path, ...] = ()
+    more: dict[str, Path] = field(default_factory=dict)
+    inner: "Folders | None" = None
+    note: str = ""
 
 
 def write(path: Path, text: str) -> Path:
@@ -75,6 +99,61 @@ def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
         load_config(Example, path)
 
 
+def test_a_file_that_extends_itself_under_another_spelling_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.yaml", f"extends: ../{tmp_path.name}/a.yaml\n")
+    with pytest.raises(ConfigError, match="extends itself"):
+        load_config(Example, path)
+
+
+def test_numbers_are_those_of_todays_yaml_at_any_depth(tmp_path: Path) -> None:
+    write(tmp_path / "base.yaml", "rate: 1e-3\ncount: 1_000\nfree: {a: [1E5, .5, -2.5e-1], b: {c: +1e-3}}\n")
+    path = write(tmp_path / "over.yaml", "extends: base.yaml\ngps: {position_sigma: .5, position_time: 1E1}\n")
+    loaded = load_config(Numbers, path)
+    assert loaded == Numbers(1000, 0.001, GpsSpec(0.5, 10.0), {"a": [1e5, 0.5, -0.25], "b": {"c": 0.001}})
+    assert load_config(Numbers, write(tmp_path / "b.yaml", "count: 1e3\nrate: 010\n")) == Numbers(1000, 10.0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_files_of_any_editor_are_read(encoding: str, newline: str, tmp_path: Path) -> None:
+    path = tmp_path / "mit Leerzeichen und ü.yaml"
+    path.write_bytes(newline.join(["count: 4", "folder: Läufe/neu ", "note: |", "  a", "  b", ""]).encode(encoding))
+    assert load_config(Example, path) == Example(count=4, folder=Path("Läufe/neu"), note="a\nb\n")
+
+
+def test_paths_are_expanded_in_files_and_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, data = tmp_path / "home", tmp_path / "my data"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))  # the same on Windows
+    monkeypatch.setenv("DATA", str(data))
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a$b", "a name with a dollar sign")
+    write(home / "base.yaml", "folder: ${DATA}/base\n")
+    write(home / "a.yaml", "extends: ~/base.yaml\nmore: {a: $DATA}\nfiles: [~/x, '~/y/', a$b]\nnote: ~/note $DATA\n")
+    loaded = parse_config(Folders, "Try.", ["--config", "~/a.yaml"])
+    assert loaded == Folders(data / "base", (home / "x", home / "y", Path("a$b")), {"a": data}, None, "~/note $DATA")
+    assert load_config(Folders, Path("~/a.yaml")) == loaded
+    assert parse_config(
+        Folders, "Try.", ["--config=$HOME/a.yaml", "--folder=~/f", "--files", "$DATA/1", "~"]
+    ) == replace(loaded, folder=home / "f", files=(data / "1", home))
+    nested = parse_config(Folders, "Try.", ["inner:folders", "--inner.folder", "~/in"])
+    assert nested.inner == Folders(home / "in")
+
+
+@pytest.mark.parametrize("option", ["--folder=${NAVSIM_UNSET}/x", "--files=$NAVSIM_UNSET"])
+def test_an_undefined_variable_is_one_line_with_the_option(option: str) -> None:
+    name = option.removeprefix("--").split("=")[0]
+    with pytest.raises(ConfigError, match=rf"^{name}.* the environment variable 'NAVSIM_UNSET' is not set"):
+        parse_config(Folders, "Try.", [option])
+
+
+def test_options_are_parsed_where_paths_are_expanded() -> None:
+    modules = [path for top in ("navsim", "agents", "scripts") for path in (ROOT / top).rglob("*.py")]
+    parsing = [path.name for path in modules if re.search(r"tyro\.(extras\.subcommand_)?cli", path.read_text())]
+    assert sorted(parsing) == ["cli.py", "config.py"]
+
+
 def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "a.yaml", "count: 4\nrate: 2\n")
     arguments = ["--config", str(path), "--count", "7", "--gps.position-sigma", "1", "--cameras.0.width", "64"]
@@ -96,6 +175,16 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("[1, 2]", ["must be a mapping"]),
         ("a: [", ["is not YAML"]),
         ("count: 2024-01-01", ["not a plain value"]),
+        ("count: 4\nrate: 1\ncount: 5", ["line 3: the key 'count' is there twice"]),
+        ("gps: {position_time: 4, position_time: 5}", ["line 1: the key 'position_time' is there twice"]),
+        ("gps:\n\tposition_time: 4", ["line 2", "indent with spaces"]),
+        ("extends: [a.yaml, b.yaml]", ["extends = ['a.yaml', 'b.yaml']: must be the name of one file"]),
+        ("note: &note [*note]", ["not a plain value"]),
+        ("note: 1e5", ["note = 100000", "valid string", "needs quotes"]),
+        ("count: 1.5e0", ["count = 1.5", "valid integer"]),
+        ("folder: $NAVSIM_UNSET/a", ["folder", "$NAVSIM_UNSET/a", "variable 'NAVSIM_UNSET' is not set"]),
+        ("folder: ~no-such-user/a", ["folder", "~no-such-user/a", "no home folder"]),
+        ("extends: ${NAVSIM_UNSET}/a.yaml", ["variable 'NAVSIM_UNSET' is not set"]),
     ],
 )
 def test_a_mistake_is_one_line_with_file_key_and_value(tmp_path: Path, content: str, expected: list[str]) -> None:
@@ -105,6 +194,8 @@ def test_a_mistake_is_one_line_with_file_key_and_value(tmp_path: Path, content: 
     message = str(error.value)
     assert str(path) in message
     assert "\n" not in message
+    with pytest.raises(ConfigError):
+        parse_config(Example, "Try.", ["--config", str(path)])
     for text in expected:
         assert text in message
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from navsim.cli import say
+from navsim.cli import run_subcommand, say
 from navsim.config import parse_config
 from navsim.datasets.collection import RecordingStats
 from navsim.datasets.collection import collect as collect_drives
@@ -59,7 +59,7 @@ def _outcome(verb: str, done: RecordingStats) -> str:
 def dataset() -> None:
     """Run the part of the command that the command line names: info, verify or statistics."""
     parts = {"info": info, "verify": verify, "statistics": statistics}
-    tyro.extras.subcommand_cli_from_dict(parts, description="Examine recorded data: info, verify, statistics.")
+    run_subcommand(parts, "Examine recorded data: info, verify, statistics.")
 
 
 def info(folder: Folder) -> None:

@@ -29,7 +29,7 @@ from agents.experiments.training_benchmark import (
     record_drives,
 )
 from agents.training.config import choose_dtype
-from navsim.cli import say
+from navsim.cli import run_subcommand, say
 from navsim.config import parse_config, to_mapping
 from navsim.errors import ConfigError
 from navsim.parallel import available_cores
@@ -88,9 +88,7 @@ def _about(config: StudyConfig) -> str:
 
 def benchmark() -> None:
     """Run the benchmark that the command line names: simulation or training."""
-    tyro.extras.subcommand_cli_from_dict(
-        {"simulation": simulation, "training": training}, description="Measure speed and memory: simulation, training."
-    )
+    run_subcommand({"simulation": simulation, "training": training}, "Measure speed and memory: simulation, training.")
 
 
 def simulation(config: Annotated[SimulationBenchmark, tyro.conf.arg(name="")]) -> None:

@@ -17,7 +17,7 @@ from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
-from navsim.storage import BUNDLED, find_file
+from navsim.storage import BUNDLED, expand_path, find_file
 from navsim.viewer.config import WatchConfig
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def resolve(config: PolicyEvaluationConfig) -> tuple[DriverSpec, ...]:
     """
     driver_specs: list[DriverSpec] = []
     for word in config.driver:
-        match = None if Path(word).exists() else _NAMED.fullmatch(word)
+        match = None if expand_path(word).exists() else _NAMED.fullmatch(word)
         target = word if match is None else match[2]
         driver_spec = _make_driver_spec(target, config, {driver_spec.name for driver_spec in driver_specs})
         driver_spec = driver_spec if match is None else replace(driver_spec, name=match[1])
@@ -114,7 +114,7 @@ def _make_driver_spec(word: str, config: PolicyEvaluationConfig, taken: set[str]
         kinds = f"{' or '.join(f'*{suffix}' for suffix in SUFFIXES)}, or {ONNX}FOLDER, or MODULE:FACTORY"
         names = ", ".join((*DRIVER_NAMES, *BUNDLED_POLICIES))
         raise ConfigError(f"unknown driver {word!r}: give a policy's path ({kinds}) or one of {names}")
-    path = find_file(Path(word.removeprefix(ONNX)), "policies")
+    path = find_file(expand_path(word.removeprefix(ONNX)), "policies")
     if word.startswith(ONNX) and path.suffix != ".onnx":
         path = path / ONNX_NAME
     name = "blind" if policy_info(path).policy.blind else "policy"

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agents.training.config import TrainingRunConfig
 from navsim.config import to_mapping
 from navsim.run_folder import Values, check_resume, check_settings, check_unused, current_settings
-from navsim.storage import remove_partial, write_json, write_yaml
+from navsim.storage import read_yaml, remove_partial, write_json, write_yaml
 
 _MAY_DIFFER = ("resume", "run_dir", "storage")
 
@@ -92,7 +90,7 @@ def open_run(config: TrainingRunConfig) -> RunFolder:
     if not folder.config.exists():
         check_unused(folder.path, "run", advice)
         return folder
-    stored = current_settings(type(config), yaml.safe_load(folder.config.read_text()), folder.config)
+    stored = current_settings(type(config), read_yaml(folder.config), folder.config)
     check_settings(folder.path, _deciding(stored), _deciding(to_mapping(config)), "a run", advice)
     if (folder.last.exists() or folder.rounds.exists()) and not folder.finished:
         check_resume(folder.path, config.resume)

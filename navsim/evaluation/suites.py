@@ -15,7 +15,7 @@ from navsim.seeding import generator
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
 from navsim.simulation.town import is_osm_town, town_seed
-from navsim.storage import BUNDLED, find_file
+from navsim.storage import BUNDLED, expand_path, find_file
 
 SUITES = BUNDLED["configs"] / "suites"
 """Folder of the suites that have a name."""
@@ -106,7 +106,7 @@ def suite_path(name: str) -> Path:
     Raises:
         ConfigError: If the file does not exist.
     """
-    for path in (SUITES / f"{name}.yaml", find_file(Path(name), "configs")):
+    for path in (SUITES / f"{name}.yaml", find_file(expand_path(name), "configs")):
         if path.is_file():
             return path
     known = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))

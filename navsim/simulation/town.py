@@ -21,6 +21,7 @@ from navsim.roads.osm.reader import file_digest
 from navsim.roads.osm.town import ATTRIBUTION, build_osm_town, content_digest
 from navsim.seeding import generator
 from navsim.sensing.roadmap import MapRaster, MapSpec, rasterise_roads
+from navsim.storage import expand_path
 from navsim.world.scenery.appearance import Appearance, appearance_of
 from navsim.world.scenery.scene import Scene, build_scene
 
@@ -272,4 +273,4 @@ def _file_of(name: str) -> Path:
     file = name.removeprefix(OSM_PREFIX).strip()
     if not file:
         raise TownError(f"town {name!r} names no file: give {OSM_PREFIX}FILE, such as 'osm:maps/west-oakland.osm'")
-    return Path(file).expanduser()
+    return expand_path(file)

@@ -24,6 +24,7 @@ from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.town import town_seed
 from tests.roads.osm.osm_documents import grid
 
 SIMULATION = SimulationConfig()
@@ -142,6 +143,26 @@ def test_a_file_of_streets_counts_by_its_content(tmp_path: Path) -> None:
     grid(4, 4, 130.0).write(other)
     marks = [fingerprint(stages(SMALL, SIMULATION, 0, f"osm:{path}")) for path in (one, same, other)]
     assert marks[0] == marks[1] != marks[2]
+
+
+def test_suites_and_streets_are_found_by_home_folder_and_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # the same on Windows
+    monkeypatch.setenv("MAPS", str(tmp_path))
+    part = "{name: a, routes: {routes: 1e1}, simulation: {gps: {position_sigma: 5e-1}}}"
+    (tmp_path / "mine.yaml").write_text(f"parts: [{part}]\n")
+    (stage,) = stages(load_suite("~/mine.yaml"), SIMULATION)
+    assert len(stage.scenarios) > 10
+    assert stage.simulation.gps.position_sigma == 0.5
+    grid().write(tmp_path / "a.osm")
+    seeds = {town_seed(f"osm:{file}") for file in (tmp_path / "a.osm", "~/a.osm", "$MAPS/a.osm", "${MAPS}/a.osm")}
+    assert len(seeds) == 1
+    with pytest.raises(ConfigError, match="variable 'NAVSIM_UNSET' is not set"):
+        load_suite("$NAVSIM_UNSET/mine.yaml")
+    with pytest.raises(ConfigError, match="variable 'NAVSIM_UNSET' is not set"):
+        town_seed("osm:$NAVSIM_UNSET/a.osm")
 
 
 def test_results_of_one_suite_may_stand_side_by_side_and_others_not() -> None:

@@ -21,7 +21,7 @@ from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
-from navsim.errors import NavsimError
+from navsim.errors import ConfigError, NavsimError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
@@ -132,6 +132,20 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
     (by_word,) = resolve(settings("policy", policy=folder))
     assert isinstance(by_word.driver(), OnnxDriver)
     assert pickle.loads(pickle.dumps(driver_specs)) == driver_specs  # noqa: S301 - our own
+
+
+def test_drivers_are_found_by_home_folder_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = checkpoint(tmp_path / "best.safetensors")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # the same on Windows
+    monkeypatch.setenv("POLICIES", str(tmp_path))
+    driver_specs = resolve(settings("~/best.safetensors", "mine=$POLICIES/best.safetensors"))
+    assert [(driver_spec.name, driver_spec.origin) for driver_spec in driver_specs] == [
+        ("policy", str(path)),
+        ("mine", str(path)),
+    ]
+    with pytest.raises(ConfigError, match="variable 'NAVSIM_UNSET' is not set"):
+        resolve(settings("${NAVSIM_UNSET}/best.safetensors"))
 
 
 def test_drivers_of_ones_own_and_other_names() -> None:
