@@ -46,7 +46,7 @@ def expand_path(path: Path | str, source: str = "") -> Path:
         source: Text before it in errors, such as "out = ".
 
     Raises:
-        ConfigError: If an environment variable is not set or is empty, or there is no such user.
+        ConfigError: If an environment variable is not set or is empty, or the user is unknown.
     """
     given = Path(path)
     is_name = any(
