@@ -218,7 +218,7 @@ class _Pool(Generic[Unit, Result]):
     def _submit(self, unit: Unit) -> Future[Result]:
         self._hung = False
         before = set(multiprocessing.active_children())
-        with _worker_environment():
+        with one_thread(), _interrupts_blocked():
             future = self._executor.submit(_do_unit, self._make, self._config, unit)
         started = set(multiprocessing.active_children()) - before
         self._process = next(iter(started), self._process)
@@ -240,14 +240,9 @@ def _exit_code(process: BaseProcess) -> int | None:
 
 
 @contextmanager
-def _worker_environment() -> Iterator[None]:
-    """Set what a process started inside the block inherits: one thread for numerics, and no Ctrl-C.
-
-    Ctrl-C reaches every process of the terminal, but here the parent ends the workers. A Ctrl-C during the block is not
-    lost: it reaches the parent after the block.
-    """
+def one_thread() -> Iterator[None]:
+    """Give numeric libraries that are loaded inside the block, and processes started there, one thread each."""
     saved = {name: os.environ.get(name) for name in _ONE_THREAD}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(_ONE_THREAD)
     try:
         yield
@@ -257,6 +252,19 @@ def _worker_environment() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Have processes that are started inside the block ignore Ctrl-C.
+
+    Ctrl-C reaches every process of the terminal, but here the parent ends the workers. A Ctrl-C during the block is not
+    lost: it reaches the parent after the block.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

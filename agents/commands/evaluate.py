@@ -4,11 +4,12 @@ import logging
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from annotated_types import Ge, MinLen
 from rich.console import Console
 
 from agents.drivers.registry import PolicyEvaluationConfig, PolicyWatchConfig, resolve, watchable_drivers
@@ -17,7 +18,7 @@ from navsim.cli import say
 from navsim.config import parse_config
 from navsim.drivers.sandbox import safe_driver
 from navsim.drivers.spec import DriverSpec
-from navsim.errors import ConfigError
+from navsim.errors import ConfigError, DisplayError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports import comparison
 from navsim.evaluation.reports.compare_page import Checkpoint, compare_page, offline_correlations, offline_score
@@ -33,7 +34,7 @@ from navsim.evaluation.reports.suites_page import (
     suites_summary,
 )
 from navsim.evaluation.suites import load_suite
-from navsim.parallel import available_cores
+from navsim.parallel import available_cores, one_thread
 from navsim.provenance import git_revision
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_json, write_text
@@ -64,6 +65,7 @@ def drive_in_window(config: PolicyEvaluationConfig, driver_specs: Sequence[Drive
     Raises:
         DisplayError: If no display is available.
     """
+    require_display("run without --gui or under xvfb-run")
     drives: list[Drive] = []
     with Simulation(config.stages[0].simulation) as simulation, Viewer(simulation, config.viewer) as viewer:
         for driver_spec in driver_specs:
@@ -76,17 +78,44 @@ def drive_in_window(config: PolicyEvaluationConfig, driver_specs: Sequence[Drive
     return drives
 
 
+@dataclass(frozen=True)
+class WatchCommandConfig(PolicyWatchConfig):
+    """Settings of `navsim watch`, which needs no training and shows something within seconds."""
+
+    driver: Annotated[tuple[str, ...], MinLen(1)] = ("reference", "expert")
+    """Drivers as for `navsim evaluate`, or `keyboard`; keys can always choose the built-in ones."""
+    length: Annotated[float, Ge(0)] = 20.0
+    """Length of the film [s]; 0 for the rest of the drive."""
+
+
 def watch() -> None:
-    """Open the window, or write a film."""
-    config = parse_config(PolicyWatchConfig, "Watch drivers in a window, drive oneself, replay recorded drives.")
+    """Open the window, or write a film if that is asked for or no window can be opened."""
+    config = parse_config(WatchCommandConfig, "Watch drivers in a window, drive oneself, replay recorded drives.")
+    _log_to_terminal()
+    with one_thread():  # a batch of one gains nothing from a second one, and the film's encoder needs a core
+        try:
+            _show(config)
+        except DisplayError as error:
+            if config.needs_keyboard:
+                raise
+            say(f"{error}; writing a film instead")
+            _show(replace(config, headless=True))
+
+
+def _show(config: WatchCommandConfig) -> None:
+    """Show drives in the window, or in a film with `headless`.
+
+    Raises:
+        DisplayError: If a window is wanted and cannot be opened.
+    """
     if not config.headless:
-        require_display("give --headless --out drive.mp4 for a film instead")
+        require_display("the keyboard needs one, films do not" if config.needs_keyboard else "")
     if config.replay is not None:
         recording = read_recording(config.replay)
-        (film_replay if config.headless else watch_replay)(config, recording, print)
+        (film_replay if config.headless else watch_replay)(config, recording, say)
         return
     driver_specs = watchable_drivers(config)
-    (film if config.headless else watch_choices)(config, driver_specs, print)
+    (film if config.headless else watch_choices)(config, driver_specs, say)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from sphinx.application import Sphinx
 from agents.commands.analyse import OfflineConfig
 from agents.commands.data import SheetConfig
 from agents.commands.demo import DemoConfig
-from agents.commands.evaluate import CompareConfig
+from agents.commands.evaluate import CompareConfig, WatchCommandConfig
 from agents.commands.train import TrainCommand
-from agents.drivers.registry import PolicyEvaluationConfig, PolicyWatchConfig
+from agents.drivers.registry import PolicyEvaluationConfig
 from agents.experiments.simulation_benchmark import SimulationBenchmark
 from agents.experiments.study_config import StudyConfig
 from agents.experiments.suites_config import SuitesPageConfig
@@ -42,7 +42,7 @@ COMMANDS: dict[str, type] = {
     "train --task segmentation": SegmentationConfig,
     "train --task detection": DetectionConfig,
     "evaluate": PolicyEvaluationConfig,
-    "watch": PolicyWatchConfig,
+    "watch": WatchCommandConfig,
     "compare": CompareConfig,
     "evaluate-offline": OfflineConfig,
     "inspect-policy": InspectConfig,

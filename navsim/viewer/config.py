@@ -60,13 +60,13 @@ class WatchConfig(Constrained):
     films: Path = Path("runs/films")
     """Folder for the films that the key m makes."""
     headless: bool = False
-    """Whether to write a film to `out` instead of opening a window; needs no display."""
+    """Whether to write a film to `out` instead of opening a window; without a display that is done in any case."""
     out: Path = Path("runs/films/drive.mp4")
-    """File that `headless` writes: .mp4, .gif, or .png for one picture."""
+    """File of the film: .mp4, .gif, or .png for one picture."""
     begin: Annotated[float, Ge(0)] = 0.0
-    """Start of the film, or time of the picture, with `headless` [s since the start of the drive]."""
+    """Start of the film, or time of the picture [s since the start of the drive]."""
     length: Annotated[float, Ge(0)] = 0.0
-    """Length of the film with `headless` [s]; 0 for the rest of the drive."""
+    """Length of the film [s]; 0 for the rest of the drive."""
     viewer: ViewerConfig = field(default_factory=ViewerConfig)
     """How drives are shown."""
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
@@ -80,10 +80,15 @@ class WatchConfig(Constrained):
             parse_spec(spec)
         if self.headless and self.out.suffix not in (PICTURE, *FILMS):
             raise ConfigError(f"out must end in {', '.join(FILMS)} or {PICTURE}, got {str(self.out)!r}")
-        if self.headless and self.driver[0] == KEYBOARD and self.replay is None:
-            raise ConfigError("the keyboard needs a window; leave out headless, or name another driver first")
         if self.record is not None and (self.headless or self.replay is not None):
             raise ConfigError("record is for manual drives; it cannot be combined with headless or replay")
+        if self.headless and self.needs_keyboard:
+            raise ConfigError("the keyboard needs a window; leave out headless, or name another driver first")
+
+    @property
+    def needs_keyboard(self) -> bool:
+        """Whether a person is to steer, who needs a window."""
+        return self.record is not None or (self.driver[0] == KEYBOARD and self.replay is None)
 
     def choices(self, drivers: tuple[str, ...]) -> Choices:
         """Return the choices of the viewer with `drivers` by name."""

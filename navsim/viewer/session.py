@@ -15,7 +15,7 @@ from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario, scenario_route
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import load_town_map
-from navsim.viewer.config import WatchConfig
+from navsim.viewer.config import PICTURE, WatchConfig
 from navsim.viewer.controls import NEXT, Capabilities, Choice, Choices
 from navsim.viewer.dashboard_window import Painter
 from navsim.viewer.offscreen import FrameSink, OffscreenRecorder, StopRecording
@@ -187,6 +187,8 @@ def film(
         driver = safe_driver(driver_specs[0].driver(), DECISION_LIMIT)
         driver.name = driver_specs[0].name
 
+        print_line(f"{config.out}: {driver.name} on {scenario.name}, {_interval_text(config)}")
+
         def play_drive(on_step: Callable[[RolloutStep], None]) -> Episode:
             return drive(simulation, driver, scenario, sense=True, record_images=False, on_step=on_step)
 
@@ -228,6 +230,15 @@ def _film_play(
         with suppress(StopRecording):
             recorder.end(play_drive(recorder.show))
     return sink.result
+
+
+def _interval_text(config: WatchConfig) -> str:
+    """Return which part of a drive is filmed, and how to choose another."""
+    if config.out.suffix == PICTURE:
+        return f"a picture at {config.begin:g} s"
+    if config.length:
+        return f"from {config.begin:g} to {config.begin + config.length:g} s (length 0: to the end)"
+    return f"from {config.begin:g} s to the end"
 
 
 def _check_result(recording: RecordedDrive, difference: str) -> str:

@@ -5,6 +5,8 @@ painted over its picture wherever the depth shows that the road is visible.
 """
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -28,7 +30,13 @@ _MIN_DEPTH = 0.4  # points closer to the camera are not painted [m]
 _SUN = np.array([0.35, 0.45, 0.82])  # direction of the light on the car, in its own frame
 _MIN_PITCH = -80.0  # of a camera [deg]
 _TOLERANCE = 1.06  # largest ratio of the road's distance to the measured depth at which the road counts as visible
+_FARTHEST = 1e4  # depth of the plane beyond which nothing is painted [m]
 _SHIFT = 4  # cv2 draws with sub-pixel coordinates in units of 2^-4 px
+
+Box = tuple[slice, slice]
+"""Rows and columns of a rectangle in a picture."""
+Polygons = Sequence[Array] | Array
+"""Corners of polygons; an array (P, N, D) if all have N."""
 
 
 def scene_camera(view: Viewpoint, width: int, height: int) -> Camera:
@@ -87,9 +95,7 @@ class RoadPainter:
         """Paint a band along the route near a station [m]."""
         near = (path.stations > station - _ROUTE_BEHIND) & (path.stations < station + _ROUTE_AHEAD)
         left, right = (pose.to_vehicle(path.shifted(side * _ROUTE_WIDTH / 2).points[near]) for side in (1, -1))
-        self._paint_road(
-            [np.stack([left[i], left[i + 1], right[i + 1], right[i]]) for i in range(len(left) - 1)], ROUTE_COLOUR
-        )
+        self._paint_road(np.stack([left[:-1], left[1:], right[1:], right[:-1]], axis=1), ROUTE_COLOUR)
 
     def trail(self, trail: tuple[Pose, ...], pose: Pose) -> None:
         """Paint a mark at each past pose of the car."""
@@ -107,63 +113,111 @@ class RoadPainter:
             self._paint_road([np.concatenate([left, right[::-1]])], colour)
 
     def car(self, spec: VehicleSpec) -> None:
-        """Paint the faces of the car, the farthest first."""
-        faces = []
-        for part in car_parts(spec):
-            corners = part.vertices[part.triangles]  # (F, 3, 3)
-            normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-            normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-            towards = ((np.array(self._camera.position) - corners[:, 0]) * normals).sum(axis=1) > 0
-            for face, normal in zip(corners[towards], normals[towards], strict=True):
-                faces.append((face, 0.62 + 0.45 * max(float(normal @ _SUN), 0.0), part.colour))
-        eye = np.array(self._camera.position)
-        for face, shade, (red, green, blue, opacity) in sorted(
-            faces, key=lambda f: (f[2][3] == 1.0, -float(np.linalg.norm(f[0].mean(axis=0) - eye)))
-        ):
-            lit = (min(red * shade, 1.0), min(green * shade, 1.0), min(blue * shade, 1.0), opacity)
-            self._blend([face], lit, everywhere=True)
+        """Paint the car."""
+        box, kept, colour = car_picture(self._camera, spec)
+        part = self.picture[box]
+        part[:] = np.round(part * kept + colour).astype(np.uint8)
 
-    def _paint_road(self, outlines: list[Array], colour: Rgba) -> None:
-        """Paint polygons (N, 2) [m] on the road, all at once, so that overlaps are not darker."""
-        self._blend([np.column_stack([outline, np.zeros(len(outline))]) for outline in outlines], colour)
-
-    def _blend(self, polygons: list[Array], colour: Rgba, everywhere: bool = False) -> None:
-        """Paint polygons (N, 3) [m] in one colour, where the road is visible or everywhere."""
-        drawn = (self._pixels(polygon) for polygon in polygons)
-        pixels = [points for points in drawn if points is not None]
-        if not pixels:
+    def _paint_road(self, outlines: Polygons, colour: Rgba) -> None:
+        """Paint polygons (N, 2) [m] where the road is visible, all at once, so that overlaps are not darker."""
+        covered = _cover(self._camera, outlines)
+        if covered is None:
             return
-        height, width = self.picture.shape[:2]
-        corners = np.concatenate(pixels) / 2**_SHIFT
-        left, top = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, (width, height))
-        right, bottom = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, 0, (width, height))
-        if right <= left or bottom <= top:
-            return
-        cover = np.zeros((bottom - top, right - left), np.uint8)
-        for points in pixels:
-            shifted = points - np.array([left, top], np.int32) * 2**_SHIFT
-            cv2.fillPoly(cover, [shifted], 255, cv2.LINE_AA, _SHIFT)
-        part = self.picture[top:bottom, left:right]
-        weight = cover.astype(np.float32) * np.float32(colour[3] / 255)
-        if not everywhere:
-            weight *= self._road[top:bottom, left:right]
-        rgb = np.array(colour[:3], np.float32) * 255
-        part[:] = np.round(part + weight[..., None] * (rgb - part)).astype(np.uint8)
+        box, cover = covered
+        part, weight = self.picture[box], cover * self._road[box] * np.float32(colour[3])
+        part[:] = np.round(part + weight[..., None] * (_rgb(colour) - part)).astype(np.uint8)
 
-    def _pixels(self, polygon: Array) -> NDArray[np.int32] | None:
-        """Return a polygon's corners (N, 2) in cv2's sub-pixel units; None if fewer than three are visible."""
-        pixels, depth = self._camera.project(polygon)
-        kept = pixels[depth > _MIN_DEPTH]
-        if len(kept) < 3:
-            return None
-        return np.asarray(np.round(np.clip((kept - 0.5) * 2**_SHIFT, -(2**18), 2**18)), np.int32)
+
+@lru_cache(maxsize=8)
+def car_picture(camera: Camera, spec: VehicleSpec) -> tuple[Box, NDArray[np.float32], NDArray[np.float32]]:
+    """Draw the car, which looks the same in all pictures of one camera.
+
+    Args:
+        camera: Camera fixed to the car.
+        spec: Dimensions of the car.
+
+    Returns:
+        Rectangle of the picture that holds the car, the share of the background that stays visible there (H, W, 1), and
+        the light that the car adds (H, W, 3), 0 to 255.
+    """
+    faces, eye = [], np.array(camera.position)
+    for part in car_parts(spec):
+        corners = part.vertices[part.triangles]  # (F, 3, 3)
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        towards = ((eye - corners[:, 0]) * normals).sum(axis=1) > 0
+        for face, normal in zip(corners[towards], normals[towards], strict=True):
+            faces.append((face, 0.62 + 0.45 * max(float(normal @ _SUN), 0.0), part.colour))
+    kept = np.ones((camera.height, camera.width, 1), np.float32)
+    light = np.zeros((camera.height, camera.width, 3), np.float32)
+    for face, shade, (red, green, blue, opacity) in sorted(  # the shadow first, then the farthest face
+        faces, key=lambda f: (f[2][3] == 1.0, -float(np.linalg.norm(f[0].mean(axis=0) - eye)))
+    ):
+        covered = _cover(camera, [face])
+        if covered is None:
+            continue
+        box, cover = covered
+        weight = (cover * np.float32(opacity))[..., None]
+        lit = _rgb((min(red * shade, 1.0), min(green * shade, 1.0), min(blue * shade, 1.0), opacity))
+        kept[box] *= 1 - weight
+        light[box] += weight * (lit - light[box])
+    box = _bounds(np.argwhere(kept[..., 0].T < 1), camera.width, camera.height)
+    return box, kept[box], light[box]
+
+
+def _cover(camera: Camera, polygons: Polygons) -> tuple[Box, NDArray[np.float32]] | None:
+    """Draw the union of polygons (N, 3) [m] of the vehicle frame, or (N, 2) on the ground.
+
+    Returns:
+        Rectangle of the picture that holds them and the share of each pixel there that they cover (H, W), 0 to 1; None
+        if they are not in the picture.
+    """
+    if not len(polygons):
+        return None
+    corners = np.concatenate(polygons)
+    pixels, depth = camera.project(np.pad(corners, ((0, 0), (0, 3 - corners.shape[1]))))
+    fixed = np.round(np.clip((pixels - 0.5) * 2**_SHIFT, -(2**18), 2**18)).astype(np.int32)
+    ends = np.cumsum([len(polygon) for polygon in polygons])[:-1]
+    shown = [
+        points[near]
+        for points, near in zip(np.split(fixed, ends), np.split(depth > _MIN_DEPTH, ends), strict=True)
+        if near.sum() >= 3
+    ]
+    if not shown:
+        return None
+    rows, columns = box = _bounds(np.concatenate(shown) / 2**_SHIFT, camera.width, camera.height)
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return None
+    cover = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    corner = np.array([columns.start, rows.start], np.int32) * 2**_SHIFT
+    for points in shown:
+        cv2.fillPoly(cover, [points - corner], 255, cv2.LINE_AA, _SHIFT)
+    return box, cover.astype(np.float32) / np.float32(255)
+
+
+def _bounds(pixels: NDArray[np.number], width: int, height: int) -> Box:
+    """Return the rows and columns of a picture of `width` by `height` that hold points (N, 2) as (x, y) [px]."""
+    left, top = np.clip(np.floor(pixels.min(axis=0)).astype(int) - 1, 0, (width, height)).tolist()
+    right, bottom = np.clip(np.ceil(pixels.max(axis=0)).astype(int) + 2, 0, (width, height)).tolist()
+    return slice(top, bottom), slice(left, right)
+
+
+def _rgb(colour: Rgba) -> NDArray[np.float32]:
+    """Return red, green and blue (3,), 0 to 255."""
+    return np.array(colour[:3], np.float32) * 255
 
 
 def visible_ground(camera: Camera, depth: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return where the ground is visible (H, W): 1 where the depth is at least that of the plane z = 0, else 0."""
+    return (depth >= _ground_depth(camera)).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _ground_depth(camera: Camera) -> NDArray[np.float32]:
+    """Return the smallest depth (H, W) [m] at which a pixel shows the ground; NaN from the horizon upwards."""
     rows = (np.arange(camera.height) + 0.5 - camera.height / 2) / camera.focal_px
     columns = (np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal_px
     right, up, backward = camera.axes
     falls = columns[None, :] * right[2] - rows[:, None] * up[2] - backward[2]  # per metre of depth
     ground = np.where(falls < -1e-6, camera.position[2] / np.maximum(-falls, 1e-6), np.inf)
-    return (ground <= depth * _TOLERANCE + 0.3).astype(np.float32) * (ground < 1e4)
+    return np.where(ground < _FARTHEST, (ground - 0.3) / _TOLERANCE, np.nan).astype(np.float32)

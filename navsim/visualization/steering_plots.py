@@ -1,6 +1,7 @@
 """Plots of the steering distribution: a fan of arcs on the road in a camera's image, and a curve. Left is left."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -106,6 +107,7 @@ def _draw_arc(picture: Image, camera: Camera, curvature: float, length: float, c
     cv2.polylines(picture, [pixels], False, colour, width, cv2.LINE_AA, _SHIFT)
 
 
+@lru_cache(maxsize=1024)  # the arcs between a fan's strips are the same in all pictures of a drive
 def _visible_pixels(camera: Camera, curvature: float, length: float) -> NDArray[np.int32]:
     """Return pixels (P, 2) of the part of an arc in front of the camera, in cv2's sub-pixel units."""
     pixels, depth = camera.project(arc(curvature, length))

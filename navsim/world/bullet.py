@@ -24,18 +24,23 @@ from navsim.errors import DisplayError
 from navsim.geometry import Array
 
 
-def require_display(alternative: str = "run without --gui or under xvfb-run") -> None:
+def require_display(advice: str = "") -> None:
     """Check that an X display answers, because PyBullet ends the whole process without one.
 
+    macOS and Windows have no X display, and are not checked.
+
     Args:
-        alternative: Advice for the error, without a display.
+        advice: What helps without a display, for the error.
 
     Raises:
         DisplayError: If DISPLAY is not set or no server listens there.
     """
+    if sys.platform in ("darwin", "win32"):
+        return
+    advice = f"; {advice}" if advice else ""
     display = os.environ.get("DISPLAY", "")
     if not display:
-        raise DisplayError(f"a window needs a display, but DISPLAY is not set; {alternative}")
+        raise DisplayError(f"a window needs a display, but DISPLAY is not set{advice}")
     host, _, rest = display.rpartition(":")
     number = rest.split(".")[0]
     addresses: list[tuple[socket.AddressFamily, str | tuple[str, int]]]
@@ -45,7 +50,7 @@ def require_display(alternative: str = "run without --gui or under xvfb-run") ->
     else:
         addresses = [(socket.AF_INET, (host, 6000 + int(number)))] if number.isdigit() else []
     if not any(_answers(family, address) for family, address in addresses):
-        raise DisplayError(f"a window needs a display, but nothing answers on DISPLAY={display!r}; {alternative}")
+        raise DisplayError(f"a window needs a display, but nothing answers on DISPLAY={display!r}{advice}")
 
 
 def _answers(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:

@@ -65,7 +65,8 @@ def test_a_film_without_a_display_has_the_requested_frames(tmp_path: Path, monke
     said: list[str] = []
     path = tmp_path / "drive.mp4"
     film(headless(path, begin=1.0, length=0.5), DRIVER_SPECS, said.append)
-    assert said == [f"{path}: 6 pictures"]
+    start = f"{path}: expert on test-3-route0-seed0, from 1 to 1.5 s (length 0: to the end)"
+    assert said == [start, f"{path}: 6 pictures"]
     shown = cv2.VideoCapture(str(path))
     assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 6
     assert shown.get(cv2.CAP_PROP_FPS) == pytest.approx(10.0)
@@ -84,7 +85,8 @@ def test_one_picture_and_one_after_the_end_of_the_drive(tmp_path: Path) -> None:
     with Picture.open(tmp_path / "now.png") as picture:
         assert picture.size == (1920, 540)
     film(headless(tmp_path / "late.png", begin=9999.0), DRIVER_SPECS[1:], said.append)
-    assert said[1] == "nothing is written: the drive ends before 9999 s"
+    late = "late.png: constant on test-3-route0-seed0, a picture at 9999 s"
+    assert said[2:] == [f"{tmp_path}/{late}", "nothing is written: the drive ends before 9999 s"]
     assert not (tmp_path / "late.png").exists()
 
 

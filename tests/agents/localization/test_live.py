@@ -71,7 +71,8 @@ def test_a_film_without_a_display(settings: LocalizeConfig, tmp_path: Path, monk
     path, said = tmp_path / "live.mp4", list[str]()
     watch = replace(settings.watch, out=path, begin=2.0, length=0.5)
     watch_live(replace(settings, action="film", watch=watch), said.append)
-    assert said == [f"{path}: 6 pictures"]
+    start = f"{path}: expert on village-test-0-route0-seed0, from 2 to 2.5 s (length 0: to the end)"
+    assert said == [start, f"{path}: 6 pictures"]
     shown = cv2.VideoCapture(str(path))
     assert shown.get(cv2.CAP_PROP_FRAME_COUNT) == 6
     shown.release()
