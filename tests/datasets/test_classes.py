@@ -37,7 +37,7 @@ def collection(folder: Path, renderer: RendererName) -> CollectConfig:
     )
 
 
-@pytest.fixture(scope="module", params=["tiny", "opengl"])
+@pytest.fixture(scope="module", params=[pytest.param("tiny", marks=pytest.mark.slow), "opengl"])
 def recorded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CollectConfig:
     """A collection that was made, with each renderer."""
     if request.param == "opengl" and not has_opengl():

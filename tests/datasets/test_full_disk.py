@@ -60,7 +60,7 @@ def test_episode_keeps_the_old_file(small_disk: Path) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_films_keep_the_old_file(small_disk: Path) -> None:
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (360, 640, 3), np.uint8) for _ in range(20)]
+    frames = [rng.integers(0, 256, (360, 640, 3), np.uint8) for _ in range(10)]
     paths = [small_disk / "films" / name for name in ("drive.mp4", "drive.gif")]
     gif = GifWriter(paths[1], 10.0, every=1)
     for path in paths:

@@ -114,7 +114,11 @@ def in_drive(scenario: Scenario) -> int:
     [
         ("raise", "drive: ZeroDivisionError: nothing to share out ("),
         ("hang", "its process gave no answer within 2 s; driven once more with the same result"),
-        ("segfault", "its process was ended by SIGSEGV; driven once more with the same result"),
+        pytest.param(
+            "segfault",
+            "its process was ended by SIGSEGV; driven once more with the same result",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other(
@@ -134,7 +138,11 @@ def test_a_drive_whose_driver_fails_has_an_outcome_of_its_own_and_harms_no_other
     [
         (make_fleet, "within -0.2 to 0.2 1/m, got 99"),
         (make_deadly_fleet, "its process ended with code 9; driven once more with the same result"),
-        (make_hanging_fleet, "its process gave no answer within 2 s; driven once more with the same result"),
+        pytest.param(
+            make_hanging_fleet,
+            "its process gave no answer within 2 s; driven once more with the same result",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_fault_spoils_only_its_own_drive_of_those_side_by_side(

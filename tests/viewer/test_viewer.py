@@ -175,7 +175,7 @@ def test_a_drive_takes_its_time(display: VirtualDisplay, simulation: Simulation)
     assert times[1] - times[0] > 12 * 0.2 - 0.5  # 0.1 s of driving lasts 0.2 s; a late picture may shorten the first
 
 
-@pytest.mark.parametrize("factor", [0.0, 100.0])
+@pytest.mark.parametrize("factor", [0.0, pytest.param(100.0, marks=pytest.mark.slow)])
 def test_keys_work_where_the_machine_is_the_limit(
     display: VirtualDisplay, simulation: Simulation, factor: float
 ) -> None:

@@ -106,7 +106,9 @@ def test_the_same_settings_give_the_same_numbers(inspection: Inspection) -> None
     [
         ({"blind": True}, "this policy is blind", {"map"}, set()),
         ({"inputs": ("road_map",)}, "this policy sees no camera", {"map"}, {"the route"}),
-        ({"inputs": ("camera",)}, "this policy sees no map", {"camera"}, {"other roads"}),
+        pytest.param(
+            {"inputs": ("camera",)}, "this policy sees no map", {"camera"}, {"other roads"}, marks=pytest.mark.slow
+        ),
         ({"network": "fully_connected"}, "this policy has no convolutions", {"camera", "map"}, set()),
         ({"inputs": ("speed",)}, "this policy sees no map", set(), {"other roads"}),
     ],

@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_others(make: Make, le
     assert not same(learned, learn(make("other", seed=1, epochs=1)))
 
 
-@pytest.mark.parametrize("steps", [2, 3, 4])
+@pytest.mark.parametrize("steps", [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_run_that_is_resumed_ends_with_the_same_bits(
     make: Make, learned: RunFolder, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:

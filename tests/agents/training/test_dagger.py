@@ -33,6 +33,7 @@ from navsim.roads.generators.towns import Split, TownId
 from navsim.simulation.termination import Rules
 from navsim.storage import write_yaml
 from tests.agents.small_runs import SIMULATION, small_config, small_folder, small_info, small_policy
+from tests.commands import Finished, run_command
 
 ROOT = Path(__file__).parents[3]
 WORLD = replace(SIMULATION, renderer="tiny", rules=Rules(time_limit=2.0))
@@ -131,18 +132,20 @@ def test_the_runs_own_files_describe_all_rounds(unbroken: Path) -> None:
 def test_the_script_shows_the_rounds_of_a_run_that_is_done(unbroken: Path) -> None:
     path = unbroken / "train.yaml"
     write_yaml(path, to_mapping(dagger_config(unbroken)))
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(path)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
-    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def train(*options: str) -> Finished:
+        return run_command("train", "--config", str(path), *options, env={"COLUMNS": "160"})
+
+    shown = train()
     assert shown.returncode == 0, shown.stderr
     assert "this run is done" in shown.stdout
     assert "expert drives" in shown.stdout
     for share in ("100%", "50%", "25%"):
         assert f" {share} " in shown.stdout
-    other = subprocess.run([*command, "--dagger.beta", "0.9"], env=environment, capture_output=True, text=True)
+    other = train("--dagger.beta", "0.9")
     assert other.returncode == 2
     assert "dagger.beta is 0.5 there, 0.9 asked for" in other.stderr
-    wrong = subprocess.run([*command, "--dagger.rounds", "-1"], env=environment, capture_output=True, text=True)
+    wrong = train("--dagger.rounds", "-1")
     assert wrong.returncode == 2
     assert wrong.stderr.splitlines()[-1].endswith("rounds must be at least 0, got -1")
 

@@ -69,7 +69,9 @@ def test_a_blind_twin_cannot(tmp_path: Path) -> None:
     assert history.epochs[-1]["validation"]["curvature_error"] > 0.08
 
 
-@pytest.mark.parametrize("steps", [3, 4, 6, 8])
+@pytest.mark.parametrize(
+    "steps", [pytest.param(3, marks=pytest.mark.slow), 4, pytest.param(6, marks=pytest.mark.slow), 8]
+)
 def test_a_run_stopped_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:

@@ -172,7 +172,7 @@ def test_two_windows_and_closing_twice(display: VirtualDisplay, window: Window) 
     assert window.is_open
 
 
-@pytest.mark.parametrize("way", ["button", "escape"])
+@pytest.mark.parametrize("way", ["button", pytest.param("escape", marks=pytest.mark.slow)])
 def test_a_window_closed_by_its_user_ends_politely(display: VirtualDisplay, way: str) -> None:
     opened = Window(width=320, height=240)
     try:
