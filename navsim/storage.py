@@ -185,17 +185,18 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
 
 
-_PLAIN_NUMBER = re.compile(
-    r"""[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|\.(?:inf|Inf|INF)
-    |(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?)\Z|\.(?:nan|NaN|NAN)\Z""",
-    re.VERBOSE,
-)
+_NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*)\Z"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"(?i:[-+]?(?:\.inf|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:e[-+]?[0-9]+)?)|\.nan)\Z"
+    ),
+}
 _RESOLVERS = {
-    first: [(tag, form) for tag, form in forms if tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")]
+    first: [(tag, form) for tag, form in forms if tag not in _NUMBERS]
     for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 for _first in "-+.0123456789":
-    _RESOLVERS.setdefault(_first, []).append(("tag:yaml.org,2002:float", _PLAIN_NUMBER))
+    _RESOLVERS.setdefault(_first, []).extend(_NUMBERS.items())
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -231,7 +232,8 @@ class _YamlDumper(yaml.SafeDumper):
     yaml_implicit_resolvers = _RESOLVERS
 
 
-_YamlLoader.add_constructor("tag:yaml.org,2002:float", _YamlLoader.construct_yaml_number)
+for _tag in _NUMBERS:
+    _YamlLoader.add_constructor(_tag, _YamlLoader.construct_yaml_number)
 
 
 def read_yaml(path: Path) -> Any:

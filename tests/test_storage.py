@@ -22,6 +22,7 @@ from navsim.storage import (
     atomic_folder,
     find_file,
     is_partial,
+    read_yaml,
     remove_partial,
     write_bytes,
     write_json,
@@ -56,6 +57,20 @@ def test_text_json_and_yaml_read_back_equal(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "t.json").read_text()) == values
     assert yaml.safe_load((tmp_path / "t.yaml").read_text()) == values
     assert (tmp_path / "t.yaml").read_text().startswith("z:")  # the writer's order stays
+
+
+def test_yaml_is_plain_and_reads_back_with_the_same_types(tmp_path: Path) -> None:
+    values = {
+        "a": 16,
+        "b": 1e-5,
+        "c": [True, None, -0.5, 2e20, 1.0],
+        "d": {"e": "1e5", "f": "010", "g": "1_000", "h": ""},
+    }
+    write_yaml(tmp_path / "t.yaml", values)
+    assert read_yaml(tmp_path / "t.yaml") == values
+    assert "a: 16\nb: 1.0e-05\n" in (tmp_path / "t.yaml").read_text()
+    assert "!!" not in (tmp_path / "t.yaml").read_text()
+    assert yaml.safe_load((tmp_path / "t.yaml").read_text()) == values  # other programs read the same
 
 
 def test_json_refuses_numbers_that_json_cannot_say(tmp_path: Path) -> None:
