@@ -36,6 +36,7 @@ from navsim.evaluation.reports.suites_page import (
 from navsim.evaluation.suites import load_suite
 from navsim.parallel import available_cores, one_thread
 from navsim.provenance import git_revision
+from navsim.simulation.scenario import check_routes
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_json, write_text
 from navsim.tables import show
@@ -187,6 +188,12 @@ def run_suites() -> None:
     plan = {suite: config.left_out(suite) for suite in config.suites}  # unknown suites are refused before any drive,
     for name in config.drivers:
         resolve(config.evaluation(config.suites[0], name))  # and unusable drivers, too
+    check_routes(
+        scenario
+        for suite, left_out in plan.items()
+        for stage in (() if left_out else config.evaluation(suite, next(iter(config.drivers))).stages)
+        for scenario in stage.scenarios
+    )
     suites = [_run_suite(config, suite, left_out, broken) for suite, left_out in plan.items()]
     repeats = _run_repeats(config, {suite.name: suite for suite in suites}, broken)
     drivers = {name: driver.label or f"`{driver.driver}`" for name, driver in config.drivers.items()}

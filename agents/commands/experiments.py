@@ -35,6 +35,7 @@ from navsim.errors import ConfigError
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.provenance import git_revision, machine, software_versions
+from navsim.simulation.scenario import check_routes
 from navsim.storage import write_json, write_text, write_yaml
 from navsim.subprocesses import run, run_chains
 from navsim.tables import Table, show
@@ -49,6 +50,8 @@ def run_study() -> None:
     if not config.variants:
         raise ConfigError("nothing to compare; give --config with a study such as configs/studies/learning.yaml")
     check_networks(config)
+    stages = (stage for key in config.variants for stage in config.evaluation(key).stages)
+    check_routes(scenario for stage in stages for scenario in stage.scenarios)
     for name in config.data:
         run(_collect(config, name))
     chains = {config.out / key / "log.txt": _train_and_drive(config, key) for key in config.variants}

@@ -11,7 +11,7 @@ from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
 from navsim.evaluation.suites import changed_simulation, load_suite
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.town import OSM_PREFIX, is_osm_town
+from navsim.simulation.town import OSM_PREFIX, MapName, is_osm_town, town_by_content
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -136,6 +136,6 @@ class SuitesPageConfig:
             return "it has no driver"
         own = [self.towns.get(suite) or (part.routes or loaded.routes).town for part in loaded.parts]
         for town in own:
-            if town is not None and is_osm_town(town) and not Path(town.removeprefix(OSM_PREFIX)).is_file():
+            if town is not None and is_osm_town(town) and not isinstance(town_by_content(town), MapName):
                 return f"there is no map file {town.removeprefix(OSM_PREFIX)} (set towns.{suite})"
         return ""

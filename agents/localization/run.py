@@ -33,7 +33,7 @@ from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
-from navsim.simulation.scenario import Scenario
+from navsim.simulation.scenario import Scenario, check_routes
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import load_town_map, town_by_content
 from navsim.storage import write_json
@@ -180,6 +180,7 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
     Raises:
         CheckpointError: If the checkpoint is unusable or does not see the unrouted map.
         ConfigError: If the folder holds the results of other settings.
+        TownError: If a town cannot be built, or has fewer routes than drives.
     """
     open_policy(config.checkpoint)
     path = config.out / IDENTITY_NAME
@@ -188,10 +189,11 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
         weights = stored.pop("weights", None)
         return _relevant(current_settings(LocalizeConfig, stored, path)) | {"weights": weights}
 
-    advice = f"give another --out, or remove {path} and {config.out / RESULTS_NAME}"
-    claim_folder(config.out, IDENTITY_NAME, identity(config), "results", advice, updated)
     expected = scenarios(config)
     missing = [scenario for scenario in expected if not result_path(config, scenario).exists()]
+    check_routes(missing)
+    advice = f"give another --out, or remove {path} and {config.out / RESULTS_NAME}"
+    claim_folder(config.out, IDENTITY_NAME, identity(config), "results", advice, updated)
     workers = min(config.workers or available_cores(), max(len(missing), 1))
     with (
         progress("localising", len(expected), "drives", already=len(expected) - len(missing)) as advance,

@@ -31,7 +31,7 @@ def row_name(row: Mapping[str, Any]) -> str:
 
     Names of earlier versions hold the map's path, and keep it if the file has gone.
     """
-    if not is_osm_town(row["scenario"]["town"]):
+    if not is_osm_town(row["scenario"].get("town", "")):
         return str(row["name"])
     return drive_name(from_mapping(Scenario, row["scenario"], "results.json"))
 

@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import networkx as nx
 import numpy as np
 
 from navsim.errors import TownError
 from navsim.geometry import Polyline, Pose, wrap_angle
-from navsim.roads.elements import Connector, Manoeuvre
+from navsim.roads.elements import Manoeuvre
 from navsim.roads.network import RoadNetwork
+from navsim.roads.walks import all_walks, inner_length, random_walk
 
 MIN_END_SECTION = 15.0
 """Smallest length of lane before a route's first junction and after its last one [m]."""
 MAX_ATTEMPTS = 400
-"""Number of random walks after which a town counts as having no such route."""
+"""Number of random walks that are tried before a route is searched for thoroughly."""
+SEARCH_STEPS = 200_000
+"""Largest number of steps of a thorough search, after which a town counts as having no such route."""
+STEPS_PER_START = 10_000
+"""Largest number of steps of a thorough search from one lane."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def sample_route(
     min_junctions: int = 2,
     allow_revisits: bool = False,
 ) -> Route:
-    """Draw a random route.
+    """Draw a random route; if random walks find none, one is searched for step by step.
 
     Args:
         network: Network of the route.
@@ -154,10 +159,13 @@ def sample_route(
         )
     for _ in range(MAX_ATTEMPTS):
         target = rng.uniform(min_length, max_length)
-        lanes, connectors = _random_walk(network, rng, target, min_junctions, allow_revisits)
+        lanes, connectors = random_walk(network, rng, target, min_junctions, allow_revisits)
         ends = _end_stations(network, lanes, connectors, target, rng) if len(connectors) >= min_junctions else None
         if ends is not None:
             return make_route(network, lanes, connectors, *ends)
+    found = _search_route(network, rng, (min_length, max_length), min_junctions, allow_revisits)
+    if found is not None:
+        return found
     raise TownError(
         f"found no route of {min_length:.0f} to {max_length:.0f} m through at least {min_junctions} junctions "
         f"in a network of {len(network.roads)} roads"
@@ -238,41 +246,28 @@ def _check_lane_station(network: RoadNetwork, lane: int, station: float) -> None
         raise TownError(f"station on lane {lane} must be 0 to {network.lanes[lane].path.length:.2f} m, got {station}")
 
 
-def _random_walk(
-    network: RoadNetwork, rng: np.random.Generator, target: float, min_junctions: int, allow_revisits: bool
-) -> tuple[list[int], list[int]]:
-    """Walk from a random lane until `target` [m] can be reached; the walk is shorter if it runs into a dead end."""
-    lanes, connectors = [int(rng.integers(len(network.lanes)))], list[int]()
-    roads, junctions = {network.lanes[lanes[0]].road}, set[int]()
-    reach = network.lanes[lanes[0]].path.length
-    while reach < target or len(connectors) < min_junctions:
-        options = [
-            index
-            for index in network.successors(lanes[-1])
-            if allow_revisits
-            or (
-                network.connectors[index].junction not in junctions
-                and network.lanes[network.connectors[index].to_lane].road not in roads
-            )
-        ]
-        if not options:
-            break
-        chosen = _choose_connector(network.connectors, options, rng)
-        connector = network.connectors[chosen]
-        connectors.append(chosen)
-        lanes.append(connector.to_lane)
-        junctions.add(connector.junction)
-        roads.add(network.lanes[connector.to_lane].road)
-        reach += connector.path.length + network.lanes[connector.to_lane].path.length
-    return lanes, connectors
-
-
-def _choose_connector(connectors: Sequence[Connector], options: Sequence[int], rng: np.random.Generator) -> int:
-    """Choose a manoeuvre first and a connector second, so that no manoeuvre becomes rare."""
-    manoeuvres = sorted({connectors[index].manoeuvre for index in options})
-    manoeuvre = manoeuvres[int(rng.integers(len(manoeuvres)))]
-    fitting = [index for index in options if connectors[index].manoeuvre == manoeuvre]
-    return fitting[int(rng.integers(len(fitting)))]
+def _search_route(
+    network: RoadNetwork,
+    rng: np.random.Generator,
+    lengths: tuple[float, float],
+    min_junctions: int,
+    allow_revisits: bool,
+) -> Route | None:
+    """Return a route of a length within bounds, by a search from all lanes in random order; None if it finds none."""
+    left = SEARCH_STEPS
+    for start in rng.permutation(len(network.lanes)).tolist():
+        steps = min(left, STEPS_PER_START)
+        longest = lengths[1] - 2 * MIN_END_SECTION
+        for walk in islice(all_walks(network, rng, start, longest, allow_revisits), steps):
+            left -= 1
+            inner = inner_length(network, *walk)
+            ends = sum(network.lanes[lane].path.length for lane in (walk[0][0], walk[0][-1]))
+            low, high = max(lengths[0], inner + 2 * MIN_END_SECTION), min(lengths[1], inner + ends)
+            if len(walk[1]) >= min_junctions and low <= high:
+                stations = _end_stations(network, *walk, rng.uniform(low, high), rng)
+                if stations is not None:
+                    return make_route(network, *walk, *stations)
+    return None
 
 
 def _end_stations(
@@ -280,9 +275,7 @@ def _end_stations(
 ) -> tuple[float, float] | None:
     """Return the stations on the first and last lane for a route of `target` length [m], or None if impossible."""
     first, last = network.lanes[lanes[0]].path.length, network.lanes[lanes[-1]].path.length
-    inner = sum(network.connectors[index].path.length for index in connectors)
-    inner += sum(network.lanes[index].path.length for index in lanes[1:-1])
-    rest = target - inner  # length on the first and the last lane together
+    rest = target - inner_length(network, lanes, connectors)  # length on the first and the last lane together
     low, high = max(MIN_END_SECTION, rest - last), min(first, rest - MIN_END_SECTION)
     if low > high:
         return None

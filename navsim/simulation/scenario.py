@@ -1,5 +1,6 @@
 """Scenarios: drives as plain values, the route of a scenario, and how a drive can end."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +12,7 @@ from navsim.errors import ConfigError, TownError
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route, sample_lane_route, sample_route
 from navsim.seeding import generator
-from navsim.simulation.town import town_by_content, town_label, town_seed, town_slug
+from navsim.simulation.town import is_osm_town, load_town_map, town_by_content, town_label, town_seed, town_slug
 from navsim.world.scenery.appearance import parse_spec
 
 
@@ -97,3 +98,36 @@ def scenario_route(network: RoadNetwork, scenario: Scenario) -> Route:
         return sample_lane_route(network, generator(seed, "lane route", scenario.route))
     except TownError as error:
         raise TownError(f"town {town_label(scenario.town)}: {error}") from None
+
+
+def check_routes(scenarios: Iterable[Scenario]) -> None:
+    """Make sure that all scenarios have a route, before the first drive.
+
+    Procedural towns always have routes of the usual lengths, so only real towns and given lengths are examined.
+
+    Raises:
+        TownError: If a town cannot be built, or has fewer routes than are wanted.
+    """
+    towns: dict[str, dict[tuple[bool, float | None], dict[int, Scenario]]] = {}
+    for scenario in scenarios:
+        if is_osm_town(scenario.town) or scenario.length is not None:
+            kinds = towns.setdefault(scenario.town, {})
+            kinds.setdefault((scenario.junctions, scenario.length), {})[scenario.route] = scenario
+    for town, kinds in towns.items():
+        network = load_town_map(town).network
+        for wanted in kinds.values():
+            _check_routes_of_one_kind(network, tuple(wanted.values()))
+
+
+def _check_routes_of_one_kind(network: RoadNetwork, scenarios: Sequence[Scenario]) -> None:
+    """Raise TownError unless all scenarios of one town and one kind of route have a route."""
+    errors = []
+    for scenario in scenarios:
+        try:
+            scenario_route(network, scenario)
+        except TownError as error:
+            errors.append(str(error))
+    if errors:
+        kind = "through junctions" if scenarios[0].junctions else "along one lane"
+        found = f"wanted {len(scenarios)} routes {kind}, found {len(scenarios) - len(errors)}"
+        raise TownError(f"{errors[0]} ({found}); use a larger map, or ask for other routes")

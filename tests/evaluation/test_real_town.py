@@ -22,7 +22,7 @@ from navsim.evaluation.routes import RouteSuite
 from navsim.evaluation.runner import EvaluationJob, evaluate
 from navsim.roads.osm.town import ATTRIBUTION
 from navsim.simulation.config import SimulationConfig, position_fixes
-from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.scenario import Scenario, StartOffset, check_routes, scenario_route
 from navsim.simulation.town import load_town_map, town_by_content, town_label, town_slug
 from tests.datasets.synthetic_episodes import TINY, made_up_episode
 from tests.roads.osm.osm_documents import Document, grid
@@ -144,10 +144,25 @@ def test_a_town_without_routes_is_refused_at_once(tmp_path: Path) -> None:
     for place in ((60, 0), (0, 60), (-60, 0)):
         small.way([middle, small.node(*place)])
     path = small.write(tmp_path / "small.osm")
-    config = config_for(f"osm:{path}", tmp_path / "out", routes=1, lane_routes=0)
-    with pytest.raises(TownError, match=r"small\.osm: found no route of 300 to 600 m"):
+    config = config_for(f"osm:{path}", tmp_path / "out", routes=3, lane_routes=0)
+    wanted = r"\(wanted 3 routes through junctions, found 0\); use a larger map, or ask for other routes"
+    with pytest.raises(TownError, match=rf"small\.osm: found no route of 300 to 600 m .* {wanted}"):
         run_evaluation(config, [expert_driver_spec(config.simulation)], Console(file=io.StringIO()))
     assert not config.out.exists()
+    with pytest.raises(TownError, match=r"no lane is 60 m long.*wanted 2 routes along one lane, found 0"):
+        check_routes(RouteSuite(routes=0, lane_routes=2, town=f"osm:{path}").scenarios())
+
+
+def test_every_number_has_a_route_in_a_town_with_few(tmp_path: Path) -> None:
+    few = Document()
+    nodes = [few.node(*place) for place in ((-40, 0), (40, 0), (-162, 0), (162, 0), (-40, 122), (40, -122))]
+    for ends in ((2, 0, 1, 3), (0, 4), (1, 5)):
+        few.way([nodes[end] for end in ends])
+    town = f"osm:{few.write(tmp_path / 'few.osm')}"
+    scenarios = RouteSuite(routes=20, lane_routes=5, town=town).scenarios()
+    check_routes(scenarios)
+    lengths = [scenario_route(load_town_map(town).network, scenario).length for scenario in scenarios[:20]]
+    assert min(lengths) >= 300.0 - 1e-6
 
 
 def test_a_suite_of_one_town() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from navsim.errors import TownError
 from navsim.geometry import Pose, wrap_angle
-from navsim.roads.network import Manoeuvre, RoadNetwork
+from navsim.roads.network import Manoeuvre, Road, RoadNetwork, build_network
 from navsim.roads.routing import Route, make_route, sample_lane_route, sample_route, shortest_route
-from tests.roads.plain_networks import square, star
+from tests.roads.plain_networks import square, star, straight
 
 ROUTES_PER_TOWN = 8
 
@@ -98,6 +98,36 @@ def test_impossible_routes_are_refused(towns: dict[str, RoadNetwork]) -> None:
         sample_route(towns["train-0"], rng, 500.0, 400.0)
     with pytest.raises(TownError, match="min_junctions >= 1"):
         sample_route(towns["train-0"], rng, min_junctions=0)
+
+
+def neighbours(arm: float) -> RoadNetwork:
+    """Return two junctions 80 m apart with arms of one length: two ways through both, each in two directions."""
+    nodes = [(-40.0, 0.0), (40.0, 0.0), (-40.0 - arm, 0.0), (40.0 + arm, 0.0), (-40.0, arm), (40.0, -arm)]
+    pairs = [(0, 1), (0, 2), (1, 3), (0, 4), (1, 5)]
+    return build_network(nodes, [Road(a, b, straight(nodes[a], nodes[b])) for a, b in pairs], 8.0)
+
+
+def test_a_route_is_found_wherever_there_is_one() -> None:
+    network = neighbours(122.0)  # 324 m from end to end: few random walks give 300 m
+    found = [sample_route(network, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(300.0 - 1e-6 <= route.length <= 600.0 for route in found)
+    assert len({route.lanes for route in found}) > 4
+    again = [sample_route(network, np.random.default_rng(seed)) for seed in range(40)]
+    assert [route.length for route in again] == [route.length for route in found]
+    with pytest.raises(TownError, match="found no route of 300 to 600 m through at least 2 junctions"):
+        sample_route(neighbours(108.0), np.random.default_rng(0))
+
+
+def test_long_ways_do_not_end_in_dead_ends() -> None:
+    """A random walk of 100 junctions, half of whose exits are dead ends, is hopeless."""
+    corners = [(0.0, 0.0), (90.0, 0.0), (90.0, 90.0), (0.0, 90.0)]
+    ends = [(-60.0, 0.0), (90.0, -60.0), (150.0, 90.0), (0.0, 150.0)]
+    pairs = [(0, 1), (1, 2), (2, 3), (3, 0), (0, 4), (1, 5), (2, 6), (3, 7)]
+    nodes = [*corners, *ends]
+    network = build_network(nodes, [Road(a, b, straight(nodes[a], nodes[b])) for a, b in pairs], 8.0)
+    route = sample_route(network, np.random.default_rng(0), 9000.0, 9500.0, allow_revisits=True)
+    assert 9000.0 <= route.length <= 9500.0
+    assert len(route.passages) > 90
 
 
 def test_lane_routes_have_no_junction(towns: dict[str, RoadNetwork]) -> None:

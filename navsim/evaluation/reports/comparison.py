@@ -174,7 +174,7 @@ def _check_maps(found: Sequence[Column]) -> None:
     """Raise ConfigError for drives of earlier versions, which name their map by its path, if it is not there."""
     for column in found:
         for row in column.rows.values():
-            town = str(row["scenario"]["town"])
+            town = str(row["scenario"].get("town", ""))
             if is_osm_town(town) and not isinstance(town_by_content(town), MapName):
                 raise ConfigError(
                     f"{column.name}: its results are of an earlier version and name their map by its path, {town}, "

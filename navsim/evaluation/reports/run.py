@@ -35,7 +35,7 @@ from navsim.roads.elements import Manoeuvre
 from navsim.run_folder import Values, claim_folder, current_settings
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.scenario import Outcome, scenario_route
+from navsim.simulation.scenario import Outcome, check_routes
 from navsim.simulation.simulation import Simulation
 from navsim.simulation.town import (
     MapName,
@@ -79,7 +79,7 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
     with Simulation(stages[0].simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
         _note_other_renderers(driver_specs, renderer, console)
-        _check_towns(stages)  # before any drive
+        check_routes(scenario for stage in stages for scenario in stage.scenarios)
         _claim(config, identity(config, driver_specs, renderer))
         jobs = [_job(config, stage, driver_specs) for stage in stages]
         left = sum(pending(job, stage.scenarios) for job, stage in zip(jobs, stages, strict=True))
@@ -121,15 +121,6 @@ def _job(config: EvaluationConfig, stage: SuiteStage, driver_specs: Sequence[Dri
 def _first_part(drives: Sequence[Drive]) -> list[Drive]:
     """Return the drives of the suite's first part, which pictures and films show."""
     return [drive for drive in drives if drive.part == drives[0].part]
-
-
-def _check_towns(stages: Sequence[SuiteStage]) -> None:
-    """Raise TownError for towns from files that cannot be read or have no routes."""
-    scenarios = [scenario for stage in stages for scenario in stage.scenarios]
-    for town in dict.fromkeys(scenario.town for scenario in scenarios if is_osm_town(scenario.town)):
-        own, network = [s for s in scenarios if s.town == town], load_town_map(town).network
-        for scenario in (own[0], own[-1]):
-            scenario_route(network, scenario)
 
 
 def identity(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import Finished, run_command
+from tests.roads.osm.osm_documents import cross
 
 REPOSITORY = Path(__file__).parents[3]
 SUITE = """
@@ -85,6 +86,16 @@ def test_a_driver_that_fails_is_on_the_page_and_makes_the_exit_code_one(folder: 
     assert "error: own: 4 drives broke off" in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert "| ... broke off | 0.00 (0.00 to " in (folder / "page.md").read_text()
+
+
+def test_a_town_without_routes_is_named_before_anything_is_driven(folder: Path) -> None:
+    cross().write(folder / "nowhere.osm")
+    done = run(folder)
+    assert done.returncode == 2
+    assert "nowhere.osm: found no route of 300 to 600 m" in done.stderr
+    assert "(wanted 60 routes through junctions, found 0)" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (folder / "run").exists()
 
 
 @pytest.mark.parametrize(

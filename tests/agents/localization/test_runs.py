@@ -28,11 +28,12 @@ from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.config import load_config
 from navsim.datasets.dataset import IDENTITY_NAME
-from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
+from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError, TownError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
+from tests.roads.osm.osm_documents import cross
 
 ROOT = Path(__file__).parents[3]
 CAMERAS, MAP = (Camera(width=32, height=32),), MapSpec(size_px=20, ego_row=14)
@@ -146,6 +147,13 @@ def test_a_policy_without_the_unrouted_map_is_named(tmp_path: Path) -> None:
     save_checkpoint(path, info, build_policy(config, observation_spec(CAMERAS, MAP), seed=0))
     with pytest.raises(CheckpointError, match=r"routed\.safetensors.*unrouted map"):
         open_policy(path)
+
+
+def test_a_town_without_routes_is_refused_before_the_first_drive(checkpoint: Path, tmp_path: Path) -> None:
+    town = f"osm:{cross().write(tmp_path / 'cross.osm')}"
+    with pytest.raises(TownError, match=r"cross\.osm: found no route of 1900 to 2100 m .*\(wanted 2 routes through"):
+        run_drives(replace(small(checkpoint, tmp_path / "out"), town=town, drives=2, length=2000.0))
+    assert not (tmp_path / "out").exists()
 
 
 def test_towns_take_turns_and_routes_differ() -> None:

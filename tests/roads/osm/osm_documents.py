@@ -78,6 +78,15 @@ def _tags(tags: Mapping[str, str]) -> str:
     return "".join(f"<tag k={quoteattr(key)} v={quoteattr(value)}/>" for key, value in tags.items())
 
 
+def cross(spacing: float = 100.0) -> Document:
+    """Return one crossing of two two-way streets; node 1 is its middle."""
+    made = Document()
+    middle = made.node(0.0, 0.0)
+    for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+        made.way([middle, made.node(x * spacing, y * spacing)])
+    return made
+
+
 def grid(columns: int = 4, rows: int = 4, spacing: float = 120.0) -> Document:
     """Return two-way streets at right angles; node (column, row) has number row * columns + column + 1."""
     document = Document()

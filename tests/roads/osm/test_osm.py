@@ -16,7 +16,7 @@ from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
 from navsim.simulation.town import load_town_map, town_group, town_seed, town_slug
-from tests.roads.osm.osm_documents import TWO_WAY, Document, city, grid
+from tests.roads.osm.osm_documents import TWO_WAY, Document, city, cross, grid
 
 ONE_WAY = {**TWO_WAY, "oneway": "yes"}
 
@@ -52,15 +52,6 @@ def check(network: RoadNetwork) -> None:
 
 def manoeuvres(network: RoadNetwork) -> list[Manoeuvre]:
     return sorted(connector.manoeuvre for connector in network.connectors)
-
-
-def cross(spacing: float = 100.0) -> Document:
-    """Return one crossing of two two-way streets; node 1 is its middle."""
-    made = Document()
-    middle = made.node(0.0, 0.0)
-    for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1)):
-        made.way([middle, made.node(x * spacing, y * spacing)])
-    return made
 
 
 def test_a_crossing_has_its_twelve_ways(tmp_path: Path) -> None:
