@@ -165,9 +165,7 @@ class Simulation:
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
         self._mounted = mounted_cameras(self.config, scenario) if sense else ()
         self._sense = sense
-        self._standing_time = 0.0
-        self._elapsed = 0.0
-        self._station = 0.0
+        self._standing_time = self._elapsed = self._station = 0.0
         start = self.route.path.pose(0.0).moved(
             left=scenario.start.lateral, turn=math.radians(scenario.start.heading_deg)
         )
