@@ -11,7 +11,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from tests.roads.osm.osm_documents import Document, grid
+from tests.roads.osm.osm_documents import Document, grid, roundabout
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,12 @@ def wide_streets() -> Document:
     return document
 
 
-@pytest.mark.parametrize("make", [wide_streets])
+def roundabouts() -> Document:
+    """Return a ring of two streets."""
+    return roundabout(19.0, [0.0, 180.0])
+
+
+@pytest.mark.parametrize("make", [wide_streets, roundabouts])
 def test_the_expert_arrives_close_to_the_middle_of_its_lane(
     simulation: Simulation, tmp_path: Path, make: Callable[[], Document]
 ) -> None:

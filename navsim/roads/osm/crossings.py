@@ -1,134 +1,20 @@
-"""Crossings of mapped streets: which nodes form one crossing, where the mouths lie, which streets are dropped.
+"""Crossings of mapped streets: which nodes form one crossing, and which streets are dropped.
 
 In map data, a crossing of two dual carriageways has four nodes, a staggered crossing two, a small roundabout many. If a
 street between two nodes is too short for the mouths at its ends, the nodes become one crossing and the street lies
-inside it. If that crossing would be too large, the less important street is dropped.
-
-A street is cut back until its kerbs are clear of all others. A kerb corner of radius r between two kerbs at an angle a
-touches either kerb at a distance of r (1 + cos a) from the other street. The mouth lies where both kerbs are that
-far from all other streets. Streets that leave side by side have no corner between them and only need a gap.
+inside it. If that crossing would be too large, the less important street is dropped. A roundabout that would lose a
+street becomes one crossing instead: without a part of its ring, streets would lose a direction.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import networkx as nx
 import numpy as np
-from scipy.spatial import cKDTree
 
-from navsim.geometry import Array, Polyline, wrap_angle
+from navsim.geometry import Array, Polyline
 from navsim.roads.osm.graph import Edge, ends_by_node
-
-REACH = 70.0
-"""Largest distance from the node to a mouth [m]."""
-MIN_SETBACK = 4.0
-"""Smallest distance from the node to a mouth [m]."""
-RUN_OUT = 2.0
-"""Distance from the end of a kerb corner to the mouth [m]."""
-DEAD_END = 5.0
-"""Distance from the end of a dead-end street to the ends of its lanes [m], so that a car has room."""
-MIN_GAP = 0.3
-"""Smallest distance between the kerbs of two streets at a mouth [m]."""
-CORNER_ANGLES = (np.deg2rad(18.0), np.deg2rad(45.0))
-"""Angles between two streets of no kerb corner (at most) and of a full one (at least) [rad]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Arm:
-    """One end of a street, seen from its crossing."""
-
-    street: int
-    """Index of the street."""
-    at_start: bool
-    """Whether the crossing is at the street's start."""
-    outward: Polyline
-    """Centre line from the crossing outwards, at most `REACH` long, with a vertex about every metre [m]."""
-    half_width: float
-    """Distance from the centre line to either kerb [m]."""
-    inner: bool = False
-    """Whether the street lies inside the crossing."""
-    kerbs: Array = field(init=False)
-    """Points on both kerbs (2, N, 2) beside the vertices [m]."""
-    tree: cKDTree = field(init=False)
-    """Spatial index of the vertices."""
-
-    def __post_init__(self) -> None:
-        headings = self.outward.headings
-        aside = self.half_width * np.stack([-np.sin(headings), np.cos(headings)], axis=-1)
-        object.__setattr__(self, "kerbs", np.stack([self.outward.points + aside, self.outward.points - aside]))
-        object.__setattr__(self, "tree", cKDTree(self.outward.points))
-
-
-@dataclass(frozen=True)
-class Setback:
-    """Position of an arm's mouth."""
-
-    station: float
-    """Distance of the mouth from the crossing along the arm [m]."""
-    cause: int | None
-    """Index of the street that requires the largest setback."""
-    covered: bool = False
-    """Whether the arm overlaps that street along its whole length."""
-
-
-def arm_of(street: int, centre: Polyline, half_width: float, at_start: bool, inner: bool = False) -> Arm:
-    """Return the arm at one end of a street."""
-    reach = min(REACH, centre.length)
-    if at_start:
-        return Arm(street, True, centre.between(0.0, reach), half_width, inner)
-    return Arm(street, False, centre.between(centre.length - reach, centre.length).reversed(), half_width, inner)
-
-
-def setbacks(arms: Sequence[Arm], inner: Sequence[Arm], kerb_radius: float) -> list[Setback]:
-    """Return the setback of each arm of a crossing.
-
-    Args:
-        arms: Street ends that leave the crossing.
-        inner: Both ends of the streets inside it.
-        kerb_radius: Radius of its kerb corners [m].
-    """
-    return [_setback(arm, [other for other in (*arms, *inner) if other is not arm], kerb_radius) for arm in arms]
-
-
-def _setback(arm: Arm, others: Sequence[Arm], kerb_radius: float) -> Setback:
-    """Return the setback of one arm."""
-    found = Setback(MIN_SETBACK, None)
-    for other in others:
-        gaps, needed = _gaps(arm, other, kerb_radius)
-        station, covered = _clear_station(arm.outward.stations, gaps, needed, arm.half_width + other.half_width)
-        if station > found.station or (covered and not found.covered):
-            found = Setback(max(station, found.station), other.street, found.covered or covered)
-    return Setback(arm.outward.snapped(found.station + RUN_OUT), found.cause, found.covered)
-
-
-def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array]:
-    """Return the distance of an arm's kerbs from another arm and the needed distance, at each vertex (N,) [m]."""
-    found = other.tree.query(arm.kerbs)
-    distances, nearest = np.asarray(found[0], dtype=float), np.asarray(found[1])  # (2, N)
-    # A kerb behind the start of the other street, or past the end of an inner street, is not beside it.
-    beyond = (nearest == 0) | (other.inner & (nearest == len(other.outward.points) - 1))
-    distances = np.where(beyond, np.inf, distances) - other.half_width
-    side = np.asarray(distances.argmin(axis=0))
-    columns = np.arange(len(side))
-    angles = np.abs(wrap_angle(arm.outward.headings - other.outward.headings[nearest[side, columns]]))
-    low, high = CORNER_ANGLES
-    share = np.clip((angles - low) / (high - low), 0.0, 1.0)
-    return distances[side, columns], MIN_GAP + share * kerb_radius * (1 + np.cos(angles))
-
-
-def _clear_station(stations: Array, gaps: Array, needed: Array, widths: float) -> tuple[float, bool]:
-    """Return the station after which gaps (N,) are as wide as needed, and whether the streets always overlap."""
-    close = np.flatnonzero(gaps < needed)
-    if not len(close):
-        return 0.0, False
-    last = int(close[-1])
-    if last < len(gaps) - 1:
-        return float(stations[last + 1]), False
-    # The gap never suffices: the mouth lies where it is almost the largest, unless one street lies on the other.
-    max_gap = float(gaps[np.isfinite(gaps)].max())
-    if max_gap < -0.35 * widths:
-        return float(stations[-1]), True
-    return float(stations[int(np.flatnonzero(np.isfinite(gaps) & (gaps >= max_gap - 0.5))[0])]), False
-
+from navsim.roads.osm.setbacks import DEAD_END, Arm, Setback, arm_of, setbacks
 
 MIN_LENGTH = 6.0
 """Smallest length of a street between its mouths [m]."""
@@ -136,6 +22,10 @@ MAX_INNER_LENGTH = 45.0
 """Largest length of a street inside a crossing [m]."""
 MAX_DIAMETER = 50.0
 """Largest distance between nodes of one crossing [m]."""
+MAX_RING_DIAMETER = 60.0
+"""Largest diameter of a roundabout's ring that may become one crossing [m]."""
+RING_MARGIN = 30.0
+"""Largest distance from such a ring to other nodes of its crossing, where streets split before the ring [m]."""
 KERB_RADII = (7.0, 4.5)
 """Radius of kerb corners, and the smaller one where a street would be too short otherwise [m]."""
 MAX_ROUNDS = 25
@@ -190,6 +80,8 @@ class _CrossingFinder:
         self.positions: dict[int, Array] = {}
         for edge in edges:
             self.positions[edge.start], self.positions[edge.end] = edge.points[0], edge.points[-1]
+        self.rings = _rings(edges)
+        self.round: set[int] = set()
         self.inside: dict[int, list[Arm]] = {}
         self.mouths: dict[tuple[int, bool], Setback] = {}
 
@@ -215,7 +107,10 @@ class _CrossingFinder:
         if len(ends) < 2:
             self.mouths.update({end: Setback(self.arms[end].outward.snapped(DEAD_END), None) for end in ends})
             return
-        found = setbacks([self.arms[end] for end in ends], self.inside.get(cluster, []), self.radius[cluster])
+        far = [self.cluster[self.edges[i].end if start else self.edges[i].start] for i, start in ends]
+        far = [-1 if other == cluster else other for other in far]
+        arms = [self.arms[end] for end in ends]
+        found = setbacks(arms, far, self.inside.get(cluster, []), self.radius[cluster])
         self.mouths.update(zip(ends, found, strict=True))
 
     def _remaining_length(self, index: int) -> float:
@@ -232,7 +127,10 @@ class _CrossingFinder:
             pair = {self.cluster[self.edges[index].start], self.cluster[self.edges[index].end]}
             if pair & changed or index in self.dropped:
                 continue
-            if index in covered or not (self._try_smaller_corners(index, pair) or self._try_merge(index, pair)):
+            resolved = index not in covered and self._try_smaller_corners(index, pair)
+            if not resolved and (index not in covered or self.edges[index].kind.ring):
+                resolved = self._try_merge(index, pair)
+            if not resolved:
                 pair |= self._drop(index)
             changed |= {self.cluster[node] for node in pair}
         return changed
@@ -250,29 +148,61 @@ class _CrossingFinder:
         """Merge the crossings at both ends of a street if the result is not too large; return whether it was done."""
         if self.centres[index].length > MAX_INNER_LENGTH or any(len(self.ends[cluster]) < 2 for cluster in pair):
             return False
-        positions = np.array([self.positions[node] for cluster in sorted(pair) for node in self.members[cluster]])
-        if np.hypot(*(positions[:, None] - positions[None]).transpose(2, 0, 1)).max() > MAX_DIAMETER:
+        limit = MAX_RING_DIAMETER + RING_MARGIN if pair & self.round else MAX_DIAMETER
+        if self._diameter(node for cluster in pair for node in self.members[cluster]) > limit:
             return False
-        self.inner.add(index)
-        first, *rest = sorted(pair)
-        width = self.edges[index].kind.half_width
-        new = [arm_of(index, self.centres[index], width, start, inner=True) for start in (True, False)]
-        self.inside[first] = [arm for cluster in sorted(pair) for arm in self.inside.pop(cluster, [])] + new
+        self._merge(pair, [index])
+        return True
+
+    def _try_merge_ring(self, streets: Iterable[int]) -> set[int]:
+        """Make a roundabout at one of the streets one crossing if it is not too large; return the crossing, if any."""
+        touched = {node for i in streets for node in (self.edges[i].start, self.edges[i].end)}
+        for ring in self.rings:
+            nodes = {node for i in ring for node in (self.edges[i].start, self.edges[i].end)}
+            clusters = {self.cluster[node] for node in nodes}
+            if nodes & touched and not clusters & self.round and self._diameter(nodes) <= MAX_RING_DIAMETER:
+                first = self._merge(clusters, [i for i in ring if i not in self.inner])
+                self.round.add(first)
+                return {first}
+        return set()
+
+    def _diameter(self, nodes: Iterable[int]) -> float:
+        """Return the largest distance between nodes [m]."""
+        positions = np.array([self.positions[node] for node in sorted(nodes)])
+        return float(np.hypot(*(positions[:, None] - positions[None]).transpose(2, 0, 1)).max())
+
+    def _merge(self, clusters: set[int], streets: Sequence[int]) -> int:
+        """Merge crossings into one, with streets between them inside it; return its number."""
+        self.inner.update(streets)
+        first, *rest = sorted(clusters)
+        new = [
+            arm_of(i, self.centres[i], self.edges[i].kind.half_width, start, inner=True)
+            for i in streets
+            for start in (True, False)
+        ]
+        self.inside[first] = [arm for cluster in sorted(clusters) for arm in self.inside.pop(cluster, [])] + new
         for other in rest:
             self.members[first] += self.members.pop(other)
             self.ends[first] += self.ends.pop(other)
             self.radius.pop(other)
             self.cluster.update(dict.fromkeys(self.members[first], first))
         self.radius[first] = KERB_RADII[0]
-        return True
+        if clusters & self.round:
+            self.round.add(first)
+        return first
 
     def _drop(self, index: int) -> set[int]:
-        """Drop the less important of a street and the cause of its larger setback; return the crossings affected."""
+        """Drop the less important of a street and the cause of its larger setback; return the crossings affected.
+
+        At a roundabout nothing is dropped if it can become one crossing.
+        """
         mouths = [self.mouths[index, start] for start in (True, False)]
         cause = max(mouths, key=lambda mouth: mouth.station).cause
-        dropped = index
-        if cause is not None and cause not in self.inner | self.dropped:
-            dropped = max(index, cause, key=lambda i: (self.edges[i].kind.rank, -self.centres[i].length, i))
+        candidates = [index] if cause is None or cause in self.inner | self.dropped else [index, cause]
+        merged = self._try_merge_ring(candidates)
+        if merged:
+            return merged
+        dropped = max(candidates, key=lambda i: (self.edges[i].kind.rank, -self.centres[i].length, i))
         self.dropped.add(dropped)
         return {self.cluster[self.edges[dropped].start], self.cluster[self.edges[dropped].end]}
 
@@ -286,6 +216,14 @@ class _CrossingFinder:
             mouths = tuple(self.mouths[end].station for end in ends)
             crossings.append(Crossing(tuple(nodes), arms, mouths, inside, self.radius[cluster]))
         return TownCrossings(tuple(crossings), frozenset(self.inner), frozenset(self.dropped))
+
+
+def _rings(edges: Sequence[Edge]) -> list[list[int]]:
+    """Return the streets of each roundabout's ring."""
+    on_ring = [i for i, edge in enumerate(edges) if edge.kind.ring]
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_edges_from((edges[i].start, edges[i].end) for i in on_ring)
+    return [[i for i in on_ring if edges[i].start in nodes] for nodes in nx.connected_components(graph)]
 
 
 def find_crossings(edges: Sequence[Edge], centres: Sequence[Polyline]) -> TownCrossings:

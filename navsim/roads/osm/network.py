@@ -105,7 +105,11 @@ def _junction(
     narrow = min(arm.half_width for arm in crossing.arms)
     ends = [arm.outward.points[0] for arm in crossing.arms]
     ends += [centres[i].points[end] for i in crossing.inner for end in (0, -1)]
-    hub = shapely.MultiPoint(np.array(ends)).buffer(narrow)
+    nodes = shapely.MultiPoint(np.array(ends))
+    # Where several streets meet on a ring's part, its island makes room for the turns between them.
+    on_ring = any(edges[i].kind.ring for i in crossing.inner)
+    several = sum(not edges[arm.street].kind.ring for arm in crossing.arms) > 1
+    hub = (nodes.convex_hull if on_ring and several else nodes).buffer(narrow)
     whole = shapely.union_all(shapely.simplify(np.array([*pieces, hub]), KERB_TOLERANCE), grid_size=GRID)
     rounded = whole.buffer(crossing.kerb_radius).buffer(-crossing.kerb_radius)
     area = max(shapely.get_parts(rounded), key=lambda part: float(part.area))

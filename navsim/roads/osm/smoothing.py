@@ -36,7 +36,7 @@ def smoothed(lines: Sequence[Array], limits: Sequence[float], remove_corners: bo
     Returns:
         Lines with the same ends and a vertex about every metre; None for a line that cannot be made smooth enough.
     """
-    found: list[Array | None] = [_resampled(line) for line in lines]
+    found: list[Array | None] = [resampled(line) for line in lines]
     pending = list(range(len(lines)))
     for check in range(MAX_CHECKS + 1):
         current = [line for i in pending if (line := found[i]) is not None]
@@ -50,14 +50,14 @@ def smoothed(lines: Sequence[Array], limits: Sequence[float], remove_corners: bo
             moved = current
         for i, line in zip(pending, moved, strict=True):
             # The flow shrinks small rings to a point.
-            found[i] = _resampled(line) if np.hypot(*np.diff(line, axis=0).T).sum() > MIN_LENGTH else None
+            found[i] = resampled(line) if np.hypot(*np.diff(line, axis=0).T).sum() > MIN_LENGTH else None
         pending = [i for i in pending if (line := found[i]) is not None and _curvatures(line).max() > limits[i]]
     for i in pending:
         found[i] = None
     return found
 
 
-def _resampled(line: Array) -> Array:
+def resampled(line: Array) -> Array:
     """Return the line with vertices every `SPACING` [m] or a little less, at least three."""
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
     count = max(int(np.ceil(lengths[-1] / SPACING)), 2) + 1

@@ -7,7 +7,7 @@ carriageway.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from navsim.roads.osm.graph import Edge, cleaned, without_lanes
 from navsim.roads.osm.network import build_street_network
 from navsim.roads.osm.reader import Extract, file_digest, read_extract
 from navsim.roads.osm.segments import Projection, extract_projection, street_segments
-from navsim.roads.osm.smoothing import smoothed
+from navsim.roads.osm.smoothing import resampled, smoothed
 from navsim.roads.osm.tags import StreetKind
 from navsim.roads.routing import MIN_END_SECTION
 from navsim.seeding import generator
@@ -143,11 +143,17 @@ def _drivable_network(path: Path, edges: list[Edge], options: OsmConfig) -> tupl
 
 
 def _smooth(edges: list[Edge], remove_corners: bool) -> tuple[list[Edge], int]:
-    """Return the streets with drivable centre lines, and the number of streets without one."""
+    """Return the streets with drivable centre lines, and the number of streets without one.
+
+    Parts of small rings become straight: without them, streets would lose a direction.
+    """
     lines = smoothed([edge.points for edge in edges], [_max_curvature(edge.kind) for edge in edges], remove_corners)
-    smooth = [
-        Edge(edge.start, edge.end, line, edge.kind) for edge, line in zip(edges, lines, strict=True) if line is not None
-    ]
+    smooth = []
+    for edge, line in zip(edges, lines, strict=True):
+        if line is not None:
+            smooth.append(replace(edge, points=line))
+        elif edge.kind.ring and edge.start != edge.end:
+            smooth.append(replace(edge, points=resampled(edge.points[[0, -1]])))
     return smooth, len(edges) - len(smooth)
 
 

@@ -100,6 +100,31 @@ def grid(columns: int = 4, rows: int = 4, spacing: float = 120.0) -> Document:
     return document
 
 
+def roundabout(radius: float, headings: Sequence[float], spread: float = 0.0) -> Document:
+    """Return a ring with streets that leave it at some headings [deg] and meet a side street each.
+
+    Args:
+        radius: Radius of the ring [m].
+        headings: Heading of each street away from the ring [deg].
+        spread: Angle on the ring between the middle of a street and its two one-way legs [deg]; 0 for no legs.
+    """
+    document = Document()
+    joints = {(heading + side) % 360 for heading in headings for side in (-spread, spread)}
+    angles = sorted({*np.arange(0, 360, 22.5), *joints})
+    ring = {a: document.node(radius * np.cos(np.deg2rad(a)), radius * np.sin(np.deg2rad(a))) for a in angles}
+    document.way([*ring.values(), ring[angles[0]]], {**TWO_WAY, "junction": "roundabout"})
+    for heading in headings:
+        along = np.array([np.cos(np.deg2rad(heading)), np.sin(np.deg2rad(heading))])
+        begin = ring[heading % 360] if spread == 0 else document.node(*((radius + 20) * along))
+        if spread:
+            document.way([ring[(heading - spread) % 360], begin], {**TWO_WAY, "oneway": "yes"})
+            document.way([begin, ring[(heading + spread) % 360]], {**TWO_WAY, "oneway": "yes"})
+        side = document.node(*((radius + 120) * along))
+        document.way([begin, side, document.node(*((radius + 200) * along))])
+        document.way([side, document.node(*((radius + 120) * along + 60 * np.array([-along[1], along[0]])))])
+    return document
+
+
 def city(side: int, rng: np.random.Generator) -> Document:
     """Return an irregular city with the difficulties of real maps.
 

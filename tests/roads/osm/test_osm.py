@@ -16,7 +16,7 @@ from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
 from navsim.simulation.town import load_town_map, town_group, town_seed, town_slug
-from tests.roads.osm.osm_documents import TWO_WAY, Document, city, cross, grid
+from tests.roads.osm.osm_documents import TWO_WAY, Document, city, cross, grid, roundabout
 
 ONE_WAY = {**TWO_WAY, "oneway": "yes"}
 
@@ -138,6 +138,55 @@ def test_a_tiny_roundabout_is_a_plain_crossing(tmp_path: Path) -> None:
     assert len(network.roads) == 4
     assert network.is_drivable([(0.0, 0.0)])[0]
     assert manoeuvres(network).count(Manoeuvre.STRAIGHT) == 4
+
+
+def assert_streets_of_a_roundabout_are_whole(network: RoadNetwork, streets: int) -> None:
+    """Assert that all streets are two-way, and that each leads to each of the others."""
+    two_way = [road for road in network.roads if road.lanes_forward and road.lanes_backward]
+    assert len(two_way) == 3 * streets
+    assert all(road.ring for road in network.roads if road not in two_way)
+    graph = nx.DiGraph((each.from_lane, each.to_lane) for each in network.connectors)
+    ends = {junction.node for junction in network.junctions}
+    roads = [network.roads[lane.road] for lane in network.lanes]
+    begin = [road.start if lane.forward else road.end for road, lane in zip(roads, network.lanes, strict=True)]
+    arriving = [i for i, node in enumerate(begin) if node not in ends]
+    assert len(arriving) == 2 * streets
+    for a in arriving:
+        reached = {network.lanes[lane].road for lane in nx.descendants(graph, a)}
+        assert {network.lanes[b].road for b in arriving if b != a} <= reached
+
+
+@pytest.mark.parametrize("radius", [4.0, 8.0, 11.0, 15.0, 19.0, 22.0, 25.0, 40.0])
+@pytest.mark.parametrize("angle", [180.0, 90.0, 50.0])
+def test_a_roundabout_of_two_streets_is_whole(tmp_path: Path, radius: float, angle: float) -> None:
+    document = roundabout(radius, [0.0, angle])
+    network = town(document, tmp_path)
+    assert_streets_of_a_roundabout_are_whole(network, 2)
+    if radius > 10.0:  # smaller rings cannot be driven and become plain crossings
+        places = np.array(list(document.nodes.values()))
+        around = np.arange(0.0, 2 * np.pi, 0.1)
+        ring = radius * np.stack([np.cos(around), np.sin(around)], axis=-1)
+        assert network.is_drivable(ring - (places.min(axis=0) + places.max(axis=0)) / 2).all()
+
+
+@pytest.mark.parametrize("radius", [8.0, 12.0, 16.0, 25.0])
+@pytest.mark.parametrize("headings", [(0.0, 180.0), (0.0, 90.0), (0.0, 90.0, 180.0, 270.0)])
+def test_streets_that_split_before_a_roundabout_are_whole(
+    tmp_path: Path, radius: float, headings: tuple[float, ...]
+) -> None:
+    network = town(roundabout(radius, headings, spread=15.0), tmp_path)
+    assert_streets_of_a_roundabout_are_whole(network, len(headings))
+
+
+def test_a_mini_roundabout_is_a_plain_crossing(tmp_path: Path) -> None:
+    path = cross().write(tmp_path / "map.osm")
+    head = '<node id="1" version="1"  '
+    text = path.read_text()
+    node = text[text.index(head) : text.index("/>", text.index(head)) + 2]
+    path.write_text(text.replace(node, f'{node[:-2]}><tag k="highway" v="mini_roundabout"/></node>'))
+    network = build_osm_town(path).network
+    assert len(network.junctions) == 1
+    assert len(network.connectors) == 12
 
 
 def test_staggered_streets_meet_in_one_crossing(tmp_path: Path) -> None:
