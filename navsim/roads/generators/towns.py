@@ -8,9 +8,8 @@ from enum import StrEnum
 from navsim.errors import ConfigError, TownError
 from navsim.roads.connectors import connector_faults
 from navsim.roads.generators.grid import CityConfig, GridConfig
-from navsim.roads.generators.suburb import SuburbConfig
 from navsim.roads.generators.town import TownConfig
-from navsim.roads.generators.village import VillageConfig
+from navsim.roads.generators.winding import SuburbConfig, VillageConfig
 from navsim.roads.network import RoadNetwork, build_network
 from navsim.seeding import generator
 
