@@ -2,11 +2,16 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
 
+from agents.commands.main import EXTRAS
 from tests.virtual_display import VirtualDisplay, virtual_display
 
 # Tests side by side take a core each: threads of several torches on the same cores wait for one another. Set before
@@ -21,6 +26,28 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A deadline would make a busy machine fail a correct program; the same examples every time make failures repeatable.
 settings.register_profile("navsim", deadline=None, derandomize=True)
 settings.load_profile("navsim")
+
+
+class OptionalPackages(MetaPathFinder):
+    """The last finder of modules: skips the test module that imports a package of an extra that is not installed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname in EXTRAS:
+            pytest.skip(f"needs {fullname}", allow_module_level=True)
+        return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Without torch, collect the tests that do not import it."""
+    finder = OptionalPackages()
+    sys.meta_path.append(finder)
+    try:
+        return (yield)
+    finally:
+        sys.meta_path.remove(finder)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,12 @@ COMMANDS = {
 MODULES = {name: module for module, commands in COMMANDS.items() for name in commands}
 """The module of each command."""
 
-EXTRAS = dict.fromkeys(("captum", "safetensors", "scoringrules", "tensorboard", "torch"), "train")
+EXTRAS = {
+    **dict.fromkeys(("captum", "safetensors", "scoringrules", "tensorboard", "torch"), "train"),
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "docutils": "docs",
+    "stable_baselines3": "examples",
+}
 """The extra of the distribution that installs a package, by the package."""
 
 

@@ -147,6 +147,8 @@ def open_session(data: bytes, path: Path) -> Any:
     options.log_severity_level = 3  # errors only; they are raised, too
     # onnxruntime ignores the variable by itself, and workers rely on it to share the cores.
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or "0")
+    # Its threads wait for the next pass by spinning: a decision took 3.7 ms of CPU time instead of 1.0 ms.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     errors = onnxruntime.capi.onnxruntime_pybind11_state
     unusable = (errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
     try:

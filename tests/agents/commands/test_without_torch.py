@@ -18,7 +18,7 @@ from importlib.machinery import PathFinder
 class Finder(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        return None if name in {[*EXTRAS, "onnx", "onnxscript"]} else PathFinder.find_spec(name, path, target)
+        return None if name in {[*EXTRAS]} else PathFinder.find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
 """
