@@ -14,7 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from unittest import mock
 
-from agents.commands.main import run_named
+import pytest
+
+from agents.commands.main import MODULES, run_named
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,6 +71,11 @@ def run_command(name: str, *options: str, folder: Path | None = None, env: Mappi
     if isinstance(code, str):
         errors.write(f"{code}\n")
     return Finished(code if isinstance(code, int) else 0 if code is None else 1, out.getvalue(), errors.getvalue())
+
+
+def torch_marks(name: str) -> list[pytest.MarkDecorator]:
+    """Return the marks of a test that imports a command's module, which are those of torch if the module imports it."""
+    return [pytest.mark.torch] if MODULES.get(name) in ("train", "analyse", "experiments") else []
 
 
 def _lies_in(module: ModuleType, folder: Path) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from agents.commands.main import EXTRAS
+from agents.policies import has_torch
 from tests.virtual_display import VirtualDisplay, virtual_display
 
 # Tests side by side take a core each: threads of several torches on the same cores wait for one another. Set before
@@ -48,6 +49,12 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         sys.meta_path.remove(finder)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip the tests that import torch while they run, where it is not installed."""
+    if item.get_closest_marker("torch") and not has_torch():
+        pytest.skip("needs torch")
 
 
 @pytest.fixture(scope="module")

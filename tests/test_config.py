@@ -333,6 +333,7 @@ def configurations() -> dict[str, type]:
     return {value.__name__: value for value in everything if dataclasses.is_dataclass(value)}
 
 
+@pytest.mark.torch
 def test_the_table_of_renamed_keys_names_what_there_is() -> None:
     known = configurations()
     for kind, keys in RENAMED_KEYS.items():

@@ -13,6 +13,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from agents.drivers.onnx_driver import ONNX_NAME
+from agents.policies import WEIGHTS_NAME, has_torch
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("agents", "configs", "navsim", "policies", "pyproject.toml", "README.md", "LICENSE")
 API = """
@@ -61,9 +64,11 @@ def test_the_reference_policy_drives_from_an_empty_folder(site: Path, tmp_path: 
     assert "reference" in printed
     results = json.loads((tmp_path / "results" / "results.json").read_text())
     assert results["drivers"]["reference"]["arrived"] == 1
-    assert results["origins"]["reference"] == str(site / "navsim" / "policies" / "reference" / "model.safetensors")
+    weights = WEIGHTS_NAME if has_torch() else ONNX_NAME
+    assert results["origins"]["reference"] == str(site / "navsim" / "policies" / "reference" / weights)
 
 
+@pytest.mark.torch
 def test_the_public_names_are_those_of_the_installed_packages(site: Path, tmp_path: Path) -> None:
     navsim_file, agents_file, *rest = run(site, tmp_path, sys.executable, "-c", API).split()
     assert Path(navsim_file) == site / "navsim" / "__init__.py"

@@ -136,6 +136,8 @@ def policy_info(path: Path) -> "CheckpointInfo | ExportMetadata":
     """
     if path.suffix == ".onnx":
         return read_metadata(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")  # before torch is needed
     from agents.policies.checkpoint import read_info  # torch is slow to import, and not every driver needs it
 
     return read_info(path)

@@ -18,10 +18,15 @@ from navsim.drivers.plugin import plugin_driver_spec
 from navsim.evaluation.suites import load_suite
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
+from tests.commands import torch_marks
 from tests.docs.documented import PAGES, ROOT, blocks, commands, program_words
 
 SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
-OURS = [(page, command) for page, command in SHOWN if program_words(command) is not None]
+OURS = [
+    pytest.param(page, command, marks=torch_marks(" ".join(words[:1])))
+    for page, command in SHOWN
+    if (words := program_words(command)) is not None
+]
 OTHERS = sorted({command.split()[0] for _, command in SHOWN} - {"navsim", "torchrun"})
 KNOWN_PROGRAMS = {"make", "source", "pip", "apt-get", "tensorboard", "python3", "uv", "(echo"}
 

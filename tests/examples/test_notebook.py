@@ -49,6 +49,7 @@ def small_parameters(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.torch
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 def test_its_cells_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     matplotlib.use("agg")

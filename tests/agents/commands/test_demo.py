@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.torch
 ROOT = Path(__file__).parents[3]
 SIMULATION = {
     "cameras": [{"width": 48, "height": 40}],

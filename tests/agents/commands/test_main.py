@@ -10,6 +10,7 @@ import pytest
 
 from agents.commands import main
 from agents.commands.main import COMMANDS, MODULES, command_line, overview
+from tests.commands import torch_marks
 
 ROOT = Path(__file__).parents[3]
 SUMMARIES = {name: text for commands in COMMANDS.values() for name, text in commands.items()}
@@ -39,7 +40,7 @@ def test_the_overview_imports_no_heavy_package() -> None:
     assert not {"torch", "cv2", "scipy", "pybullet", "tyro", "pydantic"} & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("name", SUMMARIES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=torch_marks(name)) for name in SUMMARIES])
 def test_every_command_has_a_script_and_explains_itself(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

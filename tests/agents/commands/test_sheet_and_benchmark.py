@@ -37,6 +37,7 @@ def test_an_unknown_look_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "sheet.png").exists()
 
 
+@pytest.mark.torch
 def test_a_wrong_size_is_one_line() -> None:
     done = run("scripts/benchmark.py", "simulation", "--sizes", "66")
     assert done.returncode == 2
