@@ -52,20 +52,27 @@ RENAMED_VALUES: dict[str, dict[str, dict[str, str]]] = {"ActingConfig": {"rule":
 """Current name of each old value that stored files may use, by class and key."""
 
 
-def parse_config(kind: type[T], description: str, arguments: Sequence[str] | None = None) -> T:
+Conversion = Callable[[dict[str, Any]], dict[str, Any]]
+"""Function from the plain values of a file to those of a configuration."""
+
+
+def parse_config(
+    kind: type[T], description: str, arguments: Sequence[str] | None = None, convert: Conversion = dict
+) -> T:
     """Build a configuration from `--config FILE` and further options that override its fields.
 
     Args:
         kind: Dataclass of the configuration; every field has a default.
         description: One sentence for `--help`.
         arguments: Arguments of the command line; None for the program's own.
+        convert: Function for the values of the file.
 
     Raises:
         ConfigError: If the file cannot be used.
         SystemExit: From the option parser, with 0 after `--help` and 2 after an unknown or mistyped option.
     """
     known, rest = _file_option().parse_known_args(arguments)
-    default = kind() if known.config is None else load_config(kind, known.config)
+    default = kind() if known.config is None else load_config(kind, known.config, convert)
     text = (
         f"{description} Give --config FILE for a YAML file with fields that differ from the defaults below. "
         "A name such as demo/train.yaml means the project's own file, unless there is one of that name here."
@@ -95,13 +102,13 @@ def chosen_task(tasks: Sequence[str], arguments: Sequence[str] | None = None) ->
     return str(task)
 
 
-def load_config(kind: type[T], path: Path) -> T:
+def load_config(kind: type[T], path: Path, convert: Conversion = dict) -> T:
     """Read a YAML file into the dataclass `kind`; fields that are not in the file keep their defaults.
 
     Raises:
         ConfigError: If the file is missing or not a YAML mapping, or has an unknown key or a wrong value.
     """
-    config = from_mapping(kind, _read_yaml(path), str(path))
+    config = from_mapping(kind, convert(_read_yaml(path)), str(path))
     return with_expanded_paths(config, f"{path}: ")
 
 
@@ -112,7 +119,8 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
         ConfigError: Naming `source`, the key, its value and what is allowed.
     """
     try:
-        return TypeAdapter(kind).validate_json(_json(updated_keys(kind, values)), strict=True, extra="forbid")
+        text = json.dumps(updated_keys(kind, values), default=_plain)
+        return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(kind, detail, source) for detail in error.errors())) from None
     except ConfigError as error:
@@ -121,19 +129,11 @@ def from_mapping(kind: type[T], values: dict[str, Any], source: str) -> T:
         raise ConfigError(f"{source}: not a plain value: {error}") from None
 
 
-def _json(values: Any) -> str:
-    """Return plain values, with numbers and arrays of numpy among them, as JSON.
-
-    Raises:
-        TypeError: If a value is of another type.
-    """
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.generic | np.ndarray):
-            return value.tolist()
-        raise TypeError(f"{value!r} is of type {type(value).__name__}")
-
-    return json.dumps(values, default=plain)
+def _plain(value: Any) -> Any:
+    """Return a value of numpy as plain ones; other types raise TypeError."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r} is of type {type(value).__name__}")
 
 
 def updated_keys(kind: Any, values: Any) -> Any:
@@ -273,7 +273,8 @@ _LIMIT_ERRORS = {
 
 def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
     """Return the text of one validation error."""
-    location = [part for part in detail["loc"] if isinstance(part, str | int)]
+    # pydantic names the options of a union, such as "tuple[...]", between the keys.
+    location = [part for part in detail["loc"] if isinstance(part, int) or "[" not in part]
     key = ".".join(map(str, location))
     if detail["type"] in _LIMIT_ERRORS:
         attribute, text = _LIMIT_ERRORS[detail["type"]]

@@ -63,7 +63,14 @@ def current_settings(kind: type, stored: Values, source: Path) -> Values:
     return to_mapping(from_mapping(kind, stored, str(source)))
 
 
-def check_settings(folder: Path, stored: Values, wanted: Values, content: str, advice: str) -> None:
+def check_settings(
+    folder: Path,
+    stored: Values,
+    wanted: Values,
+    content: str,
+    advice: str,
+    may_differ: Callable[[Difference], bool] = lambda _: False,
+) -> None:
     """Make sure that a folder was claimed with the wanted settings.
 
     Args:
@@ -72,11 +79,12 @@ def check_settings(folder: Path, stored: Values, wanted: Values, content: str, a
         wanted: Settings of the new run.
         content: What the folder holds, such as "data".
         advice: What helps, such as "give another --out".
+        may_differ: Function that tells which differences do not matter.
 
     Raises:
         ConfigError: If they differ; names the first differences.
     """
-    found = differences(stored, wanted)
+    found = [each for each in differences(stored, wanted) if not may_differ(each)]
     if found:
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         listed = "; ".join(map(str, found[:_SHOWN]))

@@ -14,7 +14,7 @@ from navsim.cli import run_subcommand, say
 from navsim.config import parse_config
 from navsim.datasets.collection import RecordingStats
 from navsim.datasets.collection import collect as collect_drives
-from navsim.datasets.collection_config import CollectConfig
+from navsim.datasets.collection_config import CollectConfig, described_collection
 from navsim.datasets.dataset import checked_episodes, episode_files, open_dataset, read_description
 from navsim.datasets.rerender import RerenderConfig
 from navsim.datasets.rerender import rerender as rerender_drives
@@ -34,7 +34,9 @@ Folder = Annotated[Path, tyro.conf.Positional]
 
 def collect() -> None:
     """Record drives, then print what is in the data folder."""
-    config = parse_config(CollectConfig, "Record drives of the expert as data to learn from.")
+    config = parse_config(
+        CollectConfig, "Record drives of the expert as data to learn from.", convert=described_collection
+    )
     collection = collect_drives(config)
     show(statistics_table(collection.statistics))
     say(f"{_outcome('recorded', collection.recording)}; the data is in {config.out}")

@@ -30,7 +30,7 @@ from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import keep_freed_memory
 from navsim.cli import INTERRUPTED, say
 from navsim.config import chosen_task, parse_config, to_mapping
-from navsim.datasets.dataset import read_description
+from navsim.datasets.dataset import data_folders, read_description
 from navsim.errors import ConfigError, NavsimError
 from navsim.number_formats import MISSING, number, percent, share, thousands
 from navsim.sensing.camera import RIGS, Rig
@@ -90,6 +90,8 @@ def drive() -> None:
     config = command.run
     with process_group(choose_device(config).type == "cuda") as group:
         folder = open_run(config)
+        if group.first and folder.note:
+            say(folder.note)
         if not folder.finished:
             learn(config, folder, group)
         elif group.first:
@@ -107,7 +109,9 @@ def learn(config: TrainConfig, folder: RunFolder, group: ProcessGroup) -> None:
     labelled = config.loss.segmentation > 0
 
     def load(more: Sequence[Path] = ()) -> TrainingData:
-        data = load_training_data(config.data, config.policy, config.storage, choose_device(config), more, labelled)
+        data = load_training_data(
+            config.data, config.policy, config.storage, choose_device(config), more, labelled, config.packed_folder
+        )
         if group.first:
             say(f"{len(data.train)} frames to learn from, {len(data.validation)} to validate on")
         return data
@@ -141,12 +145,13 @@ def describe(command: TrainCommand) -> None:
 
 def described_senses(command: TrainCommand) -> tuple[ObservationSpec, str]:
     """Return the observations of the policy to describe, and where they are known from."""
-    if command.rig is None and command.data.exists():
-        simulation = read_description(command.data).simulation
-        return observation_spec(simulation.cameras, simulation.map), f"of the data in {command.data}"
+    folders = data_folders(command.data)
+    if command.rig is None and folders[0].exists():
+        simulation = read_description(folders[0]).simulation
+        return observation_spec(simulation.cameras, simulation.map), f"of the data in {folders[0]}"
     own = command.policy.network if command.policy.network in RIGS else Rig.DEMO
     rig = Rig(command.rig or own)
-    why = "" if command.rig else f", as there is no data in {command.data}"
+    why = "" if command.rig else f", as there is no data in {folders[0]}"
     return observation_spec(RIGS[rig], MapSpec()), f"of the rig {rig}{why}"
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from agents.interpretability.regions import Masks, camera_regions, concatenate_masks
 from agents.policies.networks.observation_batch import ObservationBatch
-from navsim.datasets.dataset import open_dataset, simulation_settings
+from navsim.datasets.dataset import open_dataset
 from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.errors import EpisodeError, NavsimError
 from navsim.roads.generators.towns import Split
-from navsim.simulation.config import SimulationConfig
+from navsim.simulation.config import SimulationConfig, simulation_settings
 from navsim.simulation.episode import Episode, FrameManoeuvre, manoeuvre_of_frames
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.scenario import scenario_route

@@ -9,6 +9,7 @@ from annotated_types import Ge, Le
 from agents.training.augmentation import ImageVariation
 from agents.training.config import TrainingRunConfig
 from navsim.config import Constrained
+from navsim.datasets.dataset import DataFolders
 from navsim.errors import ConfigError
 from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, check_generators
 from navsim.world.scenery.appearance import parse_spec
@@ -47,8 +48,8 @@ class PerceptionConfig(TrainingRunConfig):
 
     task: str = ""
     """Name of the task."""
-    data: Path = Path("runs/perception/data")
-    """Folder with the recorded drives, in `train` and `validation`, with their labels."""
+    data: DataFolders = Path("runs/perception/data")
+    """Folder with the recorded drives, in `train` and `validation`, with their labels; or several folders."""
     run_dir: Path = Path("runs/perception/network")
     """Folder for checkpoints, logs and results."""
     every: Annotated[int, Ge(1)] = 1

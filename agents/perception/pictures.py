@@ -6,7 +6,6 @@ N: pictures, B: pictures of a batch, T: frames, C: cameras, H and W: height and 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from agents.policies.networks.observation_batch import scale_images
 from agents.training.packed import check_recorded
-from navsim.datasets.dataset import Dataset, open_dataset
+from navsim.datasets.dataset import DataFolders, Dataset, open_dataset
 from navsim.geometry import Array
 from navsim.roads.generators.towns import Split
 from navsim.sensing.observation import Image
@@ -95,11 +94,11 @@ class Source(Generic[L]):
         towns = np.repeat([part.town for part in parts], [*map(len, images)])
         return Pictures(np.concatenate(images), self.labels(parts), towns)
 
-    def load(self, folder: Path, every: int, validate_every: int) -> PictureData[L]:
-        """Read the training and validation pictures of a data folder.
+    def load(self, data: DataFolders, every: int, validate_every: int) -> PictureData[L]:
+        """Read the training and validation pictures of one or several data folders.
 
         Args:
-            folder: The data folder.
+            data: The data folders.
             every: Step between the training frames of a drive, as neighbouring frames look alike [frames].
             validate_every: Step between the validation frames [frames].
 
@@ -107,7 +106,7 @@ class Source(Generic[L]):
             EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or lacks the ground truth.
             ConfigError: If the task cannot take pictures of this size.
         """
-        train, validation = (open_dataset(folder, split) for split in (Split.TRAIN, Split.VALIDATION))
+        train, validation = (open_dataset(data, split) for split in (Split.TRAIN, Split.VALIDATION))
         for dataset in (train, validation):
             check_recorded(dataset)
             self.check(dataset)

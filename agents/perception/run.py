@@ -22,7 +22,7 @@ from agents.training.logger import History
 from agents.training.run_folder import RunFolder, open_run
 from agents.training.runtime import keep_freed_memory
 from navsim.config import from_mapping, to_mapping
-from navsim.datasets.dataset import read_description
+from navsim.datasets.dataset import data_folders, read_description
 from navsim.evaluation.routes import RouteSuite
 from navsim.progress import progress
 from navsim.roads.generators.towns import Split
@@ -126,6 +126,8 @@ def run_task(task: PerceptionTask[L, N, A, S], console: Console) -> None:
         KeyboardInterrupt: After Ctrl-C; its text says how to continue.
     """
     folder = open_run(task.config)
+    if folder.note:
+        console.print(folder.note, highlight=False, soft_wrap=True)
     if folder.finished:
         console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
     else:
@@ -143,7 +145,7 @@ def evaluate_held_out(task: PerceptionTask[L, N, A, S], folder: RunFolder) -> di
         Scores by condition.
     """
     config, held_out, evaluator = task.config, task.config.held_out, task.evaluator
-    simulation = read_description(config.data).simulation
+    simulation = read_description(data_folders(config.data)[0]).simulation
     network, _ = task.objective.networks.load(folder.best)
     device = choose_device(config)
     network, dtype = network.to(device), choose_dtype(config, device)

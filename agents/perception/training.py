@@ -23,6 +23,7 @@ from agents.training.samples import Draw
 from agents.training.task import BatchLoss, BatchPart, EndedEpoch, TrainingTask
 from agents.training.trainer import Trainer, run_training
 from navsim.config import to_mapping
+from navsim.datasets.dataset import folders_text
 from navsim.errors import CheckpointError
 from navsim.provenance import software_versions
 from navsim.seeding import derived_seed, generator
@@ -154,7 +155,7 @@ class PictureTask(TrainingTask[N], Generic[L, N]):
     def check_header(self, path: Path, header: NetworkInfo) -> None:
         """Raise CheckpointError if the checkpoint was trained with other cameras."""
         if header.cameras != self.header.cameras:
-            raise CheckpointError(f"{path}: was trained on other cameras than {self.config.data} now has")
+            raise CheckpointError(f"{path}: was trained on other cameras than {folders_text(self.config.data)} now has")
 
     @property
     def facts(self) -> dict[str, object]:

@@ -22,7 +22,7 @@ from agents.policies.policy import Policy
 from agents.scoring.calibration import SampleScores, coverage_gap, join, score_samples
 from agents.scoring.policy_scores import frame_batches
 from agents.scoring.report import Report
-from navsim.datasets.dataset import Dataset, open_dataset
+from navsim.datasets.dataset import DataFolders, Dataset, folders_text, open_dataset
 from navsim.progress import progress
 from navsim.roads.generators.towns import Split
 
@@ -96,8 +96,8 @@ class ScoreConfig:
 
     checkpoint: Path = Path("runs/demo/policy/best.safetensors")
     """File of the policy."""
-    data: Path = Path("runs/demo/data")
-    """Folder with recorded drives."""
+    data: DataFolders = Path("runs/demo/data")
+    """Folder with recorded drives, or several folders."""
     split: Split = Split.VALIDATION
     """Split of the drives; calibration is always fitted to `validation`."""
     objective: Objective = "nll"
@@ -147,7 +147,7 @@ def score_checkpoint(config: ScoreConfig) -> Report:
     calibrations["levels"] = fitted, levels
     return Report(
         checkpoint=str(config.checkpoint),
-        data=str(config.data),
+        data=folders_text(config.data),
         split=str(config.split),
         head=read_info(config.checkpoint).policy.head,
         stored_temperature=stored,
@@ -173,7 +173,7 @@ def predict(policy: Policy, dataset: Dataset) -> Predicted:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     policy.to(device)
     predictions, manoeuvres = list[LabelledPrediction](), list[NDArray[np.str_]]()
-    with progress(f"predicting {dataset.folder}", dataset.frames, "frames") as advance:
+    with progress(f"predicting {folders_text(dataset.folders)}", dataset.frames, "frames") as advance:
         for batch in frame_batches(dataset):
             predictions.append((policy.steer(batch.senses.to(device)), batch.labels.to(device)))
             manoeuvres.append(batch.manoeuvres)

@@ -18,6 +18,7 @@ from agents.training.runtime import Storage
 from agents.training.samples import BalanceConfig
 from navsim.config import Constrained
 from navsim.datasets.collection import DriveGroup
+from navsim.datasets.dataset import DataFolders
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
@@ -131,8 +132,9 @@ class DaggerConfig(Constrained):
 class TrainingRunConfig(Constrained):
     """Settings of every training run, of a policy or of a network of perception."""
 
-    data: Path = Path("runs/data")
-    """Folder with the recorded drives, in `train` and `validation`."""
+    data: DataFolders = Path("runs/data")
+    """Folder with the recorded drives, in `train` and `validation`; or several folders of the same cameras and maps,
+    which count as one."""
     run_dir: Path = Path("runs/training")
     """Folder for checkpoints, logs and figures."""
     seed: Annotated[int, Ge(0)] = 0
@@ -157,7 +159,7 @@ class TrainingRunConfig(Constrained):
 class TrainConfig(TrainingRunConfig):
     """Settings of the training of a policy."""
 
-    data: Path = Path("runs/demo/data")
+    data: DataFolders = Path("runs/demo/data")
     run_dir: Path = Path("runs/demo/policy")
     batch_size: Annotated[int, Ge(2)] = 64
     """Number of frames per step of the optimiser, over all parts and processes together. On little data small batches
@@ -168,6 +170,9 @@ class TrainConfig(TrainingRunConfig):
     storage: Storage = "auto"
     """Place of the pictures: `device`, in its memory; `mapped`, in a file beside the data that is written once; `auto`,
     on the device if they take at most 60% of its free memory. The choice does not change the policy."""
+    packed_folder: Path | None = None
+    """Folder for the files of `mapped`, for data that cannot be written to; None stands for `packed` in the data
+    folder."""
     lane_keeping_fraction: Annotated[float, Gt(0), Le(1)] = 1.0
     """Share of the lane-keeping frames that an epoch takes, drawn again for each epoch; frames near junctions or away
     from the lane's middle are always taken. Below 1 it spends the time where driving is hard."""

@@ -23,7 +23,14 @@ from agents.training.run_folder import RunFolder, begin_run, open_run
 from agents.training.validation import score_key
 from navsim.config import to_mapping
 from navsim.datasets.collection import DriveGroup, Plan, Recorder, RecordingStats, claim_data_folder, run_plan
-from navsim.datasets.dataset import DatasetDescription, episode_path, open_dataset, read_description
+from navsim.datasets.dataset import (
+    DataFolders,
+    DatasetDescription,
+    data_folders,
+    episode_path,
+    open_dataset,
+    read_description,
+)
 from navsim.datasets.episode_files import write_episode
 from navsim.drivers.protocol import ExpertMixtureDriver
 from navsim.provenance import git_revision, software_versions
@@ -177,7 +184,7 @@ def train_in_rounds(config: TrainConfig, folder: RunFolder, load: Loader, group:
         ConfigError: If the configuration cannot be used, or a folder holds drives of other settings.
         KeyboardInterrupt: After Ctrl-C, once the state is saved; its text says how to continue.
     """
-    simulation = read_description(config.data).simulation
+    simulation = read_description(data_folders(config.data)[0]).simulation
     group.any(False)  # wait until all processes have read the folder before anything is written into it
     rounds, recorded = Rounds((), ()), list[Path]()
     start: Path | None = None
@@ -235,9 +242,9 @@ def _train_round(
     return train(own, data, there, group, start), there.best
 
 
-def _drives(folder: Path, share: float) -> dict[str, Any]:
-    """Count the training drives of a data folder."""
-    headers = open_dataset(folder, Split.TRAIN).headers.values()
+def _drives(data: DataFolders, share: float) -> dict[str, Any]:
+    """Count the training drives of data folders."""
+    headers = open_dataset(data, Split.TRAIN).headers.values()
     return {
         "share": share,
         "drives": len(headers),

@@ -18,7 +18,7 @@ from agents.policies.networks.observation_batch import ObservationBatch, Observa
 from agents.training.packed import check_classes, check_numbers, check_pictures, check_recorded, map_records
 from agents.training.runtime import Storage, choose_storage, free_memory
 from agents.training.samples import MappedSamples, Samples, record_bytes
-from navsim.datasets.dataset import Dataset, join_datasets, open_dataset
+from navsim.datasets.dataset import DataFolders, Dataset, folders_text, join_datasets, open_dataset
 from navsim.errors import ConfigError, EpisodeError
 from navsim.provenance import git_revision, software_versions
 from navsim.roads.generators.towns import Split
@@ -65,24 +65,26 @@ class TrainingData:
 
 
 def load_training_data(
-    folder: Path,
+    data: DataFolders,
     policy: PolicyConfig,
     storage: Storage = "auto",
     device: torch.device = CPU,
     more: Sequence[Path] = (),
     classes: bool = False,
+    packed_folder: Path | None = None,
 ) -> TrainingData:
-    """Read the training and validation drives of a data folder.
+    """Read the training and validation drives of one or several data folders.
 
     The numbers of all drives are checked before any picture is read.
 
     Args:
-        folder: The data folder.
+        data: The data folders.
         policy: The policy to train.
         storage: Place of the pictures.
         device: Device that trains.
         more: Further data folders, whose training drives are added.
         classes: Whether to read the classes of the training images' pixels too.
+        packed_folder: Folder for packed files, see `agents.training.packed`.
 
     Raises:
         EpisodeError: If a split is missing or empty, or an episode is damaged, foreign, or cannot be learned from.
@@ -90,7 +92,7 @@ def load_training_data(
             for and too small.
         StorageError: If the data fits neither into memory nor, packed, on the disk.
     """
-    splits = _open_splits(folder, policy, more, classes)
+    splits = _open_splits(data, policy, more, classes)
     simulation = splits[Split.TRAIN].description.simulation
     spec = observation_spec(simulation.cameras, simulation.map)
     numbers = {split: _numbers(dataset, policy.max_curvature) for split, dataset in splits.items()}
@@ -99,10 +101,12 @@ def load_training_data(
     chosen = choose_storage(storage, needed, free_memory(device), device)
     samples = {
         split: gather_samples(
-            dataset.episodes(), dataset.frames, spec, policy.max_curvature, str(folder), device, labelled[split]
+            dataset.episodes(), dataset.frames, spec, policy.max_curvature, folders_text(data), device, labelled[split]
         )
         if chosen == "device"
-        else MappedSamples.of(map_records(dataset, split, spec, labelled[split]), spec, *numbers[split]).to(device)
+        else MappedSamples.of(
+            map_records(dataset, split, spec, labelled[split], packed_folder), spec, *numbers[split]
+        ).to(device)
         for split, dataset in splits.items()
     }
     return TrainingData(
@@ -115,14 +119,14 @@ def load_training_data(
     )
 
 
-def _open_splits(folder: Path, policy: PolicyConfig, more: Sequence[Path], classes: bool) -> dict[Split, Dataset]:
+def _open_splits(data: DataFolders, policy: PolicyConfig, more: Sequence[Path], classes: bool) -> dict[Split, Dataset]:
     """Find the drives, and make sure that the policy can learn from them; reads headers only."""
-    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (folder, *more)])
-    splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(folder, Split.VALIDATION)}
+    train = join_datasets([open_dataset(each, Split.TRAIN) for each in (data, *more)])
+    splits = {Split.TRAIN: train, Split.VALIDATION: open_dataset(data, Split.VALIDATION)}
     vehicle = train.description.simulation.vehicle
     if policy.max_curvature > vehicle.max_curvature:
         raise ConfigError(
-            f"policy.max_curvature is {policy.max_curvature} 1/m, the vehicle in {folder} reaches "
+            f"policy.max_curvature is {policy.max_curvature} 1/m, the vehicle in {folders_text(data)} reaches "
             f"{vehicle.max_curvature} 1/m"
         )
     for dataset in splits.values():
@@ -200,8 +204,8 @@ def informative_frames(episode: Episode) -> NDArray[np.bool_]:
 def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Check all numbers; returns speeds (N,), labels (N,) and which frames are informative (N,)."""
     speeds, labels, is_informative = [], [], []
-    for episode in dataset.episodes(images=False):
-        check_numbers(episode, max_curvature, f"{dataset.folder}: episode {episode.scenario.name}")
+    for path, episode in zip(dataset.headers, dataset.episodes(images=False), strict=True):
+        check_numbers(episode, max_curvature, f"{path.parent.parent}: episode {episode.scenario.name}")
         speeds.append(episode.speeds[:-1])
         labels.append(episode.labels)
         is_informative.append(informative_frames(episode))

@@ -1,7 +1,8 @@
 """Checks of recorded drives before training, and packed files: pictures decompressed into a file mapped into memory.
 
-A packed file holds the pictures of one split of a data folder: N records of `record_bytes` each. It lies in `packed` in
-the data folder, and its name depends on the episode files. Packed files may be removed at any time.
+A packed file holds the pictures of one split of the data: N records of `record_bytes` each. It lies in `packed` in the
+data folder, or in a folder given for packed files, and its name depends on the episode files. Packed files may be
+removed at any time.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ from torch import Tensor
 from agents.policies.networks.observation_batch import ObservationSpec
 from agents.training.samples import record_bytes
 from navsim.config import to_mapping
-from navsim.datasets.dataset import DESCRIPTION_NAME, Dataset
+from navsim.datasets.dataset import DESCRIPTION_NAME, Dataset, folders_text
 from navsim.errors import EpisodeError, StorageError
 from navsim.progress import progress
 from navsim.simulation.episode import Episode
@@ -126,23 +127,41 @@ def check_pictures(episode: Episode, spec: ObservationSpec, name: str) -> None:
 
 PACKED_NAME = "packed"
 """Name of the folder with packed files in a data folder."""
+LOCK_NAME = "lock"
+"""Name of the file in another folder of packed files by which processes wait for each other."""
 DISK_RESERVE = 256 * 2**20
 """Free space that packing leaves on the disk [bytes]."""
 _FORMAT = 1
+_ADVICE = "give a folder for packed pictures with --packed-folder"
 
 
-def packed_path(dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False) -> Path:
-    """Return the path of a split's packed pictures; its name depends on the episode files, their times and headers."""
+def packed_path(
+    dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False, folder: Path | None = None
+) -> Path:
+    """Return the path of a split's packed pictures; its name depends on the episode files, their times and headers.
+
+    Args:
+        dataset: Episodes of the split.
+        split: Name of the split.
+        spec: Shapes of the pictures.
+        classes: Whether the classes of the images' pixels are included.
+        folder: Folder for packed files of any data; None stands for `packed` in the first data folder.
+    """
     contents = [_FORMAT, to_mapping(spec), *(["classes"] if classes else [])]
     digest = hashlib.sha256(json.dumps(contents).encode())
     for path, header in dataset.headers.items():
         status = path.stat()
         entry = [path.name, status.st_size, status.st_mtime_ns, to_mapping(header)]
         digest.update(json.dumps(entry).encode())
-    return dataset.folder / PACKED_NAME / f"{split}-{digest.hexdigest()[:16]}.bin"
+    data = dataset.folders[0].resolve()
+    own = f"{data.name}-{hashlib.sha256(str(data).encode()).hexdigest()[:8]}"
+    place = dataset.folders[0] / PACKED_NAME if folder is None else folder / own
+    return place / f"{split}-{digest.hexdigest()[:16]}.bin"
 
 
-def map_records(dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False) -> Tensor:
+def map_records(
+    dataset: Dataset, split: str, spec: ObservationSpec, classes: bool = False, folder: Path | None = None
+) -> Tensor:
     """Map the pictures of a split into memory, after packing them if necessary.
 
     Of several processes that want the same file, one packs and the others wait.
@@ -152,6 +171,7 @@ def map_records(dataset: Dataset, split: str, spec: ObservationSpec, classes: bo
         split: Name of the split.
         spec: Shapes of the pictures.
         classes: Whether to include the classes of the images' pixels.
+        folder: Folder for packed files, see `packed_path`.
 
     Returns:
         Records (N, bytes) uint8, to be read only; pages are loaded from the disk on access.
@@ -160,14 +180,19 @@ def map_records(dataset: Dataset, split: str, spec: ObservationSpec, classes: bo
         EpisodeError: If an episode is damaged, lacks images, or has other shapes than `spec`.
         StorageError: If the disk has too little room, or cannot be written to; no file is left then.
     """
-    path = packed_path(dataset, split, spec, classes)
+    path = packed_path(dataset, split, spec, classes, folder)
     size = dataset.frames * record_bytes(spec, classes)
     if not _is_there(path, size):
-        with _sole_access(dataset.folder / DESCRIPTION_NAME):
-            if not _is_there(path, size):
-                _remove_others(path, split)
-                _check_room(path, size, dataset.folder)
-                _pack(dataset, path, spec, classes)
+        # No file is added to a data folder for the lock: the description is there, also on a disk mounted read-only.
+        lock = dataset.folders[0] / DESCRIPTION_NAME if folder is None else path.parent / LOCK_NAME
+        try:
+            with _sole_access(lock):
+                if not _is_there(path, size):
+                    _remove_others(path, split)
+                    _check_room(path, size, lock.parent)
+                    _pack(dataset, path, spec, classes)
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written: {error.strerror}; {_ADVICE}") from None
     return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).view(dataset.frames, -1)
 
 
@@ -184,15 +209,19 @@ def _is_there(path: Path, size: int) -> bool:
 
 def _pack(dataset: Dataset, path: Path, spec: ObservationSpec, classes: bool) -> None:
     """Write the file."""
-    with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
-        frames = 0
-        for episode in dataset.episodes():
-            check_pictures(episode, spec, f"{dataset.folder}: episode {episode.scenario.name}")
-            file.write(records_of(episode, classes).data)
-            frames += len(episode)
-            advance(len(episode))
-        if frames != dataset.frames:
-            raise EpisodeError(f"{dataset.folder}: holds {frames} frames, {dataset.frames} were announced")
+    frames = 0
+    try:
+        with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
+            for file_path, episode in zip(dataset.headers, dataset.episodes(), strict=True):
+                check_pictures(episode, spec, f"{file_path.parent.parent}: episode {episode.scenario.name}")
+                file.write(records_of(episode, classes).data)
+                frames += len(episode)
+                advance(len(episode))
+            if frames != dataset.frames:
+                names = folders_text(dataset.folders)
+                raise EpisodeError(f"{names}: holds {frames} frames, {dataset.frames} were announced")
+    except StorageError as error:
+        raise StorageError(f"{error}; {_ADVICE}") from None
 
 
 def _remove_others(path: Path, split: str) -> None:
@@ -215,13 +244,17 @@ def _check_room(path: Path, size: int, folder: Path) -> None:
     if size + DISK_RESERVE > free:
         raise StorageError(
             f"{path}: needs {size / 1e9:.2f} GB and {DISK_RESERVE / 1e9:.2f} GB to spare, the disk has "
-            f"{free / 1e9:.2f} GB free; make room, use smaller pictures, or train where the data fits into memory"
+            f"{free / 1e9:.2f} GB free; make room, {_ADVICE}, use smaller pictures, or train where "
+            "the data fits into memory"
         )
 
 
 @contextmanager
 def _sole_access(path: Path) -> Iterator[None]:
-    """Hold a lock on an existing file; it ends with the process, however that ends."""
-    with path.open() as file:
+    """Hold a lock on a file, which is made if it is missing; it ends with the process, however that ends."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with path.open("r" if path.name == DESCRIPTION_NAME else "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

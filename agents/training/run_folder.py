@@ -1,16 +1,17 @@
 """The folder of a training run: names of its files, and whether a run may start or continue there."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agents.training.config import TrainingRunConfig
 from navsim.config import to_mapping
+from navsim.datasets.dataset import DESCRIPTION_NAME, DataFolders, data_folders, folders_text
 from navsim.run_folder import Values, check_resume, check_settings, check_unused, current_settings
 from navsim.storage import read_yaml, remove_partial, write_json, write_yaml
 
-_MAY_DIFFER = ("resume", "run_dir", "storage")
+_MAY_DIFFER = ("resume", "run_dir", "storage", "packed_folder")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class RunFolder:
 
     path: Path
     """Path of the folder."""
+    note: str = ""
+    """Message about the run that the folder holds; empty if there is nothing to say."""
 
     @property
     def config(self) -> Path:
@@ -79,11 +82,13 @@ class RunFolder:
 def open_run(config: TrainingRunConfig) -> RunFolder:
     """Return the folder of a run after checking that the run may use it; nothing is written before `begin_run`.
 
+    Data that has been moved may be named by its new place; the checkpoint tells whether it is the same data.
+
     Returns:
         The folder; the run in it is new, unfinished with `config.resume`, or `finished`.
 
     Raises:
-        ConfigError: If the folder holds a run of other settings.
+        ConfigError: If the folder holds a run of other settings, or on other data that is still in its place.
         StorageError: If the folder holds an unfinished run without `config.resume`, or files of another kind.
     """
     folder, advice = RunFolder(config.run_dir), "choose another run_dir"
@@ -91,7 +96,15 @@ def open_run(config: TrainingRunConfig) -> RunFolder:
         check_unused(folder.path, "run", advice)
         return folder
     stored = current_settings(type(config), read_yaml(folder.config), folder.config)
-    check_settings(folder.path, _deciding(stored), _deciding(to_mapping(config)), "a run", advice)
+    wanted = to_mapping(config)
+    missing = _missing_data(stored["data"], config.data)
+    if missing is not None:
+        stored["data"] = wanted["data"]
+    check_settings(folder.path, _deciding(stored), _deciding(wanted), "a run", advice)
+    if missing:
+        data = folders_text(config.data)
+        text = f"{folder.path}: its data, {missing}, is not there any more; {data} is used if it holds the same"
+        folder = replace(folder, note=text)
     if (folder.last.exists() or folder.rounds.exists()) and not folder.finished:
         check_resume(folder.path, config.resume)
     for file in (folder.last, folder.best, folder.candidate, folder.metrics, folder.config):
@@ -106,8 +119,27 @@ def begin_run(config: TrainingRunConfig, folder: RunFolder) -> None:
     Raises:
         StorageError: If the file cannot be written.
     """
-    if not folder.config.exists():
+    if not folder.config.exists() or folder.note:
         write_yaml(folder.config, to_mapping(config))
+
+
+def _missing_data(stored: Any, data: DataFolders) -> str | None:
+    """Compare the data folders of a run with those asked for.
+
+    Args:
+        stored: One path or several, as in the run's settings.
+        data: Data folders that are asked for.
+
+    Returns:
+        The run's folders in whose place others are asked for because they no longer exist; empty if they are the same;
+        None if they differ.
+    """
+    before = {Path(each).resolve(): each for each in ([stored] if isinstance(stored, str) else stored)}
+    asked = {folder.resolve() for folder in data_folders(data)}
+    others = [folder for folder in before if folder not in asked]
+    if len(before) != len(asked) or any((folder / DESCRIPTION_NAME).exists() for folder in others):
+        return None
+    return ", ".join(before[folder] for folder in others)
 
 
 def _deciding(settings: Values) -> Values:

@@ -25,6 +25,7 @@ from agents.training.runtime import StopRequest, oom_as_config_error, stop_on_in
 from agents.training.samples import split_slice
 from agents.training.task import BatchLoss, BatchPart, EndedEpoch, TrainingTask
 from navsim.config import to_mapping
+from navsim.datasets.dataset import folders_text
 from navsim.errors import CheckpointError, ConfigError
 from navsim.progress import Advance, progress
 from navsim.run_folder import differences
@@ -203,7 +204,7 @@ class Trainer(Generic[N]):
         task.check_header(path, task.format.read(path, tensors=False)[0])
         found = task.format.restore(path, self.state).progress
         if found.get("data", task.data_name) != task.data_name:
-            raise CheckpointError(f"{path}: was trained on other data than {self.config.data} now holds")
+            raise CheckpointError(f"{path}: was trained on other data than {folders_text(self.config.data)} now holds")
         self.history = History.of(found["history"], str(path))
         if "means" in found:
             self.losses, self.recent = (

@@ -9,12 +9,13 @@ import time
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack, closing
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from navsim.config import to_mapping, updated_keys
-from navsim.datasets.collection_config import CollectConfig, data_settings, planned_towns
+from navsim.datasets.collection_config import COUNTS, CollectConfig, data_settings, planned_towns
 from navsim.datasets.dataset import (
     DESCRIPTION_NAME,
     DatasetDescription,
@@ -25,11 +26,11 @@ from navsim.datasets.dataset import (
 )
 from navsim.datasets.episode_files import read_header, write_episode
 from navsim.datasets.statistics import Statistics, episode_statistics
-from navsim.errors import EpisodeError
+from navsim.errors import EpisodeError, StorageError
 from navsim.parallel import WorkerError, available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
-from navsim.run_folder import Values, check_resume, check_settings, check_unused
+from navsim.run_folder import Difference, Values, check_resume, check_settings, check_unused, differences
 from navsim.simulation.config import position_fixes
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
@@ -92,26 +93,49 @@ class CollectionResult:
     """Statistics of all drives in the folder."""
 
 
-def claim_data_folder(folder: Path, description: DatasetDescription) -> None:
+def claim_data_folder(folder: Path, description: DatasetDescription, resume: bool = False) -> None:
     """Create the data folder, or check that the existing one has the same settings.
+
+    A collection of more towns or routes extends the folder: its description gets the larger numbers.
+
+    Args:
+        folder: The data folder.
+        description: Description of the folder with all drives.
+        resume: Whether the folder may be extended.
 
     Raises:
         ConfigError: Naming the settings that differ.
-        StorageError: If the folder holds something else.
+        StorageError: If the folder holds something else, or is to be extended without `resume`.
     """
-    if (folder / DESCRIPTION_NAME).exists():
-        stored = _settings(read_description(folder))
-        check_settings(folder, stored, _settings(description), "data", "give another --out")
+    if not (folder / DESCRIPTION_NAME).exists():
+        check_unused(folder, "data", "give another --out")
+        remove_partial(folder / DESCRIPTION_NAME)
+        write_description(folder, description)
         return
-    check_unused(folder, "data", "give another --out")
-    remove_partial(folder / DESCRIPTION_NAME)
-    write_description(folder, description)
+    before = read_description(folder)
+    stored, wanted = _settings(before), _settings(description)
+    check_settings(folder, stored, wanted, "data", "give another --out", may_differ=_is_growth)
+    growth = differences(stored, wanted)
+    if growth and not resume:
+        raise StorageError(f"{folder}: holds fewer drives ({growth[0]}); --resume adds the others")
+    if growth:
+        write_description(folder, replace(before, collection=description.collection))
 
 
 def _settings(description: DatasetDescription) -> Values:
-    """Return all settings of a data folder, under today's keys."""
-    collection: Values = updated_keys(CollectConfig, description.collection)
+    """Return all settings that decide the drives of a data folder, under today's keys."""
+    collection: Values = deepcopy(updated_keys(CollectConfig, description.collection))
+    rendering = collection
+    while "rendered_from" in rendering:
+        rendering["rendered_from"].pop("folder", None)  # the source may have been moved
+        rendering = rendering["rendered_from"].get("collection", {})
     return {"simulation": to_mapping(description.simulation), **collection}
+
+
+def _is_growth(found: Difference) -> bool:
+    """Whether a collection has more towns or routes than before, or the source of a rendering has."""
+    counts = isinstance(found.stored, int) and isinstance(found.wanted, int) and found.stored < found.wanted
+    return counts and found.key.replace("rendered_from.collection.", "") in COUNTS
 
 
 def run_plan(plan: Plan, make: Callable[[Job], Recorder], job: Job) -> CollectionResult:
@@ -203,6 +227,8 @@ NO_RENDERER = "none"
 def collect(config: CollectConfig) -> CollectionResult:
     """Record all drives that are missing in the folder and write its statistics.
 
+    With `config.resume` a folder with fewer towns or routes, of the same settings otherwise, is extended.
+
     Raises:
         ConfigError: If the folder holds data of other settings.
         StorageError: If the folder holds something else, or an unfinished collection and `config.resume` is off, or
@@ -217,15 +243,16 @@ def collect(config: CollectConfig) -> CollectionResult:
 
 
 def prepare_folder(config: CollectConfig) -> None:
-    """Create the data folder, or check that the existing one has the same settings.
+    """Create the data folder, or check that the existing one has the same settings, or fewer drives to resume.
 
     Raises:
         ConfigError: Naming the settings that differ.
-        StorageError: If the folder holds something else.
+        StorageError: If the folder holds something else, or fewer drives and `config.resume` is off.
     """
     settings = data_settings(config)
     settings.pop("simulation")
-    claim_data_folder(config.out, DatasetDescription(config.simulation, settings, software_versions(), git_revision()))
+    description = DatasetDescription(config.simulation, settings, software_versions(), git_revision())
+    claim_data_folder(config.out, description, config.resume)
 
 
 def make_recorder(config: CollectConfig) -> Recorder:

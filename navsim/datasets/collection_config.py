@@ -1,7 +1,8 @@
 """Settings of a collection, and the drives that follow from them alone."""
 
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +24,8 @@ Channel = Literal["classes", "objects"]
 
 _NOT_DATA = ("out", "workers", "num_envs", "shard", "resume")
 
+COUNTS = ("train_towns", "validation_towns", "routes_per_town")
+"""Settings that may grow: a collection with more of them has the same drives and more."""
 _LATER = ("images", "channels", "first_town")
 """Settings of later versions, which no folder names where they have their default."""
 
@@ -127,6 +130,31 @@ def data_settings(config: CollectConfig) -> dict[str, Any]:
     settings, plain = to_mapping(config), to_mapping(CollectConfig())
     omitted = {key for key in _LATER if settings[key] == plain[key]}
     return {key: value for key, value in settings.items() if key not in _NOT_DATA and key not in omitted}
+
+
+def described_collection(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a collection from the plain values of a file: of its own, or a folder's `dataset.json`."""
+    description = values.get("collection")
+    return {"simulation": values.get("simulation", {}), **description} if isinstance(description, dict) else values
+
+
+def extension_advice(description: Path, settings: Mapping[str, Any], split: Split) -> str:
+    """Return how to get drives of a split that a data folder lacks.
+
+    Args:
+        description: File with the folder's description.
+        settings: Settings of the collection in it.
+        split: The split.
+    """
+    train, validation = (settings.get(f"{each}_towns", 0) for each in (Split.TRAIN, Split.VALIDATION))
+    counts = {Split.TRAIN: train or 4 * validation, Split.VALIDATION: validation or train // 4}
+    if split not in counts:
+        return f"collections have drives of {' and '.join(counts)} only"
+    if "rendered_from" in settings:
+        return f"collect some in {settings['rendered_from']['folder']} and repeat its rendering with --resume"
+    file, folder = (shlex.quote(str(path)) for path in (description, description.parent))
+    options = f"--{split}-towns {max(counts[split], 1)} --resume"
+    return f"collect some: navsim collect --config {file} --out {folder} {options}"
 
 
 def _scenario(config: CollectConfig, town: str, route: int) -> Scenario:

@@ -7,14 +7,17 @@ Splits are by town, so that no town is used both for training and for validation
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from navsim.config import from_mapping, to_mapping
+from navsim.datasets.collection_config import extension_advice
 from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.errors import ConfigError, EpisodeError
 from navsim.roads.generators.towns import Split
+from navsim.run_folder import differences
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
@@ -65,16 +68,20 @@ class DatasetDescription:
     """Version of the folder format."""
 
 
+DataFolders = Path | tuple[Path, ...]
+"""One data folder, or several that are used as if one folder held the episodes of all."""
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The episodes of a folder, or of one split of it; only the headers are read."""
+    """The episodes of data folders, or of one split of them; only the headers are read."""
 
-    folder: Path
-    """Path of the data folder."""
+    folders: tuple[Path, ...]
+    """Paths of the data folders."""
     description: DatasetDescription
-    """Description of the data folder."""
+    """Description of the first data folder."""
     headers: dict[Path, EpisodeHeader]
-    """Header of each episode file, in the order of the names."""
+    """Header of each episode file, in the order of the files' names."""
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -142,39 +149,75 @@ def episode_files(folder: Path, split: Split | None = None) -> list[Path]:
     return [path for each in groups for path in sorted((folder / each).glob(f"[!.]*{_SUFFIX}"))]
 
 
-def open_dataset(folder: Path, split: Split | None = None) -> Dataset:
-    """Open a data folder and check that its episodes belong together.
+def data_folders(data: DataFolders) -> tuple[Path, ...]:
+    """Return the data folders in an order that does not depend on their listing.
+
+    Raises:
+        ConfigError: If there is none, or one is named twice.
+    """
+    folders = (data,) if isinstance(data, Path) else tuple(sorted(data))
+    if not folders or len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError(f"data = [{folders_text(folders)}]: must name one or more folders, each once")
+    return folders
+
+
+def folders_text(data: DataFolders) -> str:
+    """Return the names of data folders for messages."""
+    return ", ".join(map(str, (data,) if isinstance(data, Path) else data))
+
+
+def open_dataset(data: DataFolders, split: Split | None = None) -> Dataset:
+    """Open data folders and check that their episodes belong together.
 
     Args:
-        folder: The data folder.
+        data: One data folder, or several of the same simulation and with different drives.
         split: Split of the episodes; None takes all.
 
     Raises:
-        EpisodeError: If the folder is missing or empty, has another format, or holds a damaged or foreign episode.
+        EpisodeError: If a folder is missing or empty, has another format, or holds a damaged or foreign episode; if the
+            folders differ in their simulation, or hold the same drive; or if none has episodes of the split.
+        ConfigError: If a folder is named twice.
     """
+    folders, groups = data_folders(data), [*Split, STREETS]
+    joined = join_datasets([_open_folder(folder, split) for folder in folders])
+    if split is not None and not joined.headers:
+        advice = extension_advice(folders[0] / DESCRIPTION_NAME, joined.description.collection, split)
+        raise EpisodeError(f"{folders_text(folders)}: holds no {split} episodes; {advice}")
+    paths = sorted(joined.headers, key=lambda path: (groups.index(path.parent.name), path.name))
+    for one, other in pairwise(paths):
+        if one.parts[-2:] == other.parts[-2:]:
+            raise EpisodeError(f"{other}: is also in {one.parent.parent}; data folders must hold different drives")
+    return replace(joined, headers={path: joined.headers[path] for path in paths})
+
+
+def _open_folder(folder: Path, split: Split | None) -> Dataset:
+    """Open a data folder, which may have no episode of the split but others."""
     description = read_description(folder)
-    paths = episode_files(folder, split)
-    if not paths:
-        wanted = "episodes" if split is None else f"{split} episodes"
-        raise EpisodeError(f"{folder}: holds no {wanted}; collect some with scripts/collect.py")
-    return Dataset(folder, description, {path: checked_header(path, description) for path in paths})
+    if not episode_files(folder):
+        raise EpisodeError(f"{folder}: holds no episodes; collect some with navsim collect")
+    headers = {path: checked_header(path, description) for path in episode_files(folder, split)}
+    return Dataset((folder,), description, headers)
 
 
 def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
-    """Join the episodes of several folders into one dataset, under the name of the first.
+    """Join the episodes of several datasets into one, in the order of the datasets.
 
     Args:
         datasets: One or more datasets of the same simulation.
 
     Raises:
-        EpisodeError: If the folders differ in cameras, maps or anything else of their simulation.
+        EpisodeError: If they differ in cameras, maps or anything else of their simulation; names the first difference.
     """
     first, headers = datasets[0], dict[Path, EpisodeHeader]()
+    own = to_mapping(first.description.simulation)
     for dataset in datasets:
-        if dataset.description.simulation != first.description.simulation:
-            raise EpisodeError(f"{dataset.folder}: was recorded in another simulation than {first.folder}")
+        for found in differences(own, to_mapping(dataset.description.simulation)):
+            names = (folders_text(each.folders) for each in (dataset, first))
+            text = ": was recorded in another simulation than ".join(names)
+            raise EpisodeError(f"{text}: {found.key} is {found.wanted}, not {found.stored}")
         headers |= dataset.headers
-    return Dataset(first.folder, first.description, headers)
+    folders = tuple(folder for dataset in datasets for folder in dataset.folders)
+    return Dataset(folders, first.description, headers)
 
 
 def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader:
@@ -218,16 +261,13 @@ def _check_sensors(path: Path, header: EpisodeHeader, simulation: SimulationConf
     Raises:
         EpisodeError: If they differ.
     """
-    recorded, folder = header.metadata.get("simulation", {}), to_mapping(simulation)
-    for kind in ("cameras", "map"):
-        own, others = recorded.get(kind, folder[kind]), folder[kind]
-        parts = enumerate(zip(own, others, strict=False)) if isinstance(own, list) else [("", (own, others))]
-        for number, (one, other) in parts:
-            # Older files do not name the settings of later versions.
-            key = next((key for key in one if key in other and one[key] != other[key]), None)
-            if key is not None:
-                name = f"{kind}.{number}.{key}".replace("..", ".")
-                raise EpisodeError(f"{path}: was recorded with {name} = {one[key]}, the data folder has {other[key]}")
+    folder = {kind: to_mapping(simulation)[kind] for kind in ("cameras", "map")}
+    recorded = folder | header.metadata.get("simulation", {})
+    for found in differences({kind: recorded[kind] for kind in folder}, folder):
+        if None not in (found.stored, found.wanted):  # older files do not name the settings of later versions
+            raise EpisodeError(
+                f"{path}: was recorded with {found.key} = {found.stored}, the data folder has {found.wanted}"
+            )
 
 
 def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]:
@@ -248,15 +288,3 @@ def checked_episodes(folder: Path) -> Iterator[tuple[Path, EpisodeError | None]]
             yield path, error
         else:
             yield path, None
-
-
-def simulation_settings(values: Any, path: Path) -> SimulationConfig:
-    """Read the simulation of the drive at `path` from its plain values.
-
-    Raises:
-        EpisodeError: If a key is unknown or a value is not valid.
-    """
-    try:
-        return from_mapping(SimulationConfig, values, f"{path}: simulation")
-    except ConfigError as error:
-        raise EpisodeError(str(error)) from None

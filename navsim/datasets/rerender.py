@@ -97,7 +97,7 @@ def rerender(config: RerenderConfig) -> CollectionResult:
     simulation = rerender_simulation(config, source)
     sources = _sources(source, config.appearance)
     channels = source.description.collection.get("channels", []) if config.channels is None else config.channels
-    claim_data_folder(config.out, _description(config, source, simulation, channels))
+    claim_data_folder(config.out, _description(config, source, simulation, channels), config.resume)
     job = RerenderJob(config.out, simulation, tuple(sources.items()), tuple(channels))
     plan = Plan(config.out, tuple(_units(sources)), "rerendering", config.workers, config.resume)
     return run_plan(plan, make_rerenderer, job)

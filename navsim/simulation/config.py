@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from navsim.config import Constrained, from_mapping
-from navsim.errors import ConfigError
+from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Array, Pose
 from navsim.rendering.interface import Renderer
 from navsim.rendering.opengl.renderer import OpenGLRenderer
@@ -116,6 +117,18 @@ def simulation_config(config: SimulationConfig | Mapping[str, Any] | None) -> Si
     if not isinstance(config, SimulationConfig | None):
         raise ConfigError(f"config must be a SimulationConfig or a mapping of its settings, got {config!r}")
     return config or SimulationConfig()
+
+
+def simulation_settings(values: Any, path: Path) -> SimulationConfig:
+    """Read the simulation of the drive at `path` from its plain values.
+
+    Raises:
+        EpisodeError: If a key is unknown or a value is not valid.
+    """
+    try:
+        return from_mapping(SimulationConfig, values, f"{path}: simulation")
+    except ConfigError as error:
+        raise EpisodeError(str(error)) from None
 
 
 def scenario_option(options: Mapping[str, Any] | None) -> Scenario | None:

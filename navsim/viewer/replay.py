@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from navsim.datasets.dataset import IDENTITY_NAME, simulation_settings
+from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.drivers.protocol import Decision
 from navsim.errors import EpisodeError
@@ -20,7 +20,7 @@ from navsim.geometry import Pose
 from navsim.provenance import DISTRIBUTION, software_versions
 from navsim.roads.routing import Progress
 from navsim.sensing.observation import Observation
-from navsim.simulation.config import SimulationConfig
+from navsim.simulation.config import SimulationConfig, simulation_settings
 from navsim.simulation.episode import Episode
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.rollout import RolloutStep

@@ -1,12 +1,13 @@
 """Episodes and data folders made up for tests, and how to compare them."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from navsim.datasets.collection_config import CollectConfig
-from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
+from navsim.datasets.dataset import DatasetDescription, episode_files, episode_path, write_description
 from navsim.datasets.episode_files import write_episode
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.routing import JunctionPassage
@@ -85,3 +86,12 @@ def made_up_folder(folder: Path, train: int = 2, validation: int = 1) -> list[Ep
     for episode in episodes:
         write_episode(episode, episode_path(folder, episode.scenario), {})
     return episodes
+
+
+def spread(both: Path, *folders: Path) -> None:
+    """Copy the episodes of a folder into others in turn."""
+    for i, path in enumerate(episode_files(both)):
+        target = folders[i % len(folders)]
+        (target / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(both / "dataset.json", target)
+        shutil.copy(path, target / path.parent.name)

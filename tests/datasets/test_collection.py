@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import numpy as np
 import pytest
 
 from navsim.config import from_mapping
-from navsim.datasets.collection import collect, prepare_folder
+from navsim.datasets.collection import claim_data_folder, collect, prepare_folder
 from navsim.datasets.collection_config import CollectConfig, planned_towns
-from navsim.datasets.dataset import open_dataset
+from navsim.datasets.dataset import DatasetDescription, open_dataset, read_description
 from navsim.datasets.statistics import Statistics
 from navsim.errors import ConfigError, StorageError
 from navsim.simulation.scenario import Outcome
@@ -144,6 +145,54 @@ def test_other_settings_are_named_and_nothing_is_touched(unbroken: Path) -> None
     ):
         collect(config)
     assert contents(unbroken) == before
+
+
+def test_more_towns_and_routes_extend_a_folder_on_request(unbroken: Path, into: Callable[..., CollectConfig]) -> None:
+    small = into(validation_towns=0, routes_per_town=2)
+    prepare_folder(small)
+    copy_files(unbroken, small.out, *[name for name in contents(unbroken) if re.search("train-0-route[01]", name)])
+    before = contents(small.out)
+    assert len(before) == 2
+    with pytest.raises(StorageError, match=r"fewer drives \(validation_towns is 0 there, 1 asked for\); --resume adds"):
+        collect(into())
+    assert read_description(small.out).collection["routes_per_town"] == 2
+    assert collect(into(resume=True)).recording.drives == 4
+    assert contents(small.out) == contents(unbroken)
+    assert read_description(small.out).collection == read_description(unbroken).collection
+    assert json.loads((small.out / "statistics.json").read_text())["episodes"] == {"train": 3, "validation": 3}
+    assert collect(into()).recording.drives == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"train_towns": 2, "seed": 1}, r"settings \(seed is 0 there, 1 asked for\)"),
+        ({"train_towns": 2, "routes_per_town": 2}, r"settings \(routes_per_town is 3 there, 2 asked for\)"),
+        ({"validation_towns": 0}, r"settings \(validation_towns is 1 there, 0 asked for\)"),
+        ({"train_towns": 2, "first_town": 1}, r"settings \(first_town is None there, 1 asked for\)"),
+    ],
+)
+def test_a_folder_is_not_extended_by_another_collection(unbroken: Path, changes: dict[str, int], text: str) -> None:
+    before = read_description(unbroken)
+    with pytest.raises(ConfigError, match=text):
+        collect(dataclasses.replace(SHORT_COLLECTION, out=unbroken, resume=True, **changes))  # type: ignore[arg-type]
+    assert read_description(unbroken) == before
+
+
+def test_a_rendering_goes_on_from_a_source_that_was_moved_or_extended(tmp_path: Path) -> None:
+    def rendering(folder: str, towns: int, seed: int = 0) -> DatasetDescription:
+        source = {"folder": folder, "collection": {"train_towns": towns}, "git_revision": "abc"}
+        settings = {"train_towns": towns, "seed": seed, "rendered_from": source}
+        return DatasetDescription(SHORT_COLLECTION.simulation, settings, {}, "abc")
+
+    claim_data_folder(tmp_path / "data", rendering("here", 1))
+    claim_data_folder(tmp_path / "data", rendering("there", 1))
+    with pytest.raises(StorageError, match="train_towns is 1 there, 2 asked for"):
+        claim_data_folder(tmp_path / "data", rendering("there", 2))
+    claim_data_folder(tmp_path / "data", rendering("there", 2), resume=True)
+    assert read_description(tmp_path / "data") == rendering("there", 2)
+    with pytest.raises(ConfigError, match=r"settings \(seed is 0 there, 1 asked for\)"):
+        claim_data_folder(tmp_path / "data", rendering("there", 3, seed=1), resume=True)
 
 
 def test_folder_with_other_files_is_refused(into: Callable[..., CollectConfig]) -> None:

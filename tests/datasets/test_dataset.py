@@ -1,5 +1,6 @@
 """Data folders: what belongs together, and clear errors for what does not."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -16,10 +17,10 @@ from navsim.datasets.dataset import (
     write_description,
 )
 from navsim.datasets.episode_files import write_episode
-from navsim.errors import EpisodeError
+from navsim.errors import ConfigError, EpisodeError
 from navsim.roads.generators.towns import Split
 from navsim.simulation.scenario import Scenario
-from tests.datasets.synthetic_episodes import TINY, assert_same_episode, made_up_episode, made_up_folder
+from tests.datasets.synthetic_episodes import TINY, assert_same_episode, made_up_episode, made_up_folder, spread
 
 
 def test_folder_gives_its_episodes_back_split_by_split(tmp_path: Path) -> None:
@@ -135,6 +136,54 @@ def test_validation_episode_moved_to_the_training_split(tmp_path: Path) -> None:
     (tmp_path / "validation" / name).rename(tmp_path / "train" / name)
     with pytest.raises(EpisodeError, match="holds the drive validation-0-route0-seed0; has it been renamed or moved"):
         open_dataset(tmp_path, Split.TRAIN)
+
+
+def test_several_folders_are_one_with_the_episodes_of_all(tmp_path: Path) -> None:
+    one, other, both = tmp_path / "one", tmp_path / "other", tmp_path / "both"
+    made_up_folder(both, train=3, validation=2)
+    spread(both, one, other)
+    for split in (None, Split.TRAIN, Split.VALIDATION):
+        expected = open_dataset(both, split)
+        for folders in ((one, other), (other, one)):
+            found = open_dataset(folders, split)
+            assert [path.parts[-2:] for path in found.headers] == [path.parts[-2:] for path in expected.headers]
+            assert list(found.headers.values()) == list(expected.headers.values())
+            assert found.folders == (one, other)
+    shutil.rmtree(other / "validation")
+    assert len(open_dataset((one, other), Split.VALIDATION)) == 1
+    shutil.rmtree(one / "validation")
+    with pytest.raises(EpisodeError, match=r"one, .*other: holds no validation episodes; collect some: navsim collect"):
+        open_dataset((one, other), Split.VALIDATION)
+
+
+def test_folders_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    one, other, both = tmp_path / "one", tmp_path / "other", tmp_path / "both"
+    made_up_folder(both)
+    spread(both, one, other)
+    with pytest.raises(ConfigError, match="must name one or more folders, each once"):
+        open_dataset((one, other, tmp_path / "other" / ".." / "one"))
+    with pytest.raises(ConfigError, match=r"data = \[\]: must name one or more folders"):
+        open_dataset(())
+    with pytest.raises(EpisodeError, match=r"nowhere: is not a data folder"):
+        open_dataset((one, tmp_path / "nowhere"))
+    with pytest.raises(EpisodeError, match=r"one/train/train-0-.*parquet: is also in .*both; .* different drives"):
+        open_dataset((one, both))
+    camera = dataclasses.replace(TINY.cameras[0], fov_deg=60.0)
+    renderer = dataclasses.replace(TINY, renderer="opengl")
+    for changed, text in (
+        (dataclasses.replace(TINY, cameras=(camera,)), "cameras.0.fov_deg is 60.0, not 115.0"),
+        (dataclasses.replace(TINY, map=dataclasses.replace(TINY.map, ego_row=6)), "map.ego_row is 6, not 7"),
+        (renderer, "renderer is opengl, not tiny"),
+    ):
+        write_description(other, DatasetDescription(changed, {}, {}, "unknown"))
+        with pytest.raises(EpisodeError, match=rf"other: was recorded in another simulation than .*one: {text}"):
+            open_dataset((one, other))
+    spread(both, other)
+    shutil.rmtree(other / "train")
+    name = "validation-0-route0-seed0.parquet"
+    (other / "validation" / name).rename(one / "train" / name)
+    with pytest.raises(EpisodeError, match="holds the drive validation-0-route0-seed0; has it been renamed or moved"):
+        open_dataset((one, both), Split.TRAIN)
 
 
 def test_foreign_file_among_the_episodes(tmp_path: Path) -> None:

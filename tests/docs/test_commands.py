@@ -14,6 +14,8 @@ import tyro
 
 from agents.commands.main import MODULES
 from navsim.config import parse_config
+from navsim.datasets.collection import prepare_folder
+from navsim.datasets.collection_config import CollectConfig
 from navsim.drivers.plugin import plugin_driver_spec
 from navsim.evaluation.suites import load_suite
 from navsim.sensing.camera import Camera
@@ -41,6 +43,7 @@ def parse_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[lis
     for name in ("configs", "examples", "policies", "scripts"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "wrong-map.yaml").write_text(blocks(ROOT / "docs" / "guide" / "own_suite.md", "yaml")[0])
+    prepare_folder(CollectConfig(tmp_path / "runs" / "demo" / "data"))
     monkeypatch.chdir(tmp_path)
 
     def parse(*arguments: Any, **options: Any) -> None:

@@ -30,7 +30,7 @@ NAME = "examples.own_network:TinyNetwork"
 
 def test_it_is_trained_stored_by_name_and_drives(tmp_path: Path) -> None:
     config = small_config(tmp_path, epochs=2, policy=PolicyConfig(network=NAME, hidden=16))
-    small_folder(config.data)
+    small_folder(tmp_path / "data")
     folder = open_run(config)
     history = train(config, load_training_data(config.data, config.policy), folder)
     assert history.step > 0

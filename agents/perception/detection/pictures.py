@@ -21,7 +21,7 @@ from agents.perception.pictures import Cell, PerceptionFrame, Pictures, Source, 
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from agents.training.packed import check_objects
 from navsim.config import Constrained
-from navsim.datasets.dataset import Dataset
+from navsim.datasets.dataset import DataFolders, Dataset
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.sensing.camera import Camera
@@ -51,7 +51,7 @@ class DetectionConfig(PerceptionConfig):
 
     task: Literal["detection"] = "detection"
     """Name of the task: boxes around cars, people and signs."""
-    data: Path = Path("runs/detection/data")
+    data: DataFolders = Path("runs/detection/data")
     """Folder with the recorded drives, in `train` and `validation`, with their objects."""
     run_dir: Path = Path("runs/detection/detector")
     every: int = 6

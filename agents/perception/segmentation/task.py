@@ -28,6 +28,7 @@ from agents.perception.training import BatchLosses, NetworkInfo, Objective, Vali
 from agents.policies.checkpoint import CheckpointFormat
 from agents.training.optimization import EmaConfig, OptimizerConfig
 from navsim.config import to_mapping
+from navsim.datasets.dataset import DataFolders
 from navsim.geometry import Array
 from navsim.number_formats import number, percent
 from navsim.seeding import generator
@@ -42,7 +43,7 @@ class SegmentationConfig(PerceptionConfig):
 
     task: Literal["segmentation"] = "segmentation"
     """Name of the task: the class of every pixel."""
-    data: Path = Path("runs/segmentation/data")
+    data: DataFolders = Path("runs/segmentation/data")
     """Folder with the recorded drives, in `train` and `validation`, with their classes."""
     run_dir: Path = Path("runs/segmentation/network")
     every: int = 4

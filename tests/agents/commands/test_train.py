@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import yaml
 
 from agents.drivers.policy_driver import PolicyDriver
 from agents.training.config import TrainConfig
-from navsim.config import load_config
-from tests.agents.small_runs import CAMERAS, MAP, small_folder
+from navsim.config import load_config, to_mapping
+from navsim.simulation.termination import Rules
+from tests.agents.small_runs import CAMERAS, MAP, SIMULATION, small_folder
 from tests.commands import Finished, run_command
 
 ROOT = Path(__file__).parents[3]
@@ -66,6 +68,28 @@ def test_without_data_it_says_so_before_training(tmp_path: Path) -> None:
     assert "not a data folder" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()  # so that the same folder can be used once the data is there
+
+
+def test_without_validation_drives_the_message_names_the_command_that_collects_some(tmp_path: Path) -> None:
+    data = tmp_path / "my data"
+    drives = {
+        "simulation": to_mapping(
+            replace(SIMULATION, renderer="tiny", rules=Rules(slowest_mean_speed=200.0, spare_time=1.0))
+        )
+    }
+    (tmp_path / "collect.yaml").write_text(yaml.safe_dump({**drives, "validation_towns": 0, "routes_per_town": 1}))
+    options = ("--train-towns", "1", "--workers", "1", "--seed", "3", "--out", str(data))
+    collected = run_command("collect", "--config", str(tmp_path / "collect.yaml"), *options)
+    assert collected.returncode == 0, collected.stderr
+    refused = run(tmp_path, "--data", str(data))
+    assert refused.returncode == 2
+    program, *advised = shlex.split(refused.stderr.split("holds no validation episodes; collect some: ")[1])
+    assert program == "navsim"
+    added = run_command(*advised)
+    assert added.returncode == 0, added.stderr
+    assert "recorded 1 drives" in added.stdout
+    trained = run(tmp_path, "--data", str(data), "--epochs", "1")
+    assert trained.returncode == 0, trained.stderr
 
 
 def test_it_describes_the_policy_for_the_datas_cameras_and_does_not_train(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from tests.agents.small_runs import (
     small_policy,
 )
 from tests.commands import run_command
+from tests.datasets.synthetic_episodes import spread
 
 ROOT = Path(__file__).parents[3]
 KINDS = np.array([*["straight", "curve", "straight_on"] * 133, "straight"])
@@ -42,6 +43,15 @@ def made(folder: Path, head: str = "mixture") -> ScoreConfig:
     policy = small_policy(head=head)
     save_checkpoint(folder / "run" / "best.safetensors", small_info(policy), policy)
     return ScoreConfig(folder / "run" / "best.safetensors", folder / "data")
+
+
+def test_several_folders_are_scored_as_one(tmp_path: Path) -> None:
+    config = made(tmp_path)
+    whole = score_checkpoint(config)
+    one, other = tmp_path / "one", tmp_path / "other"
+    spread(tmp_path / "data", one, other)
+    report = score_checkpoint(ScoreConfig(config.checkpoint, (other, one)))
+    assert report.mapping() == whole.mapping() | {"data": f"{other}, {one}"}
 
 
 def some_samples(seed: int = 0) -> SampleScores:

@@ -280,7 +280,7 @@ def test_without_drives_the_best_is_of_the_last_round() -> None:
 
 def test_data_of_an_unknown_simulation_is_refused_before_training(tmp_path: Path) -> None:
     config = dagger_config(tmp_path)
-    path = config.data / "dataset.json"
+    path = tmp_path / "data" / "dataset.json"
     values = json.loads(path.read_text())
     del values["simulation"]
     path.write_text(json.dumps(values))

@@ -1,6 +1,7 @@
 """Data that is mapped into memory instead of held there: the same batches, the same learning, nothing left behind."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,13 @@ from navsim.roads.generators.towns import Split
 from tests.agents.small_runs import SPEC, add_episode, small_config, small_episode, small_folder
 
 POLICY = PolicyConfig(hidden=16)
+
+
+def mounts_are_allowed() -> bool:
+    """Whether this process may mount disks in a namespace of its own, as root on Linux may."""
+    unshare = shutil.which("unshare")
+    command = [str(unshare), "-m", "mount", "--bind", "/", "/"]
+    return unshare is not None and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture
@@ -197,6 +205,50 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(folder: Path) -> None:
     (folder / "packed").write_text("a file in the way")
     with pytest.raises(StorageError, match=r"packed/train-.*cannot be written"):
         load_training_data(folder, POLICY, "mapped")
+
+
+def test_another_folder_may_take_the_packed_pictures_of_several_data_sets(folder: Path, tmp_path: Path) -> None:
+    (folder / "packed").write_text("a file in the way, as a disk that is mounted read-only is")
+    with pytest.raises(StorageError, match=r"cannot be written: .*; give a folder .* with --packed-folder"):
+        load_training_data(folder, POLICY, "mapped")
+    place = tmp_path / "packs"
+    held, mapped = (load_training_data(folder, POLICY, kind, packed_folder=place) for kind in ("device", "mapped"))
+    assert isinstance(mapped.train, MappedSamples)
+    assert mapped.train.fingerprint == held.train.fingerprint
+    load_training_data(small_folder(tmp_path / "other", train=1), POLICY, "mapped", packed_folder=place)
+    names = sorted(str(path.relative_to(place)) for path in place.rglob("*.bin"))
+    assert [re.sub("[0-9a-f]{8,}", "*", name) for name in names] == [
+        "data-*/train-*.bin",
+        "data-*/validation-*.bin",
+        "other-*/train-*.bin",
+        "other-*/validation-*.bin",
+    ]
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StorageError, match=r"file/data-.*cannot be written: Not a directory; give a folder"):
+        load_training_data(folder, POLICY, "mapped", packed_folder=tmp_path / "file")
+
+
+@pytest.mark.skipif(not mounts_are_allowed(), reason="needs the right to mount")
+def test_data_on_a_disk_mounted_read_only_is_used_with_another_folder(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from navsim.errors import StorageError\n"
+        "from tests.agents.training.test_packed import POLICY, load_training_data\n"
+        "data, place = map(Path, sys.argv[1:])\n"
+        "try: load_training_data(data, POLICY, 'mapped')\n"
+        "except StorageError as error: print(error)\n"
+        "print(len(load_training_data(data, POLICY, 'device').train))\n"
+        "print(len(load_training_data(data, POLICY, 'mapped', packed_folder=place).train))\n"
+    )
+    mount = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$2" -c "$3" "$1" "$4"'
+    command = ["unshare", "-m", "sh", "-c", mount, "sh", str(folder), sys.executable, code, str(tmp_path / "packs")]
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root, env=environment, check=True)
+    error, *counts = [line for line in done.stdout.splitlines() if not line.startswith("packing")]
+    assert "Read-only file system; give a folder for packed pictures with --packed-folder" in error
+    assert counts == ["24", "24"]
+    assert files(folder) == []
 
 
 def test_a_damaged_episode_leaves_no_file(folder: Path) -> None:

@@ -28,6 +28,7 @@ from tests.agents.small_runs import (
 )
 
 LIMIT = 0.2
+STORAGES: tuple[Literal["device", "mapped"], ...] = ("device", "mapped")
 
 
 def all_gather(*episodes: Episode) -> int:
@@ -56,6 +57,25 @@ def test_a_data_folder_becomes_tensors_in_the_order_of_its_episodes(tmp_path: Pa
     np.testing.assert_allclose(data.train.labels.numpy()[12:], second.labels, rtol=1e-6)
     assert data.versions["renderer"] == "made up"
     assert {"torch", "git", "numpy"} <= data.versions.keys()
+
+
+def test_several_folders_are_learned_from_as_one_whatever_their_order(tmp_path: Path) -> None:
+    both = load_training_data(small_folder(tmp_path / "both", train=3, validation=2), PolicyConfig())
+    one, other = tmp_path / "one", tmp_path / "other"
+    small_folder(one, train=1, validation=0)
+    small_folder(other, train=0, validation=0)
+    added = ("train-1", 1, other), ("train-2", 2, one), ("validation-0", 3, other), ("validation-1", 4, one)
+    for town, seed, folder in added:
+        add_episode(folder, small_episode(town, seed=seed))
+    for folders in ((one, other), (other, one)):
+        for storage in STORAGES:
+            joined = load_training_data(folders, PolicyConfig(), storage, packed_folder=tmp_path / "packed")
+            for part, expected in ((joined.train, both.train), (joined.validation, both.validation)):
+                assert part.fingerprint == expected.fingerprint
+                assert torch.equal(part[slice(0, None)].observations.images, expected.observations.images)
+                assert torch.equal(part.labels, expected.labels)
+    more = load_training_data((one, other), PolicyConfig(), more=[tmp_path / "both"])
+    assert (len(more.train), len(more.validation)) == (72, 24)
 
 
 def test_samples_are_gathered_by_index() -> None:

@@ -42,6 +42,7 @@ from navsim.sensing.camera import Camera
 from tests.agents.perception.detection.boxed import CAMERA, SIMULATION, boxed_folder, boxed_pictures, small_detection
 from tests.agents.perception.learning import learn
 from tests.agents.small_runs import small_folder
+from tests.datasets.synthetic_episodes import spread
 
 ROOT = Path(__file__).parents[4]
 SOURCE = objects_source(CountedConfig())
@@ -64,6 +65,17 @@ def test_pictures_are_every_nth_frame_with_their_objects(data: Path) -> None:
         there = other.classes[frame] != ABSENT
         assert torch.equal(one.boxes[number][one.classes[number] != ABSENT], other.boxes[frame][there])
     assert some.train.towns.tolist() == [f"train-{i}" for i in range(4) for _ in range(3)]
+
+
+def test_several_folders_are_one_with_the_pictures_of_all(data: Path, tmp_path: Path) -> None:
+    spread(data, tmp_path / "one", tmp_path / "other")
+    whole = SOURCE.load(data, 1, 1)
+    for folders in ((tmp_path / "one", tmp_path / "other"), (tmp_path / "other", tmp_path / "one")):
+        parts = SOURCE.load(folders, 1, 1)
+        assert parts.train.fingerprint == whole.train.fingerprint
+        assert parts.validation.fingerprint == whole.validation.fingerprint
+        assert parts.train.towns.tolist() == whole.train.towns.tolist()
+        assert torch.equal(parts.train.labels.boxes, whole.train.labels.boxes)
 
 
 def test_small_and_hidden_objects_are_not_counted() -> None:
