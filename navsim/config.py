@@ -272,8 +272,7 @@ _LIMIT_ERRORS = {
 
 
 def _explain(kind: type, detail: ErrorDetails, source: str) -> str:
-    """Return the text of one validation error."""
-    # pydantic names the options of a union, such as "tuple[...]", between the keys.
+    """Return the text of one validation error; between keys pydantic names the options of a union: "tuple[...]"."""
     location = [part for part in detail["loc"] if isinstance(part, int) or "[" not in part]
     key = ".".join(map(str, location))
     if detail["type"] in _LIMIT_ERRORS:
