@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
@@ -85,8 +85,8 @@ class Finished(Generic[Unit, Result]):
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the number of cores that this process may use; all of them where the system does not limit processes."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -209,7 +209,8 @@ class _Pool(Generic[Unit, Result]):
             return f"gave no answer within {self._deadline[1]:g} s"
         if code is None:
             return "died"
-        return f"ended with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+        names = {number.value: number.name for number in signal.Signals}
+        return f"ended with code {code}" if code >= 0 else f"was ended by {names.get(-code, f'signal {-code}')}"
 
     def end(self) -> None:
         """End the process, even if it is busy."""
@@ -234,7 +235,7 @@ class _Pool(Generic[Unit, Result]):
         return deadline, ProcessPoolExecutor(1, context, initializer=_prepare_worker, initargs=arguments)
 
 
-def _context() -> ForkServerContext | SpawnContext:
+def _context() -> BaseContext:
     """Return how workers start.
 
     On Linux they are forks of a server process that has imported what this process has of the project: imports take
@@ -272,11 +273,14 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Have processes that are started inside the block ignore Ctrl-C.
+    """Have processes that are started inside the block ignore Ctrl-C, before they can do so themselves.
 
     Ctrl-C reaches every process of the terminal, but here the parent ends the workers. A Ctrl-C during the block is not
-    lost: it reaches the parent after the block.
+    lost: it reaches the parent after the block. Windows has no such mask.
     """
+    if sys.platform == "win32":
+        yield
+        return
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -285,10 +289,11 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _prepare_worker(deadline: "ctypes.Array[ctypes.c_double]", environment: Mapping[str, str]) -> None:
-    """Set up a new process: its time limit, the parent's environment, one thread in OpenCV, its end after the parent's.
+    """Set up a new process: no Ctrl-C, its time limit, the parent's environment, one thread in OpenCV, its end.
 
     The server from which it was forked may have started under an earlier environment.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _DEADLINE.set(deadline)
     os.environ.clear()
     os.environ.update(environment)

@@ -25,7 +25,7 @@ def git_revision(folder: Path = Path(__file__).parent) -> str:
     if git is None:
         return "unknown"
     command = [git, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
     return answer.stdout.strip() if answer.returncode == 0 else "unknown"
 
 
@@ -44,7 +44,7 @@ def machine() -> dict[str, str | int]:
 def processor(path: Path) -> str:
     """Return the processor's name from the kernel's file at `path`, else from Python."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -138,7 +138,7 @@ def claim_folder(
     """
     path, wanted = folder / name, json.loads(json.dumps(settings))
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_bytes())
     except FileNotFoundError:
         write_json(path, wanted)
         return

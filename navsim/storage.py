@@ -9,6 +9,8 @@ import json
 import os
 import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,15 @@ import yaml
 from navsim.errors import ConfigError, StorageError
 
 T = TypeVar("T")
-BUNDLED = {name: Path(__file__).parent / name for name in ("configs", "policies")}
+_RENAME_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # between attempts [s]
+
+
+def linked_folder(path: Path) -> Path:
+    """Return the folder at `path`, or the one that the text of a file there names, as git writes links on Windows."""
+    return (path.parent / path.read_text(encoding="utf-8")).resolve() if path.is_file() else path
+
+
+BUNDLED = {name: linked_folder(Path(__file__).parent / name) for name in ("configs", "policies")}
 """Folders with the configurations and policies that are part of the project, also where it is installed."""
 
 
@@ -119,7 +129,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        _rename(partial, path)
         _flush_folder(path.parent)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -148,7 +158,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             raise StorageError(f"{path}: already exists; choose another folder or remove it")
         partial.mkdir(parents=True)
         yield partial
-        partial.rename(path)
+        _rename(partial, path)
         _flush_folder(path.parent)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -283,8 +293,25 @@ def is_partial(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".partial")
 
 
+def _rename(partial: Path, path: Path) -> None:
+    """Give a finished file or folder its final name; a file of that name is replaced.
+
+    Windows refuses while a program, such as a virus scanner, has either of them open; there it is tried for 1.5 s.
+    """
+    for pause in _RENAME_PAUSES if sys.platform == "win32" else ():
+        try:
+            partial.replace(path)
+        except PermissionError:
+            time.sleep(pause)
+        else:
+            return
+    partial.replace(path)
+
+
 def _flush_folder(folder: Path) -> None:
-    """Flush a rename in `folder` to disk, so that it survives a power failure."""
+    """Flush a rename in `folder` to disk, so that it survives a power failure; Windows cannot do that."""
+    if sys.platform == "win32":
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

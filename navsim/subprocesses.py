@@ -1,5 +1,6 @@
 """Python programs, such as the project's own commands, run as subprocesses."""
 
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from navsim.cli import INTERRUPTED
 from navsim.errors import NavsimError
 
 _POLL = 0.2  # interval between checks of running programs [s]
+_GRACE = 5.0  # time for programs to end after a Ctrl-C, which the terminal sends to all of them [s]
 
 
 def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
@@ -28,14 +30,10 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
     """
     process = _start(command, env)
     try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        try:
-            code = process.wait(timeout=5)  # the terminal sent it the same Ctrl-C
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            code = process.wait()
-    check(command, code)
+        process.wait()
+    except KeyboardInterrupt as interrupt:
+        _end([process], interrupt)
+    check(command, process.returncode)
 
 
 @contextmanager
@@ -50,8 +48,8 @@ def run_in_background(command: Sequence[str], log: Path, env: Mapping[str, str] 
     try:
         yield
         code = process.wait()
-    except BaseException:
-        _interrupt([process])
+    except BaseException as error:
+        _end([process], error)
         raise
     _check_logged(command, code, log)
 
@@ -91,8 +89,8 @@ def run_chains(
                     running[log] = _start(chain[1], env, log), chain[1:]
                 elif on_end is not None:
                     on_end(log)
-    except BaseException:
-        _interrupt([process for process, _ in running.values()])
+    except BaseException as error:
+        _end([process for process, _ in running.values()], error)
         raise
 
 
@@ -115,20 +113,31 @@ def _start(command: Sequence[str], env: Mapping[str, str] | None, log: Path | No
     environment = {**os.environ, **(env or {})}
     if log is None:
         return subprocess.Popen([sys.executable, *command], env=environment)
+    environment.setdefault("PYTHONIOENCODING", "utf-8")
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a") as file:
+    with log.open("ab") as file:
         return subprocess.Popen([sys.executable, *command], env=environment, stdout=file, stderr=file)
 
 
-def _interrupt(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Interrupt programs as Ctrl-C does and wait until they have saved their state."""
+def _end(processes: Sequence["subprocess.Popen[bytes]"], error: BaseException) -> None:
+    """Have programs save their state and end, because of an error.
+
+    A program that is interrupted twice stops at once. So after a Ctrl-C, which the terminal has sent to all programs,
+    only those are interrupted that go on. Windows cannot interrupt one program: it waits, or ends them without a save.
+    """
+    windows = sys.platform == "win32"
+    grace = (math.inf if windows else _GRACE) if isinstance(error, KeyboardInterrupt) else 0.0
+    end = time.monotonic() + grace
+    while time.monotonic() < end and any(process.poll() is None for process in processes):
+        time.sleep(_POLL)
     for process in processes:
-        process.send_signal(signal.SIGINT)
+        if process.poll() is None:
+            process.terminate() if windows else process.send_signal(signal.SIGINT)
     for process in processes:
         process.wait()
 
 
 def _check_logged(command: Sequence[str], code: int, log: Path) -> None:
     if code not in (0, INTERRUPTED):
-        print(log.read_text(), file=sys.stderr)
+        print(log.read_text(encoding="utf-8", errors="replace"), file=sys.stderr)
     check(command, code)

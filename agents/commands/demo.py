@@ -62,7 +62,7 @@ def demo() -> None:
     if not has_torch():
         raise missing_package("demo", "torch")
     record = config.out / "demo.json"
-    seconds: dict[str, float] = json.loads(record.read_text()) if record.exists() else {}
+    seconds: dict[str, float] = json.loads(record.read_bytes()) if record.exists() else {}
     todo = steps(find_file(config.configs, "configs"))
     for number, step in enumerate(todo, 1):
         say(f"\n=== step {number} of {len(todo)}: {step.title} ===")

@@ -6,8 +6,8 @@ each counts: other load of the machine then affects all cases alike.
 
 import itertools
 import multiprocessing
-import resource
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +26,9 @@ from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import SimState, Simulation, simulations
+
+if sys.platform != "win32":
+    import resource
 
 LEFT_AND_RIGHT = (60.0, -60.0)
 """Yaw of the second and third camera [deg]."""
@@ -182,8 +185,17 @@ def _run(case: BenchmarkCase, seconds: float, resets: int) -> Figures:
         rest=parts[3] / steps,
         reset_new_town=statistics.median(new),
         reset_same_town=statistics.median(same),
-        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
+        memory=_peak_memory(),
     )
+
+
+def _peak_memory() -> float:
+    """Return the largest resident memory of this process [bytes]; 0 on Windows, where Python does not know it."""
+    if sys.platform == "win32":
+        return 0.0
+    else:  # noqa: RET505 - mypy knows that Windows has no `resource`
+        unit = 1 if sys.platform == "darwin" else 1024
+        return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 class _TimedDriving:

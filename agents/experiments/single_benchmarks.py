@@ -71,7 +71,7 @@ def _first_image(renderer: RendererName) -> float:
     """Return the time from the start of a process to its first image [s]."""
     begin = time.perf_counter()
     command = [sys.executable, "-c", _FIRST_IMAGE.format(renderer=renderer)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         if process.stdout is None or process.stdout.readline() != "seen\n":
             raise RuntimeError("the process that draws a first image failed, see its output above")
         return time.perf_counter() - begin

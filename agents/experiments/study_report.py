@@ -204,7 +204,7 @@ def _cells(found: Finding) -> tuple[str, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise EpisodeError(f"{path}: missing; the variant was not run to its end") from None
     return values

@@ -93,7 +93,7 @@ def epoch_scores(info: CheckpointInfo, checkpoint: Path) -> dict[str, float]:
 def _read_json(path: Path) -> dict[str, Any]:
     """Return the mapping in a file, empty if there is none."""
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
@@ -106,7 +106,7 @@ def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
         ConfigError: If the file cannot be read, or the checkpoint did not drive there.
     """
     try:
-        values = json.loads(results.read_text())
+        values = json.loads(results.read_bytes())
         origins, settings = values["origins"], values["config"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"results = {results}: no results of an evaluation ({error!r})") from None

@@ -233,7 +233,7 @@ def read_result(config: LocalizeConfig, scenario: Scenario) -> Tracks:
     """
     path = result_path(config, scenario)
     try:
-        values: Mapping[str, Any] = json.loads(path.read_text())["tracks"]
+        values: Mapping[str, Any] = json.loads(path.read_bytes())["tracks"]
         return {
             case: {name: Track.from_plain(track) for name, track in tracks.items()} for case, tracks in values.items()
         }

@@ -140,7 +140,7 @@ def read_regions(path: Path) -> Regions:
         ConfigError: If the file is missing, or has other content.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_bytes())
         levels = {(row["case"], row["method"]): np.array(row["levels"], float) for row in values["regions"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"levels {path}: cannot be read ({error}); make it with --action calibrate") from None

@@ -171,7 +171,7 @@ def evaluate_held_out(task: PerceptionTask[L, N, A, S], folder: RunFolder) -> di
 def read_results(folder: RunFolder, kind: type[S]) -> dict[str, S]:
     """Read the scores of a finished run, of dataclass `kind`, by condition."""
     path = folder.path / RESULTS
-    values = json.loads(path.read_text())["conditions"]
+    values = json.loads(path.read_bytes())["conditions"]
     return {condition: from_mapping(kind, found, str(path)) for condition, found in values.items()}
 
 

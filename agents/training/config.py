@@ -238,7 +238,7 @@ def choose_dtype(config: TrainingRunConfig, device: torch.device) -> torch.dtype
 def _cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; elsewhere torch emulates it, slower than float32."""
     try:
-        flags = Path("/proc/cpuinfo").read_text()
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return False
     return "amx_bf16" in flags or "avx512_bf16" in flags

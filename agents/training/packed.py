@@ -5,23 +5,22 @@ data folder, or in a folder given for packed files, and its name depends on the 
 removed at any time.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.policies.networks.observation_batch import ObservationSpec
 from agents.training.samples import record_bytes
 from navsim.config import to_mapping
-from navsim.datasets.dataset import DESCRIPTION_NAME, Dataset, folders_text
+from navsim.datasets.dataset import Dataset, folders_text
 from navsim.errors import EpisodeError, StorageError
 from navsim.progress import progress
 from navsim.simulation.episode import Episode
@@ -128,7 +127,7 @@ def check_pictures(episode: Episode, spec: ObservationSpec, name: str) -> None:
 PACKED_NAME = "packed"
 """Name of the folder with packed files in a data folder."""
 LOCK_NAME = "lock"
-"""Name of the file in another folder of packed files by which processes wait for each other."""
+"""Name of the file beside packed files by which processes wait for each other."""
 DISK_RESERVE = 256 * 2**20
 """Free space that packing leaves on the disk [bytes]."""
 _FORMAT = 1
@@ -183,13 +182,12 @@ def map_records(
     path = packed_path(dataset, split, spec, classes, folder)
     size = dataset.frames * record_bytes(spec, classes)
     if not _is_there(path, size):
-        # No file is added to a data folder for the lock: the description is there, also on a disk mounted read-only.
-        lock = dataset.folders[0] / DESCRIPTION_NAME if folder is None else path.parent / LOCK_NAME
         try:
-            with _sole_access(lock):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.parent / LOCK_NAME):  # it ends with the process, however that ends
                 if not _is_there(path, size):
                     _remove_others(path, split)
-                    _check_room(path, size, lock.parent)
+                    _check_room(path, size)
                     _pack(dataset, path, spec, classes)
         except OSError as error:
             raise StorageError(f"{path}: cannot be written: {error.strerror}; {_ADVICE}") from None
@@ -231,30 +229,20 @@ def _remove_others(path: Path, split: str) -> None:
     """
     for other in path.parent.iterdir() if path.parent.is_dir() else ():
         if other.name.lstrip(".").startswith(f"{split}-") and (other.suffix == ".bin" or is_partial(other)):
-            other.unlink(missing_ok=True)
+            with suppress(PermissionError):  # on Windows, while it is mapped
+                other.unlink(missing_ok=True)
 
 
-def _check_room(path: Path, size: int, folder: Path) -> None:
-    """Make sure that the file fits on the disk of `folder`.
+def _check_room(path: Path, size: int) -> None:
+    """Make sure that the file fits on the disk.
 
     Raises:
         StorageError: If it does not.
     """
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(path.parent).free
     if size + DISK_RESERVE > free:
         raise StorageError(
             f"{path}: needs {size / 1e9:.2f} GB and {DISK_RESERVE / 1e9:.2f} GB to spare, the disk has "
             f"{free / 1e9:.2f} GB free; make room, {_ADVICE}, use smaller pictures, or train where "
             "the data fits into memory"
         )
-
-
-@contextmanager
-def _sole_access(path: Path) -> Iterator[None]:
-    """Hold a lock on a file, which is made if it is missing; it ends with the process, however that ends."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    with path.open("r" if path.name == DESCRIPTION_NAME else "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

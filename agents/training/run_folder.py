@@ -62,7 +62,7 @@ class RunFolder:
         """Read `metrics.json`; empty before the first epoch has ended."""
         if not self.metrics.exists():
             return {}
-        values: dict[str, Any] = json.loads(self.metrics.read_text())
+        values: dict[str, Any] = json.loads(self.metrics.read_bytes())
         return values
 
     @property

@@ -101,7 +101,7 @@ def group_memory(membership: Path, root: Path) -> int:
         root: Mount point of the groups.
     """
     try:
-        lines = membership.read_text().splitlines()
+        lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
         return _LIMITLESS
     name = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
@@ -112,9 +112,9 @@ def group_memory(membership: Path, root: Path) -> int:
 def _group_room(group: Path) -> int:
     """Return the memory left below the limit of one group; the file cache counts as free, as it can be dropped."""
     try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        limit = (group / "memory.max").read_text(encoding="utf-8").strip()
+        used = int((group / "memory.current").read_text(encoding="utf-8"))
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text(encoding="utf-8").splitlines())
     except OSError:
         return _LIMITLESS
     return _LIMITLESS if limit == "max" else max(int(limit) - used + int(statistics["inactive_file"]), 0)
@@ -123,7 +123,7 @@ def _group_room(group: Path) -> int:
 def _system_memory(path: Path) -> int:
     """Return the memory that the system has without swapping [bytes]; very much where it is unknown."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
         return _LIMITLESS
     kilobytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]

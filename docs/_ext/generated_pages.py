@@ -88,8 +88,8 @@ def write_folder(folder: Path, suffix: str, texts: dict[str, str]) -> None:
             path.unlink()
     for name, text in names.items():
         path = folder / name
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
 
 
 def api_pages() -> dict[str, str]:

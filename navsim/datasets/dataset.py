@@ -127,7 +127,7 @@ def read_description(folder: Path) -> DatasetDescription:
     """
     path = folder / DESCRIPTION_NAME
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise EpisodeError(f"{folder}: is not a data folder (it has no {DESCRIPTION_NAME})") from None
     except OSError as error:

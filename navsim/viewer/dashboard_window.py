@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from navsim.drivers.protocol import Explain, Salience
+from navsim.errors import DisplayError
 from navsim.sensing.observation import Image
 from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
@@ -41,10 +42,14 @@ _KEY_NAMES = {
     13: "enter",
     27: "escape",
     32: "space",
-    65361: "left",
-    65362: "up",
-    65363: "right",
-    65364: "down",
+} | {
+    code: name
+    for codes in (
+        range(0xFF51, 0xFF55),  # X11
+        (0xF702, 0xF700, 0xF703, 0xF701),  # macOS
+        range(0x250000, 0x290000, 0x10000),  # Windows
+    )
+    for code, name in zip(codes, ("left", "up", "right", "down"), strict=True)
 }
 
 
@@ -174,7 +179,10 @@ class DashboardWindow:
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")
         self._title, self._corner = title, corner
         self._shown = self._seen = False
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        except cv2.error as error:
+            raise DisplayError(f"this build of OpenCV opens no windows: {' '.join(str(error).split())}") from None
         self.is_open = True
         """Whether the window is open."""
 
@@ -194,7 +202,7 @@ class DashboardWindow:
             return ()
         pressed = []
         while (code := cv2.waitKeyEx(1)) >= 0:
-            pressed.append(_KEY_NAMES.get(code & 0xFFFF, chr(code & 0xFF)))
+            pressed.append(key_name(code))
         visible = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
         self.is_open = visible or not self._seen  # it takes a while to appear
         self._seen = self._seen or visible
@@ -206,6 +214,11 @@ class DashboardWindow:
             self.is_open = False
             cv2.destroyWindow(self._title)
             cv2.waitKey(1)
+
+
+def key_name(code: int) -> str:
+    """Return the name of a key by OpenCV's code, which on X11 has the modifiers in its upper half."""
+    return _KEY_NAMES.get(code) or _KEY_NAMES.get(code & 0xFFFF) or chr(code & 0xFF)
 
 
 def with_keys(dashboard: Image, capabilities: Capabilities) -> Image:

@@ -166,7 +166,7 @@ def _evaluation_settings(path: Path) -> Any:
         note = folder / IDENTITY_NAME
         if note.exists():
             try:
-                return json.loads(note.read_text()).get("simulation")
+                return json.loads(note.read_bytes()).get("simulation")
             except (OSError, ValueError, AttributeError) as error:
                 raise EpisodeError(f"{note}: cannot be read: {error}") from None
     return None

@@ -51,7 +51,7 @@ def offline_score(checkpoint: Path) -> OfflineScore | None:
     if checkpoint.name not in ("best.safetensors", "last.safetensors") or not path.is_file():
         return None
     try:
-        metrics: dict[str, Any] = json.loads(path.read_text())
+        metrics: dict[str, Any] = json.loads(path.read_bytes())
         epochs = metrics["epochs"]
         if not epochs:
             return None

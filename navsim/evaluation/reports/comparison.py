@@ -99,7 +99,7 @@ def read_results(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     for path in paths:
         file = path / RESULTS_NAME if path.is_dir() else path
         try:
-            values = json.loads(file.read_text())
+            values = json.loads(file.read_bytes())
         except (OSError, ValueError) as error:
             raise ConfigError(f"{file}: cannot be read: {error}") from None
         if not isinstance(values, dict) or not {"drives", "drivers"} <= values.keys():

@@ -222,7 +222,7 @@ def write_report(folder: Path, config: EvaluationConfig) -> None:
 
 def read_results(folder: Path) -> dict[str, Any]:
     """Return the content of a finished evaluation's `results.json`."""
-    values: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_text())
+    values: dict[str, Any] = json.loads((folder / RESULTS_NAME).read_bytes())
     return values
 
 

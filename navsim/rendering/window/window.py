@@ -1,19 +1,22 @@
 """PyBullet's window on a drive, in its own process: the town, the route, the car and the driver's fan.
 
-The window has its own process because PyBullet allows one window for each process, and because the window manager's
-close button ends an X program at once. `Window` starts the process, which runs `main`, and sends it messages.
+The window has its own process because PyBullet allows one window for each process, because the window manager's close
+button ends an X program at once, and because macOS opens windows in a main thread only. `Window` starts the process,
+which runs `main`, and sends it messages through a local socket.
 """
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 from navsim.errors import DisplayError
 from navsim.geometry import Polyline, Pose
@@ -41,6 +44,8 @@ _KEY_NAMES = {
 }
 # An X server without clients, such as that of xvfb-run, restarts when its last client leaves [s].
 _RETRIES = (0.0, 0.5, 2.0)
+_GRACE = 2.0  # time for the window's process to end after its last message [s]
+_HOST, _KEY_BYTES = "127.0.0.1", 32  # of the local socket, and length of the key that protects it
 _TIMEOUT = 60.0  # a busy machine may take long to open a window or to load a town [s]
 
 
@@ -93,18 +98,20 @@ class Window:
         self.held: frozenset[str] = frozenset()
         """Names of the keys held down."""
         self._keys: list[str] = []
+        self._connection: Connection | None = None
         require_display()
-        self._error_file = TemporaryFile("w+")  # noqa: SIM115 kept until `close`
+        self._error_file = TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 kept until `close`
         message = OpenMessage(width, height, vehicle or VehicleSpec())
         if not any(self._open(message, pause) for pause in _RETRIES):
             reason = self._error_text() or "it closed at once"
             self.close()
-            raise DisplayError(f"no window on display {os.environ['DISPLAY']!r}: {reason}")
+            display = f" on display {os.environ['DISPLAY']!r}" if "DISPLAY" in os.environ else ""
+            raise DisplayError(f"no window{display}: {reason}")
 
     @property
     def is_open(self) -> bool:
         """Whether the window is open."""
-        return not self._connection.closed
+        return self._connection is not None
 
     def load(self, scene: Scene, route_path: Polyline | None = None) -> None:
         """Replace the town, with the path of a route on its roads.
@@ -143,39 +150,38 @@ class Window:
 
     def close(self) -> None:
         """Close the window; further calls do nothing."""
-        if self.is_open:
-            self._connection.close()
         self._end_process()
         self._error_file.close()
 
     def _open(self, message: OpenMessage, pause: float) -> bool:
         """Start the process after a pause [s] and wait for its first reply; return whether the window is open."""
         time.sleep(pause)
-        self._connection, remote = Pipe()
         self._num_pending = 0
-        self._process = _start(remote, self._error_file.fileno())
-        remote.close()
+        self._process = _start(self._error_file.fileno())
+        self._connection = _connect(self._process)
+        if self._connection is None:
+            self._on_lost()
         self._send(message)
         self._receive(0)
         return self.is_open
 
     def _send(self, message: Message) -> None:
-        if not self.is_open:
+        if self._connection is None:
             return
         try:
             self._connection.send(message)
             self._num_pending += 1
-        except (BrokenPipeError, ConnectionResetError):
+        except ConnectionError:
             self._on_lost()
 
     def _receive(self, max_pending: int) -> None:
         """Receive replies until at most `max_pending` are missing."""
-        while self.is_open and self._num_pending > max_pending:
+        while self._connection is not None and self._num_pending > max_pending:
             try:
                 if not self._connection.poll(_TIMEOUT):
                     raise RuntimeError(f"the window has not answered for {_TIMEOUT:.0f} s")
                 reply: Reply = self._connection.recv()
-            except (EOFError, ConnectionResetError):
+            except (EOFError, ConnectionError):
                 self._on_lost()
                 return
             self._num_pending -= 1
@@ -185,13 +191,17 @@ class Window:
 
     def _on_lost(self) -> None:
         """Handle the end of the process: the user may close the window, but a failure raises RuntimeError."""
-        self._connection.close()
         self._end_process()
         text = self._error_text()
         if "Traceback" in text:
             raise RuntimeError(f"the window's process failed: {text}")
 
     def _end_process(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         try:
             self._process.wait(timeout=5.0)
         except subprocess.TimeoutExpired:
@@ -209,18 +219,32 @@ def _name(code: int) -> str:
     return _KEY_NAMES.get(code, chr(code))
 
 
-def _start(connection: Connection, errors: int) -> subprocess.Popen[bytes]:
-    """Start the window's process on its end of a pipe, with this package on its search path."""
-    descriptor = connection.fileno()
+def _start(errors: int) -> subprocess.Popen[bytes]:
+    """Start the window's process with this package on its search path; its errors go to a file descriptor."""
     root = str(Path(__file__).parents[3])
     search_path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-c", "from navsim.rendering.window.window import main; main()", str(descriptor)],
-        pass_fds=(descriptor,),
+        [sys.executable, "-c", "from navsim.rendering.window.window import main; main()"],
         env={**os.environ, "PYTHONPATH": search_path},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=errors,
     )
+
+
+def _connect(process: subprocess.Popen[bytes]) -> Any:  # on Windows typeshed has a type of its own for pipes
+    """Return the `Connection` to the window's process, or None if the process has ended."""
+    if process.stdin is None or process.stdout is None:
+        raise ValueError("the process needs pipes for its input and output")
+    key = secrets.token_bytes(_KEY_BYTES)
+    try:
+        process.stdin.write(key)
+        process.stdin.flush()
+        with process.stdout as lines:
+            port = lines.readline()
+        return Client((_HOST, int(port)), authkey=key) if port else None
+    except (EOFError, OSError):
+        return None
 
 
 def serve(connection: Connection) -> None:
@@ -234,7 +258,7 @@ def serve(connection: Connection) -> None:
         while True:
             _handle(connection.recv(), scene)
             connection.send((client.pressed_keys(), tuple(client.held_keys)))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except (EOFError, ConnectionError):
         pass
     except DisplayError as error:
         sys.exit(str(error))
@@ -254,9 +278,21 @@ def _handle(message: Message, scene: WindowScene) -> None:
 
 
 def main() -> None:
-    """Serve the connection whose file descriptor is the program's argument."""
+    """Serve the program that has started this one, which sends a key, is told a port and connects to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the main program closes the window
+    key = sys.stdin.buffer.read(_KEY_BYTES)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with Listener((_HOST, 0), authkey=key) as listener:
+        print(listener.address[1], flush=True)
+        connection: Any = listener.accept()
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())  # PyBullet prints details of the graphics driver
-    with Connection(int(sys.argv[1])) as connection:
+    with connection:
         serve(connection)
+
+
+def _end_with_parent() -> None:
+    """Wait until the program that has started this one closes this one's input or ends, and give it time to end."""
+    os.read(sys.stdin.fileno(), 1)
+    time.sleep(_GRACE)
+    os._exit(1)
