@@ -11,6 +11,8 @@ import pytest
 
 from navsim.errors import NavsimError
 from navsim.subprocesses import run, run_chains, run_in_background
+from tests.imitated_windows import OtherSys
+from tests.virtual_display import wait_until
 
 
 def script(folder: Path, name: str, text: str) -> str:
@@ -63,9 +65,7 @@ def test_what_runs_beside_saves_its_state_when_the_block_fails(tmp_path: Path) -
     log = tmp_path / "log.txt"
 
     def wait_and_fail() -> None:
-        deadline = time.monotonic() + 30
-        while "ready" not in log.read_text() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: "ready" in log.read_text())
         raise ValueError("the block's own")
 
     with (
@@ -74,6 +74,24 @@ def test_what_runs_beside_saves_its_state_when_the_block_fails(tmp_path: Path) -
     ):
         wait_and_fail()
     assert log.read_text() == "ready\nsaved\n"
+
+
+@pytest.mark.parametrize(("error", "said"), [(ValueError, "ready\n"), (KeyboardInterrupt, "ready\nsaved\n")])
+def test_on_windows_what_runs_beside_is_ended_but_saves_its_state_at_ctrl_c(
+    error: type[BaseException], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log.txt"
+    monkeypatch.setattr("navsim.subprocesses.sys", OtherSys("win32"))
+    pause = 60 if error is ValueError else 1.5
+    text = f"import time; print('ready', flush=True); time.sleep({pause}); print('saved', flush=True)"
+
+    def wait_and_fail() -> None:
+        wait_until(lambda: log.read_text() == "ready\n")
+        raise error
+
+    with pytest.raises(error), run_in_background([script(tmp_path, "s", text)], log):
+        wait_and_fail()
+    assert log.read_text() == said
 
 
 def test_chains_keep_their_order_and_their_width(tmp_path: Path) -> None:
@@ -125,15 +143,14 @@ def test_ctrl_c_is_handed_on(tmp_path: Path) -> None:
         f"""
         from pathlib import Path
         from navsim.subprocesses import run_chains
+        from navsim import subprocesses
         from navsim.cli import run_command
+        subprocesses._GRACE = 0.3  # here the child gets no Ctrl-C of the terminal
         run_command(lambda: run_chains({{Path({str(log)!r}): [[{child!r}]]}}, 1))
         """,
     )
     process = subprocess.Popen([sys.executable, parent], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while not (log.exists() and "ready" in log.read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: log.exists() and "ready" in log.read_text())
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130

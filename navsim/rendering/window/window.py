@@ -157,6 +157,7 @@ class Window:
         """Start the process after a pause [s] and wait for its first reply; return whether the window is open."""
         time.sleep(pause)
         self._num_pending = 0
+        self._error_file.truncate(0)
         self._process = _start(self._error_file.fileno())
         self._connection = _connect(self._process)
         if self._connection is None:
