@@ -27,6 +27,7 @@ from typing import Any, Generic, TypeVar
 import cv2
 
 from navsim.errors import NavsimError
+from navsim.subprocesses import ONE_THREAD, interrupts_blocked, one_thread
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -34,8 +35,6 @@ Config = TypeVar("Config", bound=Hashable)
 
 _Waiting = deque[tuple[Unit, tuple[str, ...]]]  # units, each with the ends of the processes that tried it
 _POLL = 0.25  # interval between checks of the time limits [s]
-# Numeric libraries read these when they are loaded, so a worker must be started with them.
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 # In a worker: the time of `time.monotonic` at which its block must be over, and the block's time limit [s]; 0 and 0
@@ -221,7 +220,7 @@ class _Pool(Generic[Unit, Result]):
     def _submit(self, unit: Unit) -> Future[Result]:
         self._hung = False
         before = set(multiprocessing.active_children())
-        with one_thread(), _interrupts_blocked():
+        with one_thread(), interrupts_blocked():
             future = self._executor.submit(_do_unit, self._make, self._config, unit)
         started = set(multiprocessing.active_children()) - before
         self._process = next(iter(started), self._process)
@@ -231,7 +230,7 @@ class _Pool(Generic[Unit, Result]):
     def _new_executor() -> tuple["ctypes.Array[ctypes.c_double]", ProcessPoolExecutor]:
         context = _context()
         deadline = context.RawArray(ctypes.c_double, 2)
-        arguments = (deadline, dict(os.environ) | _ONE_THREAD)
+        arguments = (deadline, dict(os.environ) | ONE_THREAD)
         return deadline, ProcessPoolExecutor(1, context, initializer=_prepare_worker, initargs=arguments)
 
 
@@ -254,38 +253,6 @@ def _exit_code(process: BaseProcess) -> int | None:
     while process.exitcode is None and time.monotonic() < until:
         time.sleep(0.01)
     return process.exitcode
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Give numeric libraries that are loaded inside the block, and processes started there, one thread each."""
-    saved = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Have processes that are started inside the block ignore Ctrl-C, before they can do so themselves.
-
-    Ctrl-C reaches every process of the terminal, but here the parent ends the workers. A Ctrl-C during the block is not
-    lost: it reaches the parent after the block. Windows has no such mask.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _prepare_worker(deadline: "ctypes.Array[ctypes.c_double]", environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Python programs, such as the project's own commands, run as subprocesses."""
+"""Python programs, such as the project's own commands, run as subprocesses; what processes inherit."""
 
 import math
 import os
@@ -15,6 +15,39 @@ from navsim.errors import NavsimError
 
 _POLL = 0.2  # interval between checks of running programs [s]
 _GRACE = 5.0  # time for programs to end after a Ctrl-C, which the terminal sends to all of them [s]
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Environment in which numeric libraries, which read it when they are loaded, use one thread."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give numeric libraries that are loaded inside the block, and processes started there, one thread each."""
+    saved = {name: os.environ[name] for name in ONE_THREAD if name in os.environ}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name in ONE_THREAD:
+            os.environ.pop(name, None)
+        os.environ.update(saved)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Have processes that are started inside the block ignore Ctrl-C, before they can do so themselves.
+
+    Ctrl-C reaches every process of the terminal, but here the parent ends the workers. A Ctrl-C during the block is not
+    lost: it reaches the parent after the block. Windows has no such mask.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> None:

@@ -189,7 +189,8 @@ def square(number: int) -> int:
 def test_work_is_done_by_new_processes_where_the_system_is_not_linux(
     system: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("navsim.parallel.sys", OtherSys(system))
+    for module in ("parallel", "subprocesses"):
+        monkeypatch.setattr(f"navsim.{module}.sys", OtherSys(system))
     with run_units(make_square, "", [2, 3], 2) as finished:
         assert sorted(item.result for item in finished) == [4, 9]
 

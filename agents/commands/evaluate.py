@@ -34,11 +34,12 @@ from navsim.evaluation.reports.suites_page import (
     suites_summary,
 )
 from navsim.evaluation.suites import load_suite
-from navsim.parallel import available_cores, one_thread
+from navsim.parallel import available_cores
 from navsim.provenance import git_revision
 from navsim.simulation.scenario import check_routes
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_json, write_text
+from navsim.subprocesses import one_thread
 from navsim.tables import show
 from navsim.viewer.replay import read_recording
 from navsim.viewer.session import film, film_replay, watch_choices, watch_replay
