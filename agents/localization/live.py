@@ -16,7 +16,6 @@ from navsim.drivers.protocol import Explain
 from navsim.roads.routing import JunctionPassage
 from navsim.seeding import generator
 from navsim.sensing.observation import Image
-from navsim.sensing.roadmap import rasterise_roads
 from navsim.simulation.rollout import RolloutStep
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import Simulation
@@ -50,8 +49,7 @@ class BeliefPainter:
         config, scenario = self._config, simulation.scenario
         if self._context is None or self._context[0] != scenario.town:
             context = make_context(config, self._policy, scenario.town)
-            raster = rasterise_roads(context.network, context.simulation.map)
-            belief_map = BeliefMap(raster, MAP_BOX, attribution_of(scenario.town))
+            belief_map = BeliefMap(context.network, MAP_BOX, attribution_of(scenario.town))
             self._context = scenario.town, context, belief_map
         _, context, belief_map = self._context
         rng = generator(config.seed, scenario.name, self._case.name, config.watched_method)

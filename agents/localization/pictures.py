@@ -16,7 +16,7 @@ from navsim.geometry import Array, Pose
 from navsim.rendering.window.window_scene import fit_text
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
-from navsim.sensing.roadmap import MapRaster, rasterise_roads
+from navsim.sensing.roadmap import MapSpec, rasterise_roads
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.town import attribution_of
 from navsim.visualization.canvas import (
@@ -65,9 +65,13 @@ _MAX_ERROR = 100.0  # upper end of the curves in films [m]
 class BeliefMap:
     """A town's map fitted into a box, on which beliefs are drawn."""
 
-    def __init__(self, raster: MapRaster, box: Rectangle, credit: str = "") -> None:
+    def __init__(self, network: RoadNetwork, box: Rectangle, credit: str = "") -> None:
         """Fit the roads into a box; `credit` is the attribution of the map."""
         self.credit = credit
+        x0, y0, x1, y1 = network.bounds
+        # Drawn finer and averaged, roads thinner than a pixel keep their share of it.
+        scale = max((x1 - x0) / box.width, (y1 - y0) / box.height) / 2
+        raster = rasterise_roads(network, MapSpec(metres_per_pixel=scale))
         height, width = raster.image.shape
         self._box = box.fitted(width, height)
         self._raster = raster
@@ -270,7 +274,7 @@ def film_drive(config: LocalizeConfig, scenario: Scenario, case: LocalizationCas
     context = make_context(config, open_policy(config.checkpoint), scenario.town)
     episode = recorded_drive(drives_folder(config), scenario, context.simulation)
     credit = attribution_of(scenario.town)
-    belief_map = BeliefMap(rasterise_roads(context.network, context.simulation.map), MAP_BOX, credit)
+    belief_map = BeliefMap(context.network, MAP_BOX, credit)
     title = f"{method}, case {case.name}: {scenario.name}"
     log, last_point = TrackLog(), list[TrackPoint]()
     with (

@@ -1,20 +1,23 @@
 """Map patches: coarse, heading-up images of the roads and of the route around the car.
 
 Roads and route are rasterised once, finer than a patch. A patch is that raster rotated, downscaled and cropped at the
-(measured) pose, which takes about 30 microseconds. All functions are pure.
+(measured) pose, which takes about 30 microseconds. All functions are pure. The raster of a wide area is drawn in tiles
+where patches need it, so memory does not grow with the area.
 
 A map may be wrong: shifted or rotated, without a road of the route, with a false road, or missing. Its faults are drawn
 once for each drive, from the drive's seed. A driver that relies on its map alone fails with them.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
 from typing import Annotated
 
 import cv2
 import numpy as np
 from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
 
 from navsim.config import Constrained
 from navsim.errors import ConfigError
@@ -45,25 +48,131 @@ class MapSpec(Constrained):
     def _error_prefix(self) -> str:
         return "map."
 
-
-@dataclass(frozen=True, eq=False)
-class MapRaster:
-    """Image of roads or a route, north up."""
-
-    image: Image
-    """Roads 255, elsewhere 0, row 0 in the north (H, W) uint8."""
-    west: float
-    """x coordinate of the left edge [m]."""
-    north: float
-    """y coordinate of the upper edge [m]."""
-    metres_per_pixel: float
-    """Scale of the image [m/px]."""
+    @property
+    def reach(self) -> float:
+        """Distance from the car to the farthest corner of the patch [m]."""
+        return math.hypot(max(self.ego_row, self.size_px - self.ego_row), self.size_px / 2) * self.metres_per_pixel
 
 
 _OVERSAMPLING = 2
 """Ratio of the raster's resolution to a patch's."""
 _SHIFT = 4
 """Number of fractional bits of pixel coordinates in OpenCV's drawing functions."""
+_MAX_IMAGE = 2**27
+"""Largest number of pixels of a raster that is drawn as one image."""
+_TILE = 1024
+"""Width and height of the tiles of larger rasters, without their margins [px]."""
+_NUM_TILES = 32
+"""Number of tiles that are kept."""
+
+Pixels = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class MapRaster:
+    """Image of roads or a route, north up: roads 255, elsewhere 0, row 0 in the north.
+
+    A large image is drawn in tiles where patches need it, and the tiles used last are kept. A smaller one is drawn
+    whole, because the last bits of a patch depend on the distance from the image's edge.
+    """
+
+    lines: tuple[Pixels, ...]
+    """Vertices of each line (N, 2), from the upper left corner [1/16 px]."""
+    thickness: int
+    """Width of the lines [px]."""
+    size: tuple[int, int]
+    """Width and height of the image [px]."""
+    west: float
+    """x coordinate of the left edge [m]."""
+    north: float
+    """y coordinate of the upper edge [m]."""
+    metres_per_pixel: float
+    """Scale of the image [m/px]."""
+    erased: tuple[tuple[Pixels, int], ...] = ()
+    """Lines that are erased afterwards: vertices (N, 2) [px] and width [px]."""
+    _part: Callable[[int, int, int, int], Image] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        boxes = np.array([[line.min(axis=0), line.max(axis=0)] for line in self.lines])
+        part = partial(_draw_part, self.lines, boxes, self.thickness, self.erased)
+        object.__setattr__(self, "_part", lru_cache(_NUM_TILES)(part))
+        if not self._is_tiled:
+            self._part(0, 0, *self.size)
+
+    @property
+    def image(self) -> Image:
+        """The whole image (H, W) uint8."""
+        return self._part(0, 0, *self.size)
+
+    @property
+    def _is_tiled(self) -> bool:
+        return self.size[0] * self.size[1] > _MAX_IMAGE
+
+    @cached_property
+    def _overhang(self) -> int:
+        """Width of the rim of a tile in which lines are inexact, because OpenCV clips them at the edge [px]."""
+        longest = max(float(np.hypot(*np.diff(line, axis=0).T).max()) for line in self.lines) / 2**_SHIFT
+        return int(min(longest, _TILE)) + 1 + self.thickness
+
+    def surroundings(self, spec: MapSpec, poses: Array) -> Iterator[tuple[Image, tuple[int, int], Iterable[int]]]:
+        """Yield images that contain the patches of cars at poses (N, 3): x, y [m], heading [rad].
+
+        Yields:
+            An image, its left and upper edge in the raster [px], and the indices of its poses.
+        """
+        if not self._is_tiled:
+            yield self.image, (0, 0), range(len(poses))
+            return
+        margin = math.ceil(spec.reach / self.metres_per_pixel) + 2 + self._overhang
+        positions = (poses[:, :2] - [self.west, self.north]) * [1, -1] / self.metres_per_pixel
+        tiles = np.floor(positions / _TILE).astype(int)
+        by_tile: dict[tuple[int, int], list[int]] = {}
+        for index, (column, row) in enumerate(tiles.tolist()):
+            by_tile.setdefault((column * _TILE - margin, row * _TILE - margin), []).append(index)
+        for corner, indices in by_tile.items():
+            yield self._part(*corner, _TILE + 2 * margin, _TILE + 2 * margin), corner, indices
+
+
+def _draw_part(
+    lines: Sequence[Pixels],
+    boxes: Pixels,
+    thickness: int,
+    erased: Sequence[tuple[Pixels, int]],
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+) -> Image:
+    """Draw a part of a raster; a part without lines is a single black pixel.
+
+    Args:
+        lines: Lines of the raster, as in `MapRaster`.
+        boxes: Smallest and largest coordinates of each line (L, 2, 2) [1/16 px].
+        thickness: Width of the lines [px].
+        erased: Lines that are erased afterwards, as in `MapRaster`.
+        left: Left edge of the part in the raster [px].
+        top: Upper edge of the part in the raster [px].
+        width: Width of the part [px].
+        height: Height of the part [px].
+    """
+    corner = np.array([left, top], np.int32)
+    low, high = (corner - thickness) * 2**_SHIFT, (corner + np.array([width, height]) + thickness) * 2**_SHIFT
+    near = np.flatnonzero(((boxes[:, 1] >= low) & (boxes[:, 0] <= high)).all(axis=1))
+    if not len(near):
+        return np.zeros((1, 1), np.uint8)
+    image = np.zeros((height, width), np.uint8)
+    for index in near.tolist():
+        line = lines[index]
+        ends = np.stack([line[:-1], line[1:]])
+        touching = np.flatnonzero(((ends.max(axis=0) >= low) & (ends.min(axis=0) <= high)).all(axis=1))
+        if len(touching):
+            part = line[touching[0] : touching[-1] + 2] - corner * 2**_SHIFT
+            cv2.polylines(image, [part], False, 255, thickness, cv2.LINE_AA, _SHIFT)
+    # A patch samples every `_OVERSAMPLING`-th pixel; averaging first avoids aliasing.
+    smooth = np.asarray(cv2.blur(image, (_OVERSAMPLING, _OVERSAMPLING)), dtype=np.uint8)
+    for line, line_width in erased:
+        cv2.polylines(smooth, [line - corner], isClosed=False, color=0, thickness=line_width)
+    return smooth
 
 
 def rasterise_roads(network: RoadNetwork, spec: MapSpec) -> MapRaster:
@@ -93,8 +202,12 @@ def draw_maps(raster: MapRaster, spec: MapSpec, poses: Array) -> Image:
     raster_from_patch = np.stack([np.stack([s * k, -c * k, x], -1), np.stack([c * k, s * k, y], -1)], axis=1)
     patches = np.empty((len(poses), spec.size_px, spec.size_px), np.uint8)
     size, flags = (spec.size_px, spec.size_px), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for matrix, patch in zip(raster_from_patch, patches, strict=True):
-        cv2.warpAffine(raster.image, matrix, size, dst=patch, flags=flags)
+    for image, (left, top), indices in raster.surroundings(spec, poses):
+        for index in indices:
+            image_from_patch = raster_from_patch[index]
+            if left or top:
+                image_from_patch[:, 2] -= (left, top)
+            cv2.warpAffine(image, image_from_patch, size, dst=patches[index], flags=flags)
     return patches
 
 
@@ -110,21 +223,10 @@ def rasterise_paths(paths: Sequence[Polyline], spec: MapSpec) -> MapRaster:
     points = np.concatenate([path.points for path in paths])
     west, south = points.min(axis=0) - spec.road_width
     east, north = points.max(axis=0) + spec.road_width
-    image = np.zeros((int(np.ceil((north - south) / scale)), int(np.ceil((east - west) / scale))), np.uint8)
-    for path in paths:
-        pixels = (path.points - [west, north]) * [1 / scale, -1 / scale] - 0.5
-        cv2.polylines(
-            image,
-            [np.round(pixels * 2**_SHIFT).astype(np.int32)],
-            isClosed=False,
-            color=255,
-            thickness=max(round(spec.road_width / scale), 1),
-            lineType=cv2.LINE_AA,
-            shift=_SHIFT,
-        )
-    # A patch samples every `_OVERSAMPLING`-th pixel; averaging first avoids aliasing.
-    smooth = np.asarray(cv2.blur(image, (_OVERSAMPLING, _OVERSAMPLING)), dtype=np.uint8)
-    return MapRaster(smooth, float(west), float(north), scale)
+    size = int(np.ceil((east - west) / scale)), int(np.ceil((north - south) / scale))
+    pixels = [(path.points - [west, north]) * [1 / scale, -1 / scale] - 0.5 for path in paths]
+    lines = tuple(np.round(line * 2**_SHIFT).astype(np.int32) for line in pixels)
+    return MapRaster(lines, max(round(spec.road_width / scale), 1), size, float(west), float(north), scale)
 
 
 FALSE_ROAD_LENGTH = 80.0
@@ -224,11 +326,11 @@ def _erased(raster: MapRaster, network: RoadNetwork, roads: Sequence[int]) -> Ma
     """Return the image with some roads erased from mouth to mouth."""
     if not roads:
         return raster
-    image = raster.image.copy()
+    erased = []
     for index in roads:
         road = network.roads[index]
         points = road.centre.between(*network.mouths(index)).points
         pixels = (points - [raster.west, raster.north]) * [1, -1] / raster.metres_per_pixel
         width = math.ceil(2 * road.width / raster.metres_per_pixel)  # routes are drawn wider than their lane
-        cv2.polylines(image, [np.round(pixels).astype(np.int32)], isClosed=False, color=0, thickness=width)
-    return replace(raster, image=image)
+        erased.append((np.round(pixels).astype(np.int32), width))
+    return replace(raster, erased=(*raster.erased, *erased))

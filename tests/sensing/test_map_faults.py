@@ -9,6 +9,7 @@ from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.roads.routing import Route, make_route
+from navsim.sensing import roadmap
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import DriveMap, MapFault, MapSpec, draw_map, drive_map, rasterise_roads, rasterise_route
@@ -115,6 +116,19 @@ def test_a_false_road_leaves_the_route() -> None:
         )
         assert 0.6 * 80 * 6 < more < 1.2 * 80 * 6  # 80 m of 6 m and rounded ends, less what lies on the roads
         np.testing.assert_array_equal(wrong.route.image, TRUE.route.image)
+
+
+def test_faults_of_a_map_in_tiles_are_those_of_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = MapFault(missing_roads=1, extra_roads=2)
+    wrong = drive_map(TRUE, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(3))
+    monkeypatch.setattr(roadmap, "_MAX_IMAGE", 0)
+    monkeypatch.setattr(roadmap, "_TILE", 64)
+    true = DriveMap(rasterise_roads(NETWORK, SPEC), rasterise_route(ROUTE.path, SPEC))
+    tiled = drive_map(true, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(3))
+    for x in range(-100, 101, 10):
+        pose = Pose(float(x), 3.0, 0.1 * x)
+        for one, other in zip(wrong.patches(SPEC, pose), tiled.patches(SPEC, pose), strict=True):
+            assert np.abs(one.astype(int) - other).max() <= 2
 
 
 def test_no_map_is_black() -> None:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,8 @@ from hypothesis import strategies as st
 from navsim.errors import ConfigError
 from navsim.geometry import Polyline, Pose
 from navsim.roads.network import Road, RoadNetwork, build_network
-from navsim.sensing.roadmap import MapSpec, draw_map, patch_pixels, rasterise_roads, rasterise_route
+from navsim.sensing import roadmap
+from navsim.sensing.roadmap import MapSpec, draw_map, draw_maps, patch_pixels, rasterise_roads, rasterise_route
 
 SPEC = MapSpec(size_px=50, metres_per_pixel=1.0, ego_row=36, road_width=6.0)
 
@@ -84,6 +87,42 @@ def test_a_road_is_drawn_where_patch_pixels_says(x: float, y: float, heading: fl
 def test_patch_pixels_by_hand() -> None:
     pixels = patch_pixels(np.array([[10.0, 0.0], [0.0, 5.0]]), SPEC, Pose(0.0, 0.0, 0.0))
     assert pixels == pytest.approx(np.array([[25.0, 26.0], [20.0, 36.0]]))
+
+
+def far_apart(distance: float) -> RoadNetwork:
+    """Return a crossing at the origin and one to the north-east, joined by a road with a vertex every metre."""
+    ends = [(100.0, 0.0), (0.0, -100.0), (distance + 100.0, distance), (distance, distance + 100.0)]
+    nodes = [(0.0, 0.0), (distance, distance), *ends]
+    long = Polyline(np.array([nodes[0], nodes[1]])).resampled(1.0)
+    roads = [Road(i // 2, i + 2, Polyline(np.array([nodes[i // 2], end]))) for i, end in enumerate(ends)]
+    return build_network(nodes, [Road(0, 1, long), *roads])
+
+
+def test_memory_follows_the_roads_and_not_the_area() -> None:
+    network = far_apart(20_000.0)
+    tracemalloc.start()
+    raster = rasterise_roads(network, SPEC)
+    for x in np.linspace(0.0, 20_000.0, 200).tolist():
+        assert draw_map(raster, SPEC, Pose(x, x, np.pi / 4)).any()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # one image would have 1.6 GB
+    assert not draw_map(raster, SPEC, Pose(1e4, 0.0, 0.0)).any()
+    assert not draw_map(raster, SPEC, Pose(-5e5, 5e5, 0.0)).any()
+
+
+def test_tiles_are_parts_of_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = far_apart(300.0)
+    rng = np.random.default_rng(0)
+    poses = rng.uniform((-150.0, -150.0, -np.pi), (450.0, 450.0, np.pi), (1000, 3))
+    whole = draw_maps(rasterise_roads(network, SPEC), SPEC, poses)
+    monkeypatch.setattr(roadmap, "_MAX_IMAGE", 0)
+    monkeypatch.setattr(roadmap, "_TILE", 64)
+    raster = rasterise_roads(network, SPEC)
+    tiled = draw_maps(raster, SPEC, poses)
+    assert whole.any(axis=(1, 2)).sum() > 100
+    assert np.abs(tiled.astype(int) - whole).max() <= 2  # the image's coordinates have single precision in OpenCV
+    assert (tiled[7] == draw_map(raster, SPEC, Pose(*poses[7]))).all()
 
 
 def test_drawing_is_pure() -> None:

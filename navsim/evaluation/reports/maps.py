@@ -146,8 +146,8 @@ def draw_paths(axes: Axes, network: RoadNetwork, episodes: Sequence[Episode]) ->
         if episode.outcome in FAILURE_MARKS:
             mark, _ = FAILURE_MARKS[episode.outcome]
             axes.plot(*episode.poses[-1, :2], mark, color=BAD.light, markersize=10, zorder=5)
-    west, south, east, north = network.bounds
-    axes.set(xlim=(west - MARGIN, east + MARGIN), ylim=(south - MARGIN, north + MARGIN), aspect="equal")
+    west, south, east, north = _extent(network)
+    axes.set(xlim=(west, east), ylim=(south, north), aspect="equal")
     axes.set_axis_off()
 
 
@@ -179,8 +179,16 @@ def _outlines(area: shapely.Polygon | shapely.MultiPolygon) -> list[Outline]:
 
 
 def _height_per_width(network: RoadNetwork) -> float:
-    west, south, east, north = network.bounds
-    return (north - south + 2 * MARGIN) / (east - west + 2 * MARGIN)
+    west, south, east, north = _extent(network)
+    return (north - south) / (east - west)
+
+
+def _extent(network: RoadNetwork) -> tuple[float, float, float, float]:
+    """Return west, south, east and north end of a map [m]; long and narrow towns have more margin on two sides."""
+    x0, y0, x1, y1 = network.bounds
+    width, height = x1 - x0 + 2 * MARGIN, y1 - y0 + 2 * MARGIN
+    aside, above = (MARGIN + max(least - side, 0.0) / 2 for least, side in ((height / 3, width), (width / 3, height)))
+    return x0 - aside, y0 - above, x1 + aside, y1 + above
 
 
 def _legend(drives: Sequence[Drive]) -> list[Line2D]:

@@ -146,6 +146,30 @@ def flowing_line(corners: Array, lead: float, max_radius: float = 180.0) -> Poly
     return rounded_line(corners, radii.tolist())
 
 
+LEAD = 18.0
+"""Length of the straight end of a street [m]: about the reach of a junction."""
+LEG_FRACTION = 0.24
+"""Distance from either end of a street to its first corner, as a fraction of its length."""
+
+
+def link_line(ends: tuple[Array, Array], headings: tuple[float, float], shifts: Sequence[float]) -> Polyline:
+    """Return a winding line with straight ends between two positions.
+
+    Args:
+        ends: First and last position (2,) [m].
+        headings: Headings at the first and the last position [rad].
+        shifts: Sideways shifts of evenly spaced inner points, positive to the left, as fractions of the length.
+    """
+    length = float(np.hypot(*(ends[1] - ends[0])))
+    first = max(LEG_FRACTION * length, LEAD + 12.0)
+    start, end = ends[0] + first * direction(headings[0]), ends[1] - first * direction(headings[1])
+    gap = end - start
+    left = np.array([-gap[1], gap[0]]) * length / max(float(np.hypot(*gap)), 1e-6)
+    shares = np.arange(1, len(shifts) + 1) / (len(shifts) + 1)
+    inner = [start + share * gap + shift * left for share, shift in zip(shares, shifts, strict=True)]
+    return flowing_line(np.array([ends[0], start, *inner, end, ends[1]]), LEAD)
+
+
 def _legs(corners: Array) -> tuple[Array, Array, Array]:
     """Return lengths (K-1,) [m] and directions (K-1, 2) of the legs between corners, and the turns (K-2,) [rad]."""
     legs = np.diff(corners, axis=0)

@@ -13,7 +13,7 @@ import shapely
 from navsim.geometry import Array, Polyline, wrap_angle
 from navsim.roads.elements import Road
 from navsim.roads.generators.centre_lines import coarse_line
-from navsim.roads.generators.layout import CrossSection, RoadLayout, arc_points, direction, flowing_line, spline_line
+from navsim.roads.generators.layout import CrossSection, RoadLayout, arc_points, direction, link_line, spline_line
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,8 @@ MAX_SKEW = np.deg2rad(50.0)
 """Largest angle between the straight line of a link and the perpendiculars of the streets it joins [rad]."""
 JITTER = np.deg2rad(8.0)
 """Largest deviation from the perpendicular with which a street leaves another [rad]."""
-LEAD = 18.0
-"""Length of the straight end of a street [m]: about the reach of a junction."""
 POINT_STEP = 6
 """Number of vertices from one candidate end of a link to the next along a street."""
-LEG_FRACTION = 0.24
-"""Distance from either end of a street to its first corner, as a fraction of its length."""
 
 
 def add_several(try_add: Callable[[], int | None], count: int, max_attempts: int) -> int:
@@ -219,24 +215,6 @@ def free_points(builder: StreetBuilder, streets: Sequence[int]) -> tuple[list[St
         positions.append(street.centre.points[::POINT_STEP][free])
         headings.append(street.centre.headings[::POINT_STEP][free])
     return candidates, np.concatenate(positions), np.concatenate(headings)
-
-
-def link_line(ends: tuple[Array, Array], headings: tuple[float, float], shifts: Sequence[float]) -> Polyline:
-    """Return a winding line with straight ends between two positions.
-
-    Args:
-        ends: First and last position (2,) [m].
-        headings: Headings at the first and the last position [rad].
-        shifts: Sideways shifts of evenly spaced inner points, positive to the left, as fractions of the length.
-    """
-    length = float(np.hypot(*(ends[1] - ends[0])))
-    first = max(LEG_FRACTION * length, LEAD + 12.0)
-    start, end = ends[0] + first * direction(headings[0]), ends[1] - first * direction(headings[1])
-    gap = end - start
-    left = np.array([-gap[1], gap[0]]) * length / max(float(np.hypot(*gap)), 1e-6)
-    shares = np.arange(1, len(shifts) + 1) / (len(shifts) + 1)
-    inner = [start + share * gap + shift * left for share, shift in zip(shares, shifts, strict=True)]
-    return flowing_line(np.array([ends[0], start, *inner, end, ends[1]]), LEAD)
 
 
 def try_dead_end(

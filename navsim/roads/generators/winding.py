@@ -11,14 +11,13 @@ import numpy as np
 
 from navsim.errors import TownError
 from navsim.geometry import Array
-from navsim.roads.generators.layout import CrossSection, RoadLayout, closed_line, direction, rounded_line
+from navsim.roads.generators.layout import CrossSection, RoadLayout, closed_line, direction, link_line, rounded_line
 from navsim.roads.generators.street_builder import (
     StreetBuilder,
     StreetPoint,
     add_roundabout,
     add_several,
     free_points,
-    link_line,
     try_dead_end,
     try_link,
 )

@@ -11,12 +11,11 @@ from agents.localization.posterior import PosePosterior
 from agents.localization.tracking import TrackPoint
 from navsim.evaluation.reports.charts import save_figure
 from navsim.geometry import Pose
-from navsim.sensing.roadmap import MapSpec, rasterise_roads
 from navsim.visualization.canvas import TRUTH, Rectangle, blank
 from tests.agents.localization.small_town import lanes, network
 from tests.agents.localization.test_runs import track
 
-BELIEF_MAP = BeliefMap(rasterise_roads(network(), MapSpec()), Rectangle(10, 20, 300, 200))
+BELIEF_MAP = BeliefMap(network(), Rectangle(10, 20, 300, 200))
 
 
 def belief(place: np.ndarray) -> PosePosterior:
@@ -47,7 +46,7 @@ def test_a_frame_shows_the_truth_and_the_fix() -> None:
     belief_there = belief(place + np.array([40.0, 0.0, 0.0]))
     moment = TrackPoint(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief_there, 0.05)
     camera = np.full((66, 200, 3), 200, np.uint8)
-    belief_map = BeliefMap(rasterise_roads(network(), MapSpec()), MAP_BOX)
+    belief_map = BeliefMap(network(), MAP_BOX)
     picture = compose_picture("a drive", belief_map, moment, track([40.0, 30.0, 4.0]), camera)
     assert picture.shape == (HEIGHT, WIDTH, 3)
     x, y = belief_map.pixels(place[None, :2])[0].round().astype(int)
@@ -56,7 +55,7 @@ def test_a_frame_shows_the_truth_and_the_fix() -> None:
     assert (picture == 200).all(axis=2).sum() > 5000  # the camera's picture
     unseen = compose_picture("a drive", belief_map, replace(moment, fix=None), track([4.0]), None)
     assert (unseen != picture).any()
-    credited = BeliefMap(rasterise_roads(network(), MapSpec()), MAP_BOX, "Map data © somebody")
+    credited = BeliefMap(network(), MAP_BOX, "Map data © somebody")
     signed = compose_picture("a drive", credited, moment, track([40.0, 30.0, 4.0]), camera)
     assert set(np.unique(np.argwhere(signed != picture)[:, 0]).tolist()) <= set(range(HEIGHT - 20, HEIGHT))
     assert (signed != picture).any()
@@ -65,7 +64,7 @@ def test_a_frame_shows_the_truth_and_the_fix() -> None:
 def test_a_long_title_does_not_cover_the_legend() -> None:
     place = lanes().poses[700]
     moment = TrackPoint(3, 0.3, 2.0, 0, Pose(*place), Fix(place, 10.0, 0.1), belief(place), 0.05)
-    belief_map = BeliefMap(rasterise_roads(network(), MapSpec()), MAP_BOX)
+    belief_map = BeliefMap(network(), MAP_BOX)
     short, long = (
         compose_picture(title, belief_map, moment, track([4.0]), None) for title in ("a", "a long title " * 12)
     )

@@ -12,8 +12,9 @@ import pytest
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.charts import save_figure
 from navsim.evaluation.reports.maps import path_pieces, plot_town, town_maps, town_to_show
+from navsim.geometry import Polyline
 from navsim.roads.generators.towns import build_town
-from navsim.roads.network import RoadNetwork
+from navsim.roads.network import Road, RoadNetwork, build_network
 from navsim.roads.routing import sample_route
 from navsim.simulation.scenario import Outcome, Scenario
 from tests.evaluation.drives import make_drive
@@ -105,6 +106,15 @@ def test_the_town_plot_draws_paths_and_marks_failures(network: RoadNetwork, tmp_
 def test_the_town_plot_of_drives_that_broke_off_is_an_empty_map(network: RoadNetwork, tmp_path: Path) -> None:
     save_figure(plot_town(network, [ended("policy", None)], "nothing"), tmp_path / "town.png")
     assert (tmp_path / "town.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("along", [(40_000.0, 0.0), (0.0, 40_000.0)])
+def test_a_long_and_narrow_town_has_a_picture_of_common_shape(along: tuple[float, float]) -> None:
+    street = Road(0, 1, Polyline(np.array([(0.0, 0.0), along])))
+    figure = plot_town(build_network([(0.0, 0.0), along], [street]), [ended("policy", None)], "a street")
+    width, height = figure.get_size_inches()
+    assert max(width, height) < 25
+    assert min(width, height) > 3
 
 
 def test_the_town_with_most_failures_of_the_first_driver_is_shown() -> None:
