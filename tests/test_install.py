@@ -1,5 +1,6 @@
 """The project installed elsewhere: a wheel is built, installed into a folder, and used from an empty folder."""
 
+import itertools
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from agents.drivers.onnx_driver import ONNX_NAME
 from agents.policies import WEIGHTS_NAME, has_torch
@@ -102,6 +104,14 @@ def test_pip_and_uv_install_the_same_versions() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {(name, version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", "\n".join(lines), re.MULTILINE)}
     assert pinned == locked_versions()
+
+
+def test_the_lock_file_knows_every_dependency() -> None:
+    (locked,) = (p for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if p["name"] == "navsim-steering")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    named = {canonicalize_name(Requirement(line).name) for line in lines}
+    assert {dependency["name"] for dependency in locked["metadata"]["requires-dist"]} == named
 
 
 def test_every_python_that_is_allowed_is_tested_and_has_a_pybullet() -> None:
