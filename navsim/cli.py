@@ -58,11 +58,16 @@ def explain_import_error(module: str, error: ImportError) -> str:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run `main`; a NavsimError becomes one line and exit code 2, Ctrl-C one line and exit code 130."""
+    """Run `main`; a NavsimError or an unusable file becomes one line and exit code 2, Ctrl-C one line and code 130."""
     try:
         main()
     except NavsimError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(_USER_MISTAKE)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: cannot be used: {error.strerror}", file=sys.stderr)
         sys.exit(_USER_MISTAKE)
     except KeyboardInterrupt as interrupt:
         print(str(interrupt) or "interrupted", file=sys.stderr)

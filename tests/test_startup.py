@@ -23,6 +23,7 @@ def raiser(error: BaseException) -> Callable[[], None]:
     ("error", "code", "line"),
     [
         (ConfigError("count = 3: too few"), 2, "error: count = 3: too few\n"),
+        (PermissionError(13, "Permission denied", "a.yaml"), 2, "error: a.yaml: cannot be used: Permission denied\n"),
         (KeyboardInterrupt("saved"), 130, "saved\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
@@ -39,6 +40,8 @@ def test_a_mistake_is_one_line_on_stderr(
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command(raiser(ZeroDivisionError()))
+    with pytest.raises(OSError, match="no file is known"):
+        run_command(raiser(OSError("no file is known")))
 
 
 def test_a_missing_system_library_is_named_with_its_package() -> None:

@@ -52,15 +52,17 @@ class Samples:
         """Gather frames by their numbers (B,) or a slice; the numbers may lie on the CPU."""
         if isinstance(index, Tensor):
             index = index.to(self.labels.device, non_blocking=True)
-        labels, is_informative = _chosen(self.labels, index), _chosen(self.is_informative, index)
         classes = None if self.classes is None else _chosen(self.classes, index)
-        return Samples(self.observations[index], labels, is_informative, classes=classes)
+        return Samples(
+            self.observations[index], _chosen(self.labels, index), _chosen(self.is_informative, index), classes=classes
+        )
 
     def to(self, device: torch.device) -> "Samples":
         """Copy to `device`, unless they lie there."""
-        labels, is_informative = self.labels.to(device), self.is_informative.to(device)
         classes = None if self.classes is None else self.classes.to(device)
-        return Samples(self.observations.to(device), labels, is_informative, classes=classes)
+        return Samples(
+            self.observations.to(device), self.labels.to(device), self.is_informative.to(device), classes=classes
+        )
 
     @property
     def fingerprint(self) -> str:
@@ -121,8 +123,8 @@ class MappedSamples(Samples):
         """Copy records (B, bytes) into memory; for a GPU into pinned memory, which it fetches by itself."""
         if isinstance(index, slice):
             index = torch.arange(len(self))[index]
-        shape, pinned = (len(index), self.records.shape[1]), self.device.type == "cuda"
-        records = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+        pinned = self.device.type == "cuda"
+        records = torch.empty((len(index), self.records.shape[1]), dtype=torch.uint8, pin_memory=pinned)
         return torch.index_select(self.records, 0, index, out=records)
 
     def _samples(self, records: Tensor, index: Tensor | slice) -> Samples:
@@ -133,6 +135,8 @@ class MappedSamples(Samples):
         observations = ObservationBatch(
             there.images.contiguous(), there.road_map.contiguous(), there.route_map.contiguous(), there.speed
         )
+        if isinstance(index, Tensor):
+            index = index.to(self.labels.device, non_blocking=True)
         labels, is_informative = _chosen(self.labels, index), _chosen(self.is_informative, index)
         return Samples(observations, labels, is_informative, classes=classes_of_records(records, spec))
 
@@ -162,10 +166,8 @@ def classes_of_records(records: Tensor, spec: ObservationSpec) -> Tensor | None:
 
 
 def _chosen(values: Tensor, index: Tensor | slice) -> Tensor:
-    """Select values (N, ...) by number or slice; the numbers may lie on another device."""
-    if isinstance(index, slice):
-        return values[index]
-    return values.index_select(0, index.to(values.device, non_blocking=True))
+    """Select values (N, ...) by number or slice."""
+    return values.index_select(0, index) if isinstance(index, Tensor) else values[index]
 
 
 class BatchPrefetcher:
