@@ -65,8 +65,7 @@ class TownEnvironment(gymnasium.Env[Observations, NDArray[np.float32]]):
     * `towns`: how many towns of the split to draw from.
     * `generators`: generators of these towns, in turn: one or more of `"town"`, `"grid"`, `"suburb"`, `"village"`.
     * `appearance`: conditions such as `"dusk+rain"` or `"shift-2"`; empty for those of training.
-    * `config`: a `navsim.simulation.simulation.SimulationConfig` for other cameras, maps, noise or rules; or a mapping
-      of the settings that differ, as in a YAML file: `{"cruise_speed": 5.0}`.
+    * `config`: a `navsim.simulation.simulation.SimulationConfig`, or a mapping such as `{"cruise_speed": 5.0}`.
     * `render_mode`: `None`, `"rgb_array"` (a chase view) or `"human"` (a window).
 
     ## Version History
