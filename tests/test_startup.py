@@ -1,5 +1,5 @@
-import platform
 import io
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
