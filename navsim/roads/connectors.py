@@ -5,7 +5,7 @@ the speeds at the ends, minimise the peaks of the curvature and of its rate, for
 would cut a corner, both lanes are first extended towards the node, and the curve begins closer to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -214,7 +214,11 @@ U_TURN = np.deg2rad(150.0)
 
 
 def lane_pairs(
-    lanes: Sequence[Lane], entering: Sequence[int], leaving: Sequence[int], max_turn: float = U_TURN
+    lanes: Sequence[Lane],
+    entering: Sequence[int],
+    leaving: Sequence[int],
+    max_turn: float = U_TURN,
+    is_allowed: Callable[[Lane, Lane], bool] = lambda before, after: True,  # noqa: ARG005
 ) -> list[tuple[int, int]]:
     """Choose the pairs of lanes that connectors join at a junction.
 
@@ -228,6 +232,7 @@ def lane_pairs(
         entering: Indices of the lanes that end at the junction, grouped by street, from the divider outwards.
         leaving: Indices of the lanes that begin at the junction, in the same order.
         max_turn: Largest turn [rad]; a lane takes sharper ones only if it has no other connector.
+        is_allowed: Function that returns whether cars may turn from the street of one lane into that of another.
 
     Returns:
         Pairs of lane indices (from, to).
@@ -238,7 +243,7 @@ def lane_pairs(
         turns = {
             tuple(target): turn
             for target in targets
-            if not _turns_back(lanes[source[0]], lanes[target[0]])
+            if not _turns_back(lanes[source[0]], lanes[target[0]]) and is_allowed(lanes[source[0]], lanes[target[0]])
             for turn in [_turn(lanes[source[0]], lanes[target[0]])]
         }
         forward = {target: turn for target, turn in turns.items() if abs(turn) <= max_turn}

@@ -14,7 +14,7 @@ import numpy as np
 
 from navsim.geometry import Array, Polyline
 from navsim.roads.osm.graph import Edge, ends_by_node
-from navsim.roads.osm.setbacks import DEAD_END, Arm, Setback, arm_of, setbacks
+from navsim.roads.osm.street_lines import DEAD_END, Arm, Setback, arm_of, setbacks
 
 MIN_LENGTH = 6.0
 """Smallest length of a street between its mouths [m]."""

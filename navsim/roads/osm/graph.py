@@ -31,6 +31,8 @@ class Edge:
     """Centre line (N, 2) [m] from node to node."""
     kind: StreetKind
     """Cross section and class, in the direction from start to end."""
+    ways: tuple[int, ...]
+    """Identifiers of the ways along the street, from start to end."""
 
     @property
     def length(self) -> float:
@@ -40,7 +42,7 @@ class Edge:
     @property
     def reversed(self) -> "Edge":
         """The street in the opposite direction."""
-        return Edge(self.end, self.start, self.points[::-1], self.kind.reversed)
+        return Edge(self.end, self.start, self.points[::-1], self.kind.reversed, self.ways[::-1])
 
     def one_way(self, forward: bool) -> "Edge":
         """Return the street with the lanes of one direction only."""
@@ -66,9 +68,13 @@ def cleaned(edges: Sequence[Edge], trim_dead_ends: bool = False) -> list[Edge]:
         rest = merged
 
 
-def ends_by_node(edges: Sequence[Edge]) -> dict[int, list[tuple[int, bool]]]:
+End = tuple[int, bool]
+"""End of an edge: its index and whether it is its start."""
+
+
+def ends_by_node(edges: Sequence[Edge]) -> dict[int, list[End]]:
     """Return the edge ends (edge, whether it is the start) that meet at each node."""
-    found: dict[int, list[tuple[int, bool]]] = {}
+    found: dict[int, list[End]] = {}
     for index, edge in enumerate(edges):
         found.setdefault(edge.start, []).append((index, True))
         found.setdefault(edge.end, []).append((index, False))
@@ -77,7 +83,7 @@ def ends_by_node(edges: Sequence[Edge]) -> dict[int, list[tuple[int, bool]]]:
 
 def _merged(edges: Sequence[Edge]) -> list[Edge]:
     """Join edges at nodes where exactly two meet that have lanes in the same directions."""
-    links: dict[tuple[int, bool], tuple[int, bool]] = {}
+    links: dict[End, End] = {}
     for ends in ends_by_node(edges).values():
         if len(ends) == 2 and ends[0][0] != ends[1][0] and _same_directions(edges, *ends):
             links[ends[0]], links[ends[1]] = ends[1], ends[0]
@@ -93,7 +99,7 @@ def _merged(edges: Sequence[Edge]) -> list[Edge]:
     return [edge for edge in found if edge.start != edge.end or edge.length >= MIN_LOOP]
 
 
-def _chain(links: dict[tuple[int, bool], tuple[int, bool]], first: tuple[int, bool]) -> Iterable[tuple[int, bool]]:
+def _chain(links: dict[End, End], first: End) -> Iterable[End]:
     """Yield the edges of a chain from a free end on, each with whether it is passed forward."""
     end = first
     while True:
@@ -104,7 +110,7 @@ def _chain(links: dict[tuple[int, bool], tuple[int, bool]], first: tuple[int, bo
         end = links[leaving]
 
 
-def _same_directions(edges: Sequence[Edge], first: tuple[int, bool], second: tuple[int, bool]) -> bool:
+def _same_directions(edges: Sequence[Edge], first: End, second: End) -> bool:
     """Return whether two edges that meet have lanes in the same directions."""
     arriving = edges[first[0]].kind.reversed if first[1] else edges[first[0]].kind
     leaving = edges[second[0]].kind if second[1] else edges[second[0]].kind.reversed
@@ -122,7 +128,8 @@ def _joined(parts: Sequence[Edge]) -> Edge:
     for part in parts:
         lengths[part.kind] = lengths.get(part.kind, 0.0) + part.length
     points = np.concatenate([parts[0].points, *(part.points[1:] for part in parts[1:])])
-    street = Edge(parts[0].start, parts[-1].end, points, max(lengths, key=lambda kind: lengths[kind]))
+    kind, ways = max(lengths, key=lambda kind: lengths[kind]), tuple(way for part in parts for way in part.ways)
+    street = Edge(parts[0].start, parts[-1].end, points, kind, ways)
     return street if street.kind.lanes_forward else street.reversed
 
 
@@ -175,9 +182,7 @@ def without_lanes(edges: Sequence[Edge], removed: dict[int, set[bool]]) -> list[
     return kept
 
 
-def _mark_dead_end_lanes(
-    edges: Sequence[Edge], ends: Sequence[tuple[int, bool]], dead_end_lanes: dict[int, set[bool]]
-) -> None:
+def _mark_dead_end_lanes(edges: Sequence[Edge], ends: Sequence[End], dead_end_lanes: dict[int, set[bool]]) -> None:
     """Add to `dead_end_lanes` the lanes that arrive at a node and cannot leave it by another end."""
     leaving = [end for end in ends if edges[end[0]].kind.lanes_towards(end[1])]
     for end in ends:

@@ -20,6 +20,7 @@ from navsim.roads.network import (
 )
 from navsim.roads.osm.crossings import Crossing, TownCrossings
 from navsim.roads.osm.graph import Edge
+from navsim.roads.osm.restrictions import ForbiddenTurns, Turn, forbidden_passages
 from navsim.roads.osm.tags import MARGIN
 
 SEARCH = ((np.inf, 1), (np.inf, 12), (20.0, 8), (13.0, 8), (8.0, 8))
@@ -46,15 +47,24 @@ class StreetNetwork:
     """Roads, junctions and connectors."""
     dead_end_lanes: dict[int, set[bool]]
     """Directions (True is forward) of edges whose lanes enter a junction that they cannot leave."""
+    num_forbidden: int
+    """Number of turns between roads that restrictions forbid."""
+    num_lifted: int
+    """Number of road ends without another way on than forbidden turns, which are kept there."""
+    num_spanning: int
+    """Number of restrictions that pass ways outside a single crossing and are ignored."""
 
 
-def build_street_network(edges: Sequence[Edge], centres: Sequence[Polyline], crossings: TownCrossings) -> StreetNetwork:
+def build_street_network(
+    edges: Sequence[Edge], centres: Sequence[Polyline], crossings: TownCrossings, rules: ForbiddenTurns
+) -> StreetNetwork:
     """Build the road network.
 
     Args:
         edges: The streets.
         centres: Smooth centre line of each street [m].
         crossings: Crossings of the streets; inner and dropped streets do not become roads.
+        rules: Turns of the streets that restrictions forbid.
     """
     kept = [i for i in range(len(edges)) if i not in crossings.inner and i not in crossings.dropped]
     number = {edge: i for i, edge in enumerate(kept)}
@@ -72,9 +82,27 @@ def build_street_network(edges: Sequence[Edge], centres: Sequence[Polyline], cro
             junctions.append(_junction(node, crossing, edges, centres, number))
     lanes = [lane for index, road in enumerate(roads) for lane in road_lanes(index, road, trims[index])]
     carriageway = _paved([*(strip(road.centre, road.half_width) for road in roads), *(j.area for j in junctions)])
-    connectors, dead_end_lanes = _connectors(UnconnectedNetwork(roads, lanes, junctions, trims), carriageway)
+    unconnected, wanted = UnconnectedNetwork(roads, lanes, junctions, trims), _forbidden(edges, used, number, rules)
+    connectors, dead_end_lanes, forbidden = _connectors(unconnected, carriageway, wanted)
     built = RoadNetwork(np.array(nodes), tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
-    return StreetNetwork(built, _directions(lanes, dead_end_lanes, kept))
+    lifted = {arriving for arriving, _ in wanted - forbidden}
+    inner_ways = [{way for i in crossing.inner for way in edges[i].ways} for crossing in used]
+    spanning = [each for each in rules.passages if not any(ways.issuperset(each.ways) for ways in inner_ways)]
+    directions = _directions(lanes, dead_end_lanes, kept)
+    return StreetNetwork(built, directions, len(forbidden), len(lifted), len(spanning))
+
+
+def _forbidden(
+    edges: Sequence[Edge], crossings: Sequence[Crossing], number: dict[int, int], rules: ForbiddenTurns
+) -> set[Turn]:
+    """Return the forbidden turns between road ends at all crossings."""
+    found = set[Turn]()
+    for crossing in crossings:
+        arms = [(arm.street, arm.at_start) for arm in crossing.arms]
+        for (i, at_start), (j, leaves_start) in forbidden_passages(edges, arms, crossing.inner, rules):
+            if edges[i].kind.lanes_towards(not at_start) and edges[j].kind.lanes_towards(leaves_start):
+                found.add(((number[i], at_start), (number[j], leaves_start)))
+    return found
 
 
 def _road(edge: Edge, centre: Polyline, node_of: dict[int, int]) -> Road:
@@ -136,14 +164,26 @@ def _paved(areas: Sequence[shapely.Polygon]) -> shapely.Polygon | shapely.MultiP
 
 
 def _connectors(
-    network: UnconnectedNetwork, carriageway: shapely.Polygon | shapely.MultiPolygon
-) -> tuple[tuple[Connector, ...], list[int]]:
-    """Return the drivable connectors, and the lanes that enter a junction without one."""
+    network: UnconnectedNetwork, carriageway: shapely.Polygon | shapely.MultiPolygon, forbidden: set[Turn]
+) -> tuple[tuple[Connector, ...], list[int], set[Turn]]:
+    """Return the drivable connectors, the lanes that enter a junction without one, and the forbidden turns left out.
+
+    Turns that are `forbidden` between road ends are left out, unless no other drivable way leads on.
+    """
+
+    def is_allowed(before: Lane, after: Lane) -> bool:
+        return ((before.road, not before.forward), (after.road, after.forward)) not in forbidden
+
     entering, leaving = lanes_by_node(network)
     pairs = [
         (number, a, b)
         for number, junction in enumerate(network.junctions)
-        for a, b in lane_pairs(network.lanes, entering.get(junction.node, []), leaving.get(junction.node, []))
+        for a, b in lane_pairs(
+            network.lanes,
+            entering.get(junction.node, []),
+            leaving.get(junction.node, []),
+            is_allowed=is_allowed,
+        )
     ]
     into = {a: lane_in_junction(network, a, arriving=True) for a in {a for _, a, _ in pairs}}
     out = {b: lane_in_junction(network, b, arriving=False) for b in {b for _, _, b in pairs}}
@@ -157,7 +197,10 @@ def _connectors(
         if fault == 0 or (fault == best[a] and fault < MAX_FAULT)
     )
     at_junctions = {lane for junction in network.junctions for lane in entering.get(junction.node, [])}
-    return connectors, sorted(at_junctions - {connector.from_lane for connector in connectors})
+    dead_ends = sorted(at_junctions - {connector.from_lane for connector in connectors})
+    stuck = {(network.lanes[i].road, not network.lanes[i].forward) for i in dead_ends}
+    kept = {turn for turn in forbidden if turn[0] not in stuck}
+    return (connectors, dead_ends, forbidden) if kept == forbidden else _connectors(network, carriageway, kept)
 
 
 def _directions(lanes: Sequence[Lane], dead_end_lanes: Sequence[int], kept: Sequence[int]) -> dict[int, set[bool]]:

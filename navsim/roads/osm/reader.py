@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from xml.parsers import expat
 
 from navsim.errors import TownError
-from navsim.roads.osm.tags import StreetKind, building_height, street_kind
+from navsim.roads.osm.tags import StreetKind, TurnRestriction, building_height, restriction_kind, street_kind
 
 if TYPE_CHECKING:
     from osmium.osm import Node, Relation, Way
@@ -42,6 +42,8 @@ class RawStreet:
     """Identifiers of the way's nodes, in order; some may be missing from the extract."""
     kind: StreetKind
     """Cross section and class by the way's tags."""
+    way: int
+    """Identifier of the way."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Extract:
     """Longitude and latitude [deg] of the nodes that the file contains."""
     bounds: tuple[Bounds, ...]
     """Areas that the file covers, one for each download; empty if the file does not name them."""
+    restrictions: tuple[TurnRestriction, ...]
+    """Turn restrictions for cars."""
 
 
 def checked_file(path: Path) -> Path:
@@ -102,13 +106,13 @@ def read_extract(path: Path) -> Extract:
         if not streets:
             raise TownError(f"{path}: has no street that cars may use")
         needed = {node for nodes in (*(s.nodes for s in streets), *(b.nodes for b in buildings)) for node in nodes}
-        coordinates = _coordinates(content, needed)
+        coordinates, restrictions = _coordinates(content, needed), _restrictions(content)
     if not any(node in coordinates for street in streets for node in street.nodes):
         raise TownError(f"{path}: has streets, but not their nodes")
     farthest = max((abs(latitude) for _, latitude in coordinates.values()))
     if farthest > MAX_LATITUDE:
         raise TownError(f"{path}: latitude must be at most {MAX_LATITUDE:.0f} degrees, got {farthest:.1f}")
-    return Extract(tuple(streets), tuple(buildings), coordinates, content.bounds)
+    return Extract(tuple(streets), tuple(buildings), coordinates, content.bounds, restrictions)
 
 
 @contextmanager
@@ -247,6 +251,22 @@ def _outer_ways(content: _Content) -> dict[int, float | None]:
     return {way: height for ways in relations for way, height in ways.items()}
 
 
+def _restrictions(content: _Content) -> tuple[TurnRestriction, ...]:
+    """Return the turn restrictions for cars."""
+    import osmium
+
+    def restriction(relation: "Relation") -> TurnRestriction | None:
+        kind = restriction_kind(dict(relation.tags)) if "type" in relation.tags else None
+        if kind is None:
+            return None
+        members = [(member.role, member.type, member.ref) for member in relation.members]
+        origins, targets = (frozenset(ref for role, _, ref in members if role == name) for name in ("from", "to"))
+        nodes, ways = (tuple(ref for role, sort, ref in members if role == "via" and sort == t) for t in "nw")
+        return TurnRestriction(kind, origins, nodes, ways, targets)
+
+    return tuple(_objects(content, osmium.osm.Relation, restriction).values())
+
+
 def _ways(content: _Content, outer_ways: Mapping[int, float | None]) -> tuple[list[RawStreet], list[RawBuilding]]:
     """Return the streets and buildings among the ways."""
     import osmium
@@ -257,7 +277,7 @@ def _ways(content: _Content, outer_ways: Mapping[int, float | None]) -> tuple[li
         tags, nodes = dict(way.tags), tuple(node.ref for node in way.nodes)
         kind = street_kind(tags)
         if kind is not None:
-            return RawStreet(nodes, kind)
+            return RawStreet(nodes, kind, way.id)
         is_building = tags.get("building", "no") != "no" or way.id in outer_ways
         if not is_building or len(nodes) <= 3 or nodes[0] != nodes[-1]:
             return None

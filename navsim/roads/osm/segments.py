@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from navsim.geometry import Array
 from navsim.roads.osm.graph import Edge
-from navsim.roads.osm.reader import Bounds, Extract
+from navsim.roads.osm.reader import Bounds, Extract, RawStreet
 from navsim.roads.osm.tags import StreetKind
 
 RADIUS = 6378137.0
@@ -84,8 +84,8 @@ class _Segments:
     """End points of the segments (N, 2) [m]."""
     ends: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
     """Indices of the points at both ends of each segment (S, 2)."""
-    kinds: list[StreetKind]
-    """Kind of each segment, from its first to its second end."""
+    streets: list[RawStreet]
+    """Street of each segment, from its first to its second end."""
 
 
 def extract_projection(extract: Extract) -> Projection:
@@ -100,38 +100,47 @@ def extract_projection(extract: Extract) -> Projection:
     return Projection(float(middle[0]), float(middle[1]))
 
 
-def street_segments(extract: Extract, projection: Projection) -> tuple[list[Edge], int]:
-    """Return the segments of all streets, which meet only at their ends.
+@dataclass(frozen=True, eq=False)
+class StreetSegments:
+    """Segments of all streets, which meet only at their ends."""
+
+    edges: list[Edge]
+    """Segments of the streets."""
+    num_removed: int
+    """Number of segments removed because others cross on another level."""
+    node_of: dict[int, int]
+    """Index of the edges' node for each identifier of a node in the extract."""
+
+
+def street_segments(extract: Extract, projection: Projection) -> StreetSegments:
+    """Return the segments of all streets.
 
     Streets that cross on the same level are joined. Of two streets that cross on different levels, one is removed at
     the crossing: the motorway or trunk road if one is, else the less important one, else the higher one.
-
-    Returns:
-        The segments, and the number of segments removed because others cross on another level.
     """
-    segments = _clipped(_distinct(extract, projection), extract, projection)
-    segments, removed = _resolve_crossings(segments)
+    distinct, node_of = _distinct(extract, projection)
+    segments, removed = _resolve_crossings(_clipped(distinct, extract, projection))
     edges = [
-        Edge(int(a), int(b), segments.points[[a, b]], kind)
-        for (a, b), kind in zip(segments.ends, segments.kinds, strict=True)
+        Edge(int(a), int(b), segments.points[[a, b]], street.kind, (street.way,))
+        for (a, b), street in zip(segments.ends, segments.streets, strict=True)
     ]
-    return _without_removed(edges, removed), len(removed)
+    return StreetSegments(_without_removed(edges, removed), len(removed), node_of)
 
 
-def _distinct(extract: Extract, projection: Projection) -> _Segments:
-    """Return all segments, each once, with the nodes at one position merged."""
+def _distinct(extract: Extract, projection: Projection) -> tuple[_Segments, dict[int, int]]:
+    """Return all segments, each once, with the nodes at one position merged, and the index of each node's point."""
     numbers = sorted({node for street in extract.streets for node in street.nodes if node in extract.coordinates})
     points = projection.to_plane([extract.coordinates[number] for number in numbers])
     _, first, inverse = np.unique(np.round(points / _MERGE_DISTANCE), axis=0, return_index=True, return_inverse=True)
     index = dict(zip(numbers, first[inverse.reshape(-1)].tolist(), strict=True))
-    seen: dict[tuple[int, int], StreetKind] = {}
+    seen: dict[tuple[int, int], RawStreet] = {}
     for street in sorted(extract.streets, key=lambda street: street.kind.rank):
         for before, after in zip(street.nodes[:-1], street.nodes[1:], strict=True):
             if before in index and after in index:
                 a, b = index[before], index[after]
                 if a != b and (b, a) not in seen:
-                    seen.setdefault((a, b), street.kind)
-    return _Segments(points, np.array(list(seen), dtype=np.int64).reshape(-1, 2), list(seen.values()))
+                    seen.setdefault((a, b), street)
+    return _Segments(points, np.array(list(seen), dtype=np.int64).reshape(-1, 2), list(seen.values())), index
 
 
 def _clipped(segments: _Segments, extract: Extract, projection: Projection) -> _Segments:
@@ -147,17 +156,17 @@ def _clipped(segments: _Segments, extract: Extract, projection: Projection) -> _
     shapely.prepare(area)
     lines = np.asarray(shapely.linestrings(points[segments.ends]))
     whole = inside[segments.ends].all(axis=1) & ((len(boxes) == 1) | shapely.covers(area, lines))
-    positions, ends, kinds = list(points), [], []
-    for (a, b), kept, line, kind in zip(segments.ends.tolist(), whole.tolist(), lines, segments.kinds, strict=True):
+    positions, ends, streets = list(points), [], []
+    for (a, b), kept, line, street in zip(segments.ends.tolist(), whole.tolist(), lines, segments.streets, strict=True):
         if kept:
             ends.append((a, b))
-            kinds.append(kind)
+            streets.append(street)
             continue
         for part in shapely.get_parts(shapely.intersection(area, line)):
             if isinstance(part, shapely.LineString) and part.length >= 1.0:
                 ends.append(_part_ends(part, (a, b), inside, positions))
-                kinds.append(kind)
-    return _Segments(np.array(positions), np.array(ends, dtype=np.int64).reshape(-1, 2), kinds)
+                streets.append(street)
+    return _Segments(np.array(positions), np.array(ends, dtype=np.int64).reshape(-1, 2), streets)
 
 
 def _box(bounds: Bounds, projection: Projection) -> tuple[float, float, float, float]:
@@ -191,7 +200,7 @@ def _resolve_crossings(segments: _Segments) -> tuple[_Segments, set[int]]:
     points = list(segments.points)
     removed: set[int] = set()
     for i, j in pairs.tolist():
-        one, other = segments.kinds[i], segments.kinds[j]
+        one, other = segments.streets[i].kind, segments.streets[j].kind
         if one.layer != other.layer:
             removed.add(j if _is_removed(other, one) else i)
             continue
@@ -216,7 +225,7 @@ def _cut(
 ) -> tuple[_Segments, set[int]]:
     """Cut segments at new points; return them and the parts of the removed ones."""
     ends: list[tuple[int, int]] = []
-    kinds: list[StreetKind] = []
+    streets: list[RawStreet] = []
     dropped: set[int] = set()
     for index, (a, b) in enumerate(segments.ends.tolist()):
         along = sorted(cuts.get(index, []), key=lambda c: float(np.hypot(*(points[c] - points[a]))))
@@ -224,8 +233,8 @@ def _cut(
         if index in removed:
             dropped.update(range(len(ends), len(ends) + len(chain) - 1))
         ends += pairwise(chain)
-        kinds += [segments.kinds[index]] * (len(chain) - 1)
-    return _Segments(points, np.array(ends, dtype=np.int64).reshape(-1, 2), kinds), dropped
+        streets += [segments.streets[index]] * (len(chain) - 1)
+    return _Segments(points, np.array(ends, dtype=np.int64).reshape(-1, 2), streets), dropped
 
 
 def _without_removed(edges: Sequence[Edge], removed: set[int]) -> list[Edge]:

@@ -38,6 +38,7 @@ _CLASSES = tuple(_SPEEDS)
 _CLOSED = {"no", "private", "agricultural", "forestry", "emergency", "military", "permit", "delivery"}
 _IMPLICIT = {"urban": 50.0, "rural": 90.0, "trunk": 90.0, "motorway": 120.0, "living_street": 7.0}
 _WALK, _NO_LIMIT = 7.0, 130.0
+_CAR_RESTRICTIONS = ("restriction:motorcar", "restriction:motor_vehicle", "restriction:vehicle", "restriction")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,47 @@ def street_kind(tags: Mapping[str, str]) -> StreetKind | None:
         ring=_on_ring(tags),
     )
     return street.reversed if direction < 0 else street
+
+
+@dataclass(frozen=True)
+class RestrictionKind:
+    """Kind of a turn restriction for cars."""
+
+    only: bool
+    """Whether the turn is the only one that is allowed, rather than forbidden."""
+    turn: str
+    """Direction of the turn: "left", "right", "straight" or "u"; empty if the restriction names none."""
+    conditional: bool
+    """Whether it holds at some times only."""
+
+
+@dataclass(frozen=True)
+class TurnRestriction:
+    """Turn restriction between streets."""
+
+    kind: RestrictionKind
+    """Which turn is forbidden, or the only one allowed."""
+    origins: frozenset[int]
+    """Identifiers of the ways where the turn begins."""
+    nodes: tuple[int, ...]
+    """Identifiers of the nodes that the turn passes."""
+    ways: tuple[int, ...]
+    """Identifiers of the ways that the turn passes, in order."""
+    targets: frozenset[int]
+    """Identifiers of the ways where the turn ends."""
+
+
+def restriction_kind(tags: Mapping[str, str]) -> RestrictionKind | None:
+    """Return the kind of turn restriction by a relation's tags; None if it is not one for cars."""
+    exempt = {vehicle.strip() for vehicle in tags.get("except", "").split(";")}
+    if tags.get("type") not in ("restriction", *_CAR_RESTRICTIONS) or exempt & {"motorcar", "motor_vehicle", "vehicle"}:
+        return None
+    values = [tags[key] for key in _CAR_RESTRICTIONS if key in tags]
+    conditional = not values or any(key in tags for key in ("day_on", "day_off", "hour_on", "hour_off"))
+    if not values:
+        values = [tags[f"{key}:conditional"] for key in _CAR_RESTRICTIONS if f"{key}:conditional" in tags]
+    found = re.match(r"(no|only)_(left|right|straight|u)?", values[0].strip()) if values else None
+    return None if found is None else RestrictionKind(found[1] == "only", found[2] or "", conditional)
 
 
 def parse_speed(text: str) -> float | None:

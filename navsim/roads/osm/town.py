@@ -6,9 +6,9 @@ carriageway.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from navsim.roads.osm.crossings import find_crossings
 from navsim.roads.osm.graph import Edge, cleaned, without_lanes
 from navsim.roads.osm.network import build_street_network
 from navsim.roads.osm.reader import Extract, file_digest, read_extract
+from navsim.roads.osm.restrictions import ForbiddenTurns, forbidden_turns
 from navsim.roads.osm.segments import Projection, extract_projection, street_segments
-from navsim.roads.osm.smoothing import resampled, smoothed
+from navsim.roads.osm.street_lines import resampled, smoothed
 from navsim.roads.osm.tags import StreetKind
 from navsim.roads.routing import MIN_END_SECTION
 from navsim.seeding import generator
@@ -55,7 +56,7 @@ class OsmTown:
     footprints: tuple[Footprint, ...] | None
     """Outlines of the houses; None if the extract has no buildings."""
     simplified: dict[str, int]
-    """Number of streets that were removed or changed, by reason."""
+    """Number of streets and turns that were left out or changed, and of restrictions that were ignored, by reason."""
 
 
 def osm_seed(path: Path) -> int:
@@ -100,9 +101,12 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     config = options or OsmConfig()
     extract = read_extract(path)
     projection = extract_projection(extract)
-    segments, removed = street_segments(extract, projection)
-    streets, counts = _drivable_network(path, cleaned(segments, config.trim_dead_ends), config)
-    counts["left out beneath or above others"] = removed
+    segments = street_segments(extract, projection)
+    lasting = [each for each in extract.restrictions if not each.kind.conditional]
+    rules = partial(forbidden_turns, restrictions=lasting, node_of=segments.node_of)
+    streets, counts = _drivable_network(path, cleaned(segments.edges, config.trim_dead_ends), config, rules)
+    counts["left out beneath or above others"] = segments.num_removed
+    counts["turn restrictions ignored that hold at times only"] = len(extract.restrictions) - len(lasting)
     summary = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     _log.info(
         "%s: %d roads, %d junctions (%s)", path, len(streets.roads), len(streets.junctions), summary or "all kept"
@@ -111,7 +115,9 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     return OsmTown(streets, houses, counts)
 
 
-def _drivable_network(path: Path, edges: list[Edge], options: OsmConfig) -> tuple[RoadNetwork, dict[str, int]]:
+def _drivable_network(
+    path: Path, edges: list[Edge], options: OsmConfig, rules_of: Callable[[list[Edge]], ForbiddenTurns]
+) -> tuple[RoadNetwork, dict[str, int]]:
     """Simplify the streets until all remaining ones can be driven; return the network and the counts of changes."""
     counts = {
         "too sharply bent": 0,
@@ -132,9 +138,14 @@ def _drivable_network(path: Path, edges: list[Edge], options: OsmConfig) -> tupl
         else:
             if not edges:
                 break
-            built = build_street_network(edges, centres, crossings)
+            rules = rules_of(edges)
+            built = build_street_network(edges, centres, crossings, rules)
             if not built.dead_end_lanes:
                 counts["joined into crossings"] = len(crossings.inner)
+                counts["turns left out by restrictions"] = built.num_forbidden
+                counts["road ends where restrictions left no way on and are ignored"] = built.num_lifted
+                counts["turn restrictions ignored of streets that are left out"] = rules.num_missing
+                counts["turn restrictions ignored that span several crossings"] = built.num_spanning
                 return _require_route(path, built.network), counts
             counts["dead-end directions"] += sum(map(len, built.dead_end_lanes.values()))
             rest = without_lanes(edges, built.dead_end_lanes)

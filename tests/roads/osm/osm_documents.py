@@ -27,6 +27,8 @@ class Document:
     nodes: dict[int, tuple[float, float]] = field(default_factory=dict)
     ways: list[tuple[list[int], Mapping[str, str]]] = field(default_factory=list)
     relations: list[tuple[list[int], Mapping[str, str]]] = field(default_factory=list)
+    restrictions: list[tuple[list[tuple[str, str, int]], Mapping[str, str]]] = field(default_factory=list)
+    """Turn restrictions: role, kind ("node" or "way") and number of each member, and tags."""
     bounds: list[tuple[float, float, float, float]] = field(default_factory=list)
     """West, south, east and north end of each download [m]."""
     marks: dict[str, str] = field(default_factory=dict)
@@ -48,6 +50,12 @@ class Document:
         self.way(nodes, tags)
         return nodes
 
+    def restrict(self, origin: int, via: int, target: int, *, via_way: bool = False, **tags: str) -> None:
+        """Add a turn restriction between ways; in the names of keys, an underscore stands for a colon."""
+        members = [("from", "way", origin), ("via", "way" if via_way else "node", via), ("to", "way", target)]
+        keys = {key.replace("_", ":"): value for key, value in tags.items()}
+        self.restrictions.append((members, {"type": "restriction", **keys}))
+
     def xml(self) -> str:
         """Return the document as XML."""
         parts = ["<?xml version='1.0' encoding='UTF-8'?>", '<osm version="0.6" generator="test">']
@@ -62,6 +70,9 @@ class Document:
             parts.append(f"<way {self._head('way', number)}>{refs}{_tags(tags)}</way>")
         for number, (ways, tags) in enumerate(self.relations, 1):
             members = "".join(f'<member type="way" ref="{way}" role="outer"/>' for way in ways)
+            parts.append(f"<relation {self._head('relation', number)}>{members}{_tags(tags)}</relation>")
+        for number, (roles, tags) in enumerate(self.restrictions, len(self.relations) + 1):
+            members = "".join(f'<member type="{kind}" ref="{ref}" role="{role}"/>' for role, kind, ref in roles)
             parts.append(f"<relation {self._head('relation', number)}>{members}{_tags(tags)}</relation>")
         return "\n".join([*parts, "</osm>"])
 

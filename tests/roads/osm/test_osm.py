@@ -189,6 +189,178 @@ def test_a_mini_roundabout_is_a_plain_crossing(tmp_path: Path) -> None:
     assert len(network.connectors) == 12
 
 
+EAST, NORTH, WEST, SOUTH = range(1, 5)
+"""Ways of `cross`."""
+
+
+def turns(network: RoadNetwork) -> set[tuple[int, int]]:
+    """Return the turns from way to way of a `cross`."""
+    ways = []
+    for lane in network.lanes:
+        x, y = max(lane.path.points[[0, -1]], key=lambda place: float(np.hypot(*place)))
+        ways.append((EAST if x > 0 else WEST) if abs(x) > abs(y) else (NORTH if y > 0 else SOUTH))
+    return {(ways[each.from_lane], ways[each.to_lane]) for each in network.connectors}
+
+
+ALL_TURNS = {(a, b) for a in (EAST, NORTH, WEST, SOUTH) for b in (EAST, NORTH, WEST, SOUTH) if a != b}
+IGNORED = ("that hold at times only", "of streets that are left out", "that span several crossings")
+
+
+def ignored(path: Path) -> list[int]:
+    """Return the numbers of turn restrictions that are ignored, by the reasons `IGNORED`."""
+    simplified = build_osm_town(path).simplified
+    return [simplified[f"turn restrictions ignored {reason}"] for reason in IGNORED]
+
+
+@pytest.mark.parametrize(
+    ("ends", "tags", "forbidden"),
+    [
+        ((SOUTH, WEST), {"restriction": "no_left_turn"}, {(SOUTH, WEST)}),
+        ((SOUTH, NORTH), {"restriction": "no_straight_on"}, {(SOUTH, NORTH)}),
+        ((EAST, WEST), {"restriction": "only_straight_on"}, {(EAST, NORTH), (EAST, SOUTH)}),
+        ((EAST, NORTH), {"restriction": "only_right_turn"}, {(EAST, WEST), (EAST, SOUTH)}),
+        ((EAST, EAST), {"restriction": "no_u_turn"}, set()),
+        ((EAST, WEST), {"restriction": "no_left_turn", "except": "psv;bicycle"}, {(EAST, WEST)}),
+        ((EAST, WEST), {"restriction": "no_left_turn", "except": "bicycle; motorcar"}, set()),
+        ((EAST, WEST), {"restriction:motorcar": "no_left_turn"}, {(EAST, WEST)}),
+        ((EAST, WEST), {"restriction:hgv": "no_left_turn"}, set()),
+        ((EAST, WEST), {"restriction:hgv:conditional": "no_left_turn @ (Mo-Fr)"}, set()),
+        ((EAST, WEST), {"type": "route", "restriction": "no_left_turn"}, set()),
+    ],
+)
+def test_forbidden_turns_are_left_out(
+    tmp_path: Path, ends: tuple[int, int], tags: dict[str, str], forbidden: set[tuple[int, int]]
+) -> None:
+    document = cross()
+    document.restrict(ends[0], 1, ends[1])
+    document.restrictions[0] = (document.restrictions[0][0], {"type": "restriction", **tags})
+    network = town(document, tmp_path)
+    assert ALL_TURNS - turns(network) == forbidden
+    assert ignored(tmp_path / "map.osm") == [0, 0, 0]
+    document.marks = {"relation 1": 'visible="false"'}
+    assert turns(town(document, tmp_path)) == ALL_TURNS
+
+
+def test_a_restriction_of_several_ways(tmp_path: Path) -> None:
+    document = cross()
+    members = [("from", "way", SOUTH), ("from", "way", EAST), ("via", "node", 1), ("to", "way", NORTH)]
+    document.restrictions.append((members, {"type": "restriction", "restriction": "no_entry"}))
+    members = [("from", "way", NORTH), ("via", "node", 1), ("to", "way", WEST), ("to", "way", EAST)]
+    document.restrictions.append((members, {"type": "restriction", "restriction": "no_exit"}))
+    expected = {(SOUTH, NORTH), (EAST, NORTH), (NORTH, WEST), (NORTH, EAST)}
+    assert ALL_TURNS - turns(town(document, tmp_path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "tags", "reason"),
+    [
+        ((SOUTH, 1, WEST), {"restriction:conditional": "no_left_turn @ (07:00-09:00)"}, 0),
+        ((SOUTH, 1, WEST), {"restriction": "no_left_turn", "hour_on": "07:00"}, 0),
+        ((SOUTH, 1, 99), {"restriction": "only_right_turn"}, 1),
+        ((99, 1, WEST), {"restriction": "no_left_turn"}, 1),
+        ((SOUTH, 77, WEST), {"restriction": "no_left_turn"}, 1),
+        ((SOUTH, 3, WEST), {"restriction": "no_left_turn"}, 1),
+    ],
+)
+def test_restrictions_that_cannot_be_followed_are_counted(
+    tmp_path: Path, members: tuple[int, int, int], tags: dict[str, str], reason: int
+) -> None:
+    document = cross()
+    document.restrict(*members)
+    document.restrictions[0] = (document.restrictions[0][0], {"type": "restriction", **tags})
+    assert turns(town(document, tmp_path)) == ALL_TURNS
+    assert ignored(tmp_path / "map.osm") == [int(reason == i) for i in range(3)]
+    document.restrictions[0] = ([], {"type": "restriction", "restriction": "no_left_turn"})
+    assert turns(town(document, tmp_path)) == ALL_TURNS
+
+
+def test_where_restrictions_leave_no_way_on_they_are_ignored(tmp_path: Path) -> None:
+    document = cross()
+    for target in (NORTH, EAST, WEST):
+        document.restrict(SOUTH, 1, target, restriction="no_entry")
+    document.restrict(WEST, 1, NORTH, restriction="no_left_turn")
+    built = build_osm_town(document.write(tmp_path / "map.osm"))
+    assert ALL_TURNS - turns(built.network) == {(WEST, NORTH)}
+    assert built.simplified["road ends where restrictions left no way on and are ignored"] == 1
+    assert built.simplified["turns left out by restrictions"] == 1
+
+
+def test_the_direction_decides_where_a_way_goes_on_beyond_the_crossing(tmp_path: Path) -> None:
+    document = grid(3, 3)  # way 2 is the middle row, way 5 the middle column, and they meet at node 5
+    plain = town(document, tmp_path)
+    document.restrict(2, 5, 5, restriction="no_left_turn")
+    lost = {(a, b) for a, b in _headings(plain) if (a, b) not in _headings(town(document, tmp_path))}
+    assert lost == {(0, 90), (180, 270)}
+    document.restrictions.clear()
+    document.restrict(2, 5, 2, restriction="only_straight_on")
+    lost = {(a, b) for a, b in _headings(plain) if (a, b) not in _headings(town(document, tmp_path))}
+    assert lost == {(0, 90), (180, 270), (0, 270), (180, 90)}
+
+
+def _headings(network: RoadNetwork) -> set[tuple[int, int]]:
+    """Return the headings [deg] before and after each turn at the junction in the middle of a grid."""
+    middle = network.junction_at((0.0, 0.0))
+    found = set()
+    for each in network.connectors:
+        if each.junction == middle:
+            before, after = network.lanes[each.from_lane].path, network.lanes[each.to_lane].path
+            a, b = (round(float(np.rad2deg(path.headings[5]))) % 360 for path in (before, after))
+            found.add((a, b))
+    return found
+
+
+def staggered(distance: float) -> Document:
+    """Return a street of three ways, 1 to 3 eastwards, from which way 4 leads to the north and way 5 to the south."""
+    made = Document()
+    a, b = made.node(-distance / 2, 0.0), made.node(distance / 2, 0.0)
+    made.way([made.node(-distance / 2 - 120, 0), a])
+    made.way([a, b])
+    made.way([b, made.node(distance / 2 + 120, 0)])
+    made.way([made.node(-distance / 2, 120), a])
+    made.way([b, made.node(distance / 2, -120)])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ends", "restriction", "num_lost"), [((4, 5), "no_right_turn", 1), ((4, 3), "only_straight_on", 1)]
+)
+def test_a_restriction_along_a_way_within_a_crossing(
+    tmp_path: Path, ends: tuple[int, int], restriction: str, num_lost: int
+) -> None:
+    document = staggered(12.0)
+    free = town(document, tmp_path)
+    document.restrict(ends[0], 2, ends[1], via_way=True, restriction=restriction)
+    network = town(document, tmp_path)
+    assert len(free.junctions) == len(network.junctions) == 1
+    assert len(network.connectors) == len(free.connectors) - num_lost
+    # From the north to the south; the other direction stays.
+    ends_y = [
+        (network.lanes[c.from_lane].path.points[0, 1], network.lanes[c.to_lane].path.points[-1, 1])
+        for c in network.connectors
+    ]
+    assert sum(before > 50 and after < -50 for before, after in ends_y) == 0
+    assert sum(before < -50 and after > 50 for before, after in ends_y) == 1
+    assert ignored(tmp_path / "map.osm") == [0, 0, 0]
+
+
+def test_a_restriction_along_a_street_is_counted_as_ignored(tmp_path: Path) -> None:
+    document = staggered(200.0)
+    free = town(document, tmp_path)
+    document.restrict(4, 2, 5, via_way=True, restriction="no_right_turn")
+    assert len(town(document, tmp_path).connectors) == len(free.connectors)
+    assert ignored(tmp_path / "map.osm") == [0, 0, 1]
+
+
+def test_a_turn_into_a_dual_carriageway_is_forbidden_in_a_crossing_of_several_nodes(tmp_path: Path) -> None:
+    document = dual_carriageway()
+    free = town(document, tmp_path)
+    document.restrict(3, 2, 2, restriction="no_left_turn")  # from the south, at the farther carriageway
+    assert document.ways[1][0][1] == 2
+    lost = len(free.connectors) - len(town(document, tmp_path).connectors)
+    assert lost == 1
+    assert ignored(tmp_path / "map.osm") == [0, 0, 0]
+
+
 def test_staggered_streets_meet_in_one_crossing(tmp_path: Path) -> None:
     made = Document()
     a, b = made.node(-6.0, 0.0), made.node(6.0, 0.0)
@@ -204,14 +376,19 @@ def test_staggered_streets_meet_in_one_crossing(tmp_path: Path) -> None:
     assert any(connector.from_lane in north and connector.to_lane in south for connector in network.connectors)
 
 
-def test_a_dual_carriageway_is_crossed_in_one_go(tmp_path: Path) -> None:
+def dual_carriageway() -> Document:
+    """Return two one-way streets, eastbound and westbound, and a street that crosses both."""
     made = Document()
     low, high = made.node(0, -6), made.node(0, 6)
     primary = {"highway": "primary", "oneway": "yes", "lanes": "2"}
     made.way([made.node(-150, -6), low, made.node(150, -6)], primary)
     made.way([made.node(150, 6), high, made.node(-150, 6)], primary)
     made.way([made.node(0, -120), low, high, made.node(0, 120)])
-    network = town(made, tmp_path)
+    return made
+
+
+def test_a_dual_carriageway_is_crossed_in_one_go(tmp_path: Path) -> None:
+    network = town(dual_carriageway(), tmp_path)
     assert len(network.junctions) == 1
     assert len(network.roads) == 6
     straight = [c for c in network.connectors if c.manoeuvre == Manoeuvre.STRAIGHT]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from navsim.geometry import Polyline
-from navsim.roads.osm.smoothing import smoothed
+from navsim.roads.osm.street_lines import smoothed
 
 
 def test_a_sharp_corner_becomes_a_bend_between_the_same_ends() -> None:
