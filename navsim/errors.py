@@ -33,5 +33,9 @@ class DisplayError(NavsimError):
     """A window that cannot be opened because a display is missing."""
 
 
+class ReplacedError(NavsimError):
+    """A file whose content has changed since a run began to use it."""
+
+
 class StorageError(NavsimError):
     """A file that cannot be written: no space, no permission, or a file that already exists."""

@@ -1,12 +1,17 @@
-"""Provenance of files and measurements: software versions, git revision and machine."""
+"""Provenance of files and measurements: software versions, git revision, machine, and the files that a run reads."""
 
+import hashlib
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from navsim.errors import ReplacedError
 from navsim.parallel import available_cores
 
 DISTRIBUTION = "navsim-steering"
@@ -49,3 +54,75 @@ def processor(path: Path) -> str:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+FileState = tuple[int, int, int]
+"""Number, size [bytes] and time of change [ns] of a file: another file in its place has others."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a run reads more than once or in several processes, with its content when the run began."""
+
+    path: Path
+    """Path of the file."""
+    digest: str
+    """SHA-256 of the content, as hexadecimal digits."""
+
+    @staticmethod
+    def of(path: Path) -> "InputFile":
+        """Return a file with its present content.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        return InputFile(path, _digest(path))
+
+    def read(self) -> bytes:
+        """Return the content.
+
+        Raises:
+            ReplacedError: If it is another than when the run began.
+        """
+        with self.unchanged() as path:
+            return path.read_bytes()
+
+    @contextmanager
+    def unchanged(self) -> Iterator[Path]:
+        """Yield the path for a block that reads the file.
+
+        Raises:
+            ReplacedError: If the content is another than when the run began, before or after the block.
+        """
+        self.check()
+        try:
+            yield self.path
+        finally:  # an error of the block may come from another file, too
+            self.check()
+
+    def check(self) -> None:
+        """Raise ReplacedError if the content is another than when the run began."""
+        try:
+            now = f"sha256 {_digest(self.path)[:16]}"
+        except OSError as error:
+            now = f"cannot be read: {error.strerror}"
+        if now != f"sha256 {self.digest[:16]}":
+            raise ReplacedError(
+                f"{self.path}: has changed since the run began (sha256 {self.digest[:16]} then, {now} now); "
+                "put that file back, or begin a new run"
+            )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_state(path: Path) -> FileState:
+    """Return what tells a file from another one in its place, without reading it.
+
+    Raises:
+        OSError: If the file is missing.
+    """
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns

@@ -1,3 +1,8 @@
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from navsim.run_folder import (
     claim_folder,
     current_settings,
     differences,
+    locked_folder,
 )
 from navsim.simulation.expert import SteeringNoise
 
@@ -97,3 +103,55 @@ def test_unfinished_runs_are_continued_on_request(tmp_path: Path) -> None:
     check_resume(tmp_path, resume=True)
     with pytest.raises(StorageError, match="holds an unfinished run; continue it with --resume"):
         check_resume(tmp_path, resume=False)
+
+
+@contextmanager
+def holder(folder: Path, part: tuple[int, int] = (0, 1)) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds a folder until it is killed."""
+    code = (
+        "import sys, time; from pathlib import Path; from navsim.run_folder import locked_folder\n"
+        f"with locked_folder(Path({str(folder)!r}), part={part}):\n"
+        "    print('held', flush=True); time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_folder_in_use_names_the_process_that_holds_it_and_is_free_when_that_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with holder(folder) as process:
+        words = rf"run: is in use by process {process.pid} on {platform.node()} since \d{{4}}-.*; wait, or choose"
+        with pytest.raises(StorageError, match=words), locked_folder(folder):
+            pass
+        with locked_folder(folder, "demo"):  # another task
+            check_unused(folder, "data", "give another --out")
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [".run-0-of-1.lock", ".run-0-of-1.lock.holder"]
+    check_unused(folder, "data", "give another --out")
+    with locked_folder(folder):
+        (folder / "data").touch()
+    assert [path.name for path in folder.iterdir()] == ["data"]
+
+
+def test_parts_without_a_common_unit_may_run_at_the_same_time(tmp_path: Path) -> None:
+    with holder(tmp_path, (0, 2)):
+        for free in ((1, 2), (3, 4)):
+            with locked_folder(tmp_path, part=free):
+                pass
+        for taken in ((0, 2), (0, 1), (2, 4), (1, 3)):
+            with pytest.raises(StorageError, match="is in use by process"), locked_folder(tmp_path, part=taken):
+                pass
+
+
+def test_a_new_folder_stays_only_with_content(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError), locked_folder(tmp_path / "a" / "b"):
+        raise ConfigError("refused")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with locked_folder(tmp_path / "file" / "run"):  # it cannot be created: what is written there says so
+        pass

@@ -1,6 +1,7 @@
 """Commands that analyse a policy off the road: scores on recorded drives, inspection, localisation, export."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from agents.localization.pictures import write_gallery
 from agents.localization.report import LocalizationScore, markdown, paired_scores, scores
 from agents.localization.run import run_drives, scenarios
 from agents.localization.tuning import Trial, UpdateTimes, fit_regions, time_updates, try_exponents, write_regions
-from agents.policies.checkpoint import load_policy, read_info
+from agents.policies.checkpoint import checkpoint_input, load_policy, read_info
 from agents.scoring.junctions import DecisionRules, JunctionMeasures, RangeRecall
 from agents.scoring.policy_scores import PolicyScores, score_policy
 from agents.scoring.predictions import ScoreConfig, score_checkpoint
@@ -30,6 +31,7 @@ from navsim.evaluation.statistics.intervals import Estimate
 from navsim.number_formats import MISSING, interval, number, percent
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
+from navsim.run_folder import locked_folder
 from navsim.simulation.town import attribution_of
 from navsim.storage import write_json, write_text
 from navsim.tables import Table, show
@@ -49,8 +51,15 @@ def evaluate_offline() -> None:
     """Score a checkpoint, print tables and write the same as JSON and PNG."""
     config = parse_config(OfflineConfig, "Score a policy's distributions on recorded drives; calibrate it if wanted.")
     folder = config.checkpoint.parent if config.out is None else config.out
+    with locked_folder(config.checkpoint.parent) if config.calibrate else nullcontext():
+        _score_and_write(config, folder)
+
+
+def _score_and_write(config: OfflineConfig, folder: Path) -> None:
+    """Score a checkpoint, print tables and write the same into a folder."""
     name = f"{config.checkpoint.stem}-{config.split}"
     report = score_checkpoint(config)
+    file = checkpoint_input(config.checkpoint)  # as it is after its calibration
     write_json(folder / f"{name}-scores.json", report.mapping())
     save_figure(report.figure(), folder / f"{name}-scores.png")
     show(report.table())
@@ -58,9 +67,10 @@ def evaluate_offline() -> None:
         fitted = f"temperature is now {report.fitted_temperature:.3f}, probabilities are recalibrated"
         say(f"{config.checkpoint}: {fitted}")
     say(f"written: {folder / name}-scores.json and .png")
-    sees_route = "route_map" in read_info(config.checkpoint).policy.inputs
-    if config.junctions or (config.junctions is None and not sees_route):
-        measure_junctions(config, folder / f"{name}-junctions.json")
+    with file.unchanged():
+        sees_route = "route_map" in read_info(config.checkpoint).policy.inputs
+        if config.junctions or (config.junctions is None and not sees_route):
+            measure_junctions(config, folder / f"{name}-junctions.json")
 
 
 def measure_junctions(config: OfflineConfig, out: Path) -> None:
@@ -135,8 +145,9 @@ def inspect_policy() -> None:
     config = parse_config(
         InspectConfig, "Look into a policy: filters, feature maps, saliency, what decisions depend on."
     )
-    seen = inspect_checkpoint(config)
-    page = write_inspection(seen, config.folder)
+    with locked_folder(config.folder):
+        seen = inspect_checkpoint(config)
+        page = write_inspection(seen, config.folder)
     rows = [(line.text, line.value, line.interval) for line in headlines(seen)]
     show(Table(("what", "value", "95% interval"), rows, title=f"{seen.numbers.frames} frames"))
     for note in seen.numbers.notes:
@@ -150,6 +161,12 @@ def localize() -> None:
     if config.gui or config.action == "film":
         watch_live(config, say)
         return
+    with locked_folder(config.out), checkpoint_input(config.checkpoint).unchanged():
+        _localize(config)
+
+
+def _localize(config: LocalizeConfig) -> None:
+    """Do what `--action` says, but for `film`."""
     about = {"config": to_mapping(config), "versions": dict(software_versions()), "git_revision": git_revision()}
     if config.action == "benchmark":
         times = time_updates(config)

@@ -13,6 +13,7 @@ from agents.policies import has_torch
 from navsim.cli import say
 from navsim.config import parse_config
 from navsim.parallel import available_cores
+from navsim.run_folder import locked_folder
 from navsim.storage import find_file, write_json
 from navsim.subprocesses import run, run_in_background
 
@@ -61,6 +62,12 @@ def demo() -> None:
     config = parse_config(DemoConfig, "Collect, train and evaluate, as `make demo` does.")
     if not has_torch():
         raise missing_package("demo", "torch")
+    with locked_folder(config.out, "demo"):
+        _demo(config)
+
+
+def _demo(config: DemoConfig) -> None:
+    """Run the steps, in a folder that no other demo uses."""
     record = config.out / "demo.json"
     seconds: dict[str, float] = json.loads(record.read_bytes()) if record.exists() else {}
     todo = steps(find_file(config.configs, "configs"))

@@ -36,6 +36,7 @@ from navsim.evaluation.reports.suites_page import (
 from navsim.evaluation.suites import load_suite
 from navsim.parallel import available_cores
 from navsim.provenance import git_revision
+from navsim.run_folder import locked_folder
 from navsim.simulation.scenario import check_routes
 from navsim.simulation.simulation import Simulation
 from navsim.storage import write_json, write_text
@@ -143,10 +144,11 @@ def compare() -> None:
     title = f"{len(found)} drivers over {found[0].arrived.total} routes"
     text = comparison.comparison_markdown(title, found, comparisons, offline_text(checkpoints))
     page = compare_page(title, fingerprint, found, comparisons, checkpoints)
-    write_text(config.out / "comparison.md", text)
-    write_text(config.out / "comparison.html", page)
     summary = comparison.summary_table(title, found, comparisons)
-    write_json(config.out / "comparison.json", {"fingerprint": fingerprint, "drivers": summary.records()})
+    with locked_folder(config.out):
+        write_text(config.out / "comparison.md", text)
+        write_text(config.out / "comparison.html", page)
+        write_json(config.out / "comparison.json", {"fingerprint": fingerprint, "drivers": summary.records()})
     show(summary)
     say(f"all differences: {config.out}/comparison.html, with comparison.md and comparison.json beside it")
 
@@ -195,11 +197,12 @@ def run_suites() -> None:
         for stage in (() if left_out else config.evaluation(suite, next(iter(config.drivers))).stages)
         for scenario in stage.scenarios
     )
-    suites = [_run_suite(config, suite, left_out, broken) for suite, left_out in plan.items()]
-    repeats = _run_repeats(config, {suite.name: suite for suite in suites}, broken)
-    drivers = {name: driver.label or f"`{driver.driver}`" for name, driver in config.drivers.items()}
-    page = suites_page(config.title, drivers, suites, repeats, _circumstances(config))
-    write_text(config.page, page)
+    with locked_folder(config.out):
+        suites = [_run_suite(config, suite, left_out, broken) for suite, left_out in plan.items()]
+        repeats = _run_repeats(config, {suite.name: suite for suite in suites}, broken)
+        drivers = {name: driver.label or f"`{driver.driver}`" for name, driver in config.drivers.items()}
+        page = suites_page(config.title, drivers, suites, repeats, _circumstances(config))
+        write_text(config.page, page)
     show(suites_summary(suites))
     say(f"all scores: {config.page}")
     broken += [

@@ -32,9 +32,11 @@ from agents.training.config import choose_dtype
 from navsim.cli import run_subcommand, say
 from navsim.config import parse_config, to_mapping
 from navsim.errors import ConfigError
+from navsim.evaluation.reports.comparison import read_results
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.provenance import git_revision, machine, software_versions
+from navsim.run_folder import locked_folder
 from navsim.simulation.scenario import check_routes
 from navsim.storage import write_json, write_text, write_yaml
 from navsim.subprocesses import run, run_chains
@@ -52,12 +54,19 @@ def run_study() -> None:
     check_networks(config)
     stages = (stage for key in config.variants for stage in config.evaluation(key).stages)
     check_routes(scenario for stage in stages for scenario in stage.scenarios)
+    with locked_folder(config.out):
+        _run_study(config)
+
+
+def _run_study(config: StudyConfig) -> None:
+    """Run a study, in a folder that no other process uses."""
     for name in config.data:
         run(_collect(config, name))
     chains = {config.out / key / "log.txt": _train_and_drive(config, key) for key in config.variants}
     threads = str(max(available_cores() // config.side_by_side, 1))
     with progress("variants", len(chains), "variants") as advance:
         run_chains(chains, config.side_by_side, {"OMP_NUM_THREADS": threads}, lambda log: advance(1, log.parent.name))
+    read_results([config.evaluation(key).out for key in config.variants])  # refuses results of different suites
     findings = {key: read_finding(config, key) for key in config.variants}
     contrasts = [(contrast, read_contrast(config, contrast)) for contrast in config.contrasts]
     write_text(config.page, page(config, findings, _about(config), contrasts))

@@ -7,6 +7,7 @@ What is learned is the configuration's `task`: `driving`, a policy, unless it sa
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,7 @@ from navsim.config import chosen_task, parse_config, to_mapping
 from navsim.datasets.dataset import data_folders, read_description
 from navsim.errors import ConfigError, NavsimError
 from navsim.number_formats import MISSING, number, percent, share, thousands
+from navsim.run_folder import locked_folder
 from navsim.sensing.camera import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import write_json
@@ -88,7 +90,7 @@ def drive() -> None:
         describe(command)
         return
     config = command.run
-    with process_group(choose_device(config).type == "cuda") as group:
+    with process_group(choose_device(config).type == "cuda") as group, run_lock(config, group):
         folder = open_run(config)
         if group.first and folder.note:
             say(folder.note)
@@ -102,6 +104,11 @@ def drive() -> None:
             if config.dagger.rounds:
                 show(rounds_table(folder.read_metrics()["rounds"]))
             say(f"best: epoch {history.best_epoch}, {folder.best}")
+
+
+def run_lock(config: TrainConfig, group: ProcessGroup) -> AbstractContextManager[None]:
+    """Return the lock of a run's folder, which the first of several processes holds for all."""
+    return locked_folder(config.run_dir) if group.first else nullcontext()
 
 
 def learn(config: TrainConfig, folder: RunFolder, group: ProcessGroup) -> None:

@@ -15,6 +15,7 @@ from navsim.drivers.protocol import Driver, Expert
 from navsim.drivers.spec import DriverSpec, constant_driver_spec
 from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.config import EvaluationConfig
+from navsim.provenance import InputFile
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.storage import BUNDLED, expand_path, find_file
@@ -149,28 +150,38 @@ def policy_driver_spec(path: Path, config: PolicyEvaluationConfig, name: str) ->
     Raises:
         CheckpointError: If the checkpoint is missing, damaged or made for other cameras or another map.
     """
-    source = (path, config.simulation, name, config.acting)
+    policy_info(path)  # names a file that is missing or unusable
+    file = InputFile.of(path)
+    source = (file, config.simulation, name, config.acting)
     make_policy_driver(source)
-    digest = hashlib.sha256(path.read_bytes() + _digest_text(config.acting).encode()).hexdigest()[:16]
-    renderer = policy_info(path).versions.get("renderer", "")
+    digest = policy_digest(file.read(), config.acting)
+    with file.unchanged():
+        renderer = policy_info(path).versions.get("renderer", "")
     return DriverSpec(
         name, make_policy_driver, source, origin=str(path), digest=digest, cars=BATCH_CARS, renderer=renderer
     )
 
 
-def _digest_text(acting: ActingConfig) -> str:
-    """Return the settings as text for a driver's digest, where a rule has the name that stored results use."""
-    return repr(acting).replace("rule='follow_mode'", "rule='sticky'")
+def policy_digest(content: bytes, acting: ActingConfig) -> str:
+    """Return what distinguishes a learned driver in results: by the content of its file and its settings."""
+    settings = repr(acting).replace("rule='follow_mode'", "rule='sticky'")  # a rule has the name that results use
+    return hashlib.sha256(content + settings.encode()).hexdigest()[:16]
 
 
-def make_policy_driver(source: tuple[Path, SimulationConfig, str, ActingConfig]) -> Driver:
-    """Load a learned driver, in this process or a worker."""
-    path, simulation, name, acting = source
-    if path.suffix == ".onnx":
-        return OnnxDriver(path, simulation.cameras, simulation.map, name, acting)
-    from agents.drivers.policy_driver import PolicyDriver
+def make_policy_driver(source: tuple[InputFile, SimulationConfig, str, ActingConfig]) -> Driver:
+    """Load a learned driver, in this process or a worker.
 
-    return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
+    Raises:
+        CheckpointError: If its file is damaged or made for other cameras or another map.
+        ReplacedError: If its file was replaced since the run began.
+    """
+    file, simulation, name, acting = source
+    with file.unchanged() as path:
+        if path.suffix == ".onnx":
+            return OnnxDriver(path, simulation.cameras, simulation.map, name, acting)
+        from agents.drivers.policy_driver import PolicyDriver
+
+        return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
 
 
 def expert_driver_spec(simulation: SimulationConfig) -> DriverSpec:

@@ -10,14 +10,24 @@ from typing import Any
 import torch
 
 from agents.drivers.onnx_driver import CARD_NAME, ONNX_NAME, ExportMetadata
+from agents.drivers.registry import policy_digest
 from agents.export.card import CardContents, model_card
 from agents.export.graph import DrivingGraph, check_graph, driven_observations, export_graph, random_observations
 from agents.policies import WEIGHTS_NAME
-from agents.policies.checkpoint import CheckpointInfo, load_policy, read_info, save_checkpoint
+from agents.policies.checkpoint import (
+    CheckpointInfo,
+    checkpoint_file,
+    checkpoint_input,
+    load_policy,
+    read_info,
+    save_checkpoint,
+)
 from agents.policies.policy import parameter_count
-from navsim.drivers.action_selection import GRID_POINTS
+from navsim.config import from_mapping
+from navsim.drivers.action_selection import GRID_POINTS, ActingConfig
 from navsim.errors import ConfigError
 from navsim.provenance import git_revision, software_versions
+from navsim.run_folder import locked_folder
 from navsim.storage import atomic_folder, write_bytes, write_text
 
 NUM_CHECKED = 8
@@ -44,7 +54,9 @@ def export(config: ExportConfig) -> CardContents:
         ConfigError: If the exporter is missing or cannot express the network, or the results lack the checkpoint.
         StorageError: If the folder exists already or cannot be written.
     """
-    with atomic_folder(config.out) as folder:
+    file = checkpoint_input(config.checkpoint)
+    beside = locked_folder(config.out.absolute().parent, f"export-{config.out.name}")
+    with beside, atomic_folder(config.out) as folder, file.unchanged():
         info = read_info(config.checkpoint)
         results = {} if config.results is None else closed_loop_scores(config.results, config.checkpoint)
         policy = load_policy(config.checkpoint, info.cameras, info.map)
@@ -102,18 +114,27 @@ def _read_json(path: Path) -> dict[str, Any]:
 def closed_loop_scores(results: Path, checkpoint: Path) -> dict[str, Any]:
     """Return an evaluation's results for a checkpoint, with a `title` that names the routes.
 
+    The content of the checkpoint counts, not its path; results of earlier versions know only the path.
+
     Raises:
         ConfigError: If the file cannot be read, or the checkpoint did not drive there.
     """
     try:
         values = json.loads(results.read_bytes())
         origins, settings = values["origins"], values["config"]
+        digests = values.get("identity", {}).get("drivers", {})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"results = {results}: no results of an evaluation ({error!r})") from None
-    own = [name for name, origin in origins.items() if Path(origin).resolve() == checkpoint.resolve()]
+    if digests:
+        acting = from_mapping(ActingConfig, settings.get("acting", {}), str(results))
+        digest = policy_digest(checkpoint_file(checkpoint).read_bytes(), acting)
+        own = [name for name, found in digests.items() if found == digest]
+    else:
+        own = [name for name, origin in origins.items() if Path(origin).resolve() == checkpoint.resolve()]
     if not own:
         drove = ", ".join(f"{name} ({origin})" for name, origin in origins.items())
-        raise ConfigError(f"results = {results}: {checkpoint} did not drive there, but {drove}")
+        how = " with its present content" if digests else ""
+        raise ConfigError(f"results = {results}: {checkpoint} did not drive there{how}, but {drove}")
     where = f"{settings['towns']} {settings['split']} towns"
     routes = f"{settings['routes']} routes through junctions, {where}"
     suite = settings.get("suite")

@@ -17,7 +17,7 @@ from agents.localization.likelihoods import Evidence, LanePoints, RoadLikelihood
 from agents.localization.sensors import LocalizationCase
 from agents.localization.steering import SteeringLikelihood, check_can_localise
 from agents.localization.tracking import Track, TrackPoint, localise
-from agents.policies.checkpoint import load_policy, read_info, weights_digest
+from agents.policies.checkpoint import checkpoint_input, load_policy, read_info, weights_digest
 from agents.policies.policy import Policy
 from navsim.config import to_mapping
 from navsim.datasets.dataset import IDENTITY_NAME
@@ -25,6 +25,7 @@ from navsim.datasets.episode_files import read_episode, read_header, write_episo
 from navsim.errors import CheckpointError, EpisodeError, StorageError
 from navsim.parallel import available_cores, run_units
 from navsim.progress import progress
+from navsim.provenance import InputFile
 from navsim.roads.network import RoadNetwork
 from navsim.run_folder import Values, claim_folder, current_settings
 from navsim.seeding import generator
@@ -181,7 +182,9 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
         CheckpointError: If the checkpoint is unusable or does not see the unrouted map.
         ConfigError: If the folder holds the results of other settings.
         TownError: If a town cannot be built, or has fewer routes than drives.
+        ReplacedError: If the checkpoint was replaced during the run; finished drives are kept.
     """
+    file = checkpoint_input(config.checkpoint)
     open_policy(config.checkpoint)
     path = config.out / IDENTITY_NAME
 
@@ -193,11 +196,13 @@ def run_drives(config: LocalizeConfig) -> dict[Scenario, Tracks]:
     missing = [scenario for scenario in expected if not result_path(config, scenario).exists()]
     check_routes(missing)
     advice = f"give another --out, or remove {path} and {config.out / RESULTS_NAME}"
-    claim_folder(config.out, IDENTITY_NAME, identity(config), "results", advice, updated)
+    with file.unchanged():
+        settings = identity(config)
+    claim_folder(config.out, IDENTITY_NAME, settings, "results", advice, updated)
     workers = min(config.workers or available_cores(), max(len(missing), 1))
     with (
         progress("localising", len(expected), "drives", already=len(expected) - len(missing)) as advance,
-        run_units(_make_worker, _Job(config), missing, workers) as results,
+        run_units(make_worker, LocalizationJob(config, file), missing, workers) as results,
     ):
         for finished in results:
             advance(1, finished.result)
@@ -242,20 +247,26 @@ def read_result(config: LocalizeConfig, scenario: Scenario) -> Tracks:
 
 
 @dataclass(frozen=True)
-class _Job:
+class LocalizationJob:
     """A configuration for other processes; hashable, since its values are paths and tuples."""
 
     config: LocalizeConfig
+    """Settings of the run."""
+    checkpoint: InputFile
+    """File of the policy, with its content when the run began."""
 
 
-def _make_worker(job: _Job) -> Callable[[Scenario], str]:
+def make_worker(job: LocalizationJob) -> Callable[[Scenario], str]:
     """Return the function that localises one drive in this process and stores its tracks."""
     torch.set_num_threads(1)
-    config, policy = job.config, open_policy(job.config.checkpoint)
+    config = job.config
+    with job.checkpoint.unchanged():
+        policy = open_policy(config.checkpoint)
 
     @lru_cache(maxsize=1)
     def context_of(town: str) -> LocalizationContext:
-        return make_context(config, policy, town)
+        with job.checkpoint.unchanged():
+            return make_context(config, policy, town)
 
     def localise_scenario(scenario: Scenario) -> str:
         context = context_of(scenario.town)

@@ -26,6 +26,7 @@ from navsim.datasets.dataset import data_folders, read_description
 from navsim.evaluation.routes import RouteSuite
 from navsim.progress import progress
 from navsim.roads.generators.towns import Split
+from navsim.run_folder import locked_folder
 from navsim.seeding import generator
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
@@ -121,18 +122,20 @@ def run_task(task: PerceptionTask[L, N, A, S], console: Console) -> None:
     Raises:
         EpisodeError: If the data is missing, damaged or without ground truth.
         ConfigError: If the configuration cannot be used, or the run's folder holds a run of other settings.
-        StorageError: If the run's folder holds other files, or an unfinished run without `config.resume`.
+        StorageError: If the run's folder holds other files, or an unfinished run without `config.resume`, or another
+            process writes to it.
         CheckpointError: If a checkpoint is damaged or was trained on other pictures.
         KeyboardInterrupt: After Ctrl-C; its text says how to continue.
     """
-    folder = open_run(task.config)
-    if folder.note:
-        console.print(folder.note, highlight=False, soft_wrap=True)
-    if folder.finished:
-        console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
-    else:
-        history = _train(task, folder, console)
-        _write_results(task, folder, history, evaluate_held_out(task, folder))
+    with locked_folder(task.config.run_dir):
+        folder = open_run(task.config)
+        if folder.note:
+            console.print(folder.note, highlight=False, soft_wrap=True)
+        if folder.finished:
+            console.print(f"{folder.path}: this run is done; nothing to do", highlight=False, soft_wrap=True)
+        else:
+            history = _train(task, folder, console)
+            _write_results(task, folder, history, evaluate_held_out(task, folder))
     console.print(task.evaluator.table(read_results(folder, task.evaluator.kind)).rich())
     text = f"{folder.best}; {folder.path / RESULTS}, {PAGE} and pictures in {OVERLAYS}"
     console.print(text, highlight=False, soft_wrap=True)

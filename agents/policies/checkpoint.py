@@ -26,6 +26,7 @@ from agents.policies.networks.observation_batch import ObservationSpec, observat
 from agents.policies.policy import Policy, build_policy
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import CheckpointError, ConfigError
+from navsim.provenance import InputFile
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.storage import find_file, write_bytes
@@ -236,6 +237,12 @@ def read_info(path: Path) -> CheckpointInfo:
         CheckpointError: If the file is missing, truncated, foreign or of another format.
     """
     return POLICY_FORMAT.read(path, tensors=False)[0]
+
+
+def checkpoint_input(path: Path) -> InputFile:
+    """Return the file of a checkpoint with its present content; for its errors see `read_info`."""
+    read_info(path)
+    return InputFile.of(checkpoint_file(path))
 
 
 def weights_digest(path: Path) -> str:

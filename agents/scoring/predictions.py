@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from agents.policies.checkpoint import load_policy, read_info, write_calibration
+from agents.policies.checkpoint import checkpoint_input, load_policy, write_calibration
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.distributions.recalibrated import fit_levels, recalibrated
 from agents.policies.policy import Policy
@@ -127,10 +127,13 @@ def score_checkpoint(config: ScoreConfig) -> Report:
         CheckpointError: If the checkpoint is unusable or was made for other cameras or another map.
         EpisodeError: If the data is missing, damaged or foreign.
         StorageError: If the temperature cannot be written; the checkpoint is unchanged then.
+        ReplacedError: If the checkpoint was replaced meanwhile; the new one is not calibrated.
     """
     chosen = open_dataset(config.data, config.split)
     simulation = chosen.description.simulation
-    policy = load_policy(config.checkpoint, simulation.cameras, simulation.map)
+    file = checkpoint_input(config.checkpoint)
+    with file.unchanged():
+        policy = load_policy(config.checkpoint, simulation.cameras, simulation.map)
     stored, known = policy.temperature, policy.levels
     policy.temperature, policy.levels = 1.0, ()
     found = predict(policy, chosen)
@@ -139,6 +142,7 @@ def score_checkpoint(config: ScoreConfig) -> Report:
         held_out = predict(policy, open_dataset(config.data, Split.VALIDATION))
     fitted = fit_temperature(held_out.predictions, config.objective)
     levels = fit_levels(label_transforms(held_out.predictions, fitted).clamp(0.0, 1.0))
+    file.check()
     if config.calibrate:
         write_calibration(config.checkpoint, fitted, levels)
     calibrations: dict[str, tuple[float, tuple[float, ...]]] = {"as trained": (1.0, ())}
@@ -149,7 +153,7 @@ def score_checkpoint(config: ScoreConfig) -> Report:
         checkpoint=str(config.checkpoint),
         data=folders_text(config.data),
         split=str(config.split),
-        head=read_info(config.checkpoint).policy.head,
+        head=policy.config.head,
         stored_temperature=stored,
         fitted_temperature=fitted,
         objective=config.objective,

@@ -7,13 +7,13 @@ resumed. The run's own files describe all rounds.
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agents.drivers.policy_driver import PolicyDriver
-from agents.policies.checkpoint import weights_digest
+from agents.policies.checkpoint import checkpoint_input, weights_digest
 from agents.training.config import DaggerConfig, TrainConfig
 from agents.training.dataset import TrainingData
 from agents.training.distributed import ALONE, ProcessGroup
@@ -33,7 +33,7 @@ from navsim.datasets.dataset import (
 )
 from navsim.datasets.episode_files import write_episode
 from navsim.drivers.protocol import ExpertMixtureDriver
-from navsim.provenance import git_revision, software_versions
+from navsim.provenance import InputFile, git_revision, software_versions
 from navsim.roads.generators.towns import Split
 from navsim.seeding import derived_seed
 from navsim.simulation.config import SimulationConfig
@@ -59,14 +59,18 @@ class MixedDriving:
     """Length of a window [s]."""
     num_envs: int
     """Number of cars in a process."""
+    content: InputFile | None = None
+    """The checkpoint's file with its content when the round began; None before."""
 
     def mixture(self) -> ExpertMixtureDriver:
         """Make the driver of one car.
 
         Raises:
             CheckpointError: If the policy's file is unusable or was made for other cameras or another map.
+            ReplacedError: If the policy's file was replaced since the round began.
         """
-        driver = PolicyDriver(self.checkpoint, self.simulation.cameras, self.simulation.map)
+        with nullcontext() if self.content is None else self.content.unchanged():
+            driver = PolicyDriver(self.checkpoint, self.simulation.cameras, self.simulation.map)
         return ExpertMixtureDriver(driver, self.share, max(1, round(self.window / self.simulation.control_step)))
 
     @property
@@ -91,12 +95,12 @@ def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDri
         WorkerError: If the process of a drive died in every attempt; all other drives are recorded.
         KeyboardInterrupt: After Ctrl-C; its text says how to continue.
     """
-    towns = config.drives(seed, number)
+    towns, content = config.drives(seed, number), checkpoint_input(driving.checkpoint)
     settings = driving.settings | {"round": number, "seed": seed, "routes": config.routes, "towns": config.towns}
     description = DatasetDescription(driving.simulation, settings, software_versions(), git_revision())
     claim_data_folder(driving.out, description)
     plan = Plan(driving.out, towns, f"round {number}: driving", config.workers, resume=True)
-    job = replace(driving, num_envs=min(driving.num_envs, max(map(len, towns))))
+    job = replace(driving, num_envs=min(driving.num_envs, max(map(len, towns))), content=content)
     return run_plan(plan, make_recorder, job).recording
 
 

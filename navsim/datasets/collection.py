@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from navsim.config import to_mapping, updated_keys
-from navsim.datasets.collection_config import COUNTS, CollectConfig, data_settings, planned_towns
+from navsim.datasets.collection_config import COUNTS, CollectConfig, data_settings, parse_shard, planned_towns
 from navsim.datasets.dataset import (
     DESCRIPTION_NAME,
     DatasetDescription,
@@ -30,7 +30,16 @@ from navsim.errors import EpisodeError, StorageError
 from navsim.parallel import WorkerError, available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
-from navsim.run_folder import Difference, Values, check_resume, check_settings, check_unused, differences
+from navsim.run_folder import (
+    Difference,
+    Values,
+    check_resume,
+    check_settings,
+    check_unused,
+    differences,
+    locked_folder,
+    one_at_a_time,
+)
 from navsim.simulation.config import position_fixes
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
@@ -154,11 +163,12 @@ def run_plan(plan: Plan, make: Callable[[Job], Recorder], job: Job) -> Collectio
     """
     missing = _missing(plan)
     recording = _record_missing(plan, missing, make, job) if missing else RecordingStats(0, 0, 0.0, 0)
-    statistics = episode_statistics(open_dataset(plan.out).episodes(images=False))
-    path = plan.out / STATISTICS_NAME
-    if recording.drives or not path.exists():
-        speed = to_mapping(recording) | {"steps_per_second": recording.steps_per_second}
-        write_json(path, to_mapping(statistics) | {"recording": speed})
+    with one_at_a_time(plan.out):  # the last of several shards sees the drives of all
+        statistics = episode_statistics(open_dataset(plan.out).episodes(images=False))
+        path = plan.out / STATISTICS_NAME
+        if recording.drives or not path.exists():
+            speed = to_mapping(recording) | {"steps_per_second": recording.steps_per_second}
+            write_json(path, to_mapping(statistics) | {"recording": speed})
     return CollectionResult(recording, statistics)
 
 
@@ -232,14 +242,17 @@ def collect(config: CollectConfig) -> CollectionResult:
     Raises:
         ConfigError: If the folder holds data of other settings.
         StorageError: If the folder holds something else, or an unfinished collection and `config.resume` is off, or
-            the disk is full; drives recorded so far are complete and stay.
+            another process records some of these drives into it, or the disk is full; drives recorded so far are
+            complete and stay.
         WorkerError: If the process of a drive died at each attempt; all other drives are recorded.
         KeyboardInterrupt: After Ctrl-C, with the way to continue.
     """
     towns = tuple(planned_towns(config))
-    prepare_folder(config)
     plan = Plan(config.out, towns, "collecting", config.workers, config.resume)
-    return run_plan(plan, make_recorder, config)
+    with locked_folder(config.out, part=parse_shard(config.shard)):
+        with one_at_a_time(config.out):
+            prepare_folder(config)
+        return run_plan(plan, make_recorder, config)
 
 
 def prepare_folder(config: CollectConfig) -> None:

@@ -14,10 +14,11 @@ from typing import Any
 
 from navsim.config import from_mapping, to_mapping
 from navsim.datasets.collection_config import extension_advice
-from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
+from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header, read_unchanged_episode
 from navsim.errors import ConfigError, EpisodeError
+from navsim.provenance import FileState, file_state
 from navsim.roads.generators.towns import Split
-from navsim.run_folder import differences
+from navsim.run_folder import check_idle, differences
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
@@ -82,6 +83,11 @@ class Dataset:
     """Description of the first data folder."""
     headers: dict[Path, EpisodeHeader]
     """Header of each episode file, in the order of the files' names."""
+    states: dict[Path, FileState] = field(init=False)
+    """State of each file when its header was read."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", {path: file_state(path) for path in self.headers})
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -99,10 +105,10 @@ class Dataset:
             images: Whether to read images and maps too.
 
         Raises:
-            EpisodeError: If a file is missing or damaged.
+            EpisodeError: If a file is missing or damaged, or was replaced since its header was read.
         """
         for path in self.headers:
-            yield read_episode(path, images)
+            yield read_unchanged_episode(path, self.states[path], images)
 
 
 def episode_path(folder: Path, scenario: Scenario) -> Path:
@@ -177,8 +183,12 @@ def open_dataset(data: DataFolders, split: Split | None = None) -> Dataset:
         EpisodeError: If a folder is missing or empty, has another format, or holds a damaged or foreign episode; if the
             folders differ in their simulation, or hold the same drive; or if none has episodes of the split.
         ConfigError: If a folder is named twice.
+        StorageError: If a split is asked for while another process writes to a folder.
     """
     folders, groups = data_folders(data), [*Split, STREETS]
+    if split is not None:  # to learn or to score, where drives that are still missing would not be noticed
+        for folder in folders:
+            check_idle(folder)
     joined = join_datasets([_open_folder(folder, split) for folder in folders])
     if split is not None and not joined.headers:
         advice = extension_advice(folders[0] / DESCRIPTION_NAME, joined.description.collection, split)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import ConfigError, EpisodeError, TownError
 from navsim.geometry import Array
-from navsim.provenance import software_versions
+from navsim.provenance import FileState, file_state, software_versions
 from navsim.roads.routing import JunctionPassage
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
@@ -254,6 +254,18 @@ def read_episode(path: Path, images: bool = True, distributions: bool | None = N
         return _episode(header, table, recorded)
     except (KeyError, ValueError, pa.ArrowException) as error:
         raise EpisodeError(f"{path}: holds columns that do not fit its header: {_first_line(error)}") from None
+
+
+def read_unchanged_episode(path: Path, state: FileState, images: bool = True) -> Episode:
+    """Read an episode whose file has some state.
+
+    Raises:
+        EpisodeError: If it is missing or damaged, or another file is in its place.
+    """
+    episode = read_episode(path, images)
+    if file_state(path) != state:
+        raise EpisodeError(f"{path}: has been replaced since the run began; begin a new run for the new data")
+    return episode
 
 
 def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) -> Episode:

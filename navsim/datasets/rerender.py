@@ -18,9 +18,10 @@ from navsim.config import Constrained, to_mapping
 from navsim.datasets.collection import CollectionResult, DriveGroup, Plan, Recorder, claim_data_folder, run_plan
 from navsim.datasets.collection_config import Channel, check_channels
 from navsim.datasets.dataset import Dataset, DatasetDescription, episode_path, open_dataset
-from navsim.datasets.episode_files import read_episode, read_header, write_episode
+from navsim.datasets.episode_files import read_header, read_unchanged_episode, write_episode
 from navsim.errors import ConfigError, StorageError
-from navsim.provenance import git_revision, software_versions
+from navsim.provenance import FileState, git_revision, software_versions
+from navsim.run_folder import check_idle, locked_folder
 from navsim.sensing.camera import RIGS, Camera, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import RendererName, SimulationConfig
@@ -73,8 +74,8 @@ class RerenderJob:
     """Path of the new data folder."""
     simulation: SimulationConfig
     """Simulation with the new cameras, map patches and renderer."""
-    sources: tuple[tuple[Scenario, Path], ...]
-    """Pairs of the new scenario and the file in the source."""
+    sources: tuple[tuple[Scenario, tuple[Path, FileState]], ...]
+    """Pairs of the new scenario and the file in the source, with its state."""
     channels: tuple[Channel, ...] = ()
     """Ground truth recorded with the images."""
 
@@ -93,14 +94,16 @@ def rerender(config: RerenderConfig) -> CollectionResult:
     """
     if config.out.resolve() == config.source.resolve():
         raise StorageError(f"{config.out}: is the source itself, whose drives stay as they are; give another --out")
+    check_idle(config.source)
     source = open_dataset(config.source)
     simulation = rerender_simulation(config, source)
     sources = _sources(source, config.appearance)
     channels = source.description.collection.get("channels", []) if config.channels is None else config.channels
-    claim_data_folder(config.out, _description(config, source, simulation, channels), config.resume)
     job = RerenderJob(config.out, simulation, tuple(sources.items()), tuple(channels))
     plan = Plan(config.out, tuple(_units(sources)), "rerendering", config.workers, config.resume)
-    return run_plan(plan, make_rerenderer, job)
+    with locked_folder(config.out):
+        claim_data_folder(config.out, _description(config, source, simulation, channels), config.resume)
+        return run_plan(plan, make_rerenderer, job)
 
 
 def make_rerenderer(job: RerenderJob) -> Recorder:
@@ -111,8 +114,9 @@ def make_rerenderer(job: RerenderJob) -> Recorder:
     def record(scenarios: DriveGroup) -> list[int]:
         steps = []
         for scenario in scenarios:
-            path = sources[scenario]
-            episode = rerenderer.rerender(read_episode(path, images=False), scenario.appearance)
+            path, state = sources[scenario]
+            recorded = read_unchanged_episode(path, state, images=False)
+            episode = rerenderer.rerender(recorded, scenario.appearance)
             if "classes" in job.channels:
                 episode = replace(episode, classes=rerenderer.classes(episode))
             if "objects" in job.channels:
@@ -158,21 +162,21 @@ def _description(
     return DatasetDescription(simulation, settings, software_versions(), git_revision())
 
 
-def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, Path]:
-    """Return the file of the source for each new scenario.
+def _sources(source: Dataset, appearance: str | None) -> dict[Scenario, tuple[Path, FileState]]:
+    """Return the file of the source with its state for each new scenario.
 
     Raises:
         ConfigError: If two drives of the source would become the same.
     """
-    sources: dict[Scenario, Path] = {}
+    sources: dict[Scenario, tuple[Path, FileState]] = {}
     for path, header in source.headers.items():
         scenario = with_appearance(header.scenario, appearance)
         if scenario in sources:
             raise ConfigError(
-                f"appearance = {appearance!r}: {sources[scenario].stem} and {path.stem} differ in nothing "
+                f"appearance = {appearance!r}: {sources[scenario][0].stem} and {path.stem} differ in nothing "
                 "else and would become the same drive"
             )
-        sources[scenario] = path
+        sources[scenario] = path, source.states[path]
     return sources
 
 

@@ -27,6 +27,7 @@ import importlib
 import inspect
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from navsim.drivers.protocol import BatchDriver, Driver, Expert
 from navsim.drivers.sandbox import error_text
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError, NavsimError
+from navsim.provenance import InputFile
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 
@@ -42,8 +44,8 @@ _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _METHODS = ("begin", "drive")
 
-Source = tuple[str, tuple[Camera, ...], MapSpec]
-"""Text after `--driver`, with the car's cameras and map patches."""
+Source = tuple[str, tuple[Camera, ...], MapSpec, InputFile | None]
+"""Text after `--driver`, the car's cameras and map patches, and the file of the module once it is known."""
 
 
 def is_plugin_name(text: str) -> bool:
@@ -64,10 +66,14 @@ def plugin_driver_spec(text: str, cameras: tuple[Camera, ...], map_spec: MapSpec
     Raises:
         DriverError: If the module or the factory is missing, or it does not return a driver.
     """
-    source: Source = (text, cameras, map_spec)
-    driver = make_plugin_driver(source)
+    driver = make_plugin_driver((text, cameras, map_spec, None))
+    path = _module_file(text)
+    file = None if path is None else InputFile.of(path)
+    content = b"" if file is None else file.read()
+    digest = hashlib.sha256(text.encode() + b"\0" + content).hexdigest()[:16]
     cars = BATCH_CARS if isinstance(driver, BatchDriver) else 1
-    return DriverSpec(driver.name, make_plugin_driver, source, origin=text, digest=_digest(text), cars=cars)
+    source: Source = (text, cameras, map_spec, file)
+    return DriverSpec(driver.name, make_plugin_driver, source, origin=text, digest=digest, cars=cars)
 
 
 def make_plugin_driver(source: Source) -> Driver:
@@ -75,8 +81,15 @@ def make_plugin_driver(source: Source) -> Driver:
 
     Raises:
         DriverError: As `plugin_driver_spec` does.
+        ReplacedError: If the module was changed since the run began.
     """
-    text, cameras, map_spec = source
+    text, cameras, map_spec, file = source
+    with nullcontext() if file is None else file.unchanged():
+        return _made(text, cameras, map_spec)
+
+
+def _made(text: str, cameras: tuple[Camera, ...], map_spec: MapSpec) -> Driver:
+    """Import the module and make the driver."""
     factory = load_attribute(text, f"driver {text!r}", DriverError)
     attribute = text.split(":")[1]
     if not callable(factory):
@@ -155,8 +168,7 @@ def _checked(text: str, driver: Any) -> Driver:
     return checked
 
 
-def _digest(text: str) -> str:
-    """Return a checksum of the driver's module, which distinguishes its versions."""
-    path = getattr(sys.modules[text.split(":")[0]], "__file__", None)
-    content = Path(path).read_bytes() if path is not None and Path(path).is_file() else b""
-    return hashlib.sha256(text.encode() + b"\0" + content).hexdigest()[:16]
+def _module_file(text: str) -> Path | None:
+    """Return the file of the driver's module; None for a module without one."""
+    name = getattr(sys.modules[text.split(":")[0]], "__file__", None)
+    return Path(name) if name is not None and Path(name).is_file() else None

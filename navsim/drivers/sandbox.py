@@ -13,7 +13,7 @@ from numbers import Real
 from typing import TypeVar
 
 from navsim.drivers.protocol import BatchDriver, Decision, Driver, Expert, Explain, Salience, explanation_of
-from navsim.errors import DriverError
+from navsim.errors import DriverError, ReplacedError
 from navsim.parallel import time_limit
 from navsim.roads.routing import Route
 from navsim.sensing.observation import Observation
@@ -166,6 +166,7 @@ def make_safely(make: Callable[[], T], limit: float) -> T:
 
     Raises:
         DriverError: If that raises an error or takes too long.
+        ReplacedError: If a file of the driver was replaced since the run began.
     """
     with guard("making the driver", CONSTRUCTION_FACTOR * limit):
         return make()
@@ -186,6 +187,8 @@ def guard(method: str, limit: float) -> Iterator[None]:
     try:
         with time_limit(limit):
             yield
+    except ReplacedError:  # the driver is another one: nobody's mistake in driving
+        raise
     except (Exception, SystemExit) as error:  # external code may raise anything
         raise DriverError(f"{method}: {error_text(error)}") from error
     taken = time.monotonic() - started

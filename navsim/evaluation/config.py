@@ -1,6 +1,7 @@
 """Settings of an evaluation: drivers, routes, simulation and folder of the results."""
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from navsim.config import Constrained
 from navsim.drivers.sandbox import DECISION_LIMIT
 from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
-from navsim.evaluation.suites import SuiteStage, load_suite, stages
+from navsim.evaluation.suites import Suite, SuiteStage, load_suite, stages
 from navsim.parallel import available_cores
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split
 from navsim.simulation.config import SimulationConfig
@@ -80,16 +81,23 @@ class EvaluationConfig(Constrained):
                 raise ConfigError(f"suite {self.suite} sets the routes; leave out {name}")
         _ = self.stages
 
-    @property
+    @cached_property
+    def _loaded_suite(self) -> Suite:
+        """The suite, read once: its file may be replaced during the evaluation."""
+        return load_suite(self.suite or "")
+
+    @cached_property
     def stages(self) -> tuple[SuiteStage, ...]:
         """The parts of the suite, or the one part of the routes that the settings describe.
+
+        Files of suites and maps count as they are when this is first asked for.
 
         Raises:
             ConfigError: If the suite does not exist, or holds wrong keys or values.
         """
         if self.suite is None:
             return (SuiteStage("", self.own_routes.scenarios(), self.simulation),)
-        return stages(load_suite(self.suite), self.simulation, self.seed, self.town)
+        return stages(self._loaded_suite, self.simulation, self.seed, self.town)
 
     @property
     def own_routes(self) -> RouteSuite:
@@ -115,7 +123,7 @@ class EvaluationConfig(Constrained):
         """Description of the routes in a few words."""
         if self.suite is not None:
             where = f", in {self.town}" if self.town is not None else ""
-            return f"{load_suite(self.suite).title or self.suite}{where}, seed {self.seed}"
+            return f"{self._loaded_suite.title or self.suite}{where}, seed {self.seed}"
         lanes = f" and {self.lane_routes} along lanes" if self.lane_routes else ""
         by = "" if self.generators == DEFAULT_GENERATORS else f" ({', '.join(self.generators)})"
         where = f"in {self.town}" if self.town is not None else f"{self.towns} {self.split} towns{by}"

@@ -1,7 +1,7 @@
 """Entry points of the viewer: drives chosen by keys, replays of recorded drives, and films without a display."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
@@ -10,6 +10,7 @@ from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
 from navsim.drivers.sandbox import DECISION_LIMIT, safe_driver
 from navsim.drivers.spec import DriverSpec
 from navsim.errors import TownError
+from navsim.run_folder import locked_folder
 from navsim.simulation.episode import Episode
 from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario, scenario_route
@@ -125,13 +126,14 @@ def watch_choices(
     Raises:
         DisplayError: If no display is available.
         TownError: If the first town or route does not exist.
-        StorageError: If the folder for recorded drives was made with other settings.
+        StorageError: If the folder for recorded drives was made with other settings, or another process writes to it.
     """
     choices = config.choices(tuple(driver_spec.name for driver_spec in driver_specs))
     check_route(choices.scenario)
     by_name = {driver_spec.name: driver_spec for driver_spec in driver_specs}
     keyboard = KeyboardInput(config.simulation.vehicle.max_curvature, config.simulation.control_step)
-    with Simulation(config.simulation) as simulation:
+    held = nullcontext() if config.record is None else locked_folder(config.record)
+    with held, Simulation(config.simulation) as simulation:
         with Viewer(simulation, config.viewer, ALL_CAPABILITIES, keyboard, config.films, painter) as viewer:
             recorder = None
             if config.record is not None:

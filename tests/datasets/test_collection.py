@@ -20,6 +20,7 @@ from navsim.datasets.collection_config import CollectConfig, planned_towns
 from navsim.datasets.dataset import DatasetDescription, open_dataset, read_description
 from navsim.datasets.statistics import Statistics
 from navsim.errors import ConfigError, StorageError
+from navsim.run_folder import locked_folder
 from navsim.simulation.scenario import Outcome
 from tests.datasets.synthetic_episodes import SHORT_COLLECTION
 
@@ -119,6 +120,25 @@ def test_shards_together_give_the_same_bytes(unbroken: Path, into: Callable[...,
     for shard in ("0/2", "1/2"):
         collect(into(shard=shard))
     assert contents(into().out) == contents(unbroken)
+
+
+def test_shards_at_the_same_time_give_the_same_bytes_and_the_statistics_of_all(
+    unbroken: Path, into: Callable[..., CollectConfig]
+) -> None:
+    programs = [collecting_program(into(shard=shard, resume=True)) for shard in ("0/2", "1/2")]
+    for program in programs:
+        _, errors = program.communicate(timeout=240)
+        assert program.returncode == 0, errors
+    assert contents(into().out) == contents(unbroken)
+    assert json.loads((into().out / "statistics.json").read_text())["episodes"] == {"train": 3, "validation": 3}
+
+
+@pytest.mark.parametrize("shard", ["0/1", "0/2"])
+def test_a_shard_that_is_being_recorded_is_refused(into: Callable[..., CollectConfig], shard: str) -> None:
+    with locked_folder(into().out, part=(0, 2)):
+        with pytest.raises(StorageError, match=r"data: is in use by process \d+ on "):
+            collect(into(shard=shard))
+        assert contents(into().out).keys() <= {".run-0-of-2.lock", ".run-0-of-2.lock.holder"}
 
 
 def test_unfinished_folder_asks_for_resume_and_then_records_what_is_missing_or_damaged(
@@ -224,7 +244,8 @@ def collecting_program(config: CollectConfig) -> "subprocess.Popen[str]":
     code = (
         "import dataclasses; from pathlib import Path; from tests.datasets.synthetic_episodes import SHORT_COLLECTION\n"
         "from navsim.datasets.collection import collect; from navsim.cli import run_command\n"
-        f"config = dataclasses.replace(SHORT_COLLECTION, out=Path({str(config.out)!r}), resume=True)\n"
+        f"out, shard = Path({str(config.out)!r}), {config.shard!r}\n"
+        "config = dataclasses.replace(SHORT_COLLECTION, out=out, shard=shard, resume=True)\n"
         "run_command(lambda: print(collect(config)))\n"
     )
     return subprocess.Popen(

@@ -17,8 +17,9 @@ from navsim.datasets.dataset import (
     write_description,
 )
 from navsim.datasets.episode_files import write_episode
-from navsim.errors import ConfigError, EpisodeError
+from navsim.errors import ConfigError, EpisodeError, StorageError
 from navsim.roads.generators.towns import Split
+from navsim.run_folder import locked_folder
 from navsim.simulation.scenario import Scenario
 from tests.datasets.synthetic_episodes import TINY, assert_same_episode, made_up_episode, made_up_folder, spread
 
@@ -203,3 +204,22 @@ def test_check_reads_every_file_and_names_the_bad_ones(tmp_path: Path) -> None:
     assert len(found) == 4
     assert [path for path, error in found.items() if error is not None] == [bad]
     assert "is damaged" in str(found[bad])
+
+
+def test_a_folder_that_is_being_recorded_is_not_learned_from(tmp_path: Path) -> None:
+    made_up_folder(tmp_path)
+    with locked_folder(tmp_path, part=(1, 2)):
+        assert len(open_dataset(tmp_path)) == 3
+        with pytest.raises(StorageError, match=f"{tmp_path.name}: is in use by process "):
+            open_dataset(tmp_path, Split.TRAIN)
+    assert len(open_dataset(tmp_path, Split.TRAIN)) == 2
+
+
+def test_an_episode_that_is_replaced_after_its_header_was_read_is_named(tmp_path: Path) -> None:
+    episodes = made_up_folder(tmp_path)
+    dataset = open_dataset(tmp_path, Split.TRAIN)
+    assert len(list(dataset.episodes())) == 2
+    path = episode_path(tmp_path, episodes[1].scenario)
+    write_episode(made_up_episode(episodes[1].scenario, steps=9), path, {})
+    with pytest.raises(EpisodeError, match=r"train-1-route0-seed0\.parquet: has been replaced since the run began"):
+        list(dataset.episodes())

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from navsim.errors import ConfigError
+from navsim.errors import ConfigError, TownError
+from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.results_store import drive_name
 from navsim.evaluation.routes import RouteSuite
 from navsim.evaluation.suites import (
@@ -23,7 +24,7 @@ from navsim.evaluation.suites import (
 from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.scenario import Scenario, StartOffset, check_routes
 from navsim.simulation.town import town_seed
 from tests.roads.osm.osm_documents import grid
 
@@ -143,6 +144,20 @@ def test_a_file_of_streets_counts_by_its_content(tmp_path: Path) -> None:
     grid(4, 4, 130.0).write(other)
     marks = [fingerprint(stages(SMALL, SIMULATION, 0, f"osm:{path}")) for path in (one, same, other)]
     assert marks[0] == marks[1] != marks[2]
+
+
+def test_files_of_suites_and_maps_count_as_they_are_at_the_start(tmp_path: Path) -> None:
+    suite, streets = tmp_path / "suite.yaml", grid().write(tmp_path / "map.osm")
+    suite.write_text("title: one\nroutes: {routes: 2, lane_routes: 0}\nparts: [{name: a}]")
+    config = EvaluationConfig(suite=str(suite), town=f"osm:{streets}")
+    before = fingerprint(config.stages)
+    suite.write_text("title: other\nroutes: {routes: 3, lane_routes: 0}\nparts: [{name: a}]")
+    grid(4, 4, 130.0).write(streets)
+    assert fingerprint(config.stages) == before
+    assert config.title.startswith("one, in ")
+    assert fingerprint(EvaluationConfig(suite=str(suite), town=f"osm:{streets}").stages) != before
+    with pytest.raises(TownError, match=r"map\.osm: holds the map osm:sha256:\w+, the drives are those of osm:sha256:"):
+        check_routes(config.stages[0].scenarios)
 
 
 def test_suites_and_streets_are_found_by_home_folder_and_variables(

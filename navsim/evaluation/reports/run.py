@@ -32,7 +32,7 @@ from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
 from navsim.roads.elements import Manoeuvre
-from navsim.run_folder import Values, claim_folder, current_settings
+from navsim.run_folder import Values, claim_folder, current_settings, locked_folder
 from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, check_routes
@@ -73,42 +73,53 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
 
     Raises:
         ConfigError: If the folder holds another evaluation.
-        StorageError: If something cannot be written.
+        StorageError: If something cannot be written, or another process writes to the folder.
+        TownError: If a town cannot be built or has too few routes, or its map was replaced during the evaluation.
+        ReplacedError: If a driver's file was replaced during the evaluation; finished drives are kept.
     """
-    stages = config.stages
-    with Simulation(stages[0].simulation) as simulation:  # the workers have their own; this one films
+    with Simulation(config.stages[0].simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
         _note_other_renderers(driver_specs, renderer, console)
-        check_routes(scenario for stage in stages for scenario in stage.scenarios)
-        _claim(config, identity(config, driver_specs, renderer))
-        jobs = [_job(config, stage, driver_specs) for stage in stages]
-        left = sum(pending(job, stage.scenarios) for job, stage in zip(jobs, stages, strict=True))
-        if left:
-            for name in OUTPUTS:  # an earlier call wrote them of fewer drives
-                (config.out / name).unlink(missing_ok=True)
-            shutil.rmtree(config.out / CLIPS_NAME, ignore_errors=True)
-        else:
-            console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
-        started = time.perf_counter()
-        drives: list[Drive] = []
-        for job, stage in zip(jobs, stages, strict=True):
-            if stage.name and pending(job, stage.scenarios):
-                console.print(f"part {stage.name}", highlight=False)
-            done = evaluate(job, stage.scenarios, config.processes, console.file)
-            drives += [replace(drive, part=stage.name) for drive in done]
-        about = _about(config, driver_specs, renderer)
-        about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
-        if has_parts(stages):
-            about |= {"parts": parts_mapping(drives, stages)}
-        if not (config.out / RESULTS_NAME).exists():
-            write_json(config.out / RESULTS_NAME, results_mapping(drives, about))
-        write_report(config.out, config)
-        if config.film and not (config.out / GIF_NAME).exists():
-            try:
-                _film(config, simulation, driver_specs[0], _first_part(drives), console)
-            except DriverError as error:  # it has driven this before, but may be random
-                console.print(f"no film: {driver_specs[0].name}: {error}", highlight=False, soft_wrap=True)
-    return read_results(config.out)
+        check_routes(scenario for stage in config.stages for scenario in stage.scenarios)
+        with locked_folder(config.out):
+            _claim(config, identity(config, driver_specs, renderer))
+            drives = _drive_and_score(config, driver_specs, renderer, console)
+            write_report(config.out, config)
+            if config.film and not (config.out / GIF_NAME).exists():
+                try:
+                    _film(config, simulation, driver_specs[0], _first_part(drives), console)
+                except DriverError as error:  # it has driven this before, but may be random
+                    console.print(f"no film: {driver_specs[0].name}: {error}", highlight=False, soft_wrap=True)
+            return read_results(config.out)
+
+
+def _drive_and_score(
+    config: EvaluationConfig, driver_specs: Sequence[DriverSpec], renderer: str, console: Console
+) -> list[Drive]:
+    """Drive the missing drives and write `results.json` if it is missing; return all drives."""
+    stages = config.stages
+    jobs = [_job(config, stage, driver_specs) for stage in stages]
+    left = sum(pending(job, stage.scenarios) for job, stage in zip(jobs, stages, strict=True))
+    if left:
+        for name in OUTPUTS:  # an earlier call wrote them of fewer drives
+            (config.out / name).unlink(missing_ok=True)
+        shutil.rmtree(config.out / CLIPS_NAME, ignore_errors=True)
+    else:
+        console.print(f"{config.out}: all drives are done", highlight=False, soft_wrap=True)
+    started = time.perf_counter()
+    drives: list[Drive] = []
+    for job, stage in zip(jobs, stages, strict=True):
+        if stage.name and pending(job, stage.scenarios):
+            console.print(f"part {stage.name}", highlight=False)
+        done = evaluate(job, stage.scenarios, config.processes, console.file)
+        drives += [replace(drive, part=stage.name) for drive in done]
+    about = _about(config, driver_specs, renderer)
+    about |= {"driven": left, "wall_seconds": time.perf_counter() - started}
+    if has_parts(stages):
+        about |= {"parts": parts_mapping(drives, stages)}
+    if not (config.out / RESULTS_NAME).exists():
+        write_json(config.out / RESULTS_NAME, results_mapping(drives, about))
+    return drives
 
 
 def _job(config: EvaluationConfig, stage: SuiteStage, driver_specs: Sequence[DriverSpec]) -> EvaluationJob:

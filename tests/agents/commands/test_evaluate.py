@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
-from navsim.errors import ConfigError, NavsimError
+from navsim.drivers.sandbox import make_safely
+from navsim.errors import ConfigError, NavsimError, ReplacedError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
@@ -132,6 +134,33 @@ def test_exported_policies_drive_by_file_folder_or_word(tmp_path: Path) -> None:
     (by_word,) = resolve(settings("policy", policy=folder))
     assert isinstance(by_word.driver(), OnnxDriver)
     assert pickle.loads(pickle.dumps(driver_specs)) == driver_specs  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "exported policy", "module"])
+def test_a_driver_is_made_from_the_file_of_the_beginning_alone(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    bundled = REPOSITORY / "navsim" / "policies"
+    name = {"checkpoint": "model.safetensors", "exported policy": "policy.onnx", "module": "replaced_driver.py"}[kind]
+    path, other = tmp_path / name, tmp_path / "other"
+    if kind == "module":
+        path.write_text(FAULTY)
+        other.write_text("this is not Python")
+    else:
+        shutil.copy(bundled / "reference" / name, path)
+        shutil.copy(bundled / "unrouted" / name, other)
+    word = "replaced_driver:Faulty" if kind == "module" else str(path)
+    (driver_spec,) = resolve(PolicyEvaluationConfig(driver=(word,)))
+    assert driver_spec.driver().name == ("faulty" if kind == "module" else "policy")
+    own = path.read_bytes()
+    other.replace(path)
+    with pytest.raises(ReplacedError, match=rf"{name}: has changed since the run began \(sha256 \w+ then, sha256 \w+"):
+        make_safely(driver_spec.driver, 30.0)  # not the driver's fault: no DriverError
+    path.write_bytes(own)
+    driver_spec.driver()
+    sys.modules.pop("replaced_driver", None)
 
 
 def test_drivers_are_found_by_home_folder_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -27,6 +28,7 @@ from agents.drivers.onnx_driver import (
     to_metadata,
 )
 from agents.drivers.policy_driver import PolicyDriver
+from agents.drivers.registry import policy_digest
 from agents.export.bundle import ExportConfig, closed_loop_scores, epoch_scores, export
 from agents.export.card import CardContents, model_card
 from agents.export.graph import (
@@ -43,7 +45,7 @@ from agents.policies.checkpoint import CheckpointInfo, load_policy, save_checkpo
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, observation_spec
 from agents.policies.policy import HEADS, NETWORKS, build_policy
-from navsim.drivers.action_selection import GRID_POINTS
+from navsim.drivers.action_selection import GRID_POINTS, ActingConfig
 from navsim.errors import CheckpointError, ConfigError, StorageError
 from navsim.geometry import Pose
 from navsim.sensing.camera import Camera
@@ -245,6 +247,15 @@ def test_results_count_for_the_checkpoint_that_drove(tmp_path: Path) -> None:
     assert closed_loop_scores(path, checkpoint)["title"] == "suite standard, seed 0"
     with pytest.raises(ConfigError, match=r"other.safetensors did not drive there, but expert \(the true state\)"):
         closed_loop_scores(path, tmp_path / "other.safetensors")
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"a policy")
+    values["identity"] = {"drivers": {"policy": policy_digest(b"a policy", ActingConfig()), "expert": ""}}
+    path.write_text(json.dumps(values))
+    copy = Path(shutil.copy(checkpoint, tmp_path / "copy.safetensors"))
+    assert closed_loop_scores(path, copy) == closed_loop_scores(path, checkpoint)
+    checkpoint.write_bytes(b"another policy")
+    with pytest.raises(ConfigError, match="did not drive there with its present content, but"):
+        closed_loop_scores(path, checkpoint)
     for wrong in ("[]", "{}", "{"):
         path.write_text(wrong)
         with pytest.raises(ConfigError, match="no results of an evaluation"):

@@ -1,5 +1,6 @@
 """Runs over drives: stored results, refused settings, and the tables."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from agents.localization.config import LocalizeConfig
 from agents.localization.likelihoods import ExponentConfig
 from agents.localization.report import markdown, paired_score, paired_scores, summarise_score
 from agents.localization.run import (
+    LocalizationJob,
     identity,
+    make_worker,
     open_policy,
     read_result,
     recorded_drive,
@@ -28,7 +31,8 @@ from agents.policies.networks.observation_batch import observation_spec
 from agents.policies.policy import build_policy
 from navsim.config import load_config
 from navsim.datasets.dataset import IDENTITY_NAME
-from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError, TownError
+from navsim.errors import CheckpointError, ConfigError, EpisodeError, ReplacedError, StorageError, TownError
+from navsim.provenance import InputFile
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
@@ -147,6 +151,15 @@ def test_a_policy_without_the_unrouted_map_is_named(tmp_path: Path) -> None:
     save_checkpoint(path, info, build_policy(config, observation_spec(CAMERAS, MAP), seed=0))
     with pytest.raises(CheckpointError, match=r"routed\.safetensors.*unrouted map"):
         open_policy(path)
+
+
+def test_a_checkpoint_that_is_replaced_is_not_used(checkpoint: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(checkpoint, tmp_path / "policy.safetensors"))
+    job = LocalizationJob(small(path, tmp_path / "out"), InputFile.of(path))
+    make_worker(job)
+    path.write_bytes(b"another policy")
+    with pytest.raises(ReplacedError, match=r"policy\.safetensors: has changed since the run began"):
+        make_worker(job)
 
 
 def test_a_town_without_routes_is_refused_before_the_first_drive(checkpoint: Path, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 
 from agents.drivers.policy_driver import PolicyDriver
 from agents.policies.checkpoint import load_policy, read_info, save_checkpoint
+from agents.policies.policy import Policy
 from agents.scoring.calibration import SampleScores, score_samples
-from agents.scoring.predictions import ScoreConfig, predict, score_checkpoint
+from agents.scoring.predictions import Predicted, ScoreConfig, predict, score_checkpoint
 from agents.scoring.report import Report, figure_pixels, plot_calibration
-from navsim.datasets.dataset import open_dataset
-from navsim.errors import CheckpointError, EpisodeError
+from navsim.datasets.dataset import Dataset, open_dataset
+from navsim.errors import CheckpointError, EpisodeError, ReplacedError
 from navsim.evaluation.metrics.calibration import COVERAGE_Z, NOMINAL_COVERAGE
 from navsim.roads.generators.towns import Split
 from tests.agents.small_runs import (
@@ -132,6 +133,21 @@ def test_calibrating_writes_what_was_fitted_and_driving_uses_it(tmp_path: Path, 
     torch.testing.assert_close(again.samples["as stored"].pit, report.samples["levels"].pit)
     driver = PolicyDriver(config.checkpoint, CAMERAS, MAP)
     assert driver._policy.temperature == report.fitted_temperature
+
+
+def test_another_checkpoint_in_its_place_is_not_calibrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(tmp_path)
+    other = made(tmp_path / "other", "bins").checkpoint.read_bytes()
+
+    def predict_and_replace(policy: Policy, dataset: Dataset) -> Predicted:
+        found = predict(policy, dataset)
+        config.checkpoint.write_bytes(other)
+        return found
+
+    monkeypatch.setattr("agents.scoring.predictions.predict", predict_and_replace)
+    with pytest.raises(ReplacedError, match="has changed since the run began"):
+        score_checkpoint(ScoreConfig(config.checkpoint, config.data, calibrate=True))
+    assert config.checkpoint.read_bytes() == other
 
 
 def test_a_test_split_is_scored_under_the_temperature_of_the_validation_split(tmp_path: Path) -> None:

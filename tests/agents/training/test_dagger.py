@@ -28,7 +28,8 @@ from agents.training.run_folder import RunFolder, open_run
 from agents.training.trainer import Trainer
 from navsim.config import to_mapping
 from navsim.datasets.dataset import DatasetDescription, open_dataset, write_description
-from navsim.errors import CheckpointError, ConfigError, EpisodeError, StorageError
+from navsim.errors import CheckpointError, ConfigError, EpisodeError, ReplacedError, StorageError
+from navsim.provenance import InputFile
 from navsim.roads.generators.towns import Split, TownId
 from navsim.simulation.termination import Rules
 from navsim.storage import write_yaml
@@ -296,6 +297,16 @@ def test_drives_of_another_policy_are_not_mixed_in(unbroken: Path, tmp_path: Pat
     out = unbroken / "run/dagger/round-1"
     with pytest.raises(ConfigError, match=r"holds data of other settings .*policy is"):
         record_round(DAGGER, 0, 1, MixedDriving(out, WORLD, checkpoint, 0.5, 0.5, 2))
+
+
+def test_a_policy_that_is_replaced_during_a_round_does_not_drive(tmp_path: Path) -> None:
+    checkpoint, policy = tmp_path / "best.safetensors", small_policy(seed=9)
+    save_checkpoint(checkpoint, small_info(policy), policy)
+    driving = MixedDriving(tmp_path / "out", WORLD, checkpoint, 0.5, 0.5, 2, InputFile.of(checkpoint))
+    driving.mixture()
+    checkpoint.write_bytes(b"another policy")
+    with pytest.raises(ReplacedError, match="has changed since the run began"):
+        driving.mixture()
 
 
 def test_the_digest_depends_on_the_weights_alone(tmp_path: Path) -> None:
