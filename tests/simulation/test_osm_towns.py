@@ -11,7 +11,7 @@ from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
-from tests.roads.osm.osm_documents import Document, grid, roundabout
+from tests.roads.osm.osm_documents import Document, carriageways, grid, roundabout
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,13 @@ def roundabouts() -> Document:
     return roundabout(19.0, [0.0, 180.0])
 
 
-@pytest.mark.parametrize("make", [wide_streets, roundabouts])
+def close_carriageways() -> Document:
+    """Return two carriageways of three lanes whose lanes would overlap."""
+    three = {"oneway": "yes", "lanes": "3"}
+    return carriageways(6.0, three, three)
+
+
+@pytest.mark.parametrize("make", [wide_streets, roundabouts, close_carriageways])
 def test_the_expert_arrives_close_to_the_middle_of_its_lane(
     simulation: Simulation, tmp_path: Path, make: Callable[[], Document]
 ) -> None:

@@ -59,6 +59,14 @@ class TownCrossings:
     dropped: frozenset[int]
     """Indices of the streets that do not fit; without them the others do."""
 
+    def spans(self, centres: Sequence[Polyline]) -> dict[int, tuple[float, float]]:
+        """Return the stations [m] of the first and the last mouth of each street outside crossings, by its index."""
+        ends: dict[tuple[int, bool], float] = {}
+        for crossing in self.crossings:
+            for arm, mouth in zip(crossing.arms, crossing.mouths, strict=True):
+                ends[arm.street, arm.at_start] = mouth if arm.at_start else centres[arm.street].length - mouth
+        return {i: (ends[i, True], ends[i, False]) for i in sorted({street for street, _ in ends})}
+
 
 class _CrossingFinder:
     """Merges nodes into crossings until every street is long enough between its mouths."""

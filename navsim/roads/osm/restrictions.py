@@ -12,7 +12,7 @@ from itertools import groupby
 import numpy as np
 
 from navsim.geometry import wrap_angle
-from navsim.roads.osm.graph import Edge, End, ends_by_node
+from navsim.roads.osm.graph import Edge, End, ends_by_node, heading_at
 from navsim.roads.osm.tags import TurnRestriction
 
 Turn = tuple[End, End]
@@ -81,7 +81,7 @@ def _turns_meant(edges: Sequence[Edge], ends: Sequence[End], restriction: TurnRe
 
 def _is_turn(edges: Sequence[Edge], arriving: End, leaving: End, direction: str) -> bool:
     """Return whether a turn has the direction of a `RestrictionKind`."""
-    turn = float(np.rad2deg(wrap_angle(_heading(edges, leaving) - _heading(edges, arriving) + np.pi)))
+    turn = float(np.rad2deg(wrap_angle(heading_at(edges, leaving) - heading_at(edges, arriving) + np.pi)))
     ranges = {"left": (20.0, 170.0), "right": (-170.0, -20.0), "straight": (-60.0, 60.0)}
     if direction == "u":
         return abs(turn) >= 150.0
@@ -146,9 +146,3 @@ def _node_at(edges: Sequence[Edge], end: End) -> int:
 def _way_at(edges: Sequence[Edge], end: End) -> int:
     """Return the way at an end of a street."""
     return edges[end[0]].ways[0 if end[1] else -1]
-
-
-def _heading(edges: Sequence[Edge], end: End) -> float:
-    """Return the heading of a street away from one of its ends [rad]."""
-    points = edges[end[0]].points if end[1] else edges[end[0]].points[::-1]
-    return float(np.arctan2(*(points[min(5, len(points) - 1)] - points[0])[::-1]))

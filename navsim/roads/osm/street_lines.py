@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from navsim.geometry import Array, Polyline, wrap_angle
+from navsim.roads.osm.tags import MARGIN
 
 SPACING = 1.0
 """Distance between the vertices of a centre line [m]."""
@@ -142,6 +143,8 @@ DEAD_END = 5.0
 """Distance from the end of a dead-end street to the ends of its lanes [m], so that a car has room."""
 MIN_GAP = 0.3
 """Smallest distance between the kerbs of two streets at a mouth [m]."""
+LANES_CLEAR = 0.3 - 2 * MARGIN
+"""Distance between the kerbs of two streets whose lanes are just clear of each other [m]."""
 CORNER_ANGLES = (np.deg2rad(18.0), np.deg2rad(45.0))
 """Angles between two streets of no kerb corner (at most) and of a full one (at least) [rad]."""
 
@@ -229,15 +232,19 @@ def _setback(arm: Arm, pairs: Sequence[tuple[Arm, Arm]], kerb_radius: float) -> 
     """Return the setback of one arm from its pairs with the others."""
     found = Setback(MIN_SETBACK, None)
     for part, other in pairs:
-        gaps, needed = _gaps(part, other, kerb_radius)
-        station, covered = _clear_station(part.outward.stations, gaps, needed, arm.half_width + other.half_width)
+        station, covered = _clear_station(part.outward.stations, _gaps(part, other, kerb_radius), arm, other)
         if station > found.station or (covered and not found.covered):
             found = Setback(max(station, found.station), other.street, found.covered or covered)
     return Setback(arm.outward.snapped(found.station + RUN_OUT), found.cause, found.covered)
 
 
-def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array]:
-    """Return the distance of an arm's kerbs from another arm and the needed distance, at each vertex (N,) [m]."""
+def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array, Array]:
+    """Return distances of an arm from another one at each vertex (N,) [m].
+
+    Returns:
+        Distance of the kerbs from the other's kerbs, whether inside or outside, the needed distance, and the distance
+        that is negative where streets that fork lie on each other.
+    """
     found = other.tree.query(arm.kerbs)
     distances, nearest = np.asarray(found[0], dtype=float), np.asarray(found[1])  # (2, N)
     # A kerb behind the start of the other street, or past the end of an inner street, is not beside it.
@@ -248,19 +255,31 @@ def _gaps(arm: Arm, other: Arm, kerb_radius: float) -> tuple[Array, Array]:
     angles = np.abs(wrap_angle(arm.outward.headings - other.outward.headings[nearest[side, columns]]))
     low, high = CORNER_ANGLES
     share = np.clip((angles - low) / (high - low), 0.0, 1.0)
-    return distances[side, columns], MIN_GAP + share * kerb_radius * (1 + np.cos(angles))
+    gaps = distances[side, columns]
+    centres = np.asarray(other.tree.query(arm.outward.points)[0], dtype=float) - arm.half_width - other.half_width
+    apart = np.where(share == 0, np.minimum(gaps, centres), gaps)
+    return gaps, MIN_GAP + share * kerb_radius * (1 + np.cos(angles)), apart
 
 
-def _clear_station(stations: Array, gaps: Array, needed: Array, widths: float) -> tuple[float, bool]:
-    """Return the station after which gaps (N,) are as wide as needed, and whether the streets always overlap."""
+def _clear_station(stations: Array, distances: tuple[Array, Array, Array], arm: Arm, other: Arm) -> tuple[float, bool]:
+    """Return the station after which an arm is clear of another one, and whether it lies on it along its whole length.
+
+    Args:
+        stations: Stations of the arm's vertices (N,) [m].
+        distances: Distances from the other arm as from `_gaps`.
+        arm: The arm.
+        other: The other arm.
+    """
+    gaps, needed, apart = distances
     close = np.flatnonzero(gaps < needed)
     if not len(close):
         return 0.0, False
     last = int(close[-1])
     if last < len(gaps) - 1:
         return float(stations[last + 1]), False
-    # The gap never suffices: the mouth lies where it is almost the largest, unless one street lies on the other.
-    max_gap = float(gaps[np.isfinite(gaps)].max())
-    if max_gap < -0.35 * widths:
+    if gaps[np.isfinite(gaps)].max() < -0.35 * (arm.half_width + other.half_width):
         return float(stations[-1]), True
-    return float(stations[int(np.flatnonzero(np.isfinite(gaps) & (gaps >= max_gap - 0.5))[0])]), False
+    # The gap never suffices: the mouth lies where it is almost the largest, and the lanes are clear if they can be.
+    max_gap = float(apart[np.isfinite(apart)].max())
+    almost = max(max_gap - 0.5, min(max_gap, LANES_CLEAR))
+    return float(stations[int(np.flatnonzero(np.isfinite(apart) & (apart >= almost))[0])]), False

@@ -70,6 +70,11 @@ class StreetKind:
         return (self.lanes_forward + self.lanes_backward) * self.lane_width / 2 + MARGIN
 
     @property
+    def half_width_of_lanes(self) -> float:
+        """Distance from the centre line to either edge line [m]."""
+        return self.half_width - MARGIN
+
+    @property
     def reversed(self) -> "StreetKind":
         """The street in the opposite direction."""
         return replace(self, lanes_forward=self.lanes_backward, lanes_backward=self.lanes_forward)

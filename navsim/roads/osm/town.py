@@ -19,12 +19,12 @@ from navsim.geometry import Array, Polyline
 from navsim.roads.elements import Footprint
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.crossings import find_crossings
-from navsim.roads.osm.graph import Edge, cleaned, without_lanes
-from navsim.roads.osm.network import build_street_network
+from navsim.roads.osm.graph import Edge, cleaned, without_lanes, without_overlaps
+from navsim.roads.osm.network import build_street_network, lane_overlaps
 from navsim.roads.osm.reader import Extract, file_digest, read_extract
 from navsim.roads.osm.restrictions import ForbiddenTurns, forbidden_turns
 from navsim.roads.osm.segments import Projection, extract_projection, street_segments
-from navsim.roads.osm.street_lines import resampled, smoothed
+from navsim.roads.osm.street_lines import MIN_LENGTH, resampled, smoothed
 from navsim.roads.osm.tags import StreetKind
 from navsim.roads.routing import MIN_END_SECTION
 from navsim.seeding import generator
@@ -33,8 +33,10 @@ ATTRIBUTION = "Map data © OpenStreetMap contributors, ODbL 1.0"
 """Attribution that the licence requires wherever such a town is shown."""
 MIN_RADIUS = 9.5
 """Smallest radius of the bends of a lane's middle [m]."""
-MAX_PASSES = 12
+MAX_PASSES = 20
 """Largest number of simplification passes for a town."""
+MAX_SPACINGS = 8
+"""Largest number of passes that make room between streets."""
 
 _log = logging.getLogger(__name__)
 
@@ -125,16 +127,23 @@ def _drivable_network(
         "dead-end directions": 0,
         "joined into crossings": 0,
     }
-    remove_corners = True
+    remove_corners, spacings = True, 0
     for _ in range(MAX_PASSES):
         edges, sharp = _smooth(edges, remove_corners)
         counts["too sharply bent"] += sharp
         remove_corners = False
+        overlaps = lane_overlaps(edges)
+        if overlaps.gaps and spacings < MAX_SPACINGS:
+            apart = without_overlaps(edges, overlaps.spans, overlaps.gaps)
+            edges, spacings = cleaned(apart, options.trim_dead_ends), spacings + 1
+            continue
         centres = [Polyline(edge.points) for edge in edges]
         crossings = find_crossings(edges, centres)
         if sharp or crossings.dropped:
             counts["streets without room"] += len(crossings.dropped)
             rest = [edge for i, edge in enumerate(edges) if i not in crossings.dropped]
+        elif (overlaps := lane_overlaps(edges, crossings.spans(centres))).gaps and spacings < MAX_SPACINGS:
+            rest, spacings = without_overlaps(edges, overlaps.spans, overlaps.gaps), spacings + 1
         else:
             if not edges:
                 break
@@ -156,14 +165,14 @@ def _drivable_network(
 def _smooth(edges: list[Edge], remove_corners: bool) -> tuple[list[Edge], int]:
     """Return the streets with drivable centre lines, and the number of streets without one.
 
-    Parts of small rings become straight: without them, streets would lose a direction.
+    Parts of small rings and very short streets become straight: without them, others would lose a direction.
     """
     lines = smoothed([edge.points for edge in edges], [_max_curvature(edge.kind) for edge in edges], remove_corners)
     smooth = []
     for edge, line in zip(edges, lines, strict=True):
         if line is not None:
             smooth.append(replace(edge, points=line))
-        elif edge.kind.ring and edge.start != edge.end:
+        elif edge.start != edge.end and (edge.kind.ring or edge.length <= MIN_LENGTH):
             smooth.append(replace(edge, points=resampled(edge.points[[0, -1]])))
     return smooth, len(edges) - len(smooth)
 

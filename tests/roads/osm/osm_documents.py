@@ -136,6 +136,36 @@ def roundabout(radius: float, headings: Sequence[float], spread: float = 0.0) ->
     return document
 
 
+def carriageways(gap: float, south: Mapping[str, str], north: Mapping[str, str], split: bool = False) -> Document:
+    """Return two streets side by side from west to east, and a street or two across both.
+
+    Args:
+        gap: Distance between their centre lines [m].
+        south: Tags of the southern street beside its class; its nodes run eastwards.
+        north: Tags of the northern street, whose nodes run westwards.
+        split: Whether both begin and end at the ends of one street.
+    """
+    document = Document()
+    places = np.linspace(-240.0, 240.0, 5).tolist()
+    low, high = ([document.node(x, y) for x in places] for y in (-gap / 2, gap / 2))
+    for column in (2,) if split else (1, 3):
+        across = [
+            document.node(places[column], -180.0),
+            low[column],
+            high[column],
+            document.node(places[column], 180.0),
+        ]
+        document.way(across)
+    if split:
+        ends = [document.node(-280.0, 0.0), document.node(280.0, 0.0)]
+        low, high = [ends[0], *low, ends[1]], [ends[0], *high, ends[1]]
+        document.way([document.node(-400.0, 0.0), ends[0]], {"highway": "primary", "lanes": "4"})
+        document.way([ends[1], document.node(400.0, 0.0)], {"highway": "primary", "lanes": "4"})
+    document.way(low, {"highway": "primary", **south})
+    document.way(high[::-1], {"highway": "primary", **north})
+    return document
+
+
 def city(side: int, rng: np.random.Generator) -> Document:
     """Return an irregular city with the difficulties of real maps.
 

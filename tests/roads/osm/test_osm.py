@@ -11,12 +11,13 @@ import shapely
 from navsim.errors import TownError
 from navsim.roads.connectors import connector_faults
 from navsim.roads.elements import Manoeuvre
+from navsim.roads.junctions import strip
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
 from navsim.simulation.town import load_town_map, town_group, town_seed, town_slug
-from tests.roads.osm.osm_documents import TWO_WAY, Document, city, cross, grid, roundabout
+from tests.roads.osm.osm_documents import TWO_WAY, Document, carriageways, city, cross, grid, roundabout
 
 ONE_WAY = {**TWO_WAY, "oneway": "yes"}
 
@@ -187,6 +188,58 @@ def test_a_mini_roundabout_is_a_plain_crossing(tmp_path: Path) -> None:
     network = build_osm_town(path).network
     assert len(network.junctions) == 1
     assert len(network.connectors) == 12
+
+
+def one_way(lanes: int) -> dict[str, str]:
+    """Return the tags of a one-way street."""
+    return {"oneway": "yes", "lanes": str(lanes)}
+
+
+def overlap_of_lanes(network: RoadNetwork) -> float:
+    """Return the largest area that the lanes of two roads share between their mouths [m^2]."""
+    areas = [
+        strip(road.centre.between(*network.mouths(i)), road.half_width - road.margin)
+        for i, road in enumerate(network.roads)
+    ]
+    return max(a.intersection(b).area for i, a in enumerate(areas) for b in areas[:i])
+
+
+@pytest.mark.parametrize("gap", [2.0, 4.0, 6.5, 9.0, 11.0, 14.0])
+@pytest.mark.parametrize(
+    ("south", "north"),
+    [
+        (one_way(1), one_way(1)),
+        (one_way(3), one_way(3)),
+        (one_way(2), one_way(4)),
+        (one_way(3), {"lanes": "4"}),
+        (one_way(2), {"oneway": "-1", "lanes": "2"}),  # both lead to the east
+    ],
+)
+def test_lanes_of_close_carriageways_do_not_overlap(
+    tmp_path: Path, gap: float, south: dict[str, str], north: dict[str, str]
+) -> None:
+    network = town(carriageways(gap, south, north), tmp_path)
+    assert overlap_of_lanes(network) < 0.5
+    assert len(network.roads) == 10
+    counts = sorted(road.lanes for road in network.roads)
+    assert counts == sorted([2] * 4 + [int(tags["lanes"]) for tags in (south, north) for _ in range(3)])
+    assert min(road.lane_width for road in network.roads) >= 2.75
+    if gap > 13.0:
+        assert {road.lane_width for road in network.roads} == {3.5}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+@pytest.mark.parametrize("gap", [4.0, 7.0, 10.0])
+def test_lanes_of_a_street_that_splits_do_not_overlap(tmp_path: Path, gap: float, lanes: int) -> None:
+    network = town(carriageways(gap, one_way(lanes), one_way(lanes), split=True), tmp_path)
+    assert overlap_of_lanes(network) < 0.5
+    assert sorted(road.lanes for road in network.roads) == sorted([2, 2, 4, 4] + [lanes] * 4)
+
+
+def test_a_street_drawn_twice_is_one(tmp_path: Path) -> None:
+    network = town(carriageways(1.0, {}, {}), tmp_path)
+    assert len(network.roads) < 10
+    assert overlap_of_lanes(network) < 0.5
 
 
 EAST, NORTH, WEST, SOUTH = range(1, 5)
