@@ -242,7 +242,7 @@ def _lock(path: Path, patience: float) -> FileLock | None:
     except Timeout:
         holder = "another process"
         with suppress(OSError):  # it is about to be written or removed
-            holder = _holder(path).read_text()
+            holder = _holder(path).read_text(encoding="utf-8")
         raise StorageError(f"{path.parent}: is in use by {holder}; wait, or choose another folder") from None
     except OSError as error:
         if error.errno in _WITHOUT_LOCKS:

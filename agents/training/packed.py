@@ -183,6 +183,8 @@ def map_records(
     size = dataset.frames * record_bytes(spec, classes)
     if not _is_there(path, size):
         try:
+            if not path.parent.is_dir():
+                _check_room(path, size)  # nothing is written then, not even the folder
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.parent / LOCK_NAME):  # it ends with the process, however that ends
                 if not _is_there(path, size):
@@ -239,7 +241,7 @@ def _check_room(path: Path, size: int) -> None:
     Raises:
         StorageError: If it does not.
     """
-    free = shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
     if size + DISK_RESERVE > free:
         raise StorageError(
             f"{path}: needs {size / 1e9:.2f} GB and {DISK_RESERVE / 1e9:.2f} GB to spare, the disk has "
