@@ -35,6 +35,10 @@ MIN_RADIUS = 9.5
 """Smallest radius of the bends of a lane's middle [m]."""
 MAX_PASSES = 20
 """Largest number of simplification passes for a town."""
+MAX_FILE_SIZE = 500.0
+"""Largest size of an extract [MB]."""
+MAX_STREETS = 500.0
+"""Largest length of an extract's streets [km]."""
 MAX_SPACINGS = 8
 """Largest number of passes that make room between streets."""
 
@@ -98,12 +102,14 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
         options: Settings of the conversion; None for the defaults.
 
     Raises:
-        TownError: If the file is missing, damaged or not an extract, or too little of it can be driven.
+        TownError: If the file is missing, damaged, too large or not an extract, or too little of it can be driven.
     """
+    _require_at_most(path, path.stat().st_size / 1e6 if path.is_file() else 0.0, MAX_FILE_SIZE, "MB")
     config = options or OsmConfig()
     extract = read_extract(path)
     projection = extract_projection(extract)
     segments = street_segments(extract, projection)
+    _require_at_most(path, sum(edge.length for edge in segments.edges) / 1e3, MAX_STREETS, "km of streets")
     lasting = [each for each in extract.restrictions if not each.kind.conditional]
     rules = partial(forbidden_turns, restrictions=lasting, node_of=segments.node_of)
     streets, counts = _drivable_network(path, cleaned(segments.edges, config.trim_dead_ends), config, rules)
@@ -115,6 +121,13 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     )
     houses = footprints(extract, projection, streets, generator(osm_seed(path), "heights"))
     return OsmTown(streets, houses, counts)
+
+
+def _require_at_most(path: Path, size: float, limit: float, unit: str) -> None:
+    """Raise TownError if the size of a file or of its streets exceeds a limit."""
+    if size > limit:
+        allowed = f"at most {limit:.0f} are possible; cut out a part, for example with osmium extract"
+        raise TownError(f"{path}: has {size:.0f} {unit}, {allowed}")
 
 
 def _drivable_network(

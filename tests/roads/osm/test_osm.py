@@ -13,6 +13,7 @@ from navsim.roads.connectors import connector_faults
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.junctions import strip
 from navsim.roads.network import RoadNetwork
+from navsim.roads.osm import town as osm_town
 from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
@@ -592,6 +593,25 @@ def test_too_little_is_refused(tmp_path: Path, make: object, text: str) -> None:
         build_osm_town(path)
     assert text in str(refusal.value)
     assert str(path) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "text"),
+    [
+        ("MAX_STREETS", "has 3 km of streets, at most 1 are possible; cut out a part"),
+        ("MAX_FILE_SIZE", "has 1 MB, at most 1 are possible; cut out a part"),
+    ],
+)
+def test_too_much_is_refused_in_one_line(
+    tmp_path: Path, limit: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(osm_town, limit, 1.0)
+    path = grid().write(tmp_path / "much.osm")
+    path.write_text(path.read_text() + " " * 1_100_000)
+    with pytest.raises(TownError) as refusal:
+        build_osm_town(path)
+    assert str(refusal.value).startswith(f"{path}: {text}")
+    assert "\n" not in str(refusal.value)
 
 
 def test_houses_stand_clear_of_the_road(tmp_path: Path) -> None:
