@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import io
 import platform
 import re
 import sys
@@ -59,6 +60,9 @@ def explain_import_error(module: str, error: ImportError) -> str:
 
 def run_command(main: Callable[[], None]) -> None:
     """Run `main`; a NavsimError or an unusable file becomes one line and exit code 2, Ctrl-C one line and code 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file on Windows may lack characters such as those of bars
+            stream.reconfigure(errors="replace")
     try:
         main()
     except NavsimError as error:

@@ -1,3 +1,4 @@
+import io
 import platform
 import subprocess
 import sys
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from navsim.cli import check_libraries, explain_import_error, run_command
+from navsim.cli import check_libraries, explain_import_error, run_command, say
 from navsim.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,14 @@ def test_a_mistake_is_one_line_on_stderr(
         run_command(raiser(error))
     assert exit_.value.code == code
     assert capsys.readouterr().err == line
+
+
+def test_characters_that_a_stream_lacks_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", stream)
+    run_command(lambda: say("\u2588 \u00e4 \u2264 1 m"))
+    assert written.getvalue().splitlines() == [b"? \xe4 ? 1 m"]
 
 
 def test_a_defect_keeps_its_traceback() -> None:

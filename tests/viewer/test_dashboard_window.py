@@ -6,22 +6,25 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Picture
 
 from navsim.drivers.protocol import ConstantDriver, Salience
 from navsim.drivers.spec import DriverSpec, constant_driver_spec
+from navsim.errors import DisplayError
 from navsim.sensing.observation import Image, Observation
 from navsim.simulation.rollout import RolloutStep, drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
-from navsim.viewer.dashboard_window import MAX_SKIPPED, DashboardPainter, FrameRate
+from navsim.viewer.dashboard_window import MAX_SKIPPED, DashboardPainter, DashboardWindow, FrameRate, key_name
 from navsim.viewer.offscreen import StopRecording
 from navsim.viewer.session import film
 from navsim.visualization.dashboard import DashboardContext, compose_dashboard
 from navsim.visualization.drive_events import DriveLog
+from tests.imitated_windows import OtherSys
 from tests.viewer.test_session import SMALL, headless
 from tests.viewer.test_viewer import DASHBOARD, ROOT
 from tests.virtual_display import VirtualDisplay, wait_until
@@ -158,6 +161,34 @@ def rate_after(frame_rate: FrameRate, rate: float, seconds: float, start: float 
     for i in range(round(rate * seconds)):
         frame_rate = frame_rate.after(start + i / rate)
     return frame_rate
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (ord("c"), "c"),
+        (ord("+") | 0x10000, "+"),
+        (27, "escape"),
+        (0xFF51, "left"),
+        (0xFF53 | 0x100000, "right"),
+        (0xF700, "up"),
+        (0xF702, "left"),
+        (0x280000, "down"),
+        (0x270000, "right"),
+    ],
+)
+def test_keys_have_one_name_on_all_systems(code: int, name: str) -> None:
+    assert key_name(code) == name
+
+
+def test_without_windows_in_opencv_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise cv2.error("OpenCV(4.13) window.cpp:1301: The function is not implemented.\nRebuild the library.")
+
+    monkeypatch.setattr("navsim.world.bullet.sys", OtherSys("darwin"))
+    monkeypatch.setattr(cv2, "namedWindow", missing)
+    with pytest.raises(DisplayError, match=r"opens no windows: .*The function is not implemented\. Rebuild"):
+        DashboardWindow("panel")
 
 
 def test_the_rate_is_that_of_the_last_two_seconds() -> None:

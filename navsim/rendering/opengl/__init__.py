@@ -1,1 +1,1 @@
-"""Renderer on OpenGL (ModernGL over EGL, without a window system), on a GPU or on the CPU by Mesa."""
+"""Renderer on OpenGL (ModernGL, over EGL or a hidden window), on a GPU or on the CPU by Mesa."""

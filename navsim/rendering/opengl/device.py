@@ -1,10 +1,11 @@
-"""OpenGL context without a window, and its shader programs (GLSL 3.30).
+"""OpenGL context without a visible window, and its shader programs (GLSL 3.30).
 
 Images are drawn upside down, so that the first row that is read back is the top one. The alpha of a pixel is its
 semantic class. Colours follow the formulas of `navsim.world.scenery.lighting.Atmosphere` without gamma correction.
 """
 
 import os
+import sys
 from typing import Any
 
 import moderngl
@@ -137,10 +138,32 @@ void main() {
 }
 """
 )
-_HINT = "EGL and a driver are needed: apt-get install libegl1 libgl1-mesa-dri"
-_EGL: dict[str, Any] = {"backend": "egl"}
+CONTEXTS: dict[str, dict[str, Any]] = {"EGL": {"backend": "egl"}, "a hidden window": {}}
+"""Arguments of ModernGL for each kind of context, in the order in which they are tried.
+
+EGL needs no window system. The other kind is that of the system: GLX, CGL on macOS, WGL on Windows.
+"""
 VIEW_BINDING = 0
 """Binding point of a view's uniform block."""
+
+
+def open_context() -> tuple[moderngl.Context, str]:
+    """Open the first context of `CONTEXTS` that works; return it and its kind, with the errors of those before it.
+
+    Raises:
+        ConfigError: If none works.
+    """
+    errors = list[str]()
+    for kind, options in CONTEXTS.items():
+        try:
+            context = moderngl.create_context(require=330, standalone=True, **options)
+        except Exception as error:  # noqa: BLE001 - glcontext raises no specific error
+            errors.append(f"{kind}: {' '.join(str(error).split())}")
+        else:
+            return context, f"{kind} ({'; '.join(errors)})" if errors else kind
+    linux = "EGL and a driver are needed: apt-get install libegl1 libgl1-mesa-dri"
+    hint = linux if sys.platform == "linux" else "a graphics driver with OpenGL 3.3 is needed"
+    raise ConfigError(f"no OpenGL context ({'; '.join(errors)}); {hint}")
 
 
 class Device:
@@ -154,12 +177,11 @@ class Device:
         """
         # By default Mesa's CPU driver starts a thread for each core, which gains little and slows other processes.
         os.environ.setdefault("LP_NUM_THREADS", "0")
-        try:
-            context = moderngl.create_context(require=330, standalone=True, **_EGL)
-        except Exception as error:  # glcontext raises no specific error
-            raise ConfigError(f"no OpenGL context ({' '.join(str(error).split())}); {_HINT}") from error
-        self.context = context
-        self.name = str(context.info["GL_RENDERER"])
+        self.context, kind = open_context()
+        context = self.context
+        self.name = f"{context.info['GL_RENDERER']} through {kind}"
+        # OpenGL on macOS ends at 4.1, without these draws.
+        self.draws_indirectly = context.version_code >= 430 or "GL_ARB_multi_draw_indirect" in context.extensions
         self.process = os.getpid()
         self.is_open = True
         self.standing = self._program(SURFACE_VERTEX, STANDING_FRAGMENT, layers=0)

@@ -180,9 +180,9 @@ class DrawPass:
         for index, scene in enumerate(scenes):
             framebuffer.clear()
             self._blocks.bind_to_uniform_block(VIEW_BINDING, index * _BLOCK_BYTES, _BLOCK_BYTES)
-            standing, ground = len(draws[2 * index]), len(draws[2 * index + 1])
+            standing, ground = draws[2 * index : 2 * index + 2]
             self._draw_scene(scene, first, standing, ground)
-            first += standing + ground
+            first += len(standing) + len(ground)
             if scene.has_rain:
                 self._draw_rain()
             framebuffer.store(index, with_depth)
@@ -195,17 +195,25 @@ class DrawPass:
         self._blocks.release()
         self._commands.release()
 
-    def _draw_scene(self, scene: SceneBuffers, first: int, standing: int, ground: int) -> None:
-        """Draw `standing` and `ground` tiles from the `first` command on, and the sky behind them."""
-        if standing:
-            scene.standing_layers.use(0)
-            scene.standing_array.render_indirect(self._commands, count=standing, first=first)
-        if ground:
-            scene.ground_layers.use(0)
-            scene.shadows.use(1)
-            scene.ground_array.render_indirect(self._commands, count=ground, first=first + standing)
+    def _draw_scene(
+        self, scene: SceneBuffers, first: int, standing: NDArray[np.uint32], ground: NDArray[np.uint32]
+    ) -> None:
+        """Draw the tiles of `standing` and `ground`, whose commands are at `first` in the buffer, and the sky."""
+        scene.standing_layers.use(0)
+        self._draw_tiles(scene.standing_array, standing, first)
+        scene.ground_layers.use(0)
+        scene.shadows.use(1)
+        self._draw_tiles(scene.ground_array, ground, first + len(standing))
         scene.clouds.use(0)
         self._device.sky.render(vertices=3)
+
+    def _draw_tiles(self, array: moderngl.VertexArray, commands: NDArray[np.uint32], first: int) -> None:
+        """Draw tiles by their commands (T, 5), which are at `first` in the buffer: all at once or one by one."""
+        if not self._device.draws_indirectly:
+            for count, _, start, _, _ in commands.tolist():
+                array.render(vertices=count, first=start)
+        elif len(commands):
+            array.render_indirect(self._commands, count=len(commands), first=first)
 
     def _draw_rain(self) -> None:
         """Draw rain streaks over the image without changing the classes."""

@@ -4,10 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from agents.experiments.simulation_benchmark import BenchmarkCase, Figures, SimulationBenchmark, best, combined, measure
+from agents.experiments.simulation_benchmark import (
+    BenchmarkCase,
+    Figures,
+    SimulationBenchmark,
+    _peak_memory,
+    best,
+    combined,
+    measure,
+)
 from agents.experiments.single_benchmarks import measure_singles
 from navsim.errors import ConfigError
 from navsim.provenance import machine, processor
+from tests.imitated_windows import OtherSys
 
 SMALL = SimulationBenchmark(
     sizes=("8x16",), renderers=("tiny",), cameras=(2,), num_envs=(2,), processes=(2,), towns=("test-0",), seconds=0.2,
@@ -71,3 +80,13 @@ def test_the_machine_is_named(tmp_path: Path) -> None:
     assert processor(tmp_path / "cpuinfo") == "Some CPU 9000"
     assert processor(tmp_path / "missing") == platform.processor()
     assert int(machine()["cores"]) >= 1
+
+
+def test_peak_memory_is_in_bytes_on_all_systems_and_unknown_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = {}
+    for system in ("linux", "darwin", "win32"):
+        monkeypatch.setattr("agents.experiments.simulation_benchmark.sys", OtherSys(system))
+        memory[system] = _peak_memory()
+    assert memory["linux"] > 50e6
+    assert memory["darwin"] == pytest.approx(memory["linux"] / 1024, rel=0.05)  # macOS says bytes, Linux kilobytes
+    assert memory["win32"] == 0.0

@@ -191,6 +191,22 @@ def test_what_a_killed_process_left_is_swept_up(folder: Path) -> None:
     assert all(path.exists() for path in others)
 
 
+def test_what_windows_keeps_while_it_is_mapped_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "packed").mkdir()
+    mapped = folder / "packed" / "train-0123.bin"
+    mapped.write_bytes(b"mapped")
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path == mapped:
+            raise PermissionError(13, "The process cannot access the file")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert len(map_records(train_split(folder), Split.TRAIN, SPEC)) == 24
+    assert mapped.exists()
+
+
 def test_data_larger_than_the_disk_is_refused_before_anything_is_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

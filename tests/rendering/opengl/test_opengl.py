@@ -14,6 +14,7 @@ import pytest
 from navsim.errors import ConfigError
 from navsim.geometry import Pose
 from navsim.rendering.interface import RenderRequest
+from navsim.rendering.opengl.device import CONTEXTS
 from navsim.rendering.opengl.renderer import OpenGLRenderer
 from navsim.roads.generators.towns import build_town
 from navsim.seeding import generator
@@ -21,7 +22,9 @@ from navsim.sensing.camera import Camera
 from navsim.simulation.config import make_renderer
 from navsim.world.scenery.appearance import appearance_of
 from navsim.world.scenery.scene import Scene, build_scene
+from tests.imitated_windows import OtherSys
 from tests.rendering.plain_scenes import ORIGIN, plain, road, scene_of, wall
+from tests.virtual_display import VirtualDisplay
 
 CAMERA = Camera(width=200, height=66, fov_deg=90.0)
 SIDES = [replace(CAMERA, height=80, yaw_deg=yaw) for yaw in (0.0, 60.0, -60.0)]
@@ -221,14 +224,67 @@ except ConfigError as error:
 
 
 def test_without_a_driver_auto_falls_back_and_opengl_says_what_to_install(tmp_path: Path) -> None:
-    environment = {**os.environ, "__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path)}
+    environment = {**os.environ, "__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "GLCONTEXT_LINUX_LIBX11": "none.so"}
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_EGL], capture_output=True, text=True, check=True, env=environment
     )
     fallback, refused = done.stdout.splitlines()
-    assert fallback.startswith("renderer: tiny (PyBullet on the CPU); auto: no OpenGL context (")
+    assert fallback.startswith("renderer: tiny (PyBullet on the CPU); auto: no OpenGL context (EGL: ")
+    assert "; a hidden window: " in fallback
     assert refused.startswith("refused: no OpenGL context (")
     assert "apt-get install libegl1 libgl1-mesa-dri" in refused
+
+
+@pytest.fixture
+def no_egl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONTEXTS, "EGL", {"backend": "none"})
+
+
+@pytest.mark.usefixtures("no_egl")
+def test_without_egl_a_hidden_window_gives_the_same_picture(
+    renderer: OpenGLRenderer,
+    scenes: list[Scene],
+    poses: list[Pose],
+    display: VirtualDisplay,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    requests = [RenderRequest(scenes[0], CAMERA, poses[0])]
+    with caplog.at_level(logging.INFO):
+        other = make_renderer("auto")
+    assert caplog.messages[0].endswith(
+        "through a hidden window (EGL: Cannot find supported backend: 'none'); auto: it works"
+    )
+    before = display.picture()
+    other.add(scenes[0])
+    np.testing.assert_array_equal(other.render(requests), renderer.render(requests))
+    np.testing.assert_array_equal(display.picture(), before)
+    other.close()
+
+
+@pytest.mark.usefixtures("no_egl")
+@pytest.mark.parametrize(
+    ("system", "hint"),
+    [("linux", "apt-get install libegl1"), ("darwin", "a graphics driver with OpenGL 3.3 is needed")],
+)
+def test_without_any_context_the_error_says_what_is_needed(
+    system: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLCONTEXT_LINUX_LIBX11", "none.so")
+    monkeypatch.setattr("navsim.rendering.opengl.device.sys", OtherSys(system))
+    with pytest.raises(ConfigError, match=f"a hidden window: .*none.so not loaded.*{hint}"):
+        make_renderer("opengl")
+    assert make_renderer("auto").name == "tiny"
+
+
+def test_tiles_drawn_one_by_one_give_the_same_picture(
+    renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
+) -> None:
+    requests = [RenderRequest(scene, CAMERA, pose) for scene in scenes for pose in poses[:3]]
+    at_once = renderer.render_buffers(requests)
+    renderer._device.draws_indirectly = False
+    one_by_one = renderer.render_buffers(requests)
+    np.testing.assert_array_equal(one_by_one.colour, at_once.colour)
+    np.testing.assert_array_equal(one_by_one.depth, at_once.depth)
 
 
 @pytest.mark.parametrize("name", ["auto", "opengl"])

@@ -16,6 +16,7 @@ from navsim.roads.network import build_network
 from navsim.seeding import generator
 from navsim.world.scenery.appearance import Appearance
 from navsim.world.scenery.scene import Scene, build_scene
+from tests.imitated_windows import OtherSys
 from tests.virtual_display import VirtualDisplay, wait_until
 
 Picture = NDArray[np.uint8]
@@ -214,3 +215,11 @@ def test_without_a_display_one_line_says_so(monkeypatch: pytest.MonkeyPatch, nam
     with pytest.raises(DisplayError, match=reason) as caught:
         Window()
     assert "\n" not in str(caught.value)
+
+
+def test_on_macos_a_window_that_does_not_open_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr("navsim.world.bullet.sys", OtherSys("darwin"))
+    monkeypatch.setattr("navsim.rendering.window.window._RETRIES", (0.0,))
+    with pytest.raises(DisplayError, match=r"^no window: a window needs a display"):  # its process runs on this system
+        Window()
