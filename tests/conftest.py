@@ -52,7 +52,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip the tests that import torch while they run, where it is not installed."""
+    """Skip the tests of another system, and those that import torch while they run where it is not installed."""
+    if item.get_closest_marker("linux") and sys.platform != "linux":
+        pytest.skip("needs Linux")
     if item.get_closest_marker("torch") and not has_torch():
         pytest.skip("needs torch")
 

@@ -104,6 +104,7 @@ def test_workers_run_one_thread_each_and_the_parent_keeps_its_own(
     assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
+@pytest.mark.linux
 def test_unit_whose_process_dies_once_is_done_by_another(tmp_path: Path) -> None:
     done = run_all(tmp_path, ["a", "die once", "b"], workers=1)
     assert sorted(done) == ["a", "b", "die once"]
@@ -112,6 +113,7 @@ def test_unit_whose_process_dies_once_is_done_by_another(tmp_path: Path) -> None
     assert marks(tmp_path, "did-a") == marks(tmp_path, "did-b") == 1
 
 
+@pytest.mark.linux
 def test_unit_whose_process_dies_twice_is_reported_and_harms_no_other(tmp_path: Path) -> None:
     done = run_all(tmp_path, ["a", "die", "b", "c"], workers=2)
     assert isinstance(done["die"].failure, WorkerError)
@@ -139,6 +141,7 @@ def test_unit_that_hangs_each_time_is_reported_and_harms_no_other(tmp_path: Path
     assert done["a"].failure is None
 
 
+@pytest.mark.linux
 def test_a_unit_is_tried_as_often_as_asked_for(tmp_path: Path) -> None:
     with run_units(make_worker, Trace(str(tmp_path)), ["die"], 1, attempts=1) as finished:
         assert [len(item.failure.ends) for item in finished if isinstance(item.failure, WorkerError)] == [1]
@@ -212,6 +215,7 @@ def wait_for_end(processes: list[int]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.linux
 def test_killed_program_leaves_no_workers(tmp_path: Path) -> None:
     with sleeping_program(tmp_path) as program:
         workers = worker_ids(tmp_path)
@@ -221,6 +225,7 @@ def test_killed_program_leaves_no_workers(tmp_path: Path) -> None:
     assert not any(map(runs, workers))
 
 
+@pytest.mark.linux
 def test_interrupt_of_the_whole_group_ends_it_with_one_traceback_of_the_parent(tmp_path: Path) -> None:
     with sleeping_program(tmp_path) as program:
         workers = worker_ids(tmp_path)

@@ -152,6 +152,7 @@ simulation:
 """
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_an_imitated_windows_collects_trains_evaluates_and_films(tmp_path: Path) -> None:
     (tmp_path / "collect.yaml").write_text(f"{SMALL}train_towns: 1\nvalidation_towns: 1\nroutes_per_town: 1\n")

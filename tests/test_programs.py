@@ -134,6 +134,7 @@ def test_a_chain_that_fails_ends_those_beside_it(tmp_path: Path, capsys: pytest.
     assert "my reason" in capsys.readouterr().err
 
 
+@pytest.mark.linux
 def test_ctrl_c_is_handed_on(tmp_path: Path) -> None:
     child = script(tmp_path, "child", SAVES_AT_CTRL_C)
     log = tmp_path / "log.txt"

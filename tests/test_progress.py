@@ -1,10 +1,8 @@
 """Progress on a terminal and in a log file."""
 
-import fcntl
 import io
 import os
 import struct
-import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -95,6 +93,9 @@ def test_no_terminal_gets_plain_lines() -> None:
 
 def frames(columns: int, work: Callable[[TextIO], None]) -> list[str]:
     """What work writes to a terminal of some width: the texts that overwrite each other in its line."""
+    import fcntl
+    import termios
+
     leader, follower = os.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with os.fdopen(follower, "w", encoding="utf-8") as terminal:
@@ -118,6 +119,7 @@ def short_work(terminal: TextIO) -> None:
         advance(2, "all well")
 
 
+@pytest.mark.linux
 def test_terminal_gets_a_bar_with_count_rate_and_note() -> None:
     last = frames(120, short_work)[-1]  # each frame of the bar overwrites the one before
     assert last.startswith("reading: ██████████ 4/4 files, took 00:00, ")
@@ -125,6 +127,7 @@ def test_terminal_gets_a_bar_with_count_rate_and_note() -> None:
     assert "all well" in last
 
 
+@pytest.mark.linux
 @pytest.mark.parametrize("columns", [60, 80])
 def test_a_long_note_is_cut_to_the_width_of_the_terminal(columns: int, clock: Clock) -> None:
     def work(terminal: TextIO) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -34,6 +33,8 @@ from navsim.storage import (
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """Let this process write no file beyond `size` bytes, as a full disk would."""
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -107,6 +108,7 @@ def test_error_inside_the_block_keeps_the_old_file_and_leaves_no_other(tmp_path:
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
+@pytest.mark.linux
 def test_limit_on_file_size_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "old")
     with largest_file(10_000), pytest.raises(StorageError, match=r"a\.txt: cannot be written: File too large"):
@@ -140,6 +142,7 @@ with atomic_file(Path(sys.argv[1])) as file:
 """
 
 
+@pytest.mark.linux
 def test_killed_writer_leaves_a_partial_file_only_and_that_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     command = [sys.executable, "-c", _ENDLESS_WRITER, str(path)]
@@ -190,6 +193,7 @@ def test_a_folder_appears_with_all_that_is_in_it(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"new", "there"}
 
 
+@pytest.mark.linux
 def test_a_folder_that_cannot_be_filled_does_not_appear(tmp_path: Path) -> None:
     new = tmp_path / "new"
     with pytest.raises(KeyError), atomic_folder(new) as folder:

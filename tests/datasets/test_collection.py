@@ -259,6 +259,7 @@ def wait_for_first_drive(folder: Path) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.linux
 def test_killed_collection_goes_on_and_gives_the_same_bytes(unbroken: Path, into: Callable[..., CollectConfig]) -> None:
     config = into(resume=True)
     with collecting_program(config) as program:
@@ -271,6 +272,7 @@ def test_killed_collection_goes_on_and_gives_the_same_bytes(unbroken: Path, into
     assert contents(config.out) == contents(unbroken)
 
 
+@pytest.mark.linux
 def test_interrupted_collection_leaves_whole_files_and_says_how_to_go_on(
     unbroken: Path, into: Callable[..., CollectConfig]
 ) -> None:

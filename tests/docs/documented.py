@@ -1,8 +1,10 @@
-"""What README and the guide show: commands, Python and YAML in fenced blocks."""
+"""What README and the guide show: commands, Python and YAML in fenced blocks; what the workflow runs."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "localization.md"]
@@ -20,6 +22,14 @@ def commands(page: Path) -> Iterator[str]:
             command = re.split(r"(?:^|\s)#", line)[0].strip()
             if command:
                 yield command
+
+
+def workflow_commands() -> Iterator[str]:
+    """Yield the commands of the workflow that tests the project on other systems."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8"))
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            yield from step.get("run", "").splitlines()
 
 
 def program_words(command: str) -> list[str] | None:

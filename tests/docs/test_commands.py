@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tyro
+import yaml
 
 from agents.commands.main import MODULES
 from navsim.config import parse_config
@@ -21,9 +22,10 @@ from navsim.evaluation.suites import load_suite
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec
 from tests.commands import torch_marks
-from tests.docs.documented import PAGES, ROOT, blocks, commands, program_words
+from tests.docs.documented import PAGES, ROOT, blocks, commands, program_words, workflow_commands
 
 SHOWN = [(page.name, command) for page in PAGES for command in commands(page)]
+SHOWN += [("tests.yml", command) for command in workflow_commands() if command.split()[0] in ("make", "navsim")]
 OURS = [
     pytest.param(page, command, marks=torch_marks(" ".join(words[:1])))
     for page, command in SHOWN
@@ -103,6 +105,17 @@ def test_every_make_target_exists(target: str) -> None:
 
 def test_ci_runs_the_tests_and_builds_the_docs() -> None:
     assert {"make test", "make docs"} <= set((ROOT / ".ci" / "run").read_text().splitlines())
+
+
+def test_the_workflow_lints_tests_and_demonstrates_on_three_systems_and_all_pythons() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8"))
+    matrix = workflow["jobs"]["test"]["strategy"]["matrix"]
+    assert [system.split("-")[0] for system in matrix["system"]] == ["ubuntu", "macos", "windows"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13"]
+    words = [(program_words(command) or [command])[0] for command in workflow_commands()]
+    assert {"watch", "collect", "train", "evaluate"} <= set(words)
+    assert any(word.startswith("python -m pytest") for word in words)
+    assert "make lint PYTHON=python" in words
 
 
 def test_every_command_of_the_program_is_in_the_guide() -> None:

@@ -251,6 +251,7 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+@pytest.mark.linux
 def test_memory_stays_flat_over_scenes_and_pictures(poses: list[Pose]) -> None:
     scene = build_scene(build_town("train-0"), LOOK, generator(0, "scenery"))
     renderer = TinyRenderer()

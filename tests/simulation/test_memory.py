@@ -16,6 +16,7 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 @pytest.mark.parametrize("renderer", ["opengl", "tiny"])
 def test_memory_stays_flat_over_ten_thousand_resets(renderer: str) -> None:

@@ -242,6 +242,7 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
 
+@pytest.mark.linux
 def test_memory_stays_flat_over_loads_and_drives(world: World, scene: Scene) -> None:
     def use(times: int) -> None:
         for _ in range(times):

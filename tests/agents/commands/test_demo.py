@@ -73,6 +73,7 @@ def test_the_whole_job_runs_and_running_it_again_repeats_nothing(tmp_path: Path)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == times
 
 
+@pytest.mark.linux
 def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(tmp_path: Path) -> None:
     out = write_configs(tmp_path)
     job = subprocess.Popen(

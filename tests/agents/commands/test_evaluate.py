@@ -237,6 +237,7 @@ def test_mistakes_are_one_line_and_leave_nothing(quick: Path, tmp_path: Path, ar
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_an_interrupted_evaluation_continues(quick: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"

@@ -123,6 +123,7 @@ def test_options_of_the_description_are_refused_without_it(tmp_path: Path) -> No
     assert "rig and description go with describe" in result.stderr
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_ctrl_c_saves_and_the_run_can_continue(tmp_path: Path) -> None:
     small_folder(tmp_path / "data")

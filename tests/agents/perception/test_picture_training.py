@@ -1,6 +1,5 @@
 """Learning from small folders, whatever is learned: it repeats bit by bit, resumes, and refuses what it cannot use."""
 
-import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +61,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     def step_and_interrupt(self: Trainer[Any], index: torch.Tensor, weights: torch.Tensor) -> None:
         original(self, index, weights)
         if self.history.step == steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Trainer, "step", step_and_interrupt)
 

@@ -1,6 +1,5 @@
 """Validation by driving, with small pictures and routes on which an untrained network does not get far."""
 
-import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -154,7 +153,7 @@ def test_ctrl_c_while_driving_leaves_the_epoch_to_be_driven(tmp_path: Path, monk
 
         def drive_and_interrupt(self: PolicyDriver, observations: Mapping[int, Observation]) -> dict[int, Decision]:
             if next(steps) == 4:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return original(self, observations)
 
         patched.setattr(PolicyDriver, "drive_cars", drive_and_interrupt)

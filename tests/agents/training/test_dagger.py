@@ -206,7 +206,7 @@ def interrupt_round_2(patched: pytest.MonkeyPatch) -> None:
     def step_and_interrupt(self: Trainer[Any], index: torch.Tensor, weights: torch.Tensor) -> None:
         step(self, index, weights)
         if self.history.step == 2:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     patched.setattr(Trainer, "step", step_and_interrupt)
 

@@ -134,6 +134,7 @@ def test_more_parts_than_frames_in_a_step_are_refused(tmp_path: Path, size: int,
         policy_trainer(config, small_data(), RunFolder(tmp_path), ProcessGroup(0, size))
 
 
+@pytest.mark.linux
 @pytest.mark.slow
 def test_ctrl_c_stops_both_and_the_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     small_folder(tmp_path / "data", train=2)

@@ -49,7 +49,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     def step_and_interrupt(self: Trainer[Any], index: torch.Tensor, weights: torch.Tensor) -> None:
         original(self, index, weights)
         if self.history.step == steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Trainer, "step", step_and_interrupt)
 
@@ -114,6 +114,7 @@ def test_other_ways_to_train_resume_bit_for_bit_too(
     assert all(torch.equal(value, here[key]) for key, value in there.items())
 
 
+@pytest.mark.linux
 def test_a_run_goes_on_after_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run(small_config(tmp_path / "unbroken", pictures=0))
     config = small_config(tmp_path / "broken", pictures=0)
@@ -318,10 +319,10 @@ def test_fewer_frames_than_a_batch_are_one_batch(tmp_path: Path) -> None:
 def test_a_second_interrupt_stops_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_interrupt() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert stop.made
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 

@@ -17,6 +17,7 @@ CPU = torch.device("cpu")
 GIGABYTE = 10**9
 
 
+@pytest.mark.linux
 def test_free_memory_is_that_of_this_machine() -> None:
     total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
     assert 0.01 * total < free_memory(CPU) < total

@@ -144,6 +144,7 @@ def test_same_seed_same_pixels_in_a_fresh_process(renderer: OpenGLRenderer) -> N
     assert sha256(here.tobytes()).hexdigest() in done.stdout
 
 
+@pytest.mark.linux
 def test_a_forked_process_goes_on_with_a_context_of_its_own(
     renderer: OpenGLRenderer, scenes: list[Scene], poses: list[Pose]
 ) -> None:
@@ -170,6 +171,7 @@ def resident_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.mark.linux
 def test_memory_stays_flat_over_scenes_pictures_and_renderers(scenes: list[Scene], poses: list[Pose]) -> None:
     def use(times: int) -> None:
         for turn in range(times):
@@ -223,6 +225,7 @@ except ConfigError as error:
 """
 
 
+@pytest.mark.linux
 def test_without_a_driver_auto_falls_back_and_opengl_says_what_to_install(tmp_path: Path) -> None:
     environment = {**os.environ, "__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path), "GLCONTEXT_LINUX_LIBX11": "none.so"}
     done = subprocess.run(
@@ -261,6 +264,7 @@ def test_without_egl_a_hidden_window_gives_the_same_picture(
     other.close()
 
 
+@pytest.mark.linux
 @pytest.mark.usefixtures("no_egl")
 @pytest.mark.parametrize(
     ("system", "hint"),
