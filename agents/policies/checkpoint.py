@@ -164,7 +164,9 @@ def _read(path: Path, tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:
         with safe_open(path, framework="pt") as file:
-            values = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118 - no dict
+            names = file.keys() if tensors else ()
+            # Copies, because Windows replaces no file that is mapped into memory.
+            values = {name: file.get_tensor(name).clone() for name in names}
             return file.metadata() or {}, values
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged, or not a checkpoint of this project: {error}") from None

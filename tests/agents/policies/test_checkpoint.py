@@ -7,7 +7,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from agents.policies.checkpoint import load_policy, read_info, restore_training, save_checkpoint, write_calibration
+from agents.policies.checkpoint import (
+    POLICY_FORMAT,
+    load_policy,
+    read_info,
+    restore_training,
+    save_checkpoint,
+    write_calibration,
+)
 from agents.policies.networks.observation_batch import scale_observations
 from agents.policies.policy import Policy
 from agents.training.optimization import TrainState
@@ -205,6 +212,14 @@ def test_impossible_temperatures_are_refused(tmp_path: Path) -> None:
 def test_training_cannot_continue_from_weights_alone(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no optimiser state"):
         restore_training(saved(tmp_path / "a.safetensors"), small_train_state())
+
+
+@pytest.mark.linux
+def test_what_was_read_does_not_hold_the_file(tmp_path: Path) -> None:
+    path = saved(tmp_path / "last.safetensors")
+    _, tensors = POLICY_FORMAT.read(path)
+    assert tensors
+    assert str(path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
 
 
 @pytest.mark.linux
