@@ -216,14 +216,18 @@ def check_idle(folder: Path, task: str = "run", part: tuple[int, int] = (0, 1)) 
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait for other processes in a block of this kind in the same folder; for steps that take a moment.
+def one_at_a_time(folder: Path, patience: float = _CLAIM_PATIENCE) -> Iterator[None]:
+    """Wait for other processes in a block of this kind in the same folder.
+
+    Args:
+        folder: The folder, which exists.
+        patience: Longest time to wait [s]; a negative number waits without end.
 
     Raises:
-        StorageError: If another process takes longer than ten minutes.
+        StorageError: If another process takes longer.
     """
     path = folder / ".claim-0-of-1.lock"
-    lock = _lock(path, _CLAIM_PATIENCE)
+    lock = _lock(path, patience)
     try:
         yield
     finally:

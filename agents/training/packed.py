@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from navsim.config import to_mapping
 from navsim.datasets.dataset import Dataset, folders_text
 from navsim.errors import EpisodeError, StorageError
 from navsim.progress import progress
+from navsim.run_folder import one_at_a_time
 from navsim.simulation.episode import Episode
 from navsim.storage import atomic_file, is_partial
 from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass
@@ -126,8 +126,6 @@ def check_pictures(episode: Episode, spec: ObservationSpec, name: str) -> None:
 
 PACKED_NAME = "packed"
 """Name of the folder with packed files in a data folder."""
-LOCK_NAME = "lock"
-"""Name of the file beside packed files by which processes wait for each other."""
 DISK_RESERVE = 256 * 2**20
 """Free space that packing leaves on the disk [bytes]."""
 _FORMAT = 1
@@ -186,7 +184,7 @@ def map_records(
             if not path.parent.is_dir():
                 _check_room(path, size)  # nothing is written then, not even the folder
             path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.parent / LOCK_NAME):  # it ends with the process, however that ends
+            with one_at_a_time(path.parent, patience=-1.0):  # packing may take hours
                 if not _is_there(path, size):
                     _remove_others(path, split)
                     _check_room(path, size)

@@ -47,7 +47,7 @@ def train_split(folder: Path) -> Dataset:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "packed").glob("*") if path.name != packed.LOCK_NAME)
+    return sorted(path.name for path in (folder / "packed").glob("*"))
 
 
 def assert_same(one: Samples, other: Samples) -> None:
