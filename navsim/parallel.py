@@ -191,6 +191,7 @@ class _Pool(Generic[Unit, Result]):
             self._future = self._submit(unit)
         except BrokenProcessPool:
             self._executor.shutdown()
+            self._process = None
             self._deadline, self._executor = self._new_executor()
             self._future = self._submit(unit)
         return self._future
@@ -203,7 +204,8 @@ class _Pool(Generic[Unit, Result]):
 
     def end_text(self) -> str:
         """Return the end of the process, which has died, in a few words."""
-        code = None if self._process is None else _exit_code(self._process)
+        self._executor.shutdown()  # its thread reads the exit code; a second reader at the same time would get 255
+        code = None if self._process is None else self._process.exitcode
         if self._hung:
             return f"gave no answer within {self._deadline[1]:g} s"
         if code is None:
@@ -219,11 +221,13 @@ class _Pool(Generic[Unit, Result]):
 
     def _submit(self, unit: Unit) -> Future[Result]:
         self._hung = False
+        if self._process is not None:
+            return self._executor.submit(_do_unit, self._make, self._config, unit)
         before = set(multiprocessing.active_children())
         with one_thread(), interrupts_blocked():
             future = self._executor.submit(_do_unit, self._make, self._config, unit)
         started = set(multiprocessing.active_children()) - before
-        self._process = next(iter(started), self._process)
+        self._process = next(iter(started), None)
         return future
 
     @staticmethod
@@ -245,14 +249,6 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([name for name in sys.modules if name.startswith(("navsim.", "agents."))])
     return context
-
-
-def _exit_code(process: BaseProcess) -> int | None:
-    """Return the exit code of a process that has died; the executor may be just about to reap it."""
-    until = time.monotonic() + 2
-    while process.exitcode is None and time.monotonic() < until:
-        time.sleep(0.01)
-    return process.exitcode
 
 
 def _prepare_worker(deadline: "ctypes.Array[ctypes.c_double]", environment: Mapping[str, str]) -> None:
