@@ -210,20 +210,32 @@ def shows_route_and_keys(dashboard: Image) -> bool:
 
 
 def test_the_dashboard_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
+    # On a busy machine Qt, inside OpenCV, may miss that its window has appeared and then paints nothing at all.
+    attempts = (painted_then_quit(display) for _ in range(5))
+    returncode, out, err = next(end for end in attempts if end is not None)
+    assert returncode == 0
+    assert out.splitlines()[-1] == "0 watched to the end"
+    assert error_lines(err) == []
+
+
+def painted_then_quit(display: VirtualDisplay) -> tuple[int, str, str] | None:
+    """End of a viewer that was ended by a key in its dashboard; None if the dashboard was not painted within 25 s."""
     command = [sys.executable, "-c", WATCH]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
         try:
-            wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD), 60)
+            wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD))
             # The route on the map and the line of keys; a screenshot may show an unfinished picture.
-            wait_until(lambda: watching.poll() is not None or shows_route_and_keys(display.picture()[:, 960:]))
-            assert watching.poll() is None, watching.communicate()
+            until = time.monotonic() + 25.0
+            while not shows_route_and_keys(display.picture()[:, 960:]):
+                assert watching.poll() is None, watching.communicate()
+                if time.monotonic() > until:
+                    return None
+                time.sleep(0.05)
             display.press("q", DASHBOARD)
             out, err = watching.communicate(timeout=60)
         finally:
             watching.kill()
-    assert watching.returncode == 0
-    assert out.splitlines()[-1] == "0 watched to the end"
-    assert error_lines(err) == []
+    return watching.returncode, out, err
 
 
 @pytest.mark.parametrize("name", ["", ":987"])
