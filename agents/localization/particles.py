@@ -24,7 +24,6 @@ from agents.localization.likelihoods import Fix, LanePoints, Likelihood, Observe
 from agents.localization.posterior import PosePosterior, effective_size
 from agents.localization.sensors import (
     MotionNoiseConfig,
-    OdometryStep,
     propagate_drifts,
     propagate_poses,
     sample_drifts,
@@ -32,6 +31,7 @@ from agents.localization.sensors import (
 from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.sensing.observation import OdometryStep
 
 
 @dataclass(frozen=True, eq=False)

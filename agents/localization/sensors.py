@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -12,40 +12,8 @@ from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose, wrap_angle
 from navsim.seeding import generator
-from navsim.sensing.observation import GpsSensor, GpsSpec
+from navsim.sensing.observation import GpsSensor, GpsSpec, OdometrySpec, OdometryStep
 from navsim.simulation.scenario import Scenario
-
-
-class OdometryStep(NamedTuple):
-    """A movement in the frame of its initial pose."""
-
-    forward: float
-    """Distance forward [m]."""
-    left: float
-    """Distance to the left [m]."""
-    turn: float
-    """Change of heading, counter-clockwise [rad]."""
-    seconds: float = 0.0
-    """Duration of the movement [s]."""
-
-    @property
-    def distance(self) -> float:
-        """Length of the straight path [m]."""
-        return float(np.hypot(self.forward, self.left))
-
-
-@dataclass(frozen=True)
-class OdometrySpec(Constrained):
-    """Errors of wheel encoders and a gyroscope, as in a road car."""
-
-    scale_sigma: Annotated[float, Ge(0)] = 0.01
-    """Standard deviation between drives of the relative error of distance: tyre wear."""
-    distance_sigma: Annotated[float, Ge(0)] = 0.02
-    """Standard deviation of the distance driven over 1 m [m]; grows with the root of the distance."""
-    bias_sigma_deg: Annotated[float, Ge(0)] = 0.05
-    """Standard deviation between drives of the gyroscope's drift [deg/s]."""
-    turn_sigma_deg: Annotated[float, Ge(0)] = 0.2
-    """Standard deviation of the heading after 1 m [deg]; grows with the root of the distance."""
 
 
 @dataclass(frozen=True)
@@ -73,38 +41,6 @@ class MotionNoiseConfig(Constrained):
     def persistent(self) -> Array:
         """Standard deviations (2,) of the persistent errors: relative distance, drift of the heading [rad/s]."""
         return np.array([self.scale, np.radians(self.bias_deg)])
-
-
-class Odometer:
-    """The odometry of one drive, reading by reading."""
-
-    def __init__(self, spec: OdometrySpec, rng: np.random.Generator) -> None:
-        """Draw the errors that stay constant over the drive.
-
-        Args:
-            spec: Errors of the odometry.
-            rng: Generator of the errors; owned by the odometer from here on.
-        """
-        self._spec, self._rng = spec, rng
-        self._scale = 1 + spec.scale_sigma * rng.normal()
-        self._bias = np.radians(spec.bias_sigma_deg) * rng.normal()
-        self._last: tuple[Pose, float] | None = None
-
-    def read(self, pose: Pose, time: float) -> OdometryStep:
-        """Return the movement since the last reading, with errors; no movement at the first reading.
-
-        Args:
-            pose: True pose of the car.
-            time: Time since the start [s].
-        """
-        start, since = self._last or (pose, time)
-        self._last = pose, time
-        forward, left = start.to_vehicle(pose.position[None])[0].tolist()
-        root, draws = np.sqrt(np.hypot(forward, left)), self._rng.normal(size=2)
-        turn = float(wrap_angle(pose.heading - start.heading))
-        turn += self._bias * (time - since) + np.radians(self._spec.turn_sigma_deg) * root * draws[1]
-        forward = self._scale * forward + self._spec.distance_sigma * root * draws[0]
-        return OdometryStep(float(forward), float(self._scale * left), float(turn), time - since)
 
 
 @dataclass(frozen=True)

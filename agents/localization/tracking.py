@@ -14,15 +14,13 @@ from agents.localization.posterior import PosePosterior
 from agents.localization.sensors import (
     FixSensor,
     LocalizationCase,
-    Odometer,
-    OdometryStep,
     TrackingConfig,
     compose_motions,
 )
 from navsim.errors import EpisodeError
 from navsim.geometry import Array, Pose, wrap_angle
 from navsim.seeding import generator
-from navsim.sensing.observation import Image
+from navsim.sensing.observation import Image, Odometer, OdometryStep
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
 

@@ -24,13 +24,13 @@ from agents.localization.config import LocalizeConfig
 from agents.localization.likelihoods import ObservedFrame, PoweredLikelihood
 from agents.localization.particles import ParticleFilter
 from agents.localization.run import LocalizationContext, Tracks, make_context, open_policy, run_drives, with_exponent
-from agents.localization.sensors import OdometryStep
 from agents.localization.steering import LatticeConfig
 from agents.localization.tracking import NEAR
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.parallel import available_cores
 from navsim.seeding import generator
+from navsim.sensing.observation import OdometryStep
 from navsim.simulation.scenario import Scenario
 from navsim.storage import write_json
 

@@ -26,6 +26,7 @@ CONDITIONS = (
     "camera_noise",
     "mount_error",
     "gps",
+    "odometry",
     "vehicle",
     "vehicle_spread",
     "rules",
@@ -36,6 +37,7 @@ CONDITIONS = (
 """Settings of a simulation that a suite decides. Cameras and map patches belong to the driver. The renderer is recorded
 with the results, so that renderers can be compared."""
 
+_LATER_CONDITIONS = (("odometry", None), ("gps", "lost_after"))  # with their defaults they are in no fingerprint
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
@@ -150,13 +152,24 @@ def fingerprint(stages: tuple[SuiteStage, ...]) -> str:
     The hash covers every scenario, the conditions of every part with the rules, and `SUITE_VERSION`. Of a town from a
     file it covers the content and not the path.
     """
-    parts = []
-    for stage in stages:
-        settings = to_mapping(stage.simulation)
-        conditions = {name: settings[name] for name in CONDITIONS}
-        parts.append([stage.name, stage.recovery, conditions, [_plain(scenario) for scenario in stage.scenarios]])
+    parts = [
+        [stage.name, stage.recovery, _conditions(stage.simulation), [_plain(scenario) for scenario in stage.scenarios]]
+        for stage in stages
+    ]
     text = json.dumps([SUITE_VERSION, parts], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _conditions(simulation: SimulationConfig) -> dict[str, Any]:
+    """Return the conditions as plain values, without settings that fingerprints did not cover at first."""
+    settings, defaults = to_mapping(simulation), to_mapping(SimulationConfig())
+    conditions: dict[str, Any] = {name: settings[name] for name in CONDITIONS}
+    for name, key in _LATER_CONDITIONS:
+        if key is None and settings[name] == defaults[name]:
+            del conditions[name]
+        elif key is not None and settings[name][key] == defaults[name][key]:
+            del conditions[name][key]
+    return conditions
 
 
 def changed_simulation(simulation: SimulationConfig, changes: Mapping[str, Any], source: str) -> SimulationConfig:

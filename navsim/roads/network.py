@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import shapely
@@ -55,6 +56,11 @@ class RoadNetwork:
         """Smallest and largest coordinates of the carriageway: x0, y0, x1, y1 [m]."""
         x0, y0, x1, y1 = self.carriageway.bounds
         return x0, y0, x1, y1
+
+    @cached_property
+    def driven_paths(self) -> tuple[Polyline, ...]:
+        """Paths of all lanes, then of all connectors, in the direction of driving."""
+        return (*(lane.path for lane in self.lanes), *(connector.path for connector in self.connectors))
 
     def is_drivable(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Return whether points (N, 2) [m] lie on the carriageway (N,)."""

@@ -24,7 +24,8 @@ from navsim.errors import ConfigError
 from navsim.geometry import Array, Polyline, Pose
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route
-from navsim.sensing.observation import Image
+
+Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -262,6 +263,10 @@ class DriveMap:
     """Image of all roads on the map."""
     route: MapRaster
     """Image of the route."""
+    lanes: tuple[Polyline, ...]
+    """Paths of cars over the roads on the map, in the direction of driving; without the map's shift."""
+    start: Pose
+    """Start of the route; without the map's shift."""
     east: float = 0.0
     """Shift of the map to the east [m]."""
     north: float = 0.0
@@ -278,6 +283,35 @@ class DriveMap:
             return black, black.copy()
         on_map = Pose(pose.x - self.east, pose.y - self.north, pose.heading - self.turn)
         return draw_map(self.roads, spec, on_map), draw_map(self.route, spec, on_map)
+
+
+class CarriedMap:
+    """The map that the car carries, with its faults: patches at any pose, for drivers that correct their pose.
+
+    Its faults, the true map and the true pose are out of reach.
+    """
+
+    def __init__(self, drive_map: DriveMap, spec: MapSpec) -> None:
+        """Give access to `drive_map`, with patches of `spec`."""
+        self._map, self._spec = drive_map, spec
+
+    def patches(self, pose: Pose) -> tuple[Image, Image]:
+        """Return the unrouted and the routed patch (S, S) uint8 of a car that takes itself to be at `pose`."""
+        return self._map.patches(self._spec, pose)
+
+    @property
+    def start(self) -> Pose:
+        """Start of the route on the map."""
+        shift, start = self._map, self._map.start
+        return Pose(start.x + shift.east, start.y + shift.north, start.heading)
+
+    @property
+    def lanes(self) -> tuple[Polyline, ...]:
+        """Paths of cars over the map's roads and junctions, in the direction of driving; none on a blank map."""
+        if self._map.blank:
+            return ()
+        shift = np.array([self._map.east, self._map.north])
+        return tuple(Polyline(path.points + shift) for path in self._map.lanes) if shift.any() else self._map.lanes
 
 
 def drive_map(
@@ -298,20 +332,31 @@ def drive_map(
     order = [route_roads[i] for i in rng.permutation(len(route_roads)).tolist()]
     missing = order[: fault.missing_roads]
     extra = [_false_road(route.path, rng) for _ in range(fault.extra_roads)]
-    roads = true.roads
+    roads, lanes = true.roads, true.lanes
     if missing or extra:
+        lanes = (*_lanes_without(network, missing), *(path for road in extra for path in (road, road.reversed())))
         known = [road.centre for index, road in enumerate(network.roads) if index not in missing]
         # If no road is left, the missing roads are erased from the true image.
         roads = rasterise_paths([*known, *extra], spec) if known or extra else _erased(true.roads, network, missing)
     return replace(
         true,
         roads=roads,
+        lanes=lanes,
         route=_erased(true.route, network, missing),
         east=fault.shift * math.cos(direction),
         north=fault.shift * math.sin(direction),
         turn=side * math.radians(fault.turn_deg),
         blank=fault.blank,
     )
+
+
+def _lanes_without(network: RoadNetwork, missing: Sequence[int]) -> Iterator[Polyline]:
+    """Yield the paths of a town's lanes and connectors, except those on missing roads."""
+    yield from (lane.path for lane in network.lanes if lane.road not in missing)
+    for connector in network.connectors:
+        ends = network.lanes[connector.from_lane], network.lanes[connector.to_lane]
+        if not any(lane.road in missing for lane in ends):
+            yield connector.path
 
 
 def _false_road(path: Polyline, rng: np.random.Generator) -> Polyline:

@@ -19,8 +19,8 @@ from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, 
 from navsim.roads.routing import Route
 from navsim.seeding import generator
 from navsim.sensing.camera import RIGS, Camera, CameraNoise, MountError, Rig, with_mount_error
-from navsim.sensing.observation import GpsSensor, GpsSpec
-from navsim.sensing.roadmap import DriveMap, MapFault, MapSpec, drive_map, rasterise_route
+from navsim.sensing.observation import GpsSensor, GpsSpec, Odometer, OdometrySpec
+from navsim.sensing.roadmap import CarriedMap, DriveMap, MapFault, MapSpec, drive_map, rasterise_route
 from navsim.simulation.expert import ExpertConfig
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.termination import Rules
@@ -50,6 +50,8 @@ class SimulationConfig(Constrained):
     """Errors of the cameras' places on the car."""
     gps: GpsSpec = field(default_factory=GpsSpec)
     """Errors of the position fix."""
+    odometry: OdometrySpec = field(default_factory=OdometrySpec)
+    """Errors of wheel encoders and gyroscope."""
     vehicle: VehicleSpec = field(default_factory=VehicleSpec)
     """Dimensions, masses and tyres of the car."""
     vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
@@ -181,16 +183,22 @@ def mounted_cameras(config: SimulationConfig, scenario: Scenario) -> tuple[Camer
     return tuple(with_mount_error(camera, config.mount_error, rng) for camera in config.cameras)
 
 
-def noisy_map(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> DriveMap:
+def noisy_map(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> CarriedMap:
     """Map that the car carries on a drive, with its errors."""
-    true = DriveMap(town.raster, rasterise_route(route.path, config.map))
+    route_raster = rasterise_route(route.path, config.map)
+    true = DriveMap(town.raster, route_raster, town.network.driven_paths, route.path.pose(0.0))
     rng = generator(scenario.seed, scenario.name, "map fault")
-    return drive_map(true, town.network, route, config.map, config.map_fault, rng)
+    return CarriedMap(drive_map(true, town.network, route, config.map, config.map_fault, rng), config.map)
 
 
 def gps_sensor(config: SimulationConfig, scenario: Scenario) -> GpsSensor:
     """Position sensor at the start of a drive."""
     return GpsSensor(config.gps, generator(scenario.seed, scenario.name, "gps"))
+
+
+def odometer(config: SimulationConfig, scenario: Scenario) -> Odometer:
+    """Odometer at the start of a drive."""
+    return Odometer(config.odometry, generator(scenario.seed, scenario.name, "odometry"))
 
 
 def position_fixes(config: SimulationConfig, scenario: Scenario, poses: Array) -> Array:

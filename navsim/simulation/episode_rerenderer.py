@@ -76,8 +76,8 @@ class EpisodeRerenderer:
         """
         scenario = with_appearance(episode.scenario, appearance)
         town = self._towns.town(scenario.town, scenario.appearance)
-        drive_map = noisy_map(self._config, episode.scenario, town, scenario_route(town.network, scenario))
-        patches = [drive_map.patches(self._config.map, Pose(*fix)) for fix in episode.gps.tolist()]
+        carried_map = noisy_map(self._config, episode.scenario, town, scenario_route(town.network, scenario))
+        patches = [carried_map.patches(Pose(*fix)) for fix in episode.gps.tolist()]
         parts = [self._renderer.render(requests) for requests in self._requests(scenario, _poses(episode))]
         images = np.concatenate(parts)
         return replace(

@@ -17,7 +17,7 @@ from navsim.roads.routing import Progress, Route
 from navsim.seeding import generator
 from navsim.sensing.camera import Camera, with_noise
 from navsim.sensing.observation import Image, Observation
-from navsim.simulation.config import SimulationConfig, gps_sensor, make_renderer, mounted_cameras, noisy_map
+from navsim.simulation.config import SimulationConfig, gps_sensor, make_renderer, mounted_cameras, noisy_map, odometer
 from navsim.simulation.expert import curve_speed, speed_profile
 from navsim.simulation.scenario import Outcome, Scenario, scenario_route
 from navsim.simulation.termination import check_termination
@@ -161,7 +161,7 @@ class Simulation:
         self.route: Route = scenario_route(town.network, scenario)
         self._map = noisy_map(self.config, scenario, town, self.route)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
-        self._gps = gps_sensor(self.config, scenario)
+        self._gps, self._odometer = gps_sensor(self.config, scenario), odometer(self.config, scenario)
         self._pixels = generator(scenario.seed, scenario.name, "camera noise")
         self._mounted = mounted_cameras(self.config, scenario) if sense else ()
         self._sense = sense
@@ -195,8 +195,8 @@ class Simulation:
         Args:
             images: Images for the state's requests (C, H, W, 3) uint8; ignored if there were none.
         """
-        now = self.state
-        return TimeStep(self._sensed(images) if self._sense else None, now.state, now.progress, now.outcome, images)
+        now, seen = self.state, self._sensed(images, self.state.state) if self._sense else None
+        return TimeStep(seen, now.state, now.progress, now.outcome, images)
 
     def see(self, state: SimState) -> TimeStep:
         """Render the camera images after `begin` or `advance`, and sense; once for each."""
@@ -264,17 +264,18 @@ class Simulation:
         self._state = SimState(state, progress, outcome, requests)
         return self._state
 
-    def _sensed(self, images: Image) -> Observation:
+    def _sensed(self, images: Image, state: VehicleState) -> Observation:
         """What the car senses; map patches lie around the GPS fix."""
-        gps = self._gps.measure(self.state.state.pose, self._elapsed)
-        road_map, route_map = self._map.patches(self.config.map, gps)
+        gps = self._gps.measure(state.pose, self._elapsed)
         return Observation(
-            images=with_noise(images, self.config.camera_noise, self._pixels),
-            road_map=road_map,
-            route_map=route_map,
-            speed=self.state.state.speed,
+            with_noise(images, self.config.camera_noise, self._pixels),
+            *self._map.patches(gps),
+            speed=state.speed,
             gps=gps,
             cameras=self.config.cameras,
+            gps_spec=self.config.gps if self._gps.has_fix else None,
+            odometry=self._odometer.read(state.pose, state.time),
+            carried_map=self._map,
         )
 
 

@@ -130,8 +130,10 @@ def test_a_fingerprint_changes_with_routes_conditions_and_rules_only() -> None:
         mark(replace(SMALL, parts=(SuitePart("all", appearance="dusk"),))),
         mark(simulation=replace(SIMULATION, rules=replace(SIMULATION.rules, offset_limit=1.5))),
         mark(simulation=replace(SIMULATION, cruise_speed=9.0)),
+        mark(simulation=replace(SIMULATION, gps=replace(SIMULATION.gps, lost_after=20.0))),
+        mark(simulation=replace(SIMULATION, odometry=replace(SIMULATION.odometry, scale_sigma=0.05))),
     ]
-    assert len({mark(), *others}) == 7
+    assert len({mark(), *others}) == 9
     assert mark(replace(SMALL, title="other words")) == mark()
     # Cameras and map patches belong to the driver, not to the conditions; the renderer is not a condition, either.
     assert mark(simulation=replace(SIMULATION, cameras=(Camera(width=16, height=8),), renderer="tiny")) == mark()

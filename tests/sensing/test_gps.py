@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,19 @@ def test_same_seed_same_fixes() -> None:
 def test_impossible_errors_are_refused_by_name(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         GpsSpec(**wrong)
+
+
+def test_after_the_loss_the_last_fix_stays() -> None:
+    kept, lost = GpsSensor(SPEC, generator(1)), GpsSensor(replace(SPEC, lost_after=0.25), generator(1))
+    fixes = [(kept.measure(HERE, step), lost.measure(HERE, step), lost.has_fix) for step in (0.0, 0.1, 0.1, 0.1, 0.1)]
+    assert [has_fix for _, _, has_fix in fixes] == [True, True, True, False, False]
+    assert all(fix == same for fix, same, has_fix in fixes if has_fix)
+    assert fixes[2][1] == fixes[3][1] == fixes[4][1] != fixes[4][0]
+
+
+def test_the_fix_at_the_start_is_never_lost() -> None:
+    sensor = GpsSensor(replace(SPEC, lost_after=0.0), generator(1))
+    first = sensor.measure(HERE)
+    assert sensor.has_fix
+    assert sensor.measure(HERE, 0.1) == first
+    assert not sensor.has_fix

@@ -12,7 +12,16 @@ from navsim.roads.routing import Route, make_route
 from navsim.sensing import roadmap
 from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image
-from navsim.sensing.roadmap import DriveMap, MapFault, MapSpec, draw_map, drive_map, rasterise_roads, rasterise_route
+from navsim.sensing.roadmap import (
+    CarriedMap,
+    DriveMap,
+    MapFault,
+    MapSpec,
+    draw_map,
+    drive_map,
+    rasterise_roads,
+    rasterise_route,
+)
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
@@ -43,7 +52,8 @@ def from_west_to_east() -> Route:
 
 
 ROUTE = from_west_to_east()
-TRUE = DriveMap(rasterise_roads(NETWORK, SPEC), rasterise_route(ROUTE.path, SPEC))
+START = ROUTE.path.pose(0.0)
+TRUE = DriveMap(rasterise_roads(NETWORK, SPEC), rasterise_route(ROUTE.path, SPEC), NETWORK.driven_paths, START)
 
 
 def patches(fault: MapFault, pose: Pose, seed: int = 0) -> tuple[Image, Image]:
@@ -123,7 +133,7 @@ def test_faults_of_a_map_in_tiles_are_those_of_one_image(monkeypatch: pytest.Mon
     wrong = drive_map(TRUE, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(3))
     monkeypatch.setattr(roadmap, "_MAX_IMAGE", 0)
     monkeypatch.setattr(roadmap, "_TILE", 64)
-    true = DriveMap(rasterise_roads(NETWORK, SPEC), rasterise_route(ROUTE.path, SPEC))
+    true = replace(TRUE, roads=rasterise_roads(NETWORK, SPEC), route=rasterise_route(ROUTE.path, SPEC))
     tiled = drive_map(true, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(3))
     for x in range(-100, 101, 10):
         pose = Pose(float(x), 3.0, 0.1 * x)
@@ -174,3 +184,46 @@ def test_the_car_carries_the_wrong_map_and_the_rest_of_the_drive_is_the_same() -
     assert right.route_map.any()
     assert not none.road_map.any()
     assert not none.route_map.any()
+
+
+def carried(fault: MapFault, seed: int = 0) -> CarriedMap:
+    return CarriedMap(drive_map(TRUE, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(seed)), SPEC)
+
+
+def test_the_carried_map_has_the_lanes_and_the_start_of_the_map_without_faults() -> None:
+    right = carried(MapFault())
+    assert right.lanes is NETWORK.driven_paths
+    assert right.start == ROUTE.path.pose(0.0)
+    for seen, expected in zip(right.patches(POSE), patches(MapFault(), POSE), strict=True):
+        np.testing.assert_array_equal(seen, expected)
+
+
+def test_lanes_and_start_of_a_shifted_map_are_shifted_as_its_patches_are() -> None:
+    right, shifted = carried(MapFault()), carried(MapFault(shift=7.0))
+    moved = np.array([shifted.start.x - right.start.x, shifted.start.y - right.start.y])
+    assert np.hypot(*moved) == pytest.approx(7.0)
+    for lane, true in zip(shifted.lanes, right.lanes, strict=True):
+        np.testing.assert_allclose(lane.points, true.points + moved)
+    there = Pose(POSE.x + moved[0], POSE.y + moved[1], POSE.heading)
+    for seen, expected in zip(shifted.patches(there), right.patches(POSE), strict=True):
+        np.testing.assert_allclose(seen, expected, atol=1)
+
+
+def test_lanes_on_missing_and_false_roads_follow_the_map() -> None:
+    missing, extra = carried(MapFault(missing_roads=1)), carried(MapFault(extra_roads=1))
+    gone = {id(lane) for lane in NETWORK.driven_paths} - {id(lane) for lane in missing.lanes}
+    roads = {lane.road for lane in NETWORK.lanes if id(lane.path) in gone}
+    assert len(roads) == 1
+    assert roads < {0, 2}  # on the route
+    assert len(gone) == 2 + sum(
+        {NETWORK.lanes[link.from_lane].road, NETWORK.lanes[link.to_lane].road} & roads != set()
+        for link in NETWORK.connectors
+    )
+    there, back = extra.lanes[-2:]
+    assert there.length == pytest.approx(roadmap.FALSE_ROAD_LENGTH)
+    np.testing.assert_array_equal(there.points, back.points[::-1])
+    assert extra.lanes[:-2] == NETWORK.driven_paths
+
+
+def test_a_blank_map_has_no_lanes() -> None:
+    assert carried(MapFault(blank=True)).lanes == ()

@@ -10,7 +10,7 @@ import pytest
 from navsim.config import from_mapping, to_mapping
 from navsim.errors import ActionError, ConfigError, TownError
 from navsim.sensing.camera import RIGS, Camera, Rig
-from navsim.sensing.observation import GpsSpec
+from navsim.sensing.observation import NO_MOVEMENT, GpsSpec, OdometrySpec
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.simulation.simulation import Simulation, TimeStep
@@ -186,3 +186,44 @@ def test_cars_of_a_spread_differ_by_the_seed_alone() -> None:
 def test_steps_before_a_reset_are_refused() -> None:
     with Simulation(SMALL) as fresh, pytest.raises(RuntimeError, match=r"call reset\(scenario\) first"):
         fresh.step(0.0)
+
+
+def test_odometry_and_the_carried_map_come_with_each_observation_and_change_no_other_sensor() -> None:
+    exact = OdometrySpec(0.0, 0.0, 0.0, 0.0)
+    rough = OdometrySpec(0.1, 0.1, 1.0, 1.0)
+    drives = []
+    for spec in (exact, rough):
+        with Simulation(replace(SMALL, odometry=spec)) as simulation:
+            steps = [simulation.reset(SCENARIO), *(simulation.step(0.02) for _ in range(5))]
+            drives.append((steps, [fingerprint(step) for step in steps]))
+    (steps, marks), (others, other_marks) = drives
+    assert marks == other_marks
+    for before, after, other in zip(steps, steps[1:], others[1:], strict=False):
+        seen, noisy = after.observation, other.observation
+        assert seen is not None
+        assert noisy is not None
+        there = before.state.pose.moved(seen.odometry.forward, seen.odometry.left, seen.odometry.turn)
+        assert there.position == pytest.approx(after.state.pose.position)
+        assert there.heading == pytest.approx(after.state.pose.heading)
+        assert noisy.odometry != seen.odometry
+        assert noisy.odometry.seconds == seen.odometry.seconds == pytest.approx(0.1)
+        assert seen.carried_map is not None
+        assert (seen.carried_map.patches(seen.gps)[1] == seen.route_map).all()
+    first = steps[0].observation
+    assert first is not None
+    assert first.odometry == NO_MOVEMENT
+
+
+def test_without_fixes_the_maps_stay_at_the_last_one() -> None:
+    with Simulation(replace(SMALL, gps=GpsSpec(lost_after=0.15))) as simulation:
+        seen = [simulation.reset(SCENARIO).observation, *(simulation.step(0.0).observation for _ in range(3))]
+    assert [view is not None and view.gps_spec == GpsSpec(lost_after=0.15) for view in seen] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [view.gps_spec is None for view in seen if view is not None] == [False, False, True, True]
+    _, last, held, still = (view for view in seen if view is not None)
+    assert held.gps == still.gps == last.gps
+    assert (held.road_map == last.road_map).all()

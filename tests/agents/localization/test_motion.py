@@ -5,9 +5,6 @@ import pytest
 
 from agents.localization.sensors import (
     MotionNoiseConfig,
-    Odometer,
-    OdometrySpec,
-    OdometryStep,
     compose_motions,
     propagate_drifts,
     propagate_poses,
@@ -15,6 +12,7 @@ from agents.localization.sensors import (
 )
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose
+from navsim.sensing.observation import Odometer, OdometrySpec, OdometryStep
 from tests.agents.localization.small_town import along, route
 
 NO_ERRORS = OdometrySpec(0.0, 0.0, 0.0, 0.0)

@@ -8,9 +8,10 @@ import pytest
 from agents.localization.likelihoods import Fix, ObservedFrame
 from agents.localization.particles import FilterConfig, ParticleFilter, required_particles, systematic_resampling
 from agents.localization.posterior import PosePosterior
-from agents.localization.sensors import MotionNoiseConfig, OdometryStep
+from agents.localization.sensors import MotionNoiseConfig
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.sensing.observation import OdometryStep
 from tests.agents.localization.small_town import lanes
 
 FRAME = ObservedFrame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)

@@ -17,10 +17,11 @@ from agents.localization.likelihoods import (
     WithoutSteering,
 )
 from agents.localization.particles import FilterConfig, GpsBaseline
-from agents.localization.sensors import CASES, FixSensor, LocalizationCase, OdometrySpec, TrackingConfig
+from agents.localization.sensors import CASES, FixSensor, LocalizationCase, TrackingConfig
 from agents.localization.tracking import Track, Tracker, TrackPoint, localise, recorded_step
 from navsim.errors import ConfigError, EpisodeError
 from navsim.geometry import Array
+from navsim.sensing.observation import OdometrySpec
 from tests.agents.localization.small_town import along, lanes, route
 
 SPEC = FilterConfig(max_particles=2000)
