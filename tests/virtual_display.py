@@ -8,7 +8,7 @@ import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -135,6 +135,47 @@ def virtual_display() -> Iterator[VirtualDisplay]:
         finally:
             server.terminate()
             server.wait(10)
+
+
+@contextmanager
+def painted_program(
+    display: VirtualDisplay,
+    command: Sequence[str],
+    title: str,
+    painted: Callable[[], bool],
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until its window is painted, and end it with the block; its output is piped.
+
+    On a busy machine Qt, inside OpenCV, may miss that its window has appeared and then paints nothing at all. Such a
+    program is started again.
+
+    Args:
+        display: Display of the window.
+        command: Program and its arguments.
+        title: Part of the window's title.
+        painted: Whether the window on the screen is complete.
+        cwd: Folder in which the program runs; None for the current one.
+        env: Environment of the program; None for the current one.
+    """
+    for _ in range(6):
+        with subprocess.Popen(
+            command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=env
+        ) as program:
+            try:
+                until = time.monotonic() + 240
+                while program.poll() is None and not display.has(title) and time.monotonic() < until:
+                    time.sleep(0.05)
+                until = time.monotonic() + 25
+                while program.poll() is None and not painted() and time.monotonic() < until:
+                    time.sleep(0.05)
+                if program.poll() is not None or painted():
+                    yield program
+                    return
+            finally:
+                program.kill()
+    raise AssertionError(f"the window {title} was never painted")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 90.0) -> None:

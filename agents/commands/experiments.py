@@ -10,10 +10,16 @@ import torch
 import tyro
 
 from agents.commands.main import command_line
-from agents.experiments.benchmark_tables import cases_table, devices_table, loops_table, singles_table
 from agents.experiments.hardware_limits import Ceilings, measure_ceilings
-from agents.experiments.simulation_benchmark import BenchmarkCase, Figures, SimulationBenchmark, best, measure
-from agents.experiments.single_benchmarks import measure_singles
+from agents.experiments.simulation_benchmark import (
+    BenchmarkCase,
+    Figures,
+    SimulationBenchmark,
+    best,
+    cases_table,
+    measure,
+)
+from agents.experiments.single_benchmarks import measure_singles, singles_table
 from agents.experiments.study_config import StudyConfig, check_networks
 from agents.experiments.study_report import page, read_contrast, read_finding, study_summary
 from agents.experiments.training_benchmark import (
@@ -22,7 +28,9 @@ from agents.experiments.training_benchmark import (
     Loop,
     Speed,
     TrainingBenchmark,
+    devices_table,
     fastest,
+    loops_table,
     measure_loop,
     measure_network,
     measured_networks,

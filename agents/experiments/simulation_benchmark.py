@@ -9,7 +9,7 @@ import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
@@ -21,15 +21,19 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 from navsim.config import Constrained
 from navsim.errors import ConfigError
+from navsim.number_formats import number
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import SimState, Simulation, simulations
+from navsim.tables import Table
 
 if sys.platform != "win32":
     import resource
 
+_MILLISECONDS = 1e3
+_MEGABYTES = 1e-6
 LEFT_AND_RIGHT = (60.0, -60.0)
 """Yaw of the second and third camera [deg]."""
 
@@ -265,3 +269,23 @@ def _size(text: str) -> tuple[int, int]:
     if not (separator and height.isdecimal() and width.isdecimal()):
         raise ConfigError(f"sizes must be HEIGHTxWIDTH, such as 66x200, got {text!r}")
     return int(height), int(width)
+
+
+def cases_table(results: Mapping[BenchmarkCase, Figures]) -> Table:
+    """Return one row for each case."""
+    headers = ("cameras", "renderer", "worlds", "processes", "steps/s", "physics", "render", "maps", "rest")
+    rows = [
+        (
+            f"{case.cameras} x {case.height}x{case.width}",
+            case.renderer,
+            str(case.num_envs),
+            str(case.processes),
+            number(figures.steps_per_second, 0),
+            *(number(_MILLISECONDS * part) for part in (figures.physics, figures.render, figures.maps, figures.rest)),
+            *(number(_MILLISECONDS * part, 0) for part in (figures.reset_new_town, figures.reset_same_town)),
+            number(_MEGABYTES * figures.memory, 0),
+        )
+        for case, figures in results.items()
+    ]
+    title = "both maps; times per step of one world in ms; the rest is the expert, which drives and does not count"
+    return Table((*headers, "reset new [ms]", "same [ms]", "MB/process"), rows, title=title, text_columns=2)

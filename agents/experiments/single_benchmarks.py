@@ -12,12 +12,14 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, VectorEnv
 
 from navsim.geometry import Pose
+from navsim.number_formats import number, seconds
 from navsim.sensing.camera import Rig
 from navsim.sensing.roadmap import MapSpec, draw_map
 from navsim.simulation.config import RendererName, SimulationConfig
 from navsim.simulation.environment import TownEnvironment
 from navsim.simulation.town import build_town_for_driving
 from navsim.simulation.vector import TownVectorEnvironment
+from navsim.tables import Table
 
 ENVIRONMENTS = 8
 """Number of environments in a vector."""
@@ -129,3 +131,15 @@ def _rate(
         return run(seconds)
     finally:
         close()
+
+
+def singles_table(singles: Singles) -> Table:
+    """Return one row for each figure."""
+    rows = (
+        ("start of Python to first picture", seconds(singles.first_image, 2)),
+        ("road-map patches of 50x50", f"{number(singles.map_patches, 0)} per s"),
+        ("TownEnvironment", f"{number(singles.environment, 0)} steps/s"),
+        (f"TownVectorEnvironment, {ENVIRONMENTS} in one process", f"{number(singles.vector, 0)} steps/s"),
+        (f"AsyncVectorEnv, {ENVIRONMENTS} in as many processes", f"{number(singles.asynchronous, 0)} steps/s"),
+    )
+    return Table(("", ""), rows, title="one camera of 66x200 and both maps")

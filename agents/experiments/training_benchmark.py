@@ -33,12 +33,15 @@ from navsim.config import Constrained, from_mapping, to_mapping
 from navsim.datasets.collection import collect
 from navsim.datasets.collection_config import CollectConfig
 from navsim.datasets.dataset import DESCRIPTION_NAME, open_dataset
+from navsim.number_formats import MISSING, number, percent
 from navsim.parallel import available_cores
 from navsim.roads.generators.towns import Split
 from navsim.sensing.camera import RIGS, Rig
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
+from navsim.tables import Table
 
+_MILLISECONDS = 1e3
 WORKLOADS: dict[str, Rig] = {"pilotnet": Rig.PILOTNET, "compact": Rig.DEMO, "amini2019": Rig.AMINI2019}
 """Networks that are measured, each with its cameras."""
 
@@ -223,9 +226,8 @@ def speed_of_training(config: TrainConfig, data: TrainingData, seconds: float) -
     trainer.step_watch = Stopwatch(device)
     count, elapsed = timed(steps, seconds, wait)
     step = elapsed / count
-    return Speed(
-        trainer.batch_size / step, step, {name: share * step for name, share in trainer.step_watch.shares().items()}
-    )
+    parts = {name: share * step for name, share in trainer.step_watch.shares().items()}
+    return Speed(trainer.batch_size / step, step, parts)
 
 
 def steps_of(trainer: Trainer[Policy]) -> Iterator[None]:
@@ -257,3 +259,43 @@ def timed(steps: Iterator[object], seconds: float, wait: Callable[[], None] = _n
         count += 1
     wait()
     return count, time.perf_counter() - begin
+
+
+def loops_table(best: Mapping[Loop, Speed], rounds: Sequence[Mapping[Loop, Speed]]) -> Table:
+    """Return our trainer and the plain loop, best of all rounds, with the ratio of their speeds."""
+    ratio = best["ours"].images_per_second / best["plain"].images_per_second
+    each = ", ".join(f"{r['ours'].images_per_second / r['plain'].images_per_second:.1f}" for r in rounds)
+    parts = list(best["ours"].parts)
+    rows = [
+        (loop, number(speed.images_per_second, 0), *map(_milliseconds, (speed.step, *map(speed.parts.get, parts))))
+        for loop, speed in best.items()
+    ]
+    title = f"training: ours is {ratio:.1f} times as fast (round by round {each}); times per step in ms"
+    return Table(("loop", "frames/s", "step", *parts), rows, title=title)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    """Return a time [s] in milliseconds; missing for None."""
+    return MISSING if seconds is None else number(_MILLISECONDS * seconds, 1)
+
+
+def devices_table(speeds: Sequence[DeviceSpeed], ceilings: Ceilings, device: str) -> Table:
+    """Return one row for each network on a device."""
+    headers = ("network", "cameras", "batch", "samples/s", "peak memory", "MFLOP", "MB moved")
+    rows = [
+        (
+            speed.network,
+            speed.cameras,
+            str(speed.batch_size),
+            number(speed.samples_per_second, 0),
+            number(None if speed.peak_memory is None else speed.peak_memory / 1e9, 1, "GB"),
+            number(speed.cost.operations / 1e6, 0),
+            number(speed.cost.traffic / 1e6, 1),
+            percent(speed.shares.arithmetic),
+            percent(speed.shares.bandwidth),
+        )
+        for speed in speeds
+    ]
+    rates = f"copies {ceilings.bandwidth / 1e9:.0f} GB/s, multiplies {ceilings.arithmetic / 1e12:.1f} TFLOP/s"
+    title = f"{device}: {rates}; data on the device"
+    return Table((*headers, "of arithmetic", "of memory"), rows, title=title, text_columns=2)

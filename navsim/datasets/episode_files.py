@@ -107,8 +107,10 @@ _STATES = {  # columns of each per-state array of an episode
     "speeds": ("speed",),
     "stations": ("station",),
     "offsets": ("offset",),
+    "route_offsets": ("route_offset",),
     "heading_errors": ("heading_error",),
 }
+_LATER = ("route_offset",)  # columns that earlier files do not have
 _STEPS = {  # and of each per-command array
     "commands": ("command",),
     "labels": ("label",),
@@ -245,7 +247,9 @@ def read_episode(path: Path, images: bool = True, distributions: bool | None = N
         recorded = header.recorded if images else ()
         channels = header.channels if images else ()
         with_density = bool(header.grid) and (images if distributions is None else distributions)
+        there = file.schema_arrow.names
         names = [name for group in (_STATES, _STEPS) for parts in group.values() for name in parts]
+        names = [name for name in names if name in there or name not in _LATER]
         try:
             table = file.read([*names, *channels, *([_DENSITY] if with_density else [])])
         except (pa.ArrowException, OSError) as error:
@@ -273,7 +277,11 @@ def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) ->
     steps = header.steps
     if len(table) != steps + 1:
         raise ValueError(f"{steps} commands need {steps + 1} rows, got {len(table)}")
-    arrays: dict[str, Any] = {name: _floats(table, columns, steps + 1) for name, columns in _STATES.items()}
+    arrays: dict[str, Any] = {
+        name: _floats(table, columns, steps + 1)
+        for name, columns in _STATES.items()
+        if columns[0] in table.column_names or columns[0] not in _LATER
+    }
     arrays |= {name: _floats(table, columns, steps) for name, columns in _STEPS.items()}
     arrays |= {
         name: pictures_of(table[name], steps, shape) if name in recorded else np.zeros((0, *shape), np.uint8)

@@ -169,6 +169,8 @@ def _conditions(simulation: SimulationConfig) -> dict[str, Any]:
             del conditions[name]
         elif key is not None and settings[name][key] == defaults[name][key]:
             del conditions[name][key]
+    if not conditions["rules"]["any_lane"]:
+        del conditions["rules"]["any_lane"]  # the only rule at first
     return conditions
 
 

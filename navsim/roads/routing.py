@@ -1,7 +1,7 @@
 """Routes through a road network, lane by lane, and a vehicle's progress along them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 
 import networkx as nx
@@ -9,6 +9,7 @@ import numpy as np
 
 from navsim.errors import TownError
 from navsim.geometry import Polyline, Pose, wrap_angle
+from navsim.roads.corridor import Corridor, route_corridor
 from navsim.roads.elements import Manoeuvre
 from navsim.roads.network import RoadNetwork
 from navsim.roads.walks import all_walks, inner_length, random_walk
@@ -21,6 +22,7 @@ SEARCH_STEPS = 200_000
 """Largest number of steps of a thorough search, after which a town counts as having no such route."""
 STEPS_PER_START = 10_000
 """Largest number of steps of a thorough search from one lane."""
+_IN_LANE = 0.5  # offset up to which the route's own lane is the nearest one [m]
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class Progress:
     station: float
     """Distance along the route's path, in [0, length] [m]."""
     offset: float
-    """Distance from the middle of the route's lane, positive to the left [m]."""
+    """Distance from the middle of the nearest lane in which the route may be driven, positive to the left [m]."""
     heading_error: float
     """Heading of the vehicle minus that of the path, in [-pi, pi) [rad]."""
     fraction: float
     """Fraction of the route already driven, in [0, 1]."""
+    route_offset: float
+    """Distance from the middle of the route's own lane, positive to the left [m]."""
 
 
 def progress_along(path: Polyline, pose: Pose, near: float | None = None) -> Progress:
@@ -65,7 +69,7 @@ def progress_along(path: Polyline, pose: Pose, near: float | None = None) -> Pro
         end = path.pose(station)
         offset = (pose.y - end.y) * np.cos(end.heading) - (pose.x - end.x) * np.sin(end.heading)
     error = wrap_angle(pose.heading - path.heading(station))
-    return Progress(station, float(offset), float(error), min(max(station / path.length, 0.0), 1.0))
+    return Progress(station, float(offset), float(error), min(max(station / path.length, 0.0), 1.0), float(offset))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,8 @@ class Route:
     """Middle of the lanes and connectors from the start to the end of the route [m]."""
     passages: tuple[JunctionPassage, ...]
     """Passages through junctions, in driving order."""
+    corridor: Corridor = field(default_factory=Corridor)
+    """Lanes in which the route may be driven."""
     length: float = field(init=False)
     """Length of the path [m]."""
 
@@ -97,7 +103,11 @@ class Route:
             pose: Pose of the vehicle.
             near: Last station of the vehicle [m]; the search is limited to the path close to it.
         """
-        return progress_along(self.path, pose, near)
+        progress = progress_along(self.path, pose, near)
+        if not self.corridor.sections or abs(progress.offset) <= _IN_LANE:
+            return progress
+        offset = self.corridor.lane_offset((pose.x, pose.y), progress.station, progress.offset)
+        return replace(progress, offset=offset)
 
     def in_junction(self, station: float) -> bool:
         """Return whether `station` [m] lies inside a junction."""
@@ -117,10 +127,12 @@ def make_route(
         end: Station on the last lane where the route ends [m].
     """
     if len(lanes) == 1:
-        return Route(tuple(lanes), (), network.lanes[lanes[0]].path.between(start, end), ())
+        path = network.lanes[lanes[0]].path.between(start, end)
+        return Route(tuple(lanes), (), path, (), route_corridor(network, lanes, (), (0.0, path.length)))
     first, last = network.lanes[lanes[0]].path, network.lanes[lanes[-1]].path
     pieces, passages = [first.between(start, first.length)], []
     station = pieces[0].length
+    mouths = [0.0, station]
     for i, index in enumerate(connectors):
         connector = network.connectors[index]
         exit_station = station + connector.path.length
@@ -128,7 +140,9 @@ def make_route(
         lane = network.lanes[lanes[i + 1]].path if i + 2 < len(lanes) else last.between(0.0, end)
         pieces += [connector.path, lane]
         station = exit_station + lane.length
-    return Route(tuple(lanes), tuple(connectors), Polyline.joined(pieces), tuple(passages))
+        mouths += [exit_station, station]
+    corridor = route_corridor(network, lanes, connectors, mouths)
+    return Route(tuple(lanes), tuple(connectors), Polyline.joined(pieces), tuple(passages), corridor)
 
 
 def sample_route(

@@ -58,7 +58,7 @@ class Episode:
     stations: Array
     """Station on the route (T + 1,) [m]."""
     offsets: Array
-    """Offset from the route's lane centre (T + 1,) [m], positive to the left."""
+    """Offset from the centre of the nearest lane of the route (T + 1,) [m], positive to the left."""
     heading_errors: Array
     """Heading relative to the route (T + 1,) [rad]."""
     struck: ObstacleKind | None = None
@@ -71,12 +71,17 @@ class Episode:
     """`SemanticClass` of each pixel of `images` (T, C, H, W) uint8; (0, ...) if not recorded."""
     objects: Array | None = None
     """Objects in the images (N, OBJECT_COLUMNS), in the order of their frames; None if not recorded."""
+    route_offsets: Array = field(default_factory=lambda: np.zeros(0))
+    """Offset from the centre of the route's own lane (T + 1,) [m], positive to the left; the same as `offsets` in files
+    from before it was recorded."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)
         if steps < 1:
             raise ValueError("an episode needs at least one command")
-        for name in ("times", "poses", "speeds", "stations", "offsets", "heading_errors"):
+        if not len(self.route_offsets):
+            object.__setattr__(self, "route_offsets", self.offsets)
+        for name in ("times", "poses", "speeds", "stations", "offsets", "route_offsets", "heading_errors"):
             if len(getattr(self, name)) != steps + 1:
                 raise ValueError(f"{steps} commands need {steps + 1} {name}, got {len(getattr(self, name))}")
         for name in ("labels", "gps"):

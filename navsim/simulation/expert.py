@@ -1,6 +1,6 @@
 """The expert that labels the data, the speed of cars along a route, and the noise added to the steering.
 
-The expert follows the middle of the route's lane by the true state. It adds two curvatures:
+The expert follows the middle of a lane of the route by the true state. It adds two curvatures:
 
 * That of the path a little ahead, since the steering needs time.
 * A correction by pure pursuit (Coulter, CMU-RI-TR-92-01), linearised about the path. The circle through a point at the
@@ -28,7 +28,7 @@ from navsim.config import Constrained
 from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Polyline
-from navsim.roads.routing import Progress, Route
+from navsim.roads.routing import Progress, Route, progress_along
 from navsim.world.vehicle import VehicleSpec, VehicleState
 
 
@@ -129,8 +129,17 @@ class ExpertConfig(Constrained):
     """Time ahead at which the path's curvature is taken: the delay of the steering [s]."""
 
 
+LANE_CHANGE_OFFSET = 1.75
+"""Distance from the route's own lane beyond which the expert drives in the nearest lane that leads on [m]: half a
+lane."""
+
+
 class LaneExpert:
-    """Follows a route by the true state; it sees no image and no map."""
+    """Follows a route by the true state; it sees no image and no map.
+
+    It keeps to the route's own lane. Where the car is in another one, it stays there if that lane leads on along the
+    route, and changes to the nearest one that does otherwise.
+    """
 
     def __init__(self, spec: ExpertConfig, vehicle: VehicleSpec) -> None:
         """Make an expert for a vehicle; commands stay within the vehicle's largest curvature."""
@@ -153,9 +162,14 @@ class LaneExpert:
         """
         if self._route is None:
             raise RuntimeError("the expert has no route yet: call follow(route) first")
-        progress = self._route.progress(state.pose, near=self._station)
+        route, pose = self._route, state.pose
+        path, progress = route.path, progress_along(route.path, pose, near=self._station)
         self._station = progress.station
-        return Decision(lane_curvature(self._spec, self._vehicle, self._route.path, progress, state.speed))
+        if abs(progress.offset) > LANE_CHANGE_OFFSET:
+            way = route.corridor.way_on((pose.x, pose.y), progress.station)
+            if way is not None:
+                path, progress = way, progress_along(way, pose)
+        return Decision(lane_curvature(self._spec, self._vehicle, path, progress, state.speed))
 
 
 def lane_curvature(spec: ExpertConfig, vehicle: VehicleSpec, path: Polyline, progress: Progress, speed: float) -> float:

@@ -278,6 +278,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: TimeStep, with_
         speeds=np.array([state.speed for state in states]),
         stations=np.array([p.station for p in progress]),
         offsets=np.array([p.offset for p in progress]),
+        route_offsets=np.array([p.route_offset for p in progress]),
         heading_errors=np.array([p.heading_error for p in progress]),
         struck=simulation.struck,
         grid=grid,

@@ -21,7 +21,9 @@ class Rules(Constrained):
     """Limits of a drive."""
 
     offset_limit: Annotated[float, Gt(0)] = 2.0
-    """Largest distance from the middle of the route's lane [m]; VISTA's crash rule."""
+    """Largest distance from the middle of the nearest lane of the route [m]; VISTA's crash rule."""
+    any_lane: bool = True
+    """Whether all lanes of the right direction that lead on along the route count, or only the route's own one."""
     slowest_mean_speed: Annotated[float, Gt(0)] = 3.0
     """Mean speed that the time limit allows [m/s]: the limit is the route's length over it, plus `spare_time`."""
     spare_time: float = 20.0
@@ -68,8 +70,8 @@ def check_termination(
     """
     if contact is not None:
         return Outcome.COLLIDED
-    if abs(progress.offset) > rules.offset_limit:
-        return Outcome.WRONG_TURN if took_wrong_turn(network, route, state, progress.station) else Outcome.LEFT_ROAD
+    if abs(progress.offset if rules.any_lane else progress.route_offset) > rules.offset_limit:
+        return wrong_way(network, route, state, progress.station) or Outcome.LEFT_ROAD
     if progress.fraction >= 1.0:
         return Outcome.ARRIVED
     if standing_time > rules.standing_time:
@@ -79,15 +81,15 @@ def check_termination(
     return None
 
 
-def took_wrong_turn(
+def wrong_way(
     network: RoadNetwork,
     route: Route,
     state: VehicleState,
     station: float,
     tolerance: float = 1.75,
     reach: float = 15.0,
-) -> bool:
-    """Whether a car that has left its route at a junction follows another way through it.
+) -> Outcome | None:
+    """Return `WRONG_TURN` or `WRONG_LANE` if a car follows another way through a junction; None if it does not.
 
     Args:
         network: Roads of the town.
@@ -97,11 +99,21 @@ def took_wrong_turn(
         tolerance: Largest distance from the middle of the other way [m]; half a lane.
         reach: Distance past a junction up to which the car counts as there [m].
     """
-    for passage, chosen in zip(route.passages, route.connectors, strict=True):
+    for number, (passage, chosen) in enumerate(zip(route.passages, route.connectors, strict=True)):
         if passage.start <= station <= passage.end + reach:
-            others = (i for i in network.successors(network.connectors[chosen].from_lane) if i != chosen)
-            return any(abs(_offset(network, i, state)) < tolerance for i in others)
-    return False
+            right = route.corridor.connectors | {chosen}
+            from_lanes = {network.connectors[i].from_lane for i in right if _at(network, i, passage.junction)}
+            turns = {i for lane in from_lanes for i in network.successors(lane)} - right
+            if any(abs(_offset(network, i, state)) < tolerance for i in turns):
+                return Outcome.WRONG_TURN
+            wrong = route.corridor.wrong_lanes[number] if route.corridor.sections else ()
+            return Outcome.WRONG_LANE if any(abs(_offset(network, i, state)) < tolerance for i in wrong) else None
+    return None
+
+
+def _at(network: RoadNetwork, connector: int, junction: int) -> bool:
+    """Whether a connector leads through a junction."""
+    return network.connectors[connector].junction == junction
 
 
 def _offset(network: RoadNetwork, connector: int, state: VehicleState) -> float:

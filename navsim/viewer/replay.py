@@ -138,6 +138,7 @@ def rollout_step(episode: Episode, simulation: SimulationConfig, index: int) -> 
         float(episode.offsets[index]),
         float(episode.heading_errors[index]),
         min(station / episode.route_length, 1.0),
+        float(episode.route_offsets[index]),
     )
     density = np.asarray(episode.densities[index], float) if len(episode.densities) else None
     decision = Decision(command, episode.grid if density is not None else None, density)

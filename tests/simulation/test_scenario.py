@@ -27,6 +27,7 @@ def test_outcomes_are_words_for_files() -> None:
         "arrived",
         "left_road",
         "wrong_turn",
+        "wrong_lane",
         "collided",
         "stuck",
         "timed_out",

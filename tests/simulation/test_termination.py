@@ -115,6 +115,7 @@ def test_a_limit_for_all_routes_is_stored_as_before_there_was_a_setting_for_it()
     assert rules == from_mapping(Rules, {"time_limit": 5.0}, "test")
     assert to_mapping(rules) == {
         "offset_limit": 2.0,
+        "any_lane": True,
         "slowest_mean_speed": 1e6,
         "spare_time": 5.0,
         "standing_speed": 0.3,
@@ -126,4 +127,4 @@ def test_a_limit_for_all_routes_is_stored_as_before_there_was_a_setting_for_it()
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_impossible_rules_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"{name} must be above 0, got {value}"):
-        Rules(**{name: value})
+        Rules(**{name: value})  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """The dashboard's painter with and without saliency, in pictures, films and the window; and the frame rate."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +26,7 @@ from navsim.visualization.drive_events import DriveLog
 from tests.imitated_windows import OtherSys
 from tests.viewer.test_session import SMALL, headless
 from tests.viewer.test_viewer import DASHBOARD, ROOT
-from tests.virtual_display import VirtualDisplay, wait_until
+from tests.virtual_display import VirtualDisplay, painted_program, wait_until
 
 SCENARIO = Scenario("test-3", 1, junctions=False)
 WATCH = """
@@ -134,16 +133,14 @@ def test_films_show_saliency_if_wanted(tmp_path: Path) -> None:
 
 
 def test_a_key_toggles_saliency_in_the_window_also_while_it_is_paused(display: VirtualDisplay) -> None:
-    watching = subprocess.Popen(  # OpenCV's windows live as long as their process
-        [sys.executable, "-c", WATCH], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
     def dashboard() -> Image:
         return display.picture()[:540, 960:]
 
-    try:
-        wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD))
-        wait_until(lambda: watching.poll() is not None or len(np.unique(dashboard()[MAPS].reshape(-1, 3), axis=0)) > 50)
+    def painted() -> bool:
+        return len(np.unique(dashboard()[MAPS].reshape(-1, 3), axis=0)) > 50
+
+    # OpenCV's windows live as long as their process.
+    with painted_program(display, [sys.executable, "-c", WATCH], DASHBOARD, painted, cwd=ROOT) as watching:
         before = resting(dashboard)  # the configuration pauses it
         display.press("v", DASHBOARD)
         wait_until(lambda: watching.poll() is not None or changed(dashboard(), before, CAMERA) > 0.3)
@@ -152,8 +149,6 @@ def test_a_key_toggles_saliency_in_the_window_also_while_it_is_paused(display: V
         wait_until(lambda: watching.poll() is not None or changed(dashboard(), before, CAMERA) == 0)
         display.press("q", DASHBOARD)
         _, err = watching.communicate(timeout=60)
-    finally:
-        watching.kill()
     assert watching.returncode == 0, err
 
 

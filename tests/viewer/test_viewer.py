@@ -26,7 +26,7 @@ from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
 from navsim.viewer.viewer import Viewer, interpolate_pose
 from navsim.world.vehicle import VehicleSpec, VehicleState
-from tests.virtual_display import VirtualDisplay, wait_until
+from tests.virtual_display import VirtualDisplay, painted_program, wait_until
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = tuple(Scenario("test-3", route, junctions=False) for route in range(3))
@@ -210,32 +210,16 @@ def shows_route_and_keys(dashboard: Image) -> bool:
 
 
 def test_the_dashboard_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
-    # On a busy machine Qt, inside OpenCV, may miss that its window has appeared and then paints nothing at all.
-    attempts = (painted_then_quit(display) for _ in range(5))
-    returncode, out, err = next(end for end in attempts if end is not None)
-    assert returncode == 0
+    def painted() -> bool:  # the route on the map and the line of keys
+        return shows_route_and_keys(display.picture()[:, 960:])
+
+    with painted_program(display, [sys.executable, "-c", WATCH], DASHBOARD, painted, cwd=ROOT) as watching:
+        assert watching.poll() is None, watching.communicate()
+        display.press("q", DASHBOARD)
+        out, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0
     assert out.splitlines()[-1] == "0 watched to the end"
     assert error_lines(err) == []
-
-
-def painted_then_quit(display: VirtualDisplay) -> tuple[int, str, str] | None:
-    """End of a viewer that was ended by a key in its dashboard; None if the dashboard was not painted within 25 s."""
-    command = [sys.executable, "-c", WATCH]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
-        try:
-            wait_until(lambda: watching.poll() is not None or display.has(DASHBOARD))
-            # The route on the map and the line of keys; a screenshot may show an unfinished picture.
-            until = time.monotonic() + 25.0
-            while not shows_route_and_keys(display.picture()[:, 960:]):
-                assert watching.poll() is None, watching.communicate()
-                if time.monotonic() > until:
-                    return None
-                time.sleep(0.05)
-            display.press("q", DASHBOARD)
-            out, err = watching.communicate(timeout=60)
-        finally:
-            watching.kill()
-    return watching.returncode, out, err
 
 
 @pytest.mark.parametrize("name", ["", ":987"])

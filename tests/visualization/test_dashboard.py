@@ -65,7 +65,9 @@ def make_step(
     images = np.full((cameras, 48, 128, 3), 120, np.uint8)
     observation = Observation(images, road, route, 7.0, pose)
     state = VehicleState(3.0, pose, 7.0, 0.0, 0.0, 0.0, 0.0)
-    step = TimeStep(observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200), None, images)
+    step = TimeStep(
+        observation if looks else None, state, Progress(station, 0.1, 0.0, station / 200, 0.1), None, images
+    )
     return RolloutStep(step, decision or bump(0.05), 0.05, 0.04)
 
 

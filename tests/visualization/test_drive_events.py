@@ -20,7 +20,7 @@ PASSAGES = (JunctionPassage(40.0, 60.0, Manoeuvre.LEFT, 0),)
 def make_step(station: float, offset: float = 0.0, decision: Decision | None = None) -> RolloutStep:
     pose = Pose(station, offset, 0.0)
     state = VehicleState(station / 8, pose, 8.0, 0.0, 0.0, 0.0, 0.0)
-    step = TimeStep(None, state, Progress(station, offset, 0.0, 0.1), None, np.zeros((0, 0, 0, 3), np.uint8))
+    step = TimeStep(None, state, Progress(station, offset, 0.0, 0.1, offset), None, np.zeros((0, 0, 0, 3), np.uint8))
     return RolloutStep(step, decision or Decision(0.0), 0.0, 0.0)
 
 

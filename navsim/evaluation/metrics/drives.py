@@ -1,6 +1,6 @@
 """Measures of drives: pure functions over episodes, each with its definition and source.
 
-Every drive counts up to its end, whatever ended it. Offsets are from the middle of the route's lane [m].
+Every drive counts up to its end, whatever ended it. Offsets are from the middle of the nearest lane of the route [m].
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ EXIT_LENGTH = 5.0
 """Distance past its end that still belongs to a junction [m]: about the length of the car."""
 CLOSE = 0.5
 """Largest |lane offset| of a car that keeps to its lane [m]."""
+ROUTE_LANE = 2.0
+"""Largest distance from the route's own lane of a car that stays in it [m]."""
 
 
 def arrivals(episodes: Sequence[Episode]) -> Share:
@@ -78,6 +80,15 @@ def kept_to_lane(episodes: Sequence[Episode], limit: float = CLOSE) -> Share:
     return Share(sum(kept), len(kept))
 
 
+def kept_route_lane(episodes: Sequence[Episode], limit: float = ROUTE_LANE) -> Share:
+    """Return the share of drives that arrived and never were more than `limit` [m] from the route's own lane.
+
+    It is the rule of arrival by which other lanes of the right direction do not count.
+    """
+    kept = [e.outcome is Outcome.ARRIVED and bool(np.abs(e.route_offsets).max() <= limit) for e in episodes]
+    return Share(sum(kept), len(kept))
+
+
 def outcome_counts(episodes: Sequence[Episode]) -> dict[Outcome, int]:
     """Return the number of drives with each outcome; every outcome has an entry."""
     return {outcome: sum(episode.outcome is outcome for episode in episodes) for outcome in Outcome}
@@ -92,14 +103,14 @@ def junction_results(episode: Episode) -> tuple[tuple[Manoeuvre, bool], ...]:
     """Return the junctions that a drive entered, in order, each with whether it was passed.
 
     A junction is entered when the car reaches the station of its beginning, and passed when the car is `EXIT_LENGTH`
-    past the station of its end, so that a bad exit counts for the junction. A wrong turn is the failure of the last
-    junction entered, wherever it was noticed. Junctions never reached do not count.
+    past the station of its end, so that a bad exit counts for the junction. A wrong turn or lane is the failure of the
+    last junction entered, wherever it was noticed. Junctions never reached do not count.
     """
     farthest = float(episode.stations.max())
     entered = [passage for passage in episode.passages if farthest >= passage.start]
     results = []
     for number, passage in enumerate(entered, start=1):
-        failed_here = number == len(entered) and episode.outcome is Outcome.WRONG_TURN
+        failed_here = number == len(entered) and episode.outcome in (Outcome.WRONG_TURN, Outcome.WRONG_LANE)
         beyond = farthest >= min(passage.end + EXIT_LENGTH, episode.route_length)
         passed = episode.outcome is Outcome.ARRIVED or (beyond and not failed_here)
         results.append((passage.manoeuvre, passed))
@@ -157,6 +168,8 @@ class DriverSummary:
     """Largest |lane offset| of all drives [m]."""
     kept_to_lane: Share
     """Share of drives that arrived and were never more than `CLOSE` from the lane's middle."""
+    kept_route_lane: Share
+    """Share of drives that arrived and were never more than `ROUTE_LANE` from the middle of the route's own lane."""
     km: float
     """Distance driven [km]."""
     outcomes: dict[Outcome, int]
@@ -216,6 +229,7 @@ def summarise(
         lane_offset_p95=percentile_lane_offset(episodes),
         lane_offset_max=max((largest_lane_offset(episode) for episode in episodes), default=None),
         kept_to_lane=Share(kept_to_lane(episodes).count, total),
+        kept_route_lane=Share(kept_route_lane(episodes).count, total),
         km=kilometres(episodes),
         outcomes=outcome_counts(episodes) | {Outcome.BROKE_OFF: errors},
         junctions=junctions,

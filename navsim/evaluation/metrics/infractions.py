@@ -37,6 +37,8 @@ class Infraction(StrEnum):
     """Lane offset above the limit."""
     WRONG_TURN = "wrong_turn"
     """Wrong way through a junction."""
+    WRONG_LANE = "wrong_lane"
+    """Junction entered in a lane that does not lead on along the route."""
     STUCK = "stuck"
     """Standstill for too long."""
     TIMED_OUT = "timed_out"

@@ -33,7 +33,7 @@ RECOVERED_OFFSET = 0.3
 """Largest |lane offset| of a car that has recovered [m]."""
 RECOVERED_HEADING_DEG = 5.0
 """Largest |heading error| of a car that has recovered [deg]."""
-_FAILED = (Outcome.LEFT_ROAD, Outcome.WRONG_TURN, Outcome.COLLIDED, Outcome.STUCK)
+_FAILED = (Outcome.LEFT_ROAD, Outcome.WRONG_TURN, Outcome.WRONG_LANE, Outcome.COLLIDED, Outcome.STUCK)
 
 
 def recovered(episode: Episode) -> bool:

@@ -159,7 +159,7 @@ def tail(episode: Episode, length: float) -> Episode:
     """Return the last `length` seconds of a drive, at least one command, without images."""
     steps = len(episode)
     first = min(int((episode.times < episode.times[-1] - length - 1e-9).sum()), steps - 1)
-    states = ("times", "poses", "speeds", "stations", "offsets", "heading_errors")
+    states = ("times", "poses", "speeds", "stations", "offsets", "route_offsets", "heading_errors")
     commands = ("commands", "labels", "gps")
     parts = {name: getattr(episode, name)[first:] for name in (*states, *commands)}
     parts |= {name: getattr(episode, name)[:0] for name in ("images", "road_maps", "route_maps")}

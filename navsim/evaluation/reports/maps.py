@@ -30,6 +30,7 @@ MARGIN = 12.0
 FAILURE_MARKS = {
     Outcome.LEFT_ROAD: ("X", "✖"),
     Outcome.WRONG_TURN: ("D", "◆"),
+    Outcome.WRONG_LANE: ("^", "▲"),
     Outcome.COLLIDED: ("P", "✚"),
     Outcome.STUCK: ("s", "■"),
     Outcome.TIMED_OUT: ("s", "■"),

@@ -110,6 +110,7 @@ def summary_mapping(summary: DriverSummary) -> dict[str, Any]:
         "lane_offset_p95": summary.lane_offset_p95,
         "lane_offset_max": summary.lane_offset_max,
         "kept_to_lane": summary.kept_to_lane.count,
+        "kept_route_lane": summary.kept_route_lane.count,
         "km": summary.km,
         "outcomes": {outcome.value: count for outcome, count in summary.outcomes.items()},
         "per_km": {outcome.value: summary.rate(outcome) for outcome in Outcome if outcome is not Outcome.ARRIVED},

@@ -34,6 +34,7 @@ _FAILURES = {
     "off the road": (Outcome.LEFT_ROAD,),
     "collisions": (Outcome.COLLIDED,),
     "wrong turns": (Outcome.WRONG_TURN,),
+    "wrong lane at a junction": (Outcome.WRONG_LANE,),
     "stuck, too late": (Outcome.STUCK, Outcome.TIMED_OUT),
 }
 
@@ -43,9 +44,17 @@ def driver_label(name: str) -> str:
     return f"{name} *" if name == SEES_TRUTH else name
 
 
+def _kept_route_lane(numbers: Numbers) -> str:
+    """Return the drives that kept to the route's own lane; missing in results from before it was measured."""
+    return share(numbers["kept_route_lane"], numbers["routes"]) if "kept_route_lane" in numbers else MISSING
+
+
 def footnote(results: Results) -> str:
     """Return the meaning of the tables' words."""
-    text = "Arrived: the end reached in time, nothing touched, the lane's middle never left by more than 2 m."
+    text = (
+        "Arrived: the end reached in time, nothing touched, never more than 2 m from the middle of a lane that leads "
+        "on along the route."
+    )
     return f"{text} * sees the true state." if SEES_TRUTH in results["drivers"] else text
 
 
@@ -78,6 +87,7 @@ _SCORES: Measures = {
     "mean lane offset": lambda n: metres(n["lane_offset_mean"]),
     "95% of offsets below": lambda n: metres(n["lane_offset_p95"]),
     "largest lane offset": lambda n: metres(n["lane_offset_max"]),
+    "arrived, always in the route's own lane": lambda n: _kept_route_lane(n),
     f"arrived, always within {CLOSE} m": lambda n: share(n["kept_to_lane"], n["routes"]),
 }
 _JUNCTIONS: Measures = {
@@ -140,7 +150,7 @@ def _main_rows(columns: Sequence[Numbers]) -> list[Row]:
     """Return the scores and how drives failed, as counts and per kilometre."""
     rows = _score_rows(columns)
     for label, outcomes in _FAILURES.items():
-        counts = [sum(numbers["outcomes"][outcome] for outcome in outcomes) for numbers in columns]
+        counts = [sum(numbers["outcomes"].get(outcome, 0) for outcome in outcomes) for numbers in columns]
         cells = (_counted(count, numbers["km"]) for count, numbers in zip(counts, columns, strict=True))
         rows.append((label, *cells))
     return [*rows, ("driven", *(km(numbers["km"]) for numbers in columns))]

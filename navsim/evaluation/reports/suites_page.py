@@ -216,8 +216,11 @@ def _rows(results: Mapping[str, Results]) -> list[Row]:
 def _infraction_rows(columns: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Return infractions by kind, those that any driver has."""
     found = [numbers["protocols"]["infractions"] for numbers in columns]
-    kinds = [kind.value for kind in Infraction if any(each[kind.value]["count"] for each in found)]
-    return [(f"... {kind.replace('_', ' ')}", *(rate_cell(each[kind]) for each in found)) for kind in kinds]
+    kinds = [kind.value for kind in Infraction if any(kind in each and each[kind]["count"] for each in found)]
+    return [
+        (f"... {kind.replace('_', ' ')}", *(rate_cell(each[kind]) if kind in each else MISSING for each in found))
+        for kind in kinds
+    ]
 
 
 def _second_run_section(repeats: Repeats) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.experiments.benchmark_tables import devices_table
 from agents.experiments.hardware_limits import (
     Ceilings,
     Cost,
@@ -16,7 +15,13 @@ from agents.experiments.hardware_limits import (
     shares,
     training_cost,
 )
-from agents.experiments.training_benchmark import WORKLOADS, measure_network, measured_networks, random_samples
+from agents.experiments.training_benchmark import (
+    WORKLOADS,
+    devices_table,
+    measure_network,
+    measured_networks,
+    random_samples,
+)
 from agents.policies.networks.observation_batch import ObservationSpec
 from agents.policies.policy import NETWORKS
 from tests.agents.small_runs import SPEC, small_config, small_policy

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from agents.experiments.benchmark_tables import loops_table
 from agents.experiments.plain_loop import (
     EpisodeDataset,
     PlainLoop,
@@ -25,6 +24,7 @@ from agents.experiments.training_benchmark import (
     Speed,
     TrainingBenchmark,
     fastest,
+    loops_table,
     measure_loop,
     measure_ours,
     measure_plain,

@@ -1,9 +1,7 @@
 """Live localisation: the same track as from the recording, in a window and in a film."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +27,7 @@ from navsim.viewer.config import ViewerConfig
 from navsim.visualization.drive_events import DriveLog
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
 from tests.viewer.test_viewer import DASHBOARD
-from tests.virtual_display import VirtualDisplay, wait_until
+from tests.virtual_display import VirtualDisplay, painted_program, wait_until
 
 __all__ = ["checkpoint"]  # a fixture
 SCENARIO = Scenario("village-test-0", length=120.0)
@@ -81,32 +79,23 @@ def test_a_film_without_a_display(settings: LocalizeConfig, tmp_path: Path, monk
 def test_the_window_follows_the_car_and_its_keys_choose(display: VirtualDisplay, settings: LocalizeConfig) -> None:
     text = ["--gui", "--checkpoint", str(settings.checkpoint), "--watch.town", "village-test-0"]
     text += ["--watch.viewer.real-time-factor", "0"]
-    watching = subprocess.Popen(  # OpenCV's windows live as long as their process
-        [sys.executable, str(ROOT / "scripts" / "localize.py"), *text],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, str(ROOT / "scripts" / "localize.py"), *text]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def dashboard() -> Image:
         return display.picture()[:540, 960:]
 
-    def waits_for(condition: Callable[[], bool]) -> None:
-        wait_until(lambda: watching.poll() is not None or condition(), 240)
-        assert watching.poll() is None
+    def painted() -> bool:
+        return len(np.unique(dashboard()[52:524, 16:616].reshape(-1, 3), axis=0)) > 100
 
-    try:
-        waits_for(
-            lambda: display.has(DASHBOARD) and len(np.unique(dashboard()[52:524, 16:616].reshape(-1, 3), axis=0)) > 100
-        )
+    # OpenCV's windows live as long as their process.
+    with painted_program(display, command, DASHBOARD, painted, env=environment) as watching:
         title = dashboard()[:45, :600]
         display.press("2", DASHBOARD)  # the next driver
-        waits_for(lambda: bool((dashboard()[:45, :600] != title).any()))
+        wait_until(lambda: watching.poll() is not None or bool((dashboard()[:45, :600] != title).any()), 240)
+        assert watching.poll() is None, watching.communicate()
         display.press("q", DASHBOARD)
         _, err = watching.communicate(timeout=120)
-    finally:
-        watching.kill()
     assert watching.returncode == 0, err
 
 
@@ -117,7 +106,7 @@ def test_unusable_replays_are_refused(
     with Simulation(car) as simulation:
         episode = drive(simulation, LaneExpert(car.expert, car.vehicle), SCENARIO, sense=False)
     steps = ("commands", "labels", "gps")
-    states = ("times", "poses", "speeds", "stations", "offsets", "heading_errors")
+    states = ("times", "poses", "speeds", "stations", "offsets", "route_offsets", "heading_errors")
     short = replace(
         episode, **{n: getattr(episode, n)[:8] for n in steps}, **{n: getattr(episode, n)[:9] for n in states}
     )

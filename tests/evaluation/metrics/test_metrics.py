@@ -55,7 +55,7 @@ def test_a_share_of_more_than_all_is_refused() -> None:
 
 def test_arrivals_count_only_arrived_drives() -> None:
     drives = [make_drive(outcome) for outcome in Outcome]
-    assert arrivals(drives) == Share(1, 7)
+    assert arrivals(drives) == Share(1, len(Outcome))
     assert outcome_counts(drives) == dict.fromkeys(Outcome, 1)
 
 
