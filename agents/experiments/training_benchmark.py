@@ -41,7 +41,6 @@ from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
 from navsim.tables import Table
 
-_MILLISECONDS = 1e3
 WORKLOADS: dict[str, Rig] = {"pilotnet": Rig.PILOTNET, "compact": Rig.DEMO, "amini2019": Rig.AMINI2019}
 """Networks that are measured, each with its cameras."""
 
@@ -276,7 +275,7 @@ def loops_table(best: Mapping[Loop, Speed], rounds: Sequence[Mapping[Loop, Speed
 
 def _milliseconds(seconds: float | None) -> str:
     """Return a time [s] in milliseconds; missing for None."""
-    return MISSING if seconds is None else number(_MILLISECONDS * seconds, 1)
+    return MISSING if seconds is None else number(1e3 * seconds, 1)
 
 
 def devices_table(speeds: Sequence[DeviceSpeed], ceilings: Ceilings, device: str) -> Table:
