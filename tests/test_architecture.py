@@ -32,6 +32,7 @@ ROOMS = [
     "navsim.sensing",
     "navsim.world",
     "navsim.world.scenery",
+    "navsim.localization",
     "navsim.rendering",
     "navsim.rendering.opengl",
     "navsim.rendering.window",

@@ -16,8 +16,8 @@ from agents.drivers.registry import PolicyEvaluationConfig, PolicyWatchConfig, r
 from agents.experiments.suites_config import SuitesPageConfig
 from navsim.cli import say
 from navsim.config import parse_config
+from navsim.drivers.protocol import DriverSpec
 from navsim.drivers.sandbox import safe_driver
-from navsim.drivers.spec import DriverSpec
 from navsim.errors import ConfigError, DisplayError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports import comparison

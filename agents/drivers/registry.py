@@ -11,8 +11,7 @@ from agents.policies import WEIGHTS_NAME, has_torch
 from navsim.datasets.recorder import KEYBOARD
 from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
 from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
-from navsim.drivers.protocol import Driver, Expert
-from navsim.drivers.spec import DriverSpec, constant_driver_spec
+from navsim.drivers.protocol import Driver, DriverSpec, Expert, constant_driver_spec
 from navsim.errors import CheckpointError, ConfigError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.provenance import InputFile

@@ -8,21 +8,95 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
 from agents.drivers.registry import PolicyWatchConfig
-from agents.localization.likelihoods import (
+from agents.localization.steering import OUTLIER_PROBABILITY, LatticeConfig
+from navsim.config import Constrained
+from navsim.errors import ConfigError
+from navsim.geometry import Pose
+from navsim.localization.likelihoods import (
     Evidence,
     ExponentConfig,
+    Fix,
+    LanePoints,
     Likelihood,
+    ObservedFrame,
     PoweredLikelihood,
     RoadLikelihoodConfig,
     WithoutSteering,
 )
-from agents.localization.particles import FilterConfig, GpsBaseline, Localiser, ParticleFilter
-from agents.localization.sensors import CASES, LocalizationCase, TrackingConfig
-from agents.localization.steering import OUTLIER_PROBABILITY, LatticeConfig
-from navsim.config import Constrained
-from navsim.errors import ConfigError
+from navsim.localization.particles import FilterConfig, Localiser, ParticleFilter
+from navsim.localization.posterior import PosePosterior
 from navsim.roads.generators.towns import TOWN_GENERATORS, Generator, Split, check_generators, spread_towns
+from navsim.seeding import generator
+from navsim.sensing.observation import GpsSensor, GpsSpec, OdometrySpec, OdometryStep
+from navsim.simulation.scenario import Scenario
 from navsim.simulation.town import check_town_name
+
+
+@dataclass(frozen=True)
+class LocalizationCase:
+    """Position information from outside: quality and duration of the fixes."""
+
+    name: str = "none"
+    """Name in tables and files."""
+    gps_sigma: float | None = None
+    """Standard deviation of fixes east and north, each [m]; None: no fixes and no prior."""
+    lost_after: float | None = None
+    """Time after which the fixes end [s]; None: never."""
+
+    def __post_init__(self) -> None:
+        if self.gps_sigma is not None and not self.gps_sigma > 0:
+            raise ConfigError(f"case {self.name}: gps_sigma must be above 0, or left out, got {self.gps_sigma}")
+        if self.lost_after is not None and (self.gps_sigma is None or not self.lost_after >= 0):
+            raise ConfigError(f"case {self.name}: lost_after needs a gps_sigma and must be at least 0")
+
+
+CASES = (
+    LocalizationCase("gps5", 5.0),
+    LocalizationCase("gps10", 10.0),
+    LocalizationCase("gps20", 20.0),
+    LocalizationCase("gps40", 40.0),
+    LocalizationCase("lost", 10.0, lost_after=20.0),
+    LocalizationCase("none"),
+)
+"""Cases of the standard table."""
+
+
+@dataclass(frozen=True)
+class TrackingConfig(Constrained):
+    """Frequency of updates, and the errors of the sensors."""
+
+    every: Annotated[float, Gt(0)] = 5.0
+    """Distance between updates [m]; a standing car gains no information."""
+    odometry: OdometrySpec = field(default_factory=OdometrySpec)
+    """Errors of the odometry."""
+    gps_time: Annotated[float, Gt(0)] = 8.0
+    """Correlation time of the fixes' errors [s]."""
+    compass_sigma_deg: Annotated[float, Gt(0)] = 3.0
+    """Standard deviation of the fixes' headings [deg]."""
+
+
+class FixSensor:
+    """Position fixes of one drive, the same for all localisers."""
+
+    def __init__(self, scenario: Scenario, case: LocalizationCase, config: TrackingConfig) -> None:
+        """Draw the errors at the start from the drive's seed."""
+        self._case, self._compass = case, float(np.radians(config.compass_sigma_deg))
+        self._sensor: GpsSensor | None = None
+        self._last: float | None = None
+        if case.gps_sigma is not None:
+            errors = GpsSpec(case.gps_sigma, config.gps_time, config.compass_sigma_deg, config.gps_time)
+            rng = generator(scenario.seed, scenario.name, "localisation gps", case.name)
+            self._sensor = GpsSensor(errors, rng)
+
+    def read(self, pose: Pose, time: float) -> Fix | None:
+        """Return the fix of a car that is truly at `pose`, at `time` [s]; None without a fix in this case."""
+        case, elapsed = self._case, time - (time if self._last is None else self._last)
+        self._last = time
+        if self._sensor is None or case.gps_sigma is None or (case.lost_after is not None and time > case.lost_after):
+            return None
+        measured = self._sensor.measure(pose, elapsed)
+        return Fix(np.array([measured.x, measured.y, measured.heading]), case.gps_sigma, self._compass)
+
 
 Method = Literal["uniform", "gps", "odometry", "roads", "network", "network_roads", "soft", "soft_roads"]
 """Method of localisation. `uniform`: anywhere on the roads; `gps`: the last fix; `odometry`: fixes and odometry;
@@ -120,6 +194,35 @@ class LocalizeConfig(Constrained):
         return not (method == "gps" and case.gps_sigma is None) and not (
             method == "uniform" and case.gps_sigma is not None
         )
+
+
+_NUM_SAMPLES = 2000  # poses that represent a belief without a filter
+
+
+class GpsBaseline:
+    """Returns the last fix, and anywhere on the roads before the first one; uses no odometry."""
+
+    def __init__(self, lanes: LanePoints, rng: np.random.Generator, use_fixes: bool) -> None:
+        """Start without a fix; with `use_fixes` off it ignores all fixes."""
+        self._lanes, self._rng, self._use_fixes = lanes, rng, use_fixes
+        self._fix: Fix | None = None
+
+    @property
+    def posterior(self) -> PosePosterior:
+        """Current distribution over poses."""
+        sample = self._lanes.sample_poses if self._fix is None else self._fix.sample
+        return PosePosterior(sample(_NUM_SAMPLES, self._rng), np.full(_NUM_SAMPLES, 1 / _NUM_SAMPLES))
+
+    def reset(self, fix: Fix | None) -> None:
+        """Start from a fix, or anywhere on the roads."""
+        self._fix = fix if self._use_fixes else None
+
+    def predict(self, motion: OdometryStep) -> None:
+        """Ignore the odometry."""
+
+    def update(self, frame: ObservedFrame, fix: Fix | None) -> None:  # noqa: ARG002 - needs no images
+        """Keep the fix."""
+        self._fix = fix if self._use_fixes and fix is not None else self._fix
 
 
 def make_localiser(

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from agents.drivers.registry import watchable_drivers
-from agents.localization.config import LocalizeConfig, make_localiser
+from agents.localization.config import LocalizationCase, LocalizeConfig, make_localiser
 from agents.localization.pictures import MAP_BOX, BeliefMap, compose_picture
 from agents.localization.run import LocalizationContext, make_context, open_policy, simulation_of
-from agents.localization.sensors import LocalizationCase
 from agents.localization.tracking import LocalizationStep, Track, Tracker, TrackLog, TrackPoint, check_duration
 from agents.policies.networks.config import check_sensors
 from agents.policies.policy import Policy

@@ -6,13 +6,12 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
-from agents.localization.config import LocalizeConfig, Method
-from agents.localization.posterior import PosePosterior
+from agents.localization.config import LocalizationCase, LocalizeConfig, Method
 from agents.localization.run import Tracks, drives_folder, localise_drive, make_context, open_policy, recorded_drive
-from agents.localization.sensors import LocalizationCase
 from agents.localization.tracking import NEAR, Track, TrackLog, TrackPoint
 from navsim.evaluation.reports.charts import save_figure
 from navsim.geometry import Array, Pose
+from navsim.localization.posterior import PosePosterior
 from navsim.rendering.window.window_scene import fit_text
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image

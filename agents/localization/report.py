@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.localization.config import LocalizeConfig, Method
+from agents.localization.config import LocalizationCase, LocalizeConfig, Method
 from agents.localization.run import Tracks
-from agents.localization.sensors import LocalizationCase
 from agents.localization.tracking import NEAR, Track
 from agents.localization.tuning import Regions, read_regions
 from navsim.evaluation.statistics.intervals import Estimate, bootstrap_estimate, estimate_text, share_estimate

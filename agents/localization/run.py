@@ -12,9 +12,7 @@ from typing import Any
 
 import torch
 
-from agents.localization.config import LocalizeConfig, Method, make_localiser
-from agents.localization.likelihoods import Evidence, LanePoints, RoadLikelihood
-from agents.localization.sensors import LocalizationCase
+from agents.localization.config import LocalizationCase, LocalizeConfig, Method, make_localiser
 from agents.localization.steering import SteeringLikelihood, check_can_localise
 from agents.localization.tracking import Track, TrackPoint, localise
 from agents.policies.checkpoint import checkpoint_input, load_policy, read_info, weights_digest
@@ -23,6 +21,7 @@ from navsim.config import to_mapping
 from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.errors import CheckpointError, EpisodeError, StorageError
+from navsim.localization.likelihoods import Evidence, LanePoints, RoadLikelihood
 from navsim.parallel import available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import InputFile

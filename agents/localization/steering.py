@@ -16,7 +16,6 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.localization.likelihoods import ObservedFrame
 from agents.policies.distributions.base import SteeringDistribution
 from agents.policies.networks.network import CachedMapEncoder
 from agents.policies.networks.observation_batch import ObservationBatch, scale_observations
@@ -24,6 +23,7 @@ from agents.policies.policy import Policy
 from navsim.config import Constrained
 from navsim.errors import CheckpointError
 from navsim.geometry import Array
+from navsim.localization.likelihoods import ObservedFrame
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, MapSpec, draw_maps
 

@@ -8,17 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from agents.localization.likelihoods import Fix, LanePoints, ObservedFrame
-from agents.localization.particles import Localiser
-from agents.localization.posterior import PosePosterior
-from agents.localization.sensors import (
-    FixSensor,
-    LocalizationCase,
-    TrackingConfig,
-    compose_motions,
-)
+from agents.localization.config import FixSensor, LocalizationCase, TrackingConfig
 from navsim.errors import EpisodeError
 from navsim.geometry import Array, Pose, wrap_angle
+from navsim.localization.likelihoods import Fix, LanePoints, ObservedFrame
+from navsim.localization.motion import compose_motions
+from navsim.localization.particles import Localiser
+from navsim.localization.posterior import PosePosterior
 from navsim.seeding import generator
 from navsim.sensing.observation import Image, Odometer, OdometryStep
 from navsim.simulation.episode import Episode

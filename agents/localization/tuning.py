@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 from agents.localization.config import LocalizeConfig
-from agents.localization.likelihoods import ObservedFrame, PoweredLikelihood
-from agents.localization.particles import ParticleFilter
 from agents.localization.run import LocalizationContext, Tracks, make_context, open_policy, run_drives, with_exponent
 from agents.localization.steering import LatticeConfig
 from agents.localization.tracking import NEAR
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.localization.likelihoods import ObservedFrame, PoweredLikelihood
+from navsim.localization.particles import ParticleFilter
 from navsim.parallel import available_cores
 from navsim.seeding import generator
 from navsim.sensing.observation import OdometryStep

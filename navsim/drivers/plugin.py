@@ -32,9 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from navsim.drivers.action_selection import BATCH_CARS
-from navsim.drivers.protocol import BatchDriver, Driver, Expert
+from navsim.drivers.protocol import BatchDriver, Driver, DriverSpec, Expert
 from navsim.drivers.sandbox import error_text
-from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError, NavsimError
 from navsim.provenance import InputFile
 from navsim.sensing.camera import Camera

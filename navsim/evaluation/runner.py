@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from navsim.config import to_mapping
-from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Driver, Expert
+from navsim.drivers.protocol import BatchDriver, BatchDriverHandle, Driver, DriverSpec, Expert
 from navsim.drivers.sandbox import DECISION_LIMIT, SafeBatchDriver, make_safely, safe_driver
-from navsim.drivers.spec import DriverSpec
 from navsim.errors import ActionError, DriverError, NavsimError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.results_store import drive_path, load_drive, save_drive

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from navsim.datasets.recorder import KEYBOARD, DriveRecorder
 from navsim.drivers.keyboard import KeyboardInput, with_takeover
-from navsim.drivers.protocol import Driver, Expert, Explain, explanation_of
+from navsim.drivers.protocol import Driver, DriverSpec, Expert, Explain, explanation_of
 from navsim.drivers.sandbox import DECISION_LIMIT, safe_driver
-from navsim.drivers.spec import DriverSpec
 from navsim.errors import TownError
 from navsim.run_folder import locked_folder
 from navsim.simulation.episode import Episode

@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 
 from navsim.drivers.keyboard import KeyboardInput, with_takeover
-from navsim.drivers.protocol import BatchDriver, ConstantDriver, Decision, Driver, Expert, Salience, explanation_of
+from navsim.drivers.protocol import (
+    BatchDriver,
+    ConstantDriver,
+    Decision,
+    Driver,
+    Expert,
+    FixedDecision,
+    Salience,
+    explanation_of,
+)
 from navsim.drivers.sandbox import make_safely, safe_driver
-from navsim.drivers.spec import FixedDecision
 from navsim.errors import DriverError
 from navsim.sensing.observation import Observation
 from tests.drivers.faulty_drivers import FailingDriver, FleetDriver

@@ -5,8 +5,7 @@ import pickle
 import pytest
 
 from agents.drivers.registry import expert_driver_spec
-from navsim.drivers.protocol import Driver, Expert
-from navsim.drivers.spec import DriverSpec, constant_driver_spec
+from navsim.drivers.protocol import Driver, DriverSpec, Expert, constant_driver_spec
 from navsim.sensing.camera import Camera
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive

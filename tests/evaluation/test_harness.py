@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from agents.drivers.registry import expert_driver_spec
-from navsim.drivers.protocol import Driver
-from navsim.drivers.spec import DriverSpec, constant_driver_spec
+from navsim.drivers.protocol import Driver, DriverSpec, constant_driver_spec
 from navsim.errors import EpisodeError
 from navsim.evaluation.results_store import drive_path
 from navsim.evaluation.runner import EvaluationJob, evaluate, pending, planned_units

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from navsim.drivers.protocol import ConstantDriver, Salience
-from navsim.drivers.spec import DriverSpec, constant_driver_spec
+from navsim.drivers.protocol import ConstantDriver, DriverSpec, Salience, constant_driver_spec
 from navsim.errors import DisplayError
 from navsim.sensing.observation import Image, Observation
 from navsim.simulation.rollout import RolloutStep, drive

@@ -15,7 +15,7 @@ from navsim.datasets.dataset import checked_episodes, open_dataset
 from navsim.datasets.episode_files import write_episode
 from navsim.datasets.recorder import DriveRecorder
 from navsim.drivers.keyboard import KeyboardInput
-from navsim.drivers.spec import constant_driver_spec
+from navsim.drivers.protocol import constant_driver_spec
 from navsim.errors import ConfigError, TownError
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec

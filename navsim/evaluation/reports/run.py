@@ -14,8 +14,8 @@ from rich.console import Console
 
 from navsim.config import from_mapping, to_mapping
 from navsim.datasets.dataset import IDENTITY_NAME
+from navsim.drivers.protocol import DriverSpec
 from navsim.drivers.sandbox import safe_driver
-from navsim.drivers.spec import DriverSpec
 from navsim.errors import DriverError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.metrics.drives import Drive

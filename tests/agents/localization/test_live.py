@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from agents.drivers.registry import PolicyWatchConfig
-from agents.localization.config import LocalizeConfig
+from agents.localization.config import LocalizationCase, LocalizeConfig
 from agents.localization.live import BeliefPainter, watch_live
 from agents.localization.run import localise_drive, make_context, open_policy, simulation_of
-from agents.localization.sensors import LocalizationCase
 from navsim.config import to_mapping
 from navsim.datasets.episode_files import write_episode
 from navsim.errors import CheckpointError, ConfigError, DisplayError, EpisodeError

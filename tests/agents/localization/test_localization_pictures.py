@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.localization.likelihoods import Fix
 from agents.localization.pictures import HEIGHT, MAP_BOX, WIDTH, BeliefMap, compose_picture, plot_curves, plot_regions
-from agents.localization.posterior import PosePosterior
 from agents.localization.tracking import TrackPoint
 from navsim.evaluation.reports.charts import save_figure
 from navsim.geometry import Pose
+from navsim.localization.likelihoods import Fix
+from navsim.localization.posterior import PosePosterior
 from navsim.visualization.canvas import TRUTH, Rectangle, blank
-from tests.agents.localization.small_town import lanes, network
 from tests.agents.localization.test_runs import track
+from tests.localization.small_town import lanes, network
 
 BELIEF_MAP = BeliefMap(network(), Rectangle(10, 20, 300, 200))
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.localization.config import LocalizeConfig
-from agents.localization.likelihoods import ExponentConfig
+from agents.localization.config import CASES, LocalizationCase, LocalizeConfig
 from agents.localization.report import markdown, paired_score, paired_scores, summarise_score
 from agents.localization.run import (
     LocalizationJob,
@@ -22,7 +21,6 @@ from agents.localization.run import (
     scenarios,
     spread_drives,
 )
-from agents.localization.sensors import CASES, LocalizationCase
 from agents.localization.tracking import Track
 from agents.localization.tuning import summarise_trial, time_updates
 from agents.policies.checkpoint import CheckpointInfo, save_checkpoint
@@ -32,6 +30,7 @@ from agents.policies.policy import build_policy
 from navsim.config import load_config
 from navsim.datasets.dataset import IDENTITY_NAME
 from navsim.errors import CheckpointError, ConfigError, EpisodeError, ReplacedError, StorageError, TownError
+from navsim.localization.likelihoods import ExponentConfig
 from navsim.provenance import InputFile
 from navsim.sensing.camera import Camera
 from navsim.sensing.roadmap import MapSpec

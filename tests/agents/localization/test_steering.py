@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.localization.likelihoods import ObservedFrame
-from agents.localization.particles import FilterConfig, ParticleFilter
-from agents.localization.sensors import LocalizationCase, TrackingConfig
+from agents.localization.config import LocalizationCase, TrackingConfig
 from agents.localization.steering import LatticeConfig, SteeringLikelihood, check_can_localise
 from agents.localization.tracking import localise
 from agents.policies.networks.config import PolicyConfig, Sense
@@ -18,8 +16,10 @@ from agents.policies.networks.observation_batch import ObservationBatch, Observa
 from agents.policies.policy import Policy, build_policy
 from navsim.errors import CheckpointError, ConfigError
 from navsim.geometry import Array, Pose
+from navsim.localization.likelihoods import ObservedFrame
+from navsim.localization.particles import FilterConfig, ParticleFilter
 from navsim.sensing.roadmap import MapSpec, draw_map, draw_maps, rasterise_roads
-from tests.agents.localization.small_town import along, lanes, network, route
+from tests.localization.small_town import along, lanes, network, route
 
 MAP = MapSpec(size_px=50)
 SPEC = ObservationSpec(1, 32, 48, 50)

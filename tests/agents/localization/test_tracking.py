@@ -6,8 +6,19 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from agents.localization.config import Method, make_localiser
-from agents.localization.likelihoods import (
+from agents.localization.config import (
+    CASES,
+    FixSensor,
+    GpsBaseline,
+    LocalizationCase,
+    Method,
+    TrackingConfig,
+    make_localiser,
+)
+from agents.localization.tracking import Track, Tracker, TrackPoint, localise, recorded_step
+from navsim.errors import ConfigError, EpisodeError
+from navsim.geometry import Array
+from navsim.localization.likelihoods import (
     Evidence,
     ExponentConfig,
     Fix,
@@ -16,13 +27,9 @@ from agents.localization.likelihoods import (
     RoadLikelihoodConfig,
     WithoutSteering,
 )
-from agents.localization.particles import FilterConfig, GpsBaseline
-from agents.localization.sensors import CASES, FixSensor, LocalizationCase, TrackingConfig
-from agents.localization.tracking import Track, Tracker, TrackPoint, localise, recorded_step
-from navsim.errors import ConfigError, EpisodeError
-from navsim.geometry import Array
+from navsim.localization.particles import FilterConfig
 from navsim.sensing.observation import OdometrySpec
-from tests.agents.localization.small_town import along, lanes, route
+from tests.localization.small_town import along, lanes, route
 
 SPEC = FilterConfig(max_particles=2000)
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from agents.drivers.registry import expert_driver_spec
-from navsim.drivers.spec import constant_driver_spec
+from navsim.drivers.protocol import constant_driver_spec
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.reports.run import run_evaluation

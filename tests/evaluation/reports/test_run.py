@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from navsim.drivers.spec import DriverSpec, constant_driver_spec
+from navsim.drivers.protocol import DriverSpec, constant_driver_spec
 from navsim.errors import ConfigError
 from navsim.evaluation.config import EvaluationConfig
 from navsim.evaluation.reports.run import (

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from agents.localization.posterior import PosePosterior
+from navsim.localization.posterior import PosePosterior
 
 
 def equal(poses: np.ndarray) -> PosePosterior:

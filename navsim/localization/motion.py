@@ -1,19 +1,15 @@
-"""Simulated odometry and position fixes of a drive, and particles moved by the odometry. N: particles."""
+"""Motion of particles by the odometry, with the errors that the filter assumes. N: particles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt
 
-from agents.localization.likelihoods import Fix
 from navsim.config import Constrained
-from navsim.errors import ConfigError
-from navsim.geometry import Array, Pose, wrap_angle
-from navsim.seeding import generator
-from navsim.sensing.observation import GpsSensor, GpsSpec, OdometrySpec, OdometryStep
-from navsim.simulation.scenario import Scenario
+from navsim.geometry import Array, wrap_angle
+from navsim.sensing.observation import OdometryStep
 
 
 @dataclass(frozen=True)
@@ -41,72 +37,6 @@ class MotionNoiseConfig(Constrained):
     def persistent(self) -> Array:
         """Standard deviations (2,) of the persistent errors: relative distance, drift of the heading [rad/s]."""
         return np.array([self.scale, np.radians(self.bias_deg)])
-
-
-@dataclass(frozen=True)
-class LocalizationCase:
-    """Position information from outside: quality and duration of the fixes."""
-
-    name: str = "none"
-    """Name in tables and files."""
-    gps_sigma: float | None = None
-    """Standard deviation of fixes east and north, each [m]; None: no fixes and no prior."""
-    lost_after: float | None = None
-    """Time after which the fixes end [s]; None: never."""
-
-    def __post_init__(self) -> None:
-        if self.gps_sigma is not None and not self.gps_sigma > 0:
-            raise ConfigError(f"case {self.name}: gps_sigma must be above 0, or left out, got {self.gps_sigma}")
-        if self.lost_after is not None and (self.gps_sigma is None or not self.lost_after >= 0):
-            raise ConfigError(f"case {self.name}: lost_after needs a gps_sigma and must be at least 0")
-
-
-CASES = (
-    LocalizationCase("gps5", 5.0),
-    LocalizationCase("gps10", 10.0),
-    LocalizationCase("gps20", 20.0),
-    LocalizationCase("gps40", 40.0),
-    LocalizationCase("lost", 10.0, lost_after=20.0),
-    LocalizationCase("none"),
-)
-"""Cases of the standard table."""
-
-
-@dataclass(frozen=True)
-class TrackingConfig(Constrained):
-    """Frequency of updates, and the errors of the sensors."""
-
-    every: Annotated[float, Gt(0)] = 5.0
-    """Distance between updates [m]; a standing car gains no information."""
-    odometry: OdometrySpec = field(default_factory=OdometrySpec)
-    """Errors of the odometry."""
-    gps_time: Annotated[float, Gt(0)] = 8.0
-    """Correlation time of the fixes' errors [s]."""
-    compass_sigma_deg: Annotated[float, Gt(0)] = 3.0
-    """Standard deviation of the fixes' headings [deg]."""
-
-
-class FixSensor:
-    """Position fixes of one drive, the same for all localisers."""
-
-    def __init__(self, scenario: Scenario, case: LocalizationCase, config: TrackingConfig) -> None:
-        """Draw the errors at the start from the drive's seed."""
-        self._case, self._compass = case, float(np.radians(config.compass_sigma_deg))
-        self._sensor: GpsSensor | None = None
-        self._last: float | None = None
-        if case.gps_sigma is not None:
-            errors = GpsSpec(case.gps_sigma, config.gps_time, config.compass_sigma_deg, config.gps_time)
-            rng = generator(scenario.seed, scenario.name, "localisation gps", case.name)
-            self._sensor = GpsSensor(errors, rng)
-
-    def read(self, pose: Pose, time: float) -> Fix | None:
-        """Return the fix of a car that is truly at `pose`, at `time` [s]; None without a fix in this case."""
-        case, elapsed = self._case, time - (time if self._last is None else self._last)
-        self._last = time
-        if self._sensor is None or case.gps_sigma is None or (case.lost_after is not None and time > case.lost_after):
-            return None
-        measured = self._sensor.measure(pose, elapsed)
-        return Fix(np.array([measured.x, measured.y, measured.heading]), case.gps_sigma, self._compass)
 
 
 def compose_motions(motions: Sequence[OdometryStep]) -> OdometryStep:

@@ -20,17 +20,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from agents.localization.likelihoods import Fix, LanePoints, Likelihood, ObservedFrame
-from agents.localization.posterior import PosePosterior, effective_size
-from agents.localization.sensors import (
-    MotionNoiseConfig,
-    propagate_drifts,
-    propagate_poses,
-    sample_drifts,
-)
 from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.localization.likelihoods import Fix, LanePoints, Likelihood, ObservedFrame
+from navsim.localization.motion import MotionNoiseConfig, propagate_drifts, propagate_poses, sample_drifts
+from navsim.localization.posterior import PosePosterior, effective_size
 from navsim.sensing.observation import OdometryStep
 
 
@@ -226,9 +221,6 @@ def required_particles(poses: Array) -> float:
     return float(occupied / (2 * _KLD_ERROR) * (1 - part + math.sqrt(part) * _KLD_QUANTILE) ** 3)
 
 
-_NUM_SAMPLES = 2000  # poses that represent a belief without a filter
-
-
 class Localiser(Protocol):
     """Estimates the pose over one drive, step by step."""
 
@@ -244,29 +236,3 @@ class Localiser(Protocol):
 
     def update(self, frame: ObservedFrame, fix: Fix | None) -> None:
         """Apply all other observations."""
-
-
-class GpsBaseline:
-    """Returns the last fix, and anywhere on the roads before the first one; uses no odometry."""
-
-    def __init__(self, lanes: LanePoints, rng: np.random.Generator, use_fixes: bool) -> None:
-        """Start without a fix; with `use_fixes` off it ignores all fixes."""
-        self._lanes, self._rng, self._use_fixes = lanes, rng, use_fixes
-        self._fix: Fix | None = None
-
-    @property
-    def posterior(self) -> PosePosterior:
-        """Current distribution over poses."""
-        sample = self._lanes.sample_poses if self._fix is None else self._fix.sample
-        return PosePosterior(sample(_NUM_SAMPLES, self._rng), np.full(_NUM_SAMPLES, 1 / _NUM_SAMPLES))
-
-    def reset(self, fix: Fix | None) -> None:
-        """Start from a fix, or anywhere on the roads."""
-        self._fix = fix if self._use_fixes else None
-
-    def predict(self, motion: OdometryStep) -> None:
-        """Ignore the odometry."""
-
-    def update(self, frame: ObservedFrame, fix: Fix | None) -> None:  # noqa: ARG002 - needs no images
-        """Keep the fix."""
-        self._fix = fix if self._use_fixes and fix is not None else self._fix

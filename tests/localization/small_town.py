@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from agents.localization.likelihoods import LanePoints
 from navsim.geometry import Array
+from navsim.localization.likelihoods import LanePoints
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import Route

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.localization.likelihoods import (
+from navsim.errors import ConfigError, TownError
+from navsim.localization.likelihoods import (
     Fix,
     LanePoints,
     ObservedFrame,
@@ -14,9 +15,8 @@ from agents.localization.likelihoods import (
     RoadLikelihood,
     RoadLikelihoodConfig,
 )
-from navsim.errors import ConfigError, TownError
 from navsim.world.vehicle import VehicleSpec
-from tests.agents.localization.small_town import lanes, network
+from tests.localization.small_town import lanes, network
 
 FRAME = ObservedFrame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
 

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from agents.localization.sensors import (
+from navsim.errors import ConfigError
+from navsim.geometry import Array, Pose
+from navsim.localization.motion import (
     MotionNoiseConfig,
     compose_motions,
     propagate_drifts,
     propagate_poses,
     sample_drifts,
 )
-from navsim.errors import ConfigError
-from navsim.geometry import Array, Pose
 from navsim.sensing.observation import Odometer, OdometrySpec, OdometryStep
-from tests.agents.localization.small_town import along, route
+from tests.localization.small_town import along, route
 
 NO_ERRORS = OdometrySpec(0.0, 0.0, 0.0, 0.0)
 NO_NOISE = MotionNoiseConfig(0.0, 0.0, 0.0, 0.0, 0.0)

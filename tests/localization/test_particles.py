@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.localization.likelihoods import Fix, ObservedFrame
-from agents.localization.particles import FilterConfig, ParticleFilter, required_particles, systematic_resampling
-from agents.localization.posterior import PosePosterior
-from agents.localization.sensors import MotionNoiseConfig
 from navsim.errors import ConfigError
 from navsim.geometry import Array
+from navsim.localization.likelihoods import Fix, ObservedFrame
+from navsim.localization.motion import MotionNoiseConfig
+from navsim.localization.particles import FilterConfig, ParticleFilter, required_particles, systematic_resampling
+from navsim.localization.posterior import PosePosterior
 from navsim.sensing.observation import OdometryStep
-from tests.agents.localization.small_town import lanes
+from tests.localization.small_town import lanes
 
 FRAME = ObservedFrame(np.zeros((1, 4, 4, 3), np.uint8), 8.0, 0.0)
 STILL = OdometryStep(0.0, 0.0, 0.0)

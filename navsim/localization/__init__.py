@@ -1,0 +1,1 @@
+"""The filter of localisation: particles, their likelihoods and their motion. No torch."""
