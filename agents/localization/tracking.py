@@ -1,9 +1,8 @@
 """Localisation of one drive from start to end, and its result. U: number of updates."""
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,10 @@ from agents.localization.config import FixSensor, LocalizationCase, TrackingConf
 from navsim.errors import EpisodeError
 from navsim.geometry import Array, Pose, wrap_angle
 from navsim.localization.likelihoods import Fix, LanePoints, ObservedFrame
-from navsim.localization.motion import compose_motions
-from navsim.localization.particles import Localiser
+from navsim.localization.particles import Localiser, PoseTracker
 from navsim.localization.posterior import PosePosterior
 from navsim.seeding import generator
-from navsim.sensing.observation import Image, Odometer, OdometryStep
+from navsim.sensing.observation import Image, Odometer
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
 
@@ -24,9 +22,6 @@ MIN_SECONDS = 1.0
 """Shortest drive that can be localised [s]."""
 OFF_MAP = 30.0
 """Distance from all roads, in addition to four standard deviations, beyond which a fix is ignored [m]."""
-
-_MAX_CORRELATION = 1 - 1e-6  # correlation of two fixes: each has some new information
-
 
 NEAR = 10.0
 """Largest position error of a localised car [m]."""
@@ -218,13 +213,11 @@ class Tracker:
             case: Position information from outside.
             config: Frequency of updates, and the errors of the sensors.
         """
-        self._localiser, self._lanes, self._config = localiser, lanes, config
+        self._tracker, self._lanes = PoseTracker(localiser, config.every, config.gps_time), lanes
         self._fixes = FixSensor(scenario, case, config)
         self._odometer = Odometer(config.odometry, generator(scenario.seed, scenario.name, "odometry"))
-        self._steps: list[OdometryStep] = []  # since the last update
-        self._sensed_distance = self._distance = 0.0  # sensed since the last update; true since the start
+        self._distance = 0.0  # true
         self._last_step: LocalizationStep | None = None
-        self._last_fix_time: float | None = None  # time of the last fix used
         self.ignored = 0
         """Number of fixes ignored so far because they were off the map."""
 
@@ -233,31 +226,15 @@ class Tracker:
         fix, motion = self._fixes.read(step.pose, step.time), self._odometer.read(step.pose, step.time)
         is_on_map = fix is not None and self._lanes.distance(fix.pose[:2]) <= OFF_MAP + 4 * fix.sigma
         self.ignored += fix is not None and not is_on_map
-        is_first = self._last_step is None
         if self._last_step is not None:
             self._distance += float(np.hypot(*(step.pose.position - self._last_step.pose.position)))
-            self._steps.append(motion)
-            self._sensed_distance += motion.distance
         self._last_step = step
-        if not is_first and self._sensed_distance < self._config.every:
-            return None
-        used_fix = self._with_correlation(fix, step.time) if fix is not None and is_on_map else None
         started = time.perf_counter()
-        if is_first:
-            self._localiser.reset(used_fix)
-        else:
-            self._localiser.predict(compose_motions(self._steps))
-            self._localiser.update(ObservedFrame(step.images, step.speed, step.steering), used_fix)
-        posterior, seconds = self._localiser.posterior, time.perf_counter() - started
-        self._steps, self._sensed_distance = [], 0.0
+        frame = ObservedFrame(step.images, step.speed, step.steering)
+        if not self._tracker.advance(motion, frame, fix if is_on_map else None, step.time):
+            return None
+        posterior, seconds = self._tracker.localiser.posterior, time.perf_counter() - started
         return TrackPoint(step.index, step.time, self._distance, step.junctions, step.pose, fix, posterior, seconds)
-
-    def _with_correlation(self, fix: Fix, now: float) -> Fix:
-        """Return a fix with the correlation of its error with that of the last fix used."""
-        last_time, self._last_fix_time = self._last_fix_time, now
-        if last_time is None:
-            return fix
-        return replace(fix, correlation=min(math.exp((last_time - now) / self._config.gps_time), _MAX_CORRELATION))
 
 
 def localise(

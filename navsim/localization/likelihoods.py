@@ -4,6 +4,7 @@ N: poses, C: cameras, H and W: height and width [px].
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
@@ -13,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from navsim.config import Constrained
 from navsim.errors import TownError
-from navsim.geometry import Array, wrap_angle
+from navsim.geometry import Array, Polyline, wrap_angle
 from navsim.roads.network import RoadNetwork
 from navsim.sensing.observation import Image
 from navsim.world.vehicle import VehicleSpec
@@ -40,19 +41,24 @@ class LanePoints:
 
     @staticmethod
     def of(network: RoadNetwork, vehicle: VehicleSpec | None = None) -> "LanePoints":
-        """Sample the lanes of a town.
-
-        Args:
-            network: Roads of the town.
-            vehicle: Vehicle whose heading counts; None takes the defaults. Its middle follows the lane, so that in a
-                bend its heading differs from the lane's by the sideslip.
+        """Sample the lanes of a town, as `along` does.
 
         Raises:
             TownError: If the town has no junction: all places on its map would look alike.
         """
         if not network.connectors:
             raise TownError("this town has no junction, so that all places on its map look alike")
-        paths = [lane.path for lane in network.lanes] + [connector.path for connector in network.connectors]
+        return LanePoints.along(network.driven_paths, vehicle)
+
+    @staticmethod
+    def along(paths: Sequence[Polyline], vehicle: VehicleSpec | None = None) -> "LanePoints":
+        """Sample the paths of cars.
+
+        Args:
+            paths: Centre lines of lanes and paths through junctions, at least one.
+            vehicle: Vehicle whose heading counts; None takes the defaults. Its middle follows the lane, so that in a
+                bend its heading differs from the lane's by the sideslip.
+        """
         driven = vehicle or VehicleSpec()
         poses, curvatures = [], []
         for path in paths:

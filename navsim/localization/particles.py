@@ -24,7 +24,13 @@ from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.localization.likelihoods import Fix, LanePoints, Likelihood, ObservedFrame
-from navsim.localization.motion import MotionNoiseConfig, propagate_drifts, propagate_poses, sample_drifts
+from navsim.localization.motion import (
+    MotionNoiseConfig,
+    compose_motions,
+    propagate_drifts,
+    propagate_poses,
+    sample_drifts,
+)
 from navsim.localization.posterior import PosePosterior, effective_size
 from navsim.sensing.observation import OdometryStep
 
@@ -236,3 +242,57 @@ class Localiser(Protocol):
 
     def update(self, frame: ObservedFrame, fix: Fix | None) -> None:
         """Apply all other observations."""
+
+
+_MAX_CORRELATION = 1 - 1e-6  # correlation of two fixes: each has some new information
+
+
+class PoseTracker:
+    """Gives the observations of one drive to a localiser, after each `every` metres."""
+
+    def __init__(self, localiser: Localiser, every: float, gps_time: float) -> None:
+        """Begin a drive.
+
+        Args:
+            localiser: Localiser of the pose; it is reset by the first observation.
+            every: Distance between updates [m]; a standing car gains no information.
+            gps_time: Correlation time of the fixes' errors [s].
+        """
+        self.localiser = localiser
+        self._every, self._gps_time = every, gps_time
+        self._steps: list[OdometryStep] | None = None
+        self._last_fix: float | None = None  # time of the last fix used
+
+    @property
+    def motion(self) -> OdometryStep:
+        """Movement since the last update."""
+        return compose_motions(self._steps or [])
+
+    def advance(self, motion: OdometryStep, frame: ObservedFrame, fix: Fix | None, time: float) -> bool:
+        """Process one control step; returns whether the belief was updated.
+
+        Args:
+            motion: Movement since the last control step.
+            frame: What else is observed.
+            fix: Position fix, if there is one.
+            time: Time since the start [s].
+        """
+        if self._steps is None:
+            self.localiser.reset(self._with_correlation(fix, time))
+            self._steps = []
+            return True
+        self._steps.append(motion)
+        if sum(step.distance for step in self._steps) < self._every:
+            return False
+        self.localiser.predict(self.motion)
+        self.localiser.update(frame, self._with_correlation(fix, time))
+        self._steps = []
+        return True
+
+    def _with_correlation(self, fix: Fix | None, now: float) -> Fix | None:
+        """Return a fix with the correlation of its error with that of the last fix used."""
+        if fix is None:
+            return None
+        last, self._last_fix = self._last_fix, now
+        correlation = 0.0 if last is None else min(math.exp((last - now) / self._gps_time), _MAX_CORRELATION)
+        return replace(fix, correlation=correlation)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,15 @@ WIDTHS = (0.25, 2.0)
 _CELL = 4.0  # of the grid that measures the area of the particles [m]
 _CUT = 3.0  # radius of a kernel, in standard deviations
 _EMPTY = 1e-12  # density far from all particles [1/m^2]
+
+
+class PoseMode(NamedTuple):
+    """A likely place of the car."""
+
+    pose: Pose
+    """Mean pose of the particles there."""
+    weight: float
+    """Probability of the place, in [0, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +98,34 @@ class PosePosterior:
     @property
     def estimate(self) -> Pose:
         """Mean of the particles in the likeliest place, which suits a belief of several places."""
-        centre = self.poses[int(np.argmax(self.densities + self.weights / self.weights.max() * _EMPTY)), :2]
-        selected = np.hypot(*(self.poses[:, :2] - centre).T) <= ESTIMATE_RADIUS
-        heading_mode = _likeliest_heading(self.poses[selected, 2], self.weights[selected])
-        selected &= np.abs(wrap_angle(self.poses[:, 2] - heading_mode)) <= ESTIMATE_TURN
-        total = self.weights[selected].sum()
-        share = self.weights[selected] / total if total > 0 else np.full(selected.sum(), 1 / selected.sum())
-        x, y, heading = _mean(self.poses[selected], share)
-        return Pose(float(x), float(y), float(heading))
+        return self.modes(1, 0.0)[0].pose
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the position, east and north each on average [m]."""
+        return math.sqrt(float(np.trace(self.covariance[:2, :2])) / 2)
+
+    def modes(self, count: int, min_weight: float) -> "tuple[PoseMode, ...]":
+        """Return the likeliest places, the densest first, with weights that sum to 1.
+
+        Args:
+            count: Largest number of places.
+            min_weight: Smallest probability of a place beside the densest one.
+        """
+        rest, found = np.ones(len(self.poses), bool), list[PoseMode]()
+        order = self.densities + self.weights / self.weights.max() * _EMPTY
+        while len(found) < count and rest.any():
+            centre = self.poses[int(np.argmax(np.where(rest, order, -1.0))), :2]
+            selected = rest & (np.hypot(*(self.poses[:, :2] - centre).T) <= ESTIMATE_RADIUS)
+            heading_mode = _likeliest_heading(self.poses[selected, 2], self.weights[selected])
+            selected &= np.abs(wrap_angle(self.poses[:, 2] - heading_mode)) <= ESTIMATE_TURN
+            total = float(self.weights[selected].sum())
+            share = self.weights[selected] / total if total > 0 else np.full(selected.sum(), 1 / selected.sum())
+            found.append(PoseMode(Pose(*_mean(self.poses[selected], share).tolist()), total))
+            rest &= ~selected
+        kept = found[:1] + [mode for mode in found[1:] if mode.weight >= min_weight]
+        total = sum(mode.weight for mode in kept) or 1.0
+        return tuple(PoseMode(mode.pose, mode.weight / total) for mode in kept)
 
     def mass_within(self, position: ArrayLike, radius: float) -> float:
         """Probability of a position within `radius` [m] of `position` (2,) [m]."""
