@@ -4,12 +4,13 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from agents.drivers.localized_driver import LocalizedDriver, LocalizedDriverConfig
 from agents.drivers.onnx_driver import ONNX_NAME, ExportMetadata, OnnxDriver, read_metadata
 from agents.policies import WEIGHTS_NAME, has_torch
 from navsim.datasets.recorder import KEYBOARD
-from navsim.drivers.action_selection import BATCH_CARS, ActingConfig
+from navsim.drivers.action_selection import BATCH_CARS, ActingConfig, LearnedDriver
 from navsim.drivers.plugin import is_plugin_name, plugin_driver_spec
 from navsim.drivers.protocol import Driver, DriverSpec, Expert, constant_driver_spec
 from navsim.errors import CheckpointError, ConfigError
@@ -19,6 +20,7 @@ from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import LaneExpert
 from navsim.storage import BUNDLED, expand_path, find_file
 from navsim.viewer.config import WatchConfig
+from navsim.world.vehicle import VehicleSpec
 
 if TYPE_CHECKING:
     from agents.policies.checkpoint import CheckpointInfo
@@ -30,6 +32,8 @@ class PolicyEvaluationConfig(EvaluationConfig):
 
     acting: ActingConfig = field(default_factory=ActingConfig)
     """How learned drivers choose commands from their distributions."""
+    localization: LocalizedDriverConfig = field(default_factory=LocalizedDriverConfig)
+    """How drivers named `localized:POLICY` localise themselves."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,15 @@ class PolicyWatchConfig(WatchConfig):
 
     acting: ActingConfig = field(default_factory=ActingConfig)
     """How learned drivers choose commands from their distributions."""
+    localization: LocalizedDriverConfig = field(default_factory=LocalizedDriverConfig)
+    """How drivers named `localized:POLICY` localise themselves."""
 
 
 SUFFIXES = (".safetensors", ".onnx")
 ONNX = "onnx:"
 """Prefix of the path of an exported policy, a file or its folder."""
+LOCALIZED = "localized:"
+"""Prefix of a policy that drives by its own localisation."""
 DRIVER_NAMES = ("policy", "blind", "constant", "expert")
 BUNDLED_POLICIES = tuple(sorted(folder.name for folder in BUNDLED["policies"].iterdir()))
 """Names of the policies that are part of the project."""
@@ -85,6 +93,7 @@ def watchable_drivers(config: PolicyWatchConfig) -> tuple[DriverSpec, ...]:
         blind=config.blind,
         simulation=simulation,
         acting=config.acting,
+        localization=config.localization,
     )
     driver_specs = list(resolve(evaluation)) if given else []
     if KEYBOARD in config.driver:
@@ -96,6 +105,8 @@ def watchable_drivers(config: PolicyWatchConfig) -> tuple[DriverSpec, ...]:
 
 def _make_driver_spec(word: str, config: PolicyEvaluationConfig, taken: set[str]) -> DriverSpec:
     """Build the driver that one value names."""
+    if word.startswith(LOCALIZED):
+        return localized_driver_spec(_make_driver_spec(word.removeprefix(LOCALIZED), config, taken), config)
     if word == "expert":
         return expert_driver_spec(config.simulation)
     if word == "constant":
@@ -161,13 +172,34 @@ def policy_driver_spec(path: Path, config: PolicyEvaluationConfig, name: str) ->
     )
 
 
+def localized_driver_spec(policy: DriverSpec, config: PolicyEvaluationConfig) -> DriverSpec:
+    """Describe a learned driver that localises itself.
+
+    Raises:
+        ConfigError: If `policy` is no learned driver.
+    """
+    if policy.make is not make_policy_driver:
+        raise ConfigError(f"{LOCALIZED} needs a policy, such as {LOCALIZED}reference; got driver {policy.name!r}")
+    name, vehicle = f"localized-{policy.name}", config.simulation.vehicle
+    digest = hashlib.sha256(f"{policy.digest}{config.localization!r}".encode()).hexdigest()[:16]
+    source = (policy.source, vehicle, name, config.localization)
+    return replace(
+        policy,
+        name=name,
+        make=make_localized_driver,
+        source=source,
+        origin=f"{policy.origin}, by its own localisation",
+        digest=digest,
+    )
+
+
 def policy_digest(content: bytes, acting: ActingConfig) -> str:
     """Return what distinguishes a learned driver in results: by the content of its file and its settings."""
     settings = repr(acting).replace("rule='follow_mode'", "rule='sticky'")  # a rule has the name that results use
     return hashlib.sha256(content + settings.encode()).hexdigest()[:16]
 
 
-def make_policy_driver(source: tuple[InputFile, SimulationConfig, str, ActingConfig]) -> Driver:
+def make_policy_driver(source: tuple[InputFile, SimulationConfig, str, ActingConfig]) -> LearnedDriver:
     """Load a learned driver, in this process or a worker.
 
     Raises:
@@ -181,6 +213,12 @@ def make_policy_driver(source: tuple[InputFile, SimulationConfig, str, ActingCon
         from agents.drivers.policy_driver import PolicyDriver
 
         return PolicyDriver(path, simulation.cameras, simulation.map, name, acting)
+
+
+def make_localized_driver(source: tuple[Any, VehicleSpec, str, LocalizedDriverConfig]) -> Driver:
+    """Load a learned driver that localises itself; the first value is the source of `make_policy_driver`."""
+    policy, vehicle, name, localization = source
+    return LocalizedDriver(make_policy_driver(policy), vehicle, name, localization)
 
 
 def expert_driver_spec(simulation: SimulationConfig) -> DriverSpec:

@@ -104,8 +104,10 @@ class LearnedDriver(ABC):
             cars: Number of cars for which the driver decides in one pass.
         """
         self.name = name
-        self._cars = cars
-        self._acting = acting
+        self.cars = cars
+        """Number of cars for which the driver decides in one pass."""
+        self.acting = acting
+        """How commands are chosen from distributions."""
         self._memories = {_SINGLE_CAR: ActionMemory(0)}
 
     @abstractmethod
@@ -118,28 +120,46 @@ class LearnedDriver(ABC):
 
     def drive(self, observation: Observation) -> Decision:
         """Choose the command; the decision includes the density."""
-        return self._decide(_SINGLE_CAR, self.predict([observation])[0])
+        return self._decide(_SINGLE_CAR, self.distributions({_SINGLE_CAR: observation})[_SINGLE_CAR])
 
     def begin_car(self, car: int, seed: int) -> None:
         """Forget the last drive of `car`."""
         self._memories[car] = ActionMemory(seed)
 
     def drive_cars(self, observations: Mapping[int, Observation]) -> dict[int, Decision]:
-        """Choose the commands of several cars, in passes of a fixed number of cars.
+        """Choose the commands of several cars, in passes of a fixed number of cars."""
+        return {
+            car: self._decide(car, distribution) for car, distribution in self.distributions(observations, True).items()
+        }
+
+    def distributions(
+        self, observations: Mapping[int, Observation], in_passes: bool = False
+    ) -> dict[int, ActionDistribution]:
+        """Return the distribution of each car.
+
+        Args:
+            observations: What each car senses.
+            in_passes: Whether to predict in passes of a fixed number of cars, see `predict_in_passes`.
+        """
+        seen = list(observations.values())
+        found = self.predict_in_passes(seen) if in_passes else self.predict(seen)
+        return dict(zip(observations, found, strict=True))
+
+    def predict_in_passes(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
+        """Return the network's distribution for each observation, in passes of `cars` observations.
 
         Passes that are not full are padded with copies. Numeric libraries round differently for batches of different
         sizes, and a drive must not depend on the drives in the same batch.
         """
-        cars, seen = list(observations), list(observations.values())
-        distributions: list[ActionDistribution] = []
-        for first in range(0, len(seen), self._cars):
-            part = seen[first : first + self._cars]
-            distributions += self.predict(part + part[:1] * (self._cars - len(part)))[: len(part)]
-        return {car: self._decide(car, distribution) for car, distribution in zip(cars, distributions, strict=True)}
+        found: list[ActionDistribution] = []
+        for first in range(0, len(observations), self.cars):
+            part = list(observations[first : first + self.cars])
+            found += self.predict(part + part[:1] * (self.cars - len(part)))[: len(part)]
+        return found
 
     def _decide(self, car: int, distribution: ActionDistribution) -> Decision:
         """Choose a command and update the car's memory."""
-        chosen, self._memories[car] = select_action(self._acting, distribution, self._memories[car])
+        chosen, self._memories[car] = select_action(self.acting, distribution, self._memories[car])
         return decision(distribution, chosen)
 
 

@@ -18,6 +18,7 @@ WIDTHS = (0.25, 2.0)
 """Smallest and largest standard deviation of the kernel of the density [m]."""
 _CELL = 4.0  # of the grid that measures the area of the particles [m]
 _CUT = 3.0  # radius of a kernel, in standard deviations
+_MIN_MASS = 1e-200  # probability below which particles of one place count alike
 _EMPTY = 1e-12  # density far from all particles [1/m^2]
 
 
@@ -120,11 +121,11 @@ class PosePosterior:
             heading_mode = _likeliest_heading(self.poses[selected, 2], self.weights[selected])
             selected &= np.abs(wrap_angle(self.poses[:, 2] - heading_mode)) <= ESTIMATE_TURN
             total = float(self.weights[selected].sum())
-            share = self.weights[selected] / total if total > 0 else np.full(selected.sum(), 1 / selected.sum())
+            share = self.weights[selected] / total if total > _MIN_MASS else np.full(selected.sum(), 1 / selected.sum())
             found.append(PoseMode(Pose(*_mean(self.poses[selected], share).tolist()), total))
             rest &= ~selected
         kept = found[:1] + [mode for mode in found[1:] if mode.weight >= min_weight]
-        total = sum(mode.weight for mode in kept) or 1.0
+        total = max(sum(mode.weight for mode in kept), _MIN_MASS)
         return tuple(PoseMode(mode.pose, mode.weight / total) for mode in kept)
 
     def mass_within(self, position: ArrayLike, radius: float) -> float:
