@@ -106,7 +106,7 @@ class SelfLocalization:
         )
 
     def is_better_than_fix(self, seen: Observation) -> bool:
-        """Whether the belief is narrower than the fix, or there is no fix."""
+        """Whether the belief is narrower than the fix, or without a new fix."""
         return seen.gps_spec is None or self._sigma <= fix_sigma(seen.gps_spec)
 
     def _update_modes(self) -> None:

@@ -176,7 +176,7 @@ def localized_driver_spec(policy: DriverSpec, config: PolicyEvaluationConfig) ->
     """Describe a learned driver that localises itself.
 
     Raises:
-        ConfigError: If `policy` is no learned driver.
+        ConfigError: If `policy` is not a learned driver.
     """
     if policy.make is not make_policy_driver:
         raise ConfigError(f"{LOCALIZED} needs a policy, such as {LOCALIZED}reference; got driver {policy.name!r}")

@@ -37,7 +37,7 @@ def resolved(name: str, seed: int = 0) -> tuple[SuiteStage, ...]:
 
 
 def test_the_named_suites_are_those_of_the_docs() -> None:
-    assert NAMED == ["lanes", "quick", "recovery", "robustness", "standard", "streets"]
+    assert NAMED == ["lanes", "localization", "quick", "recovery", "robustness", "standard", "streets"]
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -61,6 +61,7 @@ def test_every_drive_of_a_part_has_a_name_of_its_own(name: str) -> None:
             "66e9ff83ceddaddd",
             ["test-484-lane583-seed0-start+0.388m-4.419deg", "grid-test-220-lane843-seed0"],
         ),
+        ("localization", "68002a19f2b0f4e3", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
         ("robustness", "56dd3aa3bc1ff3f3", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
     ],
 )
@@ -108,6 +109,15 @@ def test_robustness_drives_the_same_routes_under_each_fault() -> None:
     assert parts["map-none"].simulation.map_fault.blank
     assert parts["noise-0.3"].simulation.camera_noise.variance == 0.3
     assert {scenario.appearance for scenario in parts["shift-3"].scenarios} == {"shift-3"}
+
+
+def test_localization_drives_the_routes_of_robustness_with_other_fixes() -> None:
+    parts = {stage.name: stage for stage in resolved("localization")}
+    assert all(stage.scenarios == resolved("robustness")[0].scenarios for stage in parts.values())
+    assert parts["fix-2m"].simulation == SIMULATION
+    sigmas = [parts[f"fix-{metres}m"].simulation.gps.position_sigma for metres in (5, 10, 20, 40)]
+    assert sigmas == [5.0, 10.0, 20.0, 40.0]
+    assert (parts["fix-lost"].simulation.gps.lost_after, parts["fix-none"].simulation.gps.lost_after) == (20.0, 0.0)
 
 
 def test_lanes_begin_a_thousand_times_beside_the_middle() -> None:

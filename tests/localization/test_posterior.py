@@ -109,3 +109,21 @@ def test_invalid_posteriors_are_refused(poses: object, weights: list[float], tex
 def test_levels_outside_their_range_are_refused() -> None:
     with pytest.raises(ValueError, match="level"):
         gaussian(20, 1.0).credible_region(0.0)
+
+
+def test_modes_are_the_places_with_their_weights() -> None:
+    places, shares = ((0.0, 0.0, 0.0), (100.0, 0.0, 1.0), (0.0, 200.0, 2.0)), (500, 300, 20)
+    rng = np.random.default_rng(0)
+    parts = [place + rng.normal(size=(n, 3)) * [1.0, 1.0, 0.1] for place, n in zip(places, shares, strict=True)]
+    belief = equal(np.concatenate(parts))
+    first, second = belief.modes(3, 0.1)
+    assert (first.pose.x, second.pose.x) == pytest.approx((0.0, 100.0), abs=0.3)
+    assert second.pose.heading == pytest.approx(1.0, abs=0.05)
+    assert (first.weight, second.weight) == pytest.approx((500 / 800, 300 / 800), abs=1e-9)
+    assert len(belief.modes(3, 0.0)) == 3
+    assert belief.modes(1, 0.0)[0].pose == belief.estimate
+
+
+def test_sigma_of_a_gaussian_and_of_two_places() -> None:
+    assert gaussian(4000, 3.0).sigma == pytest.approx(3.0, rel=0.05)
+    assert equal(np.array([(-5.0, 0.0, 0.0), (5.0, 0.0, 0.0)])).sigma == pytest.approx(5.0 / math.sqrt(2))
