@@ -205,7 +205,7 @@ def test_results_of_one_suite_may_stand_side_by_side_and_others_not() -> None:
 
 
 def test_an_unknown_suite_is_told_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown suite 'standrd': give one of lanes, quick, recovery"):
+    with pytest.raises(ConfigError, match="unknown suite 'standrd': give one of lanes, localization, quick, recovery"):
         suite_path("standrd")
 
 
