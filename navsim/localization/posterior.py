@@ -121,6 +121,8 @@ class PosePosterior:
             heading_mode = _likeliest_heading(self.poses[selected, 2], self.weights[selected])
             selected &= np.abs(wrap_angle(self.poses[:, 2] - heading_mode)) <= ESTIMATE_TURN
             total = float(self.weights[selected].sum())
+            if found and total <= _MIN_MASS:
+                break
             share = self.weights[selected] / total if total > _MIN_MASS else np.full(selected.sum(), 1 / selected.sum())
             found.append(PoseMode(Pose(*_mean(self.poses[selected], share).tolist()), total))
             rest &= ~selected
