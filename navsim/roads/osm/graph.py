@@ -35,6 +35,8 @@ class Edge:
     """Cross section and class, in the direction from start to end."""
     ways: tuple[int, ...]
     """Identifiers of the ways along the street, from start to end."""
+    segments: tuple[int, ...] = ()
+    """Indices of the extract's segments along the street, from start to end."""
 
     @property
     def length(self) -> float:
@@ -44,7 +46,7 @@ class Edge:
     @property
     def reversed(self) -> "Edge":
         """The street in the opposite direction."""
-        return Edge(self.end, self.start, self.points[::-1], self.kind.reversed, self.ways[::-1])
+        return Edge(self.end, self.start, self.points[::-1], self.kind.reversed, self.ways[::-1], self.segments[::-1])
 
     def one_way(self, forward: bool) -> "Edge":
         """Return the street with the lanes of one direction only."""
@@ -52,22 +54,41 @@ class Edge:
         return replace(self, kind=kind)
 
 
-def cleaned(edges: Sequence[Edge], trim_dead_ends: bool = False) -> list[Edge]:
+class DroppedSegments:
+    """The extract's segments that are not a part of the town, with the reason."""
+
+    def __init__(self) -> None:
+        """Begin with no dropped segment."""
+        self.reasons: dict[int, str] = {}
+
+    def compare(self, before: Iterable[Edge], after: Sequence[Edge], reason: str) -> Sequence[Edge]:
+        """Record the segments that a step has dropped; return the edges after it."""
+        left = {segment for edge in after for segment in edge.segments}
+        lost = (segment for edge in before for segment in edge.segments if segment not in left)
+        self.reasons.update(dict.fromkeys(lost, reason))
+        return after
+
+
+def cleaned(edges: Sequence[Edge], dropped: DroppedSegments, trim_dead_ends: bool = False) -> list[Edge]:
     """Merge edges into streets, remove dead ends and keep the largest connected part.
 
     Connections count in either direction, so one-way streets that leave an extract stay.
 
     Args:
         edges: Edges that meet at their ends only.
+        dropped: Record of the segments that are dropped.
         trim_dead_ends: Whether to remove all dead ends, not only short ones.
     """
-    rest = list(edges)
+    rest: Sequence[Edge] = list(edges)
+    min_dead_end = np.inf if trim_dead_ends else MIN_DEAD_END
     while True:
-        merged = _without_dead_ends(_merged(rest), np.inf if trim_dead_ends else MIN_DEAD_END)
-        merged = _without_dead_end_lanes(_largest_part(merged))
-        if len(merged) == len(rest) and all(a is b for a, b in zip(merged, rest, strict=True)):
-            return merged
-        rest = merged
+        found = dropped.compare(rest, _merged(rest), "rings without a crossing")
+        found = dropped.compare(found, _without_dead_ends(found, min_dead_end), "short dead ends")
+        found = dropped.compare(found, _largest_part(found), "not connected")
+        found = dropped.compare(found, _without_dead_end_lanes(found), "dead-end directions")
+        if len(found) == len(rest) and all(a is b for a, b in zip(found, rest, strict=True)):
+            return list(found)
+        rest = found
 
 
 End = tuple[int, bool]
@@ -131,7 +152,8 @@ def _joined(parts: Sequence[Edge]) -> Edge:
         lengths[part.kind] = lengths.get(part.kind, 0.0) + part.length
     points = np.concatenate([parts[0].points, *(part.points[1:] for part in parts[1:])])
     kind, ways = max(lengths, key=lambda kind: lengths[kind]), tuple(way for part in parts for way in part.ways)
-    street = Edge(parts[0].start, parts[-1].end, points, kind, ways)
+    segments = tuple(segment for part in parts for segment in part.segments)
+    street = Edge(parts[0].start, parts[-1].end, points, kind, ways, segments)
     return street if street.kind.lanes_forward else street.reversed
 
 

@@ -104,10 +104,10 @@ def extract_projection(extract: Extract) -> Projection:
 class StreetSegments:
     """Segments of all streets, which meet only at their ends."""
 
+    drawn: list[Edge]
+    """Segments of all streets of the map."""
     edges: list[Edge]
-    """Segments of the streets."""
-    num_removed: int
-    """Number of segments removed because others cross on another level."""
+    """Segments of the streets that are not removed because others cross on another level."""
     node_of: dict[int, int]
     """Index of the edges' node for each identifier of a node in the extract."""
 
@@ -121,10 +121,10 @@ def street_segments(extract: Extract, projection: Projection) -> StreetSegments:
     distinct, node_of = _distinct(extract, projection)
     segments, removed = _resolve_crossings(_clipped(distinct, extract, projection))
     edges = [
-        Edge(int(a), int(b), segments.points[[a, b]], street.kind, (street.way,))
-        for (a, b), street in zip(segments.ends, segments.streets, strict=True)
+        Edge(int(a), int(b), segments.points[[a, b]], street.kind, (street.way,), (index,))
+        for index, ((a, b), street) in enumerate(zip(segments.ends, segments.streets, strict=True))
     ]
-    return StreetSegments(_without_removed(edges, removed), len(removed), node_of)
+    return StreetSegments(edges, _without_removed(edges, removed), node_of)
 
 
 def _distinct(extract: Extract, projection: Projection) -> tuple[_Segments, dict[int, int]]:

@@ -6,8 +6,8 @@ carriageway.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -15,33 +15,22 @@ import numpy as np
 import shapely
 
 from navsim.errors import TownError
-from navsim.geometry import Array, Polyline
+from navsim.geometry import Array
 from navsim.roads.elements import Footprint
 from navsim.roads.network import RoadNetwork
-from navsim.roads.osm.crossings import find_crossings
-from navsim.roads.osm.graph import Edge, cleaned, without_lanes, without_overlaps
-from navsim.roads.osm.network import build_street_network, lane_overlaps
 from navsim.roads.osm.reader import Extract, file_digest, read_extract
-from navsim.roads.osm.restrictions import ForbiddenTurns, forbidden_turns
+from navsim.roads.osm.restrictions import forbidden_turns
 from navsim.roads.osm.segments import Projection, extract_projection, street_segments
-from navsim.roads.osm.street_lines import MIN_LENGTH, resampled, smoothed
-from navsim.roads.osm.tags import StreetKind
+from navsim.roads.osm.simplification import MapCoverage, drivable_streets
 from navsim.roads.routing import MIN_END_SECTION
 from navsim.seeding import generator
 
 ATTRIBUTION = "Map data © OpenStreetMap contributors, ODbL 1.0"
 """Attribution that the licence requires wherever such a town is shown."""
-MIN_RADIUS = 9.5
-"""Smallest radius of the bends of a lane's middle [m]."""
-MAX_PASSES = 20
-"""Largest number of simplification passes for a town."""
 MAX_FILE_SIZE = 500.0
 """Largest size of an extract [MB]."""
 MAX_STREETS = 500.0
 """Largest length of an extract's streets [km]."""
-MAX_SPACINGS = 8
-"""Largest number of passes that make room between streets."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -61,8 +50,10 @@ class OsmTown:
     """Roads and junctions of the town."""
     footprints: tuple[Footprint, ...] | None
     """Outlines of the houses; None if the extract has no buildings."""
+    coverage: MapCoverage
+    """What became of each street of the map."""
     simplified: dict[str, int]
-    """Number of streets and turns that were left out or changed, and of restrictions that were ignored, by reason."""
+    """Number of turns that were left out and of restrictions that were ignored, by reason."""
 
 
 def osm_seed(path: Path) -> int:
@@ -112,15 +103,24 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     _require_at_most(path, sum(edge.length for edge in segments.edges) / 1e3, MAX_STREETS, "km of streets")
     lasting = [each for each in extract.restrictions if not each.kind.conditional]
     rules = partial(forbidden_turns, restrictions=lasting, node_of=segments.node_of)
-    streets, counts = _drivable_network(path, cleaned(segments.edges, config.trim_dead_ends), config, rules)
-    counts["left out beneath or above others"] = segments.num_removed
-    counts["turn restrictions ignored that hold at times only"] = len(extract.restrictions) - len(lasting)
-    summary = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    built = drivable_streets(segments.drawn, segments.edges, rules, config.trim_dead_ends)
+    if built is None:
+        raise TownError(f"{path}: too little of it can be driven: no streets are left that meet at junctions")
+    streets = _require_route(path, built.network)
+    counts = built.counts | {
+        "turn restrictions ignored that hold at times only": len(extract.restrictions) - len(lasting)
+    }
+    summary = "".join(f", {count} {reason}" for reason, count in counts.items() if count)
     _log.info(
-        "%s: %d roads, %d junctions (%s)", path, len(streets.roads), len(streets.junctions), summary or "all kept"
+        "%s: %d roads, %d junctions; %s%s",
+        path,
+        len(streets.roads),
+        len(streets.junctions),
+        built.coverage.summary,
+        summary,
     )
     houses = footprints(extract, projection, streets, generator(osm_seed(path), "heights"))
-    return OsmTown(streets, houses, counts)
+    return OsmTown(streets, houses, built.coverage, counts)
 
 
 def _require_at_most(path: Path, size: float, limit: float, unit: str) -> None:
@@ -128,72 +128,6 @@ def _require_at_most(path: Path, size: float, limit: float, unit: str) -> None:
     if size > limit:
         allowed = f"at most {limit:.0f} are possible; cut out a part, for example with osmium extract"
         raise TownError(f"{path}: has {size:.0f} {unit}, {allowed}")
-
-
-def _drivable_network(
-    path: Path, edges: list[Edge], options: OsmConfig, rules_of: Callable[[list[Edge]], ForbiddenTurns]
-) -> tuple[RoadNetwork, dict[str, int]]:
-    """Simplify the streets until all remaining ones can be driven; return the network and the counts of changes."""
-    counts = {
-        "too sharply bent": 0,
-        "streets without room": 0,
-        "dead-end directions": 0,
-        "joined into crossings": 0,
-    }
-    remove_corners, spacings = True, 0
-    for _ in range(MAX_PASSES):
-        edges, sharp = _smooth(edges, remove_corners)
-        counts["too sharply bent"] += sharp
-        remove_corners = False
-        overlaps = lane_overlaps(edges)
-        if overlaps.gaps and spacings < MAX_SPACINGS:
-            apart = without_overlaps(edges, overlaps.spans, overlaps.gaps)
-            edges, spacings = cleaned(apart, options.trim_dead_ends), spacings + 1
-            continue
-        centres = [Polyline(edge.points) for edge in edges]
-        crossings = find_crossings(edges, centres)
-        if sharp or crossings.dropped:
-            counts["streets without room"] += len(crossings.dropped)
-            rest = [edge for i, edge in enumerate(edges) if i not in crossings.dropped]
-        elif (overlaps := lane_overlaps(edges, crossings.spans(centres))).gaps and spacings < MAX_SPACINGS:
-            rest, spacings = without_overlaps(edges, overlaps.spans, overlaps.gaps), spacings + 1
-        else:
-            if not edges:
-                break
-            rules = rules_of(edges)
-            built = build_street_network(edges, centres, crossings, rules)
-            if not built.dead_end_lanes:
-                counts["joined into crossings"] = len(crossings.inner)
-                counts["turns left out by restrictions"] = built.num_forbidden
-                counts["road ends where restrictions left no way on and are ignored"] = built.num_lifted
-                counts["turn restrictions ignored of streets that are left out"] = rules.num_missing
-                counts["turn restrictions ignored that span several crossings"] = built.num_spanning
-                return _require_route(path, built.network), counts
-            counts["dead-end directions"] += sum(map(len, built.dead_end_lanes.values()))
-            rest = without_lanes(edges, built.dead_end_lanes)
-        edges = cleaned(rest, options.trim_dead_ends)
-    raise TownError(f"{path}: too little of it can be driven: no streets are left that meet at junctions")
-
-
-def _smooth(edges: list[Edge], remove_corners: bool) -> tuple[list[Edge], int]:
-    """Return the streets with drivable centre lines, and the number of streets without one.
-
-    Parts of small rings and very short streets become straight: without them, others would lose a direction.
-    """
-    lines = smoothed([edge.points for edge in edges], [_max_curvature(edge.kind) for edge in edges], remove_corners)
-    smooth = []
-    for edge, line in zip(edges, lines, strict=True):
-        if line is not None:
-            smooth.append(replace(edge, points=line))
-        elif edge.start != edge.end and (edge.kind.ring or edge.length <= MIN_LENGTH):
-            smooth.append(replace(edge, points=resampled(edge.points[[0, -1]])))
-    return smooth, len(edges) - len(smooth)
-
-
-def _max_curvature(kind: StreetKind) -> float:
-    """Return the largest curvature of a centre line whose lanes and inner kerb can still be drawn [1/m]."""
-    outermost = (kind.lanes_forward + kind.lanes_backward - 1) / 2 * kind.lane_width
-    return 1 / max(MIN_RADIUS + outermost, kind.half_width + 2.0)
 
 
 def _require_route(path: Path, network: RoadNetwork) -> RoadNetwork:
