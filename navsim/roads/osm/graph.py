@@ -19,6 +19,10 @@ MIN_LOOP = 90.0
 """Smallest length of a street that ends at its own start [m]."""
 MIN_DEAD_END = 25.0
 """Smallest length of a dead end [m]."""
+RETREAT = 15.0
+"""Distance from a crossing to the end of a street that no car can leave by that crossing [m]."""
+MIN_PART = 100.0
+"""Smallest length of the streets of a part that is not connected with others [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,7 @@ class DroppedSegments:
 
 
 def cleaned(edges: Sequence[Edge], dropped: DroppedSegments, trim_dead_ends: bool = False) -> list[Edge]:
-    """Merge edges into streets, remove dead ends and keep the largest connected part.
+    """Merge edges into streets, and remove dead ends and small parts that are not connected with others.
 
     Connections count in either direction, so one-way streets that leave an extract stay.
 
@@ -84,7 +88,7 @@ def cleaned(edges: Sequence[Edge], dropped: DroppedSegments, trim_dead_ends: boo
     while True:
         found = dropped.compare(rest, _merged(rest), "rings without a crossing")
         found = dropped.compare(found, _without_dead_ends(found, min_dead_end), "short dead ends")
-        found = dropped.compare(found, _largest_part(found), "not connected")
+        found = dropped.compare(found, _without_small_parts(found), "small parts apart")
         found = dropped.compare(found, _without_dead_end_lanes(found), "dead-end directions")
         if len(found) == len(rest) and all(a is b for a, b in zip(found, rest, strict=True)):
             return list(found)
@@ -168,16 +172,16 @@ def _without_dead_ends(edges: Sequence[Edge], min_length: float) -> list[Edge]:
         rest = kept
 
 
-def _largest_part(edges: Sequence[Edge]) -> list[Edge]:
-    """Return the edges of the connected part with the greatest total length."""
+def _without_small_parts(edges: Sequence[Edge]) -> list[Edge]:
+    """Remove the connected parts that are shorter than `MIN_PART`, except the longest one."""
     graph: nx.Graph[int] = nx.Graph()
     graph.add_edges_from((edge.start, edge.end) for edge in edges)
     part_of = {node: i for i, part in enumerate(nx.connected_components(graph)) for node in part}
     lengths: dict[int, float] = {}
     for edge in edges:
         lengths[part_of[edge.start]] = lengths.get(part_of[edge.start], 0.0) + edge.length
-    largest = max(lengths, key=lambda part: lengths[part], default=-1)
-    return [edge for edge in edges if part_of[edge.start] == largest]
+    limit = min(MIN_PART, max(lengths.values(), default=0.0))
+    return [edge for edge in edges if lengths[part_of[edge.start]] >= limit]
 
 
 def _without_dead_end_lanes(edges: Sequence[Edge]) -> list[Edge]:
@@ -194,8 +198,12 @@ def _without_dead_end_lanes(edges: Sequence[Edge]) -> list[Edge]:
 
 
 def without_lanes(edges: Sequence[Edge], removed: dict[int, set[bool]]) -> list[Edge]:
-    """Remove the lanes of edges in the given directions (True is forward), and edges without lanes."""
-    kept = []
+    """Remove the lanes of edges in the given directions (True is forward).
+
+    An edge without other lanes keeps them if it is long enough. It then ends before the node that its lanes lead to.
+    """
+    kept: list[Edge] = []
+    new_node = max((node for edge in edges for node in (edge.start, edge.end)), default=0) + 1
     for index, edge in enumerate(edges):
         lost = removed.get(index, set())
         left = [forward for forward in (True, False) if edge.kind.lanes_towards(forward) and forward not in lost]
@@ -203,7 +211,18 @@ def without_lanes(edges: Sequence[Edge], removed: dict[int, set[bool]]) -> list[
             kept.append(edge.one_way(left[0]))
         elif left:
             kept.append(edge)
+        elif edge.length >= MIN_DEAD_END + RETREAT:
+            kept.append(_detached(edge, edge.kind.lanes_forward > 0, new_node))
+            new_node += 1
     return kept
+
+
+def _detached(edge: Edge, forward: bool, node: int) -> Edge:
+    """Return an edge with the lanes of one direction, which ends at a node of its own before the next crossing."""
+    line = Polyline((edge if forward else edge.reversed).points)
+    points = line.between(0.0, line.length - RETREAT).points
+    whole = edge.one_way(forward) if forward else edge.one_way(forward).reversed
+    return replace(whole, end=node, points=points)
 
 
 def _mark_dead_end_lanes(edges: Sequence[Edge], ends: Sequence[End], dead_end_lanes: dict[int, set[bool]]) -> None:

@@ -5,7 +5,7 @@ A restriction names the ways where a turn begins and ends, and the node or the w
 from street to street is forbidden if every path through the crossing is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -21,7 +21,7 @@ Turn = tuple[End, End]
 
 @dataclass(frozen=True, eq=False)
 class ForbiddenTurns:
-    """Turns that restrictions forbid."""
+    """Turns that are forbidden."""
 
     turns: frozenset[Turn] = frozenset()
     """Forbidden turns at single nodes."""
@@ -40,17 +40,21 @@ class ForbiddenTurns:
 
 
 def forbidden_turns(
-    edges: Sequence[Edge], restrictions: Sequence[TurnRestriction], node_of: Mapping[int, int]
+    edges: Sequence[Edge],
+    restrictions: Sequence[TurnRestriction],
+    node_of: Mapping[int, int],
+    levels: Collection[int] = (),
 ) -> ForbiddenTurns:
-    """Return the turns that restrictions forbid.
+    """Return the turns that restrictions forbid, and those between streets on different levels.
 
     Args:
         edges: The streets.
         restrictions: Restrictions that hold at all times.
         node_of: Index of the edges' node for each identifier of a node in the extract.
+        levels: Nodes where streets on different levels cross.
     """
     meeting, known = ends_by_node(edges), {way for edge in edges for way in edge.ways}
-    turns: set[Turn] = set()
+    turns = {turn for node in levels for turn in _turns_between_ways(edges, meeting.get(node, []))}
     passages, num_missing = [], 0
     for restriction in restrictions:
         if restriction.ways and known.issuperset(restriction.ways):
@@ -64,6 +68,11 @@ def forbidden_turns(
             meant = {(a, b) for a in arriving for b in ends if (a, b) not in meant}
         turns |= meant
     return ForbiddenTurns(frozenset(turns), tuple(passages), num_missing)
+
+
+def _turns_between_ways(edges: Sequence[Edge], ends: Sequence[End]) -> set[Turn]:
+    """Return the turns at a node from one way into another."""
+    return {(a, b) for a in ends for b in ends if _way_at(edges, a) != _way_at(edges, b)}
 
 
 def _turns_meant(edges: Sequence[Edge], ends: Sequence[End], restriction: TurnRestriction) -> set[Turn]:

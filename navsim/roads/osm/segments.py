@@ -10,7 +10,6 @@ its lengths are exact to better than 1e-5.
 World frame: x east, y north [m].
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from navsim.geometry import Array
 from navsim.roads.osm.graph import Edge
 from navsim.roads.osm.reader import Bounds, Extract, RawStreet
-from navsim.roads.osm.tags import StreetKind
 
 RADIUS = 6378137.0
 """Semi-major axis of WGS 84 [m]."""
@@ -70,8 +68,6 @@ def _meridian(latitude: ArrayLike) -> Array:
 
 BOUNDS_MARGIN = 150.0
 """Length of streets kept beyond the extract's bounds [m]."""
-FAST_RANKS = (0, 1, 5, 6)
-"""Ranks of motorways, trunk roads and their ramps, which are removed where they cross streets on another level."""
 _MERGE_DISTANCE = 0.05
 """Grid size within which nodes count as one [m]."""
 
@@ -104,27 +100,26 @@ def extract_projection(extract: Extract) -> Projection:
 class StreetSegments:
     """Segments of all streets, which meet only at their ends."""
 
-    drawn: list[Edge]
-    """Segments of all streets of the map."""
     edges: list[Edge]
-    """Segments of the streets that are not removed because others cross on another level."""
+    """Segments of the streets."""
+    levels: frozenset[int]
+    """Nodes where streets on different levels cross, which have no turns from one to the other."""
     node_of: dict[int, int]
     """Index of the edges' node for each identifier of a node in the extract."""
 
 
 def street_segments(extract: Extract, projection: Projection) -> StreetSegments:
-    """Return the segments of all streets.
+    """Return the segments of all streets, which are joined where they cross.
 
-    Streets that cross on the same level are joined. Of two streets that cross on different levels, one is removed at
-    the crossing: the motorway or trunk road if one is, else the less important one, else the higher one.
+    The world has one level. So streets that cross on different levels meet too, but no car turns there.
     """
     distinct, node_of = _distinct(extract, projection)
-    segments, removed = _resolve_crossings(_clipped(distinct, extract, projection))
+    segments, levels = _joined_at_crossings(_clipped(distinct, extract, projection))
     edges = [
         Edge(int(a), int(b), segments.points[[a, b]], street.kind, (street.way,), (index,))
         for index, ((a, b), street) in enumerate(zip(segments.ends, segments.streets, strict=True))
     ]
-    return StreetSegments(edges, _without_removed(edges, removed), node_of)
+    return StreetSegments(edges, levels, node_of)
 
 
 def _distinct(extract: Extract, projection: Projection) -> tuple[_Segments, dict[int, int]]:
@@ -191,64 +186,30 @@ def _part_ends(
     return found[0], found[1]
 
 
-def _resolve_crossings(segments: _Segments) -> tuple[_Segments, set[int]]:
-    """Join segments that cross on one level, and find those to remove where levels differ."""
+def _joined_at_crossings(segments: _Segments) -> tuple[_Segments, frozenset[int]]:
+    """Cut segments where they cross; return them and the new nodes where streets on different levels cross."""
     lines = np.asarray(shapely.linestrings(segments.points[segments.ends]))
     pairs = shapely.STRtree(lines).query(lines, predicate="crosses").T
-    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     cuts: dict[int, list[int]] = {}
-    points = list(segments.points)
-    removed: set[int] = set()
-    for i, j in pairs.tolist():
-        one, other = segments.streets[i].kind, segments.streets[j].kind
-        if one.layer != other.layer:
-            removed.add(j if _is_removed(other, one) else i)
-            continue
+    points, levels = list(segments.points), set[int]()
+    for i, j in pairs[pairs[:, 0] < pairs[:, 1]].tolist():
         point = shapely.get_coordinates(shapely.intersection(lines[i], lines[j]))
         if len(point) == 1:
+            if segments.streets[i].kind.layer != segments.streets[j].kind.layer:
+                levels.add(len(points))
             points.append(point[0])
             cuts.setdefault(i, []).append(len(points) - 1)
             cuts.setdefault(j, []).append(len(points) - 1)
-    return _cut(segments, np.array(points), cuts, removed)
+    return _cut(segments, np.array(points), cuts), frozenset(levels)
 
 
-def _is_removed(one: StreetKind, other: StreetKind) -> bool:
-    """Return whether the first of two streets that cross on different levels is the one to remove."""
-    is_fast = (one.rank in FAST_RANKS, other.rank in FAST_RANKS)
-    if is_fast[0] != is_fast[1]:
-        return is_fast[0]
-    return (one.rank, one.layer) > (other.rank, other.layer)
-
-
-def _cut(
-    segments: _Segments, points: Array, cuts: dict[int, list[int]], removed: set[int]
-) -> tuple[_Segments, set[int]]:
-    """Cut segments at new points; return them and the parts of the removed ones."""
+def _cut(segments: _Segments, points: Array, cuts: dict[int, list[int]]) -> _Segments:
+    """Cut segments at new points."""
     ends: list[tuple[int, int]] = []
     streets: list[RawStreet] = []
-    dropped: set[int] = set()
     for index, (a, b) in enumerate(segments.ends.tolist()):
         along = sorted(cuts.get(index, []), key=lambda c: float(np.hypot(*(points[c] - points[a]))))
         chain = [a, *along, b]
-        if index in removed:
-            dropped.update(range(len(ends), len(ends) + len(chain) - 1))
         ends += pairwise(chain)
         streets += [segments.streets[index]] * (len(chain) - 1)
-    return _Segments(points, np.array(ends, dtype=np.int64).reshape(-1, 2), streets), dropped
-
-
-def _without_removed(edges: Sequence[Edge], removed: set[int]) -> list[Edge]:
-    """Return the edges without the removed ones and their continuations to the next crossing."""
-    meeting: dict[int, list[int]] = {}
-    for index, edge in enumerate(edges):
-        meeting.setdefault(edge.start, []).append(index)
-        meeting.setdefault(edge.end, []).append(index)
-    dropped, pending = set(removed), sorted(removed)
-    while pending:
-        edge = edges[pending.pop()]
-        for node in (edge.start, edge.end):
-            if len(meeting[node]) == 2:
-                more = [index for index in meeting[node] if index not in dropped]
-                dropped.update(more)
-                pending += more
-    return [edge for index, edge in enumerate(edges) if index not in dropped]
+    return _Segments(points, np.array(ends, dtype=np.int64).reshape(-1, 2), streets)

@@ -93,7 +93,6 @@ class DrivableStreets:
 
 
 def drivable_streets(
-    drawn: Sequence[Edge],
     edges: Sequence[Edge],
     rules_of: Callable[[list[Edge]], ForbiddenTurns],
     trim_dead_ends: bool = False,
@@ -101,12 +100,11 @@ def drivable_streets(
     """Simplify the streets until all remaining ones can be driven; return None if none remain.
 
     Args:
-        drawn: Segments of all streets of the map.
         edges: Segments that meet at their ends only.
         rules_of: Function that returns the turns that restrictions forbid between streets.
         trim_dead_ends: Whether to remove all dead ends.
     """
-    return _Simplifier(drawn, edges, rules_of, trim_dead_ends).run()
+    return _Simplifier(edges, rules_of, trim_dead_ends).run()
 
 
 class _Simplifier:
@@ -114,14 +112,12 @@ class _Simplifier:
 
     def __init__(
         self,
-        drawn: Sequence[Edge],
         edges: Sequence[Edge],
         rules_of: Callable[[list[Edge]], ForbiddenTurns],
         trim_dead_ends: bool,
     ) -> None:
-        self.drawn, self.rules_of, self.trim_dead_ends = drawn, rules_of, trim_dead_ends
+        self.drawn, self.rules_of, self.trim_dead_ends = edges, rules_of, trim_dead_ends
         self.dropped = DroppedSegments()
-        self.dropped.compare(drawn, edges, "beneath or above others")
         self.edges = cleaned(edges, self.dropped, trim_dead_ends)
         self.remove_corners, self.spacings = True, 0
 
@@ -208,7 +204,7 @@ def _counts(built: StreetNetwork, crossings: TownCrossings, rules: ForbiddenTurn
     """Return the number of turns and restrictions that were left out or ignored, by reason."""
     return {
         "joined into crossings": len(crossings.inner),
-        "turns left out by restrictions": built.num_forbidden,
+        "turns left out by restrictions and between levels": built.num_forbidden,
         "road ends where restrictions left no way on and are ignored": built.num_lifted,
         "turn restrictions ignored of streets that are left out": rules.num_missing,
         "turn restrictions ignored that span several crossings": built.num_spanning,

@@ -102,8 +102,8 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     segments = street_segments(extract, projection)
     _require_at_most(path, sum(edge.length for edge in segments.edges) / 1e3, MAX_STREETS, "km of streets")
     lasting = [each for each in extract.restrictions if not each.kind.conditional]
-    rules = partial(forbidden_turns, restrictions=lasting, node_of=segments.node_of)
-    built = drivable_streets(segments.drawn, segments.edges, rules, config.trim_dead_ends)
+    rules = partial(forbidden_turns, restrictions=lasting, node_of=segments.node_of, levels=segments.levels)
+    built = drivable_streets(segments.edges, rules, config.trim_dead_ends)
     if built is None:
         raise TownError(f"{path}: too little of it can be driven: no streets are left that meet at junctions")
     streets = _require_route(path, built.network)

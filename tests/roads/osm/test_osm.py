@@ -336,7 +336,7 @@ def test_where_restrictions_leave_no_way_on_they_are_ignored(tmp_path: Path) -> 
     built = build_osm_town(document.write(tmp_path / "map.osm"))
     assert ALL_TURNS - turns(built.network) == {(WEST, NORTH)}
     assert built.simplified["road ends where restrictions left no way on and are ignored"] == 1
-    assert built.simplified["turns left out by restrictions"] == 1
+    assert built.simplified["turns left out by restrictions and between levels"] == 1
 
 
 def test_the_direction_decides_where_a_way_goes_on_beyond_the_crossing(tmp_path: Path) -> None:
