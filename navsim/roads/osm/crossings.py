@@ -22,6 +22,10 @@ MAX_INNER_LENGTH = 45.0
 """Largest length of a street inside a crossing [m]."""
 MAX_DIAMETER = 50.0
 """Largest distance between nodes of one crossing [m]."""
+WIDE_INNER_LENGTH = 110.0
+"""Largest length of a street inside a crossing that would have to be dropped otherwise [m]."""
+WIDE_DIAMETER = 120.0
+"""Largest distance between nodes of a crossing without which a street would have to be dropped [m]."""
 MAX_RING_DIAMETER = 60.0
 """Largest diameter of a roundabout's ring that may become one crossing [m]."""
 RING_MARGIN = 30.0
@@ -139,7 +143,7 @@ class _CrossingFinder:
             if not resolved and (index not in covered or self.edges[index].kind.ring):
                 resolved = self._try_merge(index, pair)
             if not resolved:
-                pair |= self._drop(index)
+                pair |= self._make_room(index, pair, index in covered)
             changed |= {self.cluster[node] for node in pair}
         return changed
 
@@ -152,11 +156,13 @@ class _CrossingFinder:
         self.radius.update(dict.fromkeys(shrinkable, small))
         return True
 
-    def _try_merge(self, index: int, pair: set[int]) -> bool:
+    def _try_merge(self, index: int, pair: set[int], wide: bool = False) -> bool:
         """Merge the crossings at both ends of a street if the result is not too large; return whether it was done."""
-        if self.centres[index].length > MAX_INNER_LENGTH or any(len(self.ends[cluster]) < 2 for cluster in pair):
+        max_length = WIDE_INNER_LENGTH if wide else MAX_INNER_LENGTH
+        if self.centres[index].length > max_length or any(len(self.ends[cluster]) < 2 for cluster in pair):
             return False
         limit = MAX_RING_DIAMETER + RING_MARGIN if pair & self.round else MAX_DIAMETER
+        limit = max(limit, WIDE_DIAMETER) if wide else limit
         if self._diameter(node for cluster in pair for node in self.members[cluster]) > limit:
             return False
         self._merge(pair, [index])
@@ -199,17 +205,18 @@ class _CrossingFinder:
             self.round.add(first)
         return first
 
-    def _drop(self, index: int) -> set[int]:
-        """Drop the less important of a street and the cause of its larger setback; return the crossings affected.
+    def _make_room(self, index: int, pair: set[int], covered: bool) -> set[int]:
+        """Make a large crossing or drop a street so that a street fits; return the crossings affected.
 
-        At a roundabout nothing is dropped if it can become one crossing.
+        At a roundabout nothing is dropped if it can become one crossing. Of a street and the cause of its larger
+        setback, the less important one is dropped.
         """
         mouths = [self.mouths[index, start] for start in (True, False)]
         cause = max(mouths, key=lambda mouth: mouth.station).cause
         candidates = [index] if cause is None or cause in self.inner | self.dropped else [index, cause]
         merged = self._try_merge_ring(candidates)
-        if merged:
-            return merged
+        if merged or (not covered and self._try_merge(index, pair, wide=True)):
+            return merged or pair
         dropped = max(candidates, key=lambda i: (self.edges[i].kind.rank, -self.centres[i].length, i))
         self.dropped.add(dropped)
         return {self.cluster[self.edges[dropped].start], self.cluster[self.edges[dropped].end]}
