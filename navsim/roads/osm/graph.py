@@ -4,8 +4,9 @@ World frame: x east, y north [m].
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -21,6 +22,8 @@ MIN_DEAD_END = 25.0
 """Smallest length of a dead end [m]."""
 RETREAT = 15.0
 """Distance from a crossing to the end of a street that no car can leave by that crossing [m]."""
+MIN_APART = 1.5
+"""Smallest distance of streets side by side [m]; closer ones are one street that was drawn twice."""
 MIN_PART = 100.0
 """Smallest length of the streets of a part that is not connected with others [m]."""
 
@@ -73,7 +76,9 @@ class DroppedSegments:
         return after
 
 
-def cleaned(edges: Sequence[Edge], dropped: DroppedSegments, trim_dead_ends: bool = False) -> list[Edge]:
+def cleaned(
+    edges: Sequence[Edge], dropped: DroppedSegments, trim_dead_ends: bool = False, bends: Collection[int] = ()
+) -> list[Edge]:
     """Merge edges into streets, and remove dead ends and small parts that are not connected with others.
 
     Connections count in either direction, so one-way streets that leave an extract stay.
@@ -82,11 +87,12 @@ def cleaned(edges: Sequence[Edge], dropped: DroppedSegments, trim_dead_ends: boo
         edges: Edges that meet at their ends only.
         dropped: Record of the segments that are dropped.
         trim_dead_ends: Whether to remove all dead ends, not only short ones.
+        bends: Nodes in sharp bends, where two streets are not merged.
     """
     rest: Sequence[Edge] = list(edges)
     min_dead_end = np.inf if trim_dead_ends else MIN_DEAD_END
     while True:
-        found = dropped.compare(rest, _merged(rest), "rings without a crossing")
+        found = dropped.compare(rest, _merged(rest, bends), "rings without a crossing")
         found = dropped.compare(found, _without_dead_ends(found, min_dead_end), "short dead ends")
         found = dropped.compare(found, _without_small_parts(found), "small parts apart")
         found = dropped.compare(found, _without_dead_end_lanes(found), "dead-end directions")
@@ -108,11 +114,11 @@ def ends_by_node(edges: Sequence[Edge]) -> dict[int, list[End]]:
     return found
 
 
-def _merged(edges: Sequence[Edge]) -> list[Edge]:
-    """Join edges at nodes where exactly two meet that have lanes in the same directions."""
+def _merged(edges: Sequence[Edge], bends: Collection[int]) -> list[Edge]:
+    """Join edges at nodes outside `bends` where exactly two meet that have lanes in the same directions."""
     links: dict[End, End] = {}
-    for ends in ends_by_node(edges).values():
-        if len(ends) == 2 and ends[0][0] != ends[1][0] and _same_directions(edges, *ends):
+    for node, ends in ends_by_node(edges).items():
+        if node not in bends and len(ends) == 2 and ends[0][0] != ends[1][0] and _same_directions(edges, *ends):
             links[ends[0]], links[ends[1]] = ends[1], ends[0]
     used: set[int] = set()
     found = []
@@ -173,15 +179,26 @@ def _without_dead_ends(edges: Sequence[Edge], min_length: float) -> list[Edge]:
 
 
 def _without_small_parts(edges: Sequence[Edge]) -> list[Edge]:
-    """Remove the connected parts that are shorter than `MIN_PART`, except the longest one."""
+    """Keep the longest connected part, and others that are at least `MIN_PART` long and do not lie on it."""
     graph: nx.Graph[int] = nx.Graph()
     graph.add_edges_from((edge.start, edge.end) for edge in edges)
     part_of = {node: i for i, part in enumerate(nx.connected_components(graph)) for node in part}
-    lengths: dict[int, float] = {}
+    parts: dict[int, list[Edge]] = {}
     for edge in edges:
-        lengths[part_of[edge.start]] = lengths.get(part_of[edge.start], 0.0) + edge.length
-    limit = min(MIN_PART, max(lengths.values(), default=0.0))
-    return [edge for edge in edges if lengths[part_of[edge.start]] >= limit]
+        parts.setdefault(part_of[edge.start], []).append(edge)
+    lines = {part: shapely.MultiLineString([edge.points for edge in own]) for part, own in parts.items()}
+    longest = max(lines, key=lambda part: float(lines[part].length), default=-1)
+    kept = {
+        part
+        for part, line in lines.items()
+        if part == longest or (line.length >= MIN_PART and not _lies_on(line, lines[longest]))
+    }
+    return [edge for edge in edges if part_of[edge.start] in kept]
+
+
+def _lies_on(line: shapely.MultiLineString, other: shapely.MultiLineString) -> bool:
+    """Return whether most of a line is another one that was drawn twice."""
+    return float(line.intersection(other.buffer(MIN_APART)).length) > line.length / 2
 
 
 def _without_dead_end_lanes(edges: Sequence[Edge]) -> list[Edge]:
@@ -203,7 +220,7 @@ def without_lanes(edges: Sequence[Edge], removed: dict[int, set[bool]]) -> list[
     An edge without other lanes keeps them if it is long enough. It then ends before the node that its lanes lead to.
     """
     kept: list[Edge] = []
-    new_node = max((node for edge in edges for node in (edge.start, edge.end)), default=0) + 1
+    new_node = unused_node(edges)
     for index, edge in enumerate(edges):
         lost = removed.get(index, set())
         left = [forward for forward in (True, False) if edge.kind.lanes_towards(forward) and forward not in lost]
@@ -215,6 +232,24 @@ def without_lanes(edges: Sequence[Edge], removed: dict[int, set[bool]]) -> list[
             kept.append(_detached(edge, edge.kind.lanes_forward > 0, new_node))
             new_node += 1
     return kept
+
+
+def unused_node(edges: Iterable[Edge]) -> int:
+    """Return the smallest index that is larger than those of all nodes."""
+    return max((node for edge in edges for node in (edge.start, edge.end)), default=0) + 1
+
+
+def split_at(edge: Edge, vertices: Sequence[int], first_node: int) -> list[Edge]:
+    """Split an edge at inner vertices of its centre line; new nodes are numbered from `first_node` on.
+
+    All parts belong to the same segments, because the vertices are not those of the map any more.
+    """
+    nodes = [edge.start, *range(first_node, first_node + len(vertices)), edge.end]
+    cuts = [0, *vertices, len(edge.points) - 1]
+    return [
+        replace(edge, start=a, end=b, points=edge.points[first : last + 1])
+        for (a, b), (first, last) in zip(pairwise(nodes), pairwise(cuts), strict=True)
+    ]
 
 
 def _detached(edge: Edge, forward: bool, node: int) -> Edge:

@@ -1,13 +1,13 @@
 """Road network from the smooth centre lines of mapped streets and their crossings, and overlaps of their lanes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 
 from navsim.geometry import Polyline, wrap_angle
-from navsim.roads.connectors import LanePair, lane_pairs, paths_with_faults
+from navsim.roads.connectors import MIN_CLEARANCE, LanePair, lane_pairs, paths_with_faults
 from navsim.roads.elements import Connector, Junction, Lane, Road, junction_kind
 from navsim.roads.junctions import paved, strip
 from navsim.roads.network import (
@@ -19,7 +19,7 @@ from navsim.roads.network import (
     road_lanes,
 )
 from navsim.roads.osm.crossings import Crossing, TownCrossings
-from navsim.roads.osm.graph import Edge, ends_by_node, heading_at
+from navsim.roads.osm.graph import MIN_APART, Edge, ends_by_node, heading_at
 from navsim.roads.osm.restrictions import ForbiddenTurns, Turn, forbidden_passages
 from navsim.roads.osm.tags import MARGIN
 
@@ -82,6 +82,7 @@ def build_street_network(
     carriageway = _paved([*(strip(road.centre, road.half_width) for road in roads), *(j.area for j in junctions)])
     unconnected, wanted = UnconnectedNetwork(roads, lanes, junctions, trims), _forbidden(edges, used, number, rules)
     connectors, dead_end_lanes, forbidden = _connectors(unconnected, carriageway, wanted)
+    carriageway, junctions = _widened(carriageway, junctions, connectors)
     built = RoadNetwork(np.array(nodes), tuple(roads), tuple(lanes), connectors, tuple(junctions), carriageway, trims)
     lifted = {arriving for arriving, _ in wanted - forbidden}
     inner_ways = [{way for i in crossing.inner for way in edges[i].ways} for crossing in used]
@@ -149,7 +150,7 @@ def _junction(
     return Junction(node, tuple(number[arm.street] for arm in arms), headings, shapely.Polygon(area.exterior), kind)
 
 
-def _paved(areas: Sequence[shapely.Polygon]) -> shapely.Polygon | shapely.MultiPolygon:
+def _paved(areas: Sequence[shapely.Polygon | shapely.MultiPolygon]) -> shapely.Polygon | shapely.MultiPolygon:
     """Return the union of paved areas without cracks, slivers and tiny islands, where kerb stones do not fit."""
     whole = shapely.union_all(shapely.simplify(np.array(areas), KERB_TOLERANCE), grid_size=GRID)
     closed = whole.buffer(CRACK).buffer(-CRACK - SLIVER).buffer(SLIVER, join_style="mitre")
@@ -201,6 +202,28 @@ def _connectors(
     return (connectors, dead_ends, forbidden) if kept == forbidden else _connectors(network, carriageway, kept)
 
 
+def _widened(
+    carriageway: shapely.Polygon | shapely.MultiPolygon, junctions: list[Junction], connectors: Sequence[Connector]
+) -> tuple[shapely.Polygon | shapely.MultiPolygon, list[Junction]]:
+    """Return the carriageway and the junctions with room for a car on each connector.
+
+    A junction of a wide street and a short narrow one inside it can be too narrow for the wide street's outer lanes.
+    """
+    lines = np.array([shapely.LineString(connector.path.points) for connector in connectors])
+    kerbs = carriageway.boundary
+    shapely.prepare(kerbs)
+    narrow = np.flatnonzero(shapely.dwithin(kerbs, lines, MIN_CLEARANCE)) if len(lines) else []
+    if not len(narrow):
+        return carriageway, junctions
+    ways = {int(i): shapely.buffer(lines[i], MIN_CLEARANCE + SLIVER) for i in narrow}
+    wide = list(junctions)
+    for i, way in ways.items():
+        junction = wide[connectors[i].junction]
+        area = shapely.union(junction.area, way, grid_size=GRID)
+        wide[connectors[i].junction] = replace(junction, area=shapely.Polygon(area.exterior))
+    return _paved([carriageway, *ways.values()]), wide
+
+
 def _directions(lanes: Sequence[Lane], dead_end_lanes: Sequence[int], kept: Sequence[int]) -> dict[int, set[bool]]:
     """Return the directions of the edges that the lanes belong to; `kept` holds the edge of each road."""
     found: dict[int, set[bool]] = {}
@@ -219,8 +242,6 @@ CROSSING_LENGTH = 10.0
 """Length of a street from another node within which it may cross others [m]."""
 MIN_BESIDE = 40.0
 """Smallest length over which two streets run side by side before crossings are known [m]."""
-MIN_APART = 1.5
-"""Smallest distance of streets side by side [m]; closer ones are one street that was drawn twice."""
 
 
 @dataclass(frozen=True, eq=False)

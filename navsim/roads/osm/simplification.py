@@ -13,10 +13,18 @@ import shapely
 from navsim.geometry import Array, Polyline
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.crossings import TownCrossings, find_crossings
-from navsim.roads.osm.graph import DroppedSegments, Edge, cleaned, without_lanes, without_overlaps
+from navsim.roads.osm.graph import (
+    DroppedSegments,
+    Edge,
+    cleaned,
+    split_at,
+    unused_node,
+    without_lanes,
+    without_overlaps,
+)
 from navsim.roads.osm.network import StreetNetwork, build_street_network, lane_overlaps
 from navsim.roads.osm.restrictions import ForbiddenTurns
-from navsim.roads.osm.street_lines import MIN_LENGTH, resampled, smoothed
+from navsim.roads.osm.street_lines import resampled, sharp_bends, smoothed
 from navsim.roads.osm.tags import StreetKind
 
 MIN_RADIUS = 9.5
@@ -27,6 +35,8 @@ MAX_SPACINGS = 8
 """Largest number of passes that make room between streets."""
 MAX_SHIFT = 3.0
 """Largest distance between a street's centre line and the map's that does not count as a change [m]."""
+MAX_DETOUR = 15.0
+"""Largest distance between a street's centre line and the map's where the street counts as a part of the town [m]."""
 
 
 class Fate(StrEnum):
@@ -119,6 +129,7 @@ class _Simplifier:
         self.drawn, self.rules_of, self.trim_dead_ends = edges, rules_of, trim_dead_ends
         self.dropped = DroppedSegments()
         self.edges = cleaned(edges, self.dropped, trim_dead_ends)
+        self.bends = set[int]()
         self.remove_corners, self.spacings = True, 0
 
     def run(self) -> DrivableStreets | None:
@@ -133,15 +144,17 @@ class _Simplifier:
 
     def _pass(self) -> DrivableStreets | None:
         """Simplify the streets once; return the network if nothing more is to do."""
-        smooth = _smooth(self.edges, self.remove_corners)
-        sharp = len(self.edges) - len(smooth)
+        smooth, bends = _smooth(self.edges, self.remove_corners)
         self.edges = list(self.dropped.compare(self.edges, smooth, "too sharply bent"))
         self.remove_corners = False
+        if bends:
+            self.bends |= bends
+            return None
         if self._make_room(None):
             return None
         centres = [Polyline(edge.points) for edge in self.edges]
         crossings = find_crossings(self.edges, centres)
-        if sharp or crossings.dropped:
+        if crossings.dropped:
             self._clean([edge for i, edge in enumerate(self.edges) if i not in crossings.dropped], "no room")
             return None
         if self._make_room(crossings.spans(centres)):
@@ -164,29 +177,33 @@ class _Simplifier:
 
     def _clean(self, rest: Sequence[Edge], reason: str) -> None:
         """Continue with the streets that are left."""
-        self.edges = cleaned(self.dropped.compare(self.edges, rest, reason), self.dropped, self.trim_dead_ends)
+        self.edges = cleaned(self.dropped.compare(self.edges, rest, reason), self.dropped, self.trim_dead_ends, self.bends)
 
     def _coverage(self, centres: Sequence[Polyline], crossings: TownCrossings) -> MapCoverage:
         """Return what became of each segment of the map."""
-        street_of = {segment: i for i, edge in enumerate(self.edges) for segment in edge.segments}
+        streets_of: dict[int, list[int]] = {}
+        for i, edge in enumerate(self.edges):
+            for segment in edge.segments:
+                streets_of.setdefault(segment, []).append(i)
         strings = [shapely.LineString(centre.points) for centre in centres]
         lines = np.array([edge.points for edge in self.drawn])
         middles = shapely.points(lines.mean(axis=1))
         fates, reasons = [], []
         for number, edge in enumerate(self.drawn):
-            street = street_of.get(number)
-            if street is None:
-                fates.append(Fate.DROPPED)
-                reasons.append(self.dropped.reasons[number])
-                continue
-            if street in crossings.inner:
-                change = "inside junctions"
-            elif shapely.distance(middles[number], strings[street]) > MAX_SHIFT:
-                change = "moved"
+            streets = streets_of.get(number, [])
+            found = [(float(shapely.distance(middles[number], strings[i])), i) for i in streets]
+            distance, street = min(found, default=(np.inf, -1))
+            if distance > MAX_DETOUR:
+                fate, reason = Fate.DROPPED, "cut short" if found else self.dropped.reasons[number]
+            elif street in crossings.inner:
+                fate, reason = Fate.SIMPLIFIED, "inside junctions"
+            elif distance > MAX_SHIFT:
+                fate, reason = Fate.SIMPLIFIED, "moved"
             else:
-                change = _change_of_lanes(edge.kind, self.edges[street].kind)
-            fates.append(Fate.SIMPLIFIED if change else Fate.KEPT)
-            reasons.append(change)
+                reason = _change_of_lanes(edge.kind, self.edges[street].kind)
+                fate = Fate.SIMPLIFIED if reason else Fate.KEPT
+            fates.append(fate)
+            reasons.append(reason)
         return MapCoverage(lines, tuple(fates), tuple(reasons))
 
 
@@ -211,19 +228,27 @@ def _counts(built: StreetNetwork, crossings: TownCrossings, rules: ForbiddenTurn
     }
 
 
-def _smooth(edges: Sequence[Edge], remove_corners: bool) -> list[Edge]:
-    """Return the streets with drivable centre lines, without those that have none.
+def _smooth(edges: Sequence[Edge], remove_corners: bool) -> tuple[list[Edge], set[int]]:
+    """Return the streets with drivable centre lines, and the nodes where streets were split.
 
-    Parts of small rings and very short streets become straight: without them, others would lose a direction.
+    A street that bends too sharply is split at its sharpest bends. Parts of small rings and very short streets become
+    straight: without them, others would lose a direction.
     """
-    lines = smoothed([edge.points for edge in edges], [_max_curvature(edge.kind) for edge in edges], remove_corners)
-    smooth = []
-    for edge, line in zip(edges, lines, strict=True):
+    limits = [_max_curvature(edge.kind) for edge in edges]
+    lines = smoothed([edge.points for edge in edges], limits, remove_corners)
+    smooth, bends, new_node = list[Edge](), set[int](), unused_node(edges)
+    for edge, line, limit in zip(edges, lines, limits, strict=True):
         if line is not None:
             smooth.append(replace(edge, points=line))
-        elif edge.start != edge.end and (edge.kind.ring or edge.length <= MIN_LENGTH):
+            continue
+        points, vertices = sharp_bends(edge.points, limit)
+        if vertices and not edge.kind.ring:
+            smooth += split_at(replace(edge, points=points), vertices, new_node)
+            bends.update(range(new_node, new_node + len(vertices)))
+            new_node += len(vertices)
+        elif edge.start != edge.end:
             smooth.append(replace(edge, points=resampled(edge.points[[0, -1]])))
-    return smooth
+    return smooth, bends
 
 
 def _max_curvature(kind: StreetKind) -> float:

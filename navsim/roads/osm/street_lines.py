@@ -65,6 +65,24 @@ def smoothed(lines: Sequence[Array], limits: Sequence[float], remove_corners: bo
     return found
 
 
+def sharp_bends(line: Array, limit: float) -> tuple[Array, list[int]]:
+    """Return a line without the corners of the survey, and its vertex in the middle of each bend over a limit.
+
+    Args:
+        line: Vertices (N, 2) of the line [m].
+        limit: Largest curvature [1/m].
+
+    Returns:
+        Line with a vertex about every metre, and indices of vertices away from its ends.
+    """
+    (smooth,) = _blurred([resampled(line)], steps=round(2 * SMOOTHING_SIGMA**2 / SPACING**2))
+    over = np.flatnonzero(_curvatures(smooth) > limit)
+    bends = np.split(over, np.flatnonzero(np.diff(over) > MIN_LENGTH / SPACING) + 1) if len(over) else []
+    middles = [int(bend[len(bend) // 2]) for bend in bends]
+    margin = int(MIN_LENGTH / SPACING)
+    return smooth, [i for i in middles if margin < i < len(smooth) - 1 - margin]
+
+
 def resampled(line: Array) -> Array:
     """Return the line with vertices every `SPACING` [m] or a little less, at least three."""
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])

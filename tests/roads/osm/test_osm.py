@@ -23,15 +23,15 @@ from tests.roads.osm.osm_documents import TWO_WAY, Document, carriageways, city,
 ONE_WAY = {**TWO_WAY, "oneway": "yes"}
 
 
-def town(document: Document, folder: Path, trim_dead_ends: bool = False) -> RoadNetwork:
+def town(document: Document, folder: Path, trim_dead_ends: bool = False, parts: int = 1) -> RoadNetwork:
     """Return the network of a document after `check`."""
     network = build_osm_town(document.write(folder / "map.osm"), OsmConfig(trim_dead_ends)).network
-    check(network)
+    check(network, parts)
     return network
 
 
-def check(network: RoadNetwork) -> None:
-    """Assert what holds in every town: no lane is a trap, all can be driven, connected, on the carriageway."""
+def check(network: RoadNetwork, parts: int = 1) -> None:
+    """Assert what holds in every town: no lane is a trap, all can be driven, as many parts as the map, on the road."""
     at_junction = {junction.node for junction in network.junctions}
     for index, lane in enumerate(network.lanes):
         road = network.roads[lane.road]
@@ -48,7 +48,7 @@ def check(network: RoadNetwork) -> None:
         assert np.abs(lane.path.curvatures).max() < 0.13
         assert network.is_drivable(lane.path.points).all()
     graph = nx.Graph((road.start, road.end) for road in network.roads)
-    assert nx.is_connected(graph)
+    assert nx.number_connected_components(graph) == parts
     assert shapely.is_valid(network.carriageway)
 
 
@@ -469,23 +469,33 @@ def test_a_tunnel_under_a_street_is_left_out(tmp_path: Path) -> None:
     assert len(town(document, tmp_path).roads) == len(town(grid(3, 3), tmp_path).roads)
 
 
-def test_a_motorway_above_streets_is_removed_and_streets_on_one_level_meet(tmp_path: Path) -> None:
+def test_a_motorway_above_streets_crosses_them_without_turns_and_streets_on_one_level_meet(tmp_path: Path) -> None:
     document = grid(3, 3)
-    before = len(town(document, tmp_path).junctions)
+    before = town(document, tmp_path)
     document.line([(60.0, -80.0), (60.0, 320.0)], {"highway": "motorway", "bridge": "yes"})
-    assert len(town(document, tmp_path).junctions) == before
-    document.ways[-1] = (document.ways[-1][0], TWO_WAY)
-    assert len(town(document, tmp_path).junctions) == before + 3
+    above = town(document, tmp_path)
+    assert len(above.junctions) == len(before.junctions) + 3
+    assert len(turns_between_speeds(above)) == 0
+    document.ways[-1] = (document.ways[-1][0], {"highway": "motorway"})
+    meeting = town(document, tmp_path)
+    assert len(meeting.junctions) == len(before.junctions) + 3
+    assert len(turns_between_speeds(meeting)) > 0
 
 
-def test_a_bridge_of_a_greater_street_stays(tmp_path: Path) -> None:
+def turns_between_speeds(network: RoadNetwork) -> list[int]:
+    """Return the connectors between roads of different speed limits."""
+    limits = [network.roads[lane.road].speed_limit for lane in network.lanes]
+    return [i for i, each in enumerate(network.connectors) if limits[each.from_lane] != limits[each.to_lane]]
+
+
+def test_a_bridge_and_the_street_beneath_it_stay(tmp_path: Path) -> None:
     document = grid(3, 3)
     ends = [document.node(60.0, -80.0), document.node(60.0, 40.0)]
     document.way(ends, {"highway": "primary", "bridge": "yes"})
     document.way([ends[1], document.node(60.0, 90.0), 5], {"highway": "primary"})
     network = town(document, tmp_path)
     bridge, beneath = np.array([[60.0, -30.0], [90.0, 0.0]]) - [120.0, 80.0]  # the origin is the middle
-    assert network.is_drivable([bridge, beneath]).tolist() == [True, False]
+    assert network.is_drivable([bridge, beneath]).all()
 
 
 def test_ways_that_leave_the_extract_are_cut_at_its_rim(tmp_path: Path) -> None:
@@ -504,14 +514,16 @@ def test_the_streets_of_all_downloads_are_kept(tmp_path: Path) -> None:
     document.bounds = [first, (190.0, -20.0, 670.0, 260.0), last]
     assert len(town(document, tmp_path).roads) == whole
     document.bounds = [last, first, last, (5.0, 5.0, 5.0, 9.0)]  # an empty box does not count
-    apart = town(document, tmp_path)
-    assert np.ptp(apart.bounds[::2]) < 500.0  # of parts that do not meet, the largest one
+    apart = town(document, tmp_path, parts=2)
+    assert np.ptp(apart.bounds[::2]) > 800.0
 
 
 def test_a_street_is_cut_where_it_leaves_every_download(tmp_path: Path) -> None:
     document = cross(2000.0)
     document.bounds = [(-200.0, -100.0, 200.0, 100.0), (700.0, -100.0, 900.0, 100.0)]
-    assert town(document, tmp_path).bounds == pytest.approx((-700, -250, 0, 250), abs=2.5)
+    apart = town(document, tmp_path, parts=2)
+    assert apart.bounds == pytest.approx((-700, -250, 700, 250), abs=2.5)
+    assert apart.is_drivable([(-10.0, 0.0), (100.0, 0.0), (210.0, 0.0)]).tolist() == [True, False, True]
     document.bounds.append((200.0, -100.0, 700.0, 100.0))
     assert town(document, tmp_path).bounds == pytest.approx((-700, -250, 700, 250), abs=2.5)
 
