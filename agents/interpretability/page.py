@@ -9,7 +9,7 @@ from agents.interpretability.inspection import Inspection
 from agents.interpretability.layers import Sense
 from agents.interpretability.measurements import RemovalRow, SanityRow
 from agents.interpretability.regions import JUNCTION_EDGES, LANE_EDGES, RegionRow
-from navsim.evaluation.reports.page import data_uri, templates_of
+from navsim.evaluation.reports.charts import data_uri, templates_of
 from navsim.evaluation.statistics.intervals import Estimate
 from navsim.number_formats import MISSING, interval, number, percent
 from navsim.tables import Table

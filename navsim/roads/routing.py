@@ -11,8 +11,7 @@ from navsim.errors import TownError
 from navsim.geometry import Polyline, Pose, wrap_angle
 from navsim.roads.corridor import Corridor, route_corridor
 from navsim.roads.elements import Manoeuvre
-from navsim.roads.network import RoadNetwork
-from navsim.roads.walks import all_walks, inner_length, random_walk
+from navsim.roads.network import RoadNetwork, all_walks, inner_length, random_walk
 
 MIN_END_SECTION = 15.0
 """Smallest length of lane before a route's first junction and after its last one [m]."""

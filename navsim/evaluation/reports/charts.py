@@ -1,15 +1,20 @@
-"""Charts of evaluations: bars of shares, calibration, and points with intervals, drawn with matplotlib.
+"""Charts of evaluations and the pages around them: bars of shares, calibration, points with intervals.
+
+A page is made from a template. It is one file with everything in it, styles and pictures included.
 
 A chart of a page is SVG in the colours of the page, light or dark; the same input gives the same bytes.
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -18,7 +23,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from navsim.evaluation.statistics.intervals import Share
 from navsim.storage import write_bytes
-from navsim.visualization.palette import CARD, DIM, DRIVERS, INK, LINE, with_css_variables
+from navsim.visualization.palette import CARD, DIM, DRIVERS, INK, LINE, css_variables, with_css_variables
 
 _SIZE = (5.0, 4.0)  # of a chart [in], so that its letters are legible on a phone; wider screens enlarge it
 _NAME_LENGTH = 24  # of the label of a point
@@ -212,3 +217,42 @@ def save_figure(figure: Figure, path: Path) -> None:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", facecolor=CARD.light)
     write_bytes(path, buffer.getvalue())
+
+
+def render(template: str, **values: Any) -> str:
+    """Render a template of this package.
+
+    Args:
+        template: Name of the template's file.
+        values: Values of the template; a missing one is an error, and text is escaped.
+    """
+    return _environment().get_template(template).render(**values)
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Return a file as an address that contains it.
+
+    Args:
+        kind: Media type, such as `image/webp`.
+        data: Content of the file.
+    """
+    return f"data:{kind};base64,{b64encode(data).decode()}"
+
+
+def templates_of(package: str) -> Environment:
+    """Return the templates of a package; text is escaped, and a missing value is an error."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = templates_of("navsim.evaluation.reports")
+    style = f"{css_variables()}\n{environment.get_template('style.css').render()}"
+    environment.globals["style"] = Markup(style)  # noqa: S704 - our own file
+    return environment

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from navsim.errors import CheckpointError
-from navsim.evaluation.reports.charts import Point, scatter_chart, share_bar
+from navsim.evaluation.reports.charts import Point, render, scatter_chart, share_bar
 from navsim.evaluation.reports.comparison import (
     NOTE,
     Column,
@@ -19,7 +19,6 @@ from navsim.evaluation.reports.comparison import (
     differences_table,
     parts_table,
 )
-from navsim.evaluation.reports.page import render
 from navsim.evaluation.statistics.paired import Correlation, rank_correlation
 from navsim.number_formats import number, percent
 from navsim.tables import Table

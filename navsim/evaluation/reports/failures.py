@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image as Picture
 
 from navsim.datasets.episode_files import read_episode
-from navsim.evaluation.reports.page import data_uri
+from navsim.evaluation.reports.charts import data_uri
 from navsim.evaluation.reports.score_tables import Results, driver_label
 from navsim.evaluation.results_store import DRIVES_NAME
 from navsim.evaluation.suites import SuiteStage

@@ -11,10 +11,9 @@ import yaml
 
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.metrics.manoeuvre_scores import ManoeuvreScores, label_drives, manoeuvre_scores
-from navsim.evaluation.reports.charts import Bar, calibration_chart, main_shares, share_bar
+from navsim.evaluation.reports.charts import Bar, calibration_chart, main_shares, render, share_bar
 from navsim.evaluation.reports.failures import CLIP_SECONDS, driver_failures
 from navsim.evaluation.reports.maps import FAILURE_MARKS, TownMaps, failures_shown, offset_labels, town_maps
-from navsim.evaluation.reports.page import render
 from navsim.evaluation.reports.score_tables import Results, calibration_rows, driver_label, footnote, scores_table
 from navsim.evaluation.statistics.intervals import Rate, Share
 from navsim.number_formats import MISSING, interval, km, metres, number, percent

@@ -1,20 +1,19 @@
-"""Street graph: edges between the nodes where streets meet, merged, cleaned, connected, and clear of each other.
+"""Street graph: edges between the nodes where streets meet, merged and cleaned.
 
 World frame: x east, y north [m].
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import networkx as nx
 import numpy as np
 import shapely
-from scipy.ndimage import gaussian_filter1d
 
 from navsim.geometry import Array, Polyline
-from navsim.roads.osm.tags import LANE_WIDTHS, StreetKind
+from navsim.roads.osm.tags import StreetKind
 
 MIN_LOOP = 90.0
 """Smallest length of a street that ends at its own start [m]."""
@@ -268,86 +267,7 @@ def _mark_dead_end_lanes(edges: Sequence[Edge], ends: Sequence[End], dead_end_la
             dead_end_lanes.setdefault(end[0], set()).add(not end[1])
 
 
-LANE_GAP = 0.5
-"""Smallest distance between lanes of two streets side by side [m]."""
-PUSH_SIGMA = 4.0
-"""Standard deviation of the smoothing of shifts along a street [m]; streets have a vertex about every metre."""
-BLEND_LENGTH = 30.0
-"""Largest length over which a street's shift approaches that of its node [m]."""
-
-
-def without_overlaps(
-    edges: Sequence[Edge], spans: Mapping[int, tuple[float, float]], gaps: Mapping[tuple[int, int], float]
-) -> list[Edge]:
-    """Make room between streets whose lanes overlap.
-
-    Lanes become narrower, down to the smallest width. Where that does not suffice, centre lines are moved apart.
-
-    Args:
-        edges: Streets with smooth centre lines.
-        spans: Stations between which a street has lanes [m], by the street's index.
-        gaps: Smallest distance between the centre lines of two streets whose lanes overlap [m], by their indices.
-    """
-    lines = {i: Polyline(edges[i].points).between(*spans[i]) for pair in gaps for i in pair}
-    widths = [edge.kind.lane_width for edge in edges]
-    for (i, j), gap in gaps.items():
-        factor = max(gap - LANE_GAP, 0.0) / (edges[i].kind.half_width_of_lanes + edges[j].kind.half_width_of_lanes)
-        for k in (i, j):
-            width = edges[k].kind.lane_width
-            widths[k] = min(widths[k], max(width * factor, min(width, LANE_WIDTHS[0])))
-    narrow = [replace(edge, kind=replace(edge.kind, lane_width=w)) for edge, w in zip(edges, widths, strict=True)]
-    shifts: dict[int, Array] = {}
-    for (i, j), gap in gaps.items():
-        needed = narrow[i].kind.half_width_of_lanes + narrow[j].kind.half_width_of_lanes + LANE_GAP
-        if gap < needed:
-            for one, other in ((i, j), (j, i)):
-                shift = _shift_away(edges[one], spans[one], lines[one], lines[other], needed)
-                shifts[one] = shifts.get(one, np.zeros_like(shift)) + shift
-    return _shifted(narrow, shifts)
-
-
 def heading_at(edges: Sequence[Edge], end: End) -> float:
     """Return the heading of a street away from one of its ends [rad]."""
     points = edges[end[0]].points if end[1] else edges[end[0]].points[::-1]
     return float(np.arctan2(*(points[min(5, len(points) - 1)] - points[0])[::-1]))
-
-
-def _shift_away(edge: Edge, span: tuple[float, float], line: Polyline, other: Polyline, needed: float) -> Array:
-    """Return the shift of a street's vertices (N, 2) [m] by half of what another one lacks to the needed distance."""
-    string, points = shapely.LineString(other.points), shapely.points(line.points)
-    nearest = shapely.line_interpolate_point(string, shapely.line_locate_point(string, points))
-    away = line.points - shapely.get_coordinates(nearest)
-    distances = np.maximum(np.hypot(*away.T), 1e-6)
-    push = away / distances[:, None] * np.maximum(needed - distances, 0.0)[:, None] / 2
-    smooth = gaussian_filter1d(push, PUSH_SIGMA, axis=0, mode="nearest")
-    # Towards its nodes, the street is shifted as at its mouths.
-    vertices = Polyline(edge.points).stations - span[0]
-    return np.stack([np.interp(vertices, line.stations, smooth[:, axis]) for axis in (0, 1)], axis=-1)
-
-
-def _shifted(edges: Sequence[Edge], shifts: Mapping[int, Array]) -> list[Edge]:
-    """Shift streets and, by the mean of their ends' shifts, the nodes with all streets that meet there."""
-    at_node: dict[int, list[Array]] = {}
-    for i, shift in shifts.items():
-        at_node.setdefault(edges[i].start, []).append(shift[0])
-        at_node.setdefault(edges[i].end, []).append(shift[-1])
-    nodes = {node: np.mean(found, axis=0) for node, found in at_node.items()}
-    moved = []
-    for i, edge in enumerate(edges):
-        first, last = nodes.get(edge.start), nodes.get(edge.end)
-        if i not in shifts and first is None and last is None:
-            moved.append(edge)
-            continue
-        shift, stations = shifts.get(i, np.zeros_like(edge.points)), Polyline(edge.points).stations
-        reach = min(BLEND_LENGTH, stations[-1] / 2)
-        ends = [np.zeros(2) if node is None else node for node in (first, last)]
-        blends = [_ramp(1 - stations / reach), _ramp(1 - (stations[-1] - stations) / reach)]
-        blended = sum(blend[:, None] * (end - shift[k]) for blend, end, k in zip(blends, ends, (0, -1), strict=True))
-        moved.append(replace(edge, points=edge.points + shift + blended))
-    return moved
-
-
-def _ramp(share: Array) -> Array:
-    """Return a smooth rise from 0 at a share of 0 to 1 at a share of 1."""
-    x = np.clip(share, 0.0, 1.0)
-    return np.asarray(x**2 * (3 - 2 * x))

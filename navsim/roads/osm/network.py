@@ -1,12 +1,12 @@
-"""Road network from the smooth centre lines of mapped streets and their crossings, and overlaps of their lanes."""
+"""Road network from the smooth centre lines of mapped streets and their crossings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 
-from navsim.geometry import Polyline, wrap_angle
+from navsim.geometry import Polyline
 from navsim.roads.connectors import MIN_CLEARANCE, LanePair, lane_pairs, paths_with_faults
 from navsim.roads.elements import Connector, Junction, Lane, Road, junction_kind
 from navsim.roads.junctions import paved, strip
@@ -19,7 +19,7 @@ from navsim.roads.network import (
     road_lanes,
 )
 from navsim.roads.osm.crossings import Crossing, TownCrossings
-from navsim.roads.osm.graph import MIN_APART, Edge, ends_by_node, heading_at
+from navsim.roads.osm.graph import Edge
 from navsim.roads.osm.restrictions import ForbiddenTurns, Turn, forbidden_passages
 from navsim.roads.osm.tags import MARGIN
 
@@ -212,10 +212,10 @@ def _widened(
     lines = np.array([shapely.LineString(connector.path.points) for connector in connectors])
     kerbs = carriageway.boundary
     shapely.prepare(kerbs)
-    narrow = np.flatnonzero(shapely.dwithin(kerbs, lines, MIN_CLEARANCE)) if len(lines) else []
-    if not len(narrow):
+    narrow = np.flatnonzero(shapely.dwithin(kerbs, lines, MIN_CLEARANCE)).tolist()
+    if not narrow:
         return carriageway, junctions
-    ways = {int(i): shapely.buffer(lines[i], MIN_CLEARANCE + SLIVER) for i in narrow}
+    ways = {i: shapely.buffer(lines[i], MIN_CLEARANCE + SLIVER) for i in narrow}
     wide = list(junctions)
     for i, way in ways.items():
         junction = wide[connectors[i].junction]
@@ -230,80 +230,3 @@ def _directions(lanes: Sequence[Lane], dead_end_lanes: Sequence[int], kept: Sequ
     for lane in dead_end_lanes:
         found.setdefault(kept[lanes[lane].road], set()).add(lanes[lane].forward)
     return found
-
-
-MIN_OVERLAP = 0.5
-"""Smallest area that counts as an overlap of two streets' lanes [m^2]."""
-FORK_ANGLE = np.deg2rad(45.0)
-"""Largest angle between two streets that fork [rad]."""
-FORK_LENGTH = 60.0
-"""Largest length of a street from the node of a fork within which it cannot be clear of others there [m]."""
-CROSSING_LENGTH = 10.0
-"""Length of a street from another node within which it may cross others [m]."""
-MIN_BESIDE = 40.0
-"""Smallest length over which two streets run side by side before crossings are known [m]."""
-
-
-@dataclass(frozen=True, eq=False)
-class LaneOverlaps:
-    """Streets whose lanes overlap."""
-
-    spans: dict[int, tuple[float, float]]
-    """Stations between which a street has lanes [m], by the street's index."""
-    gaps: dict[tuple[int, int], float]
-    """Smallest distance between the centre lines of two streets whose lanes overlap [m], by their indices."""
-
-
-def lane_overlaps(edges: Sequence[Edge], spans: dict[int, tuple[float, float]] | None = None) -> LaneOverlaps:
-    """Return the streets whose lanes overlap.
-
-    Args:
-        edges: The streets.
-        spans: Stations of the mouths of the streets outside crossings [m], by the street's index. None before crossings
-            are known: then only streets count that run side by side for long.
-    """
-    known = _inner_spans(edges) if spans is None else spans
-    lines = {i: Polyline(edges[i].points).between(*span) for i, span in known.items()}
-    gaps = _overlaps(edges, lines)
-    if spans is None:
-        gaps = {pair: gap for pair, gap in gaps.items() if gap >= MIN_APART and _are_side_by_side(edges, lines, pair)}
-    return LaneOverlaps(known, gaps)
-
-
-def _inner_spans(edges: Sequence[Edge]) -> dict[int, tuple[float, float]]:
-    """Return the stations of long streets between which they do not meet others at their nodes [m]."""
-    cuts = {}
-    for ends in ends_by_node(edges).values():
-        for end in ends:
-            angles = [
-                abs(wrap_angle(heading_at(edges, end) - heading_at(edges, other))) for other in ends if other != end
-            ]
-            cuts[end] = FORK_LENGTH if min(angles, default=np.pi) < FORK_ANGLE else CROSSING_LENGTH
-    found = {}
-    for i, edge in enumerate(edges):
-        length = edge.length
-        first, last = (min(cuts[i, at_start], length / 3) for at_start in (True, False))
-        if length - first - last > MIN_BESIDE:
-            found[i] = first, length - last
-    return found
-
-
-def _are_side_by_side(edges: Sequence[Edge], lines: Mapping[int, Polyline], pair: tuple[int, int]) -> bool:
-    """Return whether the lanes of two streets overlap along `MIN_BESIDE`."""
-    one, other = (shapely.LineString(lines[i].points) for i in pair)
-    beside = other.buffer(sum(edges[i].kind.half_width_of_lanes for i in pair), cap_style="flat")
-    return float(one.intersection(beside).length) >= MIN_BESIDE
-
-
-def _overlaps(edges: Sequence[Edge], lines: Mapping[int, Polyline]) -> dict[tuple[int, int], float]:
-    """Return the smallest distance between the centre lines of streets whose lanes overlap [m], by their indices."""
-    if not lines:
-        return {}
-    numbers = list(lines)
-    areas = np.array([strip(lines[i], edges[i].kind.half_width_of_lanes) for i in numbers])
-    first, second = shapely.STRtree(areas).query(areas, predicate="intersects")
-    first, second = first[first < second], second[first < second]
-    large = shapely.area(shapely.intersection(areas[first], areas[second])) > MIN_OVERLAP
-    pairs = [(numbers[a], numbers[b]) for a, b in zip(first[large].tolist(), second[large].tolist(), strict=True)]
-    strings = {i: shapely.LineString(lines[i].points) for pair in pairs for i in pair}
-    return {(i, j): float(shapely.distance(strings[i], strings[j])) for i, j in pairs}

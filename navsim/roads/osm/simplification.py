@@ -20,10 +20,10 @@ from navsim.roads.osm.graph import (
     split_at,
     unused_node,
     without_lanes,
-    without_overlaps,
 )
-from navsim.roads.osm.network import StreetNetwork, build_street_network, lane_overlaps
+from navsim.roads.osm.network import StreetNetwork, build_street_network
 from navsim.roads.osm.restrictions import ForbiddenTurns
+from navsim.roads.osm.spacing import lane_overlaps, without_overlaps
 from navsim.roads.osm.street_lines import resampled, sharp_bends, smoothed
 from navsim.roads.osm.tags import StreetKind
 
@@ -64,7 +64,7 @@ class MapCoverage:
     @property
     def lengths(self) -> Array:
         """Length of each segment (S,) [m]."""
-        return np.hypot(*(self.lines[:, 1] - self.lines[:, 0]).T)
+        return np.asarray(np.hypot(*(self.lines[:, 1] - self.lines[:, 0]).T))
 
     def km(self, fate: Fate) -> float:
         """Return the length of the streets with a fate [km]."""
@@ -177,7 +177,9 @@ class _Simplifier:
 
     def _clean(self, rest: Sequence[Edge], reason: str) -> None:
         """Continue with the streets that are left."""
-        self.edges = cleaned(self.dropped.compare(self.edges, rest, reason), self.dropped, self.trim_dead_ends, self.bends)
+        self.edges = cleaned(
+            self.dropped.compare(self.edges, rest, reason), self.dropped, self.trim_dead_ends, self.bends
+        )
 
     def _coverage(self, centres: Sequence[Polyline], crossings: TownCrossings) -> MapCoverage:
         """Return what became of each segment of the map."""

@@ -66,15 +66,7 @@ def smoothed(lines: Sequence[Array], limits: Sequence[float], remove_corners: bo
 
 
 def sharp_bends(line: Array, limit: float) -> tuple[Array, list[int]]:
-    """Return a line without the corners of the survey, and its vertex in the middle of each bend over a limit.
-
-    Args:
-        line: Vertices (N, 2) of the line [m].
-        limit: Largest curvature [1/m].
-
-    Returns:
-        Line with a vertex about every metre, and indices of vertices away from its ends.
-    """
+    """Return a smoothed line (N, 2) [m] and the vertices in the middle of its bends over a curvature [1/m]."""
     (smooth,) = _blurred([resampled(line)], steps=round(2 * SMOOTHING_SIGMA**2 / SPACING**2))
     over = np.flatnonzero(_curvatures(smooth) > limit)
     bends = np.split(over, np.flatnonzero(np.diff(over) > MIN_LENGTH / SPACING) + 1) if len(over) else []

@@ -2,22 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from navsim.roads.network import RoadNetwork
+from navsim.roads.osm.simplification import Fate
+from navsim.roads.osm.town import build_osm_town
 from navsim.roads.routing import Route, make_route
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.expert import LaneExpert, speed_profile
+from navsim.simulation.expert import LaneExpert, curve_speed, speed_profile
 from navsim.simulation.scenario import Outcome
-from navsim.simulation.simulation import curve_speed
 from navsim.simulation.termination import check_termination
 from navsim.simulation.town import build_town_for_driving
 from navsim.world.world import World
-from tests.roads.osm.osm_documents import city
+from tests.roads.osm.osm_documents import TWO_WAY, Document, city
 
-import numpy as np
-
+EXTRACTS = sorted(Path(__file__).parents[4].glob("shared/maps/**/*.osm*"))
+"""Real towns beside the project, if there are any."""
 STRETCH = 25.0
 """Length of lane before and behind the connector [m]."""
 
@@ -65,3 +67,31 @@ def _drive(config: SimulationConfig, world: World, network: RoadNetwork, route: 
             command, min(planned, curve_speed(command, 2 * config.lateral_acceleration, config.cruise_speed))
         )
         progress = route.progress(state.pose, near=progress.station)
+
+
+def test_every_connector_of_a_small_city_can_be_driven(tmp_path: Path) -> None:
+    assert failed_connectors(f"osm:{city(4, np.random.default_rng(1)).write(tmp_path / 'city.osm')}") == []
+
+
+def test_a_narrow_street_inside_a_junction_leaves_room_for_the_lanes_of_wide_ones(tmp_path: Path) -> None:
+    document = Document()
+    nodes = [document.node(*place) for place in ((0, 120), (0, 0), (12, 6), (130, 45), (30, -115), (-110, -30))]
+    document.way([nodes[0], nodes[1], nodes[4]])
+    document.way([nodes[1], nodes[2]], {**TWO_WAY, "oneway": "yes"})
+    document.way([nodes[3], nodes[2]])
+    document.way([nodes[2], document.node(60, -100)])
+    document.way([nodes[5], nodes[1]])
+    assert failed_connectors(f"osm:{document.write(tmp_path / 'neck.osm')}") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXTRACTS, ids=lambda path: path.name)
+def test_every_connector_of_a_real_town_can_be_driven(path: Path) -> None:
+    assert failed_connectors(f"osm:{path}") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXTRACTS, ids=lambda path: path.name)
+def test_a_real_town_keeps_the_streets_of_its_map(path: Path) -> None:
+    coverage = build_osm_town(path).coverage
+    assert coverage.km(Fate.DROPPED) <= 0.05 * coverage.lengths.sum() / 1e3, coverage.summary

@@ -14,6 +14,7 @@ from navsim.roads.elements import Manoeuvre
 from navsim.roads.junctions import strip
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm import town as osm_town
+from navsim.roads.osm.simplification import Fate
 from navsim.roads.osm.town import ATTRIBUTION, OsmConfig, build_osm_town
 from navsim.roads.routing import sample_route
 from navsim.seeding import generator
@@ -700,3 +701,37 @@ def test_a_whole_city_can_be_driven(tmp_path: Path, seed: int) -> None:
     assert len(network.roads) > 1000
     for index in range(100):
         sample_route(network, generator(seed, "route", index))
+
+
+def test_what_became_of_each_street_is_counted_in_kilometres(tmp_path: Path) -> None:
+    document = grid(3, 3)
+    document.way([5, document.node(130.0, 125.0)])  # a dead end of 11 m
+    coverage = build_osm_town(document.write(tmp_path / "map.osm")).coverage
+    assert coverage.km_by_reason(Fate.DROPPED) == {"short dead ends": pytest.approx(0.0112, abs=5e-4)}
+    assert coverage.km(Fate.KEPT) == pytest.approx(12 * 0.12, rel=0.01)
+    assert coverage.km(Fate.SIMPLIFIED) == 0.0
+    assert coverage.summary == "1.44 km kept; 0.00 km simplified; 0.01 km dropped (0.01 short dead ends)"
+    (dead_end,) = coverage.lines[[fate is Fate.DROPPED for fate in coverage.fates]]
+    assert dead_end == pytest.approx(np.array([[0.0, 0.0], [10.0, 5.0]]), abs=1.0)  # the origin is the middle
+
+
+def test_a_hairpin_splits_its_street_and_keeps_both_halves(tmp_path: Path) -> None:
+    document = cross(100.0)
+    document.bounds = [(-200.0, -200.0, 500.0, 200.0)]
+    ends = [document.node(x, y) for x, y in ((108.0, 4.0), (400.0, 4.0), (400.0, -4.0), (108.0, -4.0), (108.0, -90.0))]
+    document.way([2, *ends])
+    built = build_osm_town(document.write(tmp_path / "map.osm"))
+    along = np.array([(x, y) for x in (200.0, 300.0) for y in (4.0, -4.0)])
+    assert built.network.is_drivable(along - [150.0, 0.0]).all()  # the origin is the middle
+    assert built.coverage.km(Fate.DROPPED) < 0.05
+
+
+def test_a_one_way_street_that_cannot_be_left_ends_before_its_crossing(tmp_path: Path) -> None:
+    document = cross(150.0)
+    document.bounds = [(-300.0, -300.0, 300.0, 300.0)]
+    side = document.node(290.0, 0.0)
+    document.way([2, side], ONE_WAY)
+    document.way([document.node(290.0, 150.0), side], ONE_WAY)
+    built = build_osm_town(document.write(tmp_path / "map.osm"))
+    assert built.coverage.km(Fate.DROPPED) < 0.03
+    assert built.network.is_drivable([(240.0, 0.0)]).all()
