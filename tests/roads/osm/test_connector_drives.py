@@ -70,7 +70,7 @@ def _drive(config: SimulationConfig, world: World, network: RoadNetwork, route: 
 
 
 def test_every_connector_of_a_small_city_can_be_driven(tmp_path: Path) -> None:
-    assert failed_connectors(f"osm:{city(4, np.random.default_rng(1)).write(tmp_path / 'city.osm')}") == []
+    assert failed_connectors(f"osm:{city(3, np.random.default_rng(1)).write(tmp_path / 'city.osm')}") == []
 
 
 def test_a_narrow_street_inside_a_junction_leaves_room_for_the_lanes_of_wide_ones(tmp_path: Path) -> None:
