@@ -2,8 +2,9 @@
 
 In map data, a crossing of two dual carriageways has four nodes, a staggered crossing two, a small roundabout many. If a
 street between two nodes is too short for the mouths at its ends, the nodes become one crossing and the street lies
-inside it. If that crossing would be too large, the less important street is dropped. A roundabout that would lose a
-street becomes one crossing instead: without a part of its ring, streets would lose a direction.
+inside it. If that crossing would be too large even as a last resort, the less important street is dropped. A
+roundabout that would lose a street becomes one crossing instead: without a part of its ring, streets would lose a
+direction.
 """
 
 from collections.abc import Iterable, Sequence

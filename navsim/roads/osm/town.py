@@ -1,8 +1,8 @@
 """Towns from OpenStreetMap extracts, named `osm:` and a file name.
 
-The same file content gives the same town, whatever the file's name and folder. A world with one level cannot keep both
-a bridge and the street beneath it; see `segments.street_segments`. Houses stand beside the streets, clear of the
-carriageway.
+The same file content gives the same town, whatever the file's name and folder. The world has one level: a bridge and
+the street beneath it cross without turns; see `segments.street_segments`. Houses stand beside the streets, clear of
+the carriageway.
 """
 
 import logging
