@@ -167,7 +167,7 @@ def painted_program(
                 until = time.monotonic() + 240
                 while program.poll() is None and not display.has(title) and time.monotonic() < until:
                     time.sleep(0.05)
-                until = time.monotonic() + 25
+                until = time.monotonic() + 60
                 while program.poll() is None and not painted() and time.monotonic() < until:
                     time.sleep(0.05)
                 if program.poll() is not None or painted():

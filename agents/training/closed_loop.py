@@ -39,6 +39,8 @@ class ClosedLoopConfig(Constrained):
     """Seed of towns, routes and everything random in the drives."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
     """Generators of the towns, in turn."""
+    real_towns: tuple[str, ...] = ()
+    """Towns from OpenStreetMap extracts, each `osm:FILE`, that take turns with the validation towns."""
     time_limit: Annotated[float, Gt(0)] = 300.0
     """Wall time for all drives of one validation [s]. Routes not finished by then count as failed, so on a slow machine
     a short limit may make another epoch the best. It never changes the training."""
@@ -50,7 +52,8 @@ class ClosedLoopConfig(Constrained):
     @property
     def suite(self) -> RouteSuite:
         """Routes of the validation."""
-        return RouteSuite(self.routes, 0, self.towns, Split.VALIDATION, self.seed, self.generators)
+        drawn = self.routes, 0, self.towns, Split.VALIDATION, self.seed, self.generators
+        return RouteSuite(*drawn, real_towns=self.real_towns)
 
     def due(self, epoch: int, epochs: int) -> bool:
         """Whether to drive after epoch `epoch` of `epochs`, counted from 1."""

@@ -104,6 +104,8 @@ class DaggerConfig(Constrained):
     """Time between two draws of who drives, policy or expert [s]."""
     generators: tuple[Generator, ...] = DEFAULT_GENERATORS
     """Generators of the towns, in turn."""
+    real_towns: tuple[str, ...] = ()
+    """Towns from OpenStreetMap extracts, each `osm:FILE`, that take turns with the training towns."""
     workers: Annotated[int, Ge(1)] | None = None
     """Number of processes that drive; None takes one per core."""
     num_envs: Annotated[int, Ge(1)] = 2
@@ -123,7 +125,7 @@ class DaggerConfig(Constrained):
     def drives(self, seed: int, number: int) -> tuple[DriveGroup, ...]:
         """Return the drives of round `number`, counted from 1, by town; the run's `seed` decides towns and routes."""
         drawn = derived_seed(seed, "dagger", number)
-        suite = RouteSuite(self.routes, 0, self.towns, Split.TRAIN, drawn, self.generators)
+        suite = RouteSuite(self.routes, 0, self.towns, Split.TRAIN, drawn, self.generators, real_towns=self.real_towns)
         scenarios = sorted(suite.scenarios(), key=lambda scenario: scenario.town)
         return tuple(tuple(group) for _, group in groupby(scenarios, key=lambda scenario: scenario.town))
 

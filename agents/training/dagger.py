@@ -24,6 +24,7 @@ from agents.training.validation import score_key
 from navsim.config import to_mapping
 from navsim.datasets.collection import DriveGroup, Plan, Recorder, RecordingStats, claim_data_folder, run_plan
 from navsim.datasets.dataset import (
+    REAL_TOWNS_SPLIT,
     DataFolders,
     DatasetDescription,
     data_folders,
@@ -40,6 +41,7 @@ from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import RolloutSlot, drive_batch
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.simulation import simulations
+from navsim.simulation.town import town_by_content
 from navsim.storage import write_bytes
 
 
@@ -97,6 +99,8 @@ def record_round(config: DaggerConfig, seed: int, number: int, driving: MixedDri
     """
     towns, content = config.drives(seed, number), checkpoint_input(driving.checkpoint)
     settings = driving.settings | {"round": number, "seed": seed, "routes": config.routes, "towns": config.towns}
+    if config.real_towns:
+        settings |= {"real_towns": [town_by_content(town) for town in config.real_towns], REAL_TOWNS_SPLIT: Split.TRAIN}
     description = DatasetDescription(driving.simulation, settings, software_versions(), git_revision())
     claim_data_folder(driving.out, description)
     plan = Plan(driving.out, towns, f"round {number}: driving", config.workers, resume=True)

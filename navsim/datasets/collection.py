@@ -44,7 +44,7 @@ from navsim.simulation.config import position_fixes
 from navsim.simulation.episode_rerenderer import EpisodeRerenderer
 from navsim.simulation.expert import LaneExpert
 from navsim.simulation.rollout import RolloutSlot, drive_batch
-from navsim.simulation.scenario import Scenario
+from navsim.simulation.scenario import Scenario, check_routes
 from navsim.simulation.simulation import simulations
 from navsim.storage import remove_partial, write_json
 
@@ -244,10 +244,12 @@ def collect(config: CollectConfig) -> CollectionResult:
         StorageError: If the folder holds something else, or an unfinished collection and `config.resume` is off, or
             another process records some of these drives into it, or the disk is full; drives recorded so far are
             complete and stay.
+        TownError: If a real town cannot be built, or has fewer routes than are wanted.
         WorkerError: If the process of a drive died at each attempt; all other drives are recorded.
         KeyboardInterrupt: After Ctrl-C, with the way to continue.
     """
     towns = tuple(planned_towns(config))
+    check_routes(scenario for town in towns for scenario in town)
     plan = Plan(config.out, towns, "collecting", config.workers, config.resume)
     with locked_folder(config.out, part=parse_shard(config.shard)):
         with one_at_a_time(config.out):
@@ -273,7 +275,9 @@ def make_recorder(config: CollectConfig) -> Recorder:
     stack = ExitStack()
     # Drives without images need no OpenGL, which may not be available.
     simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
-    cars = stack.enter_context(simulations(simulation, min(config.num_envs, config.routes_per_town)))
+    cars = stack.enter_context(
+        simulations(simulation, min(config.num_envs, max(config.routes_per_town, config.routes_per_real_town)))
+    )
     slots = [RolloutSlot(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
     rerenderer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].towns)))
     metadata: dict[str, Any] = {

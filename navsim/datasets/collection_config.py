@@ -17,6 +17,7 @@ from navsim.seeding import generator
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.expert import SteeringNoise
 from navsim.simulation.scenario import Scenario, StartOffset
+from navsim.simulation.town import check_real_towns, town_by_content
 from navsim.world.scenery.appearance import parse_spec
 
 Channel = Literal["classes", "objects"]
@@ -24,9 +25,10 @@ Channel = Literal["classes", "objects"]
 
 _NOT_DATA = ("out", "workers", "num_envs", "shard", "resume")
 
-COUNTS = ("train_towns", "validation_towns", "routes_per_town")
+COUNTS = ("train_towns", "validation_towns", "routes_per_town", "routes_per_real_town")
 """Settings that may grow: a collection with more of them has the same drives and more."""
 _LATER = ("images", "channels", "first_town")
+_OF_REAL_TOWNS = ("real_towns", "real_towns_split", "routes_per_real_town")
 """Settings of later versions, which no folder names where they have their default."""
 
 
@@ -61,6 +63,12 @@ class CollectConfig(Constrained):
     """Generators of the towns; the towns of a split are spread evenly over them."""
     routes_per_town: Annotated[int, Ge(1)] = 2
     """Number of routes in each town."""
+    real_towns: tuple[str, ...] = ()
+    """Towns from OpenStreetMap extracts, each `osm:FILE`, that are driven beside the generated ones."""
+    real_towns_split: Literal["train", "validation"] = "train"
+    """Use of the drives in real towns. A folder has one for all; validation has other extracts than training."""
+    routes_per_real_town: Annotated[int, Ge(1)] = 8
+    """Number of routes in each real town; with `routes_per_town` it sets their share."""
     seed: Annotated[int, Ge(0)] = 0
     """Seed of the starts, the steering noise and the drift of the GPS."""
     noise: SteeringNoise = field(default_factory=SteeringNoise)
@@ -85,8 +93,9 @@ class CollectConfig(Constrained):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.train_towns + self.validation_towns == 0:
-            raise ConfigError("train_towns and validation_towns are both 0: nothing to collect")
+        if self.train_towns + self.validation_towns + len(self.real_towns) == 0:
+            raise ConfigError("train_towns and validation_towns are 0 and there are no real_towns: nothing to collect")
+        check_real_towns(self.real_towns)
         check_channels(self.channels, self.images)
         check_generators(self.generators)
         parse_spec(self.appearance)
@@ -118,17 +127,19 @@ def planned_towns(config: CollectConfig) -> list[tuple[Scenario, ...]]:
     counts = {Split.TRAIN: config.train_towns, Split.VALIDATION: config.validation_towns}
     first = config.first_town
     spread = {split: spread_towns(split, range(first, first + n), config.generators) for split, n in counts.items()}
-    towns = [str(town) for of_split in spread.values() for town in of_split]
+    towns = [(str(town), config.routes_per_town) for of_split in spread.values() for town in of_split]
+    towns += [(town_by_content(town), config.routes_per_real_town) for town in config.real_towns]
     part, parts = parse_shard(config.shard)
-    return [
-        tuple(_scenario(config, town, route) for route in range(config.routes_per_town)) for town in towns[part::parts]
-    ]
+    return [tuple(_scenario(config, town, route) for route in range(routes)) for town, routes in towns[part::parts]]
 
 
 def data_settings(config: CollectConfig) -> dict[str, Any]:
     """Return the settings that decide the recorded data, as plain values, without those of place and speed."""
     settings, plain = to_mapping(config), to_mapping(CollectConfig())
+    settings["real_towns"] = [town_by_content(town) for town in config.real_towns]
     omitted = {key for key in _LATER if settings[key] == plain[key]}
+    if not config.real_towns:
+        omitted.update(_OF_REAL_TOWNS)
     return {key: value for key, value in settings.items() if key not in _NOT_DATA and key not in omitted}
 
 

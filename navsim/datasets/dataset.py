@@ -1,7 +1,7 @@
 """Data folders: `dataset.json` and, for each split, one file per episode: `train/train-3-route1-seed0.parquet`.
 
 Splits are by town, so that no town is used both for training and for validation. Drives through real towns are in
-`streets`, outside all splits.
+`streets`. They belong to the split that the folder's description names, or else to none.
 """
 
 import json
@@ -31,6 +31,8 @@ DATASET_FORMAT = 1
 """Version of the folder format; later versions read the earlier ones."""
 DESCRIPTION_NAME = "dataset.json"
 """Name of the description in a data folder."""
+REAL_TOWNS_SPLIT = "real_towns_split"
+"""Setting of a data folder: the split to which its drives in real towns belong."""
 _SUFFIX = ".parquet"
 _UNITS = {
     "time": "s since the start of the drive",
@@ -39,7 +41,8 @@ _UNITS = {
     "gps_x, gps_y, gps_heading": "as x, y, heading, with the drifting errors of the position fix",
     "speed": "m/s",
     "station": "m along the route",
-    "offset": "m from the middle of the route's lane, positive to the left",
+    "offset": "m from the middle of the nearest lane of the route, positive to the left",
+    "route_offset": "m from the middle of the route's own lane, positive to the left",
     "heading_error": "rad, heading minus the route's",
     "command": "1/m, curvature driven, positive to the left, steering noise included",
     "label": "1/m, curvature that the expert commands at the true pose, positive to the left",
@@ -149,9 +152,15 @@ def read_description(folder: Path) -> DatasetDescription:
         raise EpisodeError(str(error)) from None
 
 
-def episode_files(folder: Path, split: Split | None = None) -> list[Path]:
-    """Return the episode files of a data folder or of one split of it, by name."""
-    groups = [*Split, STREETS] if split is None else [split]
+def episode_files(folder: Path, split: Split | None = None, real_towns: bool = False) -> list[Path]:
+    """Return the episode files of a data folder or of one split of it, by name.
+
+    Args:
+        folder: The data folder.
+        split: Split of the episodes; None takes all.
+        real_towns: Whether the drives in real towns belong to the split.
+    """
+    groups = [*Split, STREETS] if split is None else [split, *([STREETS] if real_towns else [])]
     return [path for each in groups for path in sorted((folder / each).glob(f"[!.]*{_SUFFIX}"))]
 
 
@@ -205,7 +214,8 @@ def _open_folder(folder: Path, split: Split | None) -> Dataset:
     description = read_description(folder)
     if not episode_files(folder):
         raise EpisodeError(f"{folder}: holds no episodes; collect some with navsim collect")
-    headers = {path: checked_header(path, description) for path in episode_files(folder, split)}
+    with_real_towns = split is not None and description.collection.get(REAL_TOWNS_SPLIT) == split
+    headers = {path: checked_header(path, description) for path in episode_files(folder, split, with_real_towns)}
     return Dataset((folder,), description, headers)
 
 

@@ -10,7 +10,7 @@ from navsim.errors import ConfigError
 from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, check_generators, spread_towns
 from navsim.seeding import generator
 from navsim.simulation.scenario import Scenario
-from navsim.simulation.town import check_town_name
+from navsim.simulation.town import check_real_towns, check_town_name, town_by_content
 from navsim.world.scenery.appearance import parse_spec
 
 TOWN_POOL = 1000
@@ -30,8 +30,8 @@ class RouteSuite(Constrained):
     """Number of routes through junctions, which give the main score; 0 leaves it out."""
     lane_routes: Annotated[int, Ge(0)] = 20
     """Number of routes along one lane between junctions, which give the lane-following score; 0 leaves it out."""
-    towns: Annotated[int, Ge(1), Le(TOWN_POOL)] = 10
-    """Number of towns over which the routes are spread."""
+    towns: Annotated[int, Ge(0), Le(TOWN_POOL)] = 10
+    """Number of towns over which the routes are spread; 0 takes `real_towns` alone."""
     split: Split = Split.TEST
     """Split of the towns; only `test` and `validation` towns are never trained on."""
     seed: Annotated[int, Ge(0)] = 0
@@ -42,6 +42,8 @@ class RouteSuite(Constrained):
     """The one town in which all routes lie, such as `osm:FILE`; None draws `towns` of `split`."""
     appearance: str = ""
     """Conditions of all drives, see `navsim.world.scenery.appearance`; empty draws those of training for each town."""
+    real_towns: tuple[str, ...] = ()
+    """Towns from OpenStreetMap extracts, each `osm:FILE`, that take turns with the drawn towns."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,7 +54,12 @@ class RouteSuite(Constrained):
             raise ConfigError(f"routes and lane_routes must be at least 1 together, {asked}")
         if self.town is not None:
             check_town_name(self.town)
-        count = self.towns if self.town is None else 1
+            if self.real_towns:
+                raise ConfigError(f"town is {self.town}, the only one: it leaves no turn to real_towns")
+        check_real_towns(self.real_towns)
+        count = self.towns + len(self.real_towns) if self.town is None else 1
+        if count == 0:
+            raise ConfigError("towns is 0 and there are no real_towns: nowhere to drive")
         if max(self.routes, self.lane_routes) > count * ROUTE_POOL:
             raise ConfigError(f"{count} towns have {count * ROUTE_POOL} routes, {asked}")
 
@@ -84,4 +91,5 @@ class RouteSuite(Constrained):
         if self.town is not None:
             return [self.town]
         numbers = generator(self.seed, "suite", "towns").permutation(TOWN_POOL)[: self.towns]
-        return [str(town) for town in spread_towns(self.split, numbers.tolist(), self.generators)]
+        drawn = [str(town) for town in spread_towns(self.split, numbers.tolist(), self.generators)]
+        return drawn + [town_by_content(town) for town in self.real_towns]

@@ -8,12 +8,13 @@ results and file names are the same for every copy of a map; see `MapName`.
 import hashlib
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from navsim.errors import TownError
+from navsim.errors import ConfigError, TownError
 from navsim.roads.elements import Footprint
 from navsim.roads.generators.towns import TownId, build_town
 from navsim.roads.network import RoadNetwork
@@ -242,6 +243,15 @@ def check_town_name(name: str) -> None:
         _file_of(name)
     else:
         TownId.parse(name)
+
+
+def check_real_towns(names: Sequence[str]) -> None:
+    """Raise ConfigError unless all names are those of different real towns."""
+    generated = [name for name in names if not is_osm_town(name)]
+    if generated:
+        raise ConfigError(f"real_towns must be extracts, each {OSM_PREFIX}FILE, got {generated[0]!r}")
+    if len({town_by_content(name) for name in names}) < len(names):
+        raise ConfigError(f"real_towns must name each map once, got {', '.join(names)}")
 
 
 def town_group(name: str) -> str:

@@ -19,10 +19,12 @@ from navsim.datasets.collection import claim_data_folder, collect, prepare_folde
 from navsim.datasets.collection_config import CollectConfig, planned_towns
 from navsim.datasets.dataset import DatasetDescription, open_dataset, read_description
 from navsim.datasets.statistics import Statistics
-from navsim.errors import ConfigError, StorageError
+from navsim.errors import ConfigError, EpisodeError, StorageError
+from navsim.roads.generators.towns import Split
 from navsim.run_folder import locked_folder
 from navsim.simulation.scenario import Outcome
 from tests.datasets.synthetic_episodes import SHORT_COLLECTION
+from tests.roads.osm.osm_documents import grid
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -213,6 +215,49 @@ def test_a_rendering_goes_on_from_a_source_that_was_moved_or_extended(tmp_path: 
     assert read_description(tmp_path / "data") == rendering("there", 2)
     with pytest.raises(ConfigError, match=r"settings \(seed is 0 there, 1 asked for\)"):
         claim_data_folder(tmp_path / "data", rendering("there", 3, seed=1), resume=True)
+
+
+def test_real_towns_are_driven_beside_the_generated_ones_and_belong_to_the_split_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    file = grid(4, 4, 121.0).write(tmp_path / "map.osm")
+    small = dataclasses.replace(SHORT_COLLECTION, train_towns=1, validation_towns=0, images=False)
+    real = dataclasses.replace(small, out=tmp_path / "data", real_towns=(f"osm:{file}",), routes_per_real_town=2)
+    collect(real)
+    train = open_dataset(real.out, Split.TRAIN)
+    assert [path.parent.name for path in train.headers] == ["train"] * real.routes_per_town + ["streets"] * 2
+    assert len(open_dataset(real.out)) == len(train)
+    with pytest.raises(EpisodeError, match="holds no validation episodes"):
+        open_dataset(real.out, Split.VALIDATION)
+    before = contents(real.out)
+    moved = f"osm:{file.rename(tmp_path / 'moved.osm')}"  # the same map at another place is the same collection
+    collect(dataclasses.replace(real, real_towns=(moved,)))
+    assert contents(real.out) == before
+
+    other = dataclasses.replace(
+        real,
+        out=tmp_path / "other",
+        train_towns=0,
+        real_towns=(moved,),
+        real_towns_split="validation",
+        routes_per_real_town=1,
+        seed=1,
+    )
+    collect(other)
+    assert list(open_dataset((real.out, other.out), Split.TRAIN).headers) == list(train.headers)
+    assert len(open_dataset((real.out, other.out), Split.VALIDATION)) == 1
+
+
+@pytest.mark.parametrize(
+    ("towns", "text"),
+    [
+        (("train-1",), "real_towns must be extracts, each osm:FILE, got 'train-1'"),
+        (("osm:a.osm", "osm:a.osm"), "real_towns must name each map once, got osm:a.osm, osm:a.osm"),
+    ],
+)
+def test_real_towns_that_are_none_or_named_twice_are_refused(towns: tuple[str, ...], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        CollectConfig(real_towns=towns)
 
 
 def test_folder_with_other_files_is_refused(into: Callable[..., CollectConfig]) -> None:

@@ -1,6 +1,8 @@
 """The routes of a suite: fixed by the seed, held out, spread over towns, and stable when the suite grows."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,24 @@ from navsim.errors import ConfigError
 from navsim.evaluation.routes import RouteSuite
 from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId, build_town
 from navsim.simulation.scenario import scenario_route
+from navsim.simulation.town import town_by_content
+from tests.roads.osm.osm_documents import grid
+
+
+def test_real_towns_take_turns_with_the_drawn_ones(tmp_path: Path) -> None:
+    files = [grid(4, 4, length).write(tmp_path / f"{length}.osm") for length in (121.0, 130.0)]
+    real = tuple(f"osm:{file}" for file in files)
+    plain = RouteSuite(routes=8, lane_routes=0, towns=2)
+    mixed = replace(plain, real_towns=real)
+    towns = [scenario.town for scenario in mixed.scenarios()]
+    assert towns == [*[plain.scenarios()[i].town for i in (0, 1)], *map(town_by_content, real)] * 2
+    assert [s for s in mixed.scenarios() if s.town in towns[:2]] == list(plain.scenarios()[:4])
+    alone = RouteSuite(routes=4, lane_routes=0, towns=0, real_towns=real)
+    assert {scenario.town for scenario in alone.scenarios()} == set(map(town_by_content, real))
+    with pytest.raises(ConfigError, match="towns is 0 and there are no real_towns: nowhere to drive"):
+        RouteSuite(towns=0)
+    with pytest.raises(ConfigError, match="it leaves no turn to real_towns"):
+        RouteSuite(town="test-1", real_towns=real)
 
 
 def test_default_suite_has_forty_junction_routes_and_twenty_lane_routes() -> None:
@@ -74,8 +94,8 @@ def test_routes_exist_in_their_towns_and_are_as_long_as_promised() -> None:
         ({"routes": 0, "lane_routes": 0}, "at least 1 together"),
         ({"routes": -1}, "must be at least 0"),
         ({"lane_routes": -1}, "must be at least 0"),
-        ({"towns": 0}, "towns must be at least 1 and at most 1000, got 0"),
-        ({"towns": 1001}, "towns must be at least 1 and at most 1000, got 1001"),
+        ({"towns": 0}, "towns is 0 and there are no real_towns: nowhere to drive"),
+        ({"towns": 1001}, "towns must be at least 0 and at most 1000, got 1001"),
         ({"seed": -1}, "seed must be at least 0"),
         ({"towns": 1, "routes": 1001}, "have 1000 routes"),
     ],

@@ -50,7 +50,7 @@ def test_more_routes_leave_the_others_as_they_were() -> None:
         ({"beta": -0.1}, "dagger.beta must be at least 0, got -0.1"),
         ({"window": 0.0}, "dagger.window must be above 0, got 0.0"),
         ({"routes": 0}, "dagger: routes and lane_routes must be at least 1 together, got routes 0"),
-        ({"towns": 0}, "dagger: towns must be at least 1 and at most 1000, got 0"),
+        ({"towns": 0}, "dagger: towns is 0 and there are no real_towns: nowhere to drive"),
         ({"round": 2}, "perhaps you meant 'rounds'"),
     ],
 )

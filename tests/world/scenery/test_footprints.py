@@ -156,5 +156,7 @@ def test_thousands_of_outlines_are_built_quickly() -> None:
     houses = built(town, *plans)
     building_surface(houses)
     building_obstacles(houses)
-    assert time.process_time() - start < 4.0
+    assert (
+        time.process_time() - start < 12.0
+    )  # about 1 s on a machine at rest; with all pairs compared it takes minutes
     assert len(houses) > 1500
