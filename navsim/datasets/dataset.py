@@ -32,7 +32,7 @@ DATASET_FORMAT = 1
 DESCRIPTION_NAME = "dataset.json"
 """Name of the description in a data folder."""
 REAL_TOWNS_SPLIT = "real_towns_split"
-"""Setting of a data folder: the split to which its drives in real towns belong."""
+"""Key of the split to which a folder's drives in real towns belong."""
 _SUFFIX = ".parquet"
 _UNITS = {
     "time": "s since the start of the drive",
@@ -41,8 +41,7 @@ _UNITS = {
     "gps_x, gps_y, gps_heading": "as x, y, heading, with the drifting errors of the position fix",
     "speed": "m/s",
     "station": "m along the route",
-    "offset": "m from the middle of the nearest lane of the route, positive to the left",
-    "route_offset": "m from the middle of the route's own lane, positive to the left",
+    "offset, route_offset": "m from the middle of the nearest lane of the route, of its own lane; positive to the left",
     "heading_error": "rad, heading minus the route's",
     "command": "1/m, curvature driven, positive to the left, steering noise included",
     "label": "1/m, curvature that the expert commands at the true pose, positive to the left",
@@ -153,13 +152,7 @@ def read_description(folder: Path) -> DatasetDescription:
 
 
 def episode_files(folder: Path, split: Split | None = None, real_towns: bool = False) -> list[Path]:
-    """Return the episode files of a data folder or of one split of it, by name.
-
-    Args:
-        folder: The data folder.
-        split: Split of the episodes; None takes all.
-        real_towns: Whether the drives in real towns belong to the split.
-    """
+    """Return the episode files of a data folder or of one split of it, with those in real towns if wanted, by name."""
     groups = [*Split, STREETS] if split is None else [split, *([STREETS] if real_towns else [])]
     return [path for each in groups for path in sorted((folder / each).glob(f"[!.]*{_SUFFIX}"))]
 
@@ -214,8 +207,8 @@ def _open_folder(folder: Path, split: Split | None) -> Dataset:
     description = read_description(folder)
     if not episode_files(folder):
         raise EpisodeError(f"{folder}: holds no episodes; collect some with navsim collect")
-    with_real_towns = split is not None and description.collection.get(REAL_TOWNS_SPLIT) == split
-    headers = {path: checked_header(path, description) for path in episode_files(folder, split, with_real_towns)}
+    files = episode_files(folder, split, description.collection.get(REAL_TOWNS_SPLIT) == split)
+    headers = {path: checked_header(path, description) for path in files}
     return Dataset((folder,), description, headers)
 
 
@@ -229,15 +222,13 @@ def join_datasets(datasets: Sequence[Dataset]) -> Dataset:
         EpisodeError: If they differ in cameras, maps or anything else of their simulation; names the first difference.
     """
     first, headers = datasets[0], dict[Path, EpisodeHeader]()
-    own = to_mapping(first.description.simulation)
     for dataset in datasets:
-        for found in differences(own, to_mapping(dataset.description.simulation)):
+        for found in differences(to_mapping(first.description.simulation), to_mapping(dataset.description.simulation)):
             names = (folders_text(each.folders) for each in (dataset, first))
             text = ": was recorded in another simulation than ".join(names)
             raise EpisodeError(f"{text}: {found.key} is {found.wanted}, not {found.stored}")
         headers |= dataset.headers
-    folders = tuple(folder for dataset in datasets for folder in dataset.folders)
-    return Dataset(folders, first.description, headers)
+    return Dataset(tuple(folder for each in datasets for folder in each.folders), first.description, headers)
 
 
 def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader:
@@ -256,8 +247,7 @@ def checked_header(path: Path, description: DatasetDescription) -> EpisodeHeader
         "road_maps": (size, size),
         "route_maps": (size, size),
     }
-    if "classes" in header.shapes:
-        expected["classes"] = expected["images"][:-1]
+    expected |= {"classes": expected["images"][:-1]} if "classes" in header.shapes else {}
     for kind, shape in expected.items():
         if header.shapes[kind] != shape:
             raise EpisodeError(f"{path}: {kind} are {header.shapes[kind]}, the data folder has {shape}")
