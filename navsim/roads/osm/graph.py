@@ -196,8 +196,9 @@ def _without_small_parts(edges: Sequence[Edge]) -> list[Edge]:
 
 
 def _lies_on(line: shapely.MultiLineString, other: shapely.MultiLineString) -> bool:
-    """Return whether most of a line is another one that was drawn twice."""
-    return float(line.intersection(other.buffer(MIN_APART)).length) > line.length / 2
+    """Return whether most vertices of a line lie on another one, which was drawn twice."""
+    shapely.prepare(other)
+    return float(np.mean(shapely.dwithin(other, shapely.points(shapely.get_coordinates(line)), MIN_APART))) > 0.5
 
 
 def _without_dead_end_lanes(edges: Sequence[Edge]) -> list[Edge]:
