@@ -66,7 +66,7 @@ def test_a_measurement_adds_up() -> None:
     # Two processes side by side: together they step twice as often as one of them does.
     assert measured.steps_per_second == pytest.approx(2 / parts, rel=0.3)
     assert 0 < measured.reset_same_town < measured.reset_new_town < 30
-    assert 5e7 < measured.memory < 2e9
+    assert 5e7 < measured.memory < 4e9  # a worker shares the pages of torch, whose CUDA build is large
 
 
 @pytest.mark.slow
