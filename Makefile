@@ -17,10 +17,8 @@ demo: $(INSTALLED)
 watch: $(INSTALLED)
 	$(BIN)/navsim watch --driver reference expert --town test-3 village-test-0 grid-test-1 suburb-test-2
 
-# One process more than cores: tests of windows and of other processes wait for a fifth of the time.
 test: lint
-	$(BIN)/python -m pytest --dist loadfile --numprocesses \
-		$$($(BIN)/python -c 'from navsim.parallel import available_cores; print(min(available_cores() + 1, 8))')
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # Each Python of 3.11 to 3.13 on this machine: navsim without torch; `make test-all FULL=1` runs the whole suite on each.
 test-all: $(INSTALLED)

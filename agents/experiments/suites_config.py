@@ -42,7 +42,7 @@ class SuitesPageConfig:
     """File of the page."""
     drivers: dict[str, PageDriver] = field(default_factory=dict)
     """Drivers by the name in the tables."""
-    suites: tuple[str, ...] = ("quick", "standard", "streets", "recovery", "robustness", "lanes")
+    suites: tuple[str, ...] = ("quick", "standard", "streets", "recovery", "robustness", "lanes", "localization")
     """Suites by name or path, in the page's order."""
     towns: dict[str, str] = field(default_factory=dict)
     """The one town of a suite, such as `osm:FILE`, by the suite's name. A suite whose file is missing is left out."""

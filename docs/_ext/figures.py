@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("evaluation",),
         ("viewer",),
         ("visualization", "datasets"),
-        ("simulation",),
+        ("simulation", "localization"),
         ("drivers", "rendering"),
         ("world",),
         ("sensing",),

@@ -337,5 +337,5 @@ def test_a_suite_by_its_path_and_an_unknown_one(quick: Path, tmp_path: Path) -> 
     assert list(results["parts"]) == ["right", "none"]
     wrong = run(quick, "--suite", "standrd", "--driver", "constant", "--out", tmp_path / "other")
     assert wrong.returncode == 2
-    assert "unknown suite 'standrd': give one of lanes, quick" in wrong.stderr
+    assert "unknown suite 'standrd': give one of lanes, localization, quick" in wrong.stderr
     assert "Traceback" not in wrong.stderr

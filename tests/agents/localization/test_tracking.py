@@ -148,7 +148,7 @@ def test_a_drive_of_less_than_a_second_is_refused() -> None:
         **{name: getattr(drive, name)[:8] for name in ("commands", "labels", "gps")},
         **{
             name: getattr(drive, name)[:9]
-            for name in ("times", "poses", "speeds", "stations", "offsets", "heading_errors")
+            for name in ("times", "poses", "speeds", "stations", "offsets", "route_offsets", "heading_errors")
         },
     )
     evidence = Evidence(lanes(), Silent(), Silent())
