@@ -142,12 +142,12 @@ def test_the_expert_changes_lanes_where_its_own_does_not_lead_on_and_stays_where
     own = NETWORK.lanes[way.lanes[0]].index
     for lane in FROM_WEST:
         start = way.path.pose(0.0).moved(left=(own - NETWORK.lanes[lane].index) * WIDTH)
-        near, found = 0.0, []
-        for pose in steered(way, start):
+        poses, near, found = steered(way, start), 0.0, []
+        for pose in poses:
             progress = way.progress(pose, near)
             near = progress.station
             found.append(check_termination(Rules(), NETWORK, way, state_at(pose), progress, None, 0.0))
         assert set(found) <= {None, Outcome.ARRIVED}
-        mouth = next(p for p in steered(way, start) if way.progress(p).station > way.passages[0].start - 1.0)
+        mouth = next(p for p in poses if way.progress(p).station > way.passages[0].start - 1.0)
         offset = NETWORK.lanes[lane].path.project((mouth.x, mouth.y))[1]
         assert (abs(offset) < 0.5) == bool(connectors_of(lane, manoeuvre))

@@ -87,7 +87,7 @@ _SCORES: Measures = {
     "mean lane offset": lambda n: metres(n["lane_offset_mean"]),
     "95% of offsets below": lambda n: metres(n["lane_offset_p95"]),
     "largest lane offset": lambda n: metres(n["lane_offset_max"]),
-    "arrived, always in the route's own lane": lambda n: _kept_route_lane(n),
+    "arrived, always in the route's own lane": _kept_route_lane,
     f"arrived, always within {CLOSE} m": lambda n: share(n["kept_to_lane"], n["routes"]),
 }
 _JUNCTIONS: Measures = {
