@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -209,6 +210,7 @@ class BulletClient:
         # PyBullet's cache of mesh files belongs to the whole process and never shrinks.
         pybullet.setPhysicsEngineParameter(enableFileCaching=0, physicsClientId=self._id)
         self._files = tempfile.TemporaryDirectory(prefix="navsim-")
+        Finalize(self, self._files.cleanup, exitpriority=0)  # workers of multiprocessing do not run `atexit`
         self._written = 0
         self.held_keys: set[int] = set()
         """Codes of the keys that were held at the last call of `pressed_keys`."""

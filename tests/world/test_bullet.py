@@ -1,7 +1,10 @@
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pybullet
@@ -133,6 +136,20 @@ def test_closing_twice_is_fine() -> None:
     client.close()
     client.close()
     assert not client.is_open
+
+
+def end_with_an_open_client(folder: Path, kept: list[BulletClient]) -> None:
+    tempfile.tempdir = str(folder)
+    kept.append(BulletClient())
+    assert list(folder.iterdir())
+
+
+def test_a_worker_that_ends_with_an_open_client_leaves_no_files(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("forkserver").Process(target=end_with_an_open_client, args=(tmp_path, []))
+    worker.start()
+    worker.join()
+    assert worker.exitcode == 0
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("display", ["", ":4711", "nonsense", "unix:x"])
