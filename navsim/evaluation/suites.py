@@ -27,6 +27,7 @@ CONDITIONS = (
     "mount_error",
     "gps",
     "odometry",
+    "faults",
     "vehicle",
     "vehicle_spread",
     "rules",
@@ -37,7 +38,8 @@ CONDITIONS = (
 """Settings of a simulation that a suite decides. Cameras and map patches belong to the driver. The renderer is recorded
 with the results, so that renderers can be compared."""
 
-_LATER_CONDITIONS = (("odometry", None), ("gps", "lost_after"))  # with their defaults they are in no fingerprint
+_LATER_CONDITIONS = (("odometry", None), ("gps", "lost_after"), ("faults", None), ("map_fault", "stale"))
+"""Settings, or single values of one, that are in no fingerprint with their defaults: fingerprints are older."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 

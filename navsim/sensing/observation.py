@@ -1,10 +1,9 @@
 """Observation: the sensor data of one time step; the true state is `navsim.world.vehicle.VehicleState`.
 
-Positions come from GPS, movements from odometry.
-
-The measured pose comes from GPS and compass with drift: first-order Gauss-Markov errors, as in a city. Each error e
-follows de = -e / tau dt + noise with stationary standard deviation sigma, so that
-E[e(t) e(t + s)] = sigma^2 exp(-s / tau). A network can average white noise out, but not this drift.
+Positions come from GPS, movements from odometry. The measured pose comes from GPS and compass with drift: first-order
+Gauss-Markov errors, as in a city. Each error e follows de = -e / tau dt + noise with stationary standard deviation
+sigma, so that E[e(t) e(t + s)] = sigma^2 exp(-s / tau). A network can average white noise out, but not this drift.
+Deployment adds faults: late commands, black or old images, a missing camera, a wrong speed.
 """
 
 from collections.abc import Sequence
@@ -12,12 +11,13 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import NDArray
 
 from navsim.config import Constrained
+from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose, wrap_angle
-from navsim.sensing.camera import Camera
+from navsim.sensing.camera import Camera, CameraNoise, with_noise
 from navsim.sensing.roadmap import CarriedMap
 
 Image = NDArray[np.uint8]
@@ -116,7 +116,7 @@ class GpsSensor:
             spec: Sizes and correlation times of the errors.
             rng: Random generator of the sensor's noise, for the sensor alone.
         """
-        self._rng = rng
+        self._rng, self.spec = rng, spec
         self._sigmas = np.array([spec.position_sigma, spec.position_sigma, np.radians(spec.heading_sigma_deg)])
         self._times = np.array([spec.position_time, spec.position_time, spec.heading_time])
         self._white, self._lost_after, self._time = spec.white_sigma, spec.lost_after, 0.0
@@ -186,3 +186,115 @@ class Odometer:
         turn += self._bias * (time - since) + np.radians(self._spec.turn_sigma_deg) * root * draws[1]
         forward = self._scale * forward + self._spec.distance_sigma * root * draws[0]
         return OdometryStep(float(forward), float(self._scale * left), float(turn), time - since)
+
+
+ANY_CAMERA = "any"
+"""Name that stands for a camera drawn for each drive."""
+
+
+@dataclass(frozen=True)
+class DeploymentFaults(Constrained):
+    """Faults between the car and its driver; none by default. They are not recorded."""
+
+    latency_steps: Annotated[int, Ge(0), Le(10)] = 0
+    """Control steps from a decision to its execution; the car goes straight until the first one is executed."""
+    dropped_frames: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability in each control step that all images are black."""
+    frozen_frames: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Probability in each control step that the driver sees the images of the step before again."""
+    missing_camera: str | None = None
+    """Name of a camera whose images are black; "any" draws one of the car's cameras for each drive."""
+    speed_error: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """Relative error of the speed that the driver sees, too high or too low for a whole drive."""
+    speed_sigma: Annotated[float, Ge(0), Le(20)] = 0.0
+    """Standard deviation of the independent error of each speed [m/s]."""
+
+    def check_cameras(self, cameras: Sequence[Camera]) -> None:
+        """Raise ConfigError if the missing camera is not one of the car's."""
+        names = [*(camera.name for camera in cameras), ANY_CAMERA]
+        if self.missing_camera not in (None, *names):
+            raise ConfigError(f"faults.missing_camera must be one of {', '.join(names)}, got {self.missing_camera!r}")
+
+    def _error_prefix(self) -> str:
+        return "faults."
+
+
+class FaultySensors:
+    """Images and speed of one drive as its driver sees them, step by step."""
+
+    def __init__(self, faults: DeploymentFaults, cameras: Sequence[Camera], rng: np.random.Generator) -> None:
+        """Draw the faults that stay the same over the drive; no draw depends on the size of another fault.
+
+        Args:
+            faults: Faults of the drive.
+            cameras: Cameras of the car, in the order of the images.
+            rng: Random generator of the faults, for the drive alone.
+        """
+        self._faults, self._rng = faults, rng
+        names, drawn = [camera.name for camera in cameras], int(rng.integers(len(cameras)))
+        self._missing = names.index(faults.missing_camera) if faults.missing_camera in names else drawn
+        self._scale = 1 + faults.speed_error * float(rng.choice([-1.0, 1.0]))
+        self._last: Image | None = None
+
+    def deliver(self, images: Image, speed: float) -> tuple[Image, float]:
+        """Return images and speed [m/s] of a control step as the driver sees them; once for each step.
+
+        Args:
+            images: Images of the cameras (C, H, W, 3) uint8, not changed.
+            speed: True speed of the car [m/s].
+        """
+        (dropped, frozen), noise = self._rng.random(2).tolist(), float(self._rng.normal())
+        seen = images
+        if dropped < self._faults.dropped_frames:
+            seen = np.zeros_like(images)
+        elif frozen < self._faults.frozen_frames and self._last is not None:
+            seen = self._last.copy()
+        elif self._faults.missing_camera is not None:
+            seen = images.copy()
+            seen[self._missing] = 0
+        if self._faults.frozen_frames:
+            self._last = seen.copy()  # what was handed out may be changed
+        return seen, speed * self._scale + self._faults.speed_sigma * noise
+
+
+@dataclass(frozen=True, eq=False)
+class CarSensors:
+    """All sensors of one drive, step by step."""
+
+    cameras: tuple[Camera, ...]
+    """Cameras as specified, in the order of the images."""
+    camera_noise: CameraNoise
+    """Noise of the images."""
+    pixels: np.random.Generator
+    """Random generator of that noise."""
+    gps: GpsSensor
+    """GPS and compass of the drive."""
+    odometer: Odometer
+    """Odometry of the drive."""
+    carried_map: CarriedMap
+    """Map that the car carries."""
+    faults: FaultySensors
+    """Faults between the sensors and the driver."""
+
+    def sense(self, images: Image, pose: Pose, speed: float, time: float, elapsed: float) -> Observation:
+        """Return what the driver sees; once for each control step. Map patches lie around the position fix.
+
+        Args:
+            images: Images of the cameras (C, H, W, 3) uint8, without noise.
+            pose: True pose of the car.
+            speed: True speed of the car [m/s].
+            time: Time since the start [s].
+            elapsed: Time since the last control step [s].
+        """
+        fix = self.gps.measure(pose, elapsed)
+        seen, shown_speed = self.faults.deliver(with_noise(images, self.camera_noise, self.pixels), speed)
+        return Observation(
+            seen,
+            *self.carried_map.patches(fix),
+            speed=shown_speed,
+            gps=fix,
+            cameras=self.cameras,
+            gps_spec=self.gps.spec if self.gps.has_fix else None,
+            odometry=self.odometer.read(pose, time),
+            carried_map=self.carried_map,
+        )

@@ -4,12 +4,12 @@ Roads and route are rasterised once, finer than a patch. A patch is that raster 
 (measured) pose, which takes about 30 microseconds. All functions are pure. The raster of a wide area is drawn in tiles
 where patches need it, so memory does not grow with the area.
 
-A map may be wrong: shifted or rotated, without a road of the route, with a false road, or missing. Its faults are drawn
-once for each drive, from the drive's seed. A driver that relies on its map alone fails with them.
+A map may be wrong: shifted or rotated, without a road of the route, with a false road, stale, or missing. Its faults
+are drawn once for each drive, from the drive's seed. A driver that relies on its map alone fails with them.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Annotated
@@ -250,6 +250,8 @@ class MapFault(Constrained):
     """Number of false roads of `FALSE_ROAD_LENGTH` that leave the route."""
     blank: bool = False
     """Whether both images are black, as without a map."""
+    stale: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Share of the town's roads that are missing on both images, with as many false ones that leave its roads."""
 
     def _error_prefix(self) -> str:
         return "map_fault."
@@ -330,19 +332,24 @@ def drive_map(
     direction, side = float(rng.uniform(0.0, 2 * math.pi)), float(rng.choice([-1.0, 1.0]))
     route_roads = list(dict.fromkeys(network.lanes[lane].road for lane in route.lanes))
     order = [route_roads[i] for i in rng.permutation(len(route_roads)).tolist()]
-    missing = order[: fault.missing_roads]
+    missing = set(order[: fault.missing_roads])
     extra = [_false_road(route.path, rng) for _ in range(fault.extra_roads)]
+    num_stale = round(fault.stale * len(network.roads))
+    missing.update(rng.permutation(len(network.roads))[:num_stale].tolist())
+    left = rng.integers(len(network.roads), size=num_stale).tolist()
+    extra += [_false_road(network.roads[index].centre, rng) for index in left]
     roads, lanes = true.roads, true.lanes
     if missing or extra:
         lanes = (*_lanes_without(network, missing), *(path for road in extra for path in (road, road.reversed())))
         known = [road.centre for index, road in enumerate(network.roads) if index not in missing]
         # If no road is left, the missing roads are erased from the true image.
-        roads = rasterise_paths([*known, *extra], spec) if known or extra else _erased(true.roads, network, missing)
+        paths = [*known, *extra]
+        roads = rasterise_paths(paths, spec) if paths else _erased(true.roads, network, sorted(missing))
     return replace(
         true,
         roads=roads,
         lanes=lanes,
-        route=_erased(true.route, network, missing),
+        route=_erased(true.route, network, [road for road in route_roads if road in missing]),
         east=fault.shift * math.cos(direction),
         north=fault.shift * math.sin(direction),
         turn=side * math.radians(fault.turn_deg),
@@ -350,7 +357,7 @@ def drive_map(
     )
 
 
-def _lanes_without(network: RoadNetwork, missing: Sequence[int]) -> Iterator[Polyline]:
+def _lanes_without(network: RoadNetwork, missing: Set[int]) -> Iterator[Polyline]:
     """Yield the paths of a town's lanes and connectors, except those on missing roads."""
     yield from (lane.path for lane in network.lanes if lane.road not in missing)
     for connector in network.connectors:

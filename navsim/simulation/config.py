@@ -19,7 +19,15 @@ from navsim.roads.generators.towns import DEFAULT_GENERATORS, Generator, Split, 
 from navsim.roads.routing import Route
 from navsim.seeding import generator
 from navsim.sensing.camera import RIGS, Camera, CameraNoise, MountError, Rig, with_mount_error
-from navsim.sensing.observation import GpsSensor, GpsSpec, Odometer, OdometrySpec
+from navsim.sensing.observation import (
+    CarSensors,
+    DeploymentFaults,
+    FaultySensors,
+    GpsSensor,
+    GpsSpec,
+    Odometer,
+    OdometrySpec,
+)
 from navsim.sensing.roadmap import CarriedMap, DriveMap, MapFault, MapSpec, drive_map, rasterise_route
 from navsim.simulation.expert import ExpertConfig
 from navsim.simulation.scenario import Scenario
@@ -52,6 +60,8 @@ class SimulationConfig(Constrained):
     """Errors of the position fix."""
     odometry: OdometrySpec = field(default_factory=OdometrySpec)
     """Errors of wheel encoders and gyroscope."""
+    faults: DeploymentFaults = field(default_factory=DeploymentFaults)
+    """Late commands, and images and speeds that drivers do not see as they are; never recorded."""
     vehicle: VehicleSpec = field(default_factory=VehicleSpec)
     """Dimensions, masses and tyres of the car."""
     vehicle_spread: VehicleSpread = field(default_factory=VehicleSpread)
@@ -77,6 +87,7 @@ class SimulationConfig(Constrained):
         sizes = {(camera.width, camera.height) for camera in self.cameras}
         if len(sizes) != 1:
             raise ConfigError(f"simulation.cameras must be one or more cameras of one size, got {sorted(sizes)}")
+        self.faults.check_cameras(self.cameras)
 
 
 @dataclass(frozen=True)
@@ -196,9 +207,21 @@ def gps_sensor(config: SimulationConfig, scenario: Scenario) -> GpsSensor:
     return GpsSensor(config.gps, generator(scenario.seed, scenario.name, "gps"))
 
 
-def odometer(config: SimulationConfig, scenario: Scenario) -> Odometer:
-    """Odometer at the start of a drive."""
-    return Odometer(config.odometry, generator(scenario.seed, scenario.name, "odometry"))
+def car_sensors(config: SimulationConfig, scenario: Scenario, town: Town, route: Route) -> CarSensors:
+    """All sensors at the start of a drive, each with a random generator of its own."""
+
+    def draws(sensor: str) -> np.random.Generator:
+        return generator(scenario.seed, scenario.name, sensor)
+
+    return CarSensors(
+        config.cameras,
+        config.camera_noise,
+        draws("camera noise"),
+        gps_sensor(config, scenario),
+        Odometer(config.odometry, draws("odometry")),
+        noisy_map(config, scenario, town, route),
+        FaultySensors(config.faults, config.cameras, draws("faults")),
+    )
 
 
 def position_fixes(config: SimulationConfig, scenario: Scenario, poses: Array) -> Array:

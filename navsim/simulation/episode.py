@@ -46,7 +46,7 @@ class Episode:
     gps: Array
     """Noisy poses (T, 3): x, y [m], heading [rad]."""
     commands: Array
-    """Curvature driven (T,) [1/m], steering noise included."""
+    """Curvature commanded (T,) [1/m], steering noise included."""
     labels: Array
     """The expert's command at the true pose (T,) [1/m]."""
     times: Array

@@ -38,7 +38,7 @@ class RolloutStep:
     decision: Decision
     """Decision of the driver."""
     command: float
-    """Curvature that is driven, noise included [1/m]."""
+    """Curvature that is commanded, noise included [1/m]."""
     label: float
     """Curvature that the expert commands here [1/m]."""
 

@@ -1,6 +1,7 @@
 """One car that drives scenarios in steps of 0.1 s: town, physics, sensors and the rules that end a drive."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from navsim.geometry import Pose
 from navsim.rendering.interface import RenderBuffers, Renderer, RenderRequest
 from navsim.roads.routing import Progress, Route
 from navsim.seeding import generator
-from navsim.sensing.camera import Camera, with_noise
+from navsim.sensing.camera import Camera
 from navsim.sensing.observation import Image, Observation
-from navsim.simulation.config import SimulationConfig, gps_sensor, make_renderer, mounted_cameras, noisy_map, odometer
+from navsim.simulation.config import SimulationConfig, car_sensors, make_renderer, mounted_cameras
 from navsim.simulation.expert import curve_speed, speed_profile
 from navsim.simulation.scenario import Outcome, Scenario, scenario_route
 from navsim.simulation.termination import check_termination
@@ -59,7 +60,7 @@ class TimeStep:
     outcome: Outcome | None
     """How the drive ended, or None while it goes on."""
     images: Image
-    """Images without camera noise (C, H, W, 3) uint8, for recordings; (0, ...) if nothing is sensed."""
+    """Images without noise and faults (C, H, W, 3) uint8, for recordings; (0, ...) if nothing is sensed."""
 
 
 class Simulation:
@@ -140,7 +141,8 @@ class Simulation:
         """Drive for one control step.
 
         Args:
-            curvature: Path curvature [1/m], positive to the left, at most `vehicle.max_curvature` in magnitude.
+            curvature: Path curvature [1/m], positive to the left, at most `vehicle.max_curvature` in magnitude. It is
+                executed `faults.latency_steps` control steps later.
 
         Raises:
             ActionError: If the command is not finite or out of range; the car is left as it was.
@@ -159,10 +161,9 @@ class Simulation:
             self._show(town.scene)
         self.scenario = scenario
         self.route: Route = scenario_route(town.network, scenario)
-        self._map = noisy_map(self.config, scenario, town, self.route)
         self._speeds = speed_profile(self.route.path, self.config.cruise_speed, self.config.lateral_acceleration)
-        self._gps, self._odometer = gps_sensor(self.config, scenario), odometer(self.config, scenario)
-        self._pixels = generator(scenario.seed, scenario.name, "camera noise")
+        self._sensors = car_sensors(self.config, scenario, town, self.route)
+        self._late = deque([0.0] * self.config.faults.latency_steps)
         self._mounted = mounted_cameras(self.config, scenario) if sense else ()
         self._sense = sense
         self._standing_time = self._elapsed = self._station = 0.0
@@ -183,7 +184,9 @@ class Simulation:
             )
         if self.state.outcome is not None:
             raise RuntimeError(f"the drive has ended ({self.state.outcome}): call reset(scenario) first")
-        state = self._world.step(curvature, self.target_speed(curvature))
+        self._late.append(curvature)
+        executed = self._late.popleft()
+        state = self._world.step(executed, self.target_speed(executed))
         self._elapsed = self.config.control_step
         stands = state.speed <= self.config.rules.standing_speed
         self._standing_time = self._standing_time + self._elapsed if stands else 0.0
@@ -195,8 +198,9 @@ class Simulation:
         Args:
             images: Images for the state's requests (C, H, W, 3) uint8; ignored if there were none.
         """
-        now, seen = self.state, self._sensed(images, self.state.state) if self._sense else None
-        return TimeStep(seen, now.state, now.progress, now.outcome, images)
+        now, car = self.state, self.state.state
+        seen = self._sensors.sense(images, car.pose, car.speed, car.time, self._elapsed) if self._sense else None
+        return TimeStep(seen, car, now.progress, now.outcome, images)
 
     def see(self, state: SimState) -> TimeStep:
         """Render the camera images after `begin` or `advance`, and sense; once for each."""
@@ -263,20 +267,6 @@ class Simulation:
         requests = tuple(RenderRequest(town.scene, camera, state.pose) for camera in self._mounted)
         self._state = SimState(state, progress, outcome, requests)
         return self._state
-
-    def _sensed(self, images: Image, state: VehicleState) -> Observation:
-        """What the car senses; map patches lie around the GPS fix."""
-        gps = self._gps.measure(state.pose, self._elapsed)
-        return Observation(
-            with_noise(images, self.config.camera_noise, self._pixels),
-            *self._map.patches(gps),
-            speed=state.speed,
-            gps=gps,
-            cameras=self.config.cameras,
-            gps_spec=self.config.gps if self._gps.has_fix else None,
-            odometry=self._odometer.read(state.pose, state.time),
-            carried_map=self._map,
-        )
 
 
 @contextmanager

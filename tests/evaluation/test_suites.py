@@ -23,6 +23,8 @@ from navsim.evaluation.suites import (
 )
 from navsim.roads.generators.towns import TOWN_GENERATORS, Split, TownId
 from navsim.sensing.camera import Camera
+from navsim.sensing.observation import DeploymentFaults
+from navsim.sensing.roadmap import MapFault
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Scenario, StartOffset, check_routes
 from navsim.simulation.town import town_seed
@@ -62,7 +64,7 @@ def test_every_drive_of_a_part_has_a_name_of_its_own(name: str) -> None:
             ["test-484-lane583-seed0-start+0.388m-4.419deg", "grid-test-220-lane843-seed0"],
         ),
         ("localization", "68002a19f2b0f4e3", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
-        ("robustness", "56dd3aa3bc1ff3f3", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
+        ("robustness", "2a2e912fbf2b1dd5", ["test-484-route528-seed0", "grid-test-220-route588-seed0"]),
     ],
 )
 def test_a_suite_is_the_same_on_every_machine(name: str, mark: str, first: list[str]) -> None:
@@ -109,11 +111,21 @@ def test_robustness_drives_the_same_routes_under_each_fault() -> None:
     assert parts["map-none"].simulation.map_fault.blank
     assert parts["noise-0.3"].simulation.camera_noise.variance == 0.3
     assert {scenario.appearance for scenario in parts["shift-3"].scenarios} == {"shift-3"}
+    assert len(parts["clean"].scenarios) == 100
+    assert len({scenario.town for scenario in parts["clean"].scenarios}) == 20
+    assert [parts[f"latency-{steps}"].simulation.faults.latency_steps for steps in (1, 2, 3)] == [1, 2, 3]
+    assert parts["frames-dropped-30percent"].simulation.faults == DeploymentFaults(dropped_frames=0.3)
+    assert parts["frames-frozen-30percent"].simulation.faults == DeploymentFaults(frozen_frames=0.3)
+    assert parts["camera-gone"].simulation.faults == DeploymentFaults(missing_camera="any")
+    assert parts["speed-error-10percent"].simulation.faults == DeploymentFaults(speed_error=0.1, speed_sigma=0.5)
+    assert parts["odometry-error"].simulation.odometry.scale_sigma == 0.05
+    assert parts["map-stale"].simulation.map_fault.stale == 0.1
 
 
-def test_localization_drives_the_routes_of_robustness_with_other_fixes() -> None:
+def test_localization_drives_routes_of_robustness_with_other_fixes() -> None:
     parts = {stage.name: stage for stage in resolved("localization")}
-    assert all(stage.scenarios == resolved("robustness")[0].scenarios for stage in parts.values())
+    assert len({stage.scenarios for stage in parts.values()}) == 1
+    assert set(parts["fix-2m"].scenarios) < set(resolved("robustness")[0].scenarios)
     assert parts["fix-2m"].simulation == SIMULATION
     sigmas = [parts[f"fix-{metres}m"].simulation.gps.position_sigma for metres in (5, 10, 20, 40)]
     assert sigmas == [5.0, 10.0, 20.0, 40.0]
@@ -146,8 +158,10 @@ def test_a_fingerprint_changes_with_routes_conditions_and_rules_only() -> None:
         mark(simulation=replace(SIMULATION, cruise_speed=9.0)),
         mark(simulation=replace(SIMULATION, gps=replace(SIMULATION.gps, lost_after=20.0))),
         mark(simulation=replace(SIMULATION, odometry=replace(SIMULATION.odometry, scale_sigma=0.05))),
+        mark(simulation=replace(SIMULATION, faults=DeploymentFaults(latency_steps=1))),
+        mark(simulation=replace(SIMULATION, map_fault=MapFault(stale=0.1))),
     ]
-    assert len({mark(), *others}) == 9
+    assert len({mark(), *others}) == 11
     assert mark(replace(SMALL, title="other words")) == mark()
     # Cameras and map patches belong to the driver, not to the conditions; the renderer is not a condition, either.
     assert mark(simulation=replace(SIMULATION, cameras=(Camera(width=16, height=8),), renderer="tiny")) == mark()
@@ -222,6 +236,10 @@ def test_an_unknown_suite_is_told_the_known_ones() -> None:
         ("parts: [{name: a, simulation: {renderer: tiny}}]", "simulation.renderer: a part may set"),
         ("parts: [{name: a, simulation: {gps: {sigma: 1.0}}}]", "gps.sigma = 1.0: unknown key"),
         ("parts: [{name: a, simulation: {gps: {position_sigma: -1.0}}}]", "position_sigma must be at least 0"),
+        (
+            "parts: [{name: a, simulation: {faults: {missing_camera: rear}}}]",
+            "missing_camera must be one of front, any",
+        ),
         ("parts: [{name: a, routes: {routes: 0, lane_routes: 0}}]", "at least 1 together"),
     ],
 )

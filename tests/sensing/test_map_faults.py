@@ -128,6 +128,24 @@ def test_a_false_road_leaves_the_route() -> None:
         np.testing.assert_array_equal(wrong.route.image, TRUE.route.image)
 
 
+def test_a_stale_map_lacks_roads_anywhere_and_has_as_many_false_ones() -> None:
+    gone = set()
+    for seed in range(12):
+        stale = drive_map(TRUE, NETWORK, ROUTE, SPEC, MapFault(stale=0.25), np.random.default_rng(seed))
+        lanes = set(map(id, stale.lanes))
+        (lost,) = {lane.road for lane in NETWORK.lanes if id(lane.path) not in lanes}
+        gone.add(lost)
+        false = [path for path in stale.lanes if id(path) not in set(map(id, NETWORK.driven_paths))]
+        assert [path.length for path in false] == pytest.approx([roadmap.FALSE_ROAD_LENGTH] * 2)  # in both directions
+        assert stale.patches(SPEC, false[0].pose(roadmap.FALSE_ROAD_LENGTH / 2))[0][34:38, 24:26].all()
+        on_route = [bool(stale.patches(SPEC, Pose(x, -1.75, 0.0))[1][34:38, 24:26].any()) for x in (60.0, -60.0)]
+        assert on_route == [lost != 0, lost != 2]
+    assert gone == {0, 1, 2, 3}
+    nothing_true = drive_map(TRUE, NETWORK, ROUTE, SPEC, MapFault(stale=1.0), np.random.default_rng(0))
+    assert len(nothing_true.lanes) == 2 * len(NETWORK.roads)
+    assert not any(nothing_true.patches(SPEC, Pose(x, -1.75, 0.0))[1][34:38, 24:26].any() for x in (60.0, -60.0))
+
+
 def test_faults_of_a_map_in_tiles_are_those_of_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
     fault = MapFault(missing_roads=1, extra_roads=2)
     wrong = drive_map(TRUE, NETWORK, ROUTE, SPEC, fault, np.random.default_rng(3))

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -7,9 +8,13 @@ import pytest
 
 import navsim  # noqa: F401 - registers the environment
 from navsim.errors import ActionError, ConfigError
+from navsim.sensing.observation import DeploymentFaults
+from navsim.simulation.config import SimulationConfig
 from navsim.simulation.environment import TownEnvironment
 from navsim.simulation.vector import TownVectorEnvironment
 from tests.simulation.conftest import SMALL
+
+FAULTY = replace(SMALL, faults=DeploymentFaults(2, 0.3, 0.3, "any", 0.1, 0.5))
 
 
 @pytest.fixture
@@ -23,8 +28,10 @@ def same(one: dict[str, Any], other: dict[str, Any], index: int) -> bool:
     return all((one[key][index] == other[key]).all() for key in other)
 
 
-def test_each_of_them_is_what_it_would_be_alone(vector: TownVectorEnvironment) -> None:
-    alone = [TownEnvironment(towns=2, config=SMALL) for _ in range(3)]
+@pytest.mark.parametrize("config", [SMALL, FAULTY])
+def test_each_of_them_is_what_it_would_be_alone(config: SimulationConfig) -> None:
+    vector = TownVectorEnvironment(3, towns=2, config=config)
+    alone = [TownEnvironment(towns=2, config=config) for _ in range(3)]
     observations, infos = vector.reset(seed=11)
     for i, environment in enumerate(alone):
         seen, info = environment.reset(seed=11 + i)
@@ -48,6 +55,7 @@ def test_each_of_them_is_what_it_would_be_alone(vector: TownVectorEnvironment) -
             assert infos["outcome"][i] == info["outcome"]
         ended = terminated | truncated
     assert resets > 1
+    vector.close()
     for environment in alone:
         environment.close()
 

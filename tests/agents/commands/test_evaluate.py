@@ -96,12 +96,15 @@ def test_all_four_drivers_side_by_side(quick: Path, tmp_path: Path) -> None:
 
 def test_the_command_line_has_the_last_word(quick: Path, tmp_path: Path) -> None:
     words = ["--driver", "constant", "--routes", "1", "--lane-routes", "0", "--seed", "3", "--acting.rule", "mean"]
+    words += ["--simulation.faults.latency-steps", "3", "--simulation.faults.missing-camera", "any"]
     done = run(quick, *words, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert list(results["drivers"]) == ["constant"]
     assert [row["scenario"]["seed"] for row in results["drives"]] == [3]
     assert results["config"]["acting"]["rule"] == "mean"
+    faults = results["config"]["simulation"]["faults"]
+    assert (faults["latency_steps"], faults["missing_camera"], faults["dropped_frames"]) == (3, "any", 0.0)
 
 
 def test_checkpoints_are_named_by_what_they_are(tmp_path: Path) -> None:
@@ -227,6 +230,8 @@ def test_unusable_drivers_are_refused(words: list[str], error: str, tmp_path: Pa
         (["--driver", "expert", "--gui"], "display"),
         (["--driver", "exprt"], "unknown driver"),
         (["--driver", "expert", "--routes", "0"], "routes must be at least 1"),
+        (["--simulation.faults.latency-steps", "11"], "faults.latency_steps must be at least 0 and at most 10, got 11"),
+        (["--simulation.faults.missing-camera", "rear"], "faults.missing_camera must be one of front, any, got 'rear'"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(quick: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
