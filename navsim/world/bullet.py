@@ -307,17 +307,25 @@ class BulletClient:
         return int(pybullet.loadTexture(str(path), physicsClientId=self._id))
 
     def add_visual_shape(
-        self, vertices: NDArray[np.floating], triangles: NDArray[np.integer], uv: NDArray[np.floating]
+        self,
+        vertices: NDArray[np.floating],
+        triangles: NDArray[np.integer],
+        uv: NDArray[np.floating],
+        colour: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
     ) -> int:
-        """Add a visual shape of triangles (F, 3), vertices (V, 3) [m] and texture coordinates (V, 2); return its id.
+        """Add a visual shape and return its id.
 
-        The v coordinate counts from the image's top row downwards.
+        Args:
+            vertices: Vertices (V, 3) [m].
+            triangles: Indices into the vertices (F, 3).
+            uv: Texture coordinates (V, 2); v counts from the image's top row downwards.
+            colour: Red, green, blue and opacity in [0, 1].
         """
         path = self._path("obj")
         write_wavefront(path, vertices, triangles, uv)
         return int(
             pybullet.createVisualShape(
-                pybullet.GEOM_MESH, fileName=str(path), rgbaColor=[1, 1, 1, 1], physicsClientId=self._id
+                pybullet.GEOM_MESH, fileName=str(path), rgbaColor=colour, physicsClientId=self._id
             )
         )
 
@@ -327,6 +335,10 @@ class BulletClient:
         if texture is not None:
             pybullet.changeVisualShape(body, -1, textureUniqueId=texture, physicsClientId=self._id)
         return body
+
+    def add_visual_copies(self, shape: int, positions: Sequence[Vector]) -> tuple[int, ...]:
+        """Add a visible body without collisions at each of `positions` [m]; return their ids."""
+        return tuple(pybullet.createMultiBody(0, -1, shape, batchPositions=positions, physicsClientId=self._id))
 
     def set_visible(self, body: int, visible: bool) -> None:
         """Show or hide `body`; TinyRenderer spends no time on a fully transparent body."""

@@ -24,18 +24,24 @@ from navsim.visualization.dashboard import DashboardContext, compose_dashboard
 from navsim.visualization.drive_events import DriveLog
 from tests.imitated_windows import OtherSys
 from tests.viewer.test_session import SMALL, headless
-from tests.viewer.test_viewer import DASHBOARD, ROOT
 from tests.virtual_display import VirtualDisplay, painted_program, wait_until
 
+ROOT = Path(__file__).parents[2]
+DASHBOARD = "navsim dashboard"
 SCENARIO = Scenario("test-3", 1, junctions=False)
 WATCH = """
-from navsim.simulation.simulation import Simulation
+from navsim.cli import run_command
+from navsim.simulation.simulation import Simulation, SimulationConfig
 from navsim.viewer.config import ViewerConfig
 from navsim.viewer.viewer import Viewer
-from tests.viewer.test_dashboard_window import SCENARIO, SMALL, SalientDriver
+from tests.viewer.test_dashboard_window import SCENARIO, SalientDriver
 
-with Simulation(SMALL) as simulation, Viewer(simulation, ViewerConfig(pause_at=0.3)) as viewer:
-    viewer.watch(SalientDriver(), [SCENARIO])
+def main():
+    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerConfig(pause_at=0.3)) as viewer:
+        episodes = viewer.watch(SalientDriver(), [SCENARIO])
+        print(len(episodes), "watched to the end")
+
+run_command(main)
 """
 CAMERA, MAPS = (slice(52, 314), slice(16, 716)), (slice(326, 524), slice(16, 424))
 
@@ -131,12 +137,23 @@ def test_films_show_saliency_if_wanted(tmp_path: Path) -> None:
     assert changed(show_saliency, plain, CAMERA) > 0.5
 
 
-def test_a_key_toggles_saliency_in_the_window_also_while_it_is_paused(display: VirtualDisplay) -> None:
+def error_lines(errors: str) -> list[str]:
+    """Return the lines of a program's error output without the one that PyBullet prints at import."""
+    return [line for line in errors.splitlines() if not line.startswith("pybullet build time")]
+
+
+def shows_route_and_keys(dashboard: Image) -> bool:
+    red = (dashboard[326:524, 226:424, 0] > 200) & (dashboard[326:524, 226:424, 2] < 120)
+    return bool(red.sum() > 500 and (dashboard[545:572].min(axis=2) > 120).sum() > 200)
+
+
+def test_the_dashboard_takes_keys_also_while_it_is_paused(display: VirtualDisplay) -> None:
     def dashboard() -> Image:
         return display.picture()[:540, 960:]
 
-    def painted() -> bool:
-        return len(np.unique(dashboard()[MAPS].reshape(-1, 3), axis=0)) > 50
+    def painted() -> bool:  # the route on the map and the line of keys
+        maps = np.unique(dashboard()[MAPS].reshape(-1, 3), axis=0)
+        return len(maps) > 50 and shows_route_and_keys(display.picture()[:, 960:])
 
     # OpenCV's windows live as long as their process.
     with painted_program(display, [sys.executable, "-c", WATCH], DASHBOARD, painted, cwd=ROOT) as watching:
@@ -147,8 +164,10 @@ def test_a_key_toggles_saliency_in_the_window_also_while_it_is_paused(display: V
         display.press("v", DASHBOARD)
         wait_until(lambda: watching.poll() is not None or changed(dashboard(), before, CAMERA) == 0)
         display.press("q", DASHBOARD)
-        _, err = watching.communicate(timeout=60)
+        out, err = watching.communicate(timeout=60)
     assert watching.returncode == 0, err
+    assert out.splitlines()[-1] == "0 watched to the end"
+    assert error_lines(err) == []
 
 
 def rate_after(frame_rate: FrameRate, rate: float, seconds: float, start: float = 0.0) -> FrameRate:

@@ -1,53 +1,30 @@
 """The viewer under Xvfb, with keys pressed in its windows."""
 
 import math
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
-from navsim.drivers.protocol import Decision, Driver, Expert
+from navsim.cli import run_command
+from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError, DisplayError
 from navsim.geometry import Pose
 from navsim.rendering.window.viewpoints import Viewpoint
 from navsim.roads.routing import Route
-from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.episode import Episode
 from navsim.simulation.expert import ExpertConfig, LaneExpert
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
 from navsim.viewer.viewer import Viewer, interpolate_pose
 from navsim.world.vehicle import VehicleSpec, VehicleState
-from tests.virtual_display import VirtualDisplay, painted_program, wait_until
+from tests.virtual_display import VirtualDisplay, wait_until
 
-ROOT = Path(__file__).parents[2]
 SCENARIOS = tuple(Scenario("test-3", route, junctions=False) for route in range(3))
-WINDOW, DASHBOARD = "Bullet", "navsim dashboard"
-
-WATCH = """
-import sys
-from navsim.drivers.protocol import ConstantDriver
-from navsim.simulation.scenario import Scenario
-from navsim.simulation.simulation import Simulation, SimulationConfig
-from navsim.viewer.config import ViewerConfig
-from navsim.viewer.viewer import Viewer
-from navsim.cli import run_command
-
-def main():
-    with Simulation(SimulationConfig()) as simulation, Viewer(simulation, ViewerConfig(0.03)) as viewer:  # two minutes
-        episodes = viewer.watch(ConstantDriver(), [Scenario("test-3")])
-        print(len(episodes), "watched to the end")
-
-run_command(main)
-"""
+WINDOW = "Bullet"
 
 
 class CountingExpert(LaneExpert):
@@ -75,19 +52,6 @@ def simulation() -> Iterator[Simulation]:
         yield opened
 
 
-def watch(
-    simulation: Simulation, driver: Driver | Expert, scenarios: Sequence[Scenario], options: ViewerConfig
-) -> tuple[Episode, ...]:
-    """Show the drives in a window of their own."""
-    with Viewer(simulation, options) as viewer:
-        return viewer.watch(driver, scenarios)
-
-
-def error_lines(errors: str) -> list[str]:
-    """Return the lines of a program's error output without the one that PyBullet prints at import."""
-    return [line for line in errors.splitlines() if not line.startswith("pybullet build time")]
-
-
 def in_background(work: Callable[[], None]) -> Callable[[], None]:
     """Run `work` in a thread; the returned function waits for its end and raises its failure."""
     failures: list[BaseException] = []
@@ -107,6 +71,19 @@ def in_background(work: Callable[[], None]) -> Callable[[], None]:
             raise failures[0]
 
     return join
+
+
+def check_that_a_key_quits(display: VirtualDisplay, viewer: Viewer) -> None:
+    expert = CountingExpert()
+
+    def quit_soon() -> None:
+        wait_until(lambda: expert.decisions > 3)
+        display.press("q", WINDOW)
+
+    join = in_background(quit_soon)
+    assert viewer.watch(expert, SCENARIOS) == ()
+    join()
+    assert expert.routes == 1
 
 
 def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulation: Simulation) -> None:
@@ -147,14 +124,22 @@ def test_keys_pause_step_switch_skip_and_quit(display: VirtualDisplay, simulatio
 def test_drives_are_watched_to_their_end_as_fast_as_possible(display: VirtualDisplay, simulation: Simulation) -> None:
     options = ViewerConfig(real_time_factor=0.0, dashboard=False, view=Viewpoint.TOP)
     begun = time.monotonic()
-    (episode,) = watch(simulation, CountingExpert(), SCENARIOS[:1], options)
-    assert time.monotonic() - begun > 1.0  # the end is shown for a second
-    assert episode.outcome is Outcome.ARRIVED
-    assert len(episode.images) == 0
+    with Viewer(simulation, options) as viewer:
+        (episode,) = viewer.watch(LaneExpert(ExpertConfig(), VehicleSpec()), SCENARIOS[1:2])
+        assert time.monotonic() - begun > 1.0  # the end is shown for a second
+        assert episode.outcome is Outcome.ARRIVED
+        assert len(episode.images) == 0
+        check_that_a_key_quits(display, viewer)
     assert not display.has(WINDOW)
 
 
-def test_a_drive_takes_its_time(display: VirtualDisplay, simulation: Simulation) -> None:
+@pytest.mark.slow
+def test_keys_work_where_the_machine_is_the_limit(display: VirtualDisplay, simulation: Simulation) -> None:
+    with Viewer(simulation, ViewerConfig(100.0, dashboard=False)) as viewer:
+        check_that_a_key_quits(display, viewer)
+
+
+def test_a_drive_takes_its_time_and_closing_the_window_quits(display: VirtualDisplay, simulation: Simulation) -> None:
     expert = CountingExpert()
     with Viewer(simulation, ViewerConfig(real_time_factor=0.5, dashboard=False)) as viewer:
         times: list[float] = []
@@ -167,84 +152,31 @@ def test_a_drive_takes_its_time(display: VirtualDisplay, simulation: Simulation)
                 times.append(time.monotonic())
             finally:
                 wait_until(lambda: display.has(WINDOW))
-                display.press("q", WINDOW)
+                display.kill(WINDOW)
 
         join = in_background(measure)
-        viewer.watch(expert, SCENARIOS[:1])
+        assert viewer.watch(expert, SCENARIOS) == ()
         join()
+    assert expert.routes == 1
     assert times[1] - times[0] > 12 * 0.2 - 0.5  # 0.1 s of driving lasts 0.2 s; a late picture may shorten the first
 
 
-@pytest.mark.parametrize("factor", [0.0, pytest.param(100.0, marks=pytest.mark.slow)])
-def test_keys_work_where_the_machine_is_the_limit(
-    display: VirtualDisplay, simulation: Simulation, factor: float
-) -> None:
-    expert = CountingExpert()
-
-    def quit_soon() -> None:
-        wait_until(lambda: expert.decisions > 3)
-        display.press("q", WINDOW)
-
-    join = in_background(quit_soon)
-    assert watch(simulation, expert, SCENARIOS, ViewerConfig(factor, dashboard=False)) == ()
-    join()
-    assert expert.routes == 1
-
-
-def test_closing_the_window_quits(display: VirtualDisplay, simulation: Simulation) -> None:
-    expert = CountingExpert()
-
-    def close() -> None:
-        wait_until(lambda: expert.decisions > 1)
-        display.kill(WINDOW)
-
-    join = in_background(close)
-    assert watch(simulation, expert, SCENARIOS, ViewerConfig(dashboard=False)) == ()
-    join()
-    assert expert.routes == 1
-
-
-def shows_route_and_keys(dashboard: Image) -> bool:
-    red = (dashboard[326:524, 226:424, 0] > 200) & (dashboard[326:524, 226:424, 2] < 120)
-    return bool(red.sum() > 500 and (dashboard[545:572].min(axis=2) > 120).sum() > 200)
-
-
-def test_the_dashboard_shows_cameras_maps_and_keys_and_takes_keys(display: VirtualDisplay) -> None:
-    def painted() -> bool:  # the route on the map and the line of keys
-        return shows_route_and_keys(display.picture()[:, 960:])
-
-    with painted_program(display, [sys.executable, "-c", WATCH], DASHBOARD, painted, cwd=ROOT) as watching:
-        assert watching.poll() is None, watching.communicate()
-        display.press("q", DASHBOARD)
-        out, err = watching.communicate(timeout=60)
-    assert watching.returncode == 0
-    assert out.splitlines()[-1] == "0 watched to the end"
-    assert error_lines(err) == []
-
-
 @pytest.mark.parametrize("name", ["", ":987"])
-def test_without_a_display_the_program_ends_with_one_line(name: str) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"} | (
-        {"DISPLAY": name} if name else {}
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", WATCH],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 2
-    (line,) = error_lines(done.stderr)
+def test_without_a_display_the_program_ends_with_one_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], simulation: Simulation
+) -> None:
+    monkeypatch.setenv("DISPLAY", name)
+    with pytest.raises(SystemExit) as ended:
+        run_command(lambda: Viewer(simulation, ViewerConfig()).close())
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: a window needs a display")
 
 
 def test_the_viewer_needs_a_display(monkeypatch: pytest.MonkeyPatch, simulation: Simulation) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(DisplayError, match="DISPLAY is not set"):
-        watch(simulation, CountingExpert(), SCENARIOS, ViewerConfig())
+        Viewer(simulation, ViewerConfig())
 
 
 def test_a_negative_speed_is_refused() -> None:

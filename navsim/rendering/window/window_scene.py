@@ -11,7 +11,6 @@ from navsim.geometry import Array, Polyline, Pose
 from navsim.rendering.car_model import Rgba, car_parts
 from navsim.rendering.road_fan import (
     CELL_EDGES,
-    COMMANDS,
     Fan,
     cell_colours,
     cell_outline,
@@ -63,7 +62,7 @@ TRAIL_MARKS = 16
 """Number of marks on the past path."""
 TRAIL_SPACING = 2.5
 """Distance between two marks [m]."""
-_INVISIBLE = (0.0, 0.0, 0.0, 0.0)
+_INVISIBLE = (0.0, 0.0, 0.0, 1e-6)  # PyBullet adds a shape of opacity 0 as an opaque one
 _CELLS = len(CELL_EDGES) - 1
 _ROUTE_WIDTH = 0.5
 # The fan lies above the kerbs' 0.12 m, so that they do not hide it.
@@ -121,9 +120,9 @@ class WindowScene:
     def show(self, frame: WindowFrame) -> None:
         """Draw one frame."""
         pose = frame.pose
-        for body in (self._car, self._commands):
-            self._client.set_pose(body, (pose.x, pose.y, 0.0), pose.heading)
+        self._client.set_pose(self._car, (pose.x, pose.y, 0.0), pose.heading)
         self._update_fan(frame.fan)
+        self._update_commands(pose, {} if frame.fan is None else _command_colours(frame.fan))
         self._update_trail(frame.trail)
         eye, target = eye_and_target(frame.view, pose)
         self._client.set_camera(eye, target)
@@ -151,34 +150,28 @@ class WindowScene:
 
     def _add_route(self, route: Polyline) -> None:
         left, right = route.shifted(_ROUTE_WIDTH / 2).points, route.shifted(-_ROUTE_WIDTH / 2).points
-        body = self._client.add_visual_body(self._add_band(left, right, _ROUTE_HEIGHT))
-        self._client.set_colour(body, -1, ROUTE_COLOUR)
+        self._client.add_visual_body(self._add_band(left, right, _ROUTE_HEIGHT, ROUTE_COLOUR))
 
     def _add_car(self) -> None:
-        """Add one body for car and fan cells, and one for all commands, because many bodies slow the window down."""
-        parts = car_parts(self._vehicle)
-        shapes = [self._client.add_visual_shape(p.vertices, p.triangles, np.zeros((len(p.vertices), 2))) for p in parts]
+        """Add one body for car and fan cells, because many bodies slow the window down; commands come when shown."""
+        parts = car_parts(self._vehicle)  # coloured as they are added, because each later change of a colour takes long
+        shapes = [
+            self._client.add_visual_shape(part.vertices, part.triangles, np.zeros((len(part.vertices), 2)), part.colour)
+            for part in parts
+        ]
         cells = [self._add_band(*cell_outline(cell), _FAN_HEIGHT) for cell in range(_CELLS)]
-        commands = [self._add_band(*command_outline(index), _COMMAND_HEIGHT) for index in range(len(COMMANDS))]
         self._car = self._client.add_visual_parts([*cells, *shapes])
-        self._commands = self._client.add_visual_parts(commands)
-        for index, part in enumerate(parts, start=_CELLS):
-            self._client.set_colour(self._car, index, part.colour)
-        for index in range(len(commands)):
-            self._client.set_colour(self._commands, index, _INVISIBLE)
-        self._colours = np.full((_CELLS, 4), -1.0)
-        self._commands_shown: dict[int, Rgba] = {}
+        self._colours = np.zeros((_CELLS, 4))
+        self._commands: dict[int, tuple[int, Rgba]] = {}
+        self._commands_shown: set[int] = set()
 
     def _add_trail(self) -> None:
         """Add the marks of the past path, under the ground until they are used."""
         length, width = _TRAIL_LENGTH / 2, _TRAIL_WIDTH / 2
         left, right = (np.array([(-length, side), (length, side)]) for side in (width, -width))
-        shape = self._add_band(left, right, _TRAIL_HEIGHT)
-        self._marks = [self._client.add_visual_body(shape) for _ in range(TRAIL_MARKS)]
+        shape = self._add_band(left, right, _TRAIL_HEIGHT, TRAIL_COLOUR)
+        self._marks = self._client.add_visual_copies(shape, [_UNDERGROUND] * TRAIL_MARKS)
         self._trail: dict[int, Pose] = {}
-        for mark in self._marks:
-            self._client.set_colour(mark, -1, TRAIL_COLOUR)
-            self._client.set_pose(mark, _UNDERGROUND, 0.0)
 
     def _update_trail(self, trail: tuple[Pose, ...]) -> None:
         """Update the marks; a mark keeps its position as long as its pose is in the trail."""
@@ -204,11 +197,10 @@ class WindowScene:
         corners = [(left, bottom), (right, bottom), (right, top), (left, top)]
         vertices = np.array([(_CAPTION_DISTANCE, y, z) for y, z in corners])
         uv = np.array([(0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
-        shape = self._client.add_visual_shape(vertices, np.array([[0, 1, 2], [0, 2, 3]]), uv)
+        shape = self._client.add_visual_shape(vertices, np.array([[0, 1, 2], [0, 2, 3]]), uv, _CAPTION_COLOUR)
         self._caption = self._client.add_visual_body(shape, self._caption_texture)
-        self._client.set_colour(self._caption, -1, _CAPTION_COLOUR)
 
-    def _add_band(self, left: Array, right: Array, height: float) -> int:
+    def _add_band(self, left: Array, right: Array, height: float, colour: Rgba = _INVISIBLE) -> int:
         """Add the visual shape of a flat band between two lines (N, 2) [m]; return its id."""
         count = len(left)
         flat = np.concatenate([right, left])
@@ -217,23 +209,30 @@ class WindowScene:
         triangles = np.concatenate(
             [np.stack([i, i + 1, i + count], axis=1), np.stack([i + 1, i + 1 + count, i + count], axis=1)]
         )
-        return self._client.add_visual_shape(vertices, triangles, np.zeros((2 * count, 2)))
+        return self._client.add_visual_shape(vertices, triangles, np.zeros((2 * count, 2)), colour)
 
     def _update_fan(self, fan: Fan | None) -> None:
-        """Update the colours of the fan's cells and commands."""
+        """Update the colours of the fan's cells."""
         colours = np.zeros_like(self._colours) if fan is None else cell_colours(fan)
         for part in np.flatnonzero((colours != self._colours).any(axis=1)).tolist():
             red, green, blue, opacity = colours[part].tolist()
             self._client.set_colour(self._car, part, (red, green, blue, opacity))
         self._colours = colours
-        self._update_commands({} if fan is None else _command_colours(fan))
 
-    def _update_commands(self, colours: dict[int, Rgba]) -> None:
-        """Update the colours of the commands' bands."""
-        for index in self._commands_shown.keys() | colours.keys():
-            if self._commands_shown.get(index) != colours.get(index):
-                self._client.set_colour(self._commands, index, colours.get(index, _INVISIBLE))
-        self._commands_shown = colours
+    def _update_commands(self, pose: Pose, colours: dict[int, Rgba]) -> None:
+        """Move the bands of the visible commands to the car, and the others under the ground."""
+        for index in self._commands_shown - colours.keys():
+            self._client.set_pose(self._commands[index][0], _UNDERGROUND, 0.0)
+        for index, colour in colours.items():
+            if index not in self._commands:
+                shape = self._add_band(*command_outline(index), _COMMAND_HEIGHT, colour)
+                self._commands[index] = self._client.add_visual_body(shape), colour
+            body, last = self._commands[index]
+            if colour != last:
+                self._client.set_colour(body, -1, colour)
+                self._commands[index] = body, colour
+            self._client.set_pose(body, (pose.x, pose.y, 0.0), pose.heading)
+        self._commands_shown = set(colours)
 
     def _update_caption(self, lines: tuple[str, ...], eye: Vector, target: Vector) -> None:
         """Move the caption with the lines in front of the camera."""

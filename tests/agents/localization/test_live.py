@@ -25,7 +25,7 @@ from navsim.simulation.simulation import Simulation
 from navsim.viewer.config import ViewerConfig
 from navsim.visualization.drive_events import DriveLog
 from tests.agents.localization.test_runs import ROOT, checkpoint, small
-from tests.viewer.test_viewer import DASHBOARD
+from tests.viewer.test_dashboard_window import DASHBOARD
 from tests.virtual_display import VirtualDisplay, painted_program, wait_until
 
 __all__ = ["checkpoint"]  # a fixture

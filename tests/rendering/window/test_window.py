@@ -67,6 +67,58 @@ def is_asphalt(picture: Picture) -> NDArray[np.bool_]:
     return np.asarray((np.ptp(values, axis=2) < 14) & (values.mean(axis=2) > 50) & (values.mean(axis=2) < 120))
 
 
+@pytest.mark.parametrize("way", ["button", pytest.param("escape", marks=pytest.mark.slow)])
+def test_a_window_closed_by_its_user_ends_politely(display: VirtualDisplay, way: str) -> None:
+    opened = Window(width=320, height=240)
+    try:
+        opened.load(*straight_town())
+        if way == "button":
+            display.kill(TITLE)
+        else:
+            display.press("Escape", TITLE)
+
+        def is_closed() -> bool:
+            opened.show(START)
+            return not opened.is_open
+
+        wait_until(is_closed)
+        opened.load(*straight_town())
+        opened.wait_until_drawn()
+    finally:
+        opened.close()
+
+
+def test_a_failure_in_the_windows_process_is_reported(display: VirtualDisplay) -> None:
+    opened = Window(width=320, height=240)
+    try:
+        opened.show(START)  # no town was loaded
+        with pytest.raises(RuntimeError, match="window's process failed"):
+            opened.wait_until_drawn()
+    finally:
+        opened.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [(None, "DISPLAY is not set"), (":987", "nothing answers on DISPLAY=':987'")]
+)
+def test_without_a_display_one_line_says_so(monkeypatch: pytest.MonkeyPatch, name: str | None, reason: str) -> None:
+    if name is None:
+        monkeypatch.delenv("DISPLAY", raising=False)
+    else:
+        monkeypatch.setenv("DISPLAY", name)
+    with pytest.raises(DisplayError, match=reason) as caught:
+        Window()
+    assert "\n" not in str(caught.value)
+
+
+def test_on_macos_a_window_that_does_not_open_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr("navsim.world.bullet.sys", OtherSys("darwin"))
+    monkeypatch.setattr("navsim.rendering.window.window._RETRIES", (0.0,))
+    with pytest.raises(DisplayError, match=r"^no window: a window needs a display"):  # its process runs on this system
+        Window()
+
+
 def test_the_fan_lies_on_the_road(display: VirtualDisplay, window: Window) -> None:
     without, having = seen(display, window), seen(display, window, fan(0.0))
     painted = is_fan(having) & ~is_fan(without)
@@ -171,55 +223,3 @@ def test_two_windows_and_closing_twice(display: VirtualDisplay, window: Window) 
     assert not second.is_open
     assert second.keys() == ()
     assert window.is_open
-
-
-@pytest.mark.parametrize("way", ["button", pytest.param("escape", marks=pytest.mark.slow)])
-def test_a_window_closed_by_its_user_ends_politely(display: VirtualDisplay, way: str) -> None:
-    opened = Window(width=320, height=240)
-    try:
-        opened.load(*straight_town())
-        if way == "button":
-            display.kill(TITLE)
-        else:
-            display.press("Escape", TITLE)
-
-        def is_closed() -> bool:
-            opened.show(START)
-            return not opened.is_open
-
-        wait_until(is_closed)
-        opened.load(*straight_town())
-        opened.wait_until_drawn()
-    finally:
-        opened.close()
-
-
-def test_a_failure_in_the_windows_process_is_reported(display: VirtualDisplay) -> None:
-    opened = Window(width=320, height=240)
-    try:
-        opened.show(START)  # no town was loaded
-        with pytest.raises(RuntimeError, match="window's process failed"):
-            opened.wait_until_drawn()
-    finally:
-        opened.close()
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"), [(None, "DISPLAY is not set"), (":987", "nothing answers on DISPLAY=':987'")]
-)
-def test_without_a_display_one_line_says_so(monkeypatch: pytest.MonkeyPatch, name: str | None, reason: str) -> None:
-    if name is None:
-        monkeypatch.delenv("DISPLAY", raising=False)
-    else:
-        monkeypatch.setenv("DISPLAY", name)
-    with pytest.raises(DisplayError, match=reason) as caught:
-        Window()
-    assert "\n" not in str(caught.value)
-
-
-def test_on_macos_a_window_that_does_not_open_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.setattr("navsim.world.bullet.sys", OtherSys("darwin"))
-    monkeypatch.setattr("navsim.rendering.window.window._RETRIES", (0.0,))
-    with pytest.raises(DisplayError, match=r"^no window: a window needs a display"):  # its process runs on this system
-        Window()
