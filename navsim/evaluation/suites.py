@@ -176,6 +176,15 @@ def _conditions(simulation: SimulationConfig) -> dict[str, Any]:
     return conditions
 
 
+def blind_parts(stages: tuple[SuiteStage, ...]) -> list[str]:
+    """Return a line for each part whose missing camera is the only one of the car."""
+    return [
+        f"part {stage.name}: the car has one camera, and without it drivers see black images"
+        for stage in stages
+        if stage.simulation.faults.missing_camera is not None and len(stage.simulation.cameras) == 1
+    ]
+
+
 def changed_simulation(simulation: SimulationConfig, changes: Mapping[str, Any], source: str) -> SimulationConfig:
     """Return a simulation with some values changed.
 

@@ -1,7 +1,7 @@
 """An evaluation's results as plain values: what `results.json` holds. Tables, plots and the report read them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -28,8 +28,9 @@ from navsim.evaluation.metrics.protocols import (
 )
 from navsim.evaluation.results_store import drive_name
 from navsim.evaluation.statistics.intervals import Share
+from navsim.evaluation.statistics.paired import PairedShare, paired_share
 from navsim.evaluation.suites import CONDITIONS, SuiteStage
-from navsim.simulation.scenario import Outcome
+from navsim.simulation.scenario import Outcome, Scenario
 
 
 @dataclass(frozen=True)
@@ -174,10 +175,13 @@ def parts_mapping(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> dict
     Returns:
         By the part's name: `conditions` of the simulation, and `drivers`, each with `arrived` (count, total, interval),
         `errors`, `completion`, `km`, `protocols` as in `protocols_mapping`, and where the part counts recoveries
-        `recovered` (count, total, interval) and `recovered_by_start`, a list with `start` beside these.
+        `recovered` (count, total, interval) and `recovered_by_start`, a list with `start` beside these. A part that
+        drives the routes of the first one has `less_first` (part, difference, interval, p_value): its arrivals
+        compared with those of the first part, route by route.
     """
     names = list(dict.fromkeys(drive.driver for drive in drives))
-    parts = {}
+    parts: dict[str, Any] = {}
+    first = stages[0]
     for stage in stages:
         settings = to_mapping(stage.simulation)
         own = {name: [d for d in drives if d.driver == name and d.part == stage.name] for name in names}
@@ -185,7 +189,29 @@ def parts_mapping(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> dict
             "conditions": {name: settings[name] for name in CONDITIONS},
             "drivers": {name: _part_numbers(there, stage.recovery) for name, there in own.items()},
         }
+        if stage is first or stage.recovery or _routes(stage) != _routes(first):
+            continue
+        for name, there in own.items():
+            baseline = [d for d in drives if d.driver == name and d.part == first.name]
+            less = {"part": first.name} | _paired_arrivals(baseline, there).mapping()
+            parts[stage.name]["drivers"][name]["less_first"] = less
     return parts
+
+
+def _routes(stage: SuiteStage) -> set[Scenario]:
+    """Return the scenarios of a part without their conditions."""
+    return set(map(_route_of, stage.scenarios))
+
+
+def _route_of(scenario: Scenario) -> Scenario:
+    """Return a scenario without its conditions."""
+    return replace(scenario, appearance="")
+
+
+def _paired_arrivals(first: Sequence[Drive], second: Sequence[Drive]) -> PairedShare:
+    """Compare the arrivals of two parts over the same routes."""
+    one, other = ({_route_of(d.scenario): d.outcome is Outcome.ARRIVED for d in part} for part in (first, second))
+    return paired_share(list(one.values()), [other[route] for route in one])
 
 
 def _part_numbers(drives: Sequence[Drive], counts_recovery: bool) -> dict[str, Any]:

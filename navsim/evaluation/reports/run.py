@@ -27,7 +27,7 @@ from navsim.evaluation.reports.results import has_parts, parts_mapping, results_
 from navsim.evaluation.reports.score_tables import results_markdown
 from navsim.evaluation.results_store import DRIVES_NAME, kept_drives
 from navsim.evaluation.runner import EvaluationJob, evaluate, pending
-from navsim.evaluation.suites import SuiteStage, fingerprint
+from navsim.evaluation.suites import SuiteStage, blind_parts, fingerprint
 from navsim.parallel import available_cores
 from navsim.progress import progress
 from navsim.provenance import git_revision, software_versions
@@ -79,7 +79,7 @@ def run_evaluation(config: EvaluationConfig, driver_specs: Sequence[DriverSpec],
     """
     with Simulation(config.stages[0].simulation) as simulation:  # the workers have their own; this one films
         renderer = simulation.renderer_name
-        _note_other_renderers(driver_specs, renderer, console)
+        _show_notes(config, driver_specs, renderer, console)
         check_routes(scenario for stage in config.stages for scenario in stage.scenarios)
         with locked_folder(config.out):
             _claim(config, identity(config, driver_specs, renderer))
@@ -189,12 +189,13 @@ def _about(config: EvaluationConfig, driver_specs: Sequence[DriverSpec], rendere
     }
 
 
-def _note_other_renderers(driver_specs: Sequence[DriverSpec], renderer: str, console: Console) -> None:
-    """Print which drivers see images of another renderer than in training."""
-    for driver_spec in driver_specs:
-        if driver_spec.renderer not in ("", "unknown", renderer):
-            learned = f"{driver_spec.name} learned from images of the {driver_spec.renderer} renderer"
-            console.print(f"note: {learned} and drives with {renderer}", highlight=False, soft_wrap=True)
+def _show_notes(config: EvaluationConfig, specs: Sequence[DriverSpec], renderer: str, console: Console) -> None:
+    """Print which parts leave drivers without images, and which drivers learned from another renderer."""
+    others = [spec for spec in specs if spec.renderer not in ("", "unknown", renderer)]
+    text = "learned from images of the {} renderer and drives with {}"
+    notes = blind_parts(config.stages) + [f"{spec.name} {text.format(spec.renderer, renderer)}" for spec in others]
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
 
 
 def _credit(stages: Sequence[SuiteStage]) -> str:

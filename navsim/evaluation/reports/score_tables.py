@@ -203,7 +203,7 @@ def parts_table(results: Results) -> Table | None:
 
 
 def part_rows(columns: Sequence[Mapping[str, Numbers]]) -> list[Row]:
-    """Return one row per part, and per start where the part counts recoveries.
+    """Return one row per part with its difference to the first part, and per start where it counts recoveries.
 
     Args:
         columns: One driver's numbers by part for each column.
@@ -213,11 +213,18 @@ def part_rows(columns: Sequence[Mapping[str, Numbers]]) -> list[Row]:
         own = [column[part] for column in columns]
         counted = "recovered" if "recovered" in first else "arrived"
         rows.append((f"{part}: {counted}", *(share_cell(numbers[counted]) for numbers in own)))
+        if "less_first" in first:
+            rows.append((f"  less {first['less_first']['part']}", *(_difference_cell(n["less_first"]) for n in own)))
         for index, recovered in enumerate(first.get("recovered_by_start", ())):
             start = recovered["start"]
             label = f"  from {start['lateral']:+g} m, {start['heading_deg']:+g} deg"
             rows.append((label, *(share_cell(numbers["recovered_by_start"][index]) for numbers in own)))
     return rows
+
+
+def _difference_cell(found: Mapping[str, Any]) -> str:
+    """Return the text of a difference of shares given as `difference` and `interval`."""
+    return f"{percent(found['difference'], signed=True)} ({percent_interval(found['interval'], signed=True)})"
 
 
 def summary_table(results: Results, title: str) -> Table:

@@ -6,6 +6,7 @@ Differences route by route tell more than two results side by side.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
+from typing import Any
 
 import numpy as np
 import scipy
@@ -86,6 +87,10 @@ class PairedShare:
         low = self.difference - joined(second - low_2, high_1 - first)
         high = self.difference + joined(high_2 - second, first - low_1)
         return max(low, -1.0), min(high, 1.0)
+
+    def mapping(self) -> dict[str, Any]:
+        """Return difference, interval and p as plain values."""
+        return {"difference": self.difference, "interval": list(self.interval), "p_value": self.p_value}
 
     def _correlation(self) -> float:
         """Return Newcombe's coefficient of correlation between the two, with his correction for continuity."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from rich.console import Console
 from navsim.errors import ConfigError
 from navsim.evaluation.metrics.drives import Drive
 from navsim.evaluation.reports.results import parts_mapping, results_mapping
+from navsim.evaluation.reports.score_tables import part_rows
 from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, suites_page, suites_summary
-from navsim.evaluation.suites import SuiteStage
+from navsim.evaluation.statistics.paired import paired_share
+from navsim.evaluation.suites import SuiteStage, blind_parts
+from navsim.sensing.camera import Rig
+from navsim.sensing.observation import DeploymentFaults
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
 from navsim.world.obstacles import ObstacleKind
@@ -90,6 +95,46 @@ def test_parts_are_counted_as_they_ask_for(recovery: bool) -> None:
     else:
         assert cells(text, "offset: arrived") == ["1 of 2 (9% to 91%)"]
         assert "from +1 m" not in text
+
+
+def test_parts_over_the_same_routes_are_compared_with_the_first_one() -> None:
+    late = SimulationConfig(faults=DeploymentFaults(latency_steps=3))
+    dusk = tuple(replace(scenario, appearance="dusk") for scenario in ROUTES)
+    stages = (
+        SuiteStage("clean", ROUTES, SimulationConfig()),
+        SuiteStage("late", ROUTES, late),
+        SuiteStage("dusk", dusk, SimulationConfig()),
+        SuiteStage("elsewhere", (LANE,), SimulationConfig()),
+    )
+    drives = []
+    for stage in stages:
+        for scenario in reversed(stage.scenarios):
+            arrived = stage.name == "clean" or scenario.route == 0
+            episode = make_drive(Outcome.ARRIVED, stations=[0.0, 100.0], scenario=scenario) if arrived else None
+            drives.append(Drive("one", scenario, episode, 1.0, part=stage.name))
+    parts = parts_mapping(drives, stages)
+    found = {name: part["drivers"]["one"].get("less_first") for name, part in parts.items()}
+    pair = paired_share([True, True], [True, False])
+    expected = {"part": "clean", "difference": -0.5, "interval": list(pair.interval), "p_value": 1.0}
+    assert found == {"clean": None, "late": expected, "dusk": expected, "elsewhere": None}
+    rows = part_rows([{name: part["drivers"]["one"] for name, part in parts.items()}])
+    assert [label for label, _ in rows] == [
+        "clean: arrived",
+        "late: arrived",
+        "  less clean",
+        "dusk: arrived",
+        "  less clean",
+        "elsewhere: arrived",
+    ]
+    assert rows[2][1].startswith("-50% (-")
+
+
+def test_a_missing_camera_that_is_the_only_one_is_noted() -> None:
+    gone = DeploymentFaults(missing_camera="any")
+    one, three = SimulationConfig(faults=gone), SimulationConfig(rig=Rig.AMINI2019, faults=gone)
+    stages = (SuiteStage("clean", ROUTES, SimulationConfig()), SuiteStage("gone", ROUTES, one))
+    assert blind_parts(stages) == ["part gone: the car has one camera, and without it drivers see black images"]
+    assert blind_parts((SuiteStage("gone", ROUTES, three),)) == []
 
 
 def test_a_suite_left_out_says_why() -> None:
