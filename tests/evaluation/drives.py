@@ -27,17 +27,20 @@ def make_drive(
 ) -> Episode:
     """A drive through `positions` [m], or straight on by `stations` [m]; without either, 100 m in two steps.
 
-    Steps last 0.1 s. Without `speeds` [m/s] it drives at 8 m/s, without `headings` [rad] eastward.
+    Each route of a town has junctions of its own. Steps last 0.1 s. Without `speeds` [m/s] it drives at 8 m/s, without
+    `headings` [rad] eastward.
     """
     along = list(stations) if stations is not None else np.linspace(0, 100, len(positions or "012")).tolist()
     places = list(positions) if positions is not None else [(s, 0.0) for s in along]
     states, steps = len(places), len(places) - 1
+    scenario = scenario or Scenario("test-1")
+    junctions = enumerate(passages, start=100 * scenario.route)
     return Episode(
-        scenario=scenario or Scenario("test-1"),
+        scenario=scenario,
         driver=driver,
         outcome=outcome,
         route_length=route_length,
-        passages=tuple(JunctionPassage(start, end, kind, i) for i, (start, end, kind) in enumerate(passages)),
+        passages=tuple(JunctionPassage(start, end, kind, index) for index, (start, end, kind) in junctions),
         images=np.zeros((0, 1, 48, 128, 3), np.uint8),
         road_maps=np.zeros((0, 50, 50), np.uint8),
         route_maps=np.zeros((0, 50, 50), np.uint8),

@@ -3,8 +3,8 @@
 Every drive counts up to its end, whatever ended it. Offsets are from the middle of the nearest lane of the route [m].
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -155,7 +155,8 @@ class DriverSummary:
     """One driver's numbers over one set of routes."""
 
     arrivals: Share
-    """Share of all drives that arrived; drives that broke off with an error have not arrived."""
+    """Share of all drives that arrived, with as many independent ones as there are distinct ways; drives that broke off
+    with an error have not arrived."""
     errors: int
     """Number of drives that broke off with an error: not completed, ended as `BROKE_OFF`, not in the numbers below."""
     completion: float | None
@@ -208,6 +209,7 @@ def summarise(
     seconds: float = 0.0,
     decision_seconds: Sequence[float] = (),
     transforms: Sequence[Array] = (),
+    distinct: int | None = None,
 ) -> DriverSummary:
     """Summarise one driver's drives.
 
@@ -217,12 +219,13 @@ def summarise(
         seconds: Wall time of `episodes` [s].
         decision_seconds: Times of single decisions [s].
         transforms: Transforms of the distributions of each drive (T,), see `navsim.evaluation.metrics.calibration`.
+        distinct: Number of distinct ways, see `distinct_ways`; None if no two drives take the same.
     """
     junctions, manoeuvres = junction_shares(episodes)
     arrived, total = arrivals(episodes).count, len(episodes) + errors
     completion = route_completion(episodes)
     return DriverSummary(
-        arrivals=Share(arrived, total),
+        arrivals=Share(arrived, total, distinct),
         errors=errors,
         completion=completion if completion is None else completion * len(episodes) / total,
         lane_offset_mean=mean_lane_offset(episodes),
@@ -267,3 +270,21 @@ class Drive:
     def outcome(self) -> Outcome:
         """Outcome of the drive; `BROKE_OFF` if it has no episode."""
         return Outcome.BROKE_OFF if self.episode is None else self.episode.outcome
+
+
+def distinct_ways(drives: Sequence[Drive]) -> int:
+    """Return the number of distinct ways of drives, since small maps repeat a few.
+
+    Drives of one part take the same way if they pass the same junctions of a town by the same manoeuvres, under the
+    same conditions. Where on their first and last road they begin and end does not count. Drives without junctions
+    all differ.
+    """
+    return len({_way(drive) for drive in drives})
+
+
+def _way(drive: Drive) -> tuple[Hashable, ...]:
+    passages = () if drive.episode is None else drive.episode.passages
+    if not passages:
+        return drive.part, drive.scenario
+    junctions = tuple((passage.junction, passage.manoeuvre) for passage in passages)
+    return drive.part, replace(drive.scenario, route=0), junctions

@@ -177,17 +177,19 @@ def main_shares(results: Mapping[str, Any]) -> dict[str, dict[str, Share]]:
     """Return the main scores, each with a share per driver; a score that no driver has is left out."""
     drivers = results["drivers"]
     found = {
-        "routes through junctions: arrived": {n: Share(d["arrived"], d["routes"]) for n, d in drivers.items()},
+        "routes through junctions: arrived": {name: _arrived(values) for name, values in drivers.items()},
         "junctions passed of those entered": {
             name: Share(values["junctions"]["passed"], values["junctions"]["entered"])
             for name, values in drivers.items()
         },
-        "lane following: arrived": {
-            name: Share(values["lane_following"]["arrived"], values["lane_following"]["routes"])
-            for name, values in drivers.items()
-        },
+        "lane following: arrived": {name: _arrived(values["lane_following"]) for name, values in drivers.items()},
     }
     return {label: shares for label, shares in found.items() if any(share.total for share in shares.values())}
+
+
+def _arrived(numbers: Mapping[str, Any]) -> Share:
+    """Return the share of drives that arrived; results of earlier versions do not count distinct ways."""
+    return Share(numbers["arrived"], numbers["routes"], numbers.get("distinct"))
 
 
 def _bars(axes: Axes, bars: Sequence[tuple[str, Share]]) -> None:

@@ -57,11 +57,13 @@ class Column:
     """Origin of the driver, such as a checkpoint's path."""
     rows: Mapping[Key, Row]
     """Rows of its drives by part and name."""
+    distinct: int | None = None
+    """Number of distinct ways among its drives; None in results from before they were counted."""
 
     @property
     def arrived(self) -> Share:
         """Share of drives that arrived."""
-        return Share(sum(map(has_arrived, self.rows.values())), len(self.rows))
+        return Share(sum(map(has_arrived, self.rows.values())), len(self.rows), self.distinct)
 
     def mean(self, measure: Measure) -> float | None:
         """Return the mean of a measure over the drives that have it."""
@@ -122,9 +124,11 @@ def columns(results: Mapping[str, Mapping[str, Any]]) -> tuple[Column, ...]:
         for driver in values["drivers"]:
             name = driver if names.count(driver) == 1 else f"{driver} ({source})"
             rows = [row for row in values["drives"] if row["driver"] == driver]
-            rows = [row for row in rows if row["scenario"]["junctions"]] or rows
-            kept = {(str(row["part"]), row_name(row)): row for row in rows}
-            found.append(Column(name, str(values.get("origins", {}).get(driver, "")), kept))
+            through = [row for row in rows if row["scenario"]["junctions"]]
+            kept = {(str(row["part"]), row_name(row)): row for row in through or rows}
+            numbers = values["drivers"][driver] if through else values["drivers"][driver].get("lane_following", {})
+            origin = str(values.get("origins", {}).get(driver, ""))
+            found.append(Column(name, origin, kept, numbers.get("distinct")))
     return tuple(found)
 
 
@@ -217,8 +221,9 @@ def _arrivals(pairs: Sequence[tuple[Row, Row]]) -> PairedShare:
 NOTE = (
     f"Significant: p below {SIGNIFICANCE_LEVEL:g} by McNemar's exact test for arrivals (interval by Newcombe), 0 "
     "outside the 95% interval by a bootstrap over routes for the rest. Each comparison stands by itself: of twenty "
-    "drivers that are no better, one seems so. Drives are taken as independent, those of one town too. A drive that "
-    "broke off has not arrived and scores 0; it has no lane offset."
+    "drivers that are no better, one seems so. Drives are taken as independent, those of one town too; only the "
+    "interval of a driver's own arrivals counts distinct ways. A drive that broke off has not arrived and scores 0; it "
+    "has no lane offset."
 )
 """Meaning of the tables' words."""
 

@@ -89,7 +89,7 @@ def _part_bar(part: str, colour: int, numbers: Mapping[str, Any]) -> Bar:
     """Return the bar of a part: arrivals, or recoveries where the part counts them."""
     found = numbers.get("recovered", numbers["arrived"])
     label = f"{part}: recovered" if "recovered" in numbers else part
-    return share_bar(label, colour, Share(found["count"], found["total"]))
+    return share_bar(label, colour, Share(found["count"], found["total"], found.get("independent")))
 
 
 def manoeuvre_table(drives: Sequence[Drive], names: Sequence[str]) -> Table:

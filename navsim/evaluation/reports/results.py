@@ -12,6 +12,7 @@ from navsim.evaluation.metrics.drives import (
     DriverSummary,
     Latency,
     arrivals,
+    distinct_ways,
     largest_lane_offset,
     latency,
     mean_lane_offset,
@@ -72,6 +73,7 @@ def _summary(drives: Sequence[Drive]) -> DriverSummary:
         seconds=sum(drive.seconds for drive in drives),
         decision_seconds=[taken for drive in drives for taken in drive.decision_seconds],
         transforms=[drive.transforms for drive in drives],
+        distinct=distinct_ways(drives),
     )
 
 
@@ -103,6 +105,7 @@ def summary_mapping(summary: DriverSummary) -> dict[str, Any]:
     """Return one summary as plain values; missing numbers are null."""
     return {
         "routes": summary.arrivals.total,
+        "distinct": summary.arrivals.independent,
         "arrived": summary.arrivals.count,
         "interval": list(summary.arrivals.interval),
         "errors": summary.errors,
@@ -173,11 +176,11 @@ def parts_mapping(drives: Sequence[Drive], stages: Sequence[SuiteStage]) -> dict
     """Return every part's numbers as plain values.
 
     Returns:
-        By the part's name: `conditions` of the simulation, and `drivers`, each with `arrived` (count, total, interval),
-        `errors`, `completion`, `km`, `protocols` as in `protocols_mapping`, and where the part counts recoveries
-        `recovered` (count, total, interval) and `recovered_by_start`, a list with `start` beside these. A part that
-        drives the routes of the first one has `less_first` (part, difference, interval, p_value): its arrivals
-        compared with those of the first part, route by route.
+        By the part's name: `conditions` of the simulation, and `drivers`, each with `arrived` (count, total, interval,
+        independent), `errors`, `completion`, `km`, `protocols` as in `protocols_mapping`, and where the part counts
+        recoveries `recovered` (count, total, interval) and `recovered_by_start`, a list with `start` beside these. A
+        part that drives the routes of the first one has `less_first` (part, difference, interval, p_value): its
+        arrivals compared with those of the first part, route by route.
     """
     names = list(dict.fromkeys(drive.driver for drive in drives))
     parts: dict[str, Any] = {}
@@ -219,7 +222,7 @@ def _part_numbers(drives: Sequence[Drive], counts_recovery: bool) -> dict[str, A
     errors = len(drives) - len(episodes)
     completions = sum(episode.completion for episode in episodes)
     numbers: dict[str, Any] = {
-        "arrived": Share(arrivals(episodes).count, len(drives)).mapping(),
+        "arrived": Share(arrivals(episodes).count, len(drives), distinct_ways(drives)).mapping(),
         "errors": errors,
         "completion": completions / len(drives) if drives else None,
         "km": sum(episode.distance for episode in episodes) / 1000,

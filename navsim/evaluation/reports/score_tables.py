@@ -140,10 +140,18 @@ def scores_table(results: Results, title: str) -> Table:
 
 def _score_rows(columns: Sequence[Numbers]) -> list[Row]:
     """Return arrivals, completion and offsets."""
-    rows = measured_rows(_SCORES, columns)
+    rows = distinct_rows(columns) + measured_rows(_SCORES, columns)
     if any(numbers["errors"] for numbers in columns):
         rows.append(("broke off (error)", *(str(numbers["errors"]) for numbers in columns)))
     return rows
+
+
+def distinct_rows(columns: Sequence[Numbers]) -> list[Row]:
+    """Return a row with the number of distinct ways, if any driver drove some way twice."""
+    counts = [numbers.get("distinct") for numbers in columns]  # None in results from before they were counted
+    if all(count in (None, numbers["routes"]) for count, numbers in zip(counts, columns, strict=True)):
+        return []
+    return [("distinct ways", *(MISSING if count is None else str(count) for count in counts))]
 
 
 def _main_rows(columns: Sequence[Numbers]) -> list[Row]:

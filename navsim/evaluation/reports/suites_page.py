@@ -15,6 +15,7 @@ from navsim.evaluation.reports.score_tables import (
     Measures,
     Results,
     Row,
+    distinct_rows,
     measured_rows,
     part_rows,
     rate_cell,
@@ -207,7 +208,7 @@ def _rows(results: Mapping[str, Results]) -> list[Row]:
     lanes = [numbers["lane_following"] for numbers in every]
     through, along = any(n["routes"] for n in every), any(n["routes"] for n in lanes)
     main = every if through else lanes
-    rows = measured_rows({"arrived": _arrived}, main)
+    rows = measured_rows({"arrived": _arrived}, main) + distinct_rows(main)
     if through and along:
         rows += measured_rows({"along lanes: arrived": _arrived}, lanes)
     return [*rows, *measured_rows(_PROGRESS, main), *_infraction_rows(main), *measured_rows(_QUALITY, main)]

@@ -31,10 +31,14 @@ class Share:
     """Number of successes."""
     total: int
     """Number of trials."""
+    independent: int | None = None
+    """Number of independent trials, which sets the width of the interval; None if all are."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.count <= self.total:
             raise ValueError(f"a share needs 0 <= count <= total, got {self.count} of {self.total}")
+        if self.independent is not None and not min(self.total, 1) <= self.independent <= self.total:
+            raise ValueError(f"of {self.total} trials 1 to {self.total} are independent, got {self.independent}")
 
     @property
     def value(self) -> float | None:
@@ -46,6 +50,8 @@ class Share:
         """95% interval of the underlying probability, after Wilson (JASA 22, 1927); (0, 1) of nothing."""
         if self.total == 0:
             return 0.0, 1.0
+        if self.independent not in (None, self.total):
+            return _wilson(self.count / self.total, self.independent or 1)
         interval = scipy.stats.binomtest(self.count, self.total).proportion_ci(CONFIDENCE, method="wilson")
         # Rounding puts the ends a hair outside [0, 1] or past the share itself when that is 0 or 1.
         low = 0.0 if self.count == 0 else float(interval.low)
@@ -67,8 +73,9 @@ class Share:
         return share_with_interval(self.count, self.total, self.interval)
 
     def mapping(self) -> dict[str, Any]:
-        """Return `count`, `total` and `interval` as plain values."""
-        return {"count": self.count, "total": self.total, "interval": list(self.interval)}
+        """Return `count`, `total` and `interval` as plain values, and `independent` if it is known."""
+        values = {"count": self.count, "total": self.total, "interval": list(self.interval)}
+        return values if self.independent is None else values | {"independent": self.independent}
 
 
 @dataclass(frozen=True)
@@ -140,11 +147,15 @@ def share_estimate(shares: Array) -> Estimate | None:
     """
     if not len(shares):
         return None
-    count, mean = len(shares), float(np.mean(shares))
-    # The formula itself: scipy's takes whole counts, and the sum of shares is none.
+    mean = float(np.mean(shares))
+    return Estimate(mean, *_wilson(mean, len(shares)))
+
+
+def _wilson(mean: float, count: int) -> tuple[float, float]:
+    """Return Wilson's interval of a mean of `count` shares, by the formula itself: scipy's takes whole counts."""
     centre = (mean + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
     half = _Z / (1 + _Z**2 / count) * math.sqrt(mean * (1 - mean) / count + _Z**2 / (4 * count**2))
-    return Estimate(mean, min(max(centre - half, 0.0), mean), max(min(centre + half, 1.0), mean))
+    return min(max(centre - half, 0.0), mean), max(min(centre + half, 1.0), mean)
 
 
 def mean_estimate(values: Array, rng: np.random.Generator) -> Estimate | None:

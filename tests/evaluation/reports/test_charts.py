@@ -25,8 +25,8 @@ from navsim.visualization.palette import driver_colours
 from tests.evaluation.drives import make_drive
 
 
-def drive(driver: str, outcome: Outcome | None, junctions: bool = True) -> Drive:
-    scenario = Scenario("test-1", 0, 0, junctions)
+def drive(driver: str, outcome: Outcome | None, junctions: bool = True, route: int = 0) -> Drive:
+    scenario = Scenario("test-1", route, 0, junctions)
     episode = None if outcome is None else make_drive(outcome, scenario=scenario, driver=driver)
     return Drive(driver, scenario, episode, 0.1, "" if episode else "NaN")
 
@@ -120,7 +120,8 @@ def test_the_scores_plot_has_a_column_per_score_that_there_is(tmp_path: Path) ->
 
 
 def test_bars_show_arrivals_with_their_interval() -> None:
-    drives = [drive("policy", outcome) for outcome in (Outcome.ARRIVED, Outcome.ARRIVED, Outcome.COLLIDED)]
+    outcomes = (Outcome.ARRIVED, Outcome.ARRIVED, Outcome.COLLIDED)
+    drives = [drive("policy", outcome, route=route) for route, outcome in enumerate(outcomes)]
     (ax,) = plot_scores(results(*drives), {"policy": 0}, "three").axes
     (bar,) = ax.patches
     assert bar.get_width() == pytest.approx(100 * 2 / 3)  # type: ignore[attr-defined]

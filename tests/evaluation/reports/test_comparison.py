@@ -1,6 +1,7 @@
 """Results side by side: the same routes only, differences with what can be said of them."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,14 @@ from tests.evaluation.drives import make_drive
 A, L, N = Outcome.ARRIVED, Outcome.LEFT_ROAD, None
 
 
-def results(outcomes: dict[str, list[Outcome | None]], parts: int = 1, mark: str = "f1") -> dict[str, Any]:
-    """Results of drivers by how their drives ended; each second drive is of the second part."""
+def results(
+    outcomes: dict[str, list[Outcome | None]], parts: int = 1, mark: str = "f1", lanes: Collection[int] = ()
+) -> dict[str, Any]:
+    """Results of drivers by how their drives ended; each second drive is of the second part, `lanes` are on lanes."""
     drives = []
     for driver, ends in outcomes.items():
         for number, outcome in enumerate(ends):
-            scenario = Scenario("test-1", number // parts)
+            scenario = Scenario("test-1", number // parts, junctions=number not in lanes)
             offset = 0.1 if driver == "policy" else 0.3
             episode = None
             if outcome is not None:
@@ -120,12 +123,9 @@ def test_drivers_of_one_name_bear_their_results_name() -> None:
 
 
 def test_only_routes_through_junctions_are_compared_where_there_are_any() -> None:
-    values = results({"policy": [A, L]})
-    values["drives"][1]["scenario"]["junctions"] = False
-    (column,) = columns({"a": values})
+    (column,) = columns({"a": results({"policy": [A, L]}, lanes=(1,))})
     assert (column.arrived.count, column.arrived.total) == (1, 1)
-    values["drives"][0]["scenario"]["junctions"] = False
-    (column,) = columns({"a": values})
+    (column,) = columns({"a": results({"policy": [A, L]}, lanes=(0, 1))})
     assert column.arrived.total == 2
 
 

@@ -9,12 +9,15 @@ import pytest
 from rich.console import Console
 
 from navsim.errors import ConfigError
-from navsim.evaluation.metrics.drives import Drive
+from navsim.evaluation.metrics.drives import Drive, distinct_ways
+from navsim.evaluation.reports.comparison import columns
 from navsim.evaluation.reports.results import parts_mapping, results_mapping
-from navsim.evaluation.reports.score_tables import part_rows
+from navsim.evaluation.reports.score_tables import part_rows, results_markdown
 from navsim.evaluation.reports.suites_page import Repeat, Repeats, SuiteResults, suites_page, suites_summary
 from navsim.evaluation.statistics.paired import paired_share
 from navsim.evaluation.suites import SuiteStage, blind_parts
+from navsim.roads.elements import Manoeuvre
+from navsim.roads.routing import JunctionPassage
 from navsim.sensing.camera import Rig
 from navsim.sensing.observation import DeploymentFaults
 from navsim.simulation.config import SimulationConfig
@@ -127,6 +130,27 @@ def test_parts_over_the_same_routes_are_compared_with_the_first_one() -> None:
         "elsewhere: arrived",
     ]
     assert rows[2][1].startswith("-50% (-")
+
+
+def test_intervals_of_arrivals_count_distinct_ways() -> None:
+    drives = []
+    for route, turn in enumerate((Manoeuvre.LEFT, Manoeuvre.LEFT, Manoeuvre.LEFT, Manoeuvre.RIGHT)):
+        episode = make_drive(Outcome.ARRIVED, scenario=Scenario("test-1", route))
+        episode = replace(episode, passages=(JunctionPassage(20.0 + route, 30.0 + route, turn, 7),))
+        drives.append(Drive("one", episode.scenario, episode, 1.0))
+    assert distinct_ways(drives) == 2
+    assert distinct_ways([*drives, replace(drives[0], part="other")]) == 3
+    assert distinct_ways([replace(drive, episode=None) for drive in drives]) == 4
+    values = json.loads(json.dumps(results_mapping(drives, {"fingerprint": "abc", "renderer": "tiny"})))
+    text = page(SuiteResults("standard", "", {"one": values}))
+    assert cells(text, "distinct ways") == ["2"]
+    assert cells(text, "arrived") == ["4 of 4 (34% to 100%)"]  # the interval of 2 of 2
+    assert "| distinct ways | 2 |" in results_markdown(values, "All")
+    (column,) = columns({"a": values})
+    assert column.arrived.interval_text == "34% to 100%"
+    older = {**values, "drivers": {"one": {k: v for k, v in values["drivers"]["one"].items() if k != "distinct"}}}
+    assert "distinct ways" not in page(SuiteResults("standard", "", {"one": older}))
+    assert "distinct ways" not in page(SuiteResults("standard", "", {"good": GOOD}))
 
 
 def test_a_missing_camera_that_is_the_only_one_is_noted() -> None:

@@ -19,6 +19,22 @@ def test_of_yes_and_no_it_is_wilsons_interval(yes: int, no: int) -> None:
     assert (found.value, found.low, found.high) == pytest.approx((yes / (yes + no), low, high))
 
 
+def test_an_interval_is_as_wide_as_its_independent_trials_leave_it() -> None:
+    assert Share(15, 20, 4).interval == pytest.approx(Share(3, 4).interval)
+    assert Share(20, 20, 6).interval == pytest.approx(Share(6, 6).interval)
+    assert Share(15, 20, 20).interval == Share(15, 20).interval
+    assert Share(0, 0, 0).interval == (0.0, 1.0)
+    assert Share(15, 20, 4).mapping() == {
+        "count": 15,
+        "total": 20,
+        "interval": [*Share(15, 20, 4).interval],
+        "independent": 4,
+    }
+    for independent in (0, 21):
+        with pytest.raises(ValueError, match=f"of 20 trials 1 to 20 are independent, got {independent}"):
+            Share(15, 20, independent)
+
+
 def test_shares_in_between_count_as_what_they_are() -> None:
     found, same = share_estimate(np.array([0.5, 0.5, 1.0, 1.0])), share_estimate(np.array([0.75] * 4))
     assert found == same
