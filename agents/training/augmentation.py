@@ -36,7 +36,12 @@ class ImageVariation(Constrained):
     colour: Annotated[float, Ge(0), Lt(100)] = 0.1
     """Standard deviation of the factor on each colour channel, around 1."""
     noise: Annotated[float, Ge(0), Lt(100)] = 0.08
-    """Largest standard deviation of the Gaussian noise of pixels; each image draws its own, from 0 to this."""
+    """Largest standard deviation of the Gaussian noise of pixels. Each image draws its own: this, times the square of a
+    uniform draw, so that half of the images have less than a quarter of it."""
+    occlusion: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Share of the images with a rectangle of one colour, of up to half the width and height."""
+    image_dropout: Annotated[float, Ge(0), Le(1)] = 0.0
+    """Share of the images that are black, as those of a camera that has failed; each camera has its own draw."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class AugmentationConfig(ImageVariation):
 class ImageAugmenter:
     """Draws and applies changes of images; owns a bank of noise and a random generator.
 
-    The changes of a batch depend on the seed given to `restart` alone, so that training can resume at any step.
+    B: batch, C: cameras, H and W: height and width [px]. The changes of a batch depend on the seed given to `restart`
+    alone, so that training can resume at any step.
     """
 
     def __init__(self, variation: ImageVariation, seed: int, device: torch.device) -> None:
@@ -86,7 +92,11 @@ class ImageAugmenter:
         self._first, self._batch_size = first, batch_size
 
     def images(self, images: Tensor) -> Tensor:
-        """Change light, contrast and colours of images (B, C, H, W, 3) and add noise; the cameras share the light."""
+        """Return changed images (B, C, H, W, 3), within [-1, 1] as those of a camera; the cameras share the light."""
+        return self._hidden(self._lit(images).clamp_(-1, 1))
+
+    def _lit(self, images: Tensor) -> Tensor:
+        """Change light, contrast and colours of images and add noise."""
         config, batch = self._variation, len(images)
         bright = config.brightness * self._normals(batch, 1, 1, 1, 1)
         gain = 1 + config.contrast * self._normals(batch, 1, 1, 1, 1) + config.colour * self._normals(batch, 1, 1, 1, 3)
@@ -101,9 +111,29 @@ class ImageAugmenter:
         starts = torch.randint(
             len(slices), (self._batch_size or batch,), generator=self._generator, device=images.device
         )[self._first :][:batch]
-        sigma = config.noise * self._uniforms(batch, 1, 1, 1, 1)
+        sigma = config.noise * self._uniforms(batch, 1, 1, 1, 1).square()
         noise = torch.index_select(slices, 0, starts).view(images.shape)
         return torch.addcmul(images, noise.to(images.dtype), sigma.to(images))
+
+    def _hidden(self, images: Tensor) -> Tensor:
+        """Cover a rectangle of some images, and make some images black."""
+        config, (batch, cameras, height, width, _) = self._variation, images.shape
+        if config.occlusion:
+            chosen, top, left, rows, columns = self._uniforms(batch, cameras, 5).unbind(dim=-1)
+            tall, wide = (
+                ((first <= pixels) & (pixels < first + size / 2))  # first and size are shares of the side
+                for first, size, pixels in (
+                    (top[..., None], rows[..., None], torch.arange(height, device=images.device) / height),
+                    (left[..., None], columns[..., None], torch.arange(width, device=images.device) / width),
+                )
+            )
+            covered = tall[..., :, None] & wide[..., None, :] & (chosen < config.occlusion)[..., None, None]
+            colours = 2 * self._uniforms(batch, cameras, 1, 1, 3) - 1
+            images = torch.where(covered[..., None], colours.to(images), images)
+        if config.image_dropout:
+            black = self._uniforms(batch, cameras, 1, 1, 1) < config.image_dropout
+            images = torch.where(black, torch.full_like(images[:1, :1, :1, :1], -1.0), images)
+        return images
 
     def _normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers."""
