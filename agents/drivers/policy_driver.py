@@ -21,8 +21,8 @@ from navsim.drivers.action_selection import (
     select_action,
 )
 from navsim.drivers.protocol import Decision, Salience
-from navsim.sensing.camera import Camera
-from navsim.sensing.observation import Observation, blank_observation
+from navsim.sensing.camera import Camera, mirrored_images
+from navsim.sensing.observation import Observation, blank_observation, right_hand_observation
 from navsim.sensing.roadmap import MapSpec
 
 
@@ -87,9 +87,14 @@ class PolicyDriver(LearnedDriver):
     @torch.inference_mode()
     def explain(self, observation: Observation) -> Salience:
         """Return the saliency of an observation, see `agents.interpretability.saliency.quick_saliency`."""
-        saliency = quick_saliency(self._policy, scale_observations(stack_observations([observation]), torch.float32))
-        parts = (None if part is None else part[0].cpu().numpy() for part in (saliency.images, saliency.maps))
-        return Salience(*parts)
+        shown = right_hand_observation(observation)
+        saliency = quick_saliency(self._policy, scale_observations(stack_observations([shown]), torch.float32))
+        images, maps = (None if part is None else part[0].cpu().numpy() for part in (saliency.images, saliency.maps))
+        if shown is observation:
+            return Salience(images, maps)
+        if images is not None:
+            images = mirrored_images(images[..., None], observation.cameras)[..., 0]
+        return Salience(images, None if maps is None else maps[..., ::-1])
 
 
 def stack_observations(observations: Sequence[Observation]) -> ObservationBatch:

@@ -33,7 +33,7 @@ _ARRAYS = ("images", "road_maps", "route_maps", "speeds", "labels")
 def decode(dataset: recorded.Dataset, folder: Path) -> list[Path]:
     """Write the arrays of each episode as .npy files in a folder of its own; return the folders."""
     folders = []
-    for episode in dataset.episodes():
+    for episode in dataset.right_hand_episodes():
         target = folder / episode.scenario.name
         target.mkdir(parents=True)
         for name in _ARRAYS:

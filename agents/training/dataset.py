@@ -101,7 +101,13 @@ def load_training_data(
     chosen = choose_storage(storage, needed, free_memory(device), device)
     samples = {
         split: gather_samples(
-            dataset.episodes(), dataset.frames, spec, policy.max_curvature, folders_text(data), device, labelled[split]
+            dataset.right_hand_episodes(),
+            dataset.frames,
+            spec,
+            policy.max_curvature,
+            folders_text(data),
+            device,
+            labelled[split],
         )
         if chosen == "device"
         else MappedSamples.of(
@@ -204,7 +210,7 @@ def informative_frames(episode: Episode) -> NDArray[np.bool_]:
 def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Check all numbers; returns speeds (N,), labels (N,) and which frames are informative (N,)."""
     speeds, labels, is_informative = [], [], []
-    for path, episode in zip(dataset.headers, dataset.episodes(images=False), strict=True):
+    for path, episode in zip(dataset.headers, dataset.right_hand_episodes(images=False), strict=True):
         check_numbers(episode, max_curvature, f"{path.parent.parent}: episode {episode.scenario.name}")
         speeds.append(episode.speeds[:-1])
         labels.append(episode.labels)

@@ -210,7 +210,7 @@ def _pack(dataset: Dataset, path: Path, spec: ObservationSpec, classes: bool) ->
     frames = 0
     try:
         with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
-            for file_path, episode in zip(dataset.headers, dataset.episodes(), strict=True):
+            for file_path, episode in zip(dataset.headers, dataset.right_hand_episodes(), strict=True):
                 check_pictures(episode, spec, f"{file_path.parent.parent}: episode {episode.scenario.name}")
                 file.write(records_of(episode, classes).data)
                 frames += len(episode)

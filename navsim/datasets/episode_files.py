@@ -28,6 +28,7 @@ from navsim.config import from_mapping, to_mapping
 from navsim.errors import ConfigError, EpisodeError, TownError
 from navsim.geometry import Array
 from navsim.provenance import FileState, file_state, software_versions
+from navsim.roads.elements import DrivingSide
 from navsim.roads.routing import JunctionPassage
 from navsim.sensing.observation import Image
 from navsim.simulation.episode import OBJECT_COLUMNS, Episode
@@ -97,6 +98,7 @@ COMPRESSION_LEVEL = 3
 """Compression level of zstd; on flat-shaded images higher levels cost time and save little."""
 _KEY = b"navsim"
 _MAP_FILE = "map_file"  # place of a real town's map; the town's name holds only the digest of its content
+_SIDE = "driving_side"  # side of traffic, where it keeps left
 _IMAGES = ("images", "road_maps", "route_maps")
 _CLASSES = "classes"
 _OBJECTS = "objects"
@@ -180,7 +182,8 @@ def write_episode(episode: Episode, path: Path, metadata: Mapping[str, Any]) -> 
         StorageError: If the file cannot be written; nothing is left of it then.
     """
     classes, town = (_CLASSES,) if len(episode.classes) else (), episode.scenario.town
-    place = {_MAP_FILE: str(town.file)} if isinstance(town, MapName) and town.file is not None else {}
+    place: dict[str, str] = {_SIDE: str(episode.side)} if episode.side is DrivingSide.LEFT else {}
+    place |= {_MAP_FILE: str(town.file)} if isinstance(town, MapName) and town.file is not None else {}
     header = EpisodeHeader(
         scenario=episode.scenario,
         driver=episode.driver,
@@ -300,6 +303,7 @@ def _episode(header: EpisodeHeader, table: pa.Table, recorded: Sequence[str]) ->
         route_length=header.route_length,
         passages=header.passages,
         struck=header.struck,
+        side=DrivingSide(header.metadata.get(_SIDE, DrivingSide.RIGHT)),
         **arrays,
     )
 

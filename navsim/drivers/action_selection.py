@@ -21,7 +21,7 @@ from navsim.config import Constrained
 from navsim.drivers.protocol import Decision
 from navsim.geometry import Array
 from navsim.seeding import generator
-from navsim.sensing.observation import Observation
+from navsim.sensing.observation import Observation, right_hand_observation
 
 Rule = Literal["follow_mode", "mode", "sample_hold", "mean"]
 GRID_POINTS = 641
@@ -68,6 +68,12 @@ class ActionDistribution:
     """Mean curvature [1/m]."""
     command: float | None = None
     """Command of a policy that also outputs a single one, which is then driven [1/m]."""
+
+    @property
+    def mirrored(self) -> "ActionDistribution":
+        """Distribution with left and right exchanged."""
+        command = None if self.command is None else -self.command
+        return ActionDistribution(-self.grid[::-1], self.density[::-1], -self.mode, -self.mean, command)
 
 
 @dataclass(frozen=True)
@@ -137,13 +143,18 @@ class LearnedDriver(ABC):
     ) -> dict[int, ActionDistribution]:
         """Return the distribution of each car.
 
+        Networks learn from traffic that keeps right. Where it keeps left, they are shown the mirror image.
+
         Args:
             observations: What each car senses.
             in_passes: Whether to predict in passes of a fixed number of cars, see `predict_in_passes`.
         """
-        seen = list(observations.values())
+        seen = [right_hand_observation(observation) for observation in observations.values()]
         found = self.predict_in_passes(seen) if in_passes else self.predict(seen)
-        return dict(zip(observations, found, strict=True))
+        return {
+            car: distribution if observation is shown else distribution.mirrored
+            for (car, observation), shown, distribution in zip(observations.items(), seen, found, strict=True)
+        }
 
     def predict_in_passes(self, observations: Sequence[Observation]) -> list[ActionDistribution]:
         """Return the network's distribution for each observation, in passes of `cars` observations.

@@ -1,4 +1,4 @@
-"""Elements of a town: roads, lanes, connectors, junctions and outlines of houses. Traffic keeps right."""
+"""Elements of a town: roads, lanes, connectors, junctions and outlines of houses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,13 @@ class Footprint:
     """Corners (N, 2) [m], counter-clockwise, the first not repeated."""
     height: float
     """Height of the walls [m]."""
+
+
+class DrivingSide(StrEnum):
+    """Side of the road on which traffic drives."""
+
+    RIGHT = "right"
+    LEFT = "left"
 
 
 class Manoeuvre(StrEnum):
@@ -76,6 +83,8 @@ class Road:
     """Speed limit [m/s]."""
     ring: bool = False
     """Whether the road is a part of a roundabout's ring."""
+    side: DrivingSide = DrivingSide.RIGHT
+    """Side of the road on which its traffic drives."""
 
     def __post_init__(self) -> None:
         if self.lanes_forward < 0 or self.lanes_backward < 0 or self.lanes == 0:
@@ -105,9 +114,14 @@ class Road:
         return self.width / 2
 
     @property
+    def sign(self) -> int:
+        """Sign of offsets from the divider to the lanes of the backward direction: 1 where traffic keeps right."""
+        return 1 if self.side is DrivingSide.RIGHT else -1
+
+    @property
     def divider_offset(self) -> float:
         """Offset of the line between the two directions from the centre line [m], positive to the left of forward."""
-        return (self.lanes_forward - self.lanes_backward) / 2 * self.lane_width
+        return self.sign * (self.lanes_forward - self.lanes_backward) / 2 * self.lane_width
 
     def lane_offset(self, forward: bool, index: int) -> float:
         """Return the offset of a lane's middle from the centre line [m], positive to the left of forward.
@@ -116,7 +130,7 @@ class Road:
             forward: Whether the lane leads from `start` to `end`.
             index: Number of the lane, counted from 0 at the divider towards the kerb.
         """
-        beside = (index + 0.5) * self.lane_width
+        beside = self.sign * (index + 0.5) * self.lane_width
         return self.divider_offset - beside if forward else self.divider_offset + beside
 
 

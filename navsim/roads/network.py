@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from navsim.errors import TownError
 from navsim.geometry import Array, Polyline
 from navsim.roads.connectors import LanePair, connector_paths, lane_pairs, manoeuvre_of
-from navsim.roads.elements import Connector, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
+from navsim.roads.elements import Connector, DrivingSide, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
 from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
 
 __all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
@@ -50,6 +50,11 @@ class RoadNetwork:
         shapely.prepare(self.carriageway)
         object.__setattr__(self, "_followers", tuple(map(tuple, followers)))
         object.__setattr__(self, "_tree", shapely.STRtree([junction.area for junction in self.junctions]))
+
+    @property
+    def side(self) -> DrivingSide:
+        """Side of the road on which traffic drives."""
+        return self.roads[0].side
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:

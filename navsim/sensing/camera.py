@@ -9,9 +9,11 @@ Camera noise is applied where images are consumed and never recorded: it defeats
 freeze one draw. Mount errors are drawn once for each camera and drive, from the drive's seed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, TypeVar
 
 import cv2
 import numpy as np
@@ -19,7 +21,10 @@ from annotated_types import Ge, Gt, Le, Lt
 from numpy.typing import ArrayLike, NDArray
 
 from navsim.config import Constrained
+from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,36 @@ class MountError(Constrained):
 
     def _error_prefix(self) -> str:
         return "mount_error."
+
+
+def mirrored_images(images: NDArray[Value], cameras: Sequence[Camera]) -> NDArray[Value]:
+    """Return images (..., C, H, W, 3) of the mirror image of a scene, left and right exchanged.
+
+    Args:
+        images: Images of the scene.
+        cameras: Camera of each image, C; a camera that looks to the left gets the image of the one to the right.
+
+    Raises:
+        ConfigError: If the cameras are not placed symmetrically.
+    """
+    return np.asarray(images[..., _mirrored_order(tuple(cameras)), :, ::-1, :])
+
+
+@lru_cache(maxsize=16)
+def _mirrored_order(cameras: tuple[Camera, ...]) -> list[int]:
+    """Return the index of the camera that sees the mirror image of each camera's scene."""
+    places = [replace(camera, name="any") for camera in cameras]
+    order = []
+    for camera in places:
+        x, y, z = camera.position
+        mirror = replace(camera, position=(x, -y, z), yaw_deg=-camera.yaw_deg)
+        if mirror not in places:
+            raise ConfigError(
+                "policies that learned from traffic that keeps right drive on the left with cameras at mirrored places "
+                f"only; none mirrors that at y = {y} m with a yaw of {camera.yaw_deg} deg"
+            )
+        order.append(places.index(mirror))
+    return order
 
 
 def with_noise(images: NDArray[np.uint8], noise: CameraNoise, rng: np.random.Generator) -> NDArray[np.uint8]:

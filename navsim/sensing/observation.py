@@ -7,7 +7,7 @@ Deployment adds faults: late commands, black or old images, a missing camera, a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from navsim.config import Constrained
 from navsim.errors import ConfigError
 from navsim.geometry import Array, Pose, wrap_angle
-from navsim.sensing.camera import Camera, CameraNoise, with_noise
+from navsim.roads.elements import DrivingSide
+from navsim.sensing.camera import Camera, CameraNoise, mirrored_images, with_noise
 from navsim.sensing.roadmap import CarriedMap
 
 Image = NDArray[np.uint8]
@@ -88,12 +89,33 @@ class Observation:
     """Movement since the last observation, with errors."""
     carried_map: CarriedMap | None = None
     """Map from which both patches were cut, for patches at other poses; None in replays."""
+    side: DrivingSide = DrivingSide.RIGHT
+    """Side of the road on which traffic drives."""
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[-1] != 3:
             raise ValueError(f"images must be (C, H, W, 3), got {self.images.shape}")
         if self.road_map.shape != self.route_map.shape or self.road_map.ndim != 2:
             raise ValueError(f"both maps must be (S, S), got {self.road_map.shape} and {self.route_map.shape}")
+
+
+def right_hand_observation(observation: Observation) -> Observation:
+    """Return what networks learn from and drive by: where traffic keeps left, the mirror image of images and maps.
+
+    Poses, odometry and the carried map stay those of the town.
+
+    Raises:
+        ConfigError: If the cameras are not placed symmetrically.
+    """
+    if observation.side is DrivingSide.RIGHT:
+        return observation
+    return replace(
+        observation,
+        images=mirrored_images(observation.images, observation.cameras),
+        road_map=observation.road_map[..., ::-1],
+        route_map=observation.route_map[..., ::-1],
+        side=DrivingSide.RIGHT,
+    )
 
 
 def blank_observation(cameras: Sequence[Camera], map_size_px: int) -> Observation:
@@ -275,6 +297,8 @@ class CarSensors:
     """Map that the car carries."""
     faults: FaultySensors
     """Faults between the sensors and the driver."""
+    side: DrivingSide = DrivingSide.RIGHT
+    """Side of the road on which traffic drives."""
 
     def sense(self, images: Image, pose: Pose, speed: float, time: float, elapsed: float) -> Observation:
         """Return what the driver sees; once for each control step. Map patches lie around the position fix.
@@ -297,4 +321,5 @@ class CarSensors:
             gps_spec=self.gps.spec if self.gps.has_fix else None,
             odometry=self.odometer.read(pose, time),
             carried_map=self.carried_map,
+            side=self.side,
         )

@@ -221,6 +221,7 @@ def car_sensors(config: SimulationConfig, scenario: Scenario, town: Town, route:
         Odometer(config.odometry, draws("odometry")),
         noisy_map(config, scenario, town, route),
         FaultySensors(config.faults, config.cameras, draws("faults")),
+        town.network.side,
     )
 
 

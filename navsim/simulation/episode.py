@@ -1,15 +1,17 @@
 """One drive as arrays: what was sensed, commanded and labelled, the true states, and the manoeuvre of each frame."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from navsim.geometry import Array, Pose
-from navsim.roads.elements import JunctionKind, Manoeuvre
+from navsim.roads.elements import DrivingSide, JunctionKind, Manoeuvre
 from navsim.roads.network import RoadNetwork
 from navsim.roads.routing import JunctionPassage, Route
+from navsim.sensing.camera import Camera, mirrored_images
 from navsim.sensing.observation import Image
 from navsim.simulation.scenario import Outcome, Scenario
 from navsim.world.obstacles import ObstacleKind
@@ -74,6 +76,8 @@ class Episode:
     route_offsets: Array = field(default_factory=lambda: np.zeros(0))
     """Offset from the centre of the route's own lane (T + 1,) [m], positive to the left; the same as `offsets` in files
     from before it was recorded."""
+    side: DrivingSide = DrivingSide.RIGHT
+    """Side of the road on which traffic drives."""
 
     def __post_init__(self) -> None:
         steps = len(self.commands)
@@ -144,6 +148,29 @@ _AT_JUNCTIONS = {
     Manoeuvre.RIGHT: FrameManoeuvre.RIGHT,
     Manoeuvre.ROUNDABOUT: FrameManoeuvre.ROUNDABOUT,
 }
+
+
+def right_hand_view(episode: Episode, cameras: Sequence[Camera]) -> Episode:
+    """Return what networks learn from a drive: where traffic keeps left, the mirror image of the frames.
+
+    Images, maps, classes, commands and labels are mirrored; poses, offsets and objects stay as they are.
+
+    Raises:
+        ConfigError: If the cameras are not placed symmetrically.
+    """
+    if episode.side is DrivingSide.RIGHT:
+        return episode
+    classes = episode.classes[..., None]
+    return replace(
+        episode,
+        images=mirrored_images(episode.images, cameras),
+        road_maps=episode.road_maps[..., ::-1],
+        route_maps=episode.route_maps[..., ::-1],
+        commands=-episode.commands,
+        labels=-episode.labels,
+        classes=mirrored_images(classes, cameras)[..., 0] if len(classes) else episode.classes,
+        side=DrivingSide.RIGHT,
+    )
 
 
 def manoeuvre_of_frames(episode: Episode, network: RoadNetwork, route: Route) -> NDArray[np.str_]:

@@ -283,6 +283,7 @@ def _episode(simulation: Simulation, name: str, log: _Log, last: TimeStep, with_
         struck=simulation.struck,
         grid=grid,
         densities=densities,
+        side=simulation.town.network.side,
     )
 
 

@@ -121,7 +121,13 @@ def rollout_step(episode: Episode, simulation: SimulationConfig, index: int) -> 
     )
     images = episode.images[index]
     observation = Observation(
-        images, episode.road_maps[index], episode.route_maps[index], speed, fix, simulation.cameras
+        images,
+        episode.road_maps[index],
+        episode.route_maps[index],
+        speed,
+        fix,
+        simulation.cameras,
+        side=episode.side,
     )
     state = VehicleState(
         time=float(episode.times[index]),

@@ -7,9 +7,11 @@ from enum import StrEnum
 
 from navsim.errors import ConfigError, TownError
 from navsim.roads.connectors import connector_faults
+from navsim.roads.elements import DrivingSide
 from navsim.roads.generators.grid import CityConfig, GridConfig
 from navsim.roads.generators.town import TownConfig
 from navsim.roads.generators.winding import SuburbConfig, VillageConfig
+from navsim.roads.mirroring import mirrored_network
 from navsim.roads.network import RoadNetwork, build_network
 from navsim.seeding import generator
 
@@ -42,26 +44,29 @@ class Split(StrEnum):
 
 @dataclass(frozen=True)
 class TownId:
-    """Name of a procedural town, such as "test-3" or "grid-test-3"."""
+    """Name of a procedural town, such as "test-3", "grid-test-3" or, where traffic keeps left, "left-grid-test-3"."""
 
     split: Split
     """Split that the town belongs to."""
     index: int
     """Number of the town in its split, 0 to 999,999."""
     generator: Generator = Generator.TOWN
-    """Generator of the town; the first part of the name unless it is `town`."""
+    """Generator of the town; a part of the name unless it is `town`."""
+    side: DrivingSide = DrivingSide.RIGHT
+    """Side of traffic. A town where it keeps left is the mirror image of the one with the same split and number."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.index < TOWNS_PER_SPLIT:
             raise TownError(f"town index must be from 0 to {TOWNS_PER_SPLIT - 1}, got {self.index}")
 
     def __str__(self) -> str:
+        side = "" if self.side is DrivingSide.RIGHT else f"{self.side}-"
         prefix = "" if self.generator is Generator.TOWN else f"{self.generator}-"
-        return f"{prefix}{self.split}-{self.index}"
+        return f"{side}{prefix}{self.split}-{self.index}"
 
     @property
     def seed(self) -> int:
-        """The seed of the town, different for every town."""
+        """The seed of the town, different for every town except a mirror image."""
         block = list(Generator).index(self.generator) * len(Split) + list(Split).index(self.split)
         return block * TOWNS_PER_SPLIT + self.index
 
@@ -73,13 +78,15 @@ class TownId:
             TownError: If it is not a split and a number, such as "train-3", after an optional generator.
         """
         prefixes = [str(kind) for kind in Generator if kind is not Generator.TOWN]
-        match = re.fullmatch(rf"(?:({'|'.join(prefixes)})-)?({'|'.join(Split)})-(0|[1-9][0-9]*)", text)
+        match = re.fullmatch(rf"(left-)?(?:({'|'.join(prefixes)})-)?({'|'.join(Split)})-(0|[1-9][0-9]*)", text)
         if match is None:
             raise TownError(
                 f"unknown town {text!r}: give a split ({', '.join(Split)}) and a number, such as 'train-3', or put a "
-                f"generator ({', '.join(prefixes)}) before them, such as '{prefixes[0]}-train-3'"
+                f"generator ({', '.join(prefixes)}) before them, such as '{prefixes[0]}-train-3', and 'left-' before "
+                "that for traffic that keeps left"
             )
-        return TownId(Split(match[2]), int(match[3]), Generator(match[1] or Generator.TOWN))
+        side = DrivingSide.LEFT if match[1] else DrivingSide.RIGHT
+        return TownId(Split(match[3]), int(match[4]), Generator(match[2] or Generator.TOWN), side)
 
 
 TOWN_GENERATORS = (Generator.TOWN, Generator.GRID, Generator.SUBURB, Generator.VILLAGE)
@@ -165,6 +172,6 @@ def build_town(town: TownId | str, config: GeneratorConfig | None = None) -> Roa
             reason = str(error)
             continue
         if not connector_faults([connector.path for connector in network.connectors], network.carriageway).any():
-            return network
+            return network if name.side is DrivingSide.RIGHT else mirrored_network(network)
         reason = "a junction is too tight to drive through"
     raise TownError(f"town {name}: no town fits this config in {generator_config.attempts} draws (last: {reason})")

@@ -29,12 +29,14 @@ ECCENTRICITY2 = 0.00669437999014
 
 @dataclass(frozen=True)
 class Projection:
-    """Plane with x east and y north [m], tangent to the earth at its origin."""
+    """Plane with x east and y north [m], tangent to the earth at its origin, or the mirror image of that plane."""
 
     longitude: float
     """Longitude of the origin [deg]."""
     latitude: float
     """Latitude of the origin [deg]."""
+    mirrored: bool = False
+    """Whether x counts to the west."""
 
     def to_plane(self, coordinates: ArrayLike) -> Array:
         """Project (longitude, latitude) pairs (N, 2) [deg] to points (N, 2) [m]."""
@@ -48,7 +50,7 @@ class Projection:
         northing = a**2 / 2 + (5 - t + 9 * c + 4 * c**2) * a**4 / 24
         northing += (61 - 58 * t + t**2 + 600 * c - 330 * prime) * a**6 / 720
         y = _meridian(lat) - _meridian(np.deg2rad(self.latitude)) + n * np.tan(lat) * northing
-        return np.stack([x, y], axis=-1)
+        return np.stack([-x if self.mirrored else x, y], axis=-1)
 
 
 def _meridian(latitude: ArrayLike) -> Array:
@@ -84,16 +86,16 @@ class _Segments:
     """Street of each segment, from its first to its second end."""
 
 
-def extract_projection(extract: Extract) -> Projection:
+def extract_projection(extract: Extract, mirrored: bool = False) -> Projection:
     """Return the projection with its origin in the middle of the extract."""
     if extract.bounds:
         west, south, east, north = np.array(extract.bounds).T
-        return Projection(float(west.min() + east.max()) / 2, float(south.min() + north.max()) / 2)
+        return Projection(float(west.min() + east.max()) / 2, float(south.min() + north.max()) / 2, mirrored)
     known = np.array(
         [extract.coordinates[n] for street in extract.streets for n in street.nodes if n in extract.coordinates]
     )
     middle = (known.min(axis=0) + known.max(axis=0)) / 2
-    return Projection(float(middle[0]), float(middle[1]))
+    return Projection(float(middle[0]), float(middle[1]), mirrored)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,13 @@
 
 The same file content gives the same town, whatever the file's name and folder. The world has one level: a bridge and
 the street beneath it cross without turns; see `segments.street_segments`. Houses stand beside the streets, clear of
-the carriageway.
+the carriageway. Traffic keeps to the side that the tag `driving_side` names, or else to that of the country.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import shapely
 
 from navsim.errors import TownError
 from navsim.geometry import Array
-from navsim.roads.elements import Footprint
+from navsim.roads.elements import DrivingSide, Footprint
+from navsim.roads.mirroring import mirrored_footprint, mirrored_network, mirrored_points
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.reader import Extract, file_digest, read_extract
 from navsim.roads.osm.restrictions import forbidden_turns
@@ -31,6 +33,11 @@ MAX_FILE_SIZE = 500.0
 """Largest size of an extract [MB]."""
 MAX_STREETS = 500.0
 """Largest length of an extract's streets [km]."""
+KEEP_LEFT = (
+    "AG AI AU BB BD BM BN BS BT BW CC CK CX CY DM FJ FK GB GD GG GY HK ID IE IM IN JE JM JP KE KI KN KY LC LK LS MO MS "
+    "MT MU MV MW MY MZ NA NF NP NR NU NZ PG PK PN SB SC SG SH SR SZ TC TH TK TL TO TT TV TZ UG VC VG VI WS ZA ZM ZW"
+)
+"""Countries and territories whose traffic keeps left, by their codes in ISO 3166-1."""
 _log = logging.getLogger(__name__)
 
 
@@ -98,7 +105,8 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     _require_at_most(path, path.stat().st_size / 1e6 if path.is_file() else 0.0, MAX_FILE_SIZE, "MB")
     config = options or OsmConfig()
     extract = read_extract(path)
-    projection = extract_projection(extract)
+    side = driving_side(extract)
+    projection = extract_projection(extract, mirrored=side is DrivingSide.LEFT)
     segments = street_segments(extract, projection)
     _require_at_most(path, sum(edge.length for edge in segments.edges) / 1e3, MAX_STREETS, "km of streets")
     lasting = [each for each in extract.restrictions if not each.kind.conditional]
@@ -120,7 +128,27 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
         summary,
     )
     houses = footprints(extract, projection, streets, generator(osm_seed(path), "heights"))
-    return OsmTown(streets, houses, built.coverage, counts)
+    town = OsmTown(streets, houses, built.coverage, counts)
+    return town if side is DrivingSide.RIGHT else _mirrored(town)
+
+
+def driving_side(extract: Extract) -> DrivingSide:
+    """Return the side of traffic: by the streets' tag `driving_side`, or that in the country of the closest city."""
+    tagged = Counter(street.side for street in extract.streets if street.side is not None)
+    if tagged:
+        return tagged.most_common(1)[0][0]
+    import reverse_geocode  # reads a table of cities, which takes a second
+
+    middle = extract_projection(extract)
+    country = reverse_geocode.get((middle.latitude, middle.longitude))["country_code"]
+    return DrivingSide.LEFT if country in KEEP_LEFT.split() else DrivingSide.RIGHT
+
+
+def _mirrored(town: OsmTown) -> OsmTown:
+    """Return the mirror image of a town."""
+    houses = None if town.footprints is None else tuple(map(mirrored_footprint, town.footprints))
+    coverage = replace(town.coverage, lines=mirrored_points(town.coverage.lines))
+    return replace(town, network=mirrored_network(town.network), footprints=houses, coverage=coverage)
 
 
 def _require_at_most(path: Path, size: float, limit: float, unit: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import shapely
 
 from navsim.geometry import Array, Polyline
+from navsim.roads.elements import DrivingSide
 from navsim.roads.network import Road, RoadNetwork
 from navsim.world.scenery.meshes import Surface, quads, ribbon
 from navsim.world.scenery.textures import Paint
@@ -161,7 +162,8 @@ def _lane_lines(road: Road, centre: Polyline) -> list[Surface]:
     """Return dashes between lanes, and a solid line between the two directions of roads with several lanes each way."""
     left = road.half_width - road.margin
     divided = min(road.lanes_forward, road.lanes_backward) > 1
-    between = [i for i in range(1, road.lanes) if not (divided and i == road.lanes_backward)]
+    leftmost = road.lanes_backward if road.side is DrivingSide.RIGHT else road.lanes_forward
+    between = [i for i in range(1, road.lanes) if not (divided and i == leftmost)]
     dashes = _dashes(centre, left - np.array(between) * road.lane_width)
     return [dashes, line(_straightened(centre), road.divider_offset, LINE_WIDTH)] if divided else [dashes]
 
@@ -196,12 +198,14 @@ def _yield_lines(road: Road, centre: Polyline) -> list[Surface]:
     """Return a bar across the lanes that enter a junction, at each end of the road; rings of roundabouts have none."""
     if road.ring:
         return []
-    divider, edge = road.divider_offset, road.half_width - road.margin
+    # Offsets towards the lanes of the backward direction.
+    divider, edge = road.sign * road.divider_offset, road.half_width - road.margin
     bars = []
     if road.lanes_forward:
-        bars.append(line(_last_piece(centre, YIELD_WIDTH), (divider - edge) / 2, divider + edge))
+        bars.append(line(_last_piece(centre, YIELD_WIDTH), road.sign * (divider - edge) / 2, divider + edge))
     if road.lanes_backward:
-        bars.append(line(_last_piece(centre.reversed(), YIELD_WIDTH), -(divider + edge) / 2, edge - divider))
+        before = _last_piece(centre.reversed(), YIELD_WIDTH)
+        bars.append(line(before, -road.sign * (divider + edge) / 2, edge - divider))
     return bars
 
 

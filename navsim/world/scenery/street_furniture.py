@@ -26,18 +26,19 @@ POST_WIDTH = 0.14
 
 
 def place_signs(network: RoadNetwork) -> Array:
-    """Return the transforms (N, 4) of yield signs to the right of the kerbside lanes that enter junctions."""
+    """Return the transforms (N, 4) of yield signs beside the kerbside lanes that enter junctions."""
     ends = {road for junction in network.junctions if len(junction.roads) > 2 for road in junction.roads}
     meeting = {junction.node for junction in network.junctions if len(junction.roads) > 2}
     signs = []
     for index in sorted(ends):
         road = network.roads[index]
         start, end = network.mouths(index)
+        beside = road.sign * (road.half_width + SIGN_DISTANCE)
         if road.end in meeting and road.lanes_forward:
-            pose = road.centre.pose(max(end - 2.0, start)).moved(left=-road.half_width - SIGN_DISTANCE, turn=np.pi)
+            pose = road.centre.pose(max(end - 2.0, start)).moved(left=-beside, turn=np.pi)
             signs.append((pose.x, pose.y, pose.heading, 1.0))
         if road.start in meeting and road.lanes_backward:
-            pose = road.centre.pose(min(start + 2.0, end)).moved(left=road.half_width + SIGN_DISTANCE)
+            pose = road.centre.pose(min(start + 2.0, end)).moved(left=beside)
             signs.append((pose.x, pose.y, pose.heading, 1.0))
     transforms = np.array(signs).reshape(-1, 4)
     points: Shapes = np.asarray(shapely.points(transforms[:, :2]))
