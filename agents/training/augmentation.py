@@ -116,24 +116,20 @@ class ImageAugmenter:
         return torch.addcmul(images, noise.to(images.dtype), sigma.to(images))
 
     def _hidden(self, images: Tensor) -> Tensor:
-        """Cover a rectangle of some images, and make some images black."""
+        """Cover a rectangle of some images with one colour, and make some images black."""
         config, (batch, cameras, height, width, _) = self._variation, images.shape
-        if config.occlusion:
-            chosen, top, left, rows, columns = self._uniforms(batch, cameras, 5).unbind(dim=-1)
-            tall, wide = (
-                ((first <= pixels) & (pixels < first + size / 2))  # first and size are shares of the side
-                for first, size, pixels in (
-                    (top[..., None], rows[..., None], torch.arange(height, device=images.device) / height),
-                    (left[..., None], columns[..., None], torch.arange(width, device=images.device) / width),
-                )
-            )
-            covered = tall[..., :, None] & wide[..., None, :] & (chosen < config.occlusion)[..., None, None]
-            colours = 2 * self._uniforms(batch, cameras, 1, 1, 3) - 1
-            images = torch.where(covered[..., None], colours.to(images), images)
-        if config.image_dropout:
-            black = self._uniforms(batch, cameras, 1, 1, 1) < config.image_dropout
-            images = torch.where(black, torch.full_like(images[:1, :1, :1, :1], -1.0), images)
-        return images
+        if not (config.occlusion or config.image_dropout):
+            return images
+        hidden, black, top, left, rows, columns = self._uniforms(batch, cameras, 6, 1).unbind(dim=2)  # (B, C, 1)
+        black = black < config.image_dropout
+        # Of the numbers of a row, as in `_lit`; places and sizes are shares of the side.
+        y = torch.arange(height, device=images.device) / height
+        x = (torch.arange(width, device=images.device) / width).repeat_interleave(3)
+        tall = (hidden < config.occlusion) & (top <= y) & (y < top + rows / 2) | black  # (B, C, H)
+        wide = (left <= x) & (x < left + columns / 2) | black  # (B, C, 3 W)
+        colours = torch.where(black, -1.0, 2 * self._uniforms(batch, cameras, 3) - 1).to(images).repeat(1, 1, width)
+        covered = tall[..., :, None] & wide[..., None, :]
+        return torch.where(covered, colours[:, :, None, :], images.flatten(3)).view(images.shape)
 
     def _normal(self, *shape: int) -> Tensor:
         """Draw standard normal numbers."""
