@@ -73,6 +73,11 @@ class Pose:
         return np.array([[c, s], [-s, c]])
 
 
+def mirrored_points(points: Array) -> Array:
+    """Return points (..., 2) [m] with west and east exchanged."""
+    return np.asarray(points * [-1.0, 1.0])
+
+
 @dataclass(frozen=True, eq=False)
 class Polyline:
     """Path of straight segments, with the arc length from its start as station [m].
@@ -122,6 +127,11 @@ class Polyline:
     def _freeze(self, name: str, values: Array) -> None:
         values.flags.writeable = False
         object.__setattr__(self, name, values)
+
+    @property
+    def mirrored(self) -> "Polyline":
+        """Path with west and east exchanged."""
+        return Polyline(mirrored_points(self.points))
 
     @property
     def length(self) -> float:

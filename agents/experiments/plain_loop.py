@@ -20,6 +20,7 @@ from agents.policies.networks.observation_batch import Inputs, ObservationSpec
 from agents.policies.policy import Policy, build_policy
 from agents.training.augmentation import AugmentationConfig
 from agents.training.config import TrainConfig
+from agents.training.packed import right_hand_episodes
 from agents.training.policy_task import steering_loss
 from navsim.datasets import dataset as recorded
 from navsim.sensing.roadmap import MapSpec
@@ -33,7 +34,7 @@ _ARRAYS = ("images", "road_maps", "route_maps", "speeds", "labels")
 def decode(dataset: recorded.Dataset, folder: Path) -> list[Path]:
     """Write the arrays of each episode as .npy files in a folder of its own; return the folders."""
     folders = []
-    for episode in dataset.right_hand_episodes():
+    for episode in right_hand_episodes(dataset):
         target = folder / episode.scenario.name
         target.mkdir(parents=True)
         for name in _ARRAYS:

@@ -14,6 +14,7 @@ from agents.policies.networks.observation_batch import ObservationBatch
 from navsim.datasets.dataset import open_dataset
 from navsim.datasets.episode_files import EpisodeHeader, read_episode, read_header
 from navsim.errors import EpisodeError, NavsimError
+from navsim.roads.elements import DrivingSide
 from navsim.roads.generators.towns import Split
 from navsim.simulation.config import SimulationConfig, simulation_settings
 from navsim.simulation.episode import Episode, FrameManoeuvre, manoeuvre_of_frames
@@ -163,6 +164,8 @@ def _frames(path: Path, rows: NDArray[np.intp], rerenderer: EpisodeRerenderer) -
     episode = read_episode(path)
     if len(episode.images) != len(episode):
         raise EpisodeError(f"{path}: was recorded without images; scripts/rerender.py draws them")
+    if episode.side is DrivingSide.LEFT:
+        raise EpisodeError(f"{path}: traffic keeps left there; give drives of towns where it keeps right")
     network = load_town_map(episode.scenario.town).network
     manoeuvres = manoeuvre_of_frames(episode, network, scenario_route(network, episode.scenario))
     regions, notes = _regions(episode, rows, rerenderer)

@@ -25,6 +25,7 @@ from navsim.localization.likelihoods import Evidence, LanePoints, RoadLikelihood
 from navsim.parallel import available_cores, run_units
 from navsim.progress import progress
 from navsim.provenance import InputFile
+from navsim.roads.elements import DrivingSide
 from navsim.roads.network import RoadNetwork
 from navsim.run_folder import Values, claim_folder, current_settings
 from navsim.seeding import generator
@@ -149,7 +150,8 @@ def make_context(config: LocalizeConfig, policy: Policy, town: str) -> Localizat
     network = load_town_map(town).network
     lanes = LanePoints.of(network, simulation.vehicle)
     raster = rasterise_roads(network, simulation.map)
-    steering = SteeringLikelihood(policy, raster, simulation.map, config.lattice, config.outlier_probability)
+    mirrored = simulation.cameras if network.side is DrivingSide.LEFT else ()
+    steering = SteeringLikelihood(policy, raster, simulation.map, config.lattice, config.outlier_probability, mirrored)
     return LocalizationContext(
         policy, simulation, network, Evidence(lanes, steering, RoadLikelihood(config.roads, lanes))
     )

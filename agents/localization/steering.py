@@ -7,7 +7,7 @@ features, K: length of a row in the cache, G: grid points.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -24,6 +24,7 @@ from navsim.config import Constrained
 from navsim.errors import CheckpointError
 from navsim.geometry import Array
 from navsim.localization.likelihoods import ObservedFrame
+from navsim.sensing.camera import Camera, mirrored_images
 from navsim.sensing.observation import Image
 from navsim.sensing.roadmap import MapRaster, MapSpec, draw_maps
 
@@ -101,6 +102,16 @@ class LatticeConfig(Constrained):
         return np.column_stack([cells[:, :2] * self.metres, cells[:, 2] * 2 * np.pi / turns])
 
 
+def mirrored_frame(frame: ObservedFrame, cameras: tuple[Camera, ...]) -> ObservedFrame:
+    """Return the mirror image of a frame.
+
+    Raises:
+        ConfigError: If the cameras are not placed symmetrically.
+    """
+    steering = None if frame.steering is None else -frame.steering
+    return replace(frame, images=mirrored_images(frame.images, cameras), steering=steering)
+
+
 class SteeringLikelihood:
     """P(theta | I, M(pose)) of a policy that sees the unrouted map; caches the features of maps between calls."""
 
@@ -111,6 +122,7 @@ class SteeringLikelihood:
         spec: MapSpec,
         lattice: LatticeConfig | None = None,
         outlier_probability: float = OUTLIER_PROBABILITY,
+        mirrored: tuple[Camera, ...] = (),
     ) -> None:
         """Prepare a policy for a town.
 
@@ -120,13 +132,14 @@ class SteeringLikelihood:
             spec: Map patches of the training data.
             lattice: Poses at which maps are drawn; None takes the defaults.
             outlier_probability: Probability that the steering is independent of the policy and uniform over the range.
+            mirrored: Cameras of the car where traffic keeps left, so that the policy is shown mirror images; else none.
 
         Raises:
             CheckpointError: If the policy does not see the unrouted map, or depends on the route, which candidates
                 lack.
         """
         check_can_localise(policy)
-        self._policy = policy
+        self._policy, self._mirrored = policy, mirrored
         self._raster, self._spec = raster, spec
         self._lattice, self._outlier_probability = lattice or LatticeConfig(), outlier_probability
         blank = scale_observations(self._observations(self._black_images, self._empty_map, 0.0), torch.float32)
@@ -145,7 +158,8 @@ class SteeringLikelihood:
         """
         cells = self._lattice.cells(poses)
         _, unique, inverse = np.unique(_keys(cells), return_index=True, return_inverse=True)
-        log_likelihood = self._log_likelihood(frame, cells[unique]).double().numpy()
+        shown = mirrored_frame(frame, self._mirrored) if self._mirrored else frame
+        log_likelihood = self._log_likelihood(shown, cells[unique]).double().numpy()
         return np.asarray(log_likelihood[inverse])
 
     @torch.inference_mode()
@@ -196,6 +210,7 @@ class SteeringLikelihood:
 
     def _features(self, maps: NDArray[np.uint8]) -> Tensor:
         """Return the features (U, F) of maps (U, S, S) uint8."""
+        maps = np.ascontiguousarray(maps[..., ::-1]) if self._mirrored else maps
         # bfloat16 takes half the time, and maps are coarse.
         inputs = scale_observations(self._observations(self._black_images[:, :, :1, :1], maps, 0.0), torch.bfloat16)
         with torch.autocast("cpu", torch.bfloat16):

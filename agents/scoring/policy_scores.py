@@ -4,7 +4,7 @@ A policy on recorded drives: its scores for each kind of driving, and what it ma
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
@@ -26,10 +26,11 @@ from agents.scoring.junctions import (
 from navsim.datasets.dataset import Dataset
 from navsim.datasets.episode_files import read_episode
 from navsim.errors import EpisodeError
+from navsim.roads.elements import DrivingSide
 from navsim.roads.network import RoadNetwork
 from navsim.seeding import generator
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.episode import Episode, FrameManoeuvre, manoeuvre_of_frames
+from navsim.simulation.episode import Episode, FrameManoeuvre, manoeuvre_of_frames, right_hand_view
 from navsim.simulation.junction_exits import JunctionExits, episode_exits
 from navsim.simulation.scenario import scenario_route
 from navsim.simulation.town import load_town_map
@@ -90,6 +91,9 @@ def _batches(
     route = scenario_route(network, episode.scenario)
     exits = episode_exits(episode, network, route, simulation.expert, simulation.vehicle)
     manoeuvres = manoeuvre_of_frames(episode, network, route)
+    if episode.side is DrivingSide.LEFT:  # policies are shown the mirror image
+        episode = right_hand_view(episode, simulation.cameras)
+        exits = replace(exits, curvatures=-exits.curvatures, missing=-exits.missing)
     for start in range(0, len(episode), size):
         part = slice(start, min(start + size, len(episode)))
         senses = ObservationBatch(

@@ -1,8 +1,9 @@
 """Augmentation of whole batches: light and noise on images, further GPS and heading errors on maps, camera noise.
 
-Left and right are not mirrored: traffic keeps right, so a mirrored scene would show a car in the wrong lane, with a
-wrong label. Recorded pictures are clean; the noise of the car's own cameras is added in training and validation, as the
-simulator adds it when a policy drives. B: batch, C: cameras, H and W: height and width [px], S: side of a map [px].
+Left and right are not mirrored: networks drive where traffic keeps right, so a mirrored scene would show a car in the
+wrong lane, with a wrong label. Recorded pictures are clean; the noise of the car's own cameras is added in training and
+validation, as the simulator adds it when a policy drives. B: batch, C: cameras, H and W: height and width [px], S: side
+of a map [px].
 """
 
 import math

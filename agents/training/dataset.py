@@ -15,7 +15,14 @@ from torch import Tensor
 
 from agents.policies.networks.config import PolicyConfig
 from agents.policies.networks.observation_batch import ObservationBatch, ObservationSpec, observation_spec
-from agents.training.packed import check_classes, check_numbers, check_pictures, check_recorded, map_records
+from agents.training.packed import (
+    check_classes,
+    check_numbers,
+    check_pictures,
+    check_recorded,
+    map_records,
+    right_hand_episodes,
+)
 from agents.training.runtime import Storage, choose_storage, free_memory
 from agents.training.samples import MappedSamples, Samples, record_bytes
 from navsim.datasets.dataset import DataFolders, Dataset, folders_text, join_datasets, open_dataset
@@ -101,7 +108,7 @@ def load_training_data(
     chosen = choose_storage(storage, needed, free_memory(device), device)
     samples = {
         split: gather_samples(
-            dataset.right_hand_episodes(),
+            right_hand_episodes(dataset),
             dataset.frames,
             spec,
             policy.max_curvature,
@@ -210,7 +217,7 @@ def informative_frames(episode: Episode) -> NDArray[np.bool_]:
 def _numbers(dataset: Dataset, max_curvature: float) -> tuple[Tensor, Tensor, Tensor]:
     """Check all numbers; returns speeds (N,), labels (N,) and which frames are informative (N,)."""
     speeds, labels, is_informative = [], [], []
-    for path, episode in zip(dataset.headers, dataset.right_hand_episodes(images=False), strict=True):
+    for path, episode in zip(dataset.headers, right_hand_episodes(dataset, images=False), strict=True):
         check_numbers(episode, max_curvature, f"{path.parent.parent}: episode {episode.scenario.name}")
         speeds.append(episode.speeds[:-1])
         labels.append(episode.labels)

@@ -8,6 +8,7 @@ removed at any time.
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from navsim.datasets.dataset import Dataset, folders_text
 from navsim.errors import EpisodeError, StorageError
 from navsim.progress import progress
 from navsim.run_folder import one_at_a_time
-from navsim.simulation.episode import Episode
+from navsim.simulation.episode import Episode, right_hand_view
 from navsim.storage import atomic_file, is_partial
 from navsim.world.scenery.meshes import CLASS_NAMES, ObjectClass
 
@@ -194,6 +195,12 @@ def map_records(
     return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).view(dataset.frames, -1)
 
 
+def right_hand_episodes(dataset: Dataset, images: bool = True) -> Iterator[Episode]:
+    """Read the episodes that a network learns from, mirrored where traffic keeps left, see `right_hand_view`."""
+    cameras = dataset.description.simulation.cameras
+    return (right_hand_view(episode, cameras) for episode in dataset.episodes(images))
+
+
 def records_of(episode: Episode, classes: bool = False) -> NDArray[np.uint8]:
     """Return an episode's pictures as records (T, bytes), with or without the classes of the images' pixels."""
     parts = (episode.images, episode.road_maps, episode.route_maps, *((episode.classes,) if classes else ()))
@@ -210,7 +217,7 @@ def _pack(dataset: Dataset, path: Path, spec: ObservationSpec, classes: bool) ->
     frames = 0
     try:
         with progress("packing", dataset.frames, "frames") as advance, atomic_file(path) as file:
-            for file_path, episode in zip(dataset.headers, dataset.right_hand_episodes(), strict=True):
+            for file_path, episode in zip(dataset.headers, right_hand_episodes(dataset), strict=True):
                 check_pictures(episode, spec, f"{file_path.parent.parent}: episode {episode.scenario.name}")
                 file.write(records_of(episode, classes).data)
                 frames += len(episode)

@@ -20,7 +20,7 @@ from navsim.provenance import FileState, file_state
 from navsim.roads.generators.towns import Split
 from navsim.run_folder import check_idle, differences
 from navsim.simulation.config import SimulationConfig
-from navsim.simulation.episode import Episode, right_hand_view
+from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.town import EARLIER_SLUG, STREETS, town_group, town_slug
 from navsim.storage import write_json
@@ -111,11 +111,6 @@ class Dataset:
         """
         for path in self.headers:
             yield read_unchanged_episode(path, self.states[path], images)
-
-    def right_hand_episodes(self, images: bool = True) -> Iterator[Episode]:
-        """Read what networks learn from: `episodes`, mirrored where traffic keeps left, see `right_hand_view`."""
-        cameras = self.description.simulation.cameras
-        return (right_hand_view(episode, cameras) for episode in self.episodes(images))
 
 
 def episode_path(folder: Path, scenario: Scenario) -> Path:

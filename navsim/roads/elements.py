@@ -1,14 +1,14 @@
 """Elements of a town: roads, lanes, connectors, junctions and outlines of houses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 import shapely
 
 from navsim.errors import TownError
-from navsim.geometry import Array, Polyline
+from navsim.geometry import Array, Polyline, mirrored_points, wrap_angle
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +20,26 @@ class Footprint:
     height: float
     """Height of the walls [m]."""
 
+    @property
+    def mirrored(self) -> "Footprint":
+        """Mirror image, again counter-clockwise."""
+        return replace(self, outline=mirrored_points(self.outline)[::-1])
+
 
 class DrivingSide(StrEnum):
-    """Side of the road on which traffic drives."""
+    """Side of the road on which traffic drives.
+
+    Roads and junctions are built for traffic that keeps right. Where it keeps left, the mirror image of the town is
+    built, west and east exchanged, and mirrored as a whole at the end.
+    """
 
     RIGHT = "right"
     LEFT = "left"
+
+    @property
+    def other(self) -> "DrivingSide":
+        """The other side."""
+        return DrivingSide.LEFT if self is DrivingSide.RIGHT else DrivingSide.RIGHT
 
 
 class Manoeuvre(StrEnum):
@@ -36,6 +50,11 @@ class Manoeuvre(StrEnum):
     RIGHT = "right"
     ROUNDABOUT = "roundabout"
     """Onto a roundabout's ring, along it or off it, with any turn."""
+
+    @property
+    def mirrored(self) -> "Manoeuvre":
+        """Manoeuvre in the mirror image of the junction."""
+        return {Manoeuvre.LEFT: Manoeuvre.RIGHT, Manoeuvre.RIGHT: Manoeuvre.LEFT}.get(self, self)
 
 
 class JunctionKind(StrEnum):
@@ -99,6 +118,11 @@ class Road:
             )
 
     @property
+    def mirrored(self) -> "Road":
+        """Mirror image, with traffic on the other side."""
+        return replace(self, centre=self.centre.mirrored, side=self.side.other)
+
+    @property
     def lanes(self) -> int:
         """Number of lanes, both directions together."""
         return self.lanes_forward + self.lanes_backward
@@ -147,6 +171,11 @@ class Lane:
     path: Polyline
     """Middle of the lane in driving direction [m]."""
 
+    @property
+    def mirrored(self) -> "Lane":
+        """Mirror image."""
+        return replace(self, path=self.path.mirrored)
+
 
 @dataclass(frozen=True, eq=False)
 class Connector:
@@ -163,6 +192,11 @@ class Connector:
     manoeuvre: Manoeuvre
     """Manoeuvre of a driver on the connector."""
 
+    @property
+    def mirrored(self) -> "Connector":
+        """Mirror image."""
+        return replace(self, path=self.path.mirrored, manoeuvre=self.manoeuvre.mirrored)
+
 
 @dataclass(frozen=True, eq=False)
 class Junction:
@@ -178,6 +212,18 @@ class Junction:
     """Paved area between the mouths of the roads, kerb corners included."""
     kind: JunctionKind
     """Shape of the junction as a driver sees it."""
+
+    @property
+    def mirrored(self) -> "Junction":
+        """Mirror image, its roads again counter-clockwise."""
+        mirrored = (float(wrap_angle(np.pi - heading)) for heading in self.headings)
+        ends = sorted(zip(mirrored, self.roads, strict=True))
+        return replace(
+            self,
+            roads=tuple(road for _, road in ends),
+            headings=tuple(heading for heading, _ in ends),
+            area=shapely.transform(self.area, mirrored_points),
+        )
 
 
 def junction_kind(headings: Sequence[float], on_ring: bool) -> JunctionKind:

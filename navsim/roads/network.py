@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from navsim.errors import TownError
-from navsim.geometry import Array, Polyline
+from navsim.geometry import Array, Polyline, mirrored_points
 from navsim.roads.connectors import LanePair, connector_paths, lane_pairs, manoeuvre_of
 from navsim.roads.elements import Connector, DrivingSide, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
 from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
@@ -55,6 +55,19 @@ class RoadNetwork:
     def side(self) -> DrivingSide:
         """Side of the road on which traffic drives."""
         return self.roads[0].side
+
+    @property
+    def mirrored(self) -> "RoadNetwork":
+        """Mirror image, with traffic on the other side; indices stay the same."""
+        return RoadNetwork(
+            mirrored_points(self.nodes),
+            tuple(road.mirrored for road in self.roads),
+            tuple(lane.mirrored for lane in self.lanes),
+            tuple(connector.mirrored for connector in self.connectors),
+            tuple(junction.mirrored for junction in self.junctions),
+            shapely.transform(self.carriageway, mirrored_points),
+            self.trims.copy(),
+        )
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:

@@ -197,7 +197,7 @@ def mirrored_images(images: NDArray[Value], cameras: Sequence[Camera]) -> NDArra
     Raises:
         ConfigError: If the cameras are not placed symmetrically.
     """
-    return np.asarray(images[..., _mirrored_order(tuple(cameras)), :, ::-1, :])
+    return np.ascontiguousarray(images[..., _mirrored_order(tuple(cameras)), :, ::-1, :])
 
 
 @lru_cache(maxsize=16)

@@ -112,8 +112,8 @@ def right_hand_observation(observation: Observation) -> Observation:
     return replace(
         observation,
         images=mirrored_images(observation.images, observation.cameras),
-        road_map=observation.road_map[..., ::-1],
-        route_map=observation.route_map[..., ::-1],
+        road_map=np.ascontiguousarray(observation.road_map[..., ::-1]),
+        route_map=np.ascontiguousarray(observation.route_map[..., ::-1]),
         side=DrivingSide.RIGHT,
     )
 

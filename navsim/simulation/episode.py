@@ -164,8 +164,8 @@ def right_hand_view(episode: Episode, cameras: Sequence[Camera]) -> Episode:
     return replace(
         episode,
         images=mirrored_images(episode.images, cameras),
-        road_maps=episode.road_maps[..., ::-1],
-        route_maps=episode.route_maps[..., ::-1],
+        road_maps=np.ascontiguousarray(episode.road_maps[..., ::-1]),
+        route_maps=np.ascontiguousarray(episode.route_maps[..., ::-1]),
         commands=-episode.commands,
         labels=-episode.labels,
         classes=mirrored_images(classes, cameras)[..., 0] if len(classes) else episode.classes,

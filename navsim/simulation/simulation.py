@@ -260,11 +260,9 @@ class Simulation:
         """Find the car's place on the route and check whether the drive ends there."""
         progress = self.route.progress(state.pose, near=self._station)
         self._station = progress.station
-        rules, town = self.config.rules, self.town
-        outcome = check_termination(
-            rules, town.network, self.route, state, progress, self._world.contact, self._standing_time
-        )
-        requests = tuple(RenderRequest(town.scene, camera, state.pose) for camera in self._mounted)
+        rules, network, touched = self.config.rules, self.town.network, self._world.contact
+        outcome = check_termination(rules, network, self.route, state, progress, touched, self._standing_time)
+        requests = tuple(RenderRequest(self.town.scene, camera, state.pose) for camera in self._mounted)
         self._state = SimState(state, progress, outcome, requests)
         return self._state
 

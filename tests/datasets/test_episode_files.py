@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from navsim.datasets.episode_files import read_episode, read_header, write_episode
 from navsim.errors import EpisodeError
-from navsim.roads.elements import Manoeuvre
+from navsim.roads.elements import DrivingSide, Manoeuvre
 from navsim.roads.routing import JunctionPassage
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Outcome, Scenario, StartOffset
@@ -64,6 +64,7 @@ def episodes(draw: st.DrawFn) -> Episode:
         stations=numbers(steps + 1),
         offsets=numbers(steps + 1),
         heading_errors=numbers(steps + 1),
+        side=draw(st.sampled_from(DrivingSide)),
         struck=draw(st.one_of(st.none(), st.sampled_from(ObstacleKind))),
         classes=draw(
             st.just(np.zeros((0, 0, 0, 0), np.uint8))

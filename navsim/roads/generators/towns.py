@@ -11,7 +11,6 @@ from navsim.roads.elements import DrivingSide
 from navsim.roads.generators.grid import CityConfig, GridConfig
 from navsim.roads.generators.town import TownConfig
 from navsim.roads.generators.winding import SuburbConfig, VillageConfig
-from navsim.roads.mirroring import mirrored_network
 from navsim.roads.network import RoadNetwork, build_network
 from navsim.seeding import generator
 
@@ -172,6 +171,6 @@ def build_town(town: TownId | str, config: GeneratorConfig | None = None) -> Roa
             reason = str(error)
             continue
         if not connector_faults([connector.path for connector in network.connectors], network.carriageway).any():
-            return network if name.side is DrivingSide.RIGHT else mirrored_network(network)
+            return network if name.side is DrivingSide.RIGHT else network.mirrored
         reason = "a junction is too tight to drive through"
     raise TownError(f"town {name}: no town fits this config in {generator_config.attempts} draws (last: {reason})")

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from xml.parsers import expat
 
 from navsim.errors import TownError
-from navsim.roads.elements import DrivingSide
 from navsim.roads.osm.tags import StreetKind, TurnRestriction, building_height, restriction_kind, street_kind
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ class RawStreet:
     """Cross section and class by the way's tags."""
     way: int
     """Identifier of the way."""
-    side: DrivingSide | None = None
-    """Side of traffic by the tag `driving_side`, if the way has it."""
 
 
 @dataclass(frozen=True)
@@ -280,8 +277,7 @@ def _ways(content: _Content, outer_ways: Mapping[int, float | None]) -> tuple[li
         tags, nodes = dict(way.tags), tuple(node.ref for node in way.nodes)
         kind = street_kind(tags)
         if kind is not None:
-            side = tags.get("driving_side")
-            return RawStreet(nodes, kind, way.id, DrivingSide(side) if side in tuple(DrivingSide) else None)
+            return RawStreet(nodes, kind, way.id)
         is_building = tags.get("building", "no") != "no" or way.id in outer_ways
         if not is_building or len(nodes) <= 3 or nodes[0] != nodes[-1]:
             return None

@@ -1,12 +1,14 @@
 """Tags of OpenStreetMap ways: access for cars, lanes, widths and speed limits of streets, heights of buildings.
 
-Keys and values follow the OpenStreetMap wiki (Key:highway, Key:lanes, Key:oneway, Key:maxspeed, Key:access). Traffic
-keeps right everywhere, also in extracts of countries that keep left; one-way streets keep their direction.
+Keys and values follow the OpenStreetMap wiki (Key:highway, Key:lanes, Key:oneway, Key:maxspeed, Key:access,
+Key:driving_side).
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from navsim.roads.elements import DrivingSide
 
 MPH, KMH, KNOT = 0.44704, 1 / 3.6, 0.514444
 """Units of speed limits [m/s]."""
@@ -59,6 +61,8 @@ class StreetKind:
     """Vertical level: 0 on the ground, higher for bridges."""
     ring: bool = False
     """Whether the street is a part of a roundabout's ring."""
+    side: DrivingSide | None = None
+    """Side of traffic, if the street's tags name it."""
 
     def lanes_towards(self, forward: bool) -> int:
         """Return the number of lanes in one direction."""
@@ -102,6 +106,7 @@ def street_kind(tags: Mapping[str, str]) -> StreetKind | None:
         speed_limit=_SPEEDS[kind] * KMH if limit is None else limit,
         layer=_layer(tags),
         ring=_on_ring(tags),
+        side=_traffic_side(tags),
     )
     return street.reversed if direction < 0 else street
 
@@ -116,6 +121,11 @@ class RestrictionKind:
     """Direction of the turn: "left", "right", "straight" or "u"; empty if the restriction names none."""
     conditional: bool
     """Whether it holds at some times only."""
+
+    @property
+    def mirrored(self) -> "RestrictionKind":
+        """The restriction in the mirror image of the town."""
+        return replace(self, turn={"left": "right", "right": "left"}.get(self.turn, self.turn))
 
 
 @dataclass(frozen=True)
@@ -251,3 +261,9 @@ def _layer(tags: Mapping[str, str]) -> int:
     text = tags.get("layer", "0").strip()
     layer = int(text) if re.fullmatch(r"[+-]?\d{1,2}", text) else 0
     return max(layer, 1) if tags.get("bridge", "no") != "no" else layer
+
+
+def _traffic_side(tags: Mapping[str, str]) -> DrivingSide | None:
+    """Return the side of traffic that the tag `driving_side` names, if it names one."""
+    side = tags.get("driving_side")
+    return DrivingSide(side) if side in tuple(DrivingSide) else None

@@ -16,9 +16,8 @@ import numpy as np
 import shapely
 
 from navsim.errors import TownError
-from navsim.geometry import Array
+from navsim.geometry import Array, mirrored_points
 from navsim.roads.elements import DrivingSide, Footprint
-from navsim.roads.mirroring import mirrored_footprint, mirrored_network, mirrored_points
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.reader import Extract, file_digest, read_extract
 from navsim.roads.osm.restrictions import forbidden_turns
@@ -110,6 +109,8 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     segments = street_segments(extract, projection)
     _require_at_most(path, sum(edge.length for edge in segments.edges) / 1e3, MAX_STREETS, "km of streets")
     lasting = [each for each in extract.restrictions if not each.kind.conditional]
+    if side is DrivingSide.LEFT:
+        lasting = [replace(each, kind=each.kind.mirrored) for each in lasting]
     rules = partial(forbidden_turns, restrictions=lasting, node_of=segments.node_of, levels=segments.levels)
     built = drivable_streets(segments.edges, rules, config.trim_dead_ends)
     if built is None:
@@ -134,7 +135,7 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
 
 def driving_side(extract: Extract) -> DrivingSide:
     """Return the side of traffic: by the streets' tag `driving_side`, or that in the country of the closest city."""
-    tagged = Counter(street.side for street in extract.streets if street.side is not None)
+    tagged = Counter(street.kind.side for street in extract.streets if street.kind.side is not None)
     if tagged:
         return tagged.most_common(1)[0][0]
     import reverse_geocode  # reads a table of cities, which takes a second
@@ -146,9 +147,9 @@ def driving_side(extract: Extract) -> DrivingSide:
 
 def _mirrored(town: OsmTown) -> OsmTown:
     """Return the mirror image of a town."""
-    houses = None if town.footprints is None else tuple(map(mirrored_footprint, town.footprints))
+    houses = None if town.footprints is None else tuple(house.mirrored for house in town.footprints)
     coverage = replace(town.coverage, lines=mirrored_points(town.coverage.lines))
-    return replace(town, network=mirrored_network(town.network), footprints=houses, coverage=coverage)
+    return replace(town, network=town.network.mirrored, footprints=houses, coverage=coverage)
 
 
 def _require_at_most(path: Path, size: float, limit: float, unit: str) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from navsim.drivers.action_selection import BATCH_CARS, ActingConfig, ActionDist
 from navsim.drivers.protocol import BatchDriver, Decision, Driver
 from navsim.errors import CheckpointError
 from navsim.geometry import Array, Pose
+from navsim.roads.elements import DrivingSide
 from navsim.sensing.observation import Observation
 from navsim.sensing.roadmap import MapSpec
 from navsim.simulation.rollout import drive
@@ -53,6 +55,27 @@ def test_the_same_observation_gives_the_same_decision(checkpoint: Path) -> None:
     assert driver.drive(made_observation(1)).curvature != first.curvature
     driver.begin(1)
     assert driver.drive(made_observation()).curvature == first.curvature
+
+
+def test_where_traffic_keeps_left_decisions_and_saliency_are_mirrored(checkpoint: Path) -> None:
+    driver, seen = PolicyDriver(checkpoint, CAMERAS, MAP), replace(made_observation(), cameras=CAMERAS)
+    left = replace(
+        seen,
+        images=seen.images[:, :, ::-1],
+        road_map=seen.road_map[:, ::-1],
+        route_map=seen.route_map[:, ::-1],
+        side=DrivingSide.LEFT,
+    )
+    decision, mirrored = driver.drive(seen), driver.drive(left)
+    assert mirrored.curvature == -decision.curvature != 0
+    assert decision.density is not None
+    assert mirrored.density is not None
+    np.testing.assert_array_equal(mirrored.density, decision.density[::-1])
+    saliency, other = driver.explain(seen), driver.explain(left)
+    assert saliency.images is not None
+    assert saliency.maps is not None
+    np.testing.assert_array_equal(other.images, saliency.images[:, :, ::-1])
+    np.testing.assert_array_equal(other.maps, saliency.maps[:, ::-1])
 
 
 def test_explain_returns_saliency(checkpoint: Path) -> None:

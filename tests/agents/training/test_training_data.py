@@ -11,7 +11,7 @@ from agents.training.dataset import gather_samples, informative_frames, load_tra
 from navsim.datasets.dataset import DatasetDescription, episode_path, write_description
 from navsim.datasets.episode_files import write_episode
 from navsim.errors import ConfigError, EpisodeError
-from navsim.roads.elements import Manoeuvre
+from navsim.roads.elements import DrivingSide, Manoeuvre
 from navsim.roads.routing import JunctionPassage
 from navsim.simulation.episode import Episode
 from navsim.simulation.scenario import Scenario
@@ -76,6 +76,23 @@ def test_several_folders_are_learned_from_as_one_whatever_their_order(tmp_path: 
                 assert torch.equal(part.labels, expected.labels)
     more = load_training_data((one, other), PolicyConfig(), more=[tmp_path / "both"])
     assert (len(more.train), len(more.validation)) == (72, 24)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_drives_where_traffic_keeps_left_are_learned_from_as_their_mirror_image(
+    tmp_path: Path, storage: Literal["device", "mapped"]
+) -> None:
+    def on_the_left(town: str, seed: int) -> Episode:
+        return replace(small_episode(town, seed=seed), side=DrivingSide.LEFT)
+
+    right = load_training_data(small_folder(tmp_path / "right"), PolicyConfig(), storage).train
+    left = load_training_data(small_folder(tmp_path / "left", episode=on_the_left), PolicyConfig(), storage).train
+    assert torch.equal(left.labels, -right.labels)
+    frames, mirrored = right[slice(0, None)].observations, left[slice(0, None)].observations
+    assert torch.equal(mirrored.images, frames.images.flip(3))
+    assert torch.equal(mirrored.road_map, frames.road_map.flip(2))
+    assert torch.equal(mirrored.route_map, frames.route_map.flip(2))
+    assert torch.equal(mirrored.speed, frames.speed)
 
 
 def test_samples_are_gathered_by_index() -> None:

@@ -1,10 +1,13 @@
 """Names of towns, their seeds, and how towns are spread over generators."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from navsim.errors import ConfigError, TownError
+from navsim.roads.elements import DrivingSide
 from navsim.roads.generators.towns import (
     TOWNS_PER_SPLIT,
     Generator,
@@ -16,11 +19,14 @@ from navsim.roads.generators.towns import (
 )
 
 NAMES = st.builds(TownId, st.sampled_from(Split), st.integers(0, TOWNS_PER_SPLIT - 1), st.sampled_from(Generator))
+SIDES = st.sampled_from(DrivingSide)
 
 
-@given(NAMES)
-def test_names_are_read_back(town: TownId) -> None:
+@given(NAMES, SIDES)
+def test_names_are_read_back(right: TownId, side: DrivingSide) -> None:
+    town = replace(right, side=side)
     assert TownId.parse(str(town)) == town
+    assert town.seed == right.seed  # a mirror image
 
 
 @given(NAMES, NAMES)
@@ -43,6 +49,7 @@ def test_names_by_hand() -> None:
     assert str(TownId(Split.TEST, 7, Generator.GRID)) == "grid-test-7"
     assert TownId.parse("grid-test-7").seed == 5 * TOWNS_PER_SPLIT + 7
     assert TownId.parse("suburb-train-12") == TownId(Split.TRAIN, 12, Generator.SUBURB)
+    assert str(TownId(Split.TEST, 7, Generator.GRID, DrivingSide.LEFT)) == "left-grid-test-7"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,7 @@ def test_names_by_hand() -> None:
     [
         *("", "train", "train-", "train--1", "train-03", "Train-3", "night-3", "test-1.0", " test-1", "test-1\n"),
         *("town-train-3", "grid-3", "grid-train", "grid-grid-train-3", "hamlet-train-3", "grid train-3", "-train-3"),
+        *("left-", "right-train-3", "left-left-train-3", "grid-left-train-3"),
     ],
 )
 def test_wrong_names_are_refused(name: str) -> None:
