@@ -264,8 +264,7 @@ def prepare_folder(config: CollectConfig) -> None:
         ConfigError: Naming the settings that differ.
         StorageError: If the folder holds something else, or fewer drives and `config.resume` is off.
     """
-    settings = data_settings(config)
-    settings.pop("simulation")
+    settings = {key: value for key, value in data_settings(config).items() if key != "simulation"}
     description = DatasetDescription(config.simulation, settings, software_versions(), git_revision())
     claim_data_folder(config.out, description, config.resume)
 
@@ -275,16 +274,13 @@ def make_recorder(config: CollectConfig) -> Recorder:
     stack = ExitStack()
     # Drives without images need no OpenGL, which may not be available.
     simulation = config.simulation if config.images else replace(config.simulation, renderer="tiny")
-    cars = stack.enter_context(
-        simulations(simulation, min(config.num_envs, max(config.routes_per_town, config.routes_per_real_town)))
-    )
+    routes = max(config.routes_per_town, config.routes_per_real_town)
+    cars = stack.enter_context(simulations(simulation, min(config.num_envs, routes)))
     slots = [RolloutSlot(car, LaneExpert(config.simulation.expert, config.simulation.vehicle)) for car in cars]
     rerenderer = stack.enter_context(closing(EpisodeRerenderer(simulation, cars[0].renderer, cars[0].towns)))
-    metadata: dict[str, Any] = {
-        "simulation": to_mapping(config.simulation),
-        "noise": to_mapping(config.noise),
-        "renderer": cars[0].renderer_name if config.images else NO_RENDERER,
-    }
+    renderer = cars[0].renderer_name if config.images else NO_RENDERER
+    settings = {"simulation": to_mapping(config.simulation), "noise": to_mapping(config.noise)}
+    metadata: dict[str, Any] = {**settings, "renderer": renderer}
 
     def record(scenarios: DriveGroup) -> list[int]:
         steps = []

@@ -167,3 +167,17 @@ def _with_lead_in(path: Polyline, length: float = 15.0) -> Array:
     """Return the path's points (N+1, 2) after a straight lead-in of `length` [m]."""
     heading = path.headings[0]
     return np.vstack([path.points[0] - length * np.array([np.cos(heading), np.sin(heading)]), path.points])
+
+
+MIN_LANE_LENGTH = 5.0
+"""Smallest length of a road between its two mouths [m]."""
+
+
+def check_trims(roads: Sequence[Road], trims: Array) -> None:
+    """Raise TownError if a road is too short between its junctions."""
+    for index, (first, last) in enumerate(trims):
+        if last - first < MIN_LANE_LENGTH:
+            raise TownError(
+                f"road {index} is too short for its junctions: {last - first:.1f} m of its "
+                f"{roads[index].centre.length:.1f} m lie between them, at least {MIN_LANE_LENGTH} m are needed"
+            )

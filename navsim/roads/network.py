@@ -12,12 +12,9 @@ from navsim.errors import TownError
 from navsim.geometry import Array, Polyline, mirrored_points
 from navsim.roads.connectors import LanePair, connector_paths, lane_pairs, manoeuvre_of
 from navsim.roads.elements import Connector, DrivingSide, Junction, JunctionKind, Lane, Manoeuvre, Road, junction_kind
-from navsim.roads.junctions import Approach, approaches_by_node, junction_shape, paved, strip
+from navsim.roads.junctions import Approach, approaches_by_node, check_trims, junction_shape, paved, strip
 
 __all__ = ["Connector", "Junction", "Lane", "Manoeuvre", "Road", "RoadNetwork", "build_network"]
-
-MIN_LANE_LENGTH = 5.0
-"""Smallest length of a road between its two mouths [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +92,7 @@ class RoadNetwork:
 
     def junction_at(self, point: ArrayLike) -> int | None:
         """Return the index of the junction whose area contains `point` (2,) [m], if any."""
-        x, y = np.asarray(point, dtype=float)
-        hits = self._tree.query(shapely.Point(x, y), predicate="intersects")
+        hits = self._tree.query(shapely.Point(np.asarray(point, dtype=float)), predicate="intersects")
         return int(hits[0]) if len(hits) else None
 
 
@@ -124,7 +120,7 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
             centre, end = roads[approach.road].centre, 0 if approach.at_start else 1
             trims[approach.road, end] = setback if approach.at_start else centre.length - setback
         junctions.append(_junction(node, approaches, area, any(roads[end.road].ring for end in approaches)))
-    _check_trims(roads, trims)
+    check_trims(roads, trims)
     lanes = [lane for index, road in enumerate(roads) for lane in road_lanes(index, road, trims[index])]
     strips = [strip(road.centre, road.half_width) for road in roads]
     carriageway = paved([*strips, *(junction.area for junction in junctions)])
@@ -134,8 +130,8 @@ def build_network(nodes: ArrayLike, roads: Sequence[Road], kerb_radius: float = 
 
 def _junction(node: int, approaches: Sequence[Approach], area: shapely.Polygon, on_ring: bool) -> Junction:
     """Describe the junction at a node."""
-    roads, headings = [approach.road for approach in approaches], [approach.heading for approach in approaches]
-    return Junction(node, tuple(roads), tuple(headings), area, junction_kind(headings, on_ring))
+    headings = tuple(approach.heading for approach in approaches)
+    return Junction(node, tuple(end.road for end in approaches), headings, area, junction_kind(headings, on_ring))
 
 
 def _check_ends(nodes: Array, roads: Sequence[Road], tolerance: float = 1e-3) -> None:
@@ -148,16 +144,6 @@ def _check_ends(nodes: Array, roads: Sequence[Road], tolerance: float = 1e-3) ->
                 raise TownError(f"road {index} ends at node {node}, but nodes are 0 to {len(nodes) - 1}")
             if np.hypot(*(nodes[node] - point)) > tolerance:
                 raise TownError(f"road {index} ends at {tuple(point)}, but its node {node} is at {tuple(nodes[node])}")
-
-
-def _check_trims(roads: Sequence[Road], trims: Array) -> None:
-    """Raise TownError if a road is too short between its junctions."""
-    for index, (first, last) in enumerate(trims):
-        if last - first < MIN_LANE_LENGTH:
-            raise TownError(
-                f"road {index} is too short for its junctions: {last - first:.1f} m of its "
-                f"{roads[index].centre.length:.1f} m lie between them, at least {MIN_LANE_LENGTH} m are needed"
-            )
 
 
 def road_lanes(index: int, road: Road, trim: Array) -> list[Lane]:
