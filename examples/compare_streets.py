@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from navsim.cli import run_command
+from navsim.errors import ConfigError
 from navsim.geometry import Array
 from navsim.roads.elements import JunctionKind, Road
 from navsim.simulation.town import TownMap, load_town_map
@@ -54,8 +56,8 @@ def divided(town: TownMap) -> list[bool]:
         middle = road.centre.pose(road.centre.length / 2)
         near = tree.query(shapely.Point(middle.position), predicate="dwithin", distance=BESIDE)
         headings = [_heading_at(roads[i], lines[i], middle.position) for i in near if one_way(roads[i])]
-        opposite = [np.cos(heading - middle.heading) < -0.9 for heading in headings]
-        found.append(one_way(road) and line.length > 0 and any(opposite))
+        own = _heading_at(road, line, middle.position)
+        found.append(one_way(road) and any(np.cos(heading - own) < -0.9 for heading in headings))
     return found
 
 
@@ -98,7 +100,8 @@ def measures(streets: Streets) -> dict[str, str]:
     found["divided"] = streets.share([each for town in streets.towns for each in divided(town)])
     found["speed limit"] = f"{3.6 * np.average([road.speed_limit for road in roads], weights=lengths):.0f} km/h"
     found["between junctions"] = " / ".join(f"{value:.0f}" for value in np.percentile(lengths, (10, 50, 90))) + " m"
-    found["curve radius, sharpest tenth"] = f"{1 / max(float(np.percentile(bends, 90)), 1e-3):.0f} m"
+    sharp = float(np.percentile(bends, 90))
+    found["curve radius, sharpest tenth"] = f"{1 / sharp:.0f} m" if sharp > 1e-3 else "1000 m or more"
     found["junctions per km"] = f"{1e3 * len(junctions) / lengths.sum():.1f}"
     for kind in JunctionKind:
         share = np.mean([junction.kind is kind for junction in junctions])
@@ -110,8 +113,14 @@ def measures(streets: Streets) -> dict[str, str]:
 
 
 def town_names(column: str) -> list[str]:
-    """Return the names of the towns in a column: "train*2" is train-0 and train-1."""
+    """Return the names of the towns in a column: "train*2" is train-0 and train-1.
+
+    Raises:
+        ConfigError: If no number of at least 1 follows the star.
+    """
     begin, star, count = column.partition("*")
+    if star and not (count.isdecimal() and int(count)):
+        raise ConfigError(f"{column}: give a number of towns after *, such as {begin}*8")
     return [f"{begin}-{number}" for number in range(int(count))] if star else [column]
 
 
@@ -124,5 +133,12 @@ def compare(columns: Sequence[str]) -> Table:
     return Table(("", *headers), rows, note=note)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the table of the towns on the command line."""
+    if not sys.argv[1:]:
+        raise ConfigError("give towns to compare, such as 'train*8' osm:maps/krems.osm")
     print(compare(sys.argv[1:]).markdown())
+
+
+if __name__ == "__main__":
+    run_command(main)

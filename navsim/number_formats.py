@@ -44,6 +44,11 @@ def percent_interval(ends: tuple[float, float] | None, digits: int = 0, *, signe
     return " to ".join(percent(end, digits, signed=signed) for end in ends)
 
 
+def percent_with_interval(value: float, ends: tuple[float, float], digits: int = 0, *, signed: bool = False) -> str:
+    """Return a share or a difference of shares with its interval, such as `+8% (-2% to +17%)`."""
+    return f"{percent(value, digits, signed=signed)} ({percent_interval(ends, digits, signed=signed)})"
+
+
 def with_interval(
     value: float | None, ends: tuple[float, float] | None, digits: int = 2, unit: str = "", *, signed: bool = False
 ) -> str:

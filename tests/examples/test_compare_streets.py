@@ -44,6 +44,29 @@ def test_carriageways_side_by_side_are_a_divided_road(gap: float, opposite: bool
     assert divided(TownMap(build_network(nodes, roads))) == [expected] * 2
 
 
+def test_the_side_to_which_a_road_was_drawn_does_not_matter() -> None:
+    roads = [
+        Road(0, 1, straight((0.0, 0.0), (200.0, 0.0)), lanes_forward=0),
+        Road(2, 3, straight((0.0, 12.0), (200.0, 12.0)), lanes_backward=0),
+    ]
+    nodes = [(0.0, 0.0), (200.0, 0.0), (0.0, 12.0), (200.0, 12.0)]
+    assert divided(TownMap(build_network(nodes, roads))) == [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "error: give towns to compare, such as 'train*8' osm:maps/krems.osm"),
+        (["train*x"], "error: train*x: give a number of towns after *, such as train*8"),
+        (["train*0"], "error: train*0: give a number of towns after *, such as train*8"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: list[str], error: str) -> None:
+    program = [sys.executable, "examples/compare_streets.py", *arguments]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr.strip()) == (2, error)
+
+
 def test_towns_of_a_column() -> None:
     assert town_names("grid-train*2") == ["grid-train-0", "grid-train-1"]
     assert town_names("osm:maps/a.osm") == ["osm:maps/a.osm"]

@@ -13,6 +13,7 @@ from navsim.roads.elements import DrivingSide, JunctionKind, Manoeuvre
 from navsim.roads.generators.towns import build_town
 from navsim.roads.network import RoadNetwork
 from navsim.roads.osm.reader import read_extract
+from navsim.roads.osm.segments import extract_projection
 from navsim.roads.osm.town import build_osm_town, driving_side
 from navsim.sensing.camera import RIGS, Camera, Rig, mirrored_images
 from navsim.sensing.observation import Observation, right_hand_observation
@@ -117,8 +118,8 @@ def test_without_the_tag_the_country_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[float, float], side: DrivingSide
 ) -> None:
     monkeypatch.setattr(osm_documents, "ORIGIN", place)
-    path = cross().write(tmp_path / "map.osm")
-    assert driving_side(read_extract(path)) is side
+    extract = read_extract(cross().write(tmp_path / "map.osm"))
+    assert driving_side(extract, extract_projection(extract)) is side
 
 
 def observation(cameras: tuple[Camera, ...], side: DrivingSide) -> Observation:

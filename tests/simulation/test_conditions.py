@@ -5,30 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from navsim.drivers.protocol import Decision
 from navsim.errors import ConfigError
 from navsim.sensing.camera import CameraNoise, MountError
-from navsim.sensing.observation import Image, Observation
+from navsim.sensing.observation import Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation, TimeStep
-from tests.simulation.conftest import SMALL
+from tests.simulation.conftest import SMALL, Watcher
 
 NOISY = replace(SMALL, camera_noise=CameraNoise(variance=0.02, exposure=0.2, blur_px=0.5))
-
-
-class Watcher:
-    """A driver that keeps what it saw."""
-
-    name = "watcher"
-
-    def begin(self, seed: int) -> None:
-        self.seen: list[Observation] = []
-
-    def drive(self, observation: Observation) -> Decision:
-        self.seen.append(observation)
-        return Decision(0.0)
 
 
 def first(config: SimulationConfig, scenario: Scenario) -> TimeStep:

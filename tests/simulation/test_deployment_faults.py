@@ -6,16 +6,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from navsim.drivers.protocol import ConstantDriver, Decision
+from navsim.drivers.protocol import ConstantDriver
 from navsim.errors import ConfigError
 from navsim.seeding import generator
 from navsim.sensing.camera import RIGS, CameraNoise, Rig
-from navsim.sensing.observation import DeploymentFaults, FaultySensors, Image, Observation
+from navsim.sensing.observation import DeploymentFaults, FaultySensors, Image
 from navsim.simulation.config import SimulationConfig
 from navsim.simulation.rollout import drive
 from navsim.simulation.scenario import Scenario
 from navsim.simulation.simulation import Simulation
-from tests.simulation.conftest import SMALL
+from tests.simulation.conftest import SMALL, Watcher
 
 CAMERAS = RIGS[Rig.AMINI2019]
 SCENARIO = Scenario("train-1", 2, 3)
@@ -109,28 +109,15 @@ def test_a_late_command_is_executed_that_many_steps_later_and_the_car_goes_strai
             assert [late.step(command).state for command in [*COMMANDS, 0.1, 0.1]] == expected
 
 
-class Recorder:
-    """Drives straight on and keeps what it sees."""
-
-    name = "recorder"
-
-    def begin(self, seed: int) -> None:
-        self.seen: list[Observation] = []
-
-    def drive(self, observation: Observation) -> Decision:
-        self.seen.append(observation)
-        return Decision(0.0)
-
-
 def test_what_is_recorded_stays_true(simulation: Simulation) -> None:
-    true, recorder = drive(simulation, ConstantDriver(), SCENARIO), Recorder()
+    true, watcher = drive(simulation, ConstantDriver(), SCENARIO), Watcher()
     with faulty(simulation, dropped_frames=0.5, speed_error=0.2, speed_sigma=0.3) as other:
-        recorded = drive(other, recorder, SCENARIO)
+        recorded = drive(other, watcher, SCENARIO)
     for name in ("images", "road_maps", "gps", "speeds", "poses", "labels"):
         np.testing.assert_array_equal(getattr(recorded, name), getattr(true, name))
-    black = [not seen.images.any() for seen in recorder.seen]
+    black = [not seen.images.any() for seen in watcher.seen]
     assert 0 < sum(black) < len(black)
-    assert not any((np.array([seen.speed for seen in recorder.seen]) == true.speeds[:-1]).tolist())
+    assert not any((np.array([seen.speed for seen in watcher.seen]) == true.speeds[:-1]).tolist())
 
 
 def test_faults_change_no_other_sensor_and_no_noise(simulation: Simulation) -> None:

@@ -13,7 +13,7 @@ from navsim.evaluation.results_store import row_name
 from navsim.evaluation.statistics.intervals import Share
 from navsim.evaluation.statistics.paired import SIGNIFICANCE_LEVEL, PairedMean, PairedShare, paired_mean, paired_share
 from navsim.evaluation.suites import check_same_suite
-from navsim.number_formats import metres, percent, percent_interval
+from navsim.number_formats import metres, percent, percent_with_interval
 from navsim.simulation.scenario import Outcome
 from navsim.simulation.town import MapName, is_osm_town, town_by_content
 from navsim.tables import Table
@@ -199,7 +199,7 @@ def value_of(row: Row, measure: Measure) -> float | None:
 
 def arrivals_text(pair: PairedShare) -> str:
     """Return the difference in arrivals with its interval, p and verdict."""
-    difference = f"{percent(pair.difference, 1, signed=True)} ({percent_interval(pair.interval, 1, signed=True)})"
+    difference = percent_with_interval(pair.difference, pair.interval, 1, signed=True)
     return f"{difference}, p = {pair.p_value:.2g}: {'significant' if pair.significant else 'not significant'}"
 
 
@@ -250,8 +250,7 @@ def summary_table(title: str, found: Sequence[Column], comparisons: Sequence[Com
 
 
 def _difference_cells(pair: PairedShare) -> tuple[str, str]:
-    difference = f"{percent(pair.difference, signed=True)} ({percent_interval(pair.interval, signed=True)})"
-    return difference, f"{pair.p_value:.2g}"
+    return percent_with_interval(pair.difference, pair.interval, signed=True), f"{pair.p_value:.2g}"
 
 
 def differences_table(first: Column, comparisons: Sequence[Comparison]) -> Table:

@@ -17,6 +17,7 @@ from navsim.number_formats import (
     per_km,
     percent,
     percent_interval,
+    percent_with_interval,
     share,
     share_with_interval,
 )
@@ -222,17 +223,14 @@ def part_rows(columns: Sequence[Mapping[str, Numbers]]) -> list[Row]:
         counted = "recovered" if "recovered" in first else "arrived"
         rows.append((f"{part}: {counted}", *(share_cell(numbers[counted]) for numbers in own)))
         if "less_first" in first:
-            rows.append((f"  less {first['less_first']['part']}", *(_difference_cell(n["less_first"]) for n in own)))
+            less = [numbers["less_first"] for numbers in own]
+            cells = (percent_with_interval(each["difference"], each["interval"], signed=True) for each in less)
+            rows.append((f"  less {first['less_first']['part']}", *cells))
         for index, recovered in enumerate(first.get("recovered_by_start", ())):
             start = recovered["start"]
             label = f"  from {start['lateral']:+g} m, {start['heading_deg']:+g} deg"
             rows.append((label, *(share_cell(numbers["recovered_by_start"][index]) for numbers in own)))
     return rows
-
-
-def _difference_cell(found: Mapping[str, Any]) -> str:
-    """Return the text of a difference of shares given as `difference` and `interval`."""
-    return f"{percent(found['difference'], signed=True)} ({percent_interval(found['interval'], signed=True)})"
 
 
 def summary_table(results: Results, title: str) -> Table:

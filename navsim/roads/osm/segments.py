@@ -86,16 +86,16 @@ class _Segments:
     """Street of each segment, from its first to its second end."""
 
 
-def extract_projection(extract: Extract, mirrored: bool = False) -> Projection:
+def extract_projection(extract: Extract) -> Projection:
     """Return the projection with its origin in the middle of the extract."""
     if extract.bounds:
         west, south, east, north = np.array(extract.bounds).T
-        return Projection(float(west.min() + east.max()) / 2, float(south.min() + north.max()) / 2, mirrored)
+        return Projection(float(west.min() + east.max()) / 2, float(south.min() + north.max()) / 2)
     known = np.array(
         [extract.coordinates[n] for street in extract.streets for n in street.nodes if n in extract.coordinates]
     )
     middle = (known.min(axis=0) + known.max(axis=0)) / 2
-    return Projection(float(middle[0]), float(middle[1]), mirrored)
+    return Projection(float(middle[0]), float(middle[1]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,8 +104,9 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     _require_at_most(path, path.stat().st_size / 1e6 if path.is_file() else 0.0, MAX_FILE_SIZE, "MB")
     config = options or OsmConfig()
     extract = read_extract(path)
-    side = driving_side(extract)
-    projection = extract_projection(extract, mirrored=side is DrivingSide.LEFT)
+    projection = extract_projection(extract)
+    side = driving_side(extract, projection)
+    projection = replace(projection, mirrored=side is DrivingSide.LEFT)
     segments = street_segments(extract, projection)
     _require_at_most(path, sum(edge.length for edge in segments.edges) / 1e3, MAX_STREETS, "km of streets")
     lasting = [each for each in extract.restrictions if not each.kind.conditional]
@@ -133,15 +134,19 @@ def build_osm_town(path: Path, options: OsmConfig | None = None) -> OsmTown:
     return town if side is DrivingSide.RIGHT else _mirrored(town)
 
 
-def driving_side(extract: Extract) -> DrivingSide:
-    """Return the side of traffic: by the streets' tag `driving_side`, or that in the country of the closest city."""
+def driving_side(extract: Extract, place: Projection) -> DrivingSide:
+    """Return the side of traffic: by the streets' tag `driving_side`, or that in the country of the closest city.
+
+    Args:
+        extract: The extract.
+        place: Projection whose origin lies in the extract.
+    """
     tagged = Counter(street.kind.side for street in extract.streets if street.kind.side is not None)
     if tagged:
         return tagged.most_common(1)[0][0]
     import reverse_geocode  # reads a table of cities, which takes a second
 
-    middle = extract_projection(extract)
-    country = reverse_geocode.get((middle.latitude, middle.longitude))["country_code"]
+    country = reverse_geocode.get((place.latitude, place.longitude))["country_code"]
     return DrivingSide.LEFT if country in KEEP_LEFT.split() else DrivingSide.RIGHT
 
 
